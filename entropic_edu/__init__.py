@@ -1,0 +1,41 @@
+"""See, feel and measure entropic confinement: train -> connect -> probe -> drift, on any landscape."""
+
+from . import curvature, data, models, stream, valleys
+from .align import align
+from .connect import connect
+from .drift import Release, drift, effective_temperature
+from .landscape import Landscape, device
+from .network import Network
+from .optimizers import DivergenceError, StabilityWarning
+from .path import Path
+from .per_sample import exact_trace, gradient_covariance
+from .probe import Profile, probe
+from .theory import predict
+from .train import Run, train
+
+__version__ = "0.1.0"
+__all__ = [
+    "DivergenceError",
+    "Landscape",
+    "Network",
+    "Path",
+    "Profile",
+    "Release",
+    "Run",
+    "StabilityWarning",
+    "align",
+    "connect",
+    "curvature",
+    "data",
+    "device",
+    "drift",
+    "effective_temperature",
+    "exact_trace",
+    "gradient_covariance",
+    "models",
+    "predict",
+    "probe",
+    "stream",
+    "train",
+    "valleys",
+]

@@ -1,0 +1,244 @@
+"""The same network with its units renamed: permutations that bring one minimum close to another.
+
+Units of a hidden layer may change places, if the next layer's inputs do, and the function stays. Much of the barrier
+on the line between two trained networks is there because their units carry different numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor, nn
+
+from .network import Network
+
+_ELEMENTWISE = {
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardswish, nn.Hardtanh, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.ReLU6, nn.SELU,
+    nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
+}  # fmt: skip
+_POOLING = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """A network whose units were renamed to match another's.
+
+    Attributes:
+        theta: Parameters of b after the permutation, shape (D,), the same function as b.
+        permutations: For each hidden layer the units of b in their new order, shape (units,).
+        distance_before: ‖a - b‖.
+        distance_after: ‖a - theta‖.
+        sweeps: Passes over the hidden layers.
+        converged: Whether the last sweep found nothing to improve.
+    """
+
+    theta: Tensor
+    permutations: tuple[Tensor, ...]
+    distance_before: float
+    distance_after: float
+    sweeps: int
+    converged: bool
+
+    def summary(self) -> str:
+        """Return one sentence with the distances."""
+        moved = sum(int((p != torch.arange(len(p))).sum()) for p in self.permutations)
+        return (
+            f"Renaming {moved} of {sum(map(len, self.permutations))} hidden units brought the networks from distance "
+            f"{self.distance_before:.4g} to {self.distance_after:.4g}."
+        )
+
+
+def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, max_sweeps: int = 100) -> Alignment:
+    """Permute the hidden units of b so that it comes close to a and computes what it did ("weight matching").
+
+    Maximises Σₗ ⟨Wₗᴬ, Pₗ Wₗᴮ Pₗ₋₁ᵀ⟩ over the permutations Pₗ, which is to minimise ‖a - π(b)‖. With all other layers
+    fixed the best Pₗ is a linear assignment, solved exactly; layers take turns in random order until a whole sweep
+    changes nothing. No step increases the distance. The end is a local optimum: another generator may find another.
+
+    Args:
+        land: Landscape of an nn.Sequential chain of Linear and Conv2d layers.
+        a: Parameters to come close to, shape (D,).
+        b: Parameters to permute, shape (D,).
+        generator: Draws the order of the layers.
+        max_sweeps: Sweeps after which to stop (100 as in the authors' code; a few are enough as a rule).
+
+    Returns:
+        The permuted b, on its device and in its dtype, and the permutations.
+
+    Raises:
+        ValueError: If the model is not such a chain, or a and b are not finite and of shape (D,).
+
+    References:
+        Ainsworth, Hayase & Srinivasa (2022), Git Re-Basin, arXiv:2209.04836, section 3.2 and algorithm 1; the
+        sweeps follow ``weight_matching`` in the authors' code.
+    """
+    layers = _chain(land)
+    for name, theta in (("a", a), ("b", b)):
+        if theta.shape != (land.dim,) or not bool(theta.isfinite().all()):
+            raise ValueError(
+                f"align needs finite {name} of shape ({land.dim},), got shape {tuple(theta.shape)} with "
+                f"{int((~theta.isfinite()).sum())} entries NaN or infinite; pass one trained theta."
+            )
+    first, second = (theta.detach().cpu().double() for theta in (a, b))  # assignments compare sums: float64
+    orders = [torch.arange(layers[0].inputs), *(torch.arange(layer.outputs) for layer in layers)]
+    target, source = _weights(land, layers, first), _weights(land, layers, second)
+    sweeps, converged = _ascend(target, source, orders, generator, max_sweeps)
+    order = _order(land, layers, orders)
+    return Alignment(
+        b.detach()[order.to(b.device)],
+        tuple(orders[1:-1]),
+        float((first - second).norm()),
+        float((first - second[order]).norm()),
+        sweeps,
+        converged,
+    )
+
+
+def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Tensor:
+    """Return the same function with its hidden units in another order.
+
+    Args:
+        land: Landscape of an nn.Sequential chain of Linear and Conv2d layers.
+        theta: Parameters, shape (D,) or (P, D).
+        permutations: For each hidden layer its units in their new order, shape (units,).
+
+    Returns:
+        Permuted parameters, the shape of ``theta``.
+
+    Raises:
+        ValueError: If the model is not such a chain, or the permutations do not fit it.
+    """
+    layers = _chain(land)
+    land.check(theta)
+    units = [layer.outputs for layer in layers[:-1]]
+    given = [p.cpu() for p in permutations]
+    if [sorted(p.tolist()) for p in given] != [list(range(n)) for n in units]:
+        raise ValueError(
+            f"This model has hidden layers of {units} units and needs one permutation of 0 .. units-1 for each, "
+            f"got lengths {[len(p) for p in given]}; use torch.randperm(units, generator=generator)."
+        )
+    orders = [torch.arange(layers[0].inputs), *given, torch.arange(layers[-1].outputs)]
+    return theta[..., _order(land, layers, orders).to(theta.device)]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    weight: str  # names in land.unflatten
+    bias: str | None
+    inputs: int  # units of the layer before; each feeds a block of weights (a kernel, or the pixels of a channel)
+    outputs: int
+
+
+def _chain(land: Network) -> list[_Layer]:
+    """Return the layers that hold parameters, in order, or say which one is not understood."""
+    layers: list[_Layer] = []
+    maps = blocks = False  # what the units are now: channels (N, C, H, W), or channels flattened into (N, C·H·W)
+    for name, module in land.model.named_modules(remove_duplicate=False):
+        units = layers[-1].outputs if layers else None
+        if type(module) is nn.Sequential or type(module) in _ELEMENTWISE:
+            continue
+        if type(module) in _POOLING and (maps or units is None):
+            continue
+        if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
+            maps, blocks = False, maps or blocks
+        elif type(module) is nn.Conv2d and module.groups == 1 and (maps or units is None):
+            layers.append(_layer(name, module, units or module.in_channels, module.out_channels))
+            maps = True
+        elif type(module) is nn.Linear and not maps and _fits(module.in_features, units, blocks):
+            layers.append(_layer(name, module, units or module.in_features, module.out_features))
+            blocks = False
+        else:
+            raise _refusal(name, module)
+    _check_names(land, layers)
+    return layers
+
+
+def _layer(name: str, module: nn.Linear | nn.Conv2d, inputs: int, outputs: int) -> _Layer:
+    prefix = f"{name}." if name else ""
+    return _Layer(f"{prefix}weight", None if module.bias is None else f"{prefix}bias", inputs, outputs)
+
+
+def _fits(features: int, units: int | None, blocks: bool) -> bool:
+    return units is None or features == units or (blocks and features % units == 0)
+
+
+def _refusal(name: str, module: nn.Module) -> ValueError:
+    kind = type(module).__name__
+    advice = " A norm ties channels to each other: build the model with norm=None." if "Norm" in kind else ""
+    return ValueError(
+        "align takes an nn.Sequential of Linear and Conv2d (groups=1) layers with elementwise activations between "
+        "them, pooling while the units are maps, and nn.Flatten() from maps to linear layers; got "
+        f"{kind} {f'at layer {name!r}' if name else 'as the model'}, whose units cannot be renamed here.{advice}"
+    )
+
+
+def _check_names(land: Network, layers: list[_Layer]) -> None:
+    found = {name for layer in layers for name in (layer.weight, layer.bias) if name}
+    known = set(land.unflatten(torch.arange(land.dim)))
+    if found != known:
+        raise ValueError(
+            f"align needs every weight and bias to be trainable and used once; {sorted(found ^ known)} are frozen, "
+            "shared or not of a Linear or Conv2d layer."
+        )
+
+
+def _order(land: Network, layers: list[_Layer], orders: Sequence[Tensor]) -> Tensor:
+    """Return the index vector (D,) that carries out the permutations: θ[order] is the permuted θ."""
+    index = land.unflatten(torch.arange(land.dim))
+    for layer, before, after in zip(layers, orders, orders[1:], strict=False):
+        weight = index[layer.weight]
+        blocks = weight.reshape(layer.outputs, layer.inputs, -1)
+        index[layer.weight] = blocks[after][:, before].view_as(weight)
+        if layer.bias:
+            index[layer.bias] = index[layer.bias][after]
+    return torch.cat([part.flatten() for part in index.values()])
+
+
+def _weights(land: Network, layers: list[_Layer], theta: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return each layer's weight (outputs, inputs, block) and bias (outputs,), zero where it has none."""
+    parts = land.unflatten(theta)
+    return [
+        (
+            parts[layer.weight].reshape(layer.outputs, layer.inputs, -1),
+            parts[layer.bias] if layer.bias else theta.new_zeros(layer.outputs),
+        )
+        for layer in layers
+    ]
+
+
+def _ascend(
+    a: list[tuple[Tensor, Tensor]],
+    b: list[tuple[Tensor, Tensor]],
+    orders: list[Tensor],
+    generator: torch.Generator,
+    max_sweeps: int,
+) -> tuple[int, bool]:
+    """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps and whether they ended."""
+    for sweep in range(max_sweeps):
+        improved = False
+        for hidden in torch.randperm(len(a) - 1, generator=generator, device=generator.device).tolist():
+            score = _similarity(a, b, orders, hidden)
+            best = torch.from_numpy(linear_sum_assignment(score.numpy(), maximize=True)[1])
+            rows, now = torch.arange(len(best)), orders[hidden + 1]
+            gain = (score[rows, best] - score[rows, now]).sum()
+            if gain > 1e-12 * len(rows) * score.abs().max():  # less is round-off, and ties could change places for ever
+                orders[hidden + 1], improved = best, True
+        if not improved:
+            return sweep + 1, True
+    return max_sweeps, False
+
+
+def _similarity(
+    a: list[tuple[Tensor, Tensor]], b: list[tuple[Tensor, Tensor]], orders: list[Tensor], hidden: int
+) -> Tensor:
+    """Return how well unit j of b fits in the place of unit i of a, (units, units), other layers as they stand."""
+    incoming = b[hidden][0][:, orders[hidden]]  # (units, inputs, block)
+    outgoing = b[hidden + 1][0][orders[hidden + 2]]  # (outputs, units, block)
+    return (
+        torch.einsum("iub,jub->ij", a[hidden][0], incoming)
+        + torch.outer(a[hidden][1], b[hidden][1])
+        + torch.einsum("oib,ojb->ij", a[hidden + 1][0], outgoing)
+    )

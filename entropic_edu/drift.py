@@ -1,0 +1,340 @@
+"""Fourth verb: let walkers go on the road, with noise, and see where they drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from .landscape import Landscape
+from .optimizers import Optimizer, Stepper, check_finite, warn_if_unstable
+from .path import Path
+from .results import Result, detached
+from .snapshot import Progress, Snapshot, Stream, verb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Noise = Literal["minibatch", "none", "isotropic", "label"]
+
+
+def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
+    """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data."""
+    return 0.0 if batch_size is None else learning_rate / ((1 - momentum) * batch_size)
+
+
+@dataclass(frozen=True, eq=False)
+class Release(Result):
+    """What the walkers did; columns are walkers, rows are records in time.
+
+    Attributes:
+        step: Steps taken at each record, (R,).
+        position: Nearest position on the path in [0, 1], (R, W).
+        distance: Distance from the path just before the record's projection, (R, W).
+        loss: The objective there, (R, W).
+        start: Where each walker began, (W,).
+        outside: Share of a walker's projections at which it was further from the path than ``valley_radius``, (W,).
+        temperature: η/((1-m)B), or T of the Langevin noise.
+        valley_radius: The distance past which a walker has left.
+        length: Arc length of the path.
+        recipe: The settings, as plain values.
+    """
+
+    step: Tensor
+    position: Tensor
+    distance: Tensor
+    loss: Tensor
+    start: Tensor
+    outside: Tensor
+    temperature: float
+    valley_radius: float
+    length: float
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def left_valley(self) -> Tensor:
+        """Whether a walker was outside at more than a twentieth of its projections, (W,).
+
+        A rare excursion ends at the next projection; a walker that is outside again and again has left, and its
+        position on the path means nothing.
+        """
+        return self.outside > 0.05
+
+    @property
+    def starts(self) -> Tensor:
+        """The different starts, ascending, (S,)."""
+        return self.start.unique()
+
+    @property
+    def stayed(self) -> Tensor:
+        """Share of walkers that stayed in the valley, for each start, (S,)."""
+        return torch.stack([(~self.left_valley[self.start == s]).double().mean() for s in self.starts])
+
+    @property
+    def mean_position(self) -> Tensor:
+        """Mean over the walkers of each start that stayed, (R, S); where none stayed, over all of them."""
+        return torch.stack([self._of(s).mean(1) for s in self.starts], 1)
+
+    @property
+    def position_error(self) -> Tensor:
+        """Standard error of ``mean_position`` over walkers, (R, S)."""
+        columns = [self._of(s) for s in self.starts]
+        return torch.stack(
+            [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns], 1
+        )
+
+    def _of(self, start: Tensor) -> Tensor:
+        mine = self.start == start
+        stayed = mine & ~self.left_valley
+        return self.position[:, stayed if bool(stayed.any()) else mine]
+
+    def summary(self) -> str:
+        final, error = self.mean_position[-1], self.position_error[-1]
+        moves = "; ".join(
+            f"from {s:.2f} to {p:.3f} ± {e:.3f}" for s, p, e in zip(self.starts, final, error, strict=True)
+        )
+        left = int(self.left_valley.sum())
+        share = 100 * float(self.outside.mean())
+        valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
+        stopped = "" if self.complete else " (stopped early)"
+        return (
+            f"{len(self.start)} walkers, {int(self.step[-1])} steps at temperature {self.temperature:.3g}{stopped}: "
+            f"{moves}; {valley}."
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the position of the walkers against the step."""
+        from . import plots
+
+        return plots.release(self, ax)
+
+
+@verb
+def drift(
+    land: Landscape,
+    path: Path,
+    *,
+    generator: torch.Generator,
+    start: float | Sequence[float] = 0.3,
+    batch_size: int | None = 16,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    walkers: int = 16,
+    steps: int = 2000,
+    project_every: int | None = 15,
+    optimizer: Optimizer = "sgd",
+    noise: Noise | None = None,
+    temperature: float | None = None,
+    same_noise: bool = False,
+    valley_radius: float | None = None,
+    record_every: int | None = None,
+    progress: Progress = None,
+) -> Stream[Release]:
+    """Release walkers on a path: k free steps of noisy descent, then back to the nearest point, and again.
+
+    The projection puts a walker on the path and leaves it only the momentum along it. What is random in a step depends on the seed and the number of the
+    step alone: two calls whose generators have the same seed are twins that share every draw, also where they differ
+    in learning rate or projection, and a smaller batch then holds the first samples of the larger one.
+
+    Args:
+        land: The landscape; use the one that training and connecting saw, so that no other force is mistaken for noise.
+        path: The path, on this landscape.
+        generator: Source of all noise.
+        start: Position of release in [0, 1]; several give ``walkers`` to each.
+        batch_size: Samples B each walker draws in a step; None takes all data.
+        learning_rate: η.
+        momentum: m of heavy ball or Nesterov, β₁ of Adam.
+        walkers: Walkers at each start.
+        steps: Steps each walker takes.
+        project_every: k free steps between projections; None never projects.
+        optimizer: "sgd", "nesterov" or "adam".
+        noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none),
+            "isotropic" (all data and white noise: Langevin at ``temperature``), or "label" (all data with jittered
+            targets, as strong as in batches of B: label noise without sampling noise).
+        temperature: T of the isotropic noise, whose stationary law is exp(-L/T) for small steps.
+        same_noise: Whether all walkers see the same draws.
+        valley_radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
+        record_every: Steps between records; None makes about 100 records, at projections.
+        progress: True for a bar with the time left, or a callable given each snapshot.
+
+    Returns:
+        The Release. (``ee.stream.drift`` yields a snapshot at each record.)
+
+    Raises:
+        ValueError: If a setting is out of range or the path belongs to another model.
+        DivergenceError: If a walker becomes infinite or NaN.
+
+    Warns:
+        StabilityWarning: If η·λ_max is past the limit where the walkers start.
+
+    References:
+        Projected SGD on a path: Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297, section on path-constrained SGD.
+    """
+    path.check(land)
+    noise = noise or ("none" if batch_size is None else "minibatch")
+    _check(land, noise, batch_size, temperature, walkers, steps, project_every)
+    starts = [float(start)] if isinstance(start, int | float) else [float(s) for s in start]
+    begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)
+    theta = path.at(begun.to(path.pivots.device))
+    radius = 0.1 * path.length if valley_radius is None else float(valley_radius)
+    every = record_every or _even_records(steps, project_every)
+    stepper = Stepper(theta, optimizer, learning_rate, momentum)
+    warn_if_unstable(land, theta, optimizer, learning_rate, momentum)
+    slope = _Slope(land, noise, batch_size, learning_rate, momentum, temperature, same_noise, generator)
+    log = _Log(begun, radius)
+    hot = (
+        float(temperature or 0) if noise == "isotropic" else effective_temperature(batch_size, learning_rate, momentum)
+    )
+    recipe = {
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "project_every": project_every,
+        "optimizer": optimizer,
+        "noise": noise,
+    }
+
+    def snapshot(step: int) -> Snapshot[Release]:
+        kept = len(log.steps)
+        return Snapshot(
+            step,
+            steps,
+            f"mean position {float(log.position[-1].mean()):.3f}",
+            lambda: log.release(kept, hot if noise != "none" else 0.0, path.length, recipe, step >= steps),
+        )
+
+    log.add(0, begun, torch.zeros_like(begun), _losses(land, theta))
+    yield snapshot(0)
+    for step in range(1, steps + 1):
+        stepper.step(slope(stepper.position, step))
+        projects = project_every is not None and step % project_every == 0
+        if projects or step % every == 0 or step == steps:
+            where = path.project(stepper.position)
+            log.see(where.distance)
+            free = stepper.position.clone() if step % every == 0 or step == steps else None
+            if projects:
+                stepper.place(path.at(where.position))
+                stepper.keep_momentum_along(path.tangent(where.position))
+            if free is not None:
+                check_finite(land, free, theta, step, learning_rate)
+                log.add(step, where.position, where.distance, _losses(land, free))
+                yield snapshot(step)
+
+
+@torch.no_grad()
+def _losses(land: Landscape, theta: Tensor) -> Tensor:
+    return torch.cat([land.loss(chunk) for chunk in theta.split(32)])
+
+
+class _Slope:
+    """The noisy gradient of each walker, as a function of where they are and of the step's number."""
+
+    def __init__(
+        self,
+        land: Landscape,
+        noise: Noise,
+        batch_size: int | None,
+        learning_rate: float,
+        momentum: float,
+        temperature: float | None,
+        same_noise: bool,
+        generator: torch.Generator,
+    ) -> None:
+        self.land, self.noise, self.batch_size, self.same_noise = land, noise, batch_size, same_noise
+        # a step θ ← θ - η(∇L + ξ) has T = η var(ξ) / (2(1-m))
+        self.width = math.sqrt(2 * (temperature or 0.0) * (1 - momentum) / learning_rate)
+        self.generator = torch.Generator(generator.device)
+        self.seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+    def __call__(self, theta: Tensor, step: int) -> Tensor:
+        self.generator.manual_seed(self.seed + step)
+        rows = None if self.same_noise else len(theta)
+        if self.noise == "minibatch":
+            assert self.batch_size is not None
+            return self.land.gradient_on(theta, self.land.draw(self.batch_size, self.generator, rows))
+        if self.noise == "label":
+            draw = getattr(self.land, "draw_labels")  # noqa: B009  (networks have it; _check has made sure)
+            return self.land.gradient_on(theta, draw(self.batch_size, self.generator, rows))
+        slope = self.land.gradient_on(theta, None)
+        if self.noise == "none":
+            return slope
+        shape = theta.shape if rows is not None else theta.shape[1:]
+        kick = torch.randn(shape, generator=self.generator, device=self.generator.device, dtype=theta.dtype)
+        return slope + self.width * kick.to(theta.device)
+
+
+class _Log:
+    """Records as they come in."""
+
+    def __init__(self, start: Tensor, radius: float) -> None:
+        self.start, self.radius = start, radius
+        self.steps: list[int] = []
+        self.position: list[Tensor] = []
+        self.distance: list[Tensor] = []
+        self.loss: list[Tensor] = []
+        self.outside = torch.zeros(len(start))
+        self.seen = 0
+
+    def see(self, distance: Tensor) -> None:
+        self.outside = self.outside + (distance.cpu() > self.radius)
+        self.seen += 1
+
+    def add(self, step: int, position: Tensor, distance: Tensor, loss: Tensor) -> None:
+        self.steps.append(step)
+        self.position.append(detached(position))
+        self.distance.append(detached(distance))
+        self.loss.append(detached(loss))
+
+    def release(
+        self, records: int, temperature: float, length: float, recipe: dict[str, Any], complete: bool
+    ) -> Release:
+        return Release(
+            step=torch.tensor(self.steps[:records]),
+            position=torch.stack(self.position[:records]),
+            distance=torch.stack(self.distance[:records]),
+            loss=torch.stack(self.loss[:records]),
+            start=self.start.clone(),
+            outside=self.outside / max(1, self.seen),
+            temperature=temperature,
+            valley_radius=self.radius,
+            length=length,
+            recipe=recipe,
+            complete=complete,
+        )
+
+
+def _even_records(steps: int, project_every: int | None) -> int:
+    """Steps between records: about 100 records, each at a projection."""
+    unit = project_every or 1
+    return unit * max(1, round(steps / (100 * unit)))
+
+
+def _check(
+    land: Landscape,
+    noise: str,
+    batch_size: int | None,
+    temperature: float | None,
+    walkers: int,
+    steps: int,
+    project_every: int | None,
+) -> None:
+    if noise not in ("minibatch", "none", "isotropic", "label"):
+        raise ValueError(f'noise must be "minibatch", "none", "isotropic" or "label", got {noise!r}.')
+    if noise in ("minibatch", "label") and batch_size is None:
+        raise ValueError(f'noise="{noise}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
+    if (noise == "isotropic") != (temperature is not None) or (temperature is not None and temperature < 0):
+        raise ValueError(
+            f'noise="isotropic" needs a temperature >= 0 and no other noise takes one; got noise="{noise}", '
+            f"temperature={temperature}."
+        )
+    if noise == "label" and (not hasattr(land, "draw_labels") or not getattr(land, "label_noise", 0)):
+        raise ValueError('noise="label" needs a Network with label_noise > 0; pass label_noise=0.1 to Network.')
+    if walkers < 1 or steps < 1 or (project_every is not None and project_every < 1):
+        raise ValueError(
+            f"walkers, steps and project_every must be at least 1, got {walkers}, {steps} and {project_every}; "
+            "project_every=None never projects."
+        )

@@ -1,0 +1,117 @@
+"""Results that keep: frozen records of tensors and plain values, written whole or not at all, read without pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from pathlib import Path as File
+from typing import Any, Self
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+FORMAT = 1
+
+
+def write_whole(file: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file so that it is complete or, on any fault, as it was before.
+
+    Raises:
+        OSError: With the reason and what to do, if the place cannot be written or the disk is full.
+    """
+    target = File(file)
+    partial = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(partial, 0o666 & ~_umask())
+        os.replace(partial, target)
+    except BaseException as error:
+        if partial is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(partial)
+        if isinstance(error, OSError):
+            raise type(error)(
+                error.errno, f"Could not write {target} ({error.strerror}); nothing was changed. Choose another place"
+            ) from error
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """Base of all results: fields are tensors (detached) or plain JSON values.
+
+    Attributes:
+        complete: False where the run was stopped before its end.
+    """
+
+    complete: bool = dataclasses.field(default=True, kw_only=True)
+
+    def summary(self) -> str:
+        """Return one sentence that holds the result's numbers."""
+        raise NotImplementedError
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the result to one safetensors file; plain values go to its JSON header.
+
+        Raises:
+            OSError: If the file cannot be written; what stood there before is kept.
+        """
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        tensors = {k: v.detach().cpu().contiguous() for k, v in values.items() if isinstance(v, Tensor)}
+        plain = {k: v for k, v in values.items() if not isinstance(v, Tensor)}
+        header = {"entropic_edu": json.dumps({"format": FORMAT, "kind": type(self).__name__, "values": plain})}
+        write_whole(file, safetensors.torch.save(tensors, header))
+
+    @classmethod
+    def load(cls, file: str | os.PathLike[str]) -> Self:
+        """Read a result that ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If the file is cut short, damaged, foreign, or holds another kind of result.
+        """
+        content = File(file).read_bytes()
+        try:
+            size = int.from_bytes(content[:8], "little")
+            header = json.loads(content[8 : 8 + size].decode())["__metadata__"]["entropic_edu"]
+            tensors = safetensors.torch.load(content)
+            found: dict[str, Any] = json.loads(header)
+        except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            raise ValueError(
+                f"{file} is cut short, damaged, or no file of entropic_edu ({type(error).__name__}: {error}); "
+                f"delete it and make it again with {cls.__name__}.save()."
+            ) from error
+        if found.get("kind") != cls.__name__ or found.get("format") != FORMAT:
+            raise ValueError(
+                f"{file} holds a {found.get('kind')} of format {found.get('format')}, wanted a {cls.__name__} of "
+                f"format {FORMAT}; load it with the class that saved it."
+            )
+        names = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: v for k, v in {**found["values"], **tensors}.items() if k in names})
+
+
+def detached(value: Tensor) -> Tensor:
+    """Return the values on the CPU, apart from any graph and from later in-place changes."""
+    return value.detach().to("cpu", copy=True)
+
+
+def finite(value: Tensor, what: str, remedy: str) -> Tensor:
+    """Return ``value``, or raise a ValueError that names ``what`` is not finite and the ``remedy``."""
+    if not bool(torch.isfinite(value).all()):
+        raise ValueError(f"{what} is not finite; {remedy}.")
+    return value

@@ -1,0 +1,92 @@
+"""Long calls as streams of snapshots, and the plain verbs that read such a stream to its end.
+
+A snapshot holds how far the work is and what there is so far. Progress bars, widgets, checkpoints, tests and the plain
+verbs are all readers of this one stream; closing it, or Ctrl-C in the plain verb, leaves the last snapshot's result.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from tqdm.auto import tqdm
+
+from .results import Result
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Result)
+
+
+@dataclass(frozen=True)
+class Snapshot(Generic[R]):
+    """A moment of a long call.
+
+    Attributes:
+        done: Units of work finished.
+        total: Units of work in all.
+        note: What a progress bar says beside it.
+        make: Builds the result so far; asked only by who wants it.
+    """
+
+    done: int
+    total: int
+    note: str
+    make: Callable[[], R]
+
+    @property
+    def result(self) -> R:
+        """The result so far, marked incomplete until ``done == total``."""
+        return self.make()
+
+
+Stream = Generator[Snapshot[R], None, None]
+Progress = bool | Callable[[Snapshot[Any]], object] | None
+
+
+def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
+    """Turn a function that yields snapshots into one that returns the last one's result.
+
+    Its argument ``progress`` is read here: True for a bar with an estimate of the time left, or a callable that is
+    given each snapshot. The streaming form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
+    """
+
+    @functools.wraps(streaming)
+    def plain(*args: P.args, **kwargs: P.kwargs) -> R:
+        progress: Any = kwargs.get("progress")
+        return finish(streaming(*args, **kwargs), progress, streaming.__name__)
+
+    return plain
+
+
+def finish(stream: Stream[R], progress: Progress, title: str) -> R:
+    """Read a stream to its end and return its result; on Ctrl-C return what there is, marked incomplete.
+
+    Args:
+        stream: Snapshots of one call.
+        progress: True for a bar with an estimate of the time left, or a callable that is given each snapshot.
+        title: What the bar is called.
+
+    Raises:
+        KeyboardInterrupt: If it comes before the first snapshot, when there is nothing to return.
+    """
+    last: Snapshot[R] | None = None
+    bar = tqdm(desc=title, leave=False, mininterval=0.1) if progress is True else None
+    try:
+        for last in stream:
+            if bar is not None:
+                bar.total = last.total
+                bar.set_postfix_str(last.note, refresh=False)
+                bar.update(last.done - bar.n)
+            elif callable(progress):
+                progress(last)
+    except KeyboardInterrupt:
+        if last is None:
+            raise
+    finally:
+        stream.close()
+        if bar is not None:
+            bar.close()
+    assert last is not None  # every stream begins with a snapshot
+    return last.result

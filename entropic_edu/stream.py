@@ -1,0 +1,16 @@
+"""The streaming form of every verb: the same arguments, yielding snapshots while it works.
+
+``for snapshot in ee.stream.drift(land, path, generator=g): snapshot.result.plot()``
+"""
+
+import inspect
+
+from .connect import connect as _connect
+from .drift import drift as _drift
+from .probe import probe as _probe
+from .train import train as _train
+
+train = inspect.unwrap(_train)
+connect = inspect.unwrap(_connect)
+probe = inspect.unwrap(_probe)
+drift = inspect.unwrap(_drift)

@@ -1,0 +1,162 @@
+"""What theory says of the drift, with no free constant: from a measured profile to a velocity along the road.
+
+Across the road a walker spreads with variance Var(h) in each direction of curvature h. Where those curvatures grow along
+the road, the spread costs loss, and the mean force is
+
+    f(s) = -dL/ds - ½ Σᵢ Var(hᵢ) dhᵢ/ds.
+
+With noise shaped like the curvature, of covariance cH/B, Var(h) = (c h/B) φ(h), where φ(h) is the variance that gradient
+noise of variance 1 sustains: η/(h(2-ηh)) for plain SGD at rest, and less soon after a projection, which sets it to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .probe import Profile
+
+
+def sustained_variance(
+    curvature: Tensor, learning_rate: float, momentum: float = 0.0, steps: int | None = None
+) -> Tensor:
+    """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
+
+    Args:
+        curvature: h, any shape.
+        learning_rate: η.
+        momentum: m.
+        steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
+            exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
+
+    Raises:
+        ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
+    """
+    h, eta, m = curvature.double(), learning_rate, momentum
+    if steps is None:
+        if not bool(((h > 0) & (eta * h < 2 * (1 + m))).all()):
+            raise ValueError(
+                f"A stationary spread needs 0 < eta h < {2 * (1 + m):g}, got eta h from {float((eta * h).min()):.3g} to "
+                f"{float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
+            )
+        return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
+    xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
+    total = torch.zeros_like(h)
+    for _ in range(steps):  # v ← m v + h x + ξ, x ← x - η v
+        total = total + xx
+        new_vv = m * m * vv + 2 * m * h * xv + h * h * xx + 1
+        new_xv = m * xv + h * xx
+        xx, xv, vv = xx - 2 * eta * new_xv + eta**2 * new_vv, new_xv - eta * new_vv, new_vv
+    return (total / steps).to(curvature)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Predicted mean velocity along a road, in lengths per step, at the profile's positions (n,).
+
+    Attributes:
+        position: Positions in [0, 1].
+        velocity: Mean velocity; positive towards position 1.
+        velocity_error: Its standard error from the random probes of the spectrum.
+        energy: The part that the slope of the objective makes.
+        noise: The part that noise makes.
+        length: Arc length of the path.
+    """
+
+    position: Tensor
+    velocity: Tensor
+    velocity_error: Tensor
+    energy: Tensor
+    noise: Tensor
+    length: float
+
+    def track(self, start: float, steps: Tensor) -> Tensor:
+        """Return the predicted mean position at the given steps (R,), by integrating the velocity from ``start``."""
+        rate = self.velocity.double().numpy() / self.length
+        grid = self.position.double().numpy()
+        now, at = float(start), 0
+        out = []
+        for step in steps.tolist():
+            pieces = max(1, int((step - at) // 10))
+            for _ in range(pieces):
+                now = min(1.0, max(0.0, now + float(np.interp(now, grid, rate)) * (step - at) / pieces))
+            at = step
+            out.append(now)
+        return torch.tensor(out)
+
+
+def predict(
+    profile: Profile,
+    *,
+    batch_size: int | None,
+    learning_rate: float,
+    momentum: float = 0.0,
+    project_every: int | None = 15,
+    noise: str = "minibatch",
+    temperature: float | None = None,
+) -> Prediction:
+    """Predict the mean velocity of ``drift`` along a road from its profile, with no free constant.
+
+    For "minibatch" the gradient covariance is taken to be c(s)H/B with the measured c = tr C / tr H. That is exact for
+    label noise under squared loss at interpolation, and an assumption for sampling noise. "isotropic" takes the
+    temperature T. Valid for spreads small enough that the loss across the road is quadratic.
+
+    Args:
+        profile: Measured road.
+        batch_size: B; None for no noise.
+        learning_rate: η.
+        momentum: m of heavy ball.
+        project_every: k free steps between projections; None for walkers that are never projected.
+        noise: "minibatch", "label", "isotropic" or "none".
+        temperature: T of isotropic noise.
+
+    References:
+        Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.
+    """
+    position = profile.position.double()
+    along = (position * profile.length).numpy()
+    eta = learning_rate / (1 - momentum)
+    energy = -eta * torch.as_tensor(np.gradient(profile.loss.double().numpy(), along))
+    if noise == "none" or (batch_size is None and noise != "isotropic"):
+        zero = torch.zeros_like(energy)
+        return Prediction(position, energy, zero, energy, zero, profile.length)
+    if noise == "isotropic":
+        assert temperature is not None
+        strength = torch.full_like(position, 2 * temperature * (1 - momentum) / learning_rate)
+    else:
+        assert batch_size is not None
+        ratio = (
+            profile.noise / profile.trace if noise == "minibatch" else torch.full_like(position, profile.label_ratio)
+        )
+        strength = ratio.double() / batch_size
+    shift = profile.weight_decay  # the walker feels the whole objective's curvature
+    sums = profile.spectral_sum(_potential(profile, shift, learning_rate, momentum, project_every, noise))  # (n, V)
+    slopes = torch.as_tensor(np.gradient(sums.double().numpy(), along, axis=0))
+    each = -0.5 * eta * strength[:, None] * slopes
+    count = each.shape[1]
+    error = each.std(1) / count**0.5 if count > 1 else torch.zeros_like(energy)
+    pushed = each.mean(1)
+    return Prediction(position, energy + pushed, error, energy, pushed, profile.length)
+
+
+def _potential(
+    profile: Profile, shift: float, learning_rate: float, momentum: float, steps: int | None, noise: str
+) -> Callable[[Tensor], Tensor]:
+    """Return Ψ with Ψ'(h) = u(h)φ(h), where u = h for curvature-shaped noise and 1 for isotropic noise.
+
+    Then ½ (strength) d tr Ψ(H)/ds = ½ Σ Var(hᵢ) dhᵢ/ds: only the spectrum along the road is needed.
+    """
+    low, high = float(profile.nodes.min()), float(profile.nodes.max())
+    grid = torch.linspace(min(low, 0.0), 1.05 * high, 4001, dtype=torch.float64)
+    felt = grid + shift
+    if steps is None:
+        felt = felt.clamp(min=1e-3 * high)  # directions flatter than this never come to rest
+    spread = sustained_variance(felt, learning_rate, momentum, steps)
+    integrand = spread if noise == "isotropic" else grid.clamp(min=0) * spread
+    sums = torch.cumulative_trapezoid(integrand, grid)
+    table = torch.cat([sums.new_zeros(1), sums]).numpy()
+    return lambda h: torch.as_tensor(np.interp(h.double().numpy(), grid.numpy(), table))

@@ -1,0 +1,470 @@
+"""Valleys with known answers: two-dimensional landscapes on which each law of the course can be checked by hand.
+
+In the straight ones the floor is the y axis and V(x, y) = f(y) + ½ h(y) x²: f is the energy along the floor, h the
+curvature across it, and noise feels both. ``Hyperbola`` is the smallest "network" with a curve of minima.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from numbers import Integral
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .landscape import Landscape
+
+Noise = Literal["isotropic", "curvature", "label"]
+
+
+class Valley(Landscape):
+    """A floor that runs along y, and walls ½ h(y) x² that may change along it; θ = (x, y).
+
+    The gradient noise of one sample has standard deviation s = ``noise_scale``; a batch of B divides its variance by B.
+    "isotropic" noise is a heat bath: variance s²/B in x and in y. "curvature" noise is SGD-like: variance s² h(y)/B
+    across the floor and none along it. Time is counted so that one step of SGD takes η / (1 - m).
+
+    A subclass gives ``floor_loss`` and ``curvature_across``; all other answers follow from them.
+
+    Args:
+        noise: Shape of the gradient noise.
+        noise_scale: Standard deviation s of one sample's gradient noise.
+        half_length: The floor runs from y = -half_length to y = half_length.
+    """
+
+    dim = 2
+    kinds: tuple[str, ...] = ("isotropic", "curvature")
+
+    def __init__(self, *, noise: Noise = "isotropic", noise_scale: float = 1.0, half_length: float = 1.0) -> None:
+        if noise not in self.kinds:
+            raise ValueError(f"{type(self).__name__} knows the noise {' or '.join(self.kinds)}, got noise={noise!r}.")
+        if not 0 <= noise_scale < math.inf:
+            raise ValueError(f"noise_scale is a standard deviation, finite and not negative, got {noise_scale}.")
+        _require_positive(half_length=half_length)
+        self.noise, self.noise_scale, self.half_length = noise, noise_scale, half_length
+
+    # --- the surface -------------------------------------------------------------------------------------------
+
+    def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
+        """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
+        return torch.zeros_like(y)
+
+    @abstractmethod
+    def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
+        """Return the curvature h across the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
+
+    def loss(self, theta: Tensor) -> Tensor:
+        self.check(theta)
+        x, y = theta.unbind(-1)
+        return self.floor_loss(y) + 0.5 * self.curvature_across(y) * x.square()
+
+    def gradient_on(self, theta: Tensor, batch: Tensor | None) -> Tensor:
+        x, y = theta.unbind(-1)
+        across = self.curvature_across(y) * x
+        along = self.floor_loss(y, 1) + 0.5 * self.curvature_across(y, 1) * x.square()
+        gradient = torch.stack([across, along], -1)
+        if batch is None:
+            return gradient
+        shape = torch.ones_like(theta)
+        if self.noise == "curvature":
+            shape = torch.stack([self.curvature_across(y).sqrt(), torch.zeros_like(y)], -1)
+        return gradient + self.noise_scale * shape * batch.to(theta)
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        """Return the matrix of second derivatives, (2,) -> (2, 2) or (P, 2) -> (P, 2, 2)."""
+        self.check(theta)
+        x, y = theta.unbind(-1)
+        mixed = self.curvature_across(y, 1) * x
+        along = self.floor_loss(y, 2) + 0.5 * self.curvature_across(y, 2) * x.square()
+        return _symmetric(self.curvature_across(y), mixed, along)
+
+    # --- noise -------------------------------------------------------------------------------------------------
+
+    def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Tensor | None:
+        """Draw the noise of one step in units of s: standard normals over √B, in float32.
+
+        Args:
+            batch_size: Any B >= 1, since an analytic valley has no data to run out of; None means no noise.
+            generator: Draws happen on its device; ``gradient_on`` moves them.
+            rows: How many walkers, each with its own noise; None draws one that all share.
+
+        Returns:
+            Shape (rows, 2), or (2,) where ``rows`` is None; with label noise (rows,) or ().
+        """
+        if batch_size is None:
+            return None
+        _require_batch(batch_size)
+        shape = (() if rows is None else (rows,)) + (() if self.noise == "label" else (2,))
+        normals = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
+        return normals / math.sqrt(batch_size)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        """Return a random point of the floor moved by normals of standard deviation 0.1, shape (2,)."""
+        place = torch.rand((), generator=generator, device=generator.device)
+        away = torch.randn(2, generator=generator, device=generator.device)
+        return self.point(self.coordinate(place)) + 0.1 * away
+
+    # --- the floor ---------------------------------------------------------------------------------------------
+
+    def point(self, y: Tensor) -> Tensor:
+        """Return the points of the floor at coordinates (n,), shape (n, 2)."""
+        return torch.stack([torch.zeros_like(y), y], -1)
+
+    def metric(self, y: Tensor) -> Tensor:
+        """Return (ds/dy)², s being arc length along the floor; the shape of ``y``."""
+        return torch.ones_like(y)
+
+    def position(self, y: Tensor) -> Tensor:
+        """Return the share of the floor's arc length that lies before y: 0 at its start and 1 at its end."""
+        return 0.5 * (1 + y / self.half_length)
+
+    def coordinate(self, position: Tensor) -> Tensor:
+        """Return the coordinate y at a position by arc length, the inverse of ``position``."""
+        return self.half_length * (2 * position - 1)
+
+    def floor(self, num: int, *, dtype: torch.dtype | None = None) -> Tensor:
+        """Return ``num`` points of the floor from start to end, evenly spaced in arc length, shape (num, 2).
+
+        Args:
+            num: Number of points, at least 2.
+            dtype: torch's default where None.
+        """
+        if num < 2:
+            raise ValueError(f"A floor needs at least its two ends, num=2; got num={num}.")
+        places = torch.linspace(0, 1, num, dtype=torch.float64)
+        return self.point(self.coordinate(places)).to(dtype or torch.get_default_dtype())
+
+    # --- what noise does ---------------------------------------------------------------------------------------
+
+    def temperature(self, batch_size: int, learning_rate: float, momentum: float = 0.0) -> float:
+        """Return T = ηs² / (2B(1 - m)), in units of the loss where the noise is isotropic.
+
+        Isotropic noise spreads x by ⟨x²⟩ = T/h for small steps, as a heat bath does. Noise that is shaped like the
+        curvature spreads it by ⟨x²⟩ = T everywhere: T is then a squared length, and no temperature.
+        """
+        _require_batch(batch_size)
+        _require_steps(learning_rate, momentum)
+        return learning_rate * self.noise_scale**2 / (2 * batch_size * (1 - momentum))
+
+    def free_energy(self, y: Tensor, temperature: float) -> Tensor:
+        """Return F(y) = f(y) + (T/2) ln h(y), with F(0) = 0: what a heat bath of temperature T feels along the floor.
+
+        Walkers in isotropic noise are found with density exp(-F/T) per unit of arc length. (The paper writes T ln h:
+        its noise has another convention for T.) Noise of another shape has no free energy; see ``mean_force``.
+
+        Args:
+            y: Coordinates along the floor, (n,).
+            temperature: T, in units of the loss.
+        """
+        zero = torch.zeros_like(y)
+        energy = self.floor_loss(y) - self.floor_loss(zero)
+        return energy + 0.5 * temperature * (self.curvature_across(y) / self.curvature_across(zero)).log()
+
+    def stationary_variance(self, y: Tensor, batch_size: int, learning_rate: float, momentum: float = 0.0) -> Tensor:
+        """Return the stationary variance of the distance from the floor under SGD, for y held where it is.
+
+        On ½hx² with noise of variance q a step x' = x + m(x - x₋) - η(hx + noise) is an AR(2) process, whose variance
+        is ηq(1 + m) / (h(1 - m)(2(1 + m) - ηh)) for steps of any size; q is s²/B, or s²h/B where shaped.
+
+        Args:
+            y: Coordinates along the floor, (n,).
+            batch_size: B.
+            learning_rate: η.
+            momentum: Heavy-ball coefficient m, in [0, 1).
+
+        Raises:
+            ValueError: If ηh >= 2(1 + m) somewhere: each step then overshoots by more than it corrects.
+        """
+        limit = self._stability_limit(y, learning_rate, momentum)
+        h = self.curvature_across(y)
+        spread = 2 * self.temperature(batch_size, learning_rate, momentum) * (1 + momentum)
+        variance = spread / (limit - learning_rate * h)
+        return variance / h if self.noise == "isotropic" else variance
+
+    def mean_force(self, y: Tensor, batch_size: int, learning_rate: float, momentum: float = 0.0) -> Tensor:
+        """Return the mean force along y, -f' - ½h'⟨x²⟩, the walker's distance x from the floor having settled.
+
+        Isotropic noise: ⟨x²⟩ = T/h, the heat bath of small steps, and the force -f' - (T/2)h'/h is -dF/dy. At finite
+        steps ⟨x²⟩ is larger, by 1/(1 - ηh/2) for m = 0: see ``stationary_variance``. Noise shaped like the curvature:
+        ⟨x²⟩ is the exact variance, ηs² / (B(2 - ηh)) for m = 0, and the force follows the slope of h, not of ln h:
+        -(ηs²/4B) h' for small steps, as label noise does (Blanc et al. 2020; Damian, Ma & Lee 2021).
+
+        Args:
+            y: Coordinates along the floor, (n,).
+            batch_size: B.
+            learning_rate: η.
+            momentum: m, in [0, 1).
+
+        Returns:
+            Loss per unit of y, (n,). Walkers move at ``drift_velocity``, one step of SGD being a time η/(1 - m).
+
+        Raises:
+            ValueError: If ηh >= 2(1 + m) somewhere, where no spread is stationary.
+        """
+        variance = self.stationary_variance(y, batch_size, learning_rate, momentum)
+        if self.noise == "isotropic":
+            variance = self.temperature(batch_size, learning_rate, momentum) / self.curvature_across(y)
+        return -self.floor_loss(y, 1) - 0.5 * self.curvature_across(y, 1) * variance
+
+    def drift_velocity(self, y: Tensor, batch_size: int, learning_rate: float, momentum: float = 0.0) -> Tensor:
+        """Return the mean velocity along the floor, arc length per unit of time; η/(1 - m) times it is one step's."""
+        return self.mean_force(y, batch_size, learning_rate, momentum) / self.metric(y).sqrt()
+
+    def _stability_limit(self, y: Tensor, learning_rate: float, momentum: float) -> float:
+        _require_steps(learning_rate, momentum)
+        steepest, limit = float(self.curvature_across(y.detach()).max()), 2 * (1 + momentum)
+        if not learning_rate * steepest < limit:  # so that a NaN is refused too
+            raise ValueError(
+                f"learning_rate η = {learning_rate:g} times curvature h = {steepest:.4g} is ηh = "
+                f"{learning_rate * steepest:.4g}; SGD settles only below 2(1 + momentum) = {limit:g}. "
+                f"Take a learning rate below {limit / steepest:.4g}, or wider walls."
+            )
+        return limit
+
+
+class Waist(Valley):
+    """A floor at zero loss between walls that tighten in the middle: all entropy, no energy.
+
+    h(y) = g_wide + (g_narrow - g_wide) exp(-y² / 2w²). The default makes the middle four times narrower.
+
+    Args:
+        g_wide: Curvature far from the middle.
+        g_narrow: Curvature at y = 0.
+        width: Length w over which the walls tighten.
+        half_length: The floor runs from y = -half_length to y = half_length.
+        noise: "isotropic" or "curvature".
+        noise_scale: Standard deviation s of one sample's gradient noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        g_wide: float = 1.0,
+        g_narrow: float = 16.0,
+        width: float = 0.35,
+        half_length: float = 1.0,
+        noise: Noise = "isotropic",
+        noise_scale: float = 1.0,
+    ) -> None:
+        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+        _require_positive(g_wide=g_wide, g_narrow=g_narrow, width=width)
+        self.g_wide, self.g_narrow, self.width = g_wide, g_narrow, width
+
+    def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
+        base = self.g_wide if order == 0 else 0.0
+        return base + (self.g_narrow - self.g_wide) * _bump(y, self.width, order)
+
+
+class Pinch(Waist):
+    """A uniform floor with one short narrow place at y = 0, which noise must squeeze through: an entropic barrier.
+
+    The barrier is (T/2) ln(g_narrow / g_wide), the same share of T at every temperature: heat moves a walker faster,
+    but makes the pinch no easier to pass.
+    Arguments are those of ``Waist``.
+    """
+
+    def __init__(
+        self,
+        *,
+        g_wide: float = 1.0,
+        g_narrow: float = 16.0,
+        width: float = 0.08,
+        half_length: float = 1.0,
+        noise: Noise = "isotropic",
+        noise_scale: float = 1.0,
+    ) -> None:
+        super().__init__(
+            g_wide=g_wide,
+            g_narrow=g_narrow,
+            width=width,
+            half_length=half_length,
+            noise=noise,
+            noise_scale=noise_scale,
+        )
+
+
+class DoubleWell(Waist):
+    """Two minima at y = -1 and 1 behind an energy barrier, f(y) = barrier (y² - 1)²: the control beside ``Pinch``.
+
+    Args:
+        barrier: Height of the floor at y = 0 above the minima.
+        g_wide: Curvature across the floor far from the top.
+        g_narrow: Curvature at the top, y = 0; where equal to ``g_wide`` (the default) the width is constant.
+        width: Length over which the walls change.
+        noise: "isotropic" or "curvature".
+        noise_scale: Standard deviation s of one sample's gradient noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        barrier: float = 0.02,
+        g_wide: float = 4.0,
+        g_narrow: float = 4.0,
+        width: float = 0.35,
+        noise: Noise = "isotropic",
+        noise_scale: float = 1.0,
+    ) -> None:
+        super().__init__(g_wide=g_wide, g_narrow=g_narrow, width=width, noise=noise, noise_scale=noise_scale)
+        _require_positive(barrier=barrier)
+        self.barrier = barrier
+
+    def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
+        if order == 0:
+            return self.barrier * (y.square() - 1).square()
+        return 4 * self.barrier * (y * (y.square() - 1) if order == 1 else 3 * y.square() - 1)
+
+
+class Tilted(Valley):
+    """A sloping floor whose walls widen uphill, f(y) = slope · y: energy pulls down to -y, entropy up to +y.
+
+    ln h(y) goes from ln g_narrow to ln g_wide as ½(1 + tanh(y / w)): both are reached far out only.
+
+    Args:
+        slope: Loss per unit of y.
+        g_wide: Curvature far up, at large y.
+        g_narrow: Curvature far down.
+        width: Length w over which the walls widen.
+        half_length: The floor runs from y = -half_length to y = half_length.
+        noise: "isotropic" or "curvature".
+        noise_scale: Standard deviation s of one sample's gradient noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        slope: float = 0.01,
+        g_wide: float = 1.0,
+        g_narrow: float = 16.0,
+        width: float = 0.7,
+        half_length: float = 1.0,
+        noise: Noise = "isotropic",
+        noise_scale: float = 1.0,
+    ) -> None:
+        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+        _require_positive(slope=slope, g_wide=g_wide, g_narrow=g_narrow, width=width)
+        if g_narrow <= g_wide:
+            raise ValueError(f"Walls widen uphill, so g_narrow > g_wide; got g_narrow={g_narrow}, g_wide={g_wide}.")
+        self.slope, self.g_wide, self.g_narrow, self.width = slope, g_wide, g_narrow, width
+
+    def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
+        if order == 0:
+            return self.slope * y
+        return torch.full_like(y, self.slope if order == 1 else 0.0)
+
+    def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
+        half = 0.5 * math.log(self.g_narrow / self.g_wide)
+        t = (y / self.width).tanh()
+        h = math.sqrt(self.g_narrow * self.g_wide) * (-half * t).exp()
+        if order == 0:
+            return h
+        rate = -half * (1 - t.square()) / self.width  # h'/h
+        return h * rate if order == 1 else h * (rate.square() - 2 * t * rate / self.width)
+
+    def break_even_temperature(self, y: Tensor) -> Tensor:
+        """Return the T of ``temperature`` at which the mean force at y is zero; hotter walkers climb.
+
+        Isotropic noise: -2 f' h/h'. Noise shaped like the curvature: -2 f'/h' for small steps; at m = 0 finite ones
+        need (1 - ηh/2) times that.
+        """
+        balance = -2 * self.floor_loss(y, 1) / self.curvature_across(y, 1)
+        return balance * self.curvature_across(y) if self.noise == "isotropic" else balance
+
+
+class Hyperbola(Valley):
+    """L(u, v) = ½(uv - 1)², a linear network of two weights and one sample; its minima are the curve uv = 1.
+
+    θ = (u, v), and the coordinate along the floor is y = ln u: the point (eʸ, e⁻ʸ). The curvature across it is
+    h = u² + v² = 2 cosh 2y, flattest at u = v = 1, and (ds/dy)² = h as well. Off the floor gradient flow keeps
+    u² - v², so a walker belongs to the y with 2 sinh 2y = u² - v².
+
+    Label noise jitters the target 1 by ε ~ N(0, s²/B): the gradient is (uv - 1 - ε)(v, u), and its covariance on the
+    floor is exactly s²H/B. One step multiplies u² - v² by 1 - η²(uv - 1 - ε)²: noise alone carries walkers to u = v.
+
+    Args:
+        half_length: The floor runs from ln u = -half_length to ln u = half_length.
+        noise: "label" or "isotropic".
+        noise_scale: Standard deviation s of the label jitter, or of one sample's gradient noise.
+    """
+
+    kinds = ("label", "isotropic")
+
+    def __init__(self, *, half_length: float = 1.0, noise: Noise = "label", noise_scale: float = 1.0) -> None:
+        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+
+    def loss(self, theta: Tensor) -> Tensor:
+        self.check(theta)
+        return 0.5 * (theta.prod(-1) - 1).square()
+
+    def gradient_on(self, theta: Tensor, batch: Tensor | None) -> Tensor:
+        residual = theta.prod(-1) - 1
+        if batch is not None and self.noise == "label":
+            residual = residual - self.noise_scale * batch.to(theta)
+        gradient = residual[..., None] * theta.flip(-1)
+        if batch is not None and self.noise == "isotropic":
+            gradient = gradient + self.noise_scale * batch.to(theta)
+        return gradient
+
+    def hessian(self, theta: Tensor) -> Tensor:
+        self.check(theta)
+        u, v = theta.unbind(-1)
+        return _symmetric(v.square(), 2 * u * v - 1, u.square())
+
+    def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
+        return 2.0 ** (1 + order) * ((2 * y).sinh() if order == 1 else (2 * y).cosh())
+
+    def point(self, y: Tensor) -> Tensor:
+        return torch.stack([y.exp(), (-y).exp()], -1)
+
+    def metric(self, y: Tensor) -> Tensor:
+        return self.curvature_across(y)
+
+    def position(self, y: Tensor) -> Tensor:
+        return 0.5 * (1 + self._arc_length(y) / self._arc_length(torch.full_like(y, self.half_length)))
+
+    def coordinate(self, position: Tensor) -> Tensor:
+        wanted = (2 * position - 1) * self._arc_length(torch.full_like(position, self.half_length))
+        y = self.half_length * (2 * position - 1)
+        for _ in range(12):  # Newton; s(y) is odd, steep and convex for y > 0, so it cannot miss
+            y = y - (self._arc_length(y) - wanted) / self.metric(y).sqrt()
+        return y
+
+    def _arc_length(self, y: Tensor) -> Tensor:
+        """Arc length from u = v = 1 by Gauss-Legendre quadrature; 40 nodes are round-off exact for |y| < 3."""
+        nodes, weights = (torch.as_tensor(a).to(y) for a in np.polynomial.legendre.leggauss(40))
+        inside = 0.5 * (1 + nodes) * y[..., None]  # (..., 40)
+        return 0.5 * y * (self.metric(inside).sqrt() * weights).sum(-1)
+
+
+def _bump(y: Tensor, width: float, order: int) -> Tensor:
+    """exp(-y² / 2w²) or its derivative by y of order 1 or 2."""
+    z = y / width
+    bump = (-0.5 * z.square()).exp()
+    if order == 0:
+        return bump
+    return -z / width * bump if order == 1 else (z.square() - 1) / width**2 * bump
+
+
+def _symmetric(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    return torch.stack([torch.stack([a, b], -1), torch.stack([b, c], -1)], -2)
+
+
+def _require_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value}.")
+
+
+def _require_batch(batch_size: int) -> None:
+    if not isinstance(batch_size, Integral) or batch_size < 1:  # Integral: numpy's integers too
+        raise ValueError(f"batch_size is a whole number of samples, at least 1; got {batch_size!r}.")
+
+
+def _require_steps(learning_rate: float, momentum: float) -> None:
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}.")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum lies in [0, 1), got {momentum}.")
