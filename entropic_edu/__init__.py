@@ -1,6 +1,6 @@
 """See, feel and measure entropic confinement: train -> connect -> probe -> drift, on any landscape."""
 
-from . import curvature, data, models, stream, valleys
+from . import curvature, data, models, optimizers, stream, valleys
 from .align import align
 from .connect import connect
 from .drift import Release, drift, effective_temperature
@@ -10,12 +10,14 @@ from .optimizers import DivergenceError, StabilityWarning
 from .path import Path
 from .per_sample import exact_trace, gradient_covariance
 from .probe import Profile, probe
+from .spawn import Family, spawn
 from .theory import predict
 from .train import Run, train
 
 __version__ = "0.1.0"
 __all__ = [
     "DivergenceError",
+    "Family",
     "Landscape",
     "Network",
     "Path",
@@ -33,8 +35,10 @@ __all__ = [
     "exact_trace",
     "gradient_covariance",
     "models",
+    "optimizers",
     "predict",
     "probe",
+    "spawn",
     "stream",
     "train",
     "valleys",

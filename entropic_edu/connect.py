@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .align import align as align_weights
 from .landscape import Landscape
+from .network import Network
 from .optimizers import Stepper, check_finite
 from .path import Path, scallops
 from .results import detached, finite
@@ -81,30 +82,55 @@ def connect(
     _check(land, a, b, method, pivots, sweeps, bends)
     a, b = a.detach(), b.detach()
     if align:
+        if not isinstance(land, Network):
+            raise ValueError(f"align=True permutes hidden units and needs a Network, got a {type(land).__name__}.")
         b = align_weights(land, a, b, generator=generator).theta
+        if torch.equal(a, b):
+            raise ValueError("The two end points are one network with its hidden units permuted; no path is needed.")
     number = points or 4 * pivots
     if method == "linear":
-        yield _snapshot(Path(torch.stack([a, b]), method=method).resample(number), 0, 1)
-        yield _snapshot(measured(land, Path(torch.stack([a, b]), method=method).resample(number)), 1, 1)
+        straight = Path(torch.stack([a, b]), method=method, complete=False).resample(number)
+        yield _snapshot(straight, 0, 1)
+        yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     samples = getattr(land, "x", None)
     size = batch_size if batch_size is None or samples is None else min(batch_size, len(samples))
     band = _Band(land, generator, size, learning_rate, momentum, sweeps)
     road = Path(torch.stack([a, b]), method=method, complete=False)
-    for road in _built(band, road, method, pivots, spring_constant, threshold, bends):
+    yield _snapshot(road, 0, sweeps)
+    for latest in _built(band, road, method, pivots, spring_constant, threshold, bends):
+        road = latest
         yield _snapshot(road, band.swept, sweeps)
     final = measured(land, road.smooth(number))
     for _ in range(2):
-        if method in ("chain", "bezier") or final.scallop <= tolerance * float(final.losses[[0, -1]].mean()):
+        allowed = max(tolerance * _end_loss(final), torch.finfo(a.dtype).eps)  # ends may lie at zero loss
+        if method in ("chain", "bezier") or math.isinf(tolerance) or _scallops_of(land, road) <= allowed:
             break
         pivots, number = 2 * pivots, 2 * number
         band = replace(band, sweeps=sweeps // 2, swept=0)
         rule = _string if method == "string" else _springs(spring_constant)
-        for road in _relaxed(band, road.smooth(pivots), rule, sweeps // 2, late=True):
+        for latest in _relaxed(band, road.smooth(pivots), rule, sweeps // 2, late=True):
+            road = latest
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
         final = measured(land, road.smooth(number))
     final = replace(final, complete=True)
     yield _snapshot(final, sweeps, sweeps, final.summary())
+
+
+def _scallops_of(land: Landscape, road: Path) -> float:
+    """Return how much the loss rises between the relaxed pivots, along the spline through them.
+
+    The points of the returned path lie closer than the pivots, so its own scallops would hide this rise.
+    """
+    between = road.smooth(4 * (len(road.pivots) - 1) + 1)  # three points between two pivots
+    with torch.no_grad():
+        losses = torch.cat([land.loss(some) for some in torch.split(between.pivots, 32)])
+    return float(scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4]).max().clamp(min=0))
+
+
+def _end_loss(path: Path) -> float:
+    assert path.losses is not None
+    return float(path.losses[[0, -1]].mean())
 
 
 def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
@@ -115,7 +141,8 @@ def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
     with torch.no_grad():
         losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(32)])
         inside = torch.cat([land.loss(chunk) for chunk in between.flatten(0, 1).split(32)])
-    losses = finite(losses, "The loss on the path", "lower the learning_rate of connect")
+    for values in (losses, inside):
+        finite(values, "The loss on the path", "lower the learning_rate of connect")
     return replace(path, losses=detached(losses), losses_between=detached(inside).view(len(losses) - 1, inner))
 
 
@@ -220,6 +247,7 @@ def _relaxed(band: _Band, path: Path, rule: Rule, sweeps: int, late: bool = Fals
         stepper.step(-rule(band, whole()), band.scale(late))
         band.swept += 1
         if even and (number % 5 == 0 or number == sweeps):
+            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
             stepper.place(Path(whole()).smooth(len(path.pivots)).pivots[1:-1])
         if number % 25 == 0 or number == sweeps:
             check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
@@ -236,7 +264,8 @@ def _built(
     else:
         rule = _string if method == "string" else _springs(spring_constant)
         for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
-            for road in _relaxed(band, road.smooth(number), rule, band.sweeps // 3):
+            for latest in _relaxed(band, road.smooth(number), rule, band.sweeps // 3):
+                road = latest
                 yield road
 
 
@@ -244,7 +273,8 @@ def _autoneb(band: _Band, road: Path, pivots: int, spring_constant: float, thres
     """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3)."""
     road = road.resample(min(5, pivots))
     for cycle in range(4):
-        for road in _relaxed(band, road, _springs(spring_constant), band.sweeps // 4):
+        for latest in _relaxed(band, road, _springs(spring_constant), band.sweeps // 4):
+            road = latest
             yield road
         if cycle < 3:
             road = _inserted(measured(band.land, road), pivots, threshold)

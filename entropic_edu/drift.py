@@ -136,9 +136,10 @@ def drift(
 ) -> Stream[Release]:
     """Release walkers on a path: k free steps of noisy descent, then back to the nearest point, and again.
 
-    The projection puts a walker on the path and leaves it only the momentum along it. What is random in a step depends on the seed and the number of the
-    step alone: two calls whose generators have the same seed are twins that share every draw, also where they differ
-    in learning rate or projection, and a smaller batch then holds the first samples of the larger one.
+    The projection puts a walker on the path and leaves it only the momentum along it. What is random in a step depends
+    on the seed and the number of the step alone: two calls whose generators have the same seed are twins that share
+    every draw, also where they differ in learning rate or projection, and a smaller batch then holds the first samples
+    of the larger one.
 
     Args:
         land: The landscape; use the one that training and connecting saw, so that no other force is mistaken for noise.
@@ -158,7 +159,7 @@ def drift(
         temperature: T of the isotropic noise, whose stationary law is exp(-L/T) for small steps.
         same_noise: Whether all walkers see the same draws.
         valley_radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
-        record_every: Steps between records; None makes about 100 records, at projections.
+        record_every: Steps between records; None makes about 60 records, at projections.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -308,9 +309,9 @@ class _Log:
 
 
 def _even_records(steps: int, project_every: int | None) -> int:
-    """Steps between records: about 100 records, each at a projection."""
+    """Steps between records: about 60 records, each at a projection."""
     unit = project_every or 1
-    return unit * max(1, round(steps / (100 * unit)))
+    return unit * max(1, round(steps / (60 * unit)))
 
 
 def _check(

@@ -54,7 +54,11 @@ class Stepper:
         if self.kind not in ("sgd", "nesterov"):
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {self.kind!r}.')
         return torch.optim.SGD(
-            parameters, lr=self.learning_rate, momentum=self.momentum, nesterov=self.kind == "nesterov"
+            parameters,
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.kind == "nesterov",
+            fused=self.theta.device.type in ("cpu", "cuda"),
         )
 
     @property
@@ -90,7 +94,7 @@ class Stepper:
     def restore(self, state: Tensor, steps: int) -> None:
         """Take over a memory that ``state`` returned after ``steps`` steps."""
         names = ("exp_avg", "exp_avg_sq") if self.kind == "adam" else ("momentum_buffer",)
-        memory = {name: value.clone() for name, value in zip(names, state, strict=False)}
+        memory = {name: value.to(self.theta, copy=True) for name, value in zip(names, state, strict=False)}
         if self.kind == "adam" and memory:
             memory["step"] = torch.tensor(float(steps))
         if memory:

@@ -43,6 +43,7 @@ class Path(Result):
     method: str = "given"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "pivots", self.pivots.detach())
         if self.pivots.ndim != 2 or len(self.pivots) < 2:
             raise ValueError(f"A path needs pivots of shape (P, D) with P >= 2, got {tuple(self.pivots.shape)}.")
         if not bool(self.pivots.isfinite().all()):
@@ -166,7 +167,8 @@ class Path(Result):
         measured = (
             "loss not measured"
             if self.losses is None
-            else f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end, scallops {self.scallop:.2g}"
+            else f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end, "
+            f"scallops {self.scallop:.2g}"
         )
         stopped = "" if self.complete else " (stopped early)"
         return (
@@ -184,18 +186,25 @@ class Path(Result):
         where = torch.as_tensor(position, dtype=self.marks.dtype, device=self.marks.device)
         if not bool(((where >= 0) & (where <= 1)).all()):
             raise ValueError(f"A position on a path lies in [0, 1], got {position}.")
-        inside = torch.searchsorted(self.marks, where.contiguous(), right=True) - 1
-        return where, inside.clamp(0, len(self.marks) - 2)
+        real = self.lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
+        inside = torch.searchsorted(self.marks[real], where.contiguous(), right=True) - 1
+        return where, real[inside.clamp(min=0)]
+
+    @cached_property
+    def _segments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centre (D,), segments (P-1, D), their size and the rest of the constants of ``_nearest_segment``."""
+        centre = self.pivots.mean(0)
+        start, step = self.pivots[:-1] - centre, self.pivots[1:] - self.pivots[:-1]
+        constants = torch.stack([step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)])
+        return centre, start, step, constants
 
     def _nearest_segment(self, walkers: Tensor) -> Tensor:
         """Nearest segment of each walker by products of vectors, (W,)."""
-        centre = self.pivots.mean(0)
-        start, theta = self.pivots[:-1] - centre, walkers - centre
-        step = self.pivots[1:] - self.pivots[:-1]
-        size = step.square().sum(1).clamp(min=1e-30)
-        along = ((theta @ step.T - (start * step).sum(1)) / size).clamp(0, 1)  # (W, P-1)
-        offset = theta.square().sum(1)[:, None] - 2 * theta @ start.T + start.square().sum(1)
-        cross = theta @ step.T - (start * step).sum(1)
+        centre, start, step, (size, start_step, start_start) = self._segments
+        theta = walkers - centre
+        cross = theta @ step.T - start_step
+        along = (cross / size).clamp(0, 1)  # (W, P-1)
+        offset = start_start - 2 * theta @ start.T  # |theta|^2 is the same for all segments
         return (offset - 2 * along * cross + along**2 * size).argmin(1)
 
 

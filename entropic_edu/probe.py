@@ -106,11 +106,15 @@ class Profile(Result):
         stopped = "" if self.complete else " (stopped early)"
         if len(self.position) < 3:
             return f"Profile of {len(self.position)} points{stopped}."
+        bumps = {
+            "trace": self.bump(self.trace),
+            "lambda_max": self.bump(self.top_eigenvalue),
+            "adaptive trace": self.bump(self.adaptive_trace),
+        }
+        told = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
         return (
             f"Profile of {len(self.position)} points{stopped}: loss {float(self.loss.min()):.3g} to "
-            f"{float(self.loss.max()):.3g}; in the middle third the trace is {self.bump(self.trace):.2f}, lambda_max "
-            f"{self.bump(self.top_eigenvalue):.2f} and the adaptive trace {self.bump(self.adaptive_trace):.2f} times "
-            "the mean of the ends."
+            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {told}."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:

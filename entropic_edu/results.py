@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import tempfile
@@ -73,9 +74,9 @@ class Result:
         """
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         tensors = {k: v.detach().cpu().contiguous() for k, v in values.items() if isinstance(v, Tensor)}
-        plain = {k: v for k, v in values.items() if not isinstance(v, Tensor)}
-        header = {"entropic_edu": json.dumps({"format": FORMAT, "kind": type(self).__name__, "values": plain})}
-        write_whole(file, safetensors.torch.save(tensors, header))
+        plain = json.dumps({k: v for k, v in values.items() if not isinstance(v, Tensor)})
+        note = {"format": FORMAT, "kind": type(self).__name__, "values": plain, "checksum": _checksum(tensors, plain)}
+        write_whole(file, safetensors.torch.save(tensors, {"entropic_edu": json.dumps(note)}))
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
@@ -88,21 +89,33 @@ class Result:
         content = File(file).read_bytes()
         try:
             size = int.from_bytes(content[:8], "little")
-            header = json.loads(content[8 : 8 + size].decode())["__metadata__"]["entropic_edu"]
+            note: dict[str, Any] = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["entropic_edu"])
+            kind, version, plain = note["kind"], note["format"], note["values"]
             tensors = safetensors.torch.load(content)
-            found: dict[str, Any] = json.loads(header)
-        except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+            if note["checksum"] != _checksum(tensors, plain):
+                raise ValueError("its checksum is another")
+        except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
             raise ValueError(
                 f"{file} is cut short, damaged, or no file of entropic_edu ({type(error).__name__}: {error}); "
                 f"delete it and make it again with {cls.__name__}.save()."
             ) from error
-        if found.get("kind") != cls.__name__ or found.get("format") != FORMAT:
+        if kind != cls.__name__ or version != FORMAT:
             raise ValueError(
-                f"{file} holds a {found.get('kind')} of format {found.get('format')}, wanted a {cls.__name__} of "
-                f"format {FORMAT}; load it with the class that saved it."
+                f"{file} holds a {kind} of format {version}, wanted a {cls.__name__} of format {FORMAT}; "
+                "load it with the class and version that saved it."
             )
-        names = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: v for k, v in {**found["values"], **tensors}.items() if k in names})
+        fields: dict[str, Any] = {**json.loads(plain), **tensors}
+        return cls(**fields)
+
+
+def _checksum(tensors: dict[str, Tensor], plain: str) -> str:
+    """Return a hash of all names, shapes, types and numbers."""
+    found = hashlib.sha256(plain.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def detached(value: Tensor) -> Tensor:

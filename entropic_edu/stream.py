@@ -8,9 +8,11 @@ import inspect
 from .connect import connect as _connect
 from .drift import drift as _drift
 from .probe import probe as _probe
+from .spawn import spawn as _spawn
 from .train import train as _train
 
 train = inspect.unwrap(_train)
 connect = inspect.unwrap(_connect)
 probe = inspect.unwrap(_probe)
 drift = inspect.unwrap(_drift)
+spawn = inspect.unwrap(_spawn)

@@ -1,12 +1,13 @@
 """What theory says of the drift, with no free constant: from a measured profile to a velocity along the road.
 
-Across the road a walker spreads with variance Var(h) in each direction of curvature h. Where those curvatures grow along
-the road, the spread costs loss, and the mean force is
+Across the road a walker spreads with variance Var(h) in each direction of curvature h. Where those curvatures grow
+along the road, the spread costs loss, and the mean force is
 
     f(s) = -dL/ds - ½ Σᵢ Var(hᵢ) dhᵢ/ds.
 
-With noise shaped like the curvature, of covariance cH/B, Var(h) = (c h/B) φ(h), where φ(h) is the variance that gradient
-noise of variance 1 sustains: η/(h(2-ηh)) for plain SGD at rest, and less soon after a projection, which sets it to 0.
+With noise shaped like the curvature, of covariance cH/B, Var(h) = (c h/B) φ(h), where φ(h) is the variance that
+gradient noise of variance 1 sustains: η/(h(2-ηh)) for plain SGD at rest, and less soon after a projection, which sets
+it to 0.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def sustained_variance(
     if steps is None:
         if not bool(((h > 0) & (eta * h < 2 * (1 + m))).all()):
             raise ValueError(
-                f"A stationary spread needs 0 < eta h < {2 * (1 + m):g}, got eta h from {float((eta * h).min()):.3g} to "
-                f"{float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
+                f"A stationary spread needs 0 < eta h < {2 * (1 + m):g}, got eta h from {float((eta * h).min()):.3g} "
+                f"to {float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
             )
         return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
     xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
@@ -79,14 +80,14 @@ class Prediction:
         rate = self.velocity.double().numpy() / self.length
         grid = self.position.double().numpy()
         now, at = float(start), 0
-        out = []
+        out: list[float] = []
         for step in steps.tolist():
             pieces = max(1, int((step - at) // 10))
             for _ in range(pieces):
                 now = min(1.0, max(0.0, now + float(np.interp(now, grid, rate)) * (step - at) / pieces))
             at = step
             out.append(now)
-        return torch.tensor(out)
+        return torch.tensor(out, dtype=torch.float64)
 
 
 def predict(
@@ -134,13 +135,26 @@ def predict(
         )
         strength = ratio.double() / batch_size
     shift = profile.weight_decay  # the walker feels the whole objective's curvature
-    sums = profile.spectral_sum(_potential(profile, shift, learning_rate, momentum, project_every, noise))  # (n, V)
+    potential = _potential(profile, shift, learning_rate, momentum, project_every, noise)
+    sums = _traces(profile, potential)  # (n, V)
     slopes = torch.as_tensor(np.gradient(sums.double().numpy(), along, axis=0))
     each = -0.5 * eta * strength[:, None] * slopes
     count = each.shape[1]
     error = each.std(1) / count**0.5 if count > 1 else torch.zeros_like(energy)
     pushed = each.mean(1)
     return Prediction(position, energy + pushed, error, energy, pushed, profile.length)
+
+
+def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return tr Ψ(H) per probe, (n, V); the part of Ψ that is a straight line is taken from the measured trace.
+
+    Ψ is nearly straight for curvature-shaped noise, and the trace is exact on piecewise-linear nets: what is left to
+    the probes is small, and so is its error.
+    """
+    nodes, weights = profile.nodes.double(), profile.weights.double()
+    slope = float((weights * nodes * potential(nodes)).sum() / (weights * nodes**2).sum())
+    rest = profile.dim * (weights * (potential(nodes) - slope * nodes)).sum(-1)
+    return slope * profile.trace.double()[:, None] + rest
 
 
 def _potential(
@@ -151,8 +165,14 @@ def _potential(
     Then ½ (strength) d tr Ψ(H)/ds = ½ Σ Var(hᵢ) dhᵢ/ds: only the spectrum along the road is needed.
     """
     low, high = float(profile.nodes.min()), float(profile.nodes.max())
-    grid = torch.linspace(min(low, 0.0), 1.05 * high, 4001, dtype=torch.float64)
+    grid = torch.linspace(min(low, 0.0), high, 4001, dtype=torch.float64)
     felt = grid + shift
+    limit = 2 * (1 + momentum)
+    if learning_rate * (high + shift) >= limit:
+        raise ValueError(
+            f"Nothing can be predicted past the stability limit: learning_rate * lambda_max = {learning_rate:g} * "
+            f"{high + shift:.3g} = {learning_rate * (high + shift):.3g}, the limit is {limit:g}; lower learning_rate."
+        )
     if steps is None:
         felt = felt.clamp(min=1e-3 * high)  # directions flatter than this never come to rest
     spread = sustained_variance(felt, learning_rate, momentum, steps)

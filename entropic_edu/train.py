@@ -136,17 +136,19 @@ def train(
     run = _begin(land, recipe, generator, start, runs)
     if resume and checkpoint is not None and File(checkpoint).exists():
         run = _saved(land, checkpoint, run)
+        assert run.generator_state is not None  # written after every epoch
         generator.set_state(run.generator_state)
     stepper = Stepper(run.theta, optimizer, learning_rate, momentum)
     if run.optimizer_state is not None:
         stepper.restore(run.optimizer_state, run.step)
-    warn_if_unstable(land, run.theta, optimizer, learning_rate, momentum)
+    if run.step == 0:
+        warn_if_unstable(land, run.theta, optimizer, learning_rate, momentum)
     last = run.steps if stop_at is None else min(stop_at, run.steps)
-    written = time.monotonic()
+    written, begun = time.monotonic(), run.theta
     yield _snapshot(run)
     try:
         while run.step < last:
-            run = _epoch(land, stepper, run, generator, last)
+            run = _epoch(land, stepper, run, begun, generator, last)
             if checkpoint is not None and time.monotonic() - written > 2:
                 run.save(checkpoint)
                 written = time.monotonic()
@@ -162,12 +164,19 @@ def _begin(
     """The run before its first step."""
     if recipe["epochs"] < 1:
         raise ValueError(f"epochs must be at least 1, got {recipe['epochs']}.")
+    if runs is not None and runs < 1:
+        raise ValueError(f"runs must be at least 1, got {runs}; None trains one run with theta of shape (D,).")
     schedule_scale(recipe["schedule"], 0.0)
     if isinstance(start, Run):
         land.check(start.theta)
+        if start.recipe != recipe:
+            raise ValueError(
+                f"The run to go on from was made with {start.recipe}, this call has {recipe}; use the same settings, "
+                "or start=run.theta for a new run from there."
+            )
         return start
     if start is None:
-        drawn = [land.initial(generator) for _ in range(runs or 1)]
+        drawn = [land.initial(generator) for _ in range(1 if runs is None else runs)]
         theta = drawn[0] if runs is None else torch.stack(drawn)
     else:
         theta = start.detach().clone()
@@ -197,7 +206,7 @@ def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) ->
     return replace(run, theta=run.theta.to(planned.theta))
 
 
-def _epoch(land: Landscape, stepper: Stepper, run: Run, generator: torch.Generator, last: int) -> Run:
+def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator: torch.Generator, last: int) -> Run:
     """Go once through the data, or to the ``last`` step, and return the run as it then is."""
     step, scale = run.step, 1.0
     rows = None if run.theta.ndim == 1 else len(run.theta)
@@ -207,7 +216,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, generator: torch.Generat
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
         stepper.step(land.gradient_on(stepper.position, batch), scale)
         step += 1
-    check_finite(land, stepper.position, run.theta, step, run.recipe["learning_rate"])
+    check_finite(land, stepper.position, begun, step, run.recipe["learning_rate"])
     with torch.no_grad():
         loss = land.loss(stepper.position)
     return replace(

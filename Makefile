@@ -1,0 +1,37 @@
+# Every target sets up .venv first, and again whenever pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SOURCES := entropic_edu tests benchmarks lessons/src lessons/build.py
+
+.PHONY: story test lab lessons bench check clean
+
+story: $(READY)  ## the whole experiment on digits: a table, story.png, story.json
+	$(BIN)/entropic-edu story
+
+test: $(READY)  ## everything, lessons and README included; CIFAR-10 is read from $ENTROPIC_EDU_DATA where that is set
+	$(BIN)/python -m pytest
+
+lab: $(READY)  ## the lessons in JupyterLab
+	$(BIN)/jupyter lab lessons
+
+lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
+	$(BIN)/python lessons/build.py
+
+bench: $(READY)  ## measured ratios against plain code and peers
+	$(BIN)/python -m benchmarks
+
+check: $(READY)  ## style and types
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+clean:  ## removes .venv and all caches; keeps results
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, $(PYTHON) is " + sys.version.split()[0] + "; try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

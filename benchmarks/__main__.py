@@ -1,0 +1,40 @@
+"""All claims on speed in one table, from one process: ``python -m benchmarks``, which is ``make bench``.
+
+Exits with 0 also where an aim is missed: the table is a report, and a busy machine is no bug.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import time
+
+import torch
+
+from . import exact_trace, hutchinson, sweeps, walkers
+from .run import HEADER, Ratio
+
+NOTES = """\
+Ratios of medians over interleaved rounds in this process, on one thread; seconds would say more about the machine.
+sweep: the loop writes no flat gradient and vmap keeps a dict, as their users would; both are spared the copy we make.
+FLOP/s: 2 per weight and sample in each of three products, over a large float32 product; 1 would be the limit.
+drift: each run looks at lambda_max once, sixteen runs sixteen times; in long runs the ratio tends to that of the steps.
+Hutchinson: "all at once" is how curvlinops is called by default; micro-batches are our choice of layout lent to it.
+exact trace: a CNN takes one backward pass per class, so there the aim of two products is not expected to be met."""
+
+
+def main(rounds: int | None = None, small: bool = False) -> tuple[Ratio, ...]:
+    """Run all four, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
+    ratios: list[Ratio] = []
+    for benchmark in (sweeps, walkers, hutchinson, exact_trace):
+        began = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            ratios += benchmark.main(small=small) if rounds is None else benchmark.main(rounds, small)
+        name = benchmark.__name__.split(".")[-1]
+        print(f"{name}: done in {time.perf_counter() - began:.0f} s", flush=True)
+    print(f"\ntorch {torch.__version__}, one thread\n\n{HEADER}", *ratios, f"\n{NOTES}", sep="\n")
+    return tuple(ratios)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""The command ``entropic-edu``: story, doctor, data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0 if it went well, 1 after an error with its reason, 130 after Ctrl-C."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return int(chosen.run(chosen))
+    except KeyboardInterrupt:
+        print("Stopped before anything was finished.", file=sys.stderr)
+        return 130
+    except (OSError, ValueError, ArithmeticError) as error:
+        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error
+        print(f"entropic-edu: {reason}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="entropic-edu", description="Entropic confinement: see it, measure it.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    story = commands.add_parser("story", help="run the whole experiment on digits; write story.json and story.png")
+    story.add_argument("--seed", type=int, default=0, help="seed of the first pair of minima (default 0)")
+    story.add_argument("--seeds", type=_count, default=1, help="how many pairs, from consecutive seeds (default 1)")
+    story.add_argument("--out", default="story", help="where to write, without suffix (default ./story)")
+    story.add_argument("--json", action="store_true", help="print the JSON instead of the table")
+    story.add_argument("--resume", action="store_true", help="go on from the stages kept in OUT.work")
+    story.set_defaults(run=_story)
+    doctor = commands.add_parser("doctor", help="check this installation and say what to do")
+    doctor.set_defaults(run=_doctor)
+    data = commands.add_parser("data", help="say which data sets are at hand, and where they were looked for")
+    data.set_defaults(run=_data)
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
+def _story(chosen: argparse.Namespace) -> int:
+    import torch
+
+    from . import story
+
+    torch.set_num_threads(1)  # these networks are too small to share: two threads mostly wait for each other
+    stream = sys.stderr if chosen.json else sys.stdout
+    found = story.tell(
+        range(chosen.seed, chosen.seed + chosen.seeds),
+        out=chosen.out,
+        resume=chosen.resume,
+        progress=sys.stderr.isatty(),
+        say=lambda line: print(line, file=stream, flush=True),
+    )
+    print(json.dumps(found, indent=2) if chosen.json else story.table(found))
+    print(f"Wrote {chosen.out}.json and {chosen.out}.png.", file=stream)
+    return 0 if found["complete"] else 130
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.main()
+
+
+def _data(_: argparse.Namespace) -> int:
+    from . import doctor
+
+    return doctor.data_main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
