@@ -27,7 +27,7 @@ check: $(READY)  ## style and types
 	$(BIN)/mypy
 
 clean:  ## removes .venv and all caches; keeps results
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache lessons/.ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt

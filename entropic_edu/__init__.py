@@ -1,6 +1,6 @@
 """See, feel and measure entropic confinement: train -> connect -> probe -> drift, on any landscape."""
 
-from . import curvature, data, models, optimizers, stream, valleys
+from . import curvature, data, models, optimizers, plots, stream, valleys
 from .align import align
 from .connect import connect
 from .drift import Release, drift, effective_temperature
@@ -36,6 +36,7 @@ __all__ = [
     "gradient_covariance",
     "models",
     "optimizers",
+    "plots",
     "predict",
     "probe",
     "spawn",

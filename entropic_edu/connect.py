@@ -88,15 +88,15 @@ def connect(
         if torch.equal(a, b):
             raise ValueError("The two end points are one network with its hidden units permuted; no path is needed.")
     number = points or 4 * pivots
+    road = Path(torch.stack([a, b]), method=method, landscape=land.signature, complete=False)
     if method == "linear":
-        straight = Path(torch.stack([a, b]), method=method, complete=False).resample(number)
+        straight = road.resample(number)
         yield _snapshot(straight, 0, 1)
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     samples = getattr(land, "x", None)
     size = batch_size if batch_size is None or samples is None else min(batch_size, len(samples))
     band = _Band(land, generator, size, learning_rate, momentum, sweeps)
-    road = Path(torch.stack([a, b]), method=method, complete=False)
     yield _snapshot(road, 0, sweeps)
     for latest in _built(band, road, method, pivots, spring_constant, threshold, bends):
         road = latest
@@ -248,10 +248,10 @@ def _relaxed(band: _Band, path: Path, rule: Rule, sweeps: int, late: bool = Fals
         band.swept += 1
         if even and (number % 5 == 0 or number == sweeps):
             check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            stepper.place(Path(whole()).smooth(len(path.pivots)).pivots[1:-1])
+            stepper.place(path.through(whole()).smooth(len(path.pivots)).pivots[1:-1])
         if number % 25 == 0 or number == sweeps:
             check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            yield Path(whole(), method=path.method, complete=False)
+            yield path.through(whole())
 
 
 def _built(
@@ -292,7 +292,7 @@ def _inserted(path: Path, most: int, threshold: float) -> Path:
     for segment in range(len(path.pivots) - 1):
         here, there = path.pivots[segment], path.pivots[segment + 1]
         rows.append(torch.stack([(here + there) / 2, there]) if segment in chosen else there[None])
-    return Path(torch.cat(rows), method=path.method, complete=False)
+    return path.through(torch.cat(rows))
 
 
 def _curve(band: _Band, road: Path, method: Method, pivots: int, bends: int) -> Iterator[Path]:
@@ -318,7 +318,7 @@ def _curve(band: _Band, road: Path, method: Method, pivots: int, bends: int) -> 
             fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), bends + 2).to(controls)
             drawn = fine @ torch.cat([ends[:1], stepper.position, ends[1:]])
             drawn[0], drawn[-1] = ends[0], ends[1]
-            yield Path(Path(drawn).resample(4 * pivots).pivots, method=method, complete=False)
+            yield road.through(Path(drawn).resample(4 * pivots).pivots)
 
 
 def _bernstein(where: Tensor, number: int) -> Tensor:

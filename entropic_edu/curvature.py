@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .landscape import Landscape
 from .network import Batch, Network
 
-_SAMPLES = 64  # what a network on a CPU takes at once: 1.5 times as fast as 512, as activations stay in cache
+_NUMBERS = 2**18  # inputs that a network on a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
 _STACKED = 32  # vectors that a stack of layers takes at once
 _BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
 
@@ -417,7 +417,8 @@ def _pieces(land: Landscape, weight_decay: bool) -> list[Callable[[Tensor], Tens
     def piece(x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda theta: land._losses(theta, Batch(x, y, False)) * (len(x) / len(land.x))
 
-    data = zip(torch.split(land.x, _SAMPLES), torch.split(land.y, _SAMPLES), strict=True)
+    rows = max(64, _NUMBERS // land.x[0].numel())
+    data = zip(torch.split(land.x, rows), torch.split(land.y, rows), strict=True)
     decay = [lambda theta: 0.5 * land.weight_decay * theta.square().sum()] if weight_decay and land.weight_decay else []
     return [piece(x, y) for x, y in data] + decay
 

@@ -86,7 +86,7 @@ def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
     Args:
         where: Place to look in first.
     """
-    for folder in _places(where):
+    for folder in places(where):
         if any((folder / name).is_file() for name in (*TRAIN_FILES, TEST_FILE)):
             return folder
     return None
@@ -115,7 +115,7 @@ def cifar10(where: str | os.PathLike[str] | None = None, first: int | None = Non
         raise ValueError(f"first must be at least 1 image of each file, or None for all, got {first}.")
     folder = find_cifar10(where)
     if folder is None:
-        looked = "\n  ".join(str(place) for place in _places(where))
+        looked = "\n  ".join(str(place) for place in places(where))
         raise FileNotFoundError(
             f"No copy of CIFAR-10 (binary version, folder {FOLDER}) was found. Looked in\n  {looked}\n"
             "This library does not download: get cifar-10-binary.tar.gz (170 MB) from "
@@ -126,7 +126,8 @@ def cifar10(where: str | os.PathLike[str] | None = None, first: int | None = Non
     return Data(x, y, test_x, test_y, "CIFAR-10")
 
 
-def _places(where: str | os.PathLike[str] | None) -> list[Path]:
+def places(where: str | os.PathLike[str] | None) -> list[Path]:
+    """Return the folders in which a copy of CIFAR-10 is looked for, in order."""
     named = [where, os.environ.get("ENTROPIC_EDU_DATA"), "~/.cache/entropic_edu", "data"]
     roots = [Path(place).expanduser() for place in named if place]
     return [folder for root in roots for folder in (root, root / FOLDER)]

@@ -66,7 +66,7 @@ def data_main() -> int:
     for check in (digits := _digits(), _cifar10()):
         print(check)
     print("CIFAR-10 is looked for in")
-    for place in data._places(None):
+    for place in data.places(None):
         print(f"  {place.absolute()}{'' if place.is_dir() else '  (no such folder)'}")
     return 1 if digits.state == "fail" else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,8 +13,10 @@ from torch import Tensor
 from .landscape import Landscape
 from .optimizers import Optimizer, Stepper, check_finite, warn_if_unstable
 from .path import Path
+from .probe import Profile
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
+from .theory import Prediction, predict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +27,13 @@ Noise = Literal["minibatch", "none", "isotropic", "label"]
 def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
     """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data."""
     return 0.0 if batch_size is None else learning_rate / ((1 - momentum) * batch_size)
+
+
+class Relaxation(NamedTuple):
+    """Relaxation time in steps and its standard error, (S,) each."""
+
+    steps: Tensor
+    error: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +51,7 @@ class Release(Result):
         valley_radius: The distance past which a walker has left.
         length: Arc length of the path.
         recipe: The settings, as plain values.
+        predicted: What ``predict`` says ``mean_position`` should be, (R, S), where ``drift`` was given a profile.
     """
 
     step: Tensor
@@ -54,6 +64,7 @@ class Release(Result):
     valley_radius: float
     length: float
     recipe: dict[str, Any] = field(default_factory=dict)
+    predicted: Tensor | None = None
 
     @property
     def left_valley(self) -> Tensor:
@@ -86,6 +97,30 @@ class Release(Result):
         return torch.stack(
             [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns], 1
         )
+
+    def relaxation_steps(self) -> Relaxation:
+        """Return, per start, the steps after which the mean distance from the own end has fallen to 1/e.
+
+        The own end is the nearer one. The time is interpolated between records, and is infinite where the mean has not
+        come so far. The error is the jackknife's over walkers; it is infinite too where leaving one walker out decides.
+        """
+        times, errors = [], []
+        for start in self.starts:
+            mine = self._of(start)
+            remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
+            times.append(_first_below(self.step, remaining.mean(1), float(remaining[0].mean()) / math.e))
+            walkers = remaining.shape[1]
+            others = [
+                _first_below(
+                    self.step, remaining[:, torch.arange(walkers) != w].mean(1), float(remaining[0].mean()) / math.e
+                )
+                for w in range(walkers if walkers > 1 else 0)
+            ]
+            spread = torch.tensor(others, dtype=torch.float64)
+            known = len(others) > 1 and bool(spread.isfinite().all())
+            variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
+            errors.append(math.sqrt(variance))
+        return Relaxation(torch.tensor(times), torch.tensor(errors))
 
     def _of(self, start: Tensor) -> Tensor:
         mine = self.start == start
@@ -132,6 +167,7 @@ def drift(
     same_noise: bool = False,
     valley_radius: float | None = None,
     record_every: int | None = None,
+    profile: Profile | None = None,
     progress: Progress = None,
 ) -> Stream[Release]:
     """Release walkers on a path: k free steps of noisy descent, then back to the nearest point, and again.
@@ -160,6 +196,7 @@ def drift(
         same_noise: Whether all walkers see the same draws.
         valley_radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
         record_every: Steps between records; None makes about 60 records, at projections.
+        profile: The path's profile; the release then holds what ``predict`` makes of it (SGD and heavy ball only).
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -199,13 +236,15 @@ def drift(
         "noise": noise,
     }
 
+    expected = None if profile is None else _expected(profile, recipe, temperature)
+
     def snapshot(step: int) -> Snapshot[Release]:
         kept = len(log.steps)
         return Snapshot(
             step,
             steps,
             f"mean position {float(log.position[-1].mean()):.3f}",
-            lambda: log.release(kept, hot if noise != "none" else 0.0, path.length, recipe, step >= steps),
+            lambda: log.release(kept, hot if noise != "none" else 0.0, path.length, recipe, expected, step >= steps),
         )
 
     log.add(0, begun, torch.zeros_like(begun), _losses(land, theta))
@@ -291,10 +330,18 @@ class _Log:
         self.loss.append(detached(loss))
 
     def release(
-        self, records: int, temperature: float, length: float, recipe: dict[str, Any], complete: bool
+        self,
+        records: int,
+        temperature: float,
+        length: float,
+        recipe: dict[str, Any],
+        expected: Prediction | None,
+        complete: bool,
     ) -> Release:
+        step = torch.tensor(self.steps[:records])
+        tracks = None if expected is None else [expected.track(float(s), step) for s in self.start.unique()]
         return Release(
-            step=torch.tensor(self.steps[:records]),
+            step=step,
             position=torch.stack(self.position[:records]),
             distance=torch.stack(self.distance[:records]),
             loss=torch.stack(self.loss[:records]),
@@ -304,8 +351,37 @@ class _Log:
             valley_radius=self.radius,
             length=length,
             recipe=recipe,
+            predicted=None if tracks is None else torch.stack(tracks, 1),
             complete=complete,
         )
+
+
+def _first_below(step: Tensor, values: Tensor, level: float) -> float:
+    """Return the step at which ``values`` (R,) first fall to ``level``, by linear interpolation; infinite if never."""
+    below = (values <= level).nonzero()
+    if len(below) == 0:
+        return math.inf
+    row = int(below[0])
+    if row == 0:
+        return float(step[0])
+    a, b = float(values[row - 1]), float(values[row])
+    return float(step[row - 1]) + (a - level) / (a - b) * float(step[row] - step[row - 1])
+
+
+def _expected(profile: Profile, recipe: dict[str, Any], temperature: float | None) -> Prediction:
+    if recipe["optimizer"] != "sgd":
+        raise ValueError(
+            f'The drift is predicted for optimizer="sgd" only, got {recipe["optimizer"]!r}; drop profile=.'
+        )
+    return predict(
+        profile,
+        batch_size=recipe["batch_size"],
+        learning_rate=recipe["learning_rate"],
+        momentum=recipe["momentum"],
+        project_every=recipe["project_every"],
+        noise=recipe["noise"],
+        temperature=temperature,
+    )
 
 
 def _even_records(steps: int, project_every: int | None) -> int:

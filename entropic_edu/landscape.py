@@ -55,6 +55,11 @@ class Landscape(ABC):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return a random start, shape (D,)."""
 
+    @property
+    def signature(self) -> str:
+        """What tells this landscape's parameters from those of another with as many; a path remembers it."""
+        return type(self).__name__
+
     def steps_per_epoch(self, batch_size: int | None) -> int:
         """Return the steps that ``epoch`` yields; 1 on a landscape without data."""
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -79,7 +80,8 @@ class Network(Landscape):
         self._sizes = [p.numel() for p in parameters.values()]
         self.dim = sum(self._sizes)
         self.weight_decay, self.label_noise = float(weight_decay), float(label_noise)
-        self.loss_name = loss if isinstance(loss, str) else "custom"
+        # a callable keeps its own name, told from the two that are built in
+        self.loss_name = loss if isinstance(loss, str) else f"custom {getattr(loss, '__name__', 'loss')}"
         self._criterion = _criterion(loss)
         self._check_noise()
         if not freeze_buffers:
@@ -140,7 +142,7 @@ class Network(Landscape):
         if split == "test" and self.test is None:
             raise ValueError("This network has no test data; pass test=(x, y) to Network.")
         x, y = (self.x, self.y) if split == "train" or self.test is None else self.test
-        if self.loss_name == "custom" and y.ndim != 1:
+        if self.loss_name.startswith("custom") and y.ndim != 1:
             raise ValueError(f"Accuracy needs class targets (N,), got targets of shape {tuple(y.shape)}.")
         classes = y if y.ndim == 1 else y.argmax(-1)
         right = [
@@ -182,6 +184,11 @@ class Network(Landscape):
         if rows is None:
             return self.x, self.y
         return self.x.expand(rows, *self.x.shape), self.y.expand(rows, *self.y.shape)
+
+    @property
+    def signature(self) -> str:
+        layout = [(name, tuple(shape)) for name, shape in zip(self._names, self._shapes, strict=True)]
+        return f"{type(self.model).__name__}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"
 
     def steps_per_epoch(self, batch_size: int | None) -> int:
         if batch_size is None:

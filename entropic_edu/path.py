@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
-class Projection:
+class Projection(NamedTuple):
     """The nearest point of a path: its position in [0, 1] and the Euclidean distance to it, one per walker."""
 
     position: Tensor
@@ -35,12 +34,14 @@ class Path(Result):
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
         method: How it was built.
+        landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
     """
 
     pivots: Tensor
     losses: Tensor | None = None
     losses_between: Tensor | None = None
     method: str = "given"
+    landscape: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pivots", self.pivots.detach())
@@ -133,7 +134,7 @@ class Path(Result):
         if points < 2:
             raise ValueError(f"A path needs at least 2 points, got {points}.")
         even = torch.linspace(0, 1, points, dtype=self.pivots.dtype, device=self.pivots.device)
-        return Path(self.at(even), method=self.method, complete=self.complete)
+        return self.through(self.at(even))
 
     def smooth(self, points: int) -> Path:
         """Return ``points`` points, evenly spaced, of the cubic spline through the pivots; its ends are the same.
@@ -149,7 +150,11 @@ class Path(Result):
         weights = torch.as_tensor(spline(np.linspace(0, 1, 4 * points)), dtype=self.pivots.dtype)
         fine = weights.to(self.pivots.device) @ self.pivots
         fine[0], fine[-1] = self.pivots[0], self.pivots[-1]
-        return Path(Path(fine).resample(points).pivots, method=self.method, complete=self.complete)
+        return self.through(Path(fine).resample(points).pivots)
+
+    def through(self, pivots: Tensor) -> Path:
+        """Return a path through other points, whose losses nobody has measured yet; method and landscape are kept."""
+        return replace(self, pivots=pivots, losses=None, losses_between=None)
 
     def to(self, where: torch.device | torch.dtype) -> Path:
         """Return the path on another device or in another dtype."""
@@ -161,6 +166,11 @@ class Path(Result):
             raise ValueError(
                 f"This path lives in {self.pivots.shape[1]} dimensions and the landscape has {land.dim} parameters; "
                 "the path was made for another model."
+            )
+        if self.landscape and self.landscape != land.signature:
+            raise ValueError(
+                f"This path was built on {self.landscape} and the landscape is {land.signature}: as many parameters in "
+                "another arrangement; the path was made for another model."
             )
 
     def summary(self) -> str:

@@ -75,15 +75,28 @@ def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], gap: f
         )
 
 
-def path(result: Path, ax: Axes | None = None) -> Axes:
-    """Draw the objective along a path, at its pivots and between them."""
+def path(
+    result: Path, ax: Axes | None = None, *, colour: str = BLUE, dash: object = "-", label: str | None = None
+) -> Axes:
+    """Draw the objective along a path; a second path on the same axes takes another colour, dash and label."""
     ax = ax or axes()
     if result.losses is None:
         raise ValueError("This path has no measured losses; use connect.measured(land, path) first.")
     where, height = result.marks.numpy(), result.losses.numpy()
-    ax.plot(where, height, color=BLUE, lw=2)
+    ax.plot(where, height, color=colour, ls=dash, lw=2)
     ax.plot(where[[0, -1]], height[[0, -1]], "o", color=BLACK)
-    ax.set_ylim(0, None)
+    if label is not None:
+        top = int(height[1:-1].argmax()) + 1
+        ax.annotate(
+            label,
+            (where[top], height[top]),
+            xytext=(0, 6),
+            textcoords="offset points",
+            color=colour,
+            ha="center",
+            fontsize=_SIZE,
+        )
+    ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1] / 1.15, float(height.max())))
     return _labelled(ax, "position on the path (share of its length)", "objective", f"The road ({result.method})")
 
 
@@ -129,6 +142,8 @@ def release(
 ) -> Axes:
     """Draw the mean position of each start with a band of one standard error, and every walker thinly.
 
+    What the profile predicts, where there is one, is the dash-dotted line.
+
     Args:
         result: The release.
         ax: Where to draw.
@@ -143,16 +158,18 @@ def release(
     for mean, error in zip(result.mean_position.T, result.position_error.T, strict=True):
         ax.plot(x, mean, color=colour, ls=dash, lw=2)
         ax.fill_between(x, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
+    if result.predicted is not None:
+        ax.plot(x, result.predicted, color=PURPLE, ls="-.", lw=1.5)
     ax.set_ylim(-0.02, 1.02)
     return _labelled(ax, "time η/(1-m) · step" if time else "step", "position on the path", "Let go on the road")
 
 
 def family(result: Family, ax: Axes | None = None) -> Axes:
-    """Draw loss and trace barrier, each as a share of its value at the first k, against the step of spawning."""
+    """Draw loss and trace barrier, each over its value at the ends, against the step of spawning."""
     ax = ax or axes()
     for name, values, colour, dash in (
-        ("data loss", result.relative_to_first(result.loss_barrier), BLUE, "-"),
-        ("trace", result.relative_to_first(result.trace_barrier), RED, "--"),
+        ("data loss", result.relative_to_end(result.data_loss), BLUE, "-"),
+        ("trace", result.relative_to_end(result.trace), RED, "--"),
     ):
         mean = values.mean(0)
         ax.plot(result.at, mean, color=colour, ls=dash, lw=2, marker="o", label=name)
@@ -161,7 +178,7 @@ def family(result: Family, ax: Axes | None = None) -> Axes:
             ax.fill_between(result.at, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
     ax.legend(frameon=False, fontsize=_SIZE)
     ax.set_xscale("symlog", linthresh=10)
-    return _labelled(ax, "step k at which the children part", "barrier / barrier at the first k", "The late game")
+    return _labelled(ax, "step k at which the children part", "barrier / value at the ends", "The late game")
 
 
 @dataclass(frozen=True)
@@ -210,7 +227,7 @@ def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 3
     height = losses.reshape(resolution, resolution).T.clamp(min=1e-6).cpu().numpy()
     levels = np.geomspace(max(height.min(), 1e-4), height.max(), 13)
     shown = ax.contourf(u, v, height, levels=levels, norm="log", cmap="cividis", extend="min")
-    bar = ax.figure.colorbar(shown, ax=ax, format="%.2g", ticks=levels[::3])
+    bar = ax.figure.colorbar(shown, ax=ax, format="%.2g", ticks=levels[::3], location="bottom", shrink=0.8, aspect=30)
     bar.set_label("data loss (log scale)", fontsize=_SIZE)
     bar.ax.tick_params(labelsize=_SIZE - 1)
     ax.plot(shadow[[0, -1], 0], shadow[[0, -1], 1], color="white", ls="--", lw=1.5)

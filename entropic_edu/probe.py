@@ -194,7 +194,7 @@ def _measure(
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     traces = _dense(land, theta) if land.dim <= _DENSE else _sparse(land, theta, generator, num_probes, steps, exact)
     network = land if isinstance(land, Network) else None
-    classes = network is not None and (network.loss_name != "custom" or network.y.ndim == 1)
+    classes = network is not None and (not network.loss_name.startswith("custom") or network.y.ndim == 1)
     mse_targets = network is not None and network.loss_name == "mse" and network.label_noise > 0
     return Profile(
         position=empty,

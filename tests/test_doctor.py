@@ -54,7 +54,7 @@ def test_an_old_python_is_refused_with_the_way_to_another(healthy):
     healthy.setattr(doctor.platform, "python_version_tuple", lambda: ("3", "10", "9"))
     assert line("Python").startswith("fail")
     assert "Python 3.11 or newer" in line("Python")
-    assert "make PYTHON=" in line("Python")
+    assert "PYTHON=python3.12" in line("Python")
 
 
 def test_dependencies_are_held_against_the_declared_ranges(healthy):

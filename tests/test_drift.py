@@ -270,6 +270,71 @@ def test_bad_settings_are_named(settings, message, generator):
         ee.drift(land, two_points(land), generator=generator, **{"learning_rate": 0.01, "steps": 15, **settings})
 
 
+def release_of(position, start, step):
+    walkers = position.shape[1]
+    zero = torch.zeros_like(position)
+    return ee.Release(
+        step=step, position=position, distance=zero, loss=zero, start=torch.full((walkers,), start),
+        outside=torch.zeros(walkers), temperature=0.1, valley_radius=1.0, length=1.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "home"), [(0.3, 0.0), (0.7, 1.0)])
+def test_the_relaxation_time_of_an_exponential_is_its_time_constant(start, home):
+    step = torch.arange(0, 1001, 10)
+    position = home + (start - home) * torch.exp(-step / 250.0)[:, None].expand(-1, 4)
+    found = release_of(position, start, step).relaxation_steps()
+    assert float(found.steps) == pytest.approx(250, abs=0.5)  # linear between records of an exponential
+    assert float(found.error) == pytest.approx(0, abs=1e-3)
+
+
+def test_the_error_of_the_relaxation_time_is_that_of_the_mean_for_straight_tracks():
+    # Walkers that go home at constant speeds v: the mean track has speed mean(v), so t = (1-1/e) x0 / mean(v).
+    speed = torch.tensor([0.8e-3, 1.0e-3, 1.1e-3, 1.3e-3])
+    step = torch.arange(0, 231)
+    position = 0.3 - speed * step[:, None]
+    found = release_of(position, 0.3, step).relaxation_steps()
+    time = (1 - 1 / math.e) * 0.3 / float(speed.mean())
+    assert float(found.steps) == pytest.approx(time, rel=1e-4)
+    spread = float(speed.std() / 2 / speed.mean())  # relative standard error of the mean of four
+    assert float(found.error) == pytest.approx(time * spread, rel=0.05)
+
+
+def test_walkers_that_do_not_go_home_have_an_infinite_relaxation_time():
+    step = torch.arange(0, 100, 10)
+    found = release_of(torch.full((10, 3), 0.3), 0.3, step).relaxation_steps()
+    assert math.isinf(float(found.steps))
+    assert math.isinf(float(found.error))
+
+
+def test_a_profile_puts_the_prediction_beside_the_measurement(generator):
+    valley = ee.valleys.Waist(noise="curvature")
+    path = road(valley)
+    profile = ee.probe(valley, path, generator=generator, points=101)
+    settings = {"batch_size": 4, "learning_rate": 0.02, "momentum": 0.5, "project_every": 20}
+    release = ee.drift(
+        valley, path, generator=generator, start=[0.35, 0.65], walkers=400, steps=300, profile=profile, **settings
+    )
+    expected = ee.predict(profile, **settings)
+    assert torch.equal(release.predicted[:, 1], expected.track(float(release.starts[1]), release.step))
+    moved = release.mean_position[-1] - release.starts
+    assert torch.allclose(
+        moved, release.predicted[-1] - release.starts, atol=4 * float(release.position_error[-1].max()), rtol=0.1
+    )
+    with pytest.raises(ValueError, match="predicted for optimizer=\"sgd\" only, got 'adam'"):
+        ee.drift(valley, path, generator=generator, optimizer="adam", profile=profile, learning_rate=0.01)
+
+
+def test_a_path_of_another_arrangement_of_as_many_parameters_is_refused(tmp_path, generator):
+    x, y = torch.randn(20, 5, generator=generator), torch.randint(3, (20,), generator=generator)
+    here, there = (ee.Network(ee.models.mlp(*widths), x, y) for widths in ((5, 6, 3), (5, 2, 7, 3)))
+    assert here.dim == there.dim
+    path = ee.connect(here, here.initial(generator), here.initial(generator), generator=generator, method="linear")
+    path.save(tmp_path / "road")
+    with pytest.raises(ValueError, match="as many parameters in another arrangement; the path was made for another"):
+        ee.drift(there, ee.Path.load(tmp_path / "road"), generator=generator, batch_size=4)
+
+
 def test_a_path_of_another_model_is_refused(generator):
     land = small_net()
     with pytest.raises(ValueError, match=r"lives in 2 dimensions and the landscape has \d+ parameters"):

@@ -370,7 +370,7 @@ def test_a_loss_that_is_not_convex_in_the_outputs_is_refused(generator):
         return z.sin().sum(-1).mean()
 
     land = network(generator, loss=sine)
-    with pytest.raises(ValueError, match="'sine' is not convex in the outputs"):
+    with pytest.raises(ValueError, match="'custom sine' is not convex in the outputs"):
         gauss_newton_trace(land, start(land, generator))
 
 

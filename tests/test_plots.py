@@ -1,6 +1,7 @@
 """Pictures: what is drawn is the result's numbers, labelled, on the axes that were given, without pyplot."""
 
 import sys
+from itertools import pairwise
 
 import pytest
 import torch
@@ -90,10 +91,10 @@ def test_a_release_is_drawn_with_its_mean_and_every_walker(land, road, generator
     check_labels(ax)
 
 
-def test_a_family_is_drawn_as_shares_of_the_first_k(land, generator):
+def test_a_family_is_drawn_relative_to_its_ends(land, generator):
     family = ee.spawn(land, at=[0, 6], generator=generator, batch_size=20, epochs=4, trunks=2, points=5)
     ax = family.plot()
-    assert holds(ax, family.at, family.relative_to_first(family.loss_barrier).mean(0))
+    assert holds(ax, family.at, family.relative_to_end(family.data_loss).mean(0))
     check_labels(ax)
 
 
@@ -117,7 +118,7 @@ def test_end_labels_do_not_cover_each_other():
     ax.set_ylim(0, 1)
     plots.end_labels(ax, [(1, 0.5, "one", "black"), (1, 0.5, "two", "black"), (1, 0.51, "three", "black")])
     heights = sorted(text.xyann[1] for text in ax.texts)
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) > 0.05
+    assert min(b - a for a, b in pairwise(heights)) > 0.05
 
 
 def test_no_picture_goes_through_pyplot(run):

@@ -66,8 +66,8 @@ print(line.summary())
 print(road.summary())
 
 # %%
-ax = line.plot()
-road.plot(ax)
+ax = plots.path(line, label="straight line")
+plots.path(road, ax, colour=plots.RED, dash="--", label="road")
 ax.set_title("The straight line (hill) and the road (flat)", loc="left")
 ax.figure
 
