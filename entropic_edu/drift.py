@@ -166,6 +166,7 @@ def drift(
     temperature: float | None = None,
     same_noise: bool = False,
     valley_radius: float | None = None,
+    undo_excursions: bool = False,
     record_every: int | None = None,
     profile: Profile | None = None,
     progress: Progress = None,
@@ -195,6 +196,8 @@ def drift(
         temperature: T of the isotropic noise, whose stationary law is exp(-L/T) for small steps.
         same_noise: Whether all walkers see the same draws.
         valley_radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
+        undo_excursions: Whether a walker found outside at a projection is put back to where the last projection put it,
+            so that no excursion out of the valley can carry it along the road.
         record_every: Steps between records; None makes about 60 records, at projections.
         profile: The path's profile; the release then holds what ``predict`` makes of it (SGD and heavy ball only).
         progress: True for a bar with the time left, or a callable given each snapshot.
@@ -215,6 +218,10 @@ def drift(
     path.check(land)
     noise = noise or ("none" if batch_size is None else "minibatch")
     _check(land, noise, batch_size, temperature, walkers, steps, project_every)
+    if undo_excursions and project_every is None:
+        raise ValueError(
+            "undo_excursions acts at projections, and project_every=None never projects; give it a number."
+        )
     starts = [float(start)] if isinstance(start, int | float) else [float(s) for s in start]
     begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)
     theta = path.at(begun.to(path.pivots.device))
@@ -234,6 +241,7 @@ def drift(
         "project_every": project_every,
         "optimizer": optimizer,
         "noise": noise,
+        "undo_excursions": undo_excursions,
     }
 
     expected = None if profile is None else _expected(profile, recipe, temperature)
@@ -247,6 +255,7 @@ def drift(
             lambda: log.release(kept, hot if noise != "none" else 0.0, path.length, recipe, expected, step >= steps),
         )
 
+    here = begun.to(theta.device)  # where the last projection put each walker
     log.add(0, begun, torch.zeros_like(begun), _losses(land, theta))
     yield snapshot(0)
     for step in range(1, steps + 1):
@@ -255,10 +264,13 @@ def drift(
         if projects or step % every == 0 or step == steps:
             where = path.project(stepper.position)
             log.see(where.distance)
+            if undo_excursions and projects:
+                where = where._replace(position=torch.where(where.distance > radius, here, where.position))
             free = stepper.position.clone() if step % every == 0 or step == steps else None
             if projects:
-                stepper.place(path.at(where.position))
-                stepper.keep_momentum_along(path.tangent(where.position))
+                here = where.position
+                stepper.place(path.at(here))
+                stepper.keep_momentum_along(path.tangent(here))
             if free is not None:
                 check_finite(land, free, theta, step, learning_rate)
                 log.add(step, where.position, where.distance, _losses(land, free))

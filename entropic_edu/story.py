@@ -46,6 +46,7 @@ class Setting:
     project_every: int
     steps: int
     walkers: int = 16
+    undo_excursions: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,14 @@ class Recipe:
 
     The network is small, so that the road is narrow and a step is cheap. Training is long and its batches are small, so
     that the weights come to rest under weight decay and the ends lie where noise likes to be. ``settings`` holds three
-    pairs (B, η) of one temperature, one pair four times colder, and the control without noise. k is 15 at η = 0.2 as in
+    pairs (B, η) of one temperature, the first of them again with excursions undone, one pair four times colder, and the
+    control without noise. k is 15 at η = 0.2 as in
     the paper; at the other learning rates it is the k that lets a free walker spread by the same variance between two
     projections (``theory.sustained_variance`` at h → 0).
 
-    At this temperature the walkers are past the linear regime: rare bursts carry them far, and they go home many times
-    faster than ``theory.predict`` says. The colder walkers and those without noise move as it says.
+    At this temperature the walkers are past the linear regime, and go home many times faster than ``theory.predict``
+    says; the colder walkers and those without noise move as it says. Rare bursts throw a walker out of the valley for a
+    moment. They do not carry it home: it goes there as well where each such excursion is undone.
     """
 
     widths: tuple[int, ...] = (64, 32, 32, 10)
@@ -75,6 +78,7 @@ class Recipe:
         Setting("hot", 16, 0.2, 15, 2000),
         Setting("hot, smaller steps", 14, 0.175, 16, 2286),
         Setting("hot, larger steps", 19, 0.2375, 14, 1684),
+        Setting("hot, excursions undone", 16, 0.2, 15, 2000, undo_excursions=True),
         Setting("cold", 64, 0.2, 15, 2000),
         Setting("no noise", None, 0.2, 15, 2000, walkers=1),
     )
@@ -245,6 +249,7 @@ def _release(
         walkers=setting.walkers,
         steps=setting.steps,
         project_every=setting.project_every,
+        undo_excursions=setting.undo_excursions,
         progress=progress,
     )
 
@@ -342,6 +347,7 @@ def _walk(setting: Setting, release: Release, profile: Profile | None, recipe: R
         "temperature": release.temperature,
         "project_every": setting.project_every,
         "walkers_per_start": setting.walkers,
+        "undo_excursions": setting.undo_excursions,
         "starts": release.starts.tolist(),
         "step": release.step.tolist(),
         "mean_position": release.mean_position.T.tolist(),
@@ -374,7 +380,7 @@ def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     At seven equal times η/(1-m)·step, the way gone towards the own end, averaged over both starts; the disagreement of
     two curves is the root mean square of their differences in units of their combined standard errors.
     """
-    noisy = [s for s in recipe.settings if s.batch_size is not None]
+    noisy = [s for s in recipe.settings if s.batch_size is not None and not s.undo_excursions]
     hottest = max(effective_temperature(s.batch_size, s.learning_rate, recipe.momentum) for s in noisy)
 
     def hot(setting: Setting) -> bool:
@@ -422,15 +428,20 @@ def _claims(found: dict[str, Any]) -> dict[str, bool]:
         "highest loss on the road <= 1.6 x higher end": found["road"]["highest_data_loss_over_higher_end"] <= 1.6,
         "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
         "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
-        "noisy walkers end within 0.1 of their end, on average": (
-            sum(abs(end - home) for end, home in zip(hot["end"], homes, strict=True)) / len(homes) <= 0.1
-        ),
+        "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
+        "also where every excursion out of the valley is undone": _from_home(walks["hot, excursions undone"]) <= 0.1,
         "without noise they move < 0.05 towards it, or the other way": all(way < 0.05 for way in towards),
         "noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05,
         "equal temperature, equal relaxation (within 2 errors)": max(found["collapse"]["same_temperature"].values())
         <= 2,
         "four times colder, another relaxation (> 2 errors)": min(found["collapse"]["other_temperature"].values()) > 2,
     }
+
+
+def _from_home(walk: dict[str, Any]) -> float:
+    """Mean distance of the walkers from their own ends, over both starts."""
+    homes = [1.0 if start > 0.5 else 0.0 for start in walk["starts"]]
+    return sum(abs(end - home) for end, home in zip(walk["end"], homes, strict=True)) / len(homes)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -456,9 +467,10 @@ def table(found: dict[str, Any]) -> str:
                 for s, e, err in zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
             )
             size = "all" if walk["batch_size"] is None else walk["batch_size"]
+            undone = ", excursions undone" if walk["undo_excursions"] else ""
             lines.append(
-                f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}: {ends}; linear theory "
-                f"{walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}; "
+                f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
+                f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}; "
                 f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
                 f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
             )
@@ -491,7 +503,8 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
                         other.profile.position, values / values[[0, -1]].mean(), color=colour, lw=0.8, alpha=0.4
                     )
         plots.profile(first.profile, panels[0, 1])
-        panels[0, 1].set_title("Flat in height, narrow in the middle", fontsize=12, loc="left")
+        thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
+        panels[0, 1].set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
     if first.releases and first.profile is not None:
         _homecoming(panels[1, 0], first, recipe)
     if first.complete:
@@ -505,7 +518,12 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
 
 
 def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
-    styles = {"hot": (plots.RED, "-"), "cold": (plots.BLUE, "--"), "no noise": (plots.BLACK, ":")}
+    styles = {
+        "hot": (plots.RED, "-"),
+        "hot, excursions undone": (plots.ORANGE, "--"),
+        "cold": (plots.BLUE, "--"),
+        "no noise": (plots.BLACK, ":"),
+    }
     labels = []
     for setting in recipe.settings:
         release = pair.releases.get(setting.name)
@@ -514,6 +532,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         colour, dash = styles[setting.name]
         plots.release(release, ax, colour=colour, dash=dash)
         size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
+        size = "excursions undone" if setting.undo_excursions else size
         labels += [(1.01 * float(release.step[-1]), float(end), size, colour) for end in release.mean_position[-1]]
         if setting.name == "hot" and pair.profile is not None:
             expected = _expected(setting, pair.profile, recipe)
@@ -535,7 +554,8 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
 def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
     colours = (plots.RED, plots.ORANGE, plots.GREEN, plots.BLUE, plots.BLACK)
     labels = []
-    for setting, colour, dash in zip(recipe.settings, colours, plots.DASHES, strict=False):
+    shown = [setting for setting in recipe.settings if not setting.undo_excursions]
+    for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
         release = pair.releases[setting.name]
         unit = setting.learning_rate / (1 - recipe.momentum)
         home = (release.starts > 0.5).to(release.position)

@@ -204,6 +204,27 @@ def test_walkers_that_run_away_are_reported(generator):
     assert bool((release.stayed == 0).all())
 
 
+def test_a_walker_found_outside_is_put_back_where_excursions_are_undone(generator):
+    # Radius 0: every walker is outside at every projection, and so never gets on, whatever pushes it.
+    valley = ee.valleys.Tilted(slope=0.5)
+    settings = {"start": [0.4, 0.6], "batch_size": 4, "learning_rate": 0.02, "momentum": 0.5, "walkers": 4, "steps": 60}
+    kept = ee.drift(valley, road(valley), generator=generator, valley_radius=0.0, undo_excursions=True, **settings)
+    gone = ee.drift(valley, road(valley), generator=generator, valley_radius=0.0, **settings)
+    assert torch.equal(kept.position[-1], kept.position[0])
+    assert bool((gone.mean_position[-1] < gone.starts - 0.05).all())  # downhill
+    # a radius that nobody reaches changes nothing
+    twins = [
+        ee.drift(
+            valley, road(valley), generator=torch.Generator().manual_seed(1), valley_radius=1e3, undo_excursions=undo,
+            **settings,
+        )
+        for undo in (False, True)
+    ]  # fmt: skip
+    assert torch.equal(twins[0].position, twins[1].position)
+    with pytest.raises(ValueError, match="undo_excursions acts at projections"):
+        ee.drift(valley, road(valley), generator=generator, undo_excursions=True, project_every=None)
+
+
 def test_a_release_survives_saving_and_interruption(tmp_path, generator):
     land = small_net()
 
