@@ -3,13 +3,14 @@
 from . import curvature, data, models, optimizers, plots, stream, valleys
 from .align import align
 from .connect import connect
-from .drift import Release, drift, effective_temperature
+from .drift import drift, effective_temperature
 from .landscape import Landscape, device
 from .network import Network
 from .optimizers import DivergenceError, StabilityWarning
 from .path import Path
 from .per_sample import exact_trace, gradient_covariance
 from .probe import Profile, probe
+from .release import Release
 from .spawn import Family, spawn
 from .theory import predict
 from .train import Run, train

@@ -49,7 +49,7 @@ def _count(text: str) -> int:
 def _story(chosen: argparse.Namespace) -> int:
     import torch
 
-    from . import story
+    from . import report, story
 
     torch.set_num_threads(1)  # these networks are too small to share: two threads mostly wait for each other
     stream = sys.stderr if chosen.json else sys.stdout
@@ -60,7 +60,7 @@ def _story(chosen: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
         say=lambda line: print(line, file=stream, flush=True),
     )
-    print(json.dumps(found, indent=2) if chosen.json else story.table(found))
+    print(json.dumps(found, indent=2) if chosen.json else report.table(found))
     print(f"Wrote {chosen.out}.json and {chosen.out}.png.", file=stream)
     return 0 if found["complete"] else 130
 

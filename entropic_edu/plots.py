@@ -20,8 +20,8 @@ from .network import Network
 from .path import Path
 
 if TYPE_CHECKING:
-    from .drift import Release
     from .probe import Profile
+    from .release import Release
     from .spawn import Family
     from .train import Run
 
@@ -44,7 +44,8 @@ def axes(width: float = 6.4, height: float = 4.2) -> Axes:
     return ax
 
 
-def _labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
+def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
+    """Name both axes, each quantity with its unit, and give the panel a title; return the axes."""
     ax.set_xlabel(x, fontsize=_SIZE)
     ax.set_ylabel(y, fontsize=_SIZE)
     if title:
@@ -97,7 +98,7 @@ def path(
             fontsize=_SIZE,
         )
     ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1] / 1.15, float(height.max())))
-    return _labelled(ax, "position on the path (share of its length)", "objective", f"The road ({result.method})")
+    return labelled(ax, "position on the path (share of its length)", "objective", f"The road ({result.method})")
 
 
 def run(result: Run, ax: Axes | None = None) -> Axes:
@@ -107,7 +108,7 @@ def run(result: Run, ax: Axes | None = None) -> Axes:
     for number, column in enumerate(losses.T):
         ax.plot(result.history.step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
     ax.set_yscale("log")
-    return _labelled(ax, "step", "objective", "Training")
+    return labelled(ax, "step", "objective", "Training")
 
 
 def profile(result: Profile, ax: Axes | None = None) -> Axes:
@@ -132,7 +133,7 @@ def profile(result: Profile, ax: Axes | None = None) -> Axes:
     ax.fill_between(result.position, low, high, color=RED, alpha=0.2, lw=0)
     ax.set_ylim(0, None)
     end_labels(ax, labels)
-    return _labelled(
+    return labelled(
         ax, "position on the path (share of its length)", "value / mean of the two ends", "Height and width of the road"
     )
 
@@ -161,7 +162,7 @@ def release(
     if result.predicted is not None:
         ax.plot(x, result.predicted, color=PURPLE, ls="-.", lw=1.5)
     ax.set_ylim(-0.02, 1.02)
-    return _labelled(ax, "time η/(1-m) · step" if time else "step", "position on the path", "Let go on the road")
+    return labelled(ax, "time η/(1-m) · step" if time else "step", "position on the path", "Let go on the road")
 
 
 def family(result: Family, ax: Axes | None = None) -> Axes:
@@ -178,7 +179,7 @@ def family(result: Family, ax: Axes | None = None) -> Axes:
             ax.fill_between(result.at, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
     ax.legend(frameon=False, fontsize=_SIZE)
     ax.set_xscale("symlog", linthresh=10)
-    return _labelled(ax, "step k at which the children part", "barrier / value at the ends", "The late game")
+    return labelled(ax, "step k at which the children part", "barrier / value at the ends", "The late game")
 
 
 @dataclass(frozen=True)
@@ -246,4 +247,4 @@ def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 3
             fontweight="bold",
         )
     ax.set_aspect("equal")
-    return _labelled(ax, "along A to B (length in θ)", "across (length in θ)", "The road bends round the hill")
+    return labelled(ax, "along A to B (length in θ)", "across (length in θ)", "The road bends round the hill")
