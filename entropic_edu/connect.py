@@ -66,8 +66,8 @@ def connect(
             this share of the band's range of losses.
         bends: Inner control points of "chain" and "bezier".
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
-        tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops are below this share of
-            the mean objective at the ends, at most twice.
+        tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
+            are below this share of the mean data loss at the ends, at most twice.
         align: First permute the hidden units of ``b`` to lie close to ``a`` (weight matching); the path then ends at
             that permuted copy, which is the same function.
         progress: True for a bar with the time left, or a callable given each snapshot.
@@ -101,19 +101,19 @@ def connect(
     for latest in _built(band, road, method, pivots, spring_constant, threshold, bends):
         road = latest
         yield _snapshot(road, band.swept, sweeps)
-    final = measured(land, road.smooth(number))
+    rise = _scallops_of(land, road)
     for _ in range(2):
-        allowed = max(tolerance * _end_loss(final), torch.finfo(a.dtype).eps)  # ends may lie at zero loss
-        if method in ("chain", "bezier") or math.isinf(tolerance) or _scallops_of(land, road) <= allowed:
+        allowed = max(tolerance * _end_loss(land, road), torch.finfo(a.dtype).eps)  # ends may lie at zero loss
+        if method in ("chain", "bezier") or math.isinf(tolerance) or rise <= allowed:
             break
-        pivots, number = 2 * pivots, 2 * number
+        pivots, number = 2 * len(road.pivots), 2 * number
         band = replace(band, sweeps=sweeps // 2, swept=0)
         rule = _string if method == "string" else _springs(spring_constant)
         for latest in _relaxed(band, road.smooth(pivots), rule, sweeps // 2, late=True):
             road = latest
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
-        final = measured(land, road.smooth(number))
-    final = replace(final, complete=True)
+        rise = _scallops_of(land, road)
+    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
     yield _snapshot(final, sweeps, sweeps, final.summary())
 
 
@@ -128,9 +128,11 @@ def _scallops_of(land: Landscape, road: Path) -> float:
     return float(scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4]).max().clamp(min=0))
 
 
-def _end_loss(path: Path) -> float:
-    assert path.losses is not None
-    return float(path.losses[[0, -1]].mean())
+@torch.no_grad()
+def _end_loss(land: Landscape, path: Path) -> float:
+    """Return the mean loss of both ends without the weight-decay term, which no road can lower much."""
+    ends = path.pivots[[0, -1]]
+    return float((land.loss(ends) - 0.5 * land.weight_decay * ends.square().sum(1)).mean())
 
 
 def measured(land: Landscape, path: Path, inner: int = 3) -> Path:

@@ -34,6 +34,7 @@ class Path(Result):
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
         method: How it was built.
+        pivot_scallop: What ``connect`` found between the pivots that it relaxed, along the spline on which these lie.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
     """
 
@@ -42,6 +43,7 @@ class Path(Result):
     losses_between: Tensor | None = None
     method: str = "given"
     landscape: str = ""
+    pivot_scallop: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pivots", self.pivots.detach())
@@ -88,10 +90,14 @@ class Path(Result):
 
     @property
     def scallop(self) -> float:
-        """Largest rise between two neighbouring pivots above the straight line through their losses."""
+        """Largest rise of the loss between two neighbouring pivots above the straight line through theirs.
+
+        The larger of the two: between the points of this path, and between the fewer pivots that were relaxed.
+        """
         if self.losses is None or self.losses_between is None:
             return float("nan")
-        return float(scallops(self.losses, self.losses_between).max().clamp(min=0))
+        own = float(scallops(self.losses, self.losses_between).max().clamp(min=0))
+        return max(own, self.pivot_scallop or 0.0)
 
     def at(self, position: float | Tensor) -> Tensor:
         """Return the point at a position, () -> (D,) or (n,) -> (n, D); 0 and 1 are the end points bit for bit.
@@ -154,7 +160,7 @@ class Path(Result):
 
     def through(self, pivots: Tensor) -> Path:
         """Return a path through other points, whose losses nobody has measured yet; method and landscape are kept."""
-        return replace(self, pivots=pivots, losses=None, losses_between=None)
+        return replace(self, pivots=pivots, losses=None, losses_between=None, pivot_scallop=None)
 
     def to(self, where: torch.device | torch.dtype) -> Path:
         """Return the path on another device or in another dtype."""
