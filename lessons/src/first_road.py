@@ -50,7 +50,8 @@ land.dim
 run = ee.train(land, runs=2, batch_size=32, epochs=40, generator=generator)
 a, b = run.theta
 print(run.summary())
-print(f"Training accuracy {land.accuracy(run.theta).tolist()}, held-out {land.accuracy(run.theta, 'test').tolist()}")
+print("Training accuracy", land.accuracy(run.theta).tolist())
+print("Held-out accuracy", land.accuracy(run.theta, "test").tolist())
 print(f"Distance {(a - b).norm():.1f}, while each lies {a.norm():.1f} from the origin")
 
 # %% [markdown]
@@ -61,7 +62,8 @@ print(f"Distance {(a - b).norm():.1f}, while each lies {a.norm():.1f} from the o
 
 # %%
 line = ee.connect(land, a, b, method="linear", points=21, generator=generator)
-road = ee.connect(land, a, b, method="string", pivots=12, sweeps=500, batch_size=128, points=24, generator=generator)
+size = {"pivots": 12, "sweeps": 500, "batch_size": 128, "points": 24}
+road = ee.connect(land, a, b, method="string", **size, generator=generator)
 print(line.summary())
 print(road.summary())
 
