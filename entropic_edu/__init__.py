@@ -1,6 +1,9 @@
 """See, feel and measure entropic confinement: train -> connect -> probe -> drift, on any landscape."""
 
-from . import curvature, data, models, optimizers, plots, stream, valleys
+import importlib
+from typing import TYPE_CHECKING
+
+from . import curvature, data, models, optimizers, stream, valleys
 from .align import align
 from .connect import connect
 from .drift import drift, effective_temperature
@@ -14,6 +17,17 @@ from .release import Release
 from .spawn import Family, spawn
 from .theory import predict
 from .train import Run, train
+
+if TYPE_CHECKING:
+    from . import plots
+
+
+def __getattr__(name: str) -> object:
+    """Import ``plots``, and with it matplotlib, when it is first asked for."""
+    if name == "plots":
+        return importlib.import_module(".plots", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 __all__ = [

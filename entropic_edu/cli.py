@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(chosen.run(chosen))
     except KeyboardInterrupt:
-        print("Stopped before anything was finished.", file=sys.stderr)
+        print("Stopped; stages that were finished are kept, and story --resume goes on from them.", file=sys.stderr)
         return 130
     except (OSError, ValueError, ArithmeticError) as error:
         reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error

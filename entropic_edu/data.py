@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 
 FOLDER = "cifar-10-batches-bin"
@@ -70,6 +69,8 @@ def digits(dtype: torch.dtype = torch.float32) -> Data:
     References:
         Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI repository (its test set).
     """
+    from sklearn.datasets import load_digits  # it takes longer to import than all the rest beside torch
+
     pixels, labels = load_digits(return_X_y=True)
     x, y = torch.as_tensor(pixels).div(16).to(dtype), torch.as_tensor(labels).long()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))

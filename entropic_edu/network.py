@@ -52,6 +52,9 @@ class Network(Landscape):
             it applies; else "auto" times "loop" and "vmap" once per shape and takes vmap if it is clearly faster. Name
             one to have the same arithmetic, bit for bit, on every run.
 
+    Attributes:
+        has_classes: Whether the targets are classes, so that ``accuracy`` means something.
+
     Raises:
         ValueError: If data are not finite, labels are out of range, sizes differ, or the loss would depend on more
             than θ (batch norm, dropout).
@@ -86,6 +89,7 @@ class Network(Landscape):
         self._check_noise()
         if not freeze_buffers:
             _refuse_hidden_state(self.model)
+        self.has_classes = loss == "cross_entropy" or not torch.as_tensor(y).is_floating_point()
         self.x, self.y = self._data(x, y, "training")
         self.test = None if test is None else self._data(*test, "test")
         self._classes = int(self.y.max()) + 1 if not self.y.is_floating_point() else 0
@@ -142,8 +146,10 @@ class Network(Landscape):
         if split == "test" and self.test is None:
             raise ValueError("This network has no test data; pass test=(x, y) to Network.")
         x, y = (self.x, self.y) if split == "train" or self.test is None else self.test
-        if self.loss_name.startswith("custom") and y.ndim != 1:
-            raise ValueError(f"Accuracy needs class targets (N,), got targets of shape {tuple(y.shape)}.")
+        if not self.has_classes:
+            raise ValueError(
+                f"Accuracy needs class targets, and these are real numbers of shape {tuple(y.shape)}; use loss(theta)."
+            )
         classes = y if y.ndim == 1 else y.argmax(-1)
         right = [
             (self.outputs(theta, a).argmax(-1) == b).sum(-1)

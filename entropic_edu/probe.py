@@ -162,7 +162,7 @@ def probe(
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     exact = isinstance(land, Network) and land.dim > _DENSE and is_piecewise_linear(land, generator=generator)
     finite_scale = path.length / 100
-    precise = land.to(torch.float64) if isinstance(land, Network) else land
+    precise = _in_float64(land)
     found: Profile | None = None
     for some in where.split(5 if land.dim < 50_000 else 1):
         fresh = torch.Generator(generator.device).manual_seed(seed)  # the same probes at every point
@@ -194,7 +194,7 @@ def _measure(
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     traces = _dense(land, theta) if land.dim <= _DENSE else _sparse(land, theta, generator, num_probes, steps, exact)
     network = land if isinstance(land, Network) else None
-    classes = network is not None and (not network.loss_name.startswith("custom") or network.y.ndim == 1)
+    classes = network is not None and network.has_classes
     mse_targets = network is not None and network.loss_name == "mse" and network.label_noise > 0
     return Profile(
         position=empty,
@@ -274,9 +274,18 @@ def _noise(land: Landscape, theta: Tensor, trace: Tensor) -> Tensor:
     return torch.zeros_like(trace)
 
 
+def _in_float64(land: Landscape) -> Landscape:
+    """The landscape in float64, on the CPU where the device has no such numbers."""
+    if not isinstance(land, Network):
+        return land
+    return (land.to("cpu") if land.device.type == "mps" else land).to(torch.float64)
+
+
 def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
     """Second difference of the data loss in float64."""
-    whole = curvature_along(precise, theta.double(), along.double(), scale=scale)
+    where = precise.device if isinstance(precise, Network) else theta.device
+    point, direction = theta.to(where).double(), along.to(where).double()
+    whole = curvature_along(precise, point, direction, scale=scale)
     return detached(whole - land.weight_decay).to(theta.dtype)
 
 

@@ -293,7 +293,7 @@ class _Line:
             decay = 0.5 * land.weight_decay * theta.square().sum(-1)
         top = extreme_eigenvalues(land, theta, steps=_LANCZOS, generator=self._again(), weight_decay=False).largest
         measured = [loss, loss - decay, *self._trace(theta), top]
-        if isinstance(land, Network) and land.test and (not land.loss_name.startswith("custom") or land.y.ndim == 1):
+        if isinstance(land, Network) and land.test and land.has_classes:
             measured.append(land.accuracy(theta, "test"))
         return measured
 

@@ -527,3 +527,13 @@ def test_a_model_that_cannot_be_reset_has_no_random_start(generator):
     land = Network(Bare(), *data(generator))
     with pytest.raises(ValueError, match=r"reset_parameters.*pass start=theta"):
         land.initial(generator)
+
+
+def test_real_targets_have_no_accuracy(generator):
+    x, y = torch.randn(12, 4, generator=generator), torch.randn(12, 1, generator=generator)
+    land = Network(nn.Linear(4, 1), x, y, loss="mse")
+    assert not land.has_classes
+    with pytest.raises(
+        ValueError, match=r"Accuracy needs class targets, and these are real numbers of shape \(12, 1\)"
+    ):
+        land.accuracy(land.initial(generator))
