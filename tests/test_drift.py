@@ -1,7 +1,9 @@
 """Walkers on roads whose answers are known: exact variances, closed-form forces, seeds and twins."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -50,14 +52,24 @@ def test_unprojected_walkers_spread_with_the_exact_stationary_variance(momentum,
     assert float(measured.mean()) == pytest.approx(exact, abs=4 * error)
 
 
-def test_projected_walkers_start_each_stretch_at_rest_on_the_floor(generator):
-    # k free steps of plain SGD from x = 0 give variance Var∞ (1 - (1-ηh)^{2k}), exactly.
-    valley, eta, k = flat_channel(), 0.05, 4
+def variance_after(steps, h, eta, m):
+    """Variance of x under heavy ball, noise variance 1, after so many steps from rest: x ← x - η(m v + hx + ξ)."""
+    matrix = np.array([[1 - eta * h, -eta * m], [h, m]])  # of (x, v)
+    kick, covariance = np.array([[-eta], [1.0]]), np.zeros((2, 2))
+    for _ in range(steps):
+        covariance = matrix @ covariance @ matrix.T + kick @ kick.T
+    return covariance[0, 0]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_projected_walkers_start_each_stretch_at_rest_on_the_floor(momentum, generator):
+    # So the spread at a projection is that of k steps from x = 0 and v = 0, whatever came before.
+    valley, eta, k = flat_channel(), 0.02, 6
     release = ee.drift(
-        valley, road(valley), generator=generator, start=0.5, batch_size=4, learning_rate=eta, momentum=0.0,
-        walkers=4000, steps=40, project_every=k, valley_radius=100.0,
+        valley, road(valley), generator=generator, start=0.5, batch_size=16, learning_rate=eta, momentum=momentum,
+        walkers=6000, steps=60, project_every=k, valley_radius=100.0,
     )  # fmt: skip
-    exact = float(valley.stationary_variance(torch.zeros(1), 4, eta)) * (1 - (1 - eta * 4.0) ** (2 * k))
+    exact = variance_after(k, 4.0, eta, momentum) / 16
     inside = (release.position[-1] > 0) & (release.position[-1] < 1)
     measured = release.distance[-1][inside].square()
     assert float(measured.mean()) == pytest.approx(exact, abs=4 * float(measured.std() / math.sqrt(len(measured))))
@@ -174,8 +186,8 @@ def test_walkers_with_the_same_noise_stay_together(generator):
 def test_projection_keeps_only_the_momentum_along_the_path():
     stepper = ee.optimizers.Stepper(torch.zeros(1, 3, dtype=torch.float64), "sgd", 0.1, 0.9)
     stepper.step(torch.tensor([[1.0, 2.0, 3.0]], dtype=torch.float64))
-    stepper.keep_momentum_along(torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64))
-    assert torch.equal(stepper.state()[0], torch.tensor([[0.0, 2.0, 0.0]], dtype=torch.float64))
+    stepper.keep_momentum_along(torch.tensor([[0.0, 0.6, 0.8]], dtype=torch.float64))  # 2 · 0.6 + 3 · 0.8 = 3.6
+    assert torch.allclose(stepper.state()[0], torch.tensor([[0.0, 2.16, 2.88]], dtype=torch.float64))
 
 
 def test_pure_label_noise_has_covariance_two_sigma_squared_over_c_times_the_hessian(generator):
@@ -202,6 +214,16 @@ def test_walkers_that_run_away_are_reported(generator):
     assert bool(release.left_valley.all())
     assert "8 of 8 left the valley" in release.summary()
     assert bool((release.stayed == 0).all())
+
+
+def test_a_walker_has_left_when_more_than_a_twentieth_of_its_projections_are_from_outside():
+    step = torch.arange(0, 100, 10)
+    release = dataclasses.replace(
+        release_of(torch.tensor([[0.2, 0.3, 0.4]]).repeat(10, 1), 0.3, step), outside=torch.tensor([0.04, 0.06, 0.0])
+    )
+    assert release.left_valley.tolist() == [False, True, False]
+    assert float(release.mean_position[-1]) == pytest.approx(0.3)  # of 0.2 and 0.4, the two that stayed
+    assert float(release.stayed) == pytest.approx(2 / 3)
 
 
 def test_a_walker_found_outside_is_put_back_where_excursions_are_undone(generator):

@@ -1,5 +1,6 @@
 """The story from the command line, with a small recipe: its files, its keys, Ctrl-C and resume."""
 
+import copy
 import json
 import re
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import entropic_edu as ee
-from entropic_edu import cli, story
+from entropic_edu import cli, report, story
 
 TINY = story.Recipe(
     widths=(64, 10, 10),
@@ -161,6 +162,59 @@ def test_a_count_of_pairs_below_one_is_refused(capsys):
         cli.main(["story", "--seeds", "0"])
     assert stop.value.code == 2
     assert "must be at least 1, got 0" in capsys.readouterr().err
+
+
+GOOD = {
+    "minima": {"linear_barrier": 0.3},
+    "road": {"highest_data_loss_over_higher_end": 1.6},
+    "profile": {"middle_over_ends": {"trace": 1.8, "top_eigenvalue": 1.8}},
+    "releases": [
+        {"name": "hot", "starts": [0.3, 0.7], "end": [0.05, 0.86], "share_outside": 0.05},
+        {"name": "hot, excursions undone", "starts": [0.3, 0.7], "end": [0.14, 0.95], "share_outside": 0.2},
+        {"name": "no noise", "starts": [0.3, 0.7], "end": [0.26, 0.6], "share_outside": 0.0},
+    ],
+    "collapse": {"same_temperature": {"a / b": 2.0, "a / c": 0.1}, "other_temperature": {"a / d": 2.1}},
+}
+
+
+def test_figures_at_their_bounds_show_every_claim():
+    assert all(report._claims(GOOD).values())
+    assert len(report._claims(GOOD)) == 10
+
+
+@pytest.mark.parametrize(
+    ("place", "worse", "claim"),
+    [
+        (("minima", "linear_barrier"), 0.29, "linear barrier"),
+        (("road", "highest_data_loss_over_higher_end"), 1.61, "highest loss"),
+        (("profile", "middle_over_ends", "trace"), 1.79, "trace in the middle"),
+        (("profile", "middle_over_ends", "top_eigenvalue"), 1.79, "lambda_max in the middle"),
+        (("releases", 0, "end"), [0.05, 0.84], "noisy walkers end"),  # 0.105 from home
+        (("releases", 0, "end"), [0.5, 1.0], "noisy walkers end"),
+        (("releases", 1, "end"), [0.3, 0.7], "also where every excursion"),
+        (("releases", 2, "end"), [0.24, 0.6], "without noise"),
+        (("releases", 2, "end"), [0.4, 0.76], "without noise"),
+        (("releases", 0, "share_outside"), 0.051, "noisy walkers are in the valley"),
+        (("collapse", "same_temperature", "a / b"), 2.1, "equal temperature"),
+        (("collapse", "other_temperature", "a / d"), 1.9, "four times colder"),
+    ],
+)
+def test_a_figure_past_its_bound_takes_its_own_claim_and_no_other(place, worse, claim):
+    found = copy.deepcopy(GOOD)
+    inner = found
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = worse
+    assert [name for name, shown in report._claims(found).items() if not shown] == [
+        name for name in report._claims(GOOD) if name.startswith(claim)
+    ]
+
+
+def test_relaxation_curves_are_compared_in_units_of_their_errors():
+    flat = torch.full((7,), 0.1, dtype=torch.float64)
+    error = torch.full((7,), 0.03, dtype=torch.float64)
+    other = (flat + 0.1, torch.full((7,), 0.04, dtype=torch.float64))
+    assert report._disagreement((flat, error), other) == pytest.approx(2)  # 0.1 over √(0.03² + 0.04²)
 
 
 def test_the_larger_and_smaller_steps_of_the_recipe_spread_a_free_walker_alike():
