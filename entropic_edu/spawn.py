@@ -136,7 +136,7 @@ class Family(Result):
         return " to ".join(f"{mean:.3g}" + spread.format(error) for mean, error in pairs)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw loss barrier and trace barrier against k, each as a share of its value at the first k."""
+        """Draw loss barrier and trace barrier against k, each over its value at the ends."""
         from . import plots
 
         return plots.family(self, ax)

@@ -61,6 +61,7 @@ def test_every_public_name_used_in_the_readme_exists():
     for dotted in set(re.findall(r"\bee((?:\.[A-Za-z_]+)+)", PAGES["README.md"])):
         found = ee
         for name in dotted.strip(".").split("."):
+            assert hasattr(found, name), f"ee{dotted} is named, and {name} is not there"
             found = getattr(found, name)
 
 
