@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := entropic_edu tests benchmarks lessons/src lessons/build.py
+SOURCES := entropic_edu tests benchmarks lessons/src lessons/build.py lessons/anatomy.py
 
 .PHONY: story test lab lessons bench check clean
 

@@ -20,12 +20,15 @@ from .train import Run, train
 
 if TYPE_CHECKING:
     from . import plots
+    from .lesson import Lesson
 
 
 def __getattr__(name: str) -> object:
-    """Import ``plots``, and with it matplotlib, when it is first asked for."""
+    """Import ``plots``, and with it matplotlib, and ``Lesson``, with the widgets, when they are first asked for."""
     if name == "plots":
         return importlib.import_module(".plots", __name__)
+    if name == "Lesson":
+        return importlib.import_module(".lesson", __name__).Lesson
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -34,6 +37,7 @@ __all__ = [
     "DivergenceError",
     "Family",
     "Landscape",
+    "Lesson",
     "Network",
     "Path",
     "Profile",

@@ -46,6 +46,8 @@ def drift(
     valley_radius: float | None = None,
     undo_excursions: bool = False,
     record_every: int | None = None,
+    noisy_steps: range | None = None,
+    keep_theta: bool = False,
     profile: Profile | None = None,
     progress: Progress = None,
 ) -> Stream[Release]:
@@ -77,6 +79,9 @@ def drift(
         undo_excursions: Whether a walker found outside at a projection is put back to where the last projection put it,
             so that no excursion out of the valley can carry it along the road.
         record_every: Steps between records; None makes about 60 records, at projections.
+        noisy_steps: The steps, counted from 1, on which there is noise; all others take the gradient of all data. None
+            means every step. ``range(501, 1001)`` switches the noise on after 500 steps and off after 1,000.
+        keep_theta: Whether the release also holds where in parameter space the walkers stood.
         profile: The path's profile; the release then holds what ``predict`` makes of it (SGD and heavy ball only).
         progress: True for a bar with the time left, or a callable given each snapshot.
 
@@ -96,6 +101,10 @@ def drift(
     path.check(land)
     noise = noise or ("none" if batch_size is None else "minibatch")
     _check(land, noise, batch_size, temperature, walkers, steps, project_every)
+    if not (noisy_steps is None or isinstance(noisy_steps, range)):
+        raise ValueError(f"noisy_steps is a range of step numbers, such as range(501, 1001), got {noisy_steps!r}.")
+    if noisy_steps is not None and profile is not None:
+        raise ValueError("The drift is predicted for noise on every step; drop profile= or noisy_steps=.")
     if undo_excursions and project_every is None:
         raise ValueError(
             "undo_excursions acts at projections, and project_every=None never projects; give it a number."
@@ -107,8 +116,8 @@ def drift(
     every = record_every or _even_records(steps, project_every)
     stepper = Stepper(theta, optimizer, learning_rate, momentum)
     warn_if_unstable(land, theta, optimizer, learning_rate, momentum)
-    slope = _Slope(land, noise, batch_size, learning_rate, momentum, temperature, same_noise, generator)
-    log = _Log(begun, radius)
+    slope = _Slope(land, noise, batch_size, learning_rate, momentum, temperature, same_noise, generator, noisy_steps)
+    log = _Log(begun, radius, keep_theta)
     hot = (
         float(temperature or 0) if noise == "isotropic" else effective_temperature(batch_size, learning_rate, momentum)
     )
@@ -120,6 +129,7 @@ def drift(
         "optimizer": optimizer,
         "noise": noise,
         "undo_excursions": undo_excursions,
+        "noisy_steps": None if noisy_steps is None else [noisy_steps.start, noisy_steps.stop, noisy_steps.step],
     }
 
     expected = None if profile is None else _expected(profile, recipe, temperature)
@@ -134,7 +144,7 @@ def drift(
         )
 
     here = begun.to(theta.device)  # where the last projection put each walker
-    log.add(0, begun, torch.zeros_like(begun), _losses(land, theta))
+    log.add(0, begun, torch.zeros_like(begun), _losses(land, theta), theta)
     yield snapshot(0)
     for step in range(1, steps + 1):
         stepper.step(slope(stepper.position, step))
@@ -151,7 +161,7 @@ def drift(
                 stepper.keep_momentum_along(path.tangent(here))
             if free is not None:
                 check_finite(land, free, theta, step, learning_rate)
-                log.add(step, where.position, where.distance, _losses(land, free))
+                log.add(step, where.position, where.distance, _losses(land, free), free)
                 yield snapshot(step)
 
 
@@ -173,14 +183,18 @@ class _Slope:
         temperature: float | None,
         same_noise: bool,
         generator: torch.Generator,
+        noisy_steps: range | None,
     ) -> None:
         self.land, self.noise, self.batch_size, self.same_noise = land, noise, batch_size, same_noise
+        self.noisy_steps = noisy_steps
         # a step θ ← θ - η(∇L + ξ) has T = η var(ξ) / (2(1-m))
         self.width = math.sqrt(2 * (temperature or 0.0) * (1 - momentum) / learning_rate)
         self.generator = torch.Generator(generator.device)
         self.seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
     def __call__(self, theta: Tensor, step: int) -> Tensor:
+        if self.noise == "none" or (self.noisy_steps is not None and step not in self.noisy_steps):
+            return self.land.gradient_on(theta, None)
         self.generator.manual_seed(self.seed + step)
         rows = None if self.same_noise else len(theta)
         if self.noise == "minibatch":
@@ -190,8 +204,6 @@ class _Slope:
             draw = getattr(self.land, "draw_labels")  # noqa: B009  (networks have it; _check has made sure)
             return self.land.gradient_on(theta, draw(self.batch_size, self.generator, rows))
         slope = self.land.gradient_on(theta, None)
-        if self.noise == "none":
-            return slope
         shape = theta.shape if rows is not None else theta.shape[1:]
         kick = torch.randn(shape, generator=self.generator, device=self.generator.device, dtype=theta.dtype)
         return slope + self.width * kick.to(theta.device)
@@ -200,8 +212,9 @@ class _Slope:
 class _Log:
     """Records as they come in."""
 
-    def __init__(self, start: Tensor, radius: float) -> None:
+    def __init__(self, start: Tensor, radius: float, keep_theta: bool) -> None:
         self.start, self.radius = start, radius
+        self.theta: list[Tensor] | None = [] if keep_theta else None
         self.steps: list[int] = []
         self.position: list[Tensor] = []
         self.distance: list[Tensor] = []
@@ -213,11 +226,13 @@ class _Log:
         self.outside = self.outside + (distance.cpu() > self.radius)
         self.seen += 1
 
-    def add(self, step: int, position: Tensor, distance: Tensor, loss: Tensor) -> None:
+    def add(self, step: int, position: Tensor, distance: Tensor, loss: Tensor, theta: Tensor) -> None:
         self.steps.append(step)
         self.position.append(detached(position))
         self.distance.append(detached(distance))
         self.loss.append(detached(loss))
+        if self.theta is not None:
+            self.theta.append(detached(theta))
 
     def release(
         self,
@@ -241,6 +256,7 @@ class _Log:
             valley_radius=self.radius,
             length=length,
             recipe=recipe,
+            theta=None if self.theta is None else torch.stack(self.theta[:records]),
             predicted=None if tracks is None else torch.stack(tracks, 1),
             complete=complete,
         )

@@ -68,6 +68,9 @@ class Stepper:
 
     def step(self, gradient: Tensor, scale: float = 1.0) -> None:
         """Take one step along −gradient with the learning rate times ``scale``."""
+        if self.kind == "sgd" and self.momentum == 0:  # one line, and on a valley a quarter of the whole step's time
+            self.position.add_(gradient, alpha=-self.learning_rate * scale)
+            return
         self.theta.grad = gradient
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * scale
         self._optimizer.step()

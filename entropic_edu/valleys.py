@@ -33,24 +33,41 @@ class Valley(Landscape):
         noise: Shape of the gradient noise.
         noise_scale: Standard deviation s of one sample's gradient noise.
         half_length: The floor runs from y = -half_length to y = half_length.
+        end_curvature: Curvature k of the walls that close the floor at both ends, ½k(|y| - half_length)² beyond them;
+            0 leaves it open. A closed floor has a stationary law; on an open one walkers spread without end.
     """
 
     dim = 2
     kinds: tuple[str, ...] = ("isotropic", "curvature")
 
-    def __init__(self, *, noise: Noise = "isotropic", noise_scale: float = 1.0, half_length: float = 1.0) -> None:
+    def __init__(
+        self,
+        *,
+        noise: Noise = "isotropic",
+        noise_scale: float = 1.0,
+        half_length: float = 1.0,
+        end_curvature: float = 0.0,
+    ) -> None:
         if noise not in self.kinds:
             raise ValueError(f"{type(self).__name__} knows the noise {' or '.join(self.kinds)}, got noise={noise!r}.")
         if not 0 <= noise_scale < math.inf:
             raise ValueError(f"noise_scale is a standard deviation, finite and not negative, got {noise_scale}.")
+        if not 0 <= end_curvature < math.inf:
+            raise ValueError(f"end_curvature is a curvature, finite and not negative, got {end_curvature}.")
         _require_positive(half_length=half_length)
-        self.noise, self.noise_scale, self.half_length = noise, noise_scale, half_length
+        self.noise, self.noise_scale = noise, noise_scale
+        self.half_length, self.end_curvature = half_length, end_curvature
 
     # --- the surface -------------------------------------------------------------------------------------------
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
-        return torch.zeros_like(y)
+        if self.end_curvature == 0:
+            return torch.zeros_like(y)
+        beyond = (y.abs() - self.half_length).clamp(min=0)  # how far past the nearer end
+        if order == 0:
+            return 0.5 * self.end_curvature * beyond.square()
+        return self.end_curvature * (beyond * y.sign() if order == 1 else (beyond > 0).to(y))
 
     @abstractmethod
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
@@ -63,15 +80,20 @@ class Valley(Landscape):
 
     def gradient_on(self, theta: Tensor, batch: Tensor | None) -> Tensor:
         x, y = theta.unbind(-1)
-        across = self.curvature_across(y) * x
-        along = self.floor_loss(y, 1) + 0.5 * self.curvature_across(y, 1) * x.square()
+        h, slope = self._across(y)
+        across = h * x
+        along = self.floor_loss(y, 1) + 0.5 * slope * x.square()
         gradient = torch.stack([across, along], -1)
         if batch is None:
             return gradient
-        shape = torch.ones_like(theta)
+        kick = self.noise_scale * batch.to(theta)
         if self.noise == "curvature":
-            shape = torch.stack([self.curvature_across(y).sqrt(), torch.zeros_like(y)], -1)
-        return gradient + self.noise_scale * shape * batch.to(theta)
+            kick = kick * torch.stack([h.sqrt(), torch.zeros_like(y)], -1)
+        return gradient + kick
+
+    def _across(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return h and h' at once, for a subclass that shares work between them."""
+        return self.curvature_across(y), self.curvature_across(y, 1)
 
     def hessian(self, theta: Tensor) -> Tensor:
         """Return the matrix of second derivatives, (2,) -> (2, 2) or (P, 2) -> (P, 2, 2)."""
@@ -237,6 +259,7 @@ class Waist(Valley):
         half_length: The floor runs from y = -half_length to y = half_length.
         noise: "isotropic" or "curvature".
         noise_scale: Standard deviation s of one sample's gradient noise.
+        end_curvature: Of the walls that close the floor at its ends; 0 leaves it open.
     """
 
     def __init__(
@@ -248,14 +271,19 @@ class Waist(Valley):
         half_length: float = 1.0,
         noise: Noise = "isotropic",
         noise_scale: float = 1.0,
+        end_curvature: float = 0.0,
     ) -> None:
-        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length, end_curvature=end_curvature)
         _require_positive(g_wide=g_wide, g_narrow=g_narrow, width=width)
         self.g_wide, self.g_narrow, self.width = g_wide, g_narrow, width
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         base = self.g_wide if order == 0 else 0.0
         return base + (self.g_narrow - self.g_wide) * _bump(y, self.width, order)
+
+    def _across(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        rise = (self.g_narrow - self.g_wide) * _bump(y, self.width, 0)
+        return rise + self.g_wide, rise * y * (-1 / self.width**2)
 
 
 class Pinch(Waist):
@@ -275,6 +303,7 @@ class Pinch(Waist):
         half_length: float = 1.0,
         noise: Noise = "isotropic",
         noise_scale: float = 1.0,
+        end_curvature: float = 0.0,
     ) -> None:
         super().__init__(
             g_wide=g_wide,
@@ -283,6 +312,7 @@ class Pinch(Waist):
             half_length=half_length,
             noise=noise,
             noise_scale=noise_scale,
+            end_curvature=end_curvature,
         )
 
 
@@ -331,6 +361,7 @@ class Tilted(Valley):
         half_length: The floor runs from y = -half_length to y = half_length.
         noise: "isotropic" or "curvature".
         noise_scale: Standard deviation s of one sample's gradient noise.
+        end_curvature: Of the walls that close the floor at its ends; 0 leaves it open.
     """
 
     def __init__(
@@ -343,17 +374,17 @@ class Tilted(Valley):
         half_length: float = 1.0,
         noise: Noise = "isotropic",
         noise_scale: float = 1.0,
+        end_curvature: float = 0.0,
     ) -> None:
-        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length, end_curvature=end_curvature)
         _require_positive(slope=slope, g_wide=g_wide, g_narrow=g_narrow, width=width)
         if g_narrow <= g_wide:
             raise ValueError(f"Walls widen uphill, so g_narrow > g_wide; got g_narrow={g_narrow}, g_wide={g_wide}.")
         self.slope, self.g_wide, self.g_narrow, self.width = slope, g_wide, g_narrow, width
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
-        if order == 0:
-            return self.slope * y
-        return torch.full_like(y, self.slope if order == 1 else 0.0)
+        tilt = self.slope * y if order == 0 else torch.full_like(y, self.slope if order == 1 else 0.0)
+        return tilt + super().floor_loss(y, order)
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         half = 0.5 * math.log(self.g_narrow / self.g_wide)

@@ -1,16 +1,23 @@
 """Build the lessons: each lessons/src/NAME.py (jupytext percent) becomes the executed notebook lessons/NAME.ipynb.
 
+A numbered lesson, NN_NAME.py, has two editions: the learner's, and with the answers filled in lessons/solutions/. Cells
+tagged ``exercise`` go to the first only, cells tagged ``solution`` to the second only.
+
 The same source and the same library versions give the same file byte for byte: cells are numbered instead of named at
-random, nothing tells when a cell ran, and no widget state is kept. A cell that warns or fails builds nothing.
+random, nothing tells when a cell ran, and no widget state is kept. A cell that warns or fails builds nothing; nor does
+one that shows something else when it runs again, which the second edition of a lesson finds out.
 
     python lessons/build.py [NAME ...]
+    python lessons/build.py --check [NAME ...]   # builds elsewhere and names the first cell that would change
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
+import re
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import jupytext
@@ -21,13 +28,43 @@ from nbformat import NotebookNode
 LESSONS = Path(__file__).resolve().parent
 WIDGETS = "application/vnd.jupyter.widget"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+LARGEST = 1_000_000  # bytes of a notebook: GitHub shows larger ones late or not at all
+LEFT_OUT = {"learner": "solution", "solutions": "exercise"}  # the tag of the cells that an edition lacks
+OWN_SETTINGS = ("ENTROPIC_EDU_CLASS", "ENTROPIC_EDU_LANGUAGE")  # of whoever builds; a notebook may not show them
+RELATIVE_LINK = re.compile(r"\]\((?!\w+:|#|/)")
 
 
-def read(source: Path) -> NotebookNode:
-    """Return the notebook of a source, not executed: cells with fixed ids, and metadata that are the same anywhere."""
+# --- from source to notebook ---------------------------------------------------------------------------------------
+
+
+def numbered(source: Path) -> bool:
+    """Return whether a source is a lesson of the course; the others are appendices, with one edition."""
+    return re.match(r"\d\d_", source.name) is not None
+
+
+def editions(source: Path) -> list[str]:
+    """Return the editions of a source."""
+    return ["learner", "solutions"] if numbered(source) else ["learner"]
+
+
+def place(source: Path, edition: str, lessons: Path | None = None) -> Path:
+    """Return where an edition is kept: in a folder, by default the one that holds the sources' folder."""
+    lessons = lessons or source.parents[1]
+    return (lessons / "solutions" if edition == "solutions" else lessons) / f"{source.stem}.ipynb"
+
+
+def read(source: Path, edition: str = "learner") -> NotebookNode:
+    """Return one edition of a source, not executed: cells with fixed ids, and metadata that are the same anywhere."""
     notebook = jupytext.read(source, fmt="py:percent")
-    for number, cell in enumerate(notebook.cells):
+    for number, cell in enumerate(notebook.cells):  # before any is left out: a cell has one id in both editions
         cell.id = f"{source.stem}-{number:02d}"
+    notebook.cells = [cell for cell in notebook.cells if LEFT_OUT[edition] not in cell.metadata.get("tags", [])]
+    if edition == "solutions":
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":  # this edition lies one folder deeper
+                cell.source = RELATIVE_LINK.sub("](../", cell.source)
+        warning = nbformat.v4.new_markdown_cell(f"Solutions to lesson {source.name[:2]}: try first")
+        notebook.cells.insert(0, NotebookNode(warning | {"id": f"{source.stem}-solutions"}))
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python"))
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first version with cell ids
     return notebook
@@ -40,10 +77,14 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         nbclient.exceptions.CellExecutionError: If a cell fails.
         RuntimeError: If a cell writes to stderr: a lesson shows no warnings.
     """
-    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")  # sums in another order would end in other digits
-    place = {"metadata": {"path": str(LESSONS)}}
-    client = NotebookClient(notebook, timeout=120, kernel_name="python3", resources=place, record_timing=False)
-    return frozen(client.execute())
+    environment = {name: value for name, value in os.environ.items() if name not in OWN_SETTINGS}
+    environment |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # sums in another order end in other digits
+    environment |= {"ENTROPIC_EDU_ANSWERS": "off"}  # a notebook does not depend on what its builder has answered
+    where = {"metadata": {"path": str(LESSONS)}}
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources=where, record_timing=False, store_widget_state=False
+    )
+    return frozen(client.execute(env=environment))
 
 
 def frozen(notebook: NotebookNode) -> NotebookNode:
@@ -56,15 +97,26 @@ def frozen(notebook: NotebookNode) -> NotebookNode:
                 raise RuntimeError(f"Cell {cell.id} wrote to stderr; a lesson shows no warnings:\n{output.text}")
             for kind in [kind for kind in output.get("data", {}) if kind.startswith(WIDGETS)]:
                 del output.data[kind]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("data") != {}]
     return notebook
 
 
 def write(notebook: NotebookNode, target: Path) -> None:
-    """Write the notebook whole or not at all."""
+    """Write the notebook whole or not at all.
+
+    Raises:
+        RuntimeError: If it is too large to be shown on GitHub.
+    """
     nbformat.validate(notebook)
+    words = nbformat.writes(notebook) + "\n"
+    if len(words.encode()) >= LARGEST:
+        size = len(words.encode()) / 1e6
+        raise RuntimeError(f"{target.name} would have {size:.2f} MB and may have 1; show fewer or smaller pictures.")
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False, encoding="utf-8") as stream:
         try:
-            stream.write(nbformat.writes(notebook) + "\n")
+            stream.write(words)
             stream.close()
             os.chmod(stream.name, 0o644)
             os.replace(stream.name, target)
@@ -73,15 +125,107 @@ def write(notebook: NotebookNode, target: Path) -> None:
             raise
 
 
-def main(names: list[str]) -> int:
-    """Build the named lessons, or all of them."""
-    sources = [LESSONS / "src" / f"{name}.py" for name in names] or sorted((LESSONS / "src").glob("*.py"))
+def build(source: Path, lessons: Path | None = None) -> list[Path]:
+    """Build all editions of a source below a folder and return their files.
+
+    Raises:
+        RuntimeError: If a cell that both editions have shows two different things.
+    """
+    built = [execute(read(source, edition)) for edition in editions(source)]
+    if len(built) == 2:
+        cell = unsteady(*built)
+        if cell is not None:
+            raise RuntimeError(
+                f"Cell {cell.id} shows something else each time it runs; take away what depends on the time, on memory "
+                f"addresses or on an unseeded generator:\n{cell.source}"
+            )
+    targets = [place(source, edition, lessons) for edition in editions(source)]
+    for notebook, target in zip(built, targets, strict=True):
+        write(notebook, target)
+    return targets
+
+
+def unsteady(learner: NotebookNode, solutions: NotebookNode) -> NotebookNode | None:
+    """Return the first cell of both editions whose outputs differ though no answer has a part in them."""
+    twins = {cell.id: cell for cell in solutions.cells}
+    answered = False
+    for cell in learner.cells:
+        answered = answered or "exercise" in cell.metadata.get("tags", [])
+        independent = not answered or re.match(r"lesson\.(explore|play|predict)\(", cell.source)
+        if cell.cell_type == "code" and cell.id in twins and independent:
+            mine, other = ([_counted_out(output) for output in one.outputs] for one in (cell, twins[cell.id]))
+            if mine != other:
+                return cell
+    return None
+
+
+def _counted_out(output: NotebookNode) -> dict[str, object]:
+    return {name: value for name, value in output.items() if name != "execution_count"}
+
+
+# --- comparing -----------------------------------------------------------------------------------------------------
+
+
+def difference(kept: NotebookNode, built: NotebookNode) -> str | None:
+    """Return where a kept notebook first differs from a new one in source, tags or text, or None.
+
+    Pictures are not compared: another build of a drawing library may set other pixels.
+    """
+    for old, new in zip(kept.cells, built.cells, strict=False):
+        name = f"cell {new.id}"
+        if (old.id, old.cell_type, old.source) != (new.id, new.cell_type, new.source):
+            return f"{name}: the source differs"
+        if old.metadata != new.metadata:
+            return f"{name}: tags or metadata are {dict(old.metadata)}, a build gives {dict(new.metadata)}"
+        for was, now in zip([*said(old), None], [*said(new), None], strict=False):
+            if was != now:
+                return f"{name}: the output differs\n  kept:  {was}\n  built: {now}"
+    if len(kept.cells) != len(built.cells):
+        return f"cell {len(built.cells)}: {len(kept.cells)} cells are kept, a build gives {len(built.cells)}"
+    return None if kept.metadata == built.metadata else "the notebook's metadata differ"
+
+
+def said(cell: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield kind and text of each output of a cell, and of a picture only that there is one."""
+    for output in cell.get("outputs", []):
+        if output.output_type in ("stream", "error"):
+            yield output.get("name", "error"), output.get("text", "") or "\n".join(output.get("traceback", []))
+        for kind, value in sorted(output.get("data", {}).items()):
+            yield kind, "" if kind.startswith("image/") else value
+
+
+def check(source: Path) -> str | None:
+    """Build a source in a temporary folder and return how what is kept differs from that, or None."""
+    with tempfile.TemporaryDirectory() as folder:
+        for edition, target in zip(editions(source), build(source, Path(folder)), strict=True):
+            kept = place(source, edition)
+            if not kept.is_file():
+                return f"{kept.relative_to(LESSONS.parent)} is missing"
+            found = difference(nbformat.read(kept, 4), nbformat.read(target, 4))
+            if found is not None:
+                return f"{kept.relative_to(LESSONS.parent)}, {found}"
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build or check the named lessons, or all of them."""
+    parser = argparse.ArgumentParser(description="lessons/src/NAME.py -> executed lessons/NAME.ipynb")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 02_flat_floor; all where none is named")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a build would change a cell")
+    wanted = parser.parse_args(arguments)
+    sources = [LESSONS / "src" / f"{name}.py" for name in wanted.names] or sorted((LESSONS / "src").glob("*.py"))
     for source in sources:
-        target = LESSONS / f"{source.stem}.ipynb"
-        write(execute(read(source)), target)
-        print(f"{target.relative_to(LESSONS.parent)}: {target.stat().st_size / 1000:.0f} kB")
+        if wanted.check:
+            found = check(source)
+            if found is not None:
+                print(f"{found}\nRun make lessons.")
+                return 1
+            print(f"{source.stem}: as kept")
+        else:
+            for target in build(source):
+                print(f"{target.relative_to(LESSONS.parent)}: {target.stat().st_size / 1000:.0f} kB")
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

@@ -382,3 +382,49 @@ def test_a_path_of_another_model_is_refused(generator):
     land = small_net()
     with pytest.raises(ValueError, match=r"lives in 2 dimensions and the landscape has \d+ parameters"):
         ee.drift(land, road(ee.valleys.Waist()), generator=generator)
+
+
+# --- noise in mid run, and where the walkers stood -----------------------------------------------------------------
+
+
+def test_noise_acts_on_the_named_steps_only_and_with_the_draws_of_these_steps():
+    land = ee.valleys.Waist()
+    road = ee.Path(land.floor(9))
+    settings = {"walkers": 4, "steps": 30, "project_every": None, "record_every": 10, "momentum": 0.0}
+
+    def run(**others):
+        generator = torch.Generator().manual_seed(3)
+        return ee.drift(land, road, generator=generator, start=0.5, batch_size=4, keep_theta=True, **settings, **others)
+
+    always, late, early = run(), run(noisy_steps=range(11, 31)), run(noisy_steps=range(1, 11))
+    assert torch.equal(run(noisy_steps=range(1, 31)).theta, always.theta)
+    assert (late.theta[1, :, 0] == 0).all()
+    assert (late.theta[2, :, 0] != 0).all()
+    assert torch.equal(early.theta[1], always.theta[1])
+    assert (early.theta[3, :, 0].abs() < early.theta[1, :, 0].abs()).all()  # only the walls' pull is left
+    assert late.recipe["noisy_steps"] == [11, 31, 1]
+
+
+def test_a_release_keeps_where_the_walkers_stood_when_asked_and_saves_it(tmp_path):
+    land = ee.valleys.Waist()
+    road = ee.Path(land.floor(9))
+    settings = {"walkers": 4, "steps": 20, "project_every": 5}
+    release = ee.drift(land, road, generator=torch.Generator().manual_seed(0), keep_theta=True, **settings)
+    assert release.theta.shape == (*release.position.shape, 2)
+    where = road.project(release.theta[-1])
+    torch.testing.assert_close(where.position, release.position[-1])
+    torch.testing.assert_close(where.distance, release.distance[-1])
+    release.save(tmp_path / "release")
+    assert torch.equal(ee.Release.load(tmp_path / "release").theta, release.theta)
+    assert ee.drift(land, road, generator=torch.Generator().manual_seed(0), **settings).theta is None
+
+
+def test_steps_with_noise_are_a_range_and_theory_has_no_answer_for_them():
+    land = ee.valleys.Waist()
+    road = ee.Path(land.floor(9))
+    generator = torch.Generator().manual_seed(0)
+    with pytest.raises(ValueError, match=r"noisy_steps is a range of step numbers, such as range\(501, 1001\), got 5"):
+        ee.drift(land, road, generator=generator, noisy_steps=5)
+    profile = ee.probe(land, road, points=5, generator=generator)
+    with pytest.raises(ValueError, match="predicted for noise on every step"):
+        ee.drift(land, road, generator=generator, noisy_steps=range(1, 5), profile=profile)

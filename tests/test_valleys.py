@@ -398,3 +398,25 @@ def test_wrong_shapes_of_valleys_are_refused():
     with pytest.raises(ValueError, match="label or isotropic, got noise='curvature'"):
         Hyperbola(noise="curvature")
     assert issubclass(valleys.Waist, valleys.Valley)
+
+
+# --- closed floors -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [valleys.Waist, valleys.Pinch, valleys.Tilted])
+def test_a_closed_floor_rises_past_its_ends_only_and_its_gradient_is_exact(make):
+    open_floor, closed = make(half_length=0.8), make(half_length=0.8, end_curvature=30.0)
+    y = torch.linspace(-1.2, 1.2, 49, dtype=torch.float64)
+    inside = y.abs() <= 0.8
+    rise = closed.floor_loss(y) - open_floor.floor_loss(y)
+    assert (rise[inside] == 0).all()
+    torch.testing.assert_close(rise[~inside], 15.0 * (y[~inside].abs() - 0.8) ** 2)
+    theta = torch.stack([0.3 * torch.ones_like(y), y], -1).requires_grad_()
+    (slope,) = torch.autograd.grad(closed.loss(theta).sum(), theta)
+    torch.testing.assert_close(closed.gradient(theta.detach()), slope)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), float("nan")])
+def test_the_walls_at_the_ends_have_a_finite_curvature(wrong):
+    with pytest.raises(ValueError, match="end_curvature is a curvature"):
+        valleys.Waist(end_curvature=wrong)

@@ -1,0 +1,127 @@
+"""Eight crowds released on a valley: ``Crowd.run`` does it, ``Crowd.code`` writes down the call that does the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from entropic_edu import valleys
+from entropic_edu.drift import drift
+from entropic_edu.path import Path
+from entropic_edu.release import Release
+from entropic_edu.snapshot import Stream
+from entropic_edu.stage import CROWDS
+from entropic_edu.stream import drift as stream
+
+BENT = 65  # pivots of a floor that bends; a straight one has two
+SWITCH = ("on", "off", "late")  # noise: always, never, from half time on
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """A release on a valley, whatever the learner turns.
+
+    Attributes:
+        valley: Name of the class in ``valleys``.
+        walls: Its arguments.
+        start: Position of release in [0, 1]; None releases each crowd evenly over the whole floor.
+        steps: Steps of each walker.
+        walkers: All walkers; ``stage.CROWDS`` crowds of equal size.
+        records: About how many records in time.
+        momentum: m.
+    """
+
+    valley: str
+    walls: Mapping[str, Any] = field(default_factory=dict)
+    start: float | None = 0.5
+    steps: int = 480
+    walkers: int = 256
+    records: int = 40
+    momentum: float = 0.0
+
+    @cached_property
+    def land(self) -> valleys.Valley:
+        """The valley."""
+        made: valleys.Valley = getattr(valleys, self.valley)(**self.walls)
+        return made
+
+    @property
+    def pivots(self) -> int:
+        """Points that its floor takes as a path."""
+        return BENT if isinstance(self.land, valleys.Hyperbola) else 2
+
+    @cached_property
+    def road(self) -> Path:
+        """Its floor as a path."""
+        return Path(self.land.floor(self.pivots))
+
+    def run(self, seed: int, **turned: Any) -> Release:
+        """Return the release at what the learner turned; the same seed means the same draws, so runs are twins.
+
+        Args:
+            seed: Of all draws.
+            turned: ``batch_size`` and ``learning_rate``, ``noise`` of ``SWITCH``, and any other argument of ``drift``.
+        """
+        generator = torch.Generator().manual_seed(seed)
+        return drift(self.land, self.road, generator=generator, keep_theta=True, **self._settings(**turned))
+
+    def stream(self, seed: int, **turned: Any) -> Stream[Release]:
+        """Yield snapshots of the same release."""
+        generator = torch.Generator().manual_seed(seed)
+        return stream(self.land, self.road, generator=generator, keep_theta=True, **self._settings(**turned))
+
+    def code(self, seed: int, **turned: Any) -> str:
+        """Return the lines that make the same release."""
+        walls = ", ".join(f"{name}={value!r}" for name, value in self.walls.items())
+        said = {name: repr(value) for name, value in self._settings(**turned).items()}
+        if self.start is None:
+            said["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
+        settings = ["generator=generator", "keep_theta=True", *(f"{name}={value}" for name, value in said.items())]
+        return (
+            f"land = ee.valleys.{self.valley}({walls})\n"
+            f"road = ee.Path(land.floor({self.pivots}))\n"
+            f"generator = torch.Generator().manual_seed({seed})\n"
+            f"release = ee.drift(land, road,\n{_lines(settings)})"
+        )
+
+    @property
+    def _each(self) -> int:
+        return self.walkers // CROWDS
+
+    @property
+    def _even(self) -> list[float]:
+        return ((torch.arange(self.walkers) % self._each + 0.5) / self._each).tolist()
+
+    def _settings(
+        self, *, batch_size: int | None, learning_rate: float, noise: str = "on", **others: Any
+    ) -> dict[str, Any]:
+        if noise not in SWITCH:
+            raise ValueError(f"noise is {', '.join(SWITCH)}; got {noise!r}.")
+        settings: dict[str, Any] = {
+            "start": self._even if self.start is None else self.start,
+            "batch_size": None if noise == "off" else batch_size,
+            "learning_rate": learning_rate,
+            "momentum": self.momentum,
+            "walkers": 1 if self.start is None else self.walkers,
+            "steps": self.steps,
+            "project_every": None,
+        } | others
+        settings.setdefault("record_every", max(1, round(settings["steps"] / self.records)))
+        if noise == "late" and batch_size is not None:
+            settings["noisy_steps"] = range(settings["steps"] // 2 + 1, settings["steps"] + 1)
+        return settings
+
+
+def _lines(settings: list[str], width: int = 76) -> str:
+    """Return arguments in indented lines; one argument is never broken."""
+    lines = [""]
+    for number, setting in enumerate(settings, 1):
+        word = setting + (", " if number < len(settings) else "")
+        if lines[-1] and len(lines[-1] + word) > width:
+            lines.append("")
+        lines[-1] += word
+    return "\n".join("    " + line.rstrip() for line in lines)

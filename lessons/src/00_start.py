@@ -1,0 +1,180 @@
+# %% tags=["setup"]
+import torch
+
+import entropic_edu as ee
+
+lesson = ee.Lesson("00")
+lesson.play("crowd")
+
+# %% [markdown]
+# # 00 · Start here
+#
+# *15 minutes. You need: nothing yet.*
+#
+# Launch: [in JupyterLab on your machine](../README.md#start)
+#
+# Press **Play**. Each dot is a walker: a point that takes noisy steps downhill, as a neural network does in training.
+# The yellow floor is flat. Walkers start in the middle, and nothing holds them anywhere. Watch where they go.
+#
+# This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
+# parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nothing leaves your
+# computer: your answers stay in a file in your home folder.
+#
+# **Does this page work?** The next line tells whether what the lessons need is there. If a picture stays empty, run the
+# cell above it again. If the kernel was restarted, run the first cell, and go on where you were.
+
+# %%
+lesson.environment()
+
+# %% [markdown]
+# ## Questions
+#
+# - What does one run tell, and what does it not tell?
+# - How are two runs compared fairly?
+#
+# ## You will be able to
+#
+# - say how far the mean of a few runs may be off (check 0.1);
+# - compare two runs that share every random draw (check 0.2).
+
+# %% [markdown]
+# ## Round 1: One run can lie (6 minutes)
+#
+# ### Predict
+#
+# Choose an answer and say how sure you are. A wrong answer costs nothing, and the explorer opens when you lock it in.
+# **Skip** opens it too.
+
+# %%
+lesson.predict("again")
+
+# %% [markdown]
+# ### Play
+#
+# Step through the runs. Then switch to *eight runs*. The slider and the buttons work with the keyboard as well. Under
+# the picture a sentence holds its numbers, and the code that makes the same.
+#
+# The button starts a longer run. It says first how long it takes, and **Stop** ends it at any time.
+
+# %%
+lesson.explore("seeds", after="again")
+
+# %% [markdown]
+# ### Explain
+#
+# All eight runs have the same start and the same settings; only the random numbers differ. One line is one story. The
+# red band in the picture says what eight runs together tell: the mean $\bar y$ of the ends, and how far it may be off,
+#
+# $$\text{standard error} = \frac{\sigma}{\sqrt n}.$$
+#
+# Here $\sigma$ is the standard deviation of the $n$ ends. The band is narrower than the spread of the lines, because the
+# errors of independent runs partly cancel. From now on every figure shows such a band, one standard error to each side.
+
+# %% [markdown]
+# ### Check
+#
+# Exercise 0.1. Write the function: the standard error of the mean of a list of values.
+
+# %%
+lesson.hint("0.1")
+
+
+# %% tags=["exercise"]
+def standard_error(values):
+    return ...  # your line
+
+
+lesson.check("0.1", standard_error)
+
+
+# %% tags=["solution"]
+def standard_error(values):
+    n, mean = len(values), sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (n - 1)
+    return (variance / n) ** 0.5
+
+
+lesson.check("0.1", standard_error)
+
+# %% [markdown]
+# ## Round 2: Fair comparisons (6 minutes)
+#
+# ### Predict
+#
+# Each step of a walker uses a *batch*: it averages the slope over $B$ samples. Small batches are noisy.
+
+# %%
+lesson.predict("twin")
+
+# %% [markdown]
+# ### Play
+#
+# One walker in a trough, seen over time. The dashed red line stays: it is the run at $B = 16$. Turn the batch size.
+# Then set the random draws to *same*, and turn it again.
+
+# %%
+lesson.explore("twins", after="twin")
+
+# %% [markdown]
+# ### Explain
+#
+# With new draws two walks differ by luck, and the batch size hides behind it. With the same draws the two lines have one
+# shape, and the picture shows the batch size alone. Such runs are *twins*. A kick is the mean of $B$ independent
+# samples, so its size falls as
+#
+# $$\text{kick} \propto \frac{1}{\sqrt B}.$$
+#
+# The trough is a parabola, where twice the kicks make exactly twice the walk. On other floors twins part after a while,
+# and one needs many of them.
+
+# %% [markdown]
+# ### Check
+#
+# Exercise 0.2. The batch size goes from `before` to `after`, the draws stay. How many times as wide is the walk?
+
+# %%
+lesson.hint("0.2")
+
+
+# %% tags=["exercise"]
+def shrink(before, after):
+    return ...  # your line
+
+
+lesson.check("0.2", shrink)
+
+
+# %% tags=["solution"]
+def shrink(before, after):
+    return (before / after) ** 0.5
+
+
+lesson.check("0.2", shrink)
+
+# %% [markdown]
+# ## Key points
+#
+# - One run is one story. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
+# - Twins share every random draw and differ in one setting: what differs between them is that setting's doing.
+#
+# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right. After this lesson there
+# are two bets at most, and two bets say very little.
+
+# %%
+lesson.calibration()
+
+# %% [markdown]
+# ## Where this stops being true
+#
+# - The standard error takes the runs to be independent. Eight walkers that see the same batches are not.
+# - Eight values give the error itself to about a quarter only: see it as a size, not as a verdict.
+# - With few runs a mean may lie two standard errors off; that happens about once in twenty times.
+#
+# ## Terms used
+#
+# *Walker*: a point that takes noisy steps downhill. *Batch size* $B$: samples in one step. *Step size* or *learning
+# rate* $\eta$: how far a step goes. *Run*: one walk with its random numbers. *Seed*: the number that fixes all of these.
+#
+# ## Next
+#
+# [01 · One valley, one walker](01_one_valley.ipynb): what holds a walker, and what shakes it.

@@ -1,0 +1,267 @@
+# %% [markdown]
+# # 01 · One valley, one walker
+#
+# *40 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.*
+#
+# Launch: [in JupyterLab on your machine](../README.md#start)
+#
+# A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise.
+# Press Play. **The pushes go left as often as right. Why does the crowd not stay at the bottom?**
+
+# %% tags=["setup"]
+import torch
+
+import entropic_edu as ee
+
+lesson = ee.Lesson("01")
+lesson.play("hook")
+
+# %% [markdown]
+# ## Questions
+#
+# - Does noise with mean zero average out?
+# - How do batch size and learning rate act together?
+# - How long may a step be?
+
+# %% [markdown]
+# ## You will be able to
+#
+# - compute how far noise spreads a walker across a valley (check 1.1)
+# - keep the temperature while you change the batch size (check 1.2)
+# - say where the steps become too long (check 1.3)
+
+# %% [markdown]
+# ## Round 1: Noise does not average out (12 minutes)
+#
+# Across the valley the loss is $\tfrac12 h x^2$. Here $x$ is the distance from the floor, and the *curvature* $h$ says
+# how steep the walls are. Along the floor nothing changes; that is for lesson 02.
+#
+# One step of SGD is $x' = x - \eta\,(h x + \xi)$. Here $\eta$ is the learning rate and $\xi$ is the noise of the
+# gradient. The noise of one sample has mean zero and standard deviation $s$; here $s = 1$. A batch of $B$ samples
+# divides its variance by $B$.
+#
+# ### Predict
+#
+# Say what you expect before you look. There is no penalty; being surprised is how one remembers.
+
+# %%
+lesson.predict("average")
+
+# %% [markdown]
+# ### Play
+#
+# The noise on screen is *isotropic*: equally strong in all directions and at all places. Thin lines are single walkers.
+# The band is one standard deviation (sd) of all of them.
+#
+# 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
+# 2. Pin this run. Then turn the batch size, and after that the curvature. Which one widens the cloud?
+# 3. Switch to one run. Would you trust its width?
+# 4. "Run it live" takes 2,000 steps. Does the band grow further?
+
+# %%
+lesson.explore("bowl", after="average")
+
+# %% [markdown]
+# The lines under the picture run in any cell. Here they are, and what the walkers did in the last quarter:
+
+# %%
+land = ee.valleys.Waist(g_wide=1.0, g_narrow=1.0)
+settings = {"start": 0.5, "batch_size": 4, "learning_rate": 0.2, "momentum": 0.0, "walkers": 256, "steps": 400}
+generator = torch.Generator().manual_seed(lesson.seed)
+road = ee.Path(land.floor(65))
+release = ee.drift(land, road, generator=generator, **settings, project_every=None, record_every=8, keep_theta=True)
+late = release.theta[release.step > 300, :, 0]
+print(f"the mean of x² is {late.square().mean():.4f} in the last 100 steps")
+
+# %% [markdown]
+# ### Explain
+#
+# Look at the late steps. The mean of $x$ is zero there, but the mean of $x^2$ is not: the pushes average out, their
+# squares do not.
+#
+# A step multiplies $x$ by $1 - \eta h$: the wall pulls back. Then it adds a kick of variance $\eta^2 s^2 / B$. In a
+# settled cloud the two balance:
+#
+# $$\mathrm{Var} = (1 - \eta h)^2\,\mathrm{Var} + \frac{\eta^2 s^2}{B}.$$
+#
+# Solve for the variance:
+#
+# $$\mathrm{Var} = \frac{\eta s^2}{B\,h\,(2 - \eta h)}.$$
+#
+# The dashed lines show its square root. The law has no free constant, and the band lies on it. Early kicks are
+# forgotten, new ones come, so the width neither shrinks nor grows.
+
+# %% [markdown]
+# ### Check
+#
+# Write the variance as a function of $\eta$, $B$, $h$ and $s$.
+
+# %%
+lesson.hint("1.1")
+
+
+# %% tags=["exercise"]
+def variance(learning_rate, batch_size, curvature, noise_scale):
+    return ...
+
+
+lesson.check("1.1", variance)
+
+
+# %% tags=["solution"]
+def variance(learning_rate, batch_size, curvature, noise_scale):
+    return learning_rate * noise_scale**2 / (batch_size * curvature * (2 - learning_rate * curvature))
+
+
+lesson.check("1.1", variance)
+
+# %% [markdown]
+# ## Round 2: One number for two knobs (11 minutes)
+#
+# The law of round 1 has two knobs that one turns in practice, $\eta$ and $B$. Do they act in two ways, or in one?
+#
+# ### Predict
+
+# %%
+lesson.predict("double")
+
+# %% [markdown]
+# ### Play
+#
+# At the left is $h$ times the mean of $x^2$, at the right is the cloud itself. The noise is isotropic again.
+#
+# 1. Pin the first run. Double $\eta$, then double $B$. Compare the two clouds.
+# 2. Change $h$ alone. The cloud changes its width; does the point move?
+# 3. "Run it live" measures 48 settings. Which ones leave the line, and which way?
+
+# %%
+lesson.explore("collapse", after="double")
+
+# %% [markdown]
+# ### Explain
+#
+# For small steps $2 - \eta h$ is nearly 2. Then all settings lie on one line of the left picture:
+#
+# $$h\,\mathrm{Var} = T, \qquad T = \frac{\eta s^2}{2B}.$$
+#
+# $T$ is called a *temperature*. In a heat bath of temperature $T$ the mean energy $\tfrac12 h x^2$ of a spring is
+# $T/2$, whatever its stiffness; the same holds here.
+#
+# It is an analogy, and it has limits. No heat bath drives a network: that the noise is equally strong everywhere is our
+# choice in this lesson. And points with large $\eta h$ lie above the line, as the exact law says they must.
+
+# %% [markdown]
+# ### Check
+#
+# At $\eta = 0.05$ and $B = 16$ the walkers have some temperature. Which learning rate gives the same one at $B = 64$?
+
+# %%
+lesson.hint("1.2")
+
+# %% tags=["exercise"]
+learning_rate = ...
+lesson.check("1.2", learning_rate)
+
+# %% tags=["solution"]
+learning_rate = 0.05 * 64 / 16
+lesson.check("1.2", learning_rate)
+
+# %% [markdown]
+# ## Round 3: The cliff (12 minutes)
+#
+# A hotter walker spreads further. How far can this go? From here on only the product $\eta h$ matters: it is the share
+# of the distance that one step takes back.
+#
+# ### Predict
+
+# %%
+lesson.predict("cliff")
+
+# %% [markdown]
+# ### Play
+#
+# The batch size is 16 and $h = 1$, so $\eta h$ is the learning rate. The noise is isotropic. Go up one option at a
+# time.
+#
+# 1. Where do the two laws part?
+# 2. At $\eta h = 1$ and at $1.8$, look at the single walker: when does it begin to jump from side to side?
+# 3. What is different at 2, and just above it?
+
+# %%
+lesson.explore("cliff", after="cliff")
+
+# %% [markdown]
+# ### Explain
+#
+# One step multiplies the distance by $1 - \eta h$; the right panel shows how. Up to $\eta h = 1$ the walker comes
+# closer. Beyond 1 it overshoots and lands on the other side, still closer. At 2 it lands as far away as it was, and
+# beyond 2 further:
+#
+# $$|1 - \eta h| < 1 \iff \eta < \frac{2}{h}.$$
+#
+# This limit is called the *edge of stability*. In the left picture the exact law rises without bound towards it,
+# because the kicks are hardly taken back. At the edge itself the variance grows with every step, a random walk. Past it
+# the distance grows like interest.
+
+# %% [markdown]
+# ### Check
+#
+# Write the largest learning rate for a valley of curvature $h$.
+
+# %%
+lesson.hint("1.3")
+
+
+# %% tags=["exercise"]
+def largest_learning_rate(curvature):
+    return ...
+
+
+lesson.check("1.3", largest_learning_rate)
+
+
+# %% tags=["solution"]
+def largest_learning_rate(curvature):
+    return 2 / curvature
+
+
+lesson.check("1.3", largest_learning_rate)
+
+# %% [markdown]
+# ## Key points
+#
+# - Noise with mean zero does not average out. It keeps a cloud of fixed width, where its kicks balance the pull of the
+#   walls.
+# - Batch size and learning rate act through one number, $\eta/B$, as long as $\eta h$ is small. It works like a
+#   temperature: the variance is $T/h$ with $T = \eta s^2 / 2B$.
+# - A step may be as long as $\eta = 2/h$. Near that edge the spread grows without bound; past it the walker falls off.
+
+# %%
+lesson.calibration()
+
+# %% [markdown]
+# ## Where this stops being true
+#
+# - **The curvature is constant here.** In a network it changes along the way. Full-batch training is often seen to
+#   drive it up to the edge and then to stay near $2/\eta$ (Cohen et al. 2021), which no parabola can do.
+# - **The noise is the same everywhere here.** The noise of mini-batches depends on the place and on the direction.
+#   Lesson 03 compares two shapes.
+# - **There is one direction here.** With many, the steepest decides: the limit is $2/\lambda_{\max}$, where
+#   $\lambda_{\max}$ is the largest curvature.
+# - **There is no momentum here.** With momentum $m$ the temperature is $\eta s^2 / (2B(1 - m))$ for small steps, and
+#   the edge moves to $2(1 + m)/h$: at $m = 0.9$ that is $3.8/h$.
+
+# %% [markdown]
+# ## Terms used
+#
+# - **Curvature** $h$: second derivative of the loss across the valley; loss per length squared.
+# - **Noise scale** $s$: standard deviation of the gradient noise of one sample.
+# - **Isotropic noise**: equally strong in all directions.
+# - **Temperature** $T = \eta s^2 / 2B$: the width of the cloud times the curvature, for small steps; an analogy.
+# - **Edge of stability**: $\eta h = 2$; longer steps overshoot by more than they correct.
+
+# %% [markdown]
+# ## Next
+#
+# So far nothing happened along the floor. In [lesson 02](02_flat_floor.ipynb) the walls tighten along a floor that
+# stays at zero loss, and the walkers begin to move.

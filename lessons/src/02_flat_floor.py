@@ -1,0 +1,235 @@
+# %% tags=["setup"]
+import torch
+
+import entropic_edu as ee
+
+lesson = ee.Lesson("02")
+lesson.explore("waist")
+
+# %% [markdown]
+# # 02 · A flat floor that is not free
+#
+# The loss on this line is exactly zero everywhere. Why will it not stay?
+#
+# *45 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.*
+#
+# Launch: [in JupyterLab on your machine](../README.md#start)
+#
+# Turn the batch size. The walkers start in the middle of the floor. The loss along the dashed line is zero from end to
+# end, so its slope is zero too. Only the walls change: in the middle they are sixteen times as steep.
+#
+# ## Questions
+#
+# - Does a walker drift on a floor that is exactly flat?
+# - What does it feel, if not the loss?
+# - Is a narrow place the same as a hill?
+#
+# ## You will be able to
+#
+# - compute the push that tightening walls give (check 2.1);
+# - read a free energy from a histogram of walkers (check 2.2);
+# - say how much rarer walkers are in a narrow place, and how much on a hill (check 2.3).
+
+# %% [markdown]
+# ## Round 1: Spread, or push? (12 minutes)
+#
+# ### Predict
+#
+# Walkers that start in one point get away from it in any case: noise spreads them. So spread them evenly from the start.
+# A third of them then stands in the narrow third of the floor.
+
+# %%
+lesson.predict("where")
+
+# %% [markdown]
+# ### Play
+#
+# The dotted lines bound the narrow third. Try *straight* walls: that is the control without any tightening. Switch the
+# noise off, or on at half time. **Pin** a run and turn the batch size to see its twin.
+
+# %%
+lesson.explore("drain", after="where")
+
+# %% [markdown]
+# ### Explain
+#
+# A walker never stands exactly on the floor. Noise keeps it at a distance $x$, and there the loss is $\tfrac12 h x^2$.
+# Where the walls tighten, the same $x$ costs more. So each walker feels a push along the floor, $-\tfrac12 h' x^2$,
+# away from the narrow part. From lesson 01, $\langle x^2\rangle = T/h$. The mean push is
+#
+# $$f(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
+#
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel shows
+# the drift $\eta f$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls $h' = 0$,
+# and nothing drifts.
+
+# %% [markdown]
+# ### Check
+#
+# Exercise 2.1. The mean push on a walker, from the curvature, its slope along the floor, and the temperature.
+
+# %%
+lesson.hint("2.1")
+
+
+# %% tags=["exercise"]
+def force(curvature, slope, temperature):
+    return ...  # your line
+
+
+lesson.check("2.1", force)
+
+
+# %% tags=["solution"]
+def force(curvature, slope, temperature):
+    return -0.5 * temperature * slope / curvature
+
+
+lesson.check("2.1", force)
+
+# %% [markdown]
+# ## Round 2: Count walkers, read energy (12 minutes)
+#
+# ### Predict
+#
+# Wait until the crowd does not change any more. Then count.
+
+# %%
+lesson.predict("rarer")
+
+# %% [markdown]
+# ### Play
+#
+# Left above, how many walkers stand where. Below, the same counts as an energy. Cooler crowds need longer to settle, and
+# 480 steps are not enough for them: the button runs 12,000 steps.
+
+# %%
+lesson.explore("histogram", after="rarer")
+
+# %% [markdown]
+# ### Explain
+#
+# A push that depends on the place alone is the slope of an energy. Here it is
+#
+# $$F(y) = \frac T2 \ln h(y), \qquad f = -F'.$$
+#
+# $F$ is called *free energy*. It is not a loss: the loss on the floor is zero. It measures how much room there is across
+# the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen times as
+# steep, walkers are four times rarer, at *every* temperature. Read backwards, a count gives the energy,
+# $F = -T \ln(\text{count})$, up to a constant. The two curves at the lower left are these two sides.
+
+# %% [markdown]
+# ### Check
+#
+# Exercise 2.2. In a bin stand `count` walkers, in the fullest bin `most`. What is the free energy of the bin? Set it to
+# zero where most walkers are.
+
+# %%
+lesson.hint("2.2")
+
+
+# %% tags=["exercise"]
+def free_energy(count, most, temperature):
+    return ...  # your line; torch.log takes tensors, math.log takes numbers
+
+
+lesson.check("2.2", free_energy)
+
+
+# %% tags=["solution"]
+def free_energy(count, most, temperature):
+    return -temperature * torch.log(torch.as_tensor(count / most))
+
+
+lesson.check("2.2", free_energy)
+
+# %% [markdown]
+# ## Round 3: A pinch is no hill (12 minutes)
+#
+# ### Predict
+#
+# Two barriers stand in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are straight,
+# the floor goes up. Half the temperature halves each kick's square, so let a cooler crowd take larger steps: then all
+# crowds get equally far on an open floor.
+
+# %%
+lesson.predict("cooled")
+
+# %% [markdown]
+# ### Play
+#
+# Cool the crowds and watch both. The lines at the lower right are theory; the marks are this run.
+
+# %%
+lesson.explore("barrier", after="cooled")
+
+# %% [markdown]
+# ### Explain
+#
+# Walkers at the top are rarer by
+#
+# $$e^{-\Delta F/T} = e^{-E/T}\cdot\frac{1}{\sqrt{r}}.$$
+#
+# $E$ is the height of the floor there, $r$ how many times as steep the walls are. The hill's factor falls quickly as
+# $T$ falls. The pinch's factor has no $T$ in it: cold does not close a pinch, heat does not open it. That is an
+# *entropic barrier*: it is made of lack of room, not of loss. In the picture the hill's line falls with cooling and the
+# pinch's does not.
+
+# %% [markdown]
+# ### Check
+#
+# Exercise 2.3. A place has walls `steeper` times as steep and a floor higher by `height`. How many times as many walkers
+# are there, compared with the open floor? (Below one: fewer.)
+
+# %%
+lesson.hint("2.3")
+
+
+# %% tags=["exercise"]
+def share(steeper, height, temperature):
+    return ...  # your line
+
+
+lesson.check("2.3", share)
+
+
+# %% tags=["solution"]
+def share(steeper, height, temperature):
+    boltzmann = torch.exp(torch.tensor(-height / temperature, dtype=torch.float64))
+    return boltzmann / steeper**0.5
+
+
+lesson.check("2.3", share)
+
+# %% [markdown]
+# ## Key points
+#
+# - Yes: noise spreads a walker across the floor, the spread costs loss where walls are close, and the mean push points
+#   to the wide part. Without noise there is no push.
+# - It feels the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
+# - No: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
+#
+# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right.
+
+# %%
+lesson.calibration()
+
+# %% [markdown]
+# ## Where this stops being true
+#
+# - The noise here is equally strong in all directions and everywhere: a heat bath. SGD's noise is not; lesson 03 shows
+#   what changes.
+# - The push is a mean over many steps. The walker has to settle across the floor faster than it moves along it.
+# - Steps must be small against the walls, $\eta h \ll 2$. At $\eta h = 0.64$ the spread in the neck is already half as
+#   large again, and the push with it; the theory lines of the pictures hold that, the formulas above do not.
+# - "Temperature" is an analogy: it names the strength of the kicks. Nothing here is warm.
+# - The paper writes $T \ln h$, because its noise has another convention for $T$.
+#
+# ## Terms used
+#
+# *Free energy* $F$: the energy whose slope is the mean push. *Entropic*: made of room, not of loss. *Heat bath*: noise
+# of equal strength in all directions. *Control*: the same run without the thing that is said to matter.
+#
+# ## Next
+#
+# [03 · Tug-of-war](03_tug_of_war.ipynb): tilt the floor against the push.

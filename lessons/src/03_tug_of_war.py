@@ -1,0 +1,259 @@
+# %% [markdown]
+# # 03 · Tug-of-war
+#
+# *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.*
+#
+# Launch: [in JupyterLab on your machine](../README.md#start)
+#
+# The floor of this valley slopes down to the left. The walls widen to the right.
+# Here is a crowd at a large batch size. It does what you expect. Will it always?
+
+# %% tags=["setup"]
+import torch
+
+import entropic_edu as ee
+
+lesson = ee.Lesson("03")
+
+# %%
+lesson.play("cold")
+
+# %% [markdown]
+# Press Play. What you see is recorded: one crowd of 128 walkers, isotropic noise.
+
+# %% [markdown]
+# ## Questions
+#
+# - On a sloping floor, does SGD go downhill on average?
+# - Does the answer depend on the shape of the noise?
+# - Where does noise carry two weights, when every point of a curve fits the data?
+
+# %% [markdown]
+# ## You will be able to
+#
+# - find the temperature at which slope and entropy are in balance (check 3.1)
+# - tell a heat bath from noise that is shaped like the curvature (check 3.2)
+# - find the point of a zero-loss curve that label noise prefers (check 3.3)
+
+# %% [markdown]
+# ## Round 1: Break-even (12 minutes)
+#
+# ### Predict
+#
+# The slope pulls to $-y$, the widening walls push to $+y$. Make a bet, then look.
+
+# %%
+lesson.predict("turn")
+
+# %% [markdown]
+# ### Play
+#
+# The noise on screen is isotropic. Make the batch smaller, one step at a time, and watch the point in the lower panel.
+# At $B = 64$ press *Pin this run*, then go to $B = 16$: the same draws, the other direction.
+# The button measures several batch sizes and finds the place where the displacement is zero.
+
+# %%
+lesson.explore("dial", after="turn")
+
+# %% [markdown]
+# The same valley at $B = 4$, as a film:
+
+# %%
+lesson.play("hot")
+
+# %% [markdown]
+# ### Explain
+#
+# The floor has the loss $f(y)$, with slope $f'$; the walls have the curvature $h(y)$.
+# A walker at distance $x$ from the floor feels the slope of the wall too, so that on average
+#
+# $$\text{force} = -f' - \tfrac12 h'\,\langle x^2\rangle = -f' - \tfrac{T}{2}\,\frac{h'}{h}.$$
+#
+# The second form is for isotropic noise, where $\langle x^2\rangle = T/h$. The force is zero at
+#
+# $$T^* = -2 f'\,\frac{h}{h'}.$$
+#
+# In the explorer this is the dotted line, with the small correction for steps of finite size.
+# The displacement crosses zero a little to the right of it: as the crowd spreads, some walkers come to
+# places where the walls hardly change. The dash-dotted line counts that in.
+#
+# Each step still goes downhill, off the floor: down the walls.
+
+# %% [markdown]
+# ### Check
+#
+# `break_even(slope, curvature, curvature_slope)` takes $f'$, $h$ and $h'$ and returns $T^*$ for isotropic noise.
+
+# %%
+lesson.hint("3.1")
+
+
+# %% tags=["exercise"]
+def break_even(slope, curvature, curvature_slope):
+    return ...
+
+
+lesson.check("3.1", break_even)
+
+
+# %% tags=["solution"]
+def break_even(slope, curvature, curvature_slope):
+    return -2 * slope * curvature / curvature_slope
+
+
+lesson.check("3.1", break_even)
+
+# %% [markdown]
+# ## Round 2: Whose noise? (12 minutes)
+#
+# ### Predict
+#
+# So far noise kicked as hard in every direction and at every place. The noise of real mini-batches does not:
+# it is often stronger where the walls are steeper.
+
+# %%
+lesson.predict("narrow")
+
+# %% [markdown]
+# ### Play
+#
+# Switch *noise shape* and compare the spread, below left, and the drift, below right.
+# Pin one shape to see both at once. The slope is still there: with all data it is all that is left.
+
+# %%
+lesson.explore("shape", after="narrow")
+
+# %% [markdown]
+# ### Explain
+#
+# One sample's noise has the variance $s^2$ if isotropic, and $s^2 h$ across the floor (none along it) if shaped like
+# the curvature. The lower panel shows what follows: $\langle x^2\rangle = T/h$ or $\langle x^2\rangle = T$.
+# So the push is
+#
+# $$-\tfrac{T}{2}\,\frac{h'}{h} \quad\text{or}\quad -\tfrac{T}{2}\,h' = -\frac{\eta s^2}{4B}\,h'.$$
+#
+# The two differ by the factor $h$: where $h = 16$, shaped noise pushes 16 times harder; where $h = 1$, equally.
+# The drift panel shows it.
+#
+# **SGD noise is not a heat bath.** Only isotropic noise has a free energy, and a temperature in the sense of physics.
+# For shaped noise $T$ is just a name for $\eta s^2/2B$. What both share: the push is to the wide part.
+
+# %% [markdown]
+# ### Check
+#
+# $h'/h$ is the same at two places. `ratio(shape, narrow, wide)` takes the shape, `"isotropic"` or `"curvature"`, and
+# $h$ at both places. How many times stronger is the push at the narrow place?
+
+# %%
+lesson.hint("3.2")
+
+
+# %% tags=["exercise"]
+def ratio(shape, narrow, wide):
+    return ...
+
+
+lesson.check("3.2", ratio)
+
+
+# %% tags=["solution"]
+def ratio(shape, narrow, wide):
+    return 1.0 if shape == "isotropic" else narrow / wide
+
+
+lesson.check("3.2", ratio)
+
+# %% [markdown]
+# ## Round 3: uv = 1 (12 minutes)
+#
+# ### Predict
+#
+# The smallest network: two weights, one datum. $L = \tfrac12(uv-1)^2$ is zero all along the curve $uv = 1$.
+
+# %%
+lesson.predict("label")
+
+# %% [markdown]
+# ### Play
+#
+# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$.
+# Turn the noise off: does anything move? Let it come on late. Then let it act on both weights alike.
+
+# %%
+lesson.explore("balance", after="label")
+
+# %% [markdown]
+# ### Explain
+#
+# With a label $1 + \varepsilon$ the gradient is $(uv - 1 - \varepsilon)\,(v, u)$. The small weight gets the large kick.
+# One step gives, exactly,
+#
+# $$u^2 - v^2 \;\to\; (u^2 - v^2)\,\bigl[1 - \eta^2 (uv - 1 - \varepsilon)^2\bigr].$$
+#
+# The bracket is below 1 for either sign of $\varepsilon$: noise of mean zero has an effect that does not average out.
+# The crowd goes to $u = v$, where the curvature $u^2 + v^2$ is least.
+#
+# On the floor this noise is shaped like the curvature, as in round 2. The dash-dotted line is that law with the
+# exact spread. It leaves out that walkers of one crowd differ. With all data nothing moves: the loss is zero already.
+
+# %% [markdown]
+# ### Check
+#
+# `curvature(u)` returns the curvature across the curve at the point $(u, 1/u)$. Then say where it is least.
+
+# %%
+lesson.hint("3.3")
+
+
+# %% tags=["exercise"]
+def curvature(u):
+    return ...
+
+
+lesson.check("3.3", curvature)
+
+
+# %% tags=["solution"]
+def curvature(u):
+    return u**2 + 1 / u**2
+
+
+lesson.check("3.3", curvature)
+
+# %% [markdown]
+# ## Key points
+#
+# - SGD goes downhill in the full loss, walls included. Along the floor it can climb: at large $\eta/B$ the push of the
+#   walls beats the slope. For isotropic noise the threshold is $T^* = -2f'h/h'$.
+# - The push depends on the shape of the noise. A heat bath follows the slope of $\ln h$, noise shaped like the
+#   curvature the slope of $h$. Both push to the wide part.
+# - On $uv = 1$ label noise carries the weights to balance, $u = v$, the point of least curvature. Without noise every
+#   point of the curve keeps what lands on it.
+
+# %%
+lesson.calibration()
+
+# %% [markdown]
+# ## Where this stops being true
+#
+# - The formulas take the cloud across the floor as settled. A walker that drifts fast brings the spread of where it was
+#   along: in round 2, at $B = 16$ and $\eta = 0.02$, the drift near the mouth is larger than theory says.
+# - Steps are small. At $\eta h = 2$ the spread has no limit, see lesson 01.
+# - The noise of real mini-batches is neither isotropic nor exactly shaped like the curvature.
+# - Momentum $m$ changes $\eta$ to about $\eta/(1-m)$; nothing here tested that.
+# - A network has thousands of directions. Their pushes add up, and some may point the other way.
+# - "Temperature" is an analogy. The push of shaped noise has a potential, $\tfrac{T}{2}h$, yet no free energy: with no
+#   noise along the floor, walkers are not found with density $e^{-F/T}$; they all collect where the potential is least.
+
+# %% [markdown]
+# ## Terms used
+#
+# - **break-even temperature** $T^*$: the $T$ at which slope and entropic push cancel
+# - **isotropic noise**: equally strong in every direction and at every place; a heat bath
+# - **curvature-shaped noise**: its variance across the floor grows with $h$
+# - **label noise**: the target is jittered at each step; on the floor it is shaped like the curvature
+
+# %% [markdown]
+# ## Next
+#
+# From toy valleys to a network of your own: [First road](first_road.ipynb), two trained networks and the road between.

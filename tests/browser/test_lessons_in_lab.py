@@ -1,0 +1,101 @@
+"""The numbered lessons, and a sample, in a real JupyterLab: run them, step them by keyboard, stop what is long."""
+
+import statistics
+import time
+
+import harness
+import pytest
+
+NUMBERED = [f.name for f in sorted((harness.ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))]
+NOTEBOOKS = ["sample.ipynb", *NUMBERED]
+# what is measured for long is measured once, on the lesson whose slider is the heart of the course
+MEASURED = next((name for name in NUMBERED if name.startswith("02_")), "sample.ipynb")
+
+
+def explorers(page):
+    """The explorers of a page that a slider turns, uncovered."""
+    harness.uncover(page)
+    page.wait_for_selector(".ee-explorer img", timeout=30_000)
+    return page.locator(".ee-explorer", has=page.locator(".noUi-handle")).all()
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_a_lesson_runs_and_each_step_of_a_slider_changes_picture_and_sentence(opened, notebook):
+    page = opened(notebook)
+    found = explorers(page)
+    assert found
+    for explorer in found:
+        explorer.scroll_into_view_if_needed()
+        picture, words = explorer.locator("img"), explorer.locator(".ee-sentence")
+        for slider in range(explorer.locator(".noUi-handle").count()):
+            taken = []
+            for _ in range(2 * harness.options(explorer, slider) - 2):  # to one end, and from there to the other
+                before = picture.get_attribute("src"), words.inner_text()
+                taken.append(harness.step(page, explorer, slider))
+                assert picture.get_attribute("src") != before[0]
+                assert words.inner_text() not in ("", before[1])
+            print(f"{notebook}: {max(taken) * 1000:.0f} ms at most for a step of slider {slider}: {words.inner_text()}")
+    assert harness.errors(page) == []
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_long_work_shows_how_far_it_is_and_stops_when_told_to(opened, notebook):
+    page = opened(notebook)
+    explorers(page)
+    long = page.locator(".ee-explorer", has=page.locator("button.ee-run")).all()
+    if not long:
+        pytest.skip(f"{notebook} has no explorer with long work")
+    for explorer in long:
+        run, stop = explorer.locator("button.ee-run"), explorer.locator("button.ee-cancel")
+        run.click()
+        explorer.locator(".ee-progress progress").wait_for(timeout=10_000)
+        assert run.is_disabled()
+        begun = time.monotonic()
+        stop.click()
+        explorer.locator(".ee-sentence", has_text="Stopped").wait_for(timeout=10_000)
+        print(f"{notebook}: stopped after {time.monotonic() - begun:.2f} s")
+        harness.waited(lambda run=run: run.is_enabled(), 10, "button to run it again")
+    assert harness.errors(page) == []
+    assert page.complaints == []
+
+
+def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
+    page = opened(MEASURED)
+    explorer = explorers(page)[0]
+    explorer.scroll_into_view_if_needed()
+    taken = sorted(harness.step(page, explorer) * 1000 for _ in range(100))
+    median, slow = statistics.median(taken), taken[94]
+    print(f"{MEASURED}: a step took {median:.0f} ms (median of 100), {slow:.0f} ms (95 %)")  # told, not judged
+    before = lab.memory()
+    for _ in range(200):
+        harness.step(page, explorer)
+    grown = lab.memory() - before
+    print(f"{MEASURED}: the kernel holds {before:.0f} MiB, and {grown:+.1f} MiB after 200 more steps")
+    assert grown < 20
+    assert page.complaints == []
+
+
+def test_the_whole_notebook_fits_in_one_picture(opened, tmp_path):
+    from PIL import Image
+
+    page = opened("sample.ipynb", width=900, height=400)
+    explorers(page)
+    harness.screenshot_full(page, tmp_path / "whole.png")
+    with Image.open(tmp_path / "whole.png") as picture:
+        assert picture.width > 500
+        assert picture.height > page.locator(".ee-explorer").bounding_box()["height"] > 300
+    assert page.viewport_size == {"width": 900, "height": 400}
+
+
+def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
+    page = lab.open("sample.ipynb")
+    try:
+        page.evaluate("console.error('a planted complaint'); setTimeout(() => { throw new Error('planted too'); })")
+        page.wait_for_timeout(200)
+        assert [words.split(" (")[0] for words in page.complaints] == ["a planted complaint", "pageerror: planted too"]
+        page.locator(".jp-CodeCell .cm-content").first.fill("1 / 0")
+        with pytest.raises(AssertionError, match="ZeroDivisionError"):
+            harness.run_all(page)
+    finally:
+        lab.close_page(page)

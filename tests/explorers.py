@@ -1,0 +1,46 @@
+"""What every explorer of the course is held to; its lesson's tests call these."""
+
+import math
+import re
+import warnings
+
+import matplotlib.pyplot as plt
+import torch
+
+import entropic_edu as ee
+
+NUMBER = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+
+
+def drive(explorer):
+    """Draw every option of every control: no warning, no open figure, numbers finite, each a sentence of its own."""
+    sentences = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for state in explorer.states():
+            drawn = explorer.draw(**state)
+            assert drawn.png.startswith(b"\x89PNG")
+            assert "nan" not in drawn.sentence.lower()
+            assert "inf" not in re.sub(r"[a-z]*inf[a-z]+", "", drawn.sentence.lower())
+            assert NUMBER.search(drawn.sentence), drawn.sentence
+            sentences[tuple(state.items())] = drawn.sentence
+    assert plt.get_fignums() == []
+    assert len(set(sentences.values())) == len(sentences), "two states say the same"
+    return sentences
+
+
+def same_from_anywhere(explorer, make):
+    """Each state's picture is the same, byte for byte, drawn after the others or first of all."""
+    for state in explorer.states():
+        seen = explorer.draw(**state)
+        explorer._cache.clear()
+        assert explorer.draw(**state) == seen
+    last = list(explorer.states())[-1]
+    assert make().draw(**last) == explorer.draw(**last)
+
+
+def run_code(code):
+    """Execute what an explorer prints, and return its names."""
+    names = {"ee": ee, "torch": torch, "math": math}
+    exec(code, names)
+    return names

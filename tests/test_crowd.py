@@ -1,0 +1,49 @@
+"""A crowd's code makes the crowd's numbers; the same seed makes twins."""
+
+import pytest
+import torch
+from explorers import run_code
+
+from entropic_edu.course.crowd import Crowd
+
+SMALL = {"steps": 40, "walkers": 16, "records": 4}
+
+
+@pytest.mark.parametrize("start", [0.3, None])
+@pytest.mark.parametrize("noise", ["on", "off", "late"])
+def test_the_code_makes_the_same_numbers(start, noise):
+    crowd = Crowd("Waist", {"noise_scale": 3.0}, start=start, **SMALL)
+    turned = {"batch_size": 4, "learning_rate": 0.02, "noise": noise}
+    release = run_code(crowd.code(5, **turned))["release"]
+    assert torch.equal(release.theta, crowd.run(5, **turned).theta)
+
+
+def test_the_stream_ends_in_the_same_release():
+    crowd = Crowd("Waist", **SMALL)
+    *_, last = crowd.stream(5, batch_size=4, learning_rate=0.02)
+    assert torch.equal(last.result.theta, crowd.run(5, batch_size=4, learning_rate=0.02).theta)
+
+
+def test_an_even_crowd_fills_the_floor_alike_in_each_of_the_eight():
+    crowd = Crowd("Waist", start=None, **SMALL)
+    y = crowd.run(0, batch_size=None, learning_rate=0.02).theta[0, :, 1]
+    torch.testing.assert_close(y, torch.tensor([-0.5, 0.5]).repeat(8))
+
+
+def test_noise_that_comes_late_leaves_the_first_half_at_rest():
+    crowd = Crowd("Waist", **SMALL)
+    theta = crowd.run(0, batch_size=4, learning_rate=0.02, noise="late").theta
+    assert (theta[:3, :, 0] == 0).all()
+    assert (theta[3, :, 0] != 0).all()
+
+
+def test_a_trough_at_two_batch_sizes_is_one_walk_at_two_sizes():
+    # on ½hx² the walk is linear in the kicks, and twins share these: exactly √(16/64)
+    crowd = Crowd("Waist", {"g_wide": 2.0, "g_narrow": 2.0}, **SMALL)
+    wide, narrow = (crowd.run(0, batch_size=b, learning_rate=0.1).theta[..., 0] for b in (16, 64))
+    torch.testing.assert_close(narrow, 0.5 * wide)
+
+
+def test_unknown_noise_is_refused():
+    with pytest.raises(ValueError, match="on, off, late; got 'loud'"):
+        Crowd("Waist").run(0, batch_size=4, learning_rate=0.1, noise="loud")
