@@ -224,7 +224,7 @@ class _Form:
 
     def __init__(self, bet: Bet) -> None:
         self.bet, self.news = bet, ""
-        whole = W.Layout(width="auto", max_width="830px")
+        whole = W.Layout(width="auto", max_width="760px")
         self.ask = W.HTML(_paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}"), layout=whole)
         options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
@@ -244,7 +244,7 @@ class _Form:
         self.reply = W.HTML(layout=whole).add_class("ee-bet-reply")
         self.box = W.VBox(
             [self.ask, self.options, self.sure, self.row, self.status, self.reply],
-            layout=W.Layout(width="830px", max_width="100%"),
+            layout=W.Layout(width="760px", max_width="100%"),
         ).add_class("ee-bet")
         self.show()
 
@@ -334,7 +334,7 @@ class Calibration:
 
     def draw(self) -> bytes:
         """Return the picture as PNG, the same bytes for the same bets and library versions."""
-        ax = plots.axes(8.65, 4.6)  # 830 CSS pixels, as wide as an explorer
+        ax = plots.axes(7.92, 4.3)  # 760 CSS pixels, as wide as an explorer
         ax.plot([0, 100], [0, 100], color=GREY, ls=plots.DASHES[1], lw=1.5)
         along: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
         ax.text(3, 4.5, text("calibration.diagonal"), color=GREY, fontsize=11, **along)

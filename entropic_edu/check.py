@@ -57,7 +57,7 @@ class Verdict:
         said = html.escape(self.message).replace("\n", "<br>")
         return (
             f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
-            'padding:6px 12px; margin:4px 0; max-width:830px; font-size:15px; line-height:1.4">'
+            'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
             f"<b>{text(f'check.{kind}')}</b><br>{said}</div>"
         )
 

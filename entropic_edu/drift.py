@@ -167,7 +167,8 @@ def drift(
 
 @torch.no_grad()
 def _losses(land: Landscape, theta: Tensor) -> Tensor:
-    return torch.cat([land.loss(chunk) for chunk in theta.split(32)])
+    chunk = max(32, 100_000 // land.dim)  # of a network as many as memory bears, of a valley all at once
+    return torch.cat([land.loss(some) for some in theta.split(chunk)])
 
 
 class _Slope:

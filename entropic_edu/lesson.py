@@ -220,7 +220,7 @@ class Hints:
             self._words = W.HTML(layout=W.Layout(width="auto"))
             self._button = W.Button(layout=W.Layout(width="auto"))
             self._button.on_click(lambda _: self.next())
-            layout = W.Layout(max_width="830px", align_items="flex-start")
+            layout = W.Layout(max_width="760px", align_items="flex-start")
             self._box = W.VBox([self._words, self._button], layout=layout).add_class("ee-hint")
             self._show()
         return self._box

@@ -37,7 +37,7 @@ class Release(Result):
         valley_radius: The distance past which a walker has left.
         length: Arc length of the path.
         recipe: The settings, as plain values.
-        theta: Where the walkers stood just before the record's projection, (R, W, D), where ``drift`` was asked to keep it.
+        theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
         predicted: What ``predict`` says ``mean_position`` should be, (R, S), where ``drift`` was given a profile.
     """
 

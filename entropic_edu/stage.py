@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from .course.crowd import Crowd
     from .player import Panel, Player
 
-WIDTH, HEIGHT = 830, 480  # CSS pixels
+WIDTH, HEIGHT = 760, 460  # CSS pixels
 GREY = "#595959"  # 7:1 on white
 INK = {PURPLE: "#8E4470", RED: "#A84A00"}  # darker, for words: 4.5:1 or more on white
 CROWDS = 8  # independent crowds: the band of every figure
 SMALL = 10.5
+RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
 
 def figure(width: int = WIDTH, height: int = HEIGHT) -> Figure:
@@ -84,6 +85,14 @@ def velocity(along: Tensor, step: Tensor, edges: Tensor, crowds: int = CROWDS) -
     return 0.5 * (edges[1:] + edges[:-1]), Mean(mean.masked_fill(rare, torch.nan), error.masked_fill(rare, torch.nan))
 
 
+def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float) -> Tensor:
+    """Return the mean force along y, -f' - ½h'⟨x²⟩, with the exact spread of finite steps, (n,)."""
+    if batch_size is None:
+        return -land.floor_loss(y, 1)
+    spread = land.stationary_variance(y, batch_size, learning_rate)
+    return -land.floor_loss(y, 1) - 0.5 * land.curvature_across(y, 1) * spread
+
+
 # --- panels --------------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +130,7 @@ class Band:
         self.name.set_position((float(x[-1]) + 0.015 * float(x[-1] - x[0]), float(mean.value[-1])))
 
 
-def part(*bands: Band, gap: float = 0.115) -> None:
+def part(*bands: Band, gap: float = 0.15) -> None:
     """Move the end labels of bands on one axes apart, so that none covers another or leaves the axes.
 
     Args:
@@ -277,10 +286,10 @@ class Stage:
     ) -> None:
         self.figure = figure()
         self.land = land
-        self.plan = Plan(self.figure.add_axes((0.085, 0.5, 0.46, 0.435)), land, along, across)
+        self.plan = Plan(self.figure.add_axes((0.095, 0.56, 0.45, 0.39)), land, along, across)
         self.plan.ax.set_xlabel(text("axis.along"), fontsize=11)
-        self.panel = self.figure.add_axes((0.085, 0.115, 0.375, 0.235))
-        right = [self.figure.add_axes((0.635, bottom, 0.35, 0.19)) for bottom in (0.745, 0.43, 0.115)]
+        self.panel = self.figure.add_axes((0.095, 0.125, 0.365, 0.215))
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in RIGHT]
         self.triptych = Triptych(right, land, along, drift, loss)
 
 
@@ -317,13 +326,13 @@ def play(
     release = crowd.run(seed, **turned)
     assert release.theta is not None
     scene = Stage(crowd.land, along=along, across=across, drift=drift)
-    scene.panel.set_position((0.085, 0.115, 0.46, 0.235))  # right under the plan
+    scene.panel.set_position((0.095, 0.125, 0.45, 0.215))  # right under the plan
     labelled(scene.panel, text("axis.along"), "", text("panel.density")).set(xlim=along, ylim=(0, density))
     y = scene.triptych.y
     rate = turned["learning_rate"]
-    force = 1000 * rate * crowd.land.mean_force(y, turned["batch_size"], rate)
-    curves = (crowd.land.floor_loss(y), crowd.land.curvature_across(y), force)
-    scene.triptych.axes[2].plot(y, force, color=PURPLE, ls=DASHES[2], lw=2)
+    push = 1000 * rate * force(crowd.land, y, turned["batch_size"], rate)
+    curves = (crowd.land.floor_loss(y), crowd.land.curvature_across(y), push)
+    scene.triptych.axes[2].plot(y, push, color=PURPLE, ls=DASHES[2], lw=2)
     panels = [_panel(Panel, scene.plan.ax, "plan"), _panel(Panel, scene.panel, "histogram")]
     panels += [
         _panel(Panel, ax, "curve", torch.stack([y, curve], 1))

@@ -341,7 +341,7 @@ class _Page:
         self.turns = {control.name: _turn(control) for control in explorer.controls}
         for turn in self.turns.values():
             turn.observe(self._turned, "value")
-        width = W.Layout(max_width="100%", width="830px")
+        width = W.Layout(max_width="100%", width="760px")
         # an img with its size reserves its place before it has loaded, and nothing below it jumps
         self.picture = W.Image(format="png", layout=W.Layout(max_width="100%", height="auto"))
         self.sentence = W.HTML(layout=width).add_class("ee-sentence")

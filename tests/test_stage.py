@@ -59,7 +59,7 @@ def test_labels_are_moved_apart_and_stay_on_the_axes():
     stage.part(*bands)
     heights = sorted(band.name.get_position()[1] for band in bands)
     assert heights[-1] <= 1
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 0.115 - 1e-9
+    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 0.15 - 1e-9
     assert heights[0] == pytest.approx(0.2)
 
 

@@ -62,7 +62,7 @@ def test_the_threshold_is_where_the_exact_force_at_the_middle_vanishes():
     for learning_rate in lesson.RATES:
         heat = lesson.threshold(learning_rate)
         land = ee.valleys.Tilted(**lesson.WALLS | {"noise_scale": 6.0 * math.sqrt(heat / learning_rate)})
-        assert float(lesson.force(land, zero, 1, learning_rate)) == pytest.approx(0, abs=1e-9)
+        assert float(stage.force(land, zero, 1, learning_rate)) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_short_release_crosses_zero_near_the_local_threshold():
@@ -161,7 +161,7 @@ def test_the_pushes_differ_by_the_factor_h():
     pushes = {}
     for shape in lesson.SHAPES:
         land = lesson.shaped(shape, "all").land
-        pushes[shape] = lesson.force(land, y, 32, 0.02) + lesson.SLOPE
+        pushes[shape] = stage.force(land, y, 32, 0.02) + lesson.SLOPE
     h = land.curvature_across(y)
     assert torch.allclose(h, torch.tensor([16.0, 1.0], dtype=torch.float64), rtol=2e-3)
     assert torch.allclose(pushes["curvature"] / pushes["isotropic"], h)

@@ -71,7 +71,7 @@ def expected(crowd: Crowd, steps: Tensor, *, batch_size: int | None, noise: str,
 def pushed(crowd: Crowd, y: Tensor, *, batch_size: int | None, noise: str, learning_rate: float) -> Tensor:
     """Return the drift that theory expects, length per 1,000 steps, the mean over the whole run's noise."""
     share = {"on": 1.0, "late": 0.5, "off": 0.0}[noise] if batch_size is not None else 0.0
-    return 1000 * learning_rate * share * crowd.land.mean_force(y, batch_size or 1, learning_rate)
+    return 1000 * learning_rate * share * stage.force(crowd.land, y, batch_size or 1, learning_rate)
 
 
 # --- the opening: one slider, one valley -----------------------------------------------------------------------------
@@ -243,10 +243,10 @@ class _HistogramScene:
         self.edges = torch.linspace(-1, 1, 21, dtype=torch.float64)
         self.middle = 0.5 * (self.edges[1:] + self.edges[:-1])
         top = labelled(
-            self.figure.add_axes((0.09, 0.57, 0.36, 0.35)), text("axis.along"), "", text("02.histogram.density")
+            self.figure.add_axes((0.095, 0.61, 0.355, 0.32)), text("axis.along"), "", text("02.histogram.density")
         )
         below = labelled(
-            self.figure.add_axes((0.09, 0.115, 0.36, 0.32)), text("axis.along"), "", text("02.histogram.energy")
+            self.figure.add_axes((0.095, 0.125, 0.355, 0.3)), text("axis.along"), "", text("02.histogram.energy")
         )
         top.set(xlim=(-1, 1), ylim=(0, 1.05))
         below.set(xlim=(-1, 1), ylim=(-0.05, 0.4))
@@ -255,7 +255,7 @@ class _HistogramScene:
         self.density_law = stage.Band(top, colour=PURPLE, dash=DASHES[2])
         self.energy = stage.Band(below)
         self.energy_law = stage.Band(below, colour=PURPLE, dash=DASHES[2])
-        right = [self.figure.add_axes((0.635, bottom, 0.35, 0.19)) for bottom in (0.745, 0.43, 0.115)]
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in stage.RIGHT]
         self.triptych = stage.Triptych(right, crowd.land, (-1.25, 1.25), drift=20.0)
 
     def show(self, release: Release, batch_size: int, ghost: float | None) -> tuple[Figure, str]:
@@ -282,7 +282,7 @@ class _HistogramScene:
         stage.part(self.density, self.density_law, self.ghost)
         stage.part(self.energy, self.energy_law)
         where, speed = stage.velocity(y, release.step, BINS)
-        drift = 1000 * RATE * self.land.mean_force(self.triptych.y, batch_size, RATE)
+        drift = 1000 * RATE * stage.force(self.land, self.triptych.y, batch_size, RATE)
         self.triptych.show(drift, where, speed * 1000)
         end, neck = (
             Mean(part.mean(), part.std() / 8**0.5) for part in (density[:, [0, -1]].mean(1), density[:, 9:11].mean(1))
@@ -370,17 +370,17 @@ class _BarrierScene:
         self.crowds = crowds
         self.figure = stage.figure()
         self.plans = {}
-        for name, bottom in (("pinch", 0.59), ("hill", 0.115)):
-            ax = self.figure.add_axes((0.085, bottom, 0.4, 0.33))
+        for name, bottom in (("pinch", 0.62), ("hill", 0.125)):
+            ax = self.figure.add_axes((0.095, bottom, 0.4, 0.3))
             self.plans[name] = stage.Plan(ax, crowds[name].land, (-1.6, 1.6), (-1.2, 1.2))
             labelled(ax, text("axis.along"), text("axis.across"), text(f"02.barrier.{name}"))
             ax.axvline(0, color=BLACK, lw=1.2, ls=":")
         track = labelled(
-            self.figure.add_axes((0.575, 0.59, 0.33, 0.33)), text("axis.step"), "", text("02.barrier.track")
+            self.figure.add_axes((0.585, 0.62, 0.32, 0.3)), text("axis.step"), "", text("02.barrier.track")
         )
         track.set(xlim=(0, CROSSING), ylim=(0, 0.3))
         ends = labelled(
-            self.figure.add_axes((0.575, 0.115, 0.33, 0.33)), text("axis.temperature"), "", text("02.barrier.ends")
+            self.figure.add_axes((0.585, 0.125, 0.32, 0.3)), text("axis.temperature"), "", text("02.barrier.ends")
         )
         ends.set(xlim=(0.21, 0.041), xscale="log", ylim=(0, 0.3))
         ends.set_xticks(list(COOLED), [f"{t:g}" for t in COOLED])

@@ -191,7 +191,7 @@ def hook(seed: int) -> Player:
     crowd = trough(1.0, HOOK_STEPS, 64)
     release = crowd.run(seed, batch_size=1, learning_rate=0.1, noisy_steps=HOOK_NOISE, record_every=3)
     x = across(release)
-    figure = stage.figure(830, 460)
+    figure = stage.figure()
     bowl = figure.add_axes((0.09, 0.42, 0.89, 0.5))
     below = figure.add_axes((0.09, 0.13, 0.89, 0.17))
     wall = torch.linspace(-0.8, 0.8, 201)
@@ -210,7 +210,7 @@ def hook(seed: int) -> Player:
         along=x,
         step=release.step.tolist(),
         background=png(figure),
-        width=830,
+        width=760,
         height=460,
         panels=panels,
         sentences=[

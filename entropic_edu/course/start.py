@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from statistics import mean, stdev
 from typing import Any
 
@@ -77,9 +78,9 @@ class _SeedsScene:
 
     def __init__(self, runs: Crowd) -> None:
         self.figure = stage.figure()
-        self.plan = stage.Plan(self.figure.add_axes((0.09, 0.58, 0.76, 0.36)), runs.land, (-1.25, 1.25), (-0.9, 0.9))
+        self.plan = stage.Plan(self.figure.add_axes((0.1, 0.6, 0.73, 0.34)), runs.land, (-1.25, 1.25), (-0.9, 0.9))
         self.plan.ax.set_xlabel(text("axis.along"), fontsize=11)
-        track = labelled(self.figure.add_axes((0.09, 0.115, 0.76, 0.33)), text("axis.share"), text("axis.y"))
+        track = labelled(self.figure.add_axes((0.1, 0.125, 0.73, 0.31)), text("axis.share"), text("axis.y"))
         track.set(xlim=(0, 1), ylim=(-1.3, 1.3))
         track.axhline(0, color=GREY, lw=1)
         self.ghost = stage.Band(track, colour=GREY, dash=(0, (3, 2)), width=4)
@@ -125,13 +126,14 @@ TWIN_RATE = 0.04
 
 def twins(seed: int) -> Explorer:
     """One walker in a trough, beside the run at B = 16: with the same random draws, or with new ones."""
-    walk = Crowd("Waist", TROUGH, walkers=1, steps=240, records=120)
+    walk = Crowd("Waist", TROUGH, walkers=1, steps=240, records=80)
     fig = stage.figure(height=400)
-    ax = labelled(fig.add_axes((0.1, 0.15, 0.74, 0.74)), text("axis.step"), text("axis.across"), text("00.twins.panel"))
+    ax = labelled(fig.add_axes((0.1, 0.15, 0.72, 0.74)), text("axis.step"), text("axis.across"), text("00.twins.panel"))
     ax.set(xlim=(0, walk.steps), ylim=(-1.1, 1.1))
     ax.axhline(0, color=GREY, lw=1)
     first, other = stage.Band(ax, colour=RED, dash="--"), stage.Band(ax, colour=BLUE)
 
+    @lru_cache
     def x(batch_size: int | None, own: int) -> tuple[Tensor, Tensor]:
         release = walk.run(own, batch_size=batch_size, learning_rate=TWIN_RATE)
         assert release.theta is not None

@@ -14,21 +14,22 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from .. import stage
-from ..plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from ..release import Release
-from ..results import Result
-from ..snapshot import Snapshot
-from ..stage import GREY, Mean, moving, over_crowds
-from ..strings import text
-from ..theory import occupation
-from ..valleys import Hyperbola, Valley
-from ..widgets import Explorer, Work, slider, switch
+from entropic_edu import stage
+from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.release import Release
+from entropic_edu.results import Result
+from entropic_edu.snapshot import Snapshot
+from entropic_edu.stage import GREY, Mean, moving, over_crowds
+from entropic_edu.strings import text
+from entropic_edu.theory import occupation
+from entropic_edu.valleys import Hyperbola, Valley
+from entropic_edu.widgets import Explorer, Work, slider, switch
+
 from . import Chapter, Exercise, Question
 from .crowd import SWITCH, Crowd
 
 if TYPE_CHECKING:
-    from ..player import Player
+    from entropic_edu.player import Player
 
 SLOPE = 0.0215
 WALLS = {
@@ -56,14 +57,6 @@ def along(release: Release) -> Tensor:
 def batch_of(batch_size: int | None, noise: str) -> int | None:
     """Return B where there is noise; None where the learner has none of it."""
     return None if noise == "off" else batch_size
-
-
-def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float) -> Tensor:
-    """Return the mean force along y, -f' - ½h'⟨x²⟩, with the exact spread of finite steps, (n,)."""
-    if batch_size is None:
-        return -land.floor_loss(y, 1)
-    spread = land.stationary_variance(y, batch_size, learning_rate)
-    return -land.floor_loss(y, 1) - 0.5 * land.curvature_across(y, 1) * spread
 
 
 def settled(release: Release, noise: str) -> Tensor:
@@ -315,7 +308,7 @@ def show_drift(
     """Draw the drift along a straight floor: theory, and what the walkers did once their cloud had settled."""
     rows = settled(release, noise)
     where, speed = stage.velocity(along(release)[rows], release.step[rows], BINS)
-    law = 1000 * learning_rate * force(triptych.land, triptych.y, batch_size, learning_rate)
+    law = 1000 * learning_rate * stage.force(triptych.land, triptych.y, batch_size, learning_rate)
     triptych.show(law, where, _trusted(speed * 1000, largest))
 
 
@@ -425,7 +418,7 @@ def speed_between(
     here = y[:-1][(y[:-1] > window[0]) & (y[:-1] <= window[1])]
     if len(here) == 0:
         return Mean(speed.value[0], speed.error[0]), math.nan
-    law = 1000 * learning_rate * force(land, here, batch_size, learning_rate).mean()
+    law = 1000 * learning_rate * stage.force(land, here, batch_size, learning_rate).mean()
     return Mean(1000 * speed.value[0], 1000 * speed.error[0]), float(law)
 
 
@@ -500,7 +493,7 @@ class Shape:
         if ghost is None or batch_size is None:
             return
         y, land = self.scene.triptych.y, shaped("isotropic", "all").land
-        push = force(land, y, batch_size, learning_rate) + SLOPE
+        push = stage.force(land, y, batch_size, learning_rate) + SLOPE
         law = push * land.curvature_across(y) ** ghost - SLOPE
         self.ghost.set_data(y.numpy(), (1000 * learning_rate * law).numpy())
 
@@ -656,7 +649,7 @@ class Balance:
         self.figure = stage.figure()
         land = curve("label").land
         self.walkers, self.twins = self._plane(land)
-        self.ax = ax = self.figure.add_axes((0.085, 0.115, 0.375, 0.225))
+        self.ax = ax = self.figure.add_axes((0.095, 0.125, 0.365, 0.195))
         labelled(ax, text("axis.step"), "", text("03.panel.mean")).title.set_fontsize(11)
         ax.set(xlim=(0, curve("label").steps), ylim=(-0.1, 1.3))
         ax.axhline(0, color=GREY, lw=1)
@@ -668,14 +661,14 @@ class Balance:
         }
         self.bands["theory"].name.set_color(BLACK)
         self.bands["theory"].line.set_zorder(4)  # on top: where theory is right the two lines coincide
-        right = [self.figure.add_axes((0.635, bottom, 0.35, 0.19)) for bottom in (0.745, 0.43, 0.115)]
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in stage.RIGHT]
         self.triptych = stage.Triptych(right, land, (-0.3, 1.3), drift=5.0)
         labelled(right[2], text("03.axis.log_weight"), "", text("03.panel.drift"))
         right[2].title.set_fontsize(11)
         self.bins = torch.linspace(-0.3, 1.3, 17, dtype=torch.float64)
 
     def _plane(self, land: Valley) -> tuple[Any, Any]:
-        ax = self.figure.add_axes((0.085, 0.475, 0.46, 0.475))
+        ax = self.figure.add_axes((0.095, 0.535, 0.45, 0.415))
         u, v = torch.linspace(*WEIGHTS[0], 181), torch.linspace(*WEIGHTS[1], 121)
         grid = torch.stack(torch.meshgrid(v, u, indexing="ij"), -1).flip(-1).reshape(-1, 2)
         height = land.loss(grid).sqrt().reshape(len(v), len(u))
