@@ -13,7 +13,8 @@ test: $(READY)  ## everything, lessons and README included; CIFAR-10 is read fro
 	$(BIN)/python -m pytest
 
 lab: $(READY)  ## the lessons in JupyterLab
-	$(BIN)/jupyter lab lessons
+	$(BIN)/jupyter lab workspaces import --name entropic-edu lessons/workspace.json
+	$(BIN)/jupyter lab --notebook-dir lessons --LabApp.default_url=/lab/workspaces/entropic-edu/tree/00_start.ipynb
 
 lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
 	$(BIN)/python lessons/build.py

@@ -179,7 +179,7 @@ class Player(anywidget.AnyWidget):
         panel = self._plans[0]
         field = _cut(self._background, panel)
         shown = panel.rect[2] * self._size[0]  # width of the plan in the player, CSS pixels
-        gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 112), 0.62 if self.title else 0.34
+        gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 92), 0.62 if self.title else 0.34
         share = (1 - gap * (MOMENTS + 1)) / MOMENTS  # of the width, for one moment
         wide = share * STRIP_WIDTH
         tall = wide * field.height / field.width

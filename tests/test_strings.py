@@ -15,7 +15,7 @@ def test_an_entry_is_found_by_its_dotted_key_and_filled():
 
 
 def test_a_missing_entry_and_a_missing_value_are_named():
-    with pytest.raises(KeyError, match="no entry 'explorer.nowhere'"):
+    with pytest.raises(KeyError, match=r"no entry 'explorer\.nowhere'"):
         strings.text("explorer.nowhere")
     with pytest.raises(KeyError, match="count"):
         strings.text("explorer.seconds")

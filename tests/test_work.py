@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_progress_comes_at_most_ten_times_a_second():
     job = Job(counting(200, pause=0.002), progress=lambda snapshot: seen.append(time.monotonic()))
     job.start()
     job.wait()
-    gaps = [b - a for a, b in zip(seen, seen[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(seen)]
     assert len(seen) >= 2
     assert min(gaps) > 0.09
 

@@ -13,8 +13,9 @@ lesson.play("crowd")
 #
 # Launch: [in JupyterLab on your machine](../README.md#start)
 #
-# Press **Play**. Each dot is a walker: a point that takes noisy steps downhill, as a neural network does in training.
-# The yellow floor is flat. Walkers start in the middle, and nothing holds them anywhere. Watch where they go.
+# Run all cells (menu *Run*, *Run All Cells*), then press **Play** above. Each dot is a walker: a point that takes
+# noisy steps downhill, as a neural network does in training. The yellow floor is flat. Walkers start in the middle,
+# and nothing holds them anywhere. Watch where they go.
 #
 # This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
 # parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nothing leaves your
@@ -67,8 +68,9 @@ lesson.explore("seeds", after="again")
 #
 # $$\text{standard error} = \frac{\sigma}{\sqrt n}.$$
 #
-# Here $\sigma$ is the standard deviation of the $n$ ends. The band is narrower than the spread of the lines, because the
-# errors of independent runs partly cancel. From now on every figure shows such a band, one standard error to each side.
+# Here $\sigma$ is the standard deviation of the $n$ ends. The band is narrower than the spread of the lines, because
+# the errors of independent runs partly cancel. From now on every figure shows such a band, one standard error to each
+# side.
 
 # %% [markdown]
 # ### Check
@@ -118,8 +120,8 @@ lesson.explore("twins", after="twin")
 # %% [markdown]
 # ### Explain
 #
-# With new draws two walks differ by luck, and the batch size hides behind it. With the same draws the two lines have one
-# shape, and the picture shows the batch size alone. Such runs are *twins*. A kick is the mean of $B$ independent
+# With new draws two walks differ by luck, and the batch size hides behind it. With the same draws the two lines have
+# one shape, and the picture shows the batch size alone. Such runs are *twins*. A kick is the mean of $B$ independent
 # samples, so its size falls as
 #
 # $$\text{kick} \propto \frac{1}{\sqrt B}.$$
@@ -157,8 +159,8 @@ lesson.check("0.2", shrink)
 # - One run is one story. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
 # - Twins share every random draw and differ in one setting: what differs between them is that setting's doing.
 #
-# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right. After this lesson there
-# are two bets at most, and two bets say very little.
+# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right. After this lesson
+# there are two bets at most, and two bets say very little.
 
 # %%
 lesson.calibration()
@@ -173,7 +175,8 @@ lesson.calibration()
 # ## Terms used
 #
 # *Walker*: a point that takes noisy steps downhill. *Batch size* $B$: samples in one step. *Step size* or *learning
-# rate* $\eta$: how far a step goes. *Run*: one walk with its random numbers. *Seed*: the number that fixes all of these.
+# rate* $\eta$: how far a step goes. *Run*: one walk with its random numbers. *Seed*: the number that fixes all of
+# these.
 #
 # ## Next
 #

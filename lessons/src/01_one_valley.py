@@ -5,8 +5,9 @@
 #
 # Launch: [in JupyterLab on your machine](../README.md#start)
 #
-# A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise.
-# Press Play. **The pushes go left as often as right. Why does the crowd not stay at the bottom?**
+# A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
+# cells (menu *Run*, *Run All Cells*) and press Play. **The pushes go left as often as right. Why does the crowd not
+# stay at the bottom?**
 
 # %% tags=["setup"]
 import torch
@@ -68,7 +69,7 @@ lesson.explore("bowl", after="average")
 land = ee.valleys.Waist(g_wide=1.0, g_narrow=1.0)
 settings = {"start": 0.5, "batch_size": 4, "learning_rate": 0.2, "momentum": 0.0, "walkers": 256, "steps": 400}
 generator = torch.Generator().manual_seed(lesson.seed)
-road = ee.Path(land.floor(65))
+road = ee.Path(land.floor(2))
 release = ee.drift(land, road, generator=generator, **settings, project_every=None, record_every=8, keep_theta=True)
 late = release.theta[release.step > 300, :, 0]
 print(f"the mean of x² is {late.square().mean():.4f} in the last 100 steps")

@@ -15,8 +15,9 @@ lesson.explore("waist")
 #
 # Launch: [in JupyterLab on your machine](../README.md#start)
 #
-# Turn the batch size. The walkers start in the middle of the floor. The loss along the dashed line is zero from end to
-# end, so its slope is zero too. Only the walls change: in the middle they are sixteen times as steep.
+# Run all cells, then turn the batch size above. The walkers start in the middle of the floor. The loss along the
+# dashed line is zero from end to end, so its slope is zero too. Only the walls change: in the middle they are sixteen
+# times as steep.
 #
 # ## Questions
 #
@@ -35,8 +36,8 @@ lesson.explore("waist")
 #
 # ### Predict
 #
-# Walkers that start in one point get away from it in any case: noise spreads them. So spread them evenly from the start.
-# A third of them then stands in the narrow third of the floor.
+# Walkers that start in one point get away from it in any case: noise spreads them. So spread them evenly from the
+# start. A third of them then stands in the narrow third of the floor.
 
 # %%
 lesson.predict("where")
@@ -59,9 +60,9 @@ lesson.explore("drain", after="where")
 #
 # $$f(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
-# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel shows
-# the drift $\eta f$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls $h' = 0$,
-# and nothing drifts.
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel
+# shows the drift $\eta f$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
+# $h' = 0$, and nothing drifts.
 
 # %% [markdown]
 # ### Check
@@ -100,8 +101,8 @@ lesson.predict("rarer")
 # %% [markdown]
 # ### Play
 #
-# Left above, how many walkers stand where. Below, the same counts as an energy. Cooler crowds need longer to settle, and
-# 480 steps are not enough for them: the button runs 12,000 steps.
+# Left above, how many walkers stand where. Below, the same counts as an energy. Cooler crowds need longer to settle,
+# and 480 steps are not enough for them: the button runs 12,000 steps.
 
 # %%
 lesson.explore("histogram", after="rarer")
@@ -113,10 +114,10 @@ lesson.explore("histogram", after="rarer")
 #
 # $$F(y) = \frac T2 \ln h(y), \qquad f = -F'.$$
 #
-# $F$ is called *free energy*. It is not a loss: the loss on the floor is zero. It measures how much room there is across
-# the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen times as
-# steep, walkers are four times rarer, at *every* temperature. Read backwards, a count gives the energy,
-# $F = -T \ln(\text{count})$, up to a constant. The two curves at the lower left are these two sides.
+# $F$ is called *free energy*. It is not a loss: the loss on the floor is zero. It measures how much room there is
+# across the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen
+# times as steep, walkers are four times rarer, at *every* temperature. Read backwards, a count gives the energy, $F =
+# -T \ln(\text{count})$, up to a constant. The two curves at the lower left are these two sides.
 
 # %% [markdown]
 # ### Check
@@ -178,8 +179,8 @@ lesson.explore("barrier", after="cooled")
 # %% [markdown]
 # ### Check
 #
-# Exercise 2.3. A place has walls `steeper` times as steep and a floor higher by `height`. How many times as many walkers
-# are there, compared with the open floor? (Below one: fewer.)
+# Exercise 2.3. A place has walls `steeper` times as steep and a floor higher by `height`. How many times as many
+# walkers are there, compared with the open floor? (Below one: fewer.)
 
 # %%
 lesson.hint("2.3")

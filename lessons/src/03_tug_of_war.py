@@ -6,7 +6,7 @@
 # Launch: [in JupyterLab on your machine](../README.md#start)
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
-# Here is a crowd at a large batch size. It does what you expect. Will it always?
+# Here is a crowd at a large batch size. Run all cells and press Play. It does what you expect. Will it always?
 
 # %% tags=["setup"]
 import torch
@@ -19,7 +19,7 @@ lesson = ee.Lesson("03")
 lesson.play("cold")
 
 # %% [markdown]
-# Press Play. What you see is recorded: one crowd of 128 walkers, isotropic noise.
+# What you see was computed when the cell ran: one crowd of 128 walkers, isotropic noise, played from memory.
 
 # %% [markdown]
 # ## Questions
