@@ -240,7 +240,7 @@ def test_an_option_whose_callback_raises_is_seen_and_raised():
         turn.value = 2
     assert "This did not work. ZeroDivisionError: sixteen" in one(explorer, ipywidgets.HTML, "ee-sentence").value
     with pytest.raises(ZeroDivisionError):  # and the test that drives every option meets it too
-        list(map(lambda state: explorer.draw(**state), explorer.states()))
+        [explorer.draw(**state) for state in explorer.states()]
 
 
 def test_callbacks_on_two_threads_spoil_no_picture(scene):

@@ -76,6 +76,31 @@ def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
     assert page.complaints == []
 
 
+def test_steps_to_states_that_were_never_drawn_take_little_longer(opened):
+    if not MEASURED.startswith("02_"):
+        pytest.skip("lesson 02 is not there, and no other explorer has so many states")
+    page = opened(MEASURED)
+    explorer = explorers(page)[1]  # the narrow third: six batch sizes, four learning rates, and switches
+    explorer.scroll_into_view_if_needed()
+    words = explorer.locator(".ee-sentence")
+    seen, taken = {words.inner_text()}, []
+    for noise in ("on", "off, then on"):
+        for walls in ("tighten", "straight"):
+            for option in (noise, walls):
+                explorer.get_by_role("button", name=option, exact=True).click()
+            for slider in 4 * [0, 0, 0, 0, 0, 1]:  # all batch sizes, then the next learning rate
+                time_of_step = harness.step(page, explorer, slider) * 1000
+                said = words.inner_text()
+                if said not in seen:
+                    taken.append(time_of_step)
+                seen.add(said)
+    taken.sort()
+    assert len(taken) >= 60
+    median, slow = statistics.median(taken), taken[int(0.95 * len(taken))]
+    print(f"{MEASURED}: {len(taken)} steps to new states took {median:.0f} ms (median), {slow:.0f} ms (95 %)")
+    assert harness.errors(page) == []
+
+
 def test_the_whole_notebook_fits_in_one_picture(opened, tmp_path):
     from PIL import Image
 
