@@ -247,8 +247,8 @@ def step(page: Any, explorer: Any, slider: int = 0) -> float:
     """
     handle = explorer.locator(".noUi-handle").nth(slider)
     now, low, high = (float(handle.get_attribute(f"aria-value{name}") or 0) for name in ("now", "min", "max"))
-    heading = getattr(page, "heading", 1)
-    page.heading = heading = -1 if now >= high else 1 if now <= low else heading
+    headings = page.__dict__.setdefault("headings", {})  # a slider goes on as it went, and turns round at its ends
+    heading = headings[slider] = -1 if now >= high else 1 if now <= low else headings.get(slider, 1)
     explorer.evaluate(ARMED)
     handle.focus()
     page.keyboard.press("ArrowRight" if heading > 0 else "ArrowLeft")

@@ -88,7 +88,7 @@ def test_steps_to_states_that_were_never_drawn_take_little_longer(opened):
         for walls in ("tighten", "straight"):
             for option in (noise, walls):
                 explorer.get_by_role("button", name=option, exact=True).click()
-            for slider in 4 * [0, 0, 0, 0, 0, 1]:  # all batch sizes, then the next learning rate
+            for slider in 4 * [*10 * [0], 1]:  # all batch sizes, there and back, then the next learning rate
                 time_of_step = harness.step(page, explorer, slider) * 1000
                 said = words.inner_text()
                 if said not in seen:
