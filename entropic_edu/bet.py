@@ -27,6 +27,10 @@ from .widgets import captioned, png
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
 FEW = 5  # below this many bets a calibration says little
 GREY = "#595959"
+# an option of several words may take two lines; by default each has the height of one, and they overlap
+WRAP = """<style>.ee-bet .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; position: relative;
+  padding: 1px 0 1px 24px } .ee-bet .widget-radio-box input { position: absolute; left: 1px; top: 3px; float: none;
+  height: 16px }</style>"""
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 11}
 _TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 
@@ -225,7 +229,9 @@ class _Form:
     def __init__(self, bet: Bet) -> None:
         self.bet, self.news = bet, ""
         whole = W.Layout(width="auto", max_width="760px")
-        self.ask = W.HTML(_paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}"), layout=whole)
+        self.ask = W.HTML(
+            WRAP + _paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}"), layout=whole
+        )
         options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
         self.sure = W.SelectionSlider(
@@ -334,7 +340,7 @@ class Calibration:
 
     def draw(self) -> bytes:
         """Return the picture as PNG, the same bytes for the same bets and library versions."""
-        ax = plots.axes(7.92, 4.3)  # 760 CSS pixels, as wide as an explorer
+        ax = plots.axes(7.92, 3.4)  # 760 CSS pixels, as wide as an explorer
         ax.plot([0, 100], [0, 100], color=GREY, ls=plots.DASHES[1], lw=1.5)
         along: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
         ax.text(3, 4.5, text("calibration.diagonal"), color=GREY, fontsize=11, **along)

@@ -368,15 +368,21 @@ class _Page:
             cover = f'<p class="ee-covered"><b>{html.escape(text("explorer.covered"))}</b></p>'
             self.box.children = [W.HTML(cover).add_class("ee-covered")]
             return
-        wrap = W.Layout(flex_flow="row wrap")
         self.show(self.explorer.shown)
         self.box.children = [
-            W.HBox([*self.turns.values()], layout=wrap),
+            *self._rows(),
             self.buttons,
             self.picture,
             self.sentence,
             self.code,
         ]
+
+    def _rows(self) -> list[W.HBox]:
+        """Return the sliders in one row and the switches in the next."""
+        forms = [
+            [self.turns[c.name] for c in self.explorer.controls if c.form == form] for form in ("slider", "switch")
+        ]
+        return [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in forms if row]
 
     def show(self, drawn: Drawn) -> None:
         """Show a picture and its sentence, and the code of the controls."""
@@ -446,7 +452,7 @@ class _Page:
 _TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 _CODE = (
-    "font-size:13px; line-height:1.4; margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
+    "font-size:13px; line-height:1.4; margin:2px 0; padding:6px 10px; white-space:pre-wrap; word-break:normal; "
     "border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
 )
 

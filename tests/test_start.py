@@ -27,15 +27,15 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before(seeds, twins):
 
 
 def test_some_runs_end_on_the_left_and_some_on_the_right(seeds):
-    y = run_code(seeds.code(run=1, crowd="one"))["release"].theta[-1, :, 1]
+    y = run_code(seeds.code(run=1, runs_shown="one"))["release"].theta[-1, :, 1]
     assert 1 <= int((y > 0).sum()) <= 7
-    assert f"ends at y = {float(y[2]):+.2f}" in seeds.draw(run=3, crowd="one").sentence
+    assert f"ends at y = {float(y[2]):+.2f}" in seeds.draw(run=3, runs_shown="one").sentence
 
 
 def test_the_sentence_of_eight_gives_mean_and_standard_error(seeds):
-    y = run_code(seeds.code(run=1, crowd="one"))["release"].theta[-1, :, 1].double()
+    y = run_code(seeds.code(run=1, runs_shown="one"))["release"].theta[-1, :, 1].double()
     expected = f"{float(y.mean()):+.2f} ± {float(y.std() / 8**0.5):.2f}"
-    assert expected in seeds.draw(crowd="eight").sentence
+    assert expected in seeds.draw(runs_shown="eight").sentence
 
 
 def test_another_seed_makes_other_runs(seeds):

@@ -53,11 +53,11 @@ def seeds(seed: int) -> Explorer:
     settings: dict[str, Any] = {"batch_size": 4, "learning_rate": 0.04}
     scene = _SeedsScene(runs)
 
-    def render(*, run: int, crowd: str, ghost: float | None = None) -> tuple[Figure, str]:
-        return scene.show(runs.run(seed, **settings), run, crowd, ghost)
+    def render(*, run: int, runs_shown: str, ghost: float | None = None) -> tuple[Figure, str]:
+        return scene.show(runs.run(seed, **settings), run, runs_shown, ghost)
 
-    def show(release: Release, *, run: int, crowd: str) -> tuple[Figure, str]:
-        return scene.show(release, run, crowd, None)
+    def show(release: Release, *, run: int, runs_shown: str) -> tuple[Figure, str]:
+        return scene.show(release, run, runs_shown, None)
 
     work = Work(
         stream=lambda **_: runs.stream(seed, steps=LONG, record_every=100, **settings),
@@ -66,9 +66,11 @@ def seeds(seed: int) -> Explorer:
     )
     return Explorer(
         render,
-        [slider("run", tuple(range(1, RUNS + 1)), 1), switch("crowd", ("one", "eight"))],
+        [slider("run", tuple(range(1, RUNS + 1)), 1), switch("runs_shown", ("one", "eight"))],
         title=text("00.seeds.title"),
-        code=lambda run, crowd: runs.code(seed, **settings) + f"\nrelease.theta[:, {run - 1}, 1]  # y of run {run}",
+        code=lambda run, runs_shown: (
+            runs.code(seed, **settings) + f"\nrelease.theta[:, {run - 1}, 1]  # y of run {run}"
+        ),
         work=work,
     )
 
@@ -88,14 +90,14 @@ class _SeedsScene:
         self.mean = stage.Band(track, colour=RED, dash="--")
         self.one = stage.Band(track, colour=BLUE)
 
-    def show(self, release: Release, run: int, crowd: str, ghost: float | None) -> tuple[Figure, str]:
+    def show(self, release: Release, run: int, runs_shown: str, ghost: float | None) -> tuple[Figure, str]:
         assert release.theta is not None
         y = release.theta[..., 1].double()
         when = release.step / release.step[-1]
         mine = y[:, run - 1]
         together = over_crowds(y)
         views = {"one": ([run - 1], None), "eight": (list(range(RUNS)), together)}
-        seen, average = views[crowd]
+        seen, average = views[runs_shown]
         self.plan.show(release.theta[-1][seen])
         for number, line in enumerate(self.others):
             line.set_data((when, y[:, number]) if number in seen else ([], []))
@@ -105,7 +107,7 @@ class _SeedsScene:
         self.ghost.show(when[[0, -1]], level, text("say.prediction"))
         stage.part(self.one, self.mean, self.ghost)
         words = text(
-            f"00.seeds.{crowd}",
+            f"00.seeds.{runs_shown}",
             steps=int(release.step[-1]),
             run=run,
             y=mine[-1],
