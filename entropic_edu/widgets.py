@@ -466,8 +466,8 @@ def _turn(control: Control) -> W.Widget:
             options=options,
             value=first,
             description=control.label,
-            style={"description_width": "140px"},
-            layout=W.Layout(width="400px", max_width="100%"),
+            style={"description_width": "110px"},
+            layout=W.Layout(width="370px", max_width="100%"),  # two in a row
         )
     return W.ToggleButtons(
         options=options,
