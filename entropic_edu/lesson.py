@@ -20,7 +20,8 @@ import torch
 
 from . import course
 from .answers import here
-from .bet import Bet, Calibration
+from .bet import Bet
+from .calibration import Calibration
 from .check import Verdict, check
 from .course import Exercise
 from .strings import find, text

@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from .pixels import RENDER
 from .strings import text
-from .widgets import RENDER
 
 try:
     import anywidget

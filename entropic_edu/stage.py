@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from torch import Tensor
 
 from .plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
@@ -48,6 +49,11 @@ class Mean(NamedTuple):
     def __mul__(self, factor: Any) -> Mean:
         """Return the mean in other units."""
         return Mean(self.value * factor, self.error * abs(factor))
+
+
+def exact(values: Tensor) -> Mean:
+    """Return values that are known, with an error of zero."""
+    return Mean(values, torch.zeros_like(values))
 
 
 def over_crowds(values: Tensor, crowds: int = CROWDS) -> Mean:
@@ -102,6 +108,13 @@ def moving(ax: Axes, *, colour: str = BLUE, dash: Any = "-", width: float = 2.0,
     return line
 
 
+def end_label(ax: Axes, words: str, colour: str) -> Text:
+    """Return a label for the end of a line; ``set_position`` puts it there."""
+    ink = INK.get(colour, colour)
+    name: Text = ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
+    return name
+
+
 class Band:
     """A mean with its band of one standard error; moved, not drawn anew."""
 
@@ -110,9 +123,7 @@ class Band:
         self.line = moving(ax, colour=colour, dash=dash, width=width)
         self.area = PolyCollection([], facecolor=colour, alpha=0.25, lw=0, animated=True)
         ax.add_collection(self.area, autolim=False)
-        self.name = ax.text(
-            0, 0, label, color=INK.get(colour, colour), fontsize=SMALL, va="center", animated=True, clip_on=False
-        )
+        self.name = end_label(ax, label, colour)
         self.show(torch.empty(0), None)
 
     def show(self, x: Tensor, mean: Mean | None, label: str | None = None) -> None:
@@ -320,8 +331,8 @@ def play(
         seconds: Time that the run takes at speed 1.
         turned: ``batch_size``, ``learning_rate``, ``noise``, as ``Crowd.run`` takes them.
     """
+    from .pixels import png
     from .player import Panel, Player
-    from .widgets import png
 
     release = crowd.run(seed, **turned)
     assert release.theta is not None
@@ -354,6 +365,12 @@ def play(
 
 def _panel(make: type[Panel], ax: Axes, kind: Any, curve: Tensor | None = None) -> Panel:
     return make(kind, ax.get_position().bounds, ax.get_xlim(), ax.get_ylim(), curve)
+
+
+def along(release: Release) -> Tensor:
+    """Return the coordinates y of all walkers on a straight floor, (R, W), float64."""
+    assert release.theta is not None  # Crowd asks for it
+    return release.theta[..., 1].double()
 
 
 def last(release: Release) -> Tensor:

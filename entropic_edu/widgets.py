@@ -8,38 +8,26 @@ those.
 from __future__ import annotations
 
 import base64
-import html
 import inspect
-import io
-import textwrap
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+import ipywidgets as W
 from matplotlib.figure import Figure
-from PIL import Image as Pixels
 
+from .controls import Control, slider, switch
+from .page import Page
+from .pixels import RENDER, captioned, png
 from .snapshot import Snapshot
-from .strings import find, text
+from .strings import text
 from .work import Job
 
-try:
-    import ipywidgets as W
-except ImportError as error:
-    raise ImportError('Explorers need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
+__all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-
-RENDER = threading.RLock()  # matplotlib's caches are shared by all figures: one drawing at a time
 KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
-DPI = 144  # 1.5 pixels for each CSS pixel: sharp on a laptop, and quick to send
 
 
 class Bet(Protocol):
@@ -57,48 +45,6 @@ class Drawn(NamedTuple):
 
     png: bytes
     sentence: str
-
-
-@dataclass(frozen=True)
-class Control:
-    """One thing to turn; ``slider`` and ``switch`` make them.
-
-    Attributes:
-        name: The keyword of ``render``; its words are at ``control.<name>``: ``label``, and one for each option that is
-            not a number.
-        options: All values it can take, in the order of the page.
-        default: The value at first.
-        form: Slider for an ordered quantity, switch for a choice of a few.
-    """
-
-    name: str
-    options: tuple[Any, ...]
-    default: Any
-    form: str
-
-    def __post_init__(self) -> None:
-        if self.default not in self.options:
-            raise ValueError(f"The default of control {self.name!r} must be one of {self.options}, got {self.default}.")
-
-    @property
-    def label(self) -> str:
-        return text(f"control.{self.name}.label")
-
-    def shown(self, value: Any) -> str:
-        """Return how the page writes a value."""
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-        return text(f"control.{self.name}.{'none' if value is None else value}")
-
-
-def slider(name: str, options: Sequence[Any], default: Any) -> Control:
-    """Return a slider over meaningful values of one quantity; None stands for an option that is no number."""
-    return Control(name, tuple(options), default, "slider")
-
-
-def switch(name: str, options: Sequence[str], default: str | None = None) -> Control:
-    """Return a choice of a few named options; the first is the default."""
-    return Control(name, tuple(options), options[0] if default is None else default, "switch")
 
 
 @dataclass(frozen=True)
@@ -152,7 +98,7 @@ class Explorer:
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()
         self._live: Drawn | None = None
         self._per_unit: float | None = None
-        self._page: _Page | None = None
+        self._page: Page | None = None
 
     # --- what it shows -----------------------------------------------------------------------------------------
 
@@ -317,7 +263,7 @@ class Explorer:
     def widget(self) -> W.VBox:
         """The explorer as a widget, made when it is first asked for."""
         if self._page is None:
-            self._page = _Page(self)
+            self._page = Page(self)
         return self._page.box
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
@@ -332,153 +278,6 @@ class Explorer:
         return bundle
 
 
-class _Page:
-    """The widgets of one explorer."""
-
-    def __init__(self, explorer: Explorer) -> None:
-        self.explorer = explorer
-        self._quiet = False
-        self.turns = {control.name: _turn(control) for control in explorer.controls}
-        for turn in self.turns.values():
-            turn.observe(self._turned, "value")
-        width = W.Layout(max_width="100%", width="760px")
-        # an img with its size reserves its place before it has loaded, and nothing below it jumps
-        self.picture = W.Image(format="png", layout=W.Layout(max_width="100%", height="auto"))
-        self.sentence = W.HTML(layout=width).add_class("ee-sentence")
-        self.code = W.HTML(layout=width).add_class("ee-code")
-        self.buttons = W.HBox(self._buttons(), layout=W.Layout(flex_flow="row wrap", align_items="center"))
-        self.box = W.VBox(layout=width).add_class("ee-explorer")
-        self.fill()
-
-    def _buttons(self) -> list[W.Widget]:
-        self.run = W.Button(layout=W.Layout(width="auto")).add_class("ee-run")
-        self.stop = W.Button(description=text("explorer.cancel"), disabled=True).add_class("ee-cancel")
-        self.bar = W.HTML().add_class("ee-progress")
-        self.twin = W.Button(description=text("explorer.pin"), tooltip=text("explorer.pin_why"))
-        self.twin.layout.width = "auto"
-        self.run.on_click(lambda _: self._guard(self.explorer.start))
-        self.stop.on_click(lambda _: self.explorer.cancel())
-        self.twin.on_click(lambda _: self._guard(self._twin))
-        pins = [self.twin.add_class("ee-pin")] if "pinned" in self.explorer._takes else []
-        return pins + ([self.run, self.stop, self.bar] if self.explorer.work is not None else [])
-
-    def fill(self) -> None:
-        """Put everything in the box, or the cover where a prediction comes first."""
-        if self.explorer.covered:
-            cover = f'<p class="ee-covered"><b>{html.escape(text("explorer.covered"))}</b></p>'
-            self.box.children = [W.HTML(cover).add_class("ee-covered")]
-            return
-        self.show(self.explorer.shown)
-        self.box.children = [
-            *self._rows(),
-            self.buttons,
-            self.picture,
-            self.sentence,
-            self.code,
-        ]
-
-    def _rows(self) -> list[W.HBox]:
-        """Return the sliders in one row and the switches in the next."""
-        forms = [
-            [self.turns[c.name] for c in self.explorer.controls if c.form == form] for form in ("slider", "switch")
-        ]
-        return [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in forms if row]
-
-    def show(self, drawn: Drawn) -> None:
-        """Show a picture and its sentence, and the code of the controls."""
-        if not self.picture.width:
-            wide, high = Pixels.open(io.BytesIO(drawn.png)).size
-            self.picture.width, self.picture.height = str(round(wide * 96 / DPI)), str(round(high * 96 / DPI))
-        self.picture.value = drawn.png
-        said = html.escape(drawn.sentence)
-        self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{said}</p>'
-        if self.explorer.code is not None:
-            lines = html.escape(self.explorer.code(**self.explorer.values).strip())
-            self.code.value = (
-                f'<div style="{_SMALL}">{text("explorer.same_as")}</div><pre style="{_CODE}">{lines}</pre>'
-            )
-        if self.explorer.work is not None and not self.stop.disabled:
-            return
-        if self.explorer.work is not None:
-            self.run.description = text("explorer.run", time=duration(self.explorer.seconds()))
-
-    def follow(self) -> None:
-        """Let the controls on the page show the explorer's values."""
-        self._quiet = True
-        try:
-            for control in self.explorer.controls:
-                self.turns[control.name].value = control.options.index(self.explorer.values[control.name])
-        finally:
-            self._quiet = False
-
-    def progress(self, snapshot: Snapshot[Any]) -> None:
-        """Show how far the work is."""
-        share = 100 * snapshot.done / max(1, snapshot.total)
-        words = text("explorer.progress", done=snapshot.done, total=snapshot.total, note=snapshot.note)
-        bar = f'<progress max="100" value="{share:.0f}" style="width:120px"></progress>'
-        self.bar.value = f'<span style="{_SMALL}">{bar} {html.escape(words)}</span>'
-
-    def running(self, now: bool) -> None:
-        """Lock the controls while the work runs."""
-        for turn in [*self.turns.values(), self.run, self.twin]:
-            turn.disabled = now
-        self.stop.disabled = not now
-        if not now:
-            self.bar.value = ""
-
-    def fail(self, error: BaseException) -> None:
-        """Say on the page what went wrong: an error in a callback is seen nowhere else."""
-        said = html.escape(text("explorer.failed", error=f"{type(error).__name__}: {error}"))
-        self.sentence.value = f'<p role="alert" class="ee-error" style="{_TEXT}"><b>{said}</b></p>'
-
-    def _turned(self, _: Any) -> None:
-        if not self._quiet:
-            values = {c.name: c.options[self.turns[c.name].value] for c in self.explorer.controls}
-            self._guard(lambda: self.explorer.set(**values))
-
-    def _twin(self) -> None:
-        pinned = self.explorer._pinned is None
-        self.twin.description = text("explorer.unpin" if pinned else "explorer.pin")
-        self.explorer.pin() if pinned else self.explorer.unpin()
-
-    def _guard(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except BaseException as error:
-            self.fail(error)
-            raise
-
-
-_TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
-_SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
-_CODE = (
-    "font-size:13px; line-height:1.4; margin:2px 0; padding:6px 10px; white-space:pre-wrap; word-break:normal; "
-    "border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
-)
-
-
-def _turn(control: Control) -> W.Widget:
-    """Return the widget of one control; its values are places among the options, since None is no value to it."""
-    options = [(control.shown(value), place) for place, value in enumerate(control.options)]
-    first = control.options.index(control.default)
-    if control.form == "slider":
-        return W.SelectionSlider(
-            options=options,
-            value=first,
-            description=control.label,
-            style={"description_width": "110px"},
-            layout=W.Layout(width="370px", max_width="100%"),  # two in a row
-        )
-    return W.ToggleButtons(
-        options=options,
-        value=first,
-        description=control.label,
-        style={"description_width": "140px", "button_width": "auto"},
-        layout=W.Layout(max_width="100%", margin="2px 12px 2px 2px"),
-        tooltips=[find(f"control.{control.name}.{value}_why") or "" for value in control.options],
-    )
-
-
 def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
     """Return seconds for each unit of work, from reading a stream for a moment."""
     first = next(stream)
@@ -490,74 +289,3 @@ def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float
     taken = time.monotonic() - begun
     stream.close()  # type: ignore[attr-defined]
     return taken / max(1, done)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as one says it."""
-    if seconds < 1:
-        return text("explorer.under_a_second")
-    if seconds < 90:
-        return text("explorer.seconds", count=round(seconds))
-    return text("explorer.minutes", count=round(seconds / 60))
-
-
-# --- pictures ------------------------------------------------------------------------------------------------------
-
-_still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
-
-
-def png(figure: Figure) -> bytes:
-    """Return a figure as PNG, quickly: what is not animated is drawn once and kept, until it changes."""
-    with RENDER:
-        if not isinstance(figure.canvas, FigureCanvasAgg):
-            FigureCanvasAgg(figure)
-        canvas: Any = figure.canvas
-        if figure.dpi != DPI:
-            figure.set_dpi(DPI)
-        if figure.stale or figure not in _still:
-            canvas.draw()  # leaves animated artists out
-            _still[figure] = canvas.copy_from_bbox(figure.bbox)
-        else:
-            canvas.restore_region(_still[figure])
-        for artist in sorted(_moving(figure), key=lambda artist: artist.get_zorder()):
-            artist.draw(canvas.get_renderer())
-        return _encoded(np.asarray(canvas.buffer_rgba())[..., :3])
-
-
-def _moving(figure: Figure) -> list[Artist]:
-    own = [*figure.texts, *figure.lines, *figure.patches]
-    held = [artist for ax in figure.axes for artist in ax.get_children()]
-    return [artist for artist in own + held if artist.get_animated() and artist.get_visible()]
-
-
-def _encoded(pixels: np.ndarray[Any, Any], small: bool = False) -> bytes:
-    picture, stream = Pixels.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
-    if small:
-        picture = picture.quantize(256, dither=Pixels.Dither.NONE)
-    picture.save(stream, "png", compress_level=9 if small else 1)
-    return stream.getvalue()
-
-
-def captioned(picture: bytes, settings: str, sentence: str) -> bytes:
-    """Return a picture with the settings above it and the sentence beneath, for pages where no widget runs."""
-    with Pixels.open(io.BytesIO(picture)) as opened:
-        middle = np.asarray(opened.convert("RGB"))
-    with RENDER:
-        parts = [_words(settings, middle.shape[1], bold=True), middle, _words(sentence, middle.shape[1])]
-    return _encoded(np.concatenate(parts), small=True)
-
-
-def _words(words: str, width: int, bold: bool = False) -> np.ndarray[Any, Any]:
-    """Return a strip of the given width in pixels with the words in it, wrapped."""
-    lines = textwrap.wrap(words, max(20, width // 13)) or [""]  # 13 pixels for a letter of 11 pt, bold ones too
-    figure = Figure(figsize=(width / DPI, (len(lines) * 15 + 12) / 72), dpi=DPI)
-    canvas = FigureCanvasAgg(figure)
-    weight = "bold" if bold else "normal"
-    figure.text(
-        0.01, 0.5, "\n".join(lines), fontsize=11, va="center", weight=weight, parse_math=False, linespacing=1.15
-    )
-    canvas.draw()
-    strip = np.asarray(canvas.buffer_rgba())[..., :3]
-    if strip.shape[1] < width:
-        strip = np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
-    return strip[:, :width]

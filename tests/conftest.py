@@ -1,11 +1,49 @@
-"""What every test may use: a seeded generator. One thread, so that tests run side by side do not slow each other."""
+"""What every test may use: a seeded generator, and one Chromium. One thread, so that tests do not slow each other."""
+
+import importlib.util
+import os
+import shutil
 
 import pytest
 import torch
 
 torch.set_num_threads(1)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+def missing() -> str | None:
+    """Return why there can be no browser tests, or None."""
+    if importlib.util.find_spec("playwright") is None:
+        return "Playwright is not installed; pip install playwright"
+    if not any(map(shutil.which, BROWSERS)):
+        return "no Chromium found; apt-get install chromium"
+    return None
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """The one Chromium: Playwright starts once in a process. Without it a test is skipped, or fails where CI asks."""
+    reason = missing()
+    if reason and os.environ.get("ENTROPIC_EDU_NEED_BROWSER"):
+        pytest.fail(f"ENTROPIC_EDU_NEED_BROWSER is set, but {reason}")
+    if reason:
+        pytest.skip(f"browser tests skipped: {reason}")
+    from playwright.sync_api import sync_playwright
+
+    path = next(found for name in BROWSERS if (found := shutil.which(name)))
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield running
+        running.close()

@@ -6,13 +6,18 @@ import pytest
 import torch
 from explorers import drive, run_code, same_from_anywhere
 
-from entropic_edu.course import flat_floor
-from entropic_edu.course.flat_floor import CENTRES, along
+from entropic_edu.course.crowd import Crowd
+from entropic_edu.course.flat_floor import CHAPTER
+from entropic_edu.course.flat_floor.barrier import COOLED, barrier
+from entropic_edu.course.flat_floor.common import CENTRES, expected
+from entropic_edu.course.flat_floor.drain import drain
+from entropic_edu.course.flat_floor.histogram import histogram
+from entropic_edu.course.flat_floor.waist import waist
 
 
 @pytest.fixture(scope="module", params=["waist", "drain", "histogram", "barrier"])
 def explorer(request):
-    return flat_floor.CHAPTER.explorers[request.param](0), flat_floor.CHAPTER.explorers[request.param]
+    return CHAPTER.explorers[request.param](0), CHAPTER.explorers[request.param]
 
 
 def test_every_option_draws_and_says_something_of_its_own(explorer):
@@ -30,14 +35,14 @@ def figures(sentence, pattern):
 
 @pytest.mark.parametrize("batch_size", [1, 4, 16, 64, 256])
 def test_the_opening_crowd_spreads_as_theory_says(batch_size):
-    sentence = flat_floor.waist(1).draw(batch_size=batch_size).sentence
+    sentence = waist(1).draw(batch_size=batch_size).sentence
     mean, error, law = figures(sentence, r"middle is (\S+) ± (\S+), theory (\S+)\.")
     assert abs(mean - law) < 4 * error + 0.02  # two digits are printed; walls take a few steps to be felt
 
 
 @pytest.mark.parametrize("walls", ["tighten", "straight"])
 def test_the_narrow_third_drains_only_where_walls_tighten(walls):
-    explorer = flat_floor.drain(1)
+    explorer = drain(1)
     share, error, law = figures(explorer.draw(walls=walls, batch_size=4).sentence, r"(\d+) ± (\d+) % .* theory (\d+) %")
     assert abs(share - law) <= 3 * error + 2
     assert (law < 20) == (walls == "tighten")
@@ -45,7 +50,7 @@ def test_the_narrow_third_drains_only_where_walls_tighten(walls):
 
 
 def test_without_noise_nobody_leaves_the_narrow_third():
-    explorer = flat_floor.drain(1)
+    explorer = drain(1)
     for quiet in ({"noise": "off"}, {"batch_size": None}):
         sentence = explorer.draw(**quiet).sentence
         assert "no noise" in sentence
@@ -54,7 +59,7 @@ def test_without_noise_nobody_leaves_the_narrow_third():
 
 
 def test_a_settled_crowd_is_four_times_rarer_where_walls_are_sixteen_times_steeper():
-    explorer = flat_floor.histogram(1)
+    explorer = histogram(1)
     rarer, error, _, law = figures(explorer.run(), r"1/(\S+) \(± (\S+)\).*1/(\S+) for.*1/(\S+) after")
     assert law == pytest.approx(3.4, abs=0.01)  # bins of finite width at the end, where h is 1.4 and not 1
     assert abs(rarer - law) < 4 * error + 0.3  # ηh = 0.16 in the neck: up to 8 % rarer in ⟨x²⟩, 4 % in numbers
@@ -63,8 +68,8 @@ def test_a_settled_crowd_is_four_times_rarer_where_walls_are_sixteen_times_steep
 
 def test_cooling_closes_the_hill_and_not_the_pinch():
     found = {}
-    for temperature in flat_floor.COOLED:
-        sentence = flat_floor.barrier(1).draw(temperature=temperature).sentence
+    for temperature in COOLED:
+        sentence = barrier(1).draw(temperature=temperature).sentence
         found[temperature] = figures(sentence, r": (\d+) ± (\d+) % have passed the pinch, (\d+) ± (\d+) % the hill")
     hot, cold = found[0.18], found[0.045]
     assert abs(hot[0] - cold[0]) <= 3 * (hot[1] + cold[1])
@@ -72,13 +77,13 @@ def test_cooling_closes_the_hill_and_not_the_pinch():
 
 
 def test_the_three_temperatures_of_the_barriers_take_equal_times_for_their_temperature():
-    for temperature, (rate, batch) in flat_floor.COOLED.items():
+    for temperature, (rate, batch) in COOLED.items():
         assert temperature == pytest.approx(rate * 6**2 / (2 * batch))
-    assert len({round(temperature * rate, 9) for temperature, (rate, _) in flat_floor.COOLED.items()}) == 1
+    assert len({round(temperature * rate, 9) for temperature, (rate, _) in COOLED.items()}) == 1
 
 
 def test_a_pinned_twin_is_told_apart():
-    explorer = flat_floor.drain(0)
+    explorer = drain(0)
     explorer.set(batch_size=256)
     explorer.pin()
     sentence = explorer.set(batch_size=4)
@@ -87,18 +92,13 @@ def test_a_pinned_twin_is_told_apart():
 
 
 def test_one_run_says_that_it_can_lie():
-    assert "One run can lie." in flat_floor.drain(0).draw(crowd="one").sentence
+    assert "One run can lie." in drain(0).draw(crowd="one").sentence
 
 
 def test_the_theory_counts_every_walker():
-    crowd = flat_floor.Crowd("Waist", {"noise_scale": 3.0, "end_curvature": 20.0}, start=None)
+    crowd = Crowd("Waist", {"noise_scale": 3.0, "end_curvature": 20.0}, start=None)
     steps = torch.arange(0, 481, 12)
     for noise in ("on", "off", "late"):
-        rows = flat_floor.expected(crowd, steps, batch_size=4, learning_rate=0.04, noise=noise)
+        rows = expected(crowd, steps, batch_size=4, learning_rate=0.04, noise=noise)
         assert rows.shape == (41, len(CENTRES))
         torch.testing.assert_close(rows.sum(1), torch.ones(41, dtype=torch.float64))
-
-
-def test_along_is_the_second_coordinate():
-    release = flat_floor.Crowd("Waist", start=0.75, walkers=8, steps=1).run(0, batch_size=None, learning_rate=0.1)
-    torch.testing.assert_close(along(release)[0], torch.full((8,), 0.5, dtype=torch.float64))

@@ -241,3 +241,18 @@ def test_without_ipywidgets_the_import_says_what_to_install():
     assert ran.returncode != 0
     assert "ImportError: " in ran.stderr
     assert 'pip install "entropic-edu[lab]"' in ran.stderr.splitlines()[-1]
+
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+
+def test_the_environment_is_one_sentence_where_all_is_there_and_names_what_is_not(monkeypatch):
+    from entropic_edu import doctor
+
+    fine = doctor.Check("ok", "Python", "3.11")
+    monkeypatch.setattr(doctor, "checks", lambda: iter([fine, doctor.Check("warn", "threads", "many")]))
+    assert str(Lesson("02").environment()).startswith("All that the lessons need is there")
+    broken = doctor.Check("fail", "anywidget", "not installed", "install it")
+    monkeypatch.setattr(doctor, "checks", lambda: iter([fine, broken]))
+    assert "anywidget" in Lesson("02").environment()
+    assert "install it" in Lesson("02").environment()

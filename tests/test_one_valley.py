@@ -8,7 +8,9 @@ import pytest
 import torch
 
 import entropic_edu as ee
-from entropic_edu.course import chapter, one_valley
+from entropic_edu.course import chapter
+from entropic_edu.course.one_valley import bowl, cliff, collapse, common
+from entropic_edu.stage import Mean
 from entropic_edu.strings import catalogue
 from entropic_edu.work import Job
 
@@ -45,7 +47,7 @@ class Bet:
 @pytest.mark.parametrize("noise", ["on", "late"])
 def test_the_settled_cloud_has_the_exact_variance_for_steps_of_any_size(batch_size, learning_rate, curvature, noise):
     turned = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
-    found = one_valley.spread(one_valley.late(one_valley.let_go(3, bowl_curvature=curvature, **turned)))
+    found = common.spread(common.late(common.let_go(3, bowl_curvature=curvature, **turned)))
     exact = learning_rate / (batch_size * curvature * (2 - learning_rate * curvature))
     # "late" at ηh = 0.025: 100 to 200 steps after the noise came on, at most 0.975²⁰⁰ = 0.6 % of it is missing
     assert abs(found.value - exact) < ERRORS * found.error + 0.006 * exact
@@ -54,46 +56,46 @@ def test_the_settled_cloud_has_the_exact_variance_for_steps_of_any_size(batch_si
 
 def test_without_noise_nobody_moves():
     for turned in ({"batch_size": 4, "noise": "off"}, {"batch_size": None, "noise": "on"}):
-        release = one_valley.let_go(0, bowl_curvature=1.0, learning_rate=0.2, **turned)
-        assert float(one_valley.across(release).abs().max()) == 0
+        release = common.let_go(0, bowl_curvature=1.0, learning_rate=0.2, **turned)
+        assert float(common.across(release).abs().max()) == 0
 
 
 def test_doubling_learning_rate_and_batch_size_changes_the_spread_by_finite_steps_alone():
-    one = one_valley.spread(one_valley.late(one_valley.let_go(0, 1.0, batch_size=8, learning_rate=0.1)))
-    two = one_valley.spread(one_valley.late(one_valley.let_go(0, 1.0, batch_size=16, learning_rate=0.2)))
+    one = common.spread(common.late(common.let_go(0, 1.0, batch_size=8, learning_rate=0.1)))
+    two = common.spread(common.late(common.let_go(0, 1.0, batch_size=16, learning_rate=0.2)))
     ratio = two.value / one.value
     error = ratio * ((one.error / one.value).square() + (two.error / two.value).square()).sqrt()
     assert abs(ratio - 1.9 / 1.8) < ERRORS * error  # (2 - 0.1)/(2 - 0.2); the temperature is the same
 
 
-@pytest.mark.parametrize("edge", one_valley.PRODUCTS)
+@pytest.mark.parametrize("edge", cliff.PRODUCTS)
 def test_the_spread_grows_from_zero_as_the_recursion_says_on_both_sides_of_the_cliff(edge):
-    release = one_valley.until_it_falls(1, edge)
+    release = cliff.until_it_falls(1, edge)
     expected, size = 0.0, 0
     for _ in range(int(release.step[-1])):  # Var' = (1 - ηh)² Var + η²s²/B
-        expected, size = (1 - edge) ** 2 * expected + edge**2 / one_valley.CLIFF_BATCH, size + 1
-    assert float(one_valley.variance_after(torch.tensor(size), edge)) == pytest.approx(expected, rel=1e-6)
-    found = one_valley.spread(one_valley.across(release)[-1:])
+        expected, size = (1 - edge) ** 2 * expected + edge**2 / cliff.CLIFF_BATCH, size + 1
+    assert float(cliff.variance_after(torch.tensor(size), edge)) == pytest.approx(expected, rel=1e-6)
+    found = common.spread(common.across(release)[-1:])
     assert abs(found.value - expected) < ERRORS * found.error
 
 
 def test_past_the_edge_the_run_ends_where_the_walkers_fell_and_says_nothing_on_stderr():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        short, whole = one_valley.until_it_falls(0, 2.2), one_valley.until_it_falls(0, 1.95)
+        short, whole = cliff.until_it_falls(0, 2.2), cliff.until_it_falls(0, 1.95)
     assert not short.complete
     assert whole.complete
-    assert int(short.step[-1]) < one_valley.CLIFF_STEPS
+    assert int(short.step[-1]) < cliff.CLIFF_STEPS
     assert float(short.theta.abs().max()) < 1e3
 
 
 def test_the_regimes_are_told_apart_at_two():
-    assert [one_valley.regime(edge) for edge in (0.1, 1.95, 2.0, 2.05)] == ["settles", "settles", "wanders", "falls"]
+    assert [cliff.regime(edge) for edge in (0.1, 1.95, 2.0, 2.05)] == ["settles", "settles", "wanders", "falls"]
 
 
 def test_the_grid_falls_on_the_exact_law():
     settings = [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]
-    job = Job(one_valley.measure(5, settings))
+    job = Job(collapse.measure(5, settings))
     job.start()
     grid = job.wait()
     assert grid.complete
@@ -149,7 +151,7 @@ def test_pins_and_predictions_leave_no_trace(name):
 
 
 def test_one_run_shows_one_walker_and_eight_crowds_show_their_band():
-    picture, release = one_valley.Bowl(one_valley.STEPS), one_valley.let_go(0, 1.0, batch_size=4, learning_rate=0.2)
+    picture, release = bowl.Bowl(common.STEPS), common.let_go(0, 1.0, batch_size=4, learning_rate=0.2)
     for crowd, lines, band in (("eight", 4, True), ("one", 1, False), ("eight", 4, True)):
         picture.show(release, crowd, 0.02, None, None)
         assert sum(line.get_visible() for line in picture.walkers) == lines
@@ -170,9 +172,9 @@ def test_the_code_under_the_picture_makes_the_same_walkers(explorers, name):
             warnings.simplefilter("ignore", ee.StabilityWarning)  # past the cliff it warns, as it should
             exec(explorer.code(**state), space)
         if name == "cliff":
-            release = one_valley.until_it_falls(0, state["edge"])
+            release = cliff.until_it_falls(0, state["edge"])
         else:
-            release = one_valley.let_go(0, **{key: value for key, value in state.items() if key != "crowd"})
+            release = common.let_go(0, **{key: value for key, value in state.items() if key != "crowd"})
         assert torch.equal(space["release"].theta, release.theta)
 
 
@@ -195,7 +197,7 @@ def test_one_run_has_no_error_bar(explorers):
     [(0.02771, 0.00043, "0.0277 ± 0.0004"), (2.331, 0.124, "2.33 ± 0.12"), (2.7123e-5, 4.2e-7, "(2.71 ± 0.04) · 10⁻⁵")],
 )
 def test_a_mean_is_written_to_the_digit_that_is_in_doubt(value, error, words):
-    assert one_valley._measured(one_valley.Mean(torch.tensor(value), torch.tensor(error))) == words
+    assert common.measured(Mean(torch.tensor(value), torch.tensor(error))) == words
 
 
 @pytest.mark.parametrize("name", ["bowl", "collapse"])

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import shutil
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -195,7 +194,6 @@ def test_all_words_of_the_page_are_in_the_catalogue():
 
 # --- in a browser --------------------------------------------------------------------------------------------------
 
-CHROMIUM = shutil.which("chromium")
 PAGE = """<!doctype html><meta charset="utf-8"><title>player</title><style>body {{ margin: 16px }} {css}</style>
 <div id="views"></div><p style="height: 3000px"></p>
 <script type="module">
@@ -318,17 +316,6 @@ class Serve:
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
-    if CHROMIUM is None:
-        pytest.skip("the browser tests need chromium")
-    with sync_api.sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,26 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu import stage
-from entropic_edu.course import tug_of_war as lesson
+from entropic_edu.course.tug_of_war import CHAPTER, EXERCISES, QUESTIONS
+from entropic_edu.course.tug_of_war.balance import BEGIN, Balance, Unrolled, curve, imbalance, track, velocity_of_y
+from entropic_edu.course.tug_of_war.common import SLOPE, TURNED, WALLS, settled
+from entropic_edu.course.tug_of_war.dial import Dial, dial
+from entropic_edu.course.tug_of_war.shape import MOUTH, NARROW, SHAPES, shaped, speed_between, spread_across
+from entropic_edu.course.tug_of_war.threshold import (
+    HEATS,
+    RATES,
+    TIME,
+    Sweep,
+    crossing,
+    displacement,
+    expected,
+    sweep,
+    threshold,
+    tilted,
+)
 from entropic_edu.strings import catalogue
 
-MADE = {name: make(0) for name, make in lesson.CHAPTER.explorers.items()}
+MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 
 
 class Bet:
@@ -29,46 +45,46 @@ class Bet:
 # --- round 1 -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("learning_rate", lesson.RATES)
+@pytest.mark.parametrize("learning_rate", RATES)
 @pytest.mark.parametrize("noise", ["on", "late"])
 def test_the_crowd_moves_as_far_as_theory_says(learning_rate, noise):
     for batch_size in (16, 32, 128):
-        release = lesson.tilted(learning_rate).run(3, batch_size=batch_size, learning_rate=learning_rate, noise=noise)
-        found = stage.over_crowds(lesson.along(release)[-1])
-        law = lesson.displacement(learning_rate, learning_rate / batch_size, noise)
+        release = tilted(learning_rate).run(3, batch_size=batch_size, learning_rate=learning_rate, noise=noise)
+        found = stage.over_crowds(stage.along(release)[-1])
+        law = displacement(learning_rate, learning_rate / batch_size, noise)
         # 4 standard errors of 8 crowds, and 3 % of what the noise does: walkers lag behind their place
-        noisy = abs(law + lesson.SLOPE * lesson.TIME)
+        noisy = abs(law + SLOPE * TIME)
         assert float((found.value - law).abs()) < 4 * float(found.error) + 0.03 * noisy
 
 
 def test_without_noise_the_crowd_slides_down_the_slope_exactly():
-    release = lesson.tilted(0.02).run(0, batch_size=16, learning_rate=0.02, noise="off")
-    assert lesson.displacement(0.02, 0.001, "off") == pytest.approx(-lesson.SLOPE * 0.02 * 240)
+    release = tilted(0.02).run(0, batch_size=16, learning_rate=0.02, noise="off")
+    assert displacement(0.02, 0.001, "off") == pytest.approx(-SLOPE * 0.02 * 240)
     # float32 over 240 steps
-    assert torch.allclose(lesson.along(release)[-1], torch.tensor(-0.1032, dtype=torch.float64), atol=1e-5)
+    assert torch.allclose(stage.along(release)[-1], torch.tensor(-0.1032, dtype=torch.float64), atol=1e-5)
 
 
 def test_batches_of_16_climb_and_batches_of_32_go_down_clear_of_their_errors():
     for batch_size, sign in ((16, 1), (32, -1)):
-        release = lesson.tilted(0.02).run(0, batch_size=batch_size, learning_rate=0.02)
-        found = stage.over_crowds(lesson.along(release)[-1])
-        law = lesson.displacement(0.02, 0.02 / batch_size)
+        release = tilted(0.02).run(0, batch_size=batch_size, learning_rate=0.02)
+        found = stage.over_crowds(stage.along(release)[-1])
+        law = displacement(0.02, 0.02 / batch_size)
         assert sign * law > 2.5 * float(found.error)  # the bet is decided by theory, whatever the seed
         assert sign * float(found.value) > 0
 
 
 def test_the_threshold_is_where_the_exact_force_at_the_middle_vanishes():
     zero = torch.zeros(1, dtype=torch.float64)
-    for learning_rate in lesson.RATES:
-        heat = lesson.threshold(learning_rate)
-        land = ee.valleys.Tilted(**lesson.WALLS | {"noise_scale": 6.0 * math.sqrt(heat / learning_rate)})
+    for learning_rate in RATES:
+        heat = threshold(learning_rate)
+        land = ee.valleys.Tilted(**WALLS | {"noise_scale": 6.0 * math.sqrt(heat / learning_rate)})
         assert float(stage.force(land, zero, 1, learning_rate)) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_short_release_crosses_zero_near_the_local_threshold():
-    law = lesson.crossing(lesson.HEATS, lesson.expected(0.02, "on"))
-    assert 1.0 < law / lesson.threshold(0.02) < 1.25  # the crowd spreads to where walls change less
-    question = lesson.QUESTIONS[0]
+    law = crossing(HEATS, expected(0.02, "on"))
+    assert 1.0 < law / threshold(0.02) < 1.25  # the crowd spreads to where walls change less
+    question = QUESTIONS[0]
     assert 16 < 0.02 / law < 32
     assert question.right == "middle"
     assert 16 < question.ghosts["middle"] < 32
@@ -76,24 +92,24 @@ def test_a_short_release_crosses_zero_near_the_local_threshold():
 
 def test_a_crossing_is_interpolated_and_missing_where_there_is_none():
     heat = torch.tensor([1.0, 2.0, 4.0])
-    assert lesson.crossing(heat, torch.tensor([-1.0, -1.0, 3.0])) == pytest.approx(2.5)
-    assert math.isnan(lesson.crossing(heat, torch.tensor([-3.0, -2.0, -1.0])))
+    assert crossing(heat, torch.tensor([-1.0, -1.0, 3.0])) == pytest.approx(2.5)
+    assert math.isnan(crossing(heat, torch.tensor([-3.0, -2.0, -1.0])))
 
 
 def test_the_sweep_finds_the_threshold_of_theory_and_can_be_read_at_any_time():
-    snapshots = list(lesson.sweep(0, 0.03))
+    snapshots = list(sweep(0, 0.03))
     assert not snapshots[4].result.complete
     assert len(snapshots[4].result.ratio) == 4
     found = snapshots[-1].result
     assert found.complete
-    law = lesson.crossing(lesson.HEATS, lesson.expected(0.03, "on"))
+    law = crossing(HEATS, expected(0.03, "on"))
     # 4 jackknife errors and 5 %: straight lines between batch sizes
     assert abs(float(found.threshold.value) - law) < 4 * float(found.threshold.error) + 0.05 * law
     assert 0 < float(found.threshold.error) < 0.2 * law
 
 
 def test_the_button_says_how_many_crowds_it_measured():
-    explorer = lesson.dial(0)
+    explorer = dial(0)
     explorer.set(learning_rate=0.03)
     assert "40 crowds" in explorer.run()
     explorer.set(learning_rate=0.02)  # the picture of single runs is as it was
@@ -101,8 +117,8 @@ def test_the_button_says_how_many_crowds_it_measured():
 
 
 def test_a_sweep_that_is_stopped_at_once_says_that_there_is_no_threshold_yet():
-    explorer = lesson.dial(0)
-    result = next(lesson.sweep(0, 0.02)).result
+    explorer = dial(0)
+    result = next(sweep(0, 0.02)).result
     _, sentence = explorer.work.show(result, **explorer.values)
     assert "no threshold to tell yet" in sentence
     assert "nan" not in sentence
@@ -110,45 +126,45 @@ def test_a_sweep_that_is_stopped_at_once_says_that_there_is_no_threshold_yet():
 
 def test_the_error_of_a_threshold_is_that_of_the_mean_where_the_lines_are_straight():
     shift = torch.linspace(-0.1, 0.3, 8, dtype=torch.float64) ** 2
-    found = lesson.Sweep(torch.tensor([1.0, 2.0], dtype=torch.float64), torch.stack([shift - 1, shift + 1]))
+    found = Sweep(torch.tensor([1.0, 2.0], dtype=torch.float64), torch.stack([shift - 1, shift + 1]))
     assert float(found.threshold.value) == pytest.approx(1.5 - 0.5 * float(shift.mean()))
     assert float(found.threshold.error) == pytest.approx(0.5 * float(shift.std()) / 8**0.5)
 
 
 def test_the_dial_draws_the_run_its_twin_and_the_bet_where_they_are():
-    picture = lesson.Dial()
+    picture = Dial()
     turned = {"batch_size": 16, "learning_rate": 0.02, "noise": "on"}
-    release = lesson.tilted(0.02).run(0, **turned)
-    moved = stage.over_crowds(lesson.along(release)[-1])
+    release = tilted(0.02).run(0, **turned)
+    moved = stage.over_crowds(stage.along(release)[-1])
     picture.predicted(64.0, 0.02)
     picture.show(release, moved, turned, (release, moved * 2, 0.002))
     assert picture.points.points.get_xydata()[0] == pytest.approx([0.00125, float(moved.value)])
     assert picture.twin.get_xydata()[0] == pytest.approx([0.002, 2 * float(moved.value)])
     assert picture.ghost.get_visible()
     assert picture.ghost.get_xdata()[0] == pytest.approx(0.02 / 64)
-    assert picture.edge.get_xdata()[0] == pytest.approx(lesson.threshold(0.02))
+    assert picture.edge.get_xdata()[0] == pytest.approx(threshold(0.02))
     picture.predicted(None, 0.02)
     assert not picture.ghost.get_visible()
 
 
 def test_drift_is_read_when_the_cloud_has_had_time_to_settle():
-    release = lesson.tilted(0.02).run(0, batch_size=16, learning_rate=0.02)
-    first = {noise: int(release.step[lesson.settled(release, noise)][0]) for noise in ("on", "late", "off")}
+    release = tilted(0.02).run(0, batch_size=16, learning_rate=0.02)
+    first = {noise: int(release.step[settled(release, noise)][0]) for noise in ("on", "late", "off")}
     assert first == {"on": 60, "late": 180, "off": 0}
 
 
 # --- round 2 -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", lesson.SHAPES)
+@pytest.mark.parametrize("shape", SHAPES)
 def test_drift_and_spread_follow_the_law_of_each_noise(shape):
-    land = lesson.shaped(shape, "all").land
-    release = lesson.shaped(shape, "all").run(5, batch_size=32, learning_rate=0.02)
-    for window in (lesson.NARROW, lesson.MOUTH):
-        speed, law = lesson.speed_between(release, land, "on", 32, 0.02, window)
+    land = shaped(shape, "all").land
+    release = shaped(shape, "all").run(5, batch_size=32, learning_rate=0.02)
+    for window in (NARROW, MOUTH):
+        speed, law = speed_between(release, land, "on", 32, 0.02, window)
         # 4 standard errors and 5 %: the cloud settles while it moves
         assert abs(float(speed.value) - law) < 4 * float(speed.error) + 0.05 * abs(law) + 0.01
-    where, spread = lesson.spread_across(release, "on")
+    where, spread = spread_across(release, "on")
     seen = spread.value.isfinite() & (where.abs() < 1)
     exact = land.stationary_variance(where, 32, 0.02)
     assert int(seen.sum()) >= 7
@@ -159,9 +175,9 @@ def test_drift_and_spread_follow_the_law_of_each_noise(shape):
 def test_the_pushes_differ_by_the_factor_h():
     y = torch.tensor([-0.7784, 0.4114], dtype=torch.float64)
     pushes = {}
-    for shape in lesson.SHAPES:
-        land = lesson.shaped(shape, "all").land
-        pushes[shape] = stage.force(land, y, 32, 0.02) + lesson.SLOPE
+    for shape in SHAPES:
+        land = shaped(shape, "all").land
+        pushes[shape] = stage.force(land, y, 32, 0.02) + SLOPE
     h = land.curvature_across(y)
     assert torch.allclose(h, torch.tensor([16.0, 1.0], dtype=torch.float64), rtol=2e-3)
     assert torch.allclose(pushes["curvature"] / pushes["isotropic"], h)
@@ -173,20 +189,20 @@ def test_the_pushes_differ_by_the_factor_h():
 @pytest.mark.parametrize(("learning_rate", "batch_size"), [(0.08, 2), (0.08, 8), (0.04, 1)])
 @pytest.mark.parametrize("noise", ["on", "late"])
 def test_label_noise_balances_the_weights_at_the_rate_of_theory(learning_rate, batch_size, noise):
-    release = lesson.curve("label").run(1, batch_size=batch_size, learning_rate=learning_rate, noise=noise)
-    found = stage.over_crowds(lesson.imbalance(release))
-    law = lesson.track("label", release.step, batch_size, learning_rate, noise)
-    gone = lesson.BEGIN - law
+    release = curve("label").run(1, batch_size=batch_size, learning_rate=learning_rate, noise=noise)
+    found = stage.over_crowds(imbalance(release))
+    law = track("label", release.step, batch_size, learning_rate, noise)
+    gone = BEGIN - law
     # 4 standard errors, and 1 % of the way: the theory takes the curve as straight over the width of the crowd
     assert bool(((found.value - law).abs() <= 4 * found.error + 0.01 * gone + 1e-3).all())
     assert float(gone[-1]) > 0.1
 
 
 def test_the_balance_draws_theory_on_the_run():
-    picture = lesson.Balance()
-    release = lesson.curve("label").run(0, batch_size=2, learning_rate=0.08)
-    law = lesson.track("label", release.step, 2, 0.08, "on")
-    picture.show(release, stage.over_crowds(lesson.imbalance(release)), law, None)
+    picture = Balance()
+    release = curve("label").run(0, batch_size=2, learning_rate=0.08)
+    law = track("label", release.step, 2, 0.08, "on")
+    picture.show(release, stage.over_crowds(imbalance(release)), law, None)
     assert picture.bands["theory"].line.get_ydata() == pytest.approx(law.numpy())
     assert not picture.bands["twin"].line.get_visible()
 
@@ -203,29 +219,29 @@ def test_one_step_multiplies_the_imbalance_by_a_factor_below_one():
 
 
 def test_isotropic_noise_drifts_as_the_unrolled_floor_says():
-    release = lesson.curve("isotropic").run(2, batch_size=4, learning_rate=0.08)
-    found = stage.over_crowds(lesson.imbalance(release))
-    law = lesson.track("isotropic", release.step, 4, 0.08, "on")
+    release = curve("isotropic").run(2, batch_size=4, learning_rate=0.08)
+    found = stage.over_crowds(imbalance(release))
+    law = track("isotropic", release.step, 4, 0.08, "on")
     assert float((found.value[-1] - law[-1]).abs()) < 4 * float(found.error[-1])
-    slow = lesson.velocity_of_y(lesson.curve("isotropic").land, torch.tensor([lesson.BEGIN]).double(), 4, 0.08)
+    slow = velocity_of_y(curve("isotropic").land, torch.tensor([BEGIN]).double(), 4, 0.08)
     # where the crowd has not spread yet, the law of its mean and that of its density agree
     early = (law[1] - law[0]) / (release.step[1] - release.step[0])
     assert float(early) == pytest.approx(float(slow), rel=0.15)
 
 
 def test_the_unrolled_floor_has_the_curvature_of_the_hyperbola():
-    land = lesson.curve("isotropic").land
+    land = curve("isotropic").land
     y = torch.tensor([-0.5, 0.0, 0.9], dtype=torch.float64)
     arc = torch.stack(
         [torch.trapezoid(land.metric(g := torch.linspace(0, float(e), 20001).double()).sqrt(), g) for e in y]
     )
-    assert torch.allclose(lesson.Unrolled(land).log_weight(arc), y, atol=1e-6)
-    assert torch.allclose(lesson.Unrolled(land).curvature_across(arc), 2 * (2 * y).cosh(), rtol=1e-5)
+    assert torch.allclose(Unrolled(land).log_weight(arc), y, atol=1e-6)
+    assert torch.allclose(Unrolled(land).curvature_across(arc), 2 * (2 * y).cosh(), rtol=1e-5)
 
 
 def test_all_data_leave_the_weights_where_they_are():
-    release = lesson.curve("label").run(0, batch_size=None, learning_rate=0.08)
-    assert torch.allclose(lesson.imbalance(release)[-1], torch.tensor(lesson.BEGIN).double(), atol=1e-3)
+    release = curve("label").run(0, batch_size=None, learning_rate=0.08)
+    assert torch.allclose(imbalance(release)[-1], torch.tensor(BEGIN).double(), atol=1e-3)
 
 
 # --- every explorer --------------------------------------------------------------------------------------------------
@@ -244,8 +260,8 @@ def test_every_state_draws_says_finite_numbers_and_differs_from_the_first(name):
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
     states = list(MADE[name].states())
-    fresh = lesson.CHAPTER.explorers[name](0)
-    pinned = lesson.CHAPTER.explorers[name](0)
+    fresh = CHAPTER.explorers[name](0)
+    pinned = CHAPTER.explorers[name](0)
     pinned.pin()
     pinned.draw(**states[2])
     pinned.unpin()
@@ -255,8 +271,8 @@ def test_a_state_looks_the_same_whatever_was_drawn_before(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_pinned_run_and_a_prediction_show(name):
-    explorer = lesson.CHAPTER.explorers[name](0)
-    question = dict(zip(MADE, lesson.QUESTIONS, strict=True))[name]
+    explorer = CHAPTER.explorers[name](0)
+    question = dict(zip(MADE, QUESTIONS, strict=True))[name]
     plain = explorer.draw(batch_size=16)
     pictures = {plain.png}
     for ghost in question.ghosts.values():
@@ -275,17 +291,17 @@ def test_the_code_makes_the_same_walkers(name):
     explorer = MADE[name]
     known = {"torch": torch, "ee": ee}
     exec(explorer.code(**explorer.values), known)
-    values = {key: explorer.values[key] for key in lesson.TURNED}
+    values = {key: explorer.values[key] for key in TURNED}
     crowd = {
-        "dial": lambda: lesson.tilted(0.02),
-        "shape": lambda: lesson.shaped("curvature", "all"),
-        "balance": lambda: lesson.curve("label"),
+        "dial": lambda: tilted(0.02),
+        "shape": lambda: shaped("curvature", "all"),
+        "balance": lambda: curve("label"),
     }[name]()
     assert torch.equal(known["release"].theta, crowd.run(0, **values).theta)
 
 
 def test_the_films_show_a_crowd_that_goes_down_and_one_that_climbs():
-    ends = {name: make(0)._sentences[-1] for name, make in lesson.CHAPTER.players.items()}
+    ends = {name: make(0)._sentences[-1] for name, make in CHAPTER.players.items()}
     assert "y = -" in ends["cold"]
     assert "y = +" in ends["hot"]
 
@@ -295,27 +311,27 @@ def test_the_films_show_a_crowd_that_goes_down_and_one_that_climbs():
 
 def test_every_question_and_exercise_has_its_words():
     words = catalogue("en")
-    for question in lesson.QUESTIONS:
+    for question in QUESTIONS:
         assert question.right in question.options
         assert set(question.ghosts) <= set(question.options)
         for option in question.options:
             assert words[f"03.question.{question.name}.option.{option}"]
             assert words[f"03.question.{question.name}.reply.{option}"]
-    for exercise in lesson.EXERCISES:
+    for exercise in EXERCISES:
         assert words[f"03.exercise.{exercise.name}.right"]
         assert words[f"03.exercise.{exercise.name}.hint.2"]
         assert all(words[f"03.exercise.{exercise.name}.wrong.{slip}"] for slip in exercise.wrong)
 
 
 def test_no_two_slips_of_an_exercise_give_the_same_answers():
-    for exercise in lesson.EXERCISES:
+    for exercise in EXERCISES:
         rules = {"truth": exercise.truth, **exercise.wrong}
         answers = {name: tuple(round(rule(*case), 9) for case in exercise.cases) for name, rule in rules.items()}
         assert len(set(answers.values())) == len(rules), answers
 
 
 def test_the_break_even_exercise_asks_for_the_temperature_of_the_valley():
-    land = ee.valleys.Tilted(**lesson.WALLS)
+    land = ee.valleys.Tilted(**WALLS)
     y = torch.tensor([0.2], dtype=torch.float64)
     h, slope = (float(land.curvature_across(y, order)) for order in (0, 1))
-    assert lesson.EXERCISES[0].truth(lesson.SLOPE, h, slope) == pytest.approx(float(land.break_even_temperature(y)))
+    assert EXERCISES[0].truth(SLOPE, h, slope) == pytest.approx(float(land.break_even_temperature(y)))

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from entropic_edu import widgets
+from entropic_edu import page, pixels, widgets
 from entropic_edu.results import Result
 from entropic_edu.snapshot import Snapshot
 from entropic_edu.widgets import Control, Explorer, Work, captioned, png, slider, switch
@@ -82,8 +82,8 @@ def test_a_state_looks_the_same_whatever_was_drawn_before(scene, explorer):
 
 def test_what_is_not_animated_is_drawn_once_until_it_changes(scene, explorer, monkeypatch):
     draws = []
-    real = widgets.FigureCanvasAgg.draw
-    monkeypatch.setattr(widgets.FigureCanvasAgg, "draw", lambda self: (draws.append(self), real(self))[1])
+    real = pixels.FigureCanvasAgg.draw
+    monkeypatch.setattr(pixels.FigureCanvasAgg, "draw", lambda self: (draws.append(self), real(self))[1])
     for batch_size in (1, 4, 16):
         explorer.draw(batch_size=batch_size)
     assert len(draws) == 1
@@ -274,10 +274,10 @@ def test_pictures_of_figures_that_are_gone_are_gone():
     for _ in range(3):
         png(Figure(figsize=(1, 1)))
     gc.collect()
-    kept = len(widgets._still)
+    kept = len(pixels._still)
     png(Figure(figsize=(1, 1)))
     gc.collect()
-    assert len(widgets._still) <= kept
+    assert len(pixels._still) <= kept
 
 
 # --- twins and predictions -------------------------------------------------------------------------------------------
@@ -352,13 +352,13 @@ def test_the_live_result_takes_the_place_of_the_picture_until_a_control_turns():
 def test_the_button_says_how_long_it_takes_before_it_starts():
     explorer = worker(total=400, pause=0.01)
     assert explorer.seconds() >= 400 * 0.01  # a sleep takes at least its time
-    expected = f"Run it live ({widgets.duration(explorer.seconds())})"
+    expected = f"Run it live ({page.duration(explorer.seconds())})"
     assert one(explorer, ipywidgets.Button, "ee-run").description == expected
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(0.3, "under a second"), (4.2, "about 4 s"), (200, "about 3 min")])
 def test_a_time_is_said_as_one_says_it(seconds, words):
-    assert widgets.duration(seconds) == words
+    assert page.duration(seconds) == words
 
 
 def test_stop_ends_the_work_and_says_so():

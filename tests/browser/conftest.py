@@ -1,7 +1,5 @@
-"""One JupyterLab and one Chromium for all browser tests, over a copy of the lessons and one more notebook."""
+"""One JupyterLab for all browser tests, over a copy of the lessons and one more notebook."""
 
-import importlib.util
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -59,36 +57,6 @@ class Bet:  # what covers an explorer until it is skipped
 controls = [slider("batch_size", (1, 4, 16, 64), 16), slider("learning_rate", (0.1, 0.2, 0.4), 0.2)]
 work = Work(stream=slowly, show=show, units=lambda **controls: 50_000)
 """
-
-
-def missing() -> str | None:
-    """Return why there can be no browser tests, or None."""
-    if importlib.util.find_spec("playwright") is None:
-        return "Playwright is not installed; pip install playwright"
-    if harness.chromium() is None:
-        return "no Chromium found; apt-get install chromium"
-    return None
-
-
-def pytest_collection_modifyitems(items):
-    here = [item for item in items if Path(__file__).parent in item.path.parents]
-    reason = missing()
-    if reason and not os.environ.get("ENTROPIC_EDU_NEED_BROWSER"):
-        for item in here:
-            item.add_marker(pytest.mark.skip(reason=f"browser tests skipped: {reason}"))
-
-
-@pytest.fixture(scope="session")
-def browser():
-    reason = missing()
-    if reason:
-        pytest.fail(f"ENTROPIC_EDU_NEED_BROWSER is set, but {reason}")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=harness.chromium(), args=harness.ARGUMENTS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="session")

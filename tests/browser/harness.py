@@ -6,7 +6,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -16,25 +15,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
     "@jupyterlab/notebook-extension:tracker": {"scrollPastEnd": False},  # else the page grows with the window
 }
 NOISE: tuple[str, ...] = ()  # patterns, each with its reason, of console errors that are JupyterLab's own
-
-
-def chromium() -> str | None:
-    """Return the path of a Chromium, or None."""
-    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
 def waited(condition: Any, seconds: float, wanted: str) -> Any:

@@ -1,0 +1,70 @@
+"""Lesson 02: a floor at zero loss whose walls tighten; noise pushes walkers to the wide part."""
+
+from __future__ import annotations
+
+import math
+
+from entropic_edu.course import Chapter, Exercise, Question
+
+from . import barrier, drain, histogram, waist
+
+QUESTIONS = [
+    Question("where", ("stays", "falls", "rises"), "falls", {"stays": 1 / 3, "falls": 1 / 6, "rises": 1 / 2}),
+    Question("rarer", ("equal", "four", "sixteen"), "four", {"equal": 0.0, "four": 0.5, "sixteen": 1.0}),
+    Question("cooled", ("both", "hill", "neither", "pinch"), "hill"),
+]
+
+EXERCISES = [
+    Exercise(
+        "force",
+        "2.1",
+        truth=lambda curvature, slope, temperature: -0.5 * temperature * slope / curvature,
+        wrong={
+            "sign": lambda curvature, slope, temperature: 0.5 * temperature * slope / curvature,
+            "half": lambda curvature, slope, temperature: -temperature * slope / curvature,
+            "absolute": lambda curvature, slope, temperature: -0.5 * temperature * slope,
+            "inverted": lambda curvature, slope, temperature: -0.5 * temperature * curvature / slope,
+            "cold": lambda curvature, slope, temperature: -0.5 * slope / curvature,
+        },
+        cases=[(10.0, -26.0, 0.02), (1.5, 3.0, 0.1), (4.0, -1.0, 0.5)],
+    ),
+    Exercise(
+        "free_energy",
+        "2.2",
+        truth=lambda count, most, temperature: -temperature * math.log(count / most),
+        wrong={
+            "sign": lambda count, most, temperature: temperature * math.log(count / most),
+            "cold": lambda count, most, temperature: -math.log(count / most),
+            "half": lambda count, most, temperature: -0.5 * temperature * math.log(count / most),
+            "decimal": lambda count, most, temperature: -temperature * math.log10(count / most),
+            "linear": lambda count, most, temperature: temperature * (1 - count / most),
+        },
+        cases=[(250.0, 1000.0, 0.1), (30.0, 60.0, 0.02), (8.0, 800.0, 0.5)],
+    ),
+    Exercise(
+        "rarer",
+        "2.3",
+        truth=lambda steeper, height, temperature: math.exp(-height / temperature) / math.sqrt(steeper),
+        wrong={
+            "root": lambda steeper, height, temperature: math.exp(-height / temperature) / steeper,
+            "energy_only": lambda steeper, height, temperature: math.exp(-height / temperature),
+            "entropy_only": lambda steeper, height, temperature: 1 / math.sqrt(steeper),
+            "undivided": lambda steeper, height, temperature: math.exp(-height - 0.5 * temperature * math.log(steeper)),
+            "sign": lambda steeper, height, temperature: math.exp(height / temperature) * math.sqrt(steeper),
+            "double": lambda steeper, height, temperature: math.exp(-2 * height / temperature) / math.sqrt(steeper),
+        },
+        cases=[(16.0, 0.0, 0.1), (1.0, 0.2, 0.1), (4.0, 0.05, 0.025)],
+    ),
+]
+
+CHAPTER = Chapter(
+    "02",
+    questions=QUESTIONS,
+    exercises=EXERCISES,
+    explorers={
+        "waist": waist.waist,
+        "drain": drain.drain,
+        "histogram": histogram.histogram,
+        "barrier": barrier.barrier,
+    },
+)

@@ -1,0 +1,130 @@
+"""Round 3: a pinch of the floor beside a hill on it, at three temperatures."""
+
+from __future__ import annotations
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import stage
+from entropic_edu.course.crowd import Crowd
+from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.release import Release
+from entropic_edu.stage import Mean, along, over_crowds
+from entropic_edu.strings import text
+from entropic_edu.theory import occupation
+from entropic_edu.widgets import Explorer, slider
+
+COOLED = {0.18: (0.01, 1), 0.09: (0.02, 4), 0.045: (0.04, 16)}  # T: (η, B) for s = 6; T·η·steps is the same for all
+CROSSING = 150  # steps
+HILL = 0.14  # height of the hill
+
+
+def barrier(seed: int) -> Explorer:
+    """A pinch on a flat floor beside a hill between straight walls, at three temperatures."""
+    crowds = {
+        "pinch": Crowd(
+            "Pinch",
+            {"g_narrow": 9.0, "width": 0.15, "noise_scale": 6.0, "end_curvature": 20.0},
+            start=0.25,
+            steps=CROSSING,
+            walkers=512,
+            records=30,
+        ),
+        "hill": Crowd(
+            "DoubleWell",
+            {"barrier": HILL, "noise_scale": 6.0},
+            start=0.25,
+            steps=CROSSING,
+            walkers=512,
+            records=30,
+        ),
+    }
+    scene = _BarrierScene(crowds)
+
+    def render(*, temperature: float, ghost: str | None = None) -> tuple[Figure, str]:
+        rate, batch = COOLED[temperature]
+        runs = {name: crowd.run(seed, batch_size=batch, learning_rate=rate) for name, crowd in crowds.items()}
+        return scene.show(runs, temperature)
+
+    def code(*, temperature: float) -> str:
+        rate, batch = COOLED[temperature]
+        return "\n".join(
+            crowd.code(seed, batch_size=batch, learning_rate=rate).replace("release =", f"{name} =")
+            for name, crowd in crowds.items()
+        )
+
+    return Explorer(render, [slider("temperature", tuple(COOLED), 0.18)], title=text("02.barrier.title"), code=code)
+
+
+class _BarrierScene:
+    """Two plans, and the share of walkers past the middle: over the steps, and at the end against T."""
+
+    def __init__(self, crowds: dict[str, Crowd]) -> None:
+        self.crowds = crowds
+        self.figure = stage.figure()
+        self.plans = {}
+        for name, bottom in (("pinch", 0.62), ("hill", 0.125)):
+            ax = self.figure.add_axes((0.095, bottom, 0.4, 0.3))
+            self.plans[name] = stage.Plan(ax, crowds[name].land, (-1.6, 1.6), (-1.2, 1.2))
+            labelled(ax, text("axis.along"), text("axis.across"), text(f"02.barrier.{name}"))
+            ax.axvline(0, color=BLACK, lw=1.2, ls=":")
+        track = labelled(
+            self.figure.add_axes((0.585, 0.62, 0.32, 0.3)), text("axis.step"), "", text("02.barrier.track")
+        )
+        track.set(xlim=(0, CROSSING), ylim=(0, 0.3))
+        ends = labelled(
+            self.figure.add_axes((0.585, 0.125, 0.32, 0.3)), text("axis.temperature"), "", text("02.barrier.ends")
+        )
+        ends.set(xlim=(0.21, 0.041), xscale="log", ylim=(0, 0.3))
+        ends.set_xticks(list(COOLED), [f"{t:g}" for t in COOLED])
+        ends.minorticks_off()
+        self.bands, self.laws, self.points = {}, {}, {}
+        for name, colour, dash, marker in (("pinch", BLUE, "-", "o"), ("hill", RED, "--", "s")):
+            self.bands[name] = stage.Band(track, colour=colour, dash=dash, label=text(f"02.barrier.{name}_short"))
+            self.laws[name] = stage.moving(track, colour=PURPLE, dash=DASHES[2], width=1.5)
+            self.points[name] = stage.Points(ends, colour=colour, marker=marker)
+            law = torch.stack([self._law(name, t, torch.tensor([0, CROSSING]))[-1] for t in COOLED])
+            ends.plot(list(COOLED), law, color=colour, ls=dash, lw=1.5)
+            ink = stage.INK.get(colour, colour)
+            ends.text(0.0395, float(law[-1]), text(f"02.barrier.{name}_short"), color=ink, fontsize=10.5, va="center")
+
+    def _law(self, name: str, temperature: float, steps: Tensor) -> Tensor:
+        """Share past y = 0 by theory, at each of ``steps``."""
+        crowd, (rate, batch) = self.crowds[name], COOLED[temperature]
+        cells = torch.linspace(-2, 2, 202, dtype=torch.float64)
+        assert crowd.start is not None
+        shares = occupation(
+            crowd.land,
+            cells,
+            start=float(crowd.land.coordinate(torch.tensor(crowd.start))),
+            steps=steps,
+            batch_size=batch,
+            learning_rate=rate,
+        )
+        middle = 0.5 * (cells[1:] + cells[:-1])
+        return shares @ (0.5 * (1 + middle.sign()))
+
+    def show(self, runs: dict[str, Release], temperature: float) -> tuple[Figure, str]:
+        found = {}
+        for name, release in runs.items():
+            crossed = over_crowds((along(release) > 0).double())
+            found[name] = crossed
+            self.plans[name].show(stage.last(release)[:96])
+            self.bands[name].show(release.step, crossed)
+            self.laws[name].set_data(release.step, self._law(name, temperature, release.step))
+            self.points[name].show(torch.tensor([temperature]), Mean(crossed.value[-1:], crossed.error[-1:]))
+        stage.part(*self.bands.values())
+        rate, batch = COOLED[temperature]
+        words = text(
+            "02.barrier.sentence",
+            temperature=temperature,
+            learning_rate=rate,
+            batch_size=batch,
+            pinch=100 * found["pinch"].value[-1],
+            pinch_error=100 * found["pinch"].error[-1],
+            hill=100 * found["hill"].value[-1],
+            hill_error=100 * found["hill"].error[-1],
+            hill_over=HILL / temperature,
+        )
+        return self.figure, words

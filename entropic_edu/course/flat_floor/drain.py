@@ -1,0 +1,110 @@
+"""Round 1: is it a push? The narrow third of the floor drains where walls tighten."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import stage
+from entropic_edu.course.crowd import SWITCH, Crowd
+from entropic_edu.plots import BLACK, DASHES, PURPLE, RED, labelled
+from entropic_edu.release import Release
+from entropic_edu.stage import GREY, Mean, along, over_crowds
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, slider, switch
+
+from .common import BATCHES, BINS, CENTRES, RATES, expected, heard, pushed, said
+
+NARROW = 1 / 3  # |y| below this is the narrow third of the floor
+WALLS = {
+    "tighten": {"g_wide": 1.0, "g_narrow": 16.0},
+    "straight": {"g_wide": 4.0, "g_narrow": 4.0},
+}
+
+
+def drain(seed: int) -> Explorer:
+    """Walkers are spread evenly at first; the picture counts those in the narrow third."""
+    crowds = {
+        walls: Crowd("Waist", {**shape, "noise_scale": 3.0, "end_curvature": 20.0}, start=None, walkers=512)
+        for walls, shape in WALLS.items()
+    }
+    scenes = {walls: _drain_scene(crowd) for walls, crowd in crowds.items()}
+
+    def shares(turned: dict[str, Any]) -> tuple[Release, Tensor]:
+        walls = turned["walls"]
+        settings = {name: turned[name] for name in ("batch_size", "learning_rate", "noise")}
+        release = crowds[walls].run(seed, **settings)
+        return release, (along(release).abs() < NARROW).double()
+
+    def render(
+        *,
+        batch_size: int | None,
+        learning_rate: float,
+        noise: str,
+        walls: str,
+        crowd: str,
+        ghost: float | None = None,
+        pinned: dict[str, Any] | None = None,
+    ) -> tuple[Figure, str]:
+        turned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
+        scene, bands = scenes[walls]
+        release, inside = shares(turned | {"walls": walls})
+        one = Mean(inside[:, :64].mean(1), torch.zeros(len(inside), dtype=torch.float64))
+        share = {"eight": over_crowds(inside), "one": one}[crowd]
+        law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
+        twin = None if pinned is None else over_crowds(shares(pinned)[1])
+        scene.plan.show(stage.last(release)[:96])
+        bands["run"].show(release.step, share, text(f"say.{crowd}"))
+        bands["theory"].show(release.step, stage.exact(law))
+        bands["twin"].show(release.step, twin, text("say.pinned"))
+        bands["ghost"].show(release.step[[0, -1]], _level(ghost), text("say.prediction"))
+        stage.part(*bands.values())
+        where, speed = stage.velocity(along(release), release.step, BINS)
+        scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
+        words = text(
+            f"02.drain.{crowd}",
+            data=said(batch_size),
+            learning_rate=learning_rate,
+            noise=heard(batch_size, noise),
+            walls=text(f"02.drain.{walls}"),
+            share=100 * share.value[-1],
+            error=100 * share.error[-1],
+            law=100 * law[-1],
+        )
+        if twin is not None and pinned is not None:
+            words += " " + text("02.drain.twin", data=said(pinned["batch_size"]), share=100 * twin.value[-1])
+        return scene.figure, words
+
+    controls = [
+        slider("batch_size", BATCHES, 16),
+        slider("learning_rate", RATES, 0.04),
+        switch("noise", SWITCH),
+        switch("walls", tuple(WALLS)),
+        switch("crowd", ("eight", "one")),
+    ]
+
+    def code(*, walls: str, crowd: str, **turned: Any) -> str:
+        return crowds[walls].code(seed, **turned)
+
+    return Explorer(render, controls, title=text("02.drain.title"), code=code)
+
+
+def _drain_scene(crowd: Crowd) -> tuple[stage.Stage, dict[str, stage.Band]]:
+    scene = stage.Stage(crowd.land, along=(-1.25, 1.25), across=(-0.9, 0.9), drift=20.0)
+    for side in (-NARROW, NARROW):
+        scene.plan.ax.axvline(side, color=BLACK, lw=1.2, ls=":")
+    labelled(scene.panel, text("axis.step"), text("02.drain.axis")).set(xlim=(0, crowd.steps), ylim=(0, 0.6))
+    bands = {
+        "ghost": stage.Band(scene.panel, colour=GREY, dash=(0, (3, 2)), width=4),
+        "theory": stage.Band(scene.panel, colour=PURPLE, dash=DASHES[2], label=text("say.theory")),
+        "twin": stage.Band(scene.panel, colour=RED, dash="--"),
+        "run": stage.Band(scene.panel),
+    }
+    return scene, bands
+
+
+def _level(height: float | None) -> Mean | None:
+    return None if height is None else stage.exact(torch.full((2,), height, dtype=torch.float64))

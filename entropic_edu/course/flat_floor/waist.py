@@ -1,0 +1,51 @@
+"""The opening: one valley that tightens, and how far from its middle walkers are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from entropic_edu import stage
+from entropic_edu.course.crowd import SWITCH, Crowd
+from entropic_edu.plots import DASHES, PURPLE, labelled
+from entropic_edu.stage import along, over_crowds
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, slider, switch
+
+from .common import BATCHES, BINS, CENTRES, RATES, expected, heard, pushed, said
+
+
+def waist(seed: int) -> Explorer:
+    """All walkers start in the middle of the floor; the picture says where they are after 480 steps."""
+    crowd = Crowd("Waist", {"noise_scale": 3.0, "end_curvature": 20.0})
+    scene = stage.Stage(crowd.land, along=(-1.25, 1.25), across=(-0.9, 0.9), drift=20.0)
+    labelled(scene.panel, text("axis.step"), text("02.waist.axis")).set(xlim=(0, crowd.steps), ylim=(0, 1))
+    theory = stage.Band(scene.panel, colour=PURPLE, dash=DASHES[2], label=text("say.theory"))
+    measured = stage.Band(scene.panel, label=text("say.eight"))
+
+    def render(*, batch_size: int | None, learning_rate: float, noise: str) -> tuple[Figure, str]:
+        turned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
+        release = crowd.run(seed, **turned)
+        y = along(release)
+        away = over_crowds(y.abs())
+        law = expected(crowd, release.step, **turned) @ CENTRES.abs()
+        scene.plan.show(stage.last(release)[:96])
+        measured.show(release.step, away)
+        theory.show(release.step, stage.exact(law))
+        stage.part(measured, theory)
+        where, speed = stage.velocity(y, release.step, BINS)
+        scene.triptych.show(pushed(crowd, scene.triptych.y, **turned), where, speed * 1000)
+        words = text(
+            "02.waist.sentence",
+            data=said(batch_size),
+            learning_rate=learning_rate,
+            noise=heard(batch_size, noise),
+            mean=away.value[-1],
+            error=away.error[-1],
+            law=law[-1],
+        )
+        return scene.figure, words
+
+    controls = [slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.04), switch("noise", SWITCH)]
+    return Explorer(render, controls, title=text("02.waist.title"), code=lambda **turned: crowd.code(seed, **turned))

@@ -1,0 +1,79 @@
+"""From a figure to pixels: quickly for the page, and with words around it for where no widget runs."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image as Pixels
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+
+RENDER = threading.RLock()  # matplotlib's caches are shared by all figures: one drawing at a time
+DPI = 144  # 1.5 pixels for each CSS pixel: sharp on a laptop, and quick to send
+
+_still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as PNG, quickly: what is not animated is drawn once and kept, until it changes."""
+    with RENDER:
+        if not isinstance(figure.canvas, FigureCanvasAgg):
+            FigureCanvasAgg(figure)
+        canvas: Any = figure.canvas
+        if figure.dpi != DPI:
+            figure.set_dpi(DPI)
+        if figure.stale or figure not in _still:
+            canvas.draw()  # leaves animated artists out
+            _still[figure] = canvas.copy_from_bbox(figure.bbox)
+        else:
+            canvas.restore_region(_still[figure])
+        for artist in sorted(_moving(figure), key=lambda artist: artist.get_zorder()):
+            artist.draw(canvas.get_renderer())
+        return _encoded(np.asarray(canvas.buffer_rgba())[..., :3])
+
+
+def _moving(figure: Figure) -> list[Artist]:
+    own = [*figure.texts, *figure.lines, *figure.patches]
+    held = [artist for ax in figure.axes for artist in ax.get_children()]
+    return [artist for artist in own + held if artist.get_animated() and artist.get_visible()]
+
+
+def _encoded(pixels: np.ndarray[Any, Any], small: bool = False) -> bytes:
+    picture, stream = Pixels.fromarray(np.ascontiguousarray(pixels)), io.BytesIO()
+    if small:
+        picture = picture.quantize(256, dither=Pixels.Dither.NONE)
+    picture.save(stream, "png", compress_level=9 if small else 1)
+    return stream.getvalue()
+
+
+def captioned(picture: bytes, settings: str, sentence: str) -> bytes:
+    """Return a picture with the settings above it and the sentence beneath, for pages where no widget runs."""
+    with Pixels.open(io.BytesIO(picture)) as opened:
+        middle = np.asarray(opened.convert("RGB"))
+    with RENDER:
+        parts = [_words(settings, middle.shape[1], bold=True), middle, _words(sentence, middle.shape[1])]
+    return _encoded(np.concatenate(parts), small=True)
+
+
+def _words(words: str, width: int, bold: bool = False) -> np.ndarray[Any, Any]:
+    """Return a strip of the given width in pixels with the words in it, wrapped."""
+    lines = textwrap.wrap(words, max(20, width // 13)) or [""]  # 13 pixels for a letter of 11 pt, bold ones too
+    figure = Figure(figsize=(width / DPI, (len(lines) * 15 + 12) / 72), dpi=DPI)
+    canvas = FigureCanvasAgg(figure)
+    weight = "bold" if bold else "normal"
+    figure.text(
+        0.01, 0.5, "\n".join(lines), fontsize=11, va="center", weight=weight, parse_math=False, linespacing=1.15
+    )
+    canvas.draw()
+    strip = np.asarray(canvas.buffer_rgba())[..., :3]
+    if strip.shape[1] < width:
+        strip = np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
+    return strip[:, :width]
