@@ -362,14 +362,14 @@ def test_a_time_is_said_as_one_says_it(seconds, words):
 
 
 def test_stop_ends_the_work_and_says_so():
-    explorer = worker(total=10**6)
+    explorer = worker(total=20_000)
     run, stop = one(explorer, ipywidgets.Button, "ee-run"), one(explorer, ipywidgets.Button, "ee-cancel")
     assert stop.disabled
     run.click()
     assert run.disabled
     assert one(explorer, ipywidgets.SelectionSlider).disabled
     time.sleep(0.05)
-    assert "of 1,000,000" in one(explorer, ipywidgets.HTML, "ee-progress").value
+    assert "of 20,000" in one(explorer, ipywidgets.HTML, "ee-progress").value
     stop.click()
     explorer.job.wait()
     assert "Stopped by you: counted" in one(explorer, ipywidgets.HTML, "ee-sentence").value
@@ -390,7 +390,7 @@ def test_an_error_in_the_work_is_shown_and_raised_by_wait():
 
 
 def test_work_that_runs_is_not_started_twice():
-    explorer = worker(total=10**6)
+    explorer = worker(total=20_000)
     explorer.start()
     with pytest.raises(RuntimeError, match="running"):
         explorer.start()
