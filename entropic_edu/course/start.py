@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from statistics import mean, stdev
+from statistics import mean, pstdev, stdev
 from typing import Any
 
 import torch
@@ -175,6 +175,7 @@ EXERCISES = [
         truth=lambda values: stdev(values) / math.sqrt(len(values)),
         wrong={
             "deviation": stdev,
+            "plain": pstdev,
             "count": lambda values: stdev(values) / len(values),
             "variance": lambda values: stdev(values) ** 2 / len(values),
             "population": lambda values: stdev(values) * math.sqrt(len(values) - 1) / len(values),
@@ -183,7 +184,7 @@ EXERCISES = [
         },
         cases=[
             ([0.9, -0.7, 0.8, 0.6, -0.9, 0.2, -0.4, 0.7],),
-            ([1.0, 3.0],),
+            ([1.0, 3.0, 4.0],),
             ([2.0, 2.5, 1.0, 4.0, 3.5],),
         ],
     ),

@@ -15,7 +15,7 @@ lesson.play("crowd")
 #
 # Run all cells (menu *Run*, *Run All Cells*), then press **Play** above. Each dot is a walker: a point that takes
 # noisy steps downhill, as a neural network does in training. The yellow floor is flat. Walkers start in the middle,
-# and nothing holds them anywhere. Watch where they go.
+# and nothing on it pulls them anywhere. Watch where they go.
 #
 # This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
 # parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nothing leaves your
@@ -64,13 +64,13 @@ lesson.explore("seeds", after="again")
 # ### Explain
 #
 # All eight runs have the same start and the same settings; only the random numbers differ. One line is one story. The
-# red band in the picture says what eight runs together tell: the mean $\bar y$ of the ends, and how far it may be off,
+# red band in the picture says what eight runs together tell: the mean of the ends, and how far it may be off,
 #
 # $$\text{standard error} = \frac{\sigma}{\sqrt n}.$$
 #
 # Here $\sigma$ is the standard deviation of the $n$ ends. The band is narrower than the spread of the lines, because
-# the errors of independent runs partly cancel. From now on every figure shows such a band, one standard error to each
-# side.
+# the errors of independent runs partly cancel. From now on means come with such a band; a figure that shows another
+# band says so.
 
 # %% [markdown]
 # ### Check
@@ -159,8 +159,8 @@ lesson.check("0.2", shrink)
 # - One run is one story. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
 # - Twins share every random draw and differ in one setting: what differs between them is that setting's doing.
 #
-# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right. After this lesson
-# there are two bets at most, and two bets say very little.
+# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: surer than right. After
+# this lesson there are two bets at most, and two bets say very little.
 
 # %%
 lesson.calibration()
@@ -170,13 +170,14 @@ lesson.calibration()
 #
 # - The standard error takes the runs to be independent. Eight walkers that see the same batches are not.
 # - Eight values give the error itself to about a quarter only: see it as a size, not as a verdict.
-# - With few runs a mean may lie two standard errors off; that happens about once in twenty times.
+# - With eight runs a mean lies more than two standard errors off about once in twelve times; with many runs, once in
+#   twenty.
 #
 # ## Terms used
 #
 # *Walker*: a point that takes noisy steps downhill. *Batch size* $B$: samples in one step. *Step size* or *learning
 # rate* $\eta$: how far a step goes. *Run*: one walk with its random numbers. *Seed*: the number that fixes all of
-# these.
+# these. *Isotropic noise*: equally strong in all directions and at all places.
 #
 # ## Next
 #

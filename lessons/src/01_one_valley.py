@@ -55,8 +55,8 @@ lesson.predict("average")
 # The band is one standard deviation (sd) of all of them.
 #
 # 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
-# 2. Pin this run. Then turn the batch size, and after that the curvature. Which one widens the cloud?
-# 3. Switch to one run. Would you trust its width?
+# 2. Pin this run. Then turn the batch size, and after that the curvature. Which way of each widens the cloud?
+# 3. Show one walker alone. Would you trust its width?
 # 4. "Run it live" takes 2,000 steps. Does the band grow further?
 
 # %%
@@ -185,7 +185,7 @@ lesson.predict("cliff")
 # time.
 #
 # 1. Where do the two laws part?
-# 2. At $\eta h = 1$ and at $1.8$, look at the single walker: when does it begin to jump from side to side?
+# 2. At $\eta h = 1$ and at $1.8$, look at the single walker: where does it change sides at nearly every step?
 # 3. What is different at 2, and just above it?
 
 # %%
@@ -202,7 +202,7 @@ lesson.explore("cliff", after="cliff")
 #
 # This limit is called the *edge of stability*. In the left picture the exact law rises without bound towards it,
 # because the kicks are hardly taken back. At the edge itself the variance grows with every step, a random walk. Past it
-# the distance grows like interest.
+# the distance grows like compound interest.
 
 # %% [markdown]
 # ### Check
@@ -258,7 +258,7 @@ lesson.calibration()
 # - **Curvature** $h$: second derivative of the loss across the valley; loss per length squared.
 # - **Noise scale** $s$: standard deviation of the gradient noise of one sample.
 # - **Isotropic noise**: equally strong in all directions.
-# - **Temperature** $T = \eta s^2 / 2B$: the width of the cloud times the curvature, for small steps; an analogy.
+# - **Temperature** $T = \eta s^2 / 2B$: the variance of the cloud times the curvature, for small steps; an analogy.
 # - **Edge of stability**: $\eta h = 2$; longer steps overshoot by more than they correct.
 
 # %% [markdown]

@@ -56,12 +56,12 @@ lesson.explore("drain", after="where")
 #
 # A walker never stands exactly on the floor. Noise keeps it at a distance $x$, and there the loss is $\tfrac12 h x^2$.
 # Where the walls tighten, the same $x$ costs more. So each walker feels a push along the floor, $-\tfrac12 h' x^2$,
-# away from the narrow part. From lesson 01, $\langle x^2\rangle = T/h$. The mean push is
+# away from the narrow part. From lesson 01, its mean is $\langle x^2\rangle = T/h$. The mean push is
 #
-# $$f(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
+# $$p(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
 # $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel
-# shows the drift $\eta f$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
+# shows the drift $\eta p$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
 # $h' = 0$, and nothing drifts.
 
 # %% [markdown]
@@ -101,7 +101,7 @@ lesson.predict("rarer")
 # %% [markdown]
 # ### Play
 #
-# Left above, how many walkers stand where. Below, the same counts as an energy. Cooler crowds need longer to settle,
+# Top left: how many walkers are where. Below it: the same counts as an energy. Cooler crowds need longer to settle,
 # and 480 steps are not enough for them: the button runs 12,000 steps.
 
 # %%
@@ -112,7 +112,7 @@ lesson.explore("histogram", after="rarer")
 #
 # A push that depends on the place alone is the slope of an energy. Here it is
 #
-# $$F(y) = \frac T2 \ln h(y), \qquad f = -F'.$$
+# $$F(y) = \frac T2 \ln h(y), \qquad p = -F'.$$
 #
 # $F$ is called *free energy*. It is not a loss: the loss on the floor is zero. It measures how much room there is
 # across the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen
@@ -149,9 +149,9 @@ lesson.check("2.2", free_energy)
 #
 # ### Predict
 #
-# Two barriers stand in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are straight,
-# the floor goes up. Half the temperature halves each kick's square, so let a cooler crowd take larger steps: then all
-# crowds get equally far on an open floor.
+# Two barriers stand in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are
+# straight, the floor goes up. At equal $\eta$ half the temperature halves each kick's square, so let a cooler crowd
+# take larger $\eta$: then all crowds get equally far on an open floor.
 
 # %%
 lesson.predict("cooled")
@@ -159,7 +159,8 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Cool the crowds and watch both. The lines at the lower right are theory; the marks are this run.
+# Cool the crowds and watch both. The dash-dotted lines, and those at the lower right, are theory; the marks are this
+# run.
 
 # %%
 lesson.explore("barrier", after="cooled")
@@ -205,12 +206,12 @@ lesson.check("2.3", share)
 # %% [markdown]
 # ## Key points
 #
-# - Yes: noise spreads a walker across the floor, the spread costs loss where walls are close, and the mean push points
-#   to the wide part. Without noise there is no push.
+# - Yes: noise keeps a walker off the floor, there the loss rises towards the narrow part, and the mean push points to
+#   the wide part. Without noise there is no push.
 # - It feels the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
 # - No: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
 #
-# **How sure were you?** Dots on the line: as sure as you were right. Below it: surer than right.
+# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: surer than right.
 
 # %%
 lesson.calibration()
@@ -228,8 +229,9 @@ lesson.calibration()
 #
 # ## Terms used
 #
-# *Free energy* $F$: the energy whose slope is the mean push. *Entropic*: made of room, not of loss. *Heat bath*: noise
-# of equal strength in all directions. *Control*: the same run without the thing that is said to matter.
+# *Free energy* $F$: the energy whose slope is the mean push. *Entropic*: made of room, not of loss. *Heat bath*:
+# noise of equal strength in all directions and at all places. *Control*: the same run without the thing that is said
+# to matter.
 #
 # ## Next
 #

@@ -56,7 +56,7 @@ lesson.predict("turn")
 lesson.explore("dial", after="turn")
 
 # %% [markdown]
-# The same valley at $B = 4$, as a film:
+# The same valley at $B = 8$, as a film:
 
 # %%
 lesson.play("hot")
@@ -64,7 +64,7 @@ lesson.play("hot")
 # %% [markdown]
 # ### Explain
 #
-# The floor has the loss $f(y)$, with slope $f'$; the walls have the curvature $h(y)$.
+# The floor has the loss $f(y)$, with slope $f'$; the walls have the curvature $h(y)$, with slope $h'$.
 # A walker at distance $x$ from the floor feels the slope of the wall too, so that on average
 #
 # $$\text{force} = -f' - \tfrac12 h'\,\langle x^2\rangle = -f' - \tfrac{T}{2}\,\frac{h'}{h}.$$
@@ -77,7 +77,7 @@ lesson.play("hot")
 # The displacement crosses zero a little to the right of it: as the crowd spreads, some walkers come to
 # places where the walls hardly change. The dash-dotted line counts that in.
 #
-# Each step still goes downhill, off the floor: down the walls.
+# The mean step still goes downhill in the full loss: down the walls.
 
 # %% [markdown]
 # ### Check
@@ -117,8 +117,8 @@ lesson.predict("narrow")
 # %% [markdown]
 # ### Play
 #
-# Switch *noise shape* and compare the spread, below left, and the drift, below right.
-# Pin one shape to see both at once. The slope is still there: with all data it is all that is left.
+# Switch *noise shape* and compare the spread, below left, and the drift, below right. Pin one shape: its walkers stay
+# as open circles, and its numbers in the sentence. The slope is still there: with all data it is all that is left.
 
 # %%
 lesson.explore("shape", after="narrow")
@@ -135,8 +135,9 @@ lesson.explore("shape", after="narrow")
 # The two differ by the factor $h$: where $h = 16$, shaped noise pushes 16 times harder; where $h = 1$, equally.
 # The drift panel shows it.
 #
-# **SGD noise is not a heat bath.** Only isotropic noise has a free energy, and a temperature in the sense of physics.
-# For shaped noise $T$ is just a name for $\eta s^2/2B$. What both share: the push is to the wide part.
+# **SGD noise is not a heat bath.** Of these two only isotropic noise has a free energy, and a temperature in the
+# sense of physics. For shaped noise $T$ is just a name for $\eta s^2/2B$. What both share: the push is to the wide
+# part.
 
 # %% [markdown]
 # ### Check
@@ -177,7 +178,7 @@ lesson.predict("label")
 # ### Play
 #
 # The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$.
-# Turn the noise off: does anything move? Let it come on late. Then let it act on both weights alike.
+# Turn the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
 
 # %%
 lesson.explore("balance", after="label")
@@ -193,13 +194,14 @@ lesson.explore("balance", after="label")
 # The bracket is below 1 for either sign of $\varepsilon$: noise of mean zero has an effect that does not average out.
 # The crowd goes to $u = v$, where the curvature $u^2 + v^2$ is least.
 #
-# On the floor this noise is shaped like the curvature, as in round 2. The dash-dotted line is that law with the
-# exact spread. It leaves out that walkers of one crowd differ. With all data nothing moves: the loss is zero already.
+# On the floor this noise is shaped like the curvature, as in round 2. The dash-dotted line is that law with the exact
+# spread. It leaves out that walkers of one crowd differ. Kicks on each weight by itself push there too, but scatter
+# the crowd along the curve. With all data nothing moves.
 
 # %% [markdown]
 # ### Check
 #
-# `curvature(u)` returns the curvature across the curve at the point $(u, 1/u)$. Then say where it is least.
+# `curvature(u)` returns the curvature across the curve at the point $(u, 1/u)$. Where is it least? The reply tells.
 
 # %%
 lesson.hint("3.3")
@@ -223,8 +225,8 @@ lesson.check("3.3", curvature)
 # %% [markdown]
 # ## Key points
 #
-# - SGD goes downhill in the full loss, walls included. Along the floor it can climb: at large $\eta/B$ the push of the
-#   walls beats the slope. For isotropic noise the threshold is $T^* = -2f'h/h'$.
+# - SGD's mean step goes downhill in the full loss, walls included. Along the floor it can climb: at large $\eta/B$
+#   the push of the walls beats the slope. For isotropic noise the threshold is $T^* = -2f'h/h'$.
 # - The push depends on the shape of the noise. A heat bath follows the slope of $\ln h$, noise shaped like the
 #   curvature the slope of $h$. Both push to the wide part.
 # - On $uv = 1$ label noise carries the weights to balance, $u = v$, the point of least curvature. Without noise every

@@ -10,9 +10,10 @@ from entropic_edu.course.crowd import Crowd
 from entropic_edu.strings import text
 from entropic_edu.theory import occupation
 
+WAIST = {"width": 0.28, "noise_scale": 3.0, "end_curvature": 20.0}  # h is 16 in the middle and 1.03 at the ends
 BATCHES = (1, 4, 16, 64, 256, None)
 RATES = (0.005, 0.01, 0.02, 0.04)
-CELLS = torch.linspace(-1.5, 1.5, 154, dtype=torch.float64)  # 153 cells; the middle one is centred on y = 0
+CELLS = torch.linspace(-1.5, 1.5, 181, dtype=torch.float64)  # 60 cells for each length: thirds are whole numbers
 CENTRES = 0.5 * (CELLS[1:] + CELLS[:-1])
 BINS = torch.linspace(-0.7, 0.7, 10, dtype=torch.float64)  # nearer to an end its wall takes part
 
@@ -28,13 +29,12 @@ def heard(batch_size: int | None, noise: str) -> str:
 
 
 def expected(crowd: Crowd, steps: Tensor, *, batch_size: int | None, noise: str, learning_rate: float) -> Tensor:
-    """Return what theory expects: the share of walkers in each of ``CELLS`` at each of ``steps``, (R, 153)."""
-    middle = CENTRES.abs().argmin()
+    """Return what theory expects: the share of walkers in each of ``CELLS`` at each of ``steps``, (R, 180)."""
     begin = torch.zeros_like(CENTRES)
     if crowd.start is None:
         begin[CENTRES.abs() <= 1] = 1
     else:
-        begin[middle] = 1
+        begin[CENTRES.abs() < 0.01] = 1  # the two cells at y = 0
     begin = begin / begin.sum()
     quiet = len(steps) if noise == "off" or batch_size is None else int((steps <= crowd.steps // 2).sum())
     quiet = 1 if noise == "on" and batch_size is not None else quiet

@@ -16,7 +16,7 @@ from entropic_edu.stage import GREY, Mean, along, over_crowds
 from entropic_edu.strings import text
 from entropic_edu.widgets import Explorer, slider, switch
 
-from .common import BATCHES, BINS, CENTRES, RATES, expected, heard, pushed, said
+from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
 
 NARROW = 1 / 3  # |y| below this is the narrow third of the floor
 WALLS = {
@@ -27,10 +27,7 @@ WALLS = {
 
 def drain(seed: int) -> Explorer:
     """Walkers are spread evenly at first; the picture counts those in the narrow third."""
-    crowds = {
-        walls: Crowd("Waist", {**shape, "noise_scale": 3.0, "end_curvature": 20.0}, start=None, walkers=512)
-        for walls, shape in WALLS.items()
-    }
+    crowds = {walls: Crowd("Waist", WAIST | shape, start=None, walkers=480) for walls, shape in WALLS.items()}
     scenes = {walls: _drain_scene(crowd) for walls, crowd in crowds.items()}
 
     def shares(turned: dict[str, Any]) -> tuple[Release, Tensor]:
@@ -52,7 +49,7 @@ def drain(seed: int) -> Explorer:
         turned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
         scene, bands = scenes[walls]
         release, inside = shares(turned | {"walls": walls})
-        one = Mean(inside[:, :64].mean(1), torch.zeros(len(inside), dtype=torch.float64))
+        one = Mean(inside[:, :60].mean(1), torch.zeros(len(inside), dtype=torch.float64))
         share = {"eight": over_crowds(inside), "one": one}[crowd]
         law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
         twin = None if pinned is None else over_crowds(shares(pinned)[1])

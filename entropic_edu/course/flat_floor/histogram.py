@@ -15,9 +15,9 @@ from entropic_edu.strings import text
 from entropic_edu.theory import occupation
 from entropic_edu.widgets import Explorer, Work, slider
 
-from .common import BINS, CELLS, CENTRES
+from .common import BINS, CELLS, CENTRES, WAIST
 
-HEAT = {"noise_scale": 6.0, "end_curvature": 20.0}
+HEAT = WAIST | {"noise_scale": 6.0}
 RATE = 0.01  # ηh is 0.16 at the neck: close to a heat bath
 LONG = 12000  # steps of the live run
 

@@ -13,12 +13,12 @@ from entropic_edu.stage import along, over_crowds
 from entropic_edu.strings import text
 from entropic_edu.widgets import Explorer, slider, switch
 
-from .common import BATCHES, BINS, CENTRES, RATES, expected, heard, pushed, said
+from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
 
 
 def waist(seed: int) -> Explorer:
     """All walkers start in the middle of the floor; the picture says where they are after 480 steps."""
-    crowd = Crowd("Waist", {"noise_scale": 3.0, "end_curvature": 20.0})
+    crowd = Crowd("Waist", WAIST)
     scene = stage.Stage(crowd.land, along=(-1.25, 1.25), across=(-0.9, 0.9), drift=20.0)
     labelled(scene.panel, text("axis.step"), text("02.waist.axis")).set(xlim=(0, crowd.steps), ylim=(0, 1))
     theory = stage.Band(scene.panel, colour=PURPLE, dash=DASHES[2], label=text("say.theory"))

@@ -51,7 +51,7 @@ EXERCISES = (
     Exercise(
         "largest",
         "1.3",
-        lambda h: 2 / h,
+        lambda curvature: 2 / curvature,
         {
             "one_step": lambda h: 1 / h,
             "upside_down": lambda h: 2 * h,

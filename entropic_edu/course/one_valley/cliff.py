@@ -84,7 +84,7 @@ class Cliff:
         ax.plot(whole, whole / (2 * CLIFF_BATCH), color=BLACK, lw=1.5, ls=":")
         ax.axvline(2, color=RED, lw=1.5, ls="-.")
         ax.text(0.3, 0.13, text("01.label.exact"), color=INK.get(PURPLE, PURPLE), fontsize=stage.SMALL, ha="left")
-        ax.text(1.2, 0.022, text("01.label.small"), color=BLACK, fontsize=stage.SMALL, ha="left")
+        ax.text(0.95, 0.019, text("01.label.small"), color=BLACK, fontsize=stage.SMALL, ha="left")
         ax.text(1.95, 0.0014, text("01.label.edge"), color=INK.get(RED, RED), fontsize=stage.SMALL, ha="right")
         self.ghosts = {name: guess(whole) for name, guess in GUESSES.items()}
         self.whole = whole
@@ -145,7 +145,7 @@ def cliff(seed: int) -> Explorer:
             exact=rounded(exact),
             small=rounded(edge / (2 * CLIFF_BATCH)),
             factor=abs(1 - edge),
-            power=rounded(float(f"{abs(1 - edge) ** 200:.0e}")),
+            power=rounded(float(f"{abs(1 - edge) ** 100:.0e}")),
             kick=rounded(edge**2 / CLIFF_BATCH),
         )
         if guess is not None:

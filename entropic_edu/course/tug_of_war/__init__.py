@@ -18,7 +18,7 @@ QUESTIONS = [
     ),
     Question("narrow", ("same", "weaker", "stronger"), "stronger", {"same": 0, "weaker": -1, "stronger": 1}),
     Question(
-        "label", ("stays", "balance", "larger"), "balance", {"stays": balance.BEGIN, "balance": 0.0, "larger": 1.25}
+        "label", ("stays", "balance", "larger"), "balance", {"stays": balance.BEGIN, "balance": 0.25, "larger": 1.25}
     ),
 ]
 
@@ -76,5 +76,5 @@ CHAPTER = Chapter(
     questions=QUESTIONS,
     exercises=EXERCISES,
     explorers={"dial": dial.dial, "shape": shape.shape, "balance": balance.balance},
-    players={"cold": lambda seed: dial.hook(seed, 256), "hot": lambda seed: dial.hook(seed, 4)},
+    players={"cold": lambda seed: dial.hook(seed, 256), "hot": lambda seed: dial.hook(seed, 8)},
 )

@@ -54,7 +54,7 @@ def hook(seed: int, batch_size: int) -> Player:
         seed,
         along=ALONG,
         across=ACROSS,
-        drift=2.5,
+        drift=4.0,
         density=2.5,
         title=text("03.hook.title", batch_size=batch_size),
         sentence=sentence,
@@ -74,12 +74,12 @@ class Dial:
     """Plan and triptych of the tilted valley; below the plan the displacement against η/B."""
 
     def __init__(self) -> None:
-        self.scene = stage.Stage(tilted(RATES[0]).land, along=ALONG, across=ACROSS, drift=2.5, loss=(-0.04, 0.05))
+        self.scene = stage.Stage(tilted(RATES[0]).land, along=ALONG, across=ACROSS, drift=4.0, loss=(-0.04, 0.05))
         for rate in RATES:  # now, so that no turn of a control waits for it
             expected(rate, "on"), expected(rate, "late")
         self.ax = ax = self.scene.panel
         labelled(ax, text("03.axis.heat"), "", text("03.panel.moved")).title.set_fontsize(11)
-        ax.set(xscale="log", xlim=(2e-5, 6e-3), ylim=(-0.15, 0.25))
+        ax.set(xscale="log", xlim=(2e-5, 6e-3), ylim=(-0.15, 0.4))
         ax.set_xticks([COLDEST, 1e-4, 1e-3], ["0", "0.0001", "0.001"])
         ax.minorticks_off()
         ax.axhline(0, color=GREY, lw=1)
@@ -93,7 +93,7 @@ class Dial:
             "theory": boxed_label(ax, text("say.theory"), BLACK, **beside),
             "run": boxed_label(ax, text("03.label.run"), BLUE, ha="center"),
             "sweep": boxed_label(ax, text("03.label.sweep"), BLUE, ha="right"),
-            "edge": boxed_label(ax, text("03.dial.edge"), BLACK, ha="center"),
+            "edge": boxed_label(ax, text("03.dial.edge"), BLACK, ha="right"),
             "ghost": boxed_label(ax, text("say.prediction"), GREY, ha="center"),
             "twin": boxed_label(ax, text("say.pinned"), RED, ha="center"),
         }
@@ -102,10 +102,10 @@ class Dial:
         """Draw what theory says at this η."""
         curve, edge = expected(learning_rate, noise), threshold(learning_rate)
         self.theory.set_data(HEATS.numpy(), curve.numpy())
-        seen = HEATS[curve < 0.24][-1], curve[curve < 0.24][-1]
+        seen = HEATS[curve < 0.39][-1], curve[curve < 0.39][-1]
         self.names["theory"].set_position((1.015, float(seen[1])))
-        self.edge.set_data([edge, edge], [-0.15, 0.2])
-        self.names["edge"].set_position((edge, 0.225))
+        self.edge.set_data([edge, edge], [-0.15, 0.36])
+        self.names["edge"].set_position((0.9 * edge, 0.3))
 
     def predicted(self, ghost: float | None, learning_rate: float) -> None:
         """Draw a bet: the batch size at which the crowd turns round, or infinity for never."""
@@ -121,7 +121,7 @@ class Dial:
         else:
             at = min(max(learning_rate / ghost, low), high)
             self.ghost.set_data([at, at], [-0.15, 0.11])
-            self.names["ghost"].set_position((at, 0.135))
+            self.names["ghost"].set_position((min(at, 2.5e-3), 0.145))
 
     def show(
         self, release: Release, moved: Mean, turned: Mapping[str, Any], twin: tuple[Release, Mean, float] | None
@@ -132,14 +132,14 @@ class Dial:
         self.threshold(learning_rate, turned["noise"])
         at = heat(turned)
         self.points.show(torch.tensor([at]), Mean(moved.value[None], moved.error.nan_to_num()[None]))
-        height = min(0.2, float(moved.value))
-        self.names["run"].set_position((at, height + 0.045))
+        height = min(0.33, float(moved.value))
+        self.names["run"].set_position((at, height + 0.075))
         self.names["run"].set_visible(True)
         self.names["sweep"].set_visible(False)
         self.twin.set_data(([], []) if twin is None else ([twin[2]], [float(twin[1].value)]))
         self.names["twin"].set_visible(twin is not None)
         if twin is not None:
-            self.names["twin"].set_position((twin[2], max(-0.08, min(0.2, float(twin[1].value))) - 0.055))
+            self.names["twin"].set_position((twin[2], max(-0.08, min(0.33, float(twin[1].value))) - 0.085))
         show_drift(self.scene.triptych, release, turned["noise"], batch_size, learning_rate, 0.4)
 
     def sweep(self, found: Sweep, learning_rate: float) -> None:
