@@ -1,5 +1,6 @@
 """What the README and the design say is so: examples run, commands and names exist, links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -103,3 +104,13 @@ def test_every_example_runs_as_it_stands(example, tmp_path, monkeypatch, capsys)
 def test_the_example_is_ten_lines_beside_the_readers_own_model():
     (example,) = EXAMPLES
     assert len(example.partition("\ndata, ")[2].strip().splitlines()) == 10
+
+
+def test_make_lab_opens_a_lesson_that_is_there_in_a_workspace_of_its_own():
+    recipe = re.search(r"^lab:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    opened = re.search(r"/lab/workspaces/([\w-]+)/tree/(\S+)", recipe)
+    assert (ROOT / "lessons" / opened[2]).is_file()
+    assert f"--name {opened[1]} lessons/workspace.json" in recipe
+    layout = json.loads((ROOT / "lessons" / "workspace.json").read_text())["data"]["layout-restorer:data"]
+    assert layout["left"]["collapsed"]
+    assert layout["right"]["collapsed"]  # so that a picture has its full width in a window of 900 pixels
