@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .strings import find, text
+from .strings import text
 
 try:
     import ipywidgets as W
@@ -74,5 +74,4 @@ def knob(control: Control) -> W.Widget:
         description=control.label,
         style={"description_width": "140px", "button_width": "auto"},
         layout=W.Layout(max_width="100%", margin="2px 12px 2px 2px"),
-        tooltips=[find(f"control.{control.name}.{value}_why") or "" for value in control.options],
     )

@@ -95,7 +95,8 @@ class Page:
         self.picture.value = drawn.png  # last: whoever sees a new picture has its sentence already
 
     def follow(self) -> None:
-        """Let the controls on the page show the explorer's values."""
+        """Let the controls on the page show the explorer's values, and the button what it would do."""
+        self.twin.description = text("explorer.pin" if self.explorer._pinned is None else "explorer.unpin")
         self._quiet = True
         try:
             for control in self.explorer.controls:
@@ -129,9 +130,7 @@ class Page:
             self._guard(lambda: self.explorer.set(**values))
 
     def _twin(self) -> None:
-        pinned = self.explorer._pinned is None
-        self.twin.description = text("explorer.unpin" if pinned else "explorer.pin")
-        self.explorer.pin() if pinned else self.explorer.unpin()
+        self.explorer.pin() if self.explorer._pinned is None else self.explorer.unpin()
 
     def _guard(self, act: Callable[[], object]) -> None:
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as Pixels
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 RENDER = threading.RLock()  # matplotlib's caches are shared by all figures: one drawing at a time
 DPI = 144  # 1.5 pixels for each CSS pixel: sharp on a laptop, and quick to send
 
-_still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()
+FIGURES = 8  # whose pixels are kept, 6 MB each: more than a lesson shows, fewer than cells run again and again make
+_still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()  # what is not animated, by figure, the last used last
 
 
 def png(figure: Figure) -> bytes:
@@ -30,11 +32,17 @@ def png(figure: Figure) -> bytes:
         canvas: Any = figure.canvas
         if figure.dpi != DPI:
             figure.set_dpi(DPI)
-        if figure.stale or figure not in _still:
+        still = _still.pop(figure, None)
+        if figure.stale or still is None:
             canvas.draw()  # leaves animated artists out
-            _still[figure] = canvas.copy_from_bbox(figure.bbox)
+            still = canvas.copy_from_bbox(figure.bbox)
         else:
-            canvas.restore_region(_still[figure])
+            canvas.restore_region(still)
+        _still[figure] = still
+        while len(_still) > FIGURES:
+            oldest = next(iter(_still))
+            del _still[oldest]
+            FigureCanvasBase(oldest)  # takes the place of the canvas that holds the pixels
         for artist in sorted(_moving(figure), key=lambda artist: artist.get_zorder()):
             artist.draw(canvas.get_renderer())
         return _encoded(np.asarray(canvas.buffer_rgba())[..., :3])

@@ -1,7 +1,7 @@
 """The stage of the valley lessons: floor plan with a crowd, a panel of what came of it, and the triptych beside.
 
 One figure for each explorer. What never changes is drawn once; what a control changes is an animated artist, which
-``widgets.png`` draws on top. Lengths and losses of the valleys have no unit of their own; time is counted in steps.
+``pixels.png`` draws on top. Lengths and losses of the valleys have no unit of their own; time is counted in steps.
 """
 
 from __future__ import annotations
@@ -56,20 +56,19 @@ def exact(values: Tensor) -> Mean:
     return Mean(values, torch.zeros_like(values))
 
 
-def over_crowds(values: Tensor, crowds: int = CROWDS) -> Mean:
-    """Return mean and standard error over independent crowds, (R, crowds · W) -> (R,) each."""
-    each = values.unflatten(-1, (crowds, -1)).mean(-1)
-    return Mean(each.mean(-1), each.std(-1) / crowds**0.5)
+def over_crowds(values: Tensor) -> Mean:
+    """Return mean and standard error over the independent crowds, (R, CROWDS · W) -> (R,) each."""
+    each = values.unflatten(-1, (CROWDS, -1)).mean(-1)
+    return Mean(each.mean(-1), each.std(-1) / CROWDS**0.5)
 
 
-def velocity(along: Tensor, step: Tensor, edges: Tensor, crowds: int = CROWDS) -> tuple[Tensor, Mean]:
+def velocity(along: Tensor, step: Tensor, edges: Tensor) -> tuple[Tensor, Mean]:
     """Return where and how fast walkers moved, on the average over time: length for each step, in bins of the floor.
 
     Args:
-        along: Coordinate of each walker at each record, (R, crowds · W).
+        along: Coordinate of each walker at each record, (R, CROWDS · W); the crowds' scatter is the error.
         step: Steps at the records, (R,).
         edges: Of the bins, (n + 1,).
-        crowds: Independent crowds, whose scatter is the error.
 
     Returns:
         Centres of the bins (n,), and mean velocity there with its standard error; NaN where fewer than two crowds came.
@@ -78,11 +77,11 @@ def velocity(along: Tensor, step: Tensor, edges: Tensor, crowds: int = CROWDS) -
     here = torch.bucketize(along[:-1].contiguous(), edges) - 1
     bins = len(edges) - 1
     inside = (here >= 0) & (here < bins)
-    crowd = torch.arange(crowds).repeat_interleave(along.shape[1] // crowds).expand_as(here)
+    crowd = torch.arange(CROWDS).repeat_interleave(along.shape[1] // CROWDS).expand_as(here)
     cell = (crowd * bins + here)[inside]
-    total = torch.zeros(crowds * bins, dtype=torch.float64).index_add_(0, cell, moved[inside].double())
-    count = torch.zeros(crowds * bins, dtype=torch.float64).index_add_(0, cell, torch.ones(len(cell)).double())
-    each = (total / count).unflatten(0, (crowds, bins))
+    total = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, moved[inside].double())
+    count = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, torch.ones(len(cell)).double())
+    each = (total / count).unflatten(0, (CROWDS, bins))
     seen = each.isfinite().sum(0)
     mean = each.nanmean(0)
     spread = (each - mean).square().nansum(0) / (seen - 1).clamp(min=1)
@@ -314,7 +313,6 @@ def play(
     density: float,
     title: str,
     sentence: Callable[[int, Tensor], str],
-    seconds: float = 12.0,
     **turned: Any,
 ) -> Player:
     """Return a player of a crowd on a straight valley in isotropic noise: plan, histogram, and the triptych beside.
@@ -328,7 +326,6 @@ def play(
         density: Largest density of walkers on the histogram's axis.
         title: For screen readers and for the filmstrip.
         sentence: ``sentence(step, y)`` says what a record shows, y being the walkers' coordinates, (W,).
-        seconds: Time that the run takes at speed 1.
         turned: ``batch_size``, ``learning_rate``, ``noise``, as ``Crowd.run`` takes them.
     """
     from .pixels import png
@@ -358,7 +355,7 @@ def play(
         height=HEIGHT,
         panels=panels,
         sentences=[sentence(int(step), row) for step, row in zip(release.step, release.theta[..., 1], strict=True)],
-        seconds=seconds,
+        seconds=12.0,
         title=title,
     )
 

@@ -280,6 +280,15 @@ def test_pictures_of_figures_that_are_gone_are_gone():
     assert len(pixels._still) <= kept
 
 
+def test_pixels_are_kept_of_the_last_figures_only_and_an_older_one_looks_the_same_when_it_comes_back():
+    scenes = [Scene() for _ in range(pixels.FIGURES + 3)]
+    first = [png(scene.figure) for scene in scenes]
+    assert len(pixels._still) <= pixels.FIGURES
+    held = [isinstance(scene.figure.canvas, pixels.FigureCanvasAgg) for scene in scenes]
+    assert held == [False] * 3 + [True] * pixels.FIGURES
+    assert [png(scene.figure) for scene in scenes] == first
+
+
 # --- twins and predictions -------------------------------------------------------------------------------------------
 
 
@@ -288,6 +297,15 @@ def test_a_pinned_run_stays_in_the_picture_until_it_is_unpinned(explorer):
     explorer.pin()
     assert explorer.set(batch_size=1) == "height 1, pinned 16"
     assert explorer.unpin() == "height 1"
+
+
+def test_the_pin_button_says_what_it_would_do_whoever_pinned(explorer):
+    button = one(explorer, ipywidgets.Button, "ee-pin")
+    explorer.pin()
+    assert button.description == "Unpin"
+    button.click()
+    assert button.description == "Pin this run"
+    assert explorer.sentence == "height 4"
 
 
 def test_an_explorer_of_one_run_has_nothing_to_pin():

@@ -15,7 +15,7 @@ from entropic_edu import stage
 from entropic_edu.player import Player
 from entropic_edu.plots import BLUE, RED, labelled
 from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, over_crowds
+from entropic_edu.stage import GREY, over_crowds
 from entropic_edu.strings import text
 from entropic_edu.widgets import Explorer, Work, slider, switch
 
@@ -101,9 +101,9 @@ class _SeedsScene:
         self.plan.show(release.theta[-1][seen])
         for number, line in enumerate(self.others):
             line.set_data((when, y[:, number]) if number in seen else ([], []))
-        self.one.show(when, Mean(mine, torch.zeros_like(mine)), text("00.seeds.run", run=run))
+        self.one.show(when, stage.exact(mine), text("00.seeds.run", run=run))
         self.mean.show(when, average, text("00.seeds.mean"))
-        level = None if ghost is None else Mean(torch.full((2,), ghost), torch.zeros(2))
+        level = None if ghost is None else stage.exact(torch.full((2,), ghost))
         self.ghost.show(when[[0, -1]], level, text("say.prediction"))
         stage.part(self.one, self.mean, self.ghost)
         words = text(
@@ -144,9 +144,9 @@ def twins(seed: int) -> Explorer:
     def render(*, batch_size: int | None, draws: str) -> tuple[Figure, str]:
         step, reference = x(BESIDE, seed)
         _, here = x(batch_size, {"same": seed, "new": seed + 1}[draws])
-        first.show(step, Mean(reference, torch.zeros_like(reference)), text("00.twins.first", batch_size=BESIDE))
+        first.show(step, stage.exact(reference), text("00.twins.first", batch_size=BESIDE))
         name = text("say.all_data") if batch_size is None else text("00.twins.other", batch_size=batch_size)
-        other.show(step, Mean(here, torch.zeros_like(here)), name)
+        other.show(step, stage.exact(here), name)
         stage.part(first, other, gap=0.07)
         size = here.square().mean().sqrt()
         alike = (here * reference).mean() / (size * reference.square().mean().sqrt()) if size > 0 else math.nan

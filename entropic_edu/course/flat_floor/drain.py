@@ -49,7 +49,7 @@ def drain(seed: int) -> Explorer:
         turned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
         scene, bands = scenes[walls]
         release, inside = shares(turned | {"walls": walls})
-        one = Mean(inside[:, :60].mean(1), torch.zeros(len(inside), dtype=torch.float64))
+        one = stage.exact(inside[:, :60].mean(1))
         share = {"eight": over_crowds(inside), "one": one}[crowd]
         law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
         twin = None if pinned is None else over_crowds(shares(pinned)[1])
