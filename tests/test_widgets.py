@@ -287,6 +287,10 @@ def test_pixels_are_kept_of_the_last_figures_only_and_an_older_one_looks_the_sam
     held = [isinstance(scene.figure.canvas, pixels.FigureCanvasAgg) for scene in scenes]
     assert held == [False] * 3 + [True] * pixels.FIGURES
     assert [png(scene.figure) for scene in scenes] == first
+    png(scenes[3].figure)  # the oldest of those kept, used again
+    png(scenes[0].figure)
+    assert isinstance(scenes[3].figure.canvas, pixels.FigureCanvasAgg)
+    assert not isinstance(scenes[4].figure.canvas, pixels.FigureCanvasAgg)
 
 
 # --- twins and predictions -------------------------------------------------------------------------------------------
