@@ -1,4 +1,4 @@
-"""The command ``entropic-edu``: story, doctor, data."""
+"""The command ``entropic-edu``: story, record, doctor, data."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def _parser() -> argparse.ArgumentParser:
     story.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     story.add_argument("--resume", action="store_true", help="go on from the stages kept in OUT.work")
     story.set_defaults(run=_story)
+    record = commands.add_parser("record", help="make a recorded result of the lessons anew, by its recipe")
+    record.add_argument("name", nargs="?", help="which; without a name, all are listed")
+    record.add_argument("--tiny", action="store_true", help="a miniature of a few seconds, to see that it works")
+    record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
+    record.set_defaults(run=_record)
     doctor = commands.add_parser("doctor", help="check this installation and say what to do")
     doctor.set_defaults(run=_doctor)
     data = commands.add_parser("data", help="say which data sets are at hand, and where they were looked for")
@@ -63,6 +68,20 @@ def _story(chosen: argparse.Namespace) -> int:
     print(json.dumps(found, indent=2) if chosen.json else report.table(found))
     print(f"Wrote {chosen.out}.json and {chosen.out}.png.", file=stream)
     return 0 if found["complete"] else 130
+
+
+def _record(chosen: argparse.Namespace) -> int:
+    from . import recorded
+
+    if chosen.name is None:
+        for name in recorded.names():
+            print(recorded.load(name))
+        return 0
+    made = recorded.record(chosen.name, tiny=chosen.tiny, say=lambda line: print(line, flush=True))
+    out = chosen.out or f"{chosen.name}.safetensors"
+    made.save(out)
+    print(f"{made}. Wrote {out}.")
+    return 0
 
 
 def _doctor(_: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path as File
 from typing import Any, Self
 
@@ -73,10 +74,8 @@ class Result:
             OSError: If the file cannot be written; what stood there before is kept.
         """
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        tensors = {k: v.detach().cpu().contiguous() for k, v in values.items() if isinstance(v, Tensor)}
-        plain = json.dumps({k: v for k, v in values.items() if not isinstance(v, Tensor)})
-        note = {"format": FORMAT, "kind": type(self).__name__, "values": plain, "checksum": _checksum(tensors, plain)}
-        write_whole(file, safetensors.torch.save(tensors, {"entropic_edu": json.dumps(note)}))
+        tensors = {k: v for k, v in values.items() if isinstance(v, Tensor)}
+        write_whole(file, packed(type(self).__name__, tensors, {k: v for k, v in values.items() if k not in tensors}))
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
@@ -86,26 +85,45 @@ class Result:
             FileNotFoundError: If there is no such file.
             ValueError: If the file is cut short, damaged, foreign, or holds another kind of result.
         """
-        content = File(file).read_bytes()
-        try:
-            size = int.from_bytes(content[:8], "little")
-            note: dict[str, Any] = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["entropic_edu"])
-            kind, version, plain = note["kind"], note["format"], note["values"]
-            tensors = safetensors.torch.load(content)
-            if note["checksum"] != _checksum(tensors, plain):
-                raise ValueError("its checksum is another")
-        except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
-            raise ValueError(
-                f"{file} is cut short, damaged, or no file of entropic_edu ({type(error).__name__}: {error}); "
-                f"delete it and make it again with {cls.__name__}.save()."
-            ) from error
-        if kind != cls.__name__ or version != FORMAT:
-            raise ValueError(
-                f"{file} holds a {kind} of format {version}, wanted a {cls.__name__} of format {FORMAT}; "
-                "load it with the class and version that saved it."
-            )
-        fields: dict[str, Any] = {**json.loads(plain), **tensors}
+        tensors, plain = unpacked(File(file).read_bytes(), cls.__name__, str(file), f"{cls.__name__}.save()")
+        fields: dict[str, Any] = {**plain, **tensors}
         return cls(**fields)
+
+
+def packed(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bytes:
+    """Return a safetensors file of tensors, with plain JSON values, the kind and a checksum in its header."""
+    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    words = json.dumps(dict(plain))
+    note = {"format": FORMAT, "kind": kind, "values": words, "checksum": _checksum(kept, words)}
+    return safetensors.torch.save(kept, {"entropic_edu": json.dumps(note)})
+
+
+def unpacked(content: bytes, kind: str, file: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the plain values that ``packed`` wrote.
+
+    Raises:
+        ValueError: If the content is cut short, damaged, foreign, or of another kind; it names the ``file``, and the
+            ``remedy`` that makes it again.
+    """
+    try:
+        size = int.from_bytes(content[:8], "little")
+        note: dict[str, Any] = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["entropic_edu"])
+        came, version, plain = note["kind"], note["format"], note["values"]
+        tensors = safetensors.torch.load(content)
+        if note["checksum"] != _checksum(tensors, plain):
+            raise ValueError("its checksum is another")
+        values: dict[str, Any] = json.loads(plain)
+    except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+        raise ValueError(
+            f"{file} is cut short, damaged, or no file of entropic_edu ({type(error).__name__}: {error}); "
+            f"delete it and make it again with {remedy}."
+        ) from error
+    if came != kind or version != FORMAT:
+        raise ValueError(
+            f"{file} holds a {came} of format {version}, wanted a {kind} of format {FORMAT}; "
+            "load it with the class and version that saved it."
+        )
+    return tensors, values
 
 
 def _checksum(tensors: dict[str, Tensor], plain: str) -> str:

@@ -8,6 +8,7 @@ those.
 from __future__ import annotations
 
 import base64
+import functools
 import inspect
 import time
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from .work import Job
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
+FRAME = 0.3  # seconds between pictures of work under way
 KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
 
 
@@ -55,11 +57,14 @@ class Work:
         stream: ``stream(**controls)`` yields snapshots, several a second.
         show: ``show(result, **controls)`` returns figure and sentence of what there is, complete or not.
         units: ``units(**controls)``: how many units, ``Snapshot.total``, the work has; for the estimate of its time.
+        frame: ``frame(result, **controls)`` returns figure and sentence of work under way, shown three times a second;
+            None leaves the picture as it is until the end.
     """
 
     stream: Callable[..., Iterator[Snapshot[Any]]]
     show: Callable[..., tuple[Figure, str]]
     units: Callable[..., int]
+    frame: Callable[..., tuple[Figure, str]] | None = None
 
 
 class Explorer:
@@ -98,6 +103,7 @@ class Explorer:
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()
         self._live: Drawn | None = None
         self._per_unit: float | None = None
+        self._framed = 0.0
         self._page: Page | None = None
 
     # --- what it shows -----------------------------------------------------------------------------------------
@@ -220,7 +226,8 @@ class Explorer:
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
         values, page = dict(self.values), self._page
-        report = (lambda snapshot: None) if page is None else page.progress
+        self._framed = 0.0
+        report = functools.partial(self._report, values=values)
         self.job = Job(self.work.stream(**values), report, lambda job: self._finish(job, values))
         if page is not None:
             page.running(True)
@@ -236,6 +243,21 @@ class Explorer:
         """Stop the live work at its next snapshot and show what there is."""
         if self.job is not None:
             self.job.cancel()
+
+    def _report(self, snapshot: Snapshot[Any], values: dict[str, Any]) -> None:
+        """Show how far the work is, and now and then its picture."""
+        assert self.work is not None
+        if self._page is not None:
+            self._page.progress(snapshot)
+        now = time.monotonic()
+        if self.work.frame is None or now - self._framed < FRAME:
+            return
+        with RENDER:
+            figure, sentence = self.work.frame(snapshot.result, **values)
+            self._live = Drawn(png(figure), text("explorer.under_way", sentence=sentence))
+        self._framed = time.monotonic()  # after drawing: the work has the time between two frames to itself
+        if self._page is not None:
+            self._page.picture.value = self._live.png  # not the sentence: three a second would drown a screen reader
 
     def _finish(self, job: Job[Any], values: dict[str, Any]) -> None:
         try:

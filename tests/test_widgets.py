@@ -424,3 +424,39 @@ def test_an_explorer_without_work_says_so(explorer):
     for act in (explorer.run, explorer.seconds):
         with pytest.raises(ValueError, match="answers at once"):
             act()
+
+
+def test_work_under_way_is_shown_as_it_goes_and_its_end_by_the_last_picture():
+    figure, seen = Figure(figsize=(1, 1)), []
+
+    def frame(result, **controls):
+        seen.append(result.number)
+        return figure, f"so far {result.number}"
+
+    explorer = Explorer(
+        lambda *, batch_size: (figure, "at once"),
+        [BATCH],
+        work=Work(
+            counting(100, 0.01),
+            lambda result, **controls: (figure, f"counted {result.number}"),
+            lambda **controls: 100,
+            frame=frame,
+        ),
+    )
+    began = time.monotonic()
+    explorer.run()
+    assert explorer.sentence == "Live: counted 100"
+    assert 2 <= len(seen) <= 1 + (time.monotonic() - began) / widgets.FRAME  # one at once, then one every 0.3 s
+    assert seen == sorted(set(seen))
+
+
+def test_an_error_in_a_picture_of_work_under_way_stops_the_work_and_is_seen():
+    def broken(result, **controls):
+        raise ValueError("no such frame")
+
+    explorer = worker(total=20_000)
+    explorer.work = Work(explorer.work.stream, explorer.work.show, explorer.work.units, frame=broken)
+    sentence = one(explorer, ipywidgets.HTML, "ee-sentence")
+    with pytest.raises(ValueError, match="no such frame"):
+        explorer.run()
+    assert "ValueError: no such frame" in sentence.value

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from entropic_edu.player import Player
     from entropic_edu.widgets import Explorer
 
-MODULES = {"00": "start", "01": "one_valley", "02": "flat_floor", "03": "tug_of_war"}
+MODULES = {
+    "00": "start",
+    "01": "one_valley",
+    "02": "flat_floor",
+    "03": "tug_of_war",
+    "04": "one_road",
+    "05": "bump",
+    "06": "let_go",
+    "07": "late_game",
+    "08": "bad_valleys",
+    "10": "limits",
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""What explorers answer from at once: results that were computed beforehand, each with the recipe that makes it anew.
+
+A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
+of a few seconds changes; and ``make(recipe, say)``, which returns tensors, results of verbs and plain values by name.
+``entropic-edu record NAME`` runs one and writes NAME.safetensors beside it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path as File
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from entropic_edu.path import Path
+from entropic_edu.probe import Profile
+from entropic_edu.release import Release
+from entropic_edu.results import Result, packed, unpacked, write_whole
+from entropic_edu.spawn import Family
+from entropic_edu.train import Run
+
+KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (Family, Path, Profile, Release, Run)}
+
+
+@dataclass(frozen=True, eq=False)
+class Recording(Mapping[str, Any]):
+    """Results by name, and how they were made.
+
+    Attributes:
+        name: Of the recipe.
+        results: Tensors, results of verbs and plain values by name.
+        recipe: All settings; ``entropic-edu record`` makes the same again from them.
+        versions: Of Python and of the packages that computed.
+        seconds: How long it took, on one thread.
+        digest: First 12 digits of the hash of its file.
+        rounded: Tensors that the file holds in half precision; here they are in single precision, so rounded.
+    """
+
+    name: str
+    results: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    versions: Mapping[str, str]
+    seconds: float
+    digest: str = ""
+    rounded: frozenset[str] = frozenset()
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the value of this name.
+
+        Raises:
+            ValueError: If there is none; it lists those that there are.
+        """
+        if key not in self.results:
+            raise ValueError(f"The recording {self.name!r} has no {key!r}; it has {', '.join(self.results)}.")
+        return self.results[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.results
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.results)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __repr__(self) -> str:
+        seeds = self.recipe.get("seeds", "?")
+        return (
+            f"Recording {self.name!r} ({self.digest}): {len(self)} results, seeds {seeds}, made in {self.seconds:.0f} s"
+        )
+
+    def save(self, file: str | File) -> None:
+        """Write everything to one file, whole or not at all.
+
+        Raises:
+            OSError: If the place cannot be written; what stood there before is kept.
+        """
+        write_whole(file, self._packed())
+
+    def _packed(self) -> bytes:
+        tensors: dict[str, Tensor] = {}
+        shapes: dict[str, Any] = {}
+        for name, value in self.results.items():
+            if isinstance(value, Tensor):
+                tensors[name] = value
+                shapes[name] = "tensor"
+            elif isinstance(value, Result):
+                fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+                tensors |= {f"{name}.{field}": each for field, each in fields.items() if isinstance(each, Tensor)}
+                plain = {field: each for field, each in fields.items() if not isinstance(each, Tensor)}
+                shapes[name] = {"kind": type(value).__name__, "fields": plain}
+            else:
+                shapes[name] = {"kind": "plain", "value": value}
+        tensors |= {name: tensors[name].half() for name in self.rounded}  # they were halves: nothing is lost
+        note = {"values": shapes, "recipe": dict(self.recipe), "versions": dict(self.versions), "seconds": self.seconds}
+        return packed("Recording", tensors, {"name": self.name, **note})
+
+
+def names() -> list[str]:
+    """Return the names of all recipes."""
+    files = [file.name for file in resources.files(__name__).iterdir()]
+    return sorted(name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_"))
+
+
+@cache
+def load(name: str) -> Recording:
+    """Return a recording that comes with the package.
+
+    Raises:
+        ValueError: If there is none of this name, or its file is damaged.
+    """
+    if name not in names():
+        raise ValueError(f"There is no recording {name!r}; there are {', '.join(names())}.")
+    with resources.as_file(resources.files(__name__).joinpath(f"{name}.safetensors")) as file:
+        if not file.exists():
+            raise ValueError(f"The recording {name!r} has not been made; make it with: entropic-edu record {name}")
+        return read(file)
+
+
+def read(file: str | File) -> Recording:
+    """Return the recording in a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged or holds something else.
+    """
+    return _unpacked(File(file).read_bytes(), str(file))
+
+
+def _unpacked(content: bytes, file: str) -> Recording:
+    remedy = f"entropic-edu record {File(file).name.split('.')[0]}"
+    tensors, note = unpacked(content, "Recording", file, remedy)
+    rounded = frozenset(name for name, each in tensors.items() if each.dtype == torch.half)
+    tensors |= {name: tensors[name].float() for name in rounded}
+    values: dict[str, Any] = {}
+    for name, shape in note.pop("values").items():
+        if shape == "tensor":
+            values[name] = tensors[name]
+        elif shape["kind"] == "plain":
+            values[name] = shape["value"]
+        else:
+            inside = {key.removeprefix(f"{name}."): key for key in tensors if key.startswith(f"{name}.")}
+            fields: dict[str, Any] = shape["fields"] | {field: tensors[key] for field, key in inside.items()}
+            values[name] = KINDS[shape["kind"]](**fields)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    return Recording(results=values, digest=digest, rounded=rounded, **note)
+
+
+def record(name: str, *, tiny: bool = False, say: Callable[[str], None] = print) -> Recording:
+    """Return a recording made anew by its recipe, on one thread.
+
+    Tensors that a recipe rounds to half precision, for a small file, come back in single precision, so rounded.
+
+    Args:
+        name: Of the recipe.
+        tiny: Make the miniature, in a few seconds.
+        say: Receives a line now and then.
+
+    Raises:
+        ValueError: If there is no recipe of this name.
+    """
+    if name not in names():
+        raise ValueError(f"There is no recipe {name!r}; there are {', '.join(names())}.")
+    module = importlib.import_module(f".{name}", __name__)
+    recipe = module.RECIPE | (module.TINY if tiny else {})
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
+    began = time.perf_counter()
+    try:
+        values = module.make(recipe, say)
+    finally:
+        torch.set_num_threads(threads)
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    made = Recording(name, values, recipe, versions, round(time.perf_counter() - began, 1))
+    return _unpacked(made._packed(), name)  # as it will be read: half precision has become single

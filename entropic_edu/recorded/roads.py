@@ -1,0 +1,89 @@
+"""Five pairs of minima of the story and the roads between them: what lessons 04 to 06 stand on.
+
+The points of a road are the pivots of the string method, rounded to half precision to keep the file small; all else in
+this file was measured after rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import story
+from entropic_edu.connect import connect, measured
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.recorded import load
+from entropic_edu.train import train
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],
+    "widths": [64, 32, 32, 10],
+    "weight_decay": 5e-4,
+    "train": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120},
+    "connect": {"method": "string", "pivots": 40, "sweeps": 1500},
+}
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "widths": [64, 8, 10],
+    "train": {"batch_size": 64, "learning_rate": 0.05, "momentum": 0.9, "epochs": 5},
+    "connect": {"method": "string", "pivots": 8, "sweeps": 60},
+}
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return for each seed the road, with the objective measured along it and along the straight line.
+
+    Keys:
+        pair0/line_loss: The objective along the straight line between the ends, at 25 positions, (25,).
+        pair0/road: The road, one point for each pivot, ends included. ``road.smooth(4 * pivots)`` is what verbs use.
+        pair0/accuracy: Training and held-out accuracy of both ends, (2, 2).
+        pair0/line_accuracy: Training and held-out accuracy along the line, (2, 25).
+    """
+    land = landscape(recipe)
+    found: dict[str, Any] = {}
+    for number, seed in enumerate(recipe["seeds"]):
+        run = train(land, generator=_generator(seed, 0), runs=2, **recipe["train"])
+        a, b = run.theta.half().float()
+        made = connect(
+            land, a, b, generator=_generator(seed, 2), points=recipe["connect"]["pivots"], **recipe["connect"]
+        )
+        rounded = replace(made, pivots=made.pivots.half().float())
+        road = measured(land, rounded)
+        line = measured(land, connect(land, a, b, generator=_generator(seed, 1), method="linear", points=25))
+        say(f"pair {number} (seed {seed}): {road.summary()}")
+        found[f"pair{number}/road"] = replace(road, pivots=road.pivots.half())
+        assert line.losses is not None
+        found[f"pair{number}/line_loss"] = line.losses
+        found[f"pair{number}/accuracy"] = _accuracy(land, road.pivots[[0, -1]])
+        found[f"pair{number}/line_accuracy"] = _accuracy(land, line.pivots)
+    return found
+
+
+def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
+    """Return the digits network of a recipe, a new one each time."""
+    made = story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"])
+    return story.landscape(made)
+
+
+def road(pair: int) -> Path:
+    """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
+    kept: Path = load("roads")[f"pair{pair}/road"]
+    return whole(kept)
+
+
+def whole(kept: Path) -> Path:
+    """Return a kept road with four points for each pivot."""
+    return kept.smooth(4 * len(kept.pivots))
+
+
+def _accuracy(land: Network, theta: Tensor) -> Tensor:
+    return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")])
+
+
+def _generator(seed: int, stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1000 * seed + stage)  # the story's streams
