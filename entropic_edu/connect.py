@@ -24,6 +24,7 @@ from .results import detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
 
 Method = Literal["linear", "chain", "bezier", "string", "neb", "autoneb"]
+Tangent = Literal["upwind", "central"]
 
 
 @verb
@@ -45,6 +46,9 @@ def connect(
     points: int | None = None,
     tolerance: float = 0.05,
     align: bool = False,
+    guess: Path | None = None,
+    tangent: Tangent = "upwind",
+    projection: bool = True,
     progress: Progress = None,
 ) -> Stream[Path]:
     """Join two minima by a road of low objective.
@@ -70,6 +74,13 @@ def connect(
             are below this share of the mean data loss at the ends, at most twice.
         align: First permute the hidden units of ``b`` to lie close to ``a`` (weight matching); the path then ends at
             that permuted copy, which is the same function.
+        guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line. A curve takes its
+            control points from it.
+        tangent: "upwind" (the secant to the higher neighbour) or, to see what it is for, "central": the secant of both
+            neighbours, as the first NEB codes had it. With that the loss along the band bends it into kinks where it
+            is steep ("neb", "autoneb").
+        projection: Whether the loss acts only across the band and the springs only along it. Without it, to see what it
+            is for, both act in full: the band cuts corners and its pivots slide down to the ends ("neb", "autoneb").
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -78,8 +89,12 @@ def connect(
     Raises:
         ValueError: If the ends have another dimension, coincide, or hold NaN; or a setting is out of range.
         DivergenceError: If a pivot becomes infinite or NaN.
+
+    References:
+        Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, for both tangents and for why the central one fails.
     """
     _check(land, a, b, method, pivots, sweeps, bends)
+    _check_switches(method, guess, tangent, projection, align)
     a, b = a.detach(), b.detach()
     if align:
         if not isinstance(land, Network):
@@ -88,7 +103,8 @@ def connect(
         if torch.equal(a, b):
             raise ValueError("The two end points are one network with its hidden units permuted; no path is needed.")
     number = points or 4 * pivots
-    road = Path(torch.stack([a, b]), method=method, landscape=land.signature, complete=False)
+    first = torch.stack([a, b]) if guess is None else _between(guess, a, b)
+    road = Path(first, method=method, landscape=land.signature, complete=False)
     if method == "linear":
         straight = road.resample(number)
         yield _snapshot(straight, 0, 1)
@@ -98,7 +114,8 @@ def connect(
     size = batch_size if batch_size is None or samples is None else min(batch_size, len(samples))
     band = _Band(land, generator, size, learning_rate, momentum, sweeps)
     yield _snapshot(road, 0, sweeps)
-    for latest in _built(band, road, method, pivots, spring_constant, threshold, bends):
+    rule = _string if method == "string" else _springs(spring_constant, tangent, projection)
+    for latest in _built(band, road, method, pivots, rule, threshold, bends):
         road = latest
         yield _snapshot(road, band.swept, sweeps)
     rise = _scallops_of(land, road)
@@ -108,7 +125,6 @@ def connect(
             break
         pivots, number = 2 * len(road.pivots), 2 * number
         band = replace(band, sweeps=sweeps // 2, swept=0)
-        rule = _string if method == "string" else _springs(spring_constant)
         for latest in _relaxed(band, road.smooth(pivots), rule, sweeps // 2, late=True):
             road = latest
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
@@ -224,16 +240,20 @@ def _string(band: _Band, pivots: Tensor) -> Tensor:
     return -band.slope(pivots[1:-1])
 
 
-def _springs(spring_constant: float) -> Rule:
+def _springs(spring_constant: float, tangent: Tangent, projection: bool) -> Rule:
     def force(band: _Band, pivots: Tensor) -> Tensor:
         """The loss acts across the band, the springs along it (Henkelman & Jónsson 2000, eqs. 4, 5 and 12)."""
         losses, gradient = band.look(pivots)
-        along = tangents(pivots, losses)
+        along = tangents(pivots, losses) if tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
         across = gradient[1:-1] - (gradient[1:-1] * along).sum(1, keepdim=True) * along
         gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
         return spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
 
-    return force
+    def unprojected(band: _Band, pivots: Tensor) -> Tensor:
+        """Springs of no rest length and the loss, both in full: a plain elastic band."""
+        return spring_constant * (pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]) - band.slope(pivots[1:-1])
+
+    return force if projection else unprojected
 
 
 def _relaxed(band: _Band, path: Path, rule: Rule, sweeps: int, late: bool = False) -> Iterator[Path]:
@@ -257,25 +277,24 @@ def _relaxed(band: _Band, path: Path, rule: Rule, sweeps: int, late: bool = Fals
 
 
 def _built(
-    band: _Band, road: Path, method: Method, pivots: int, spring_constant: float, threshold: float, bends: int
+    band: _Band, road: Path, method: Method, pivots: int, rule: Rule, threshold: float, bends: int
 ) -> Iterator[Path]:
     if method in ("chain", "bezier"):
         yield from _curve(band, road, method, pivots, bends)
     elif method == "autoneb":
-        yield from _autoneb(band, road, pivots, spring_constant, threshold)
+        yield from _autoneb(band, road, pivots, rule, threshold)
     else:
-        rule = _string if method == "string" else _springs(spring_constant)
         for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
             for latest in _relaxed(band, road.smooth(number), rule, band.sweeps // 3):
                 road = latest
                 yield road
 
 
-def _autoneb(band: _Band, road: Path, pivots: int, spring_constant: float, threshold: float) -> Iterator[Path]:
+def _autoneb(band: _Band, road: Path, pivots: int, rule: Rule, threshold: float) -> Iterator[Path]:
     """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3)."""
     road = road.resample(min(5, pivots))
     for cycle in range(4):
-        for latest in _relaxed(band, road, _springs(spring_constant), band.sweeps // 4):
+        for latest in _relaxed(band, road, rule, band.sweeps // 4):
             road = latest
             yield road
         if cycle < 3:
@@ -351,6 +370,28 @@ def _check(land: Landscape, a: Tensor, b: Tensor, method: str, pivots: int, swee
         raise ValueError("The two end points are equal; a path needs two minima, say from two seeds.")
     if pivots < 4 or sweeps < 4 or bends < 1:
         raise ValueError(f"connect needs pivots >= 4, sweeps >= 4, bends >= 1; got {pivots}, {sweeps}, {bends}.")
+
+
+def _check_switches(method: str, guess: Path | None, tangent: str, projection: bool, align: bool) -> None:
+    if tangent not in ("upwind", "central"):
+        raise ValueError(f'tangent must be "upwind" or "central", got {tangent!r}.')
+    if method not in ("neb", "autoneb") and (tangent != "upwind" or not projection):
+        raise ValueError(
+            f'tangent and projection belong to the methods "neb" and "autoneb"; the method {method!r} has no springs. '
+            'Leave them out, or choose method="neb".'
+        )
+    if guess is not None and (method == "linear" or align):
+        other = 'method="linear"' if method == "linear" else "align=True, which moves the end b"
+        raise ValueError(f"A first guess has no meaning with {other}; leave one of the two out.")
+
+
+def _between(guess: Path, a: Tensor, b: Tensor) -> Tensor:
+    """Return the points of a first guess, or say that it joins other ends."""
+    if not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
+        raise ValueError(
+            "The first guess must begin at the end point a and end at b, bit for bit; give Path([a, ..., b])."
+        )
+    return guess.pivots
 
 
 def _snapshot(path: Path, done: int, total: int, note: str = "") -> Snapshot[Path]:

@@ -296,7 +296,7 @@ class Network(Landscape):
         """The derivative of the mean loss by the outputs (P, N, C), written out."""
         if self.loss_name == "mse":
             return lambda z: (z - y) * (2 / (z.shape[-1] * z.shape[-2]))
-        return lambda z: (_softmax(z) - F.one_hot(y, z.shape[-1])).div_(z.shape[-2])
+        return lambda z: _less_one_at(_softmax(z), y).div_(z.shape[-2])
 
     # --- parameters and data -----------------------------------------------------------------------------------
 
@@ -464,6 +464,12 @@ def _softmax(z: Tensor) -> Tensor:
     if z.shape[-1] > 32:
         return torch.softmax(z, -1)
     return torch.softmax(z.movedim(-1, 0).contiguous(), 0).movedim(0, -1).contiguous()
+
+
+def _less_one_at(shares: Tensor, labels: Tensor) -> Tensor:
+    """Subtract the one-hot labels (N,) or (P, N) from shares (P, N, C), in place."""
+    at = labels.expand(shares.shape[:-1])[..., None]
+    return shares.scatter_add_(-1, at, shares.new_full((), -1.0).expand(at.shape))
 
 
 def _row(batch: Batch, p: int) -> Batch:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.optim.sgd import sgd
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
@@ -44,6 +45,7 @@ class Stepper:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
         self.theta = theta.detach().clone().requires_grad_()
         self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
+        self._fused = self.theta.device.type in ("cpu", "cuda")
         self._optimizer = self._make([self.theta])
 
     def _make(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
@@ -58,7 +60,7 @@ class Stepper:
             lr=self.learning_rate,
             momentum=self.momentum,
             nesterov=self.kind == "nesterov",
-            fused=self.theta.device.type in ("cpu", "cuda"),
+            fused=self._fused,
         )
 
     @property
@@ -71,9 +73,30 @@ class Stepper:
         if self.kind == "sgd" and self.momentum == 0:  # one line, and on a valley a quarter of the whole step's time
             self.position.add_(gradient, alpha=-self.learning_rate * scale)
             return
+        memory = None if self.kind == "adam" else self._optimizer.state[self.theta].get("momentum_buffer")
+        if memory is not None:  # the object around torch's own step takes longer than the step of a small network
+            self._step_on(memory, gradient, self.learning_rate * scale)
+            return
         self.theta.grad = gradient
         self._optimizer.param_groups[0]["lr"] = self.learning_rate * scale
         self._optimizer.step()
+
+    def _step_on(self, memory: Tensor, gradient: Tensor, learning_rate: float) -> None:
+        """Take a step of SGD that is not the first: what ``torch.optim.SGD`` calls, with the same arithmetic."""
+        sgd(
+            [self.position],
+            [gradient],
+            [memory],
+            weight_decay=0.0,
+            momentum=self.momentum,
+            lr=learning_rate,
+            dampening=0.0,
+            nesterov=self.kind == "nesterov",
+            maximize=False,
+            has_sparse_grad=False,
+            foreach=False,
+            fused=self._fused,
+        )
 
     def place(self, theta: Tensor) -> None:
         """Move to ``theta`` and keep the momentum."""
