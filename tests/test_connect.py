@@ -8,7 +8,7 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.connect import _bernstein, _hats, _inserted, measured, tangents
+from entropic_edu.connect import _Band, _bernstein, _hats, _inserted, _springs, measured, tangents
 from entropic_edu.valleys import DoubleWell, Hyperbola
 
 METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
@@ -204,6 +204,77 @@ def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
     for snapshot in ee.stream.connect(land, doubles(0, -1), doubles(0, 1), method="neb", **settings):
         if snapshot.done <= 300 and snapshot.result.losses is None:
             assert spacing(snapshot.result) < 1.001
+
+
+def last_band(land, a, b, **settings):
+    """The relaxed pivots of a NEB without noise, before they are spread on a spline."""
+    defaults = {"generator": seeded(), "method": "neb", "batch_size": None, "tolerance": math.inf}
+    snapshots = ee.stream.connect(land, a, b, **{**defaults, **settings})
+    return [shot.result.pivots for shot in snapshots if not shot.result.complete][-1]
+
+
+def test_both_parts_right_keep_the_band_on_the_floor_and_evenly_spaced():
+    land = Hyperbola(half_length=1.0)
+    pivots = last_band(land, *land.floor(2, dtype=torch.float64), pivots=12, sweeps=1500, learning_rate=0.05)
+    assert float((pivots.prod(1) - 1).abs().max()) < 1e-3  # slow only along the band, where the springs act
+    assert spacing(Path(pivots)) < 1.01
+
+
+def test_without_projection_springs_and_loss_balance_in_full_and_cut_the_corner():
+    land = Hyperbola(half_length=1.0)
+    ends = land.floor(2, dtype=torch.float64)
+    pivots = last_band(land, *ends, pivots=12, sweeps=3000, learning_rate=0.05, projection=False)
+    pull = pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]
+    torch.testing.assert_close(pull, land.gradient_on(pivots[1:-1], None), atol=1e-6, rtol=0)
+    assert bool((pivots[1:-1].prod(1) > 1.005).all())  # towards the chord, off the floor at uv = 1
+
+
+def test_without_projection_pivots_slide_down_to_the_ends():
+    land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)
+    settings = {"pivots": 12, "sweeps": 1200, "learning_rate": 0.05}
+    assert spacing(Path(last_band(land, doubles(0, -1), doubles(0, 1), **settings))) < 1.001
+    slid = last_band(land, doubles(0, -1), doubles(0, 1), projection=False, **settings)
+    assert spacing(Path(slid)) > 3
+    assert float(slid[:, 1].abs().median()) > 0.7  # half of them near the wells; evenly spaced it is 0.5
+
+
+def test_the_central_tangent_is_the_secant_of_both_neighbours(generator):
+    pivots = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    land = Hyperbola()
+    force = _springs(2.0, "central", True)(_Band(land, generator, None, 0.1, 0.0, 10), pivots)
+    for i in (1, 2, 3):
+        tau = (pivots[i + 1] - pivots[i - 1]) / (pivots[i + 1] - pivots[i - 1]).norm()
+        gradient = land.gradient_on(pivots[i], None)
+        stretch = (pivots[i + 1] - pivots[i]).norm() - (pivots[i] - pivots[i - 1]).norm()
+        torch.testing.assert_close(force[i - 1], 2 * stretch * tau - gradient + (gradient @ tau) * tau)
+
+
+def test_the_band_begins_at_its_first_guess():
+    a, b = on_circle(doubles(0, ANGLE))
+    guess = Path(torch.stack([a, -1.5 * (a + b), b]))  # the long way round
+    stream = ee.stream.connect(Circle(), a, b, method="string", generator=seeded(), guess=guess)
+    assert torch.equal(next(stream).result.pivots, guess.pivots)
+    for method in ("string", "neb"):
+        path = on_the_circle(method=method, guess=guess, pivots=16)
+        assert path.length == pytest.approx(2 * math.pi - ANGLE, rel=0.02)
+    bent = on_the_circle(method="bezier", guess=guess, bends=3)
+    assert float(bent.at(0.5) @ (a + b)) < 0  # its control points began on the other side, and it stays there
+
+
+def test_switches_are_refused_where_they_mean_nothing():
+    with pytest.raises(ValueError, match='tangent must be "upwind" or "central", got \'left\''):
+        on_the_circle(method="neb", tangent="left")
+    for method in ("linear", "chain", "bezier", "string"):
+        for wrong in ({"tangent": "central"}, {"projection": False}):
+            with pytest.raises(ValueError, match=f'belong to the methods "neb" and "autoneb"; the method {method!r}'):
+                on_the_circle(method=method, **wrong)
+    a, b = on_circle(doubles(0, ANGLE))
+    with pytest.raises(ValueError, match='A first guess has no meaning with method="linear"'):
+        on_the_circle(method="linear", guess=Path(torch.stack([a, b])))
+    with pytest.raises(ValueError, match="A first guess has no meaning with align=True"):
+        on_the_circle(method="neb", align=True, guess=Path(torch.stack([a, b])))
+    with pytest.raises(ValueError, match="must begin at the end point a and end at b, bit for bit"):
+        on_the_circle(method="neb", guess=Path(torch.stack([b, a])))
 
 
 def test_autoneb_inserts_where_the_loss_bulges_the_worst_first():

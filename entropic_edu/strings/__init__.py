@@ -45,17 +45,14 @@ def language() -> str:
 def languages() -> list[str]:
     """Return the languages that have a catalogue."""
     names = [file.name for file in resources.files(__name__).iterdir()]
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml") and name.count(".") == 1)
+    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 @cache
 def catalogue(name: str) -> dict[str, str]:
     """Return all entries of a language, by dotted key."""
-    entries: dict[str, str] = {}
-    for file in sorted(resources.files(__name__).iterdir(), key=lambda one: one.name):
-        if file.name.endswith(".toml") and file.name.split(".")[0] == name:
-            entries |= _flat(tomllib.loads(file.read_text("utf-8")), "")
-    return entries
+    raw = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
+    return _flat(tomllib.loads(raw), "")
 
 
 def _flat(table: dict[str, Any], prefix: str) -> dict[str, str]:

@@ -258,4 +258,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# From toy valleys to a network of your own: [First road](first_road.ipynb), two trained networks and the road between.
+# From toy valleys to networks: do two trained ones lie in one valley or in two?
+# [Two minima, one road](04_one_road.ipynb)

@@ -1,0 +1,155 @@
+"""Lesson 05: the road is flat, yet narrower in the middle; which eigenvalues do it, and what a sceptic may say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.course import Chapter, Exercise, Question
+
+from . import hook, rescale, road, sceptic, spectrum
+
+QUESTIONS = [
+    Question(
+        "middle",
+        ("falls", "stays", "doubles", "tenfold"),
+        "doubles",
+        {"falls": 0.5, "stays": 1.0, "doubles": 2.0, "tenfold": 10.0},
+    ),
+    Question("which", ("one", "large", "all"), "all", spectrum.GHOSTS),
+    Question("factor", ("nothing", "breaks", "trace"), "trace"),
+    Question("objection", ("path", "loss", "renaming", "squared"), "squared"),
+]
+
+
+def _made(seed: int) -> tuple[Tensor, Tensor]:
+    """Return positions and the trace along five made-up roads, for exercise 5.1."""
+    generator = torch.Generator().manual_seed(seed)
+    where = torch.linspace(0, 1, 13, dtype=torch.float64)
+    level, height, tilt = torch.rand(3, 5, 1, generator=generator, dtype=torch.float64)
+    wiggle = 0.1 * torch.rand(5, 13, generator=generator, dtype=torch.float64)
+    return where, (3 + level + 0.5 * tilt * where) * (1 + (0.7 + 0.4 * height) * torch.sin(torch.pi * where) + wiggle)
+
+
+def _ratios(position: Tensor, trace: Tensor) -> Tensor:
+    middle = (position >= 1 / 3) & (position <= 2 / 3)
+    return trace[:, middle].mean(1) / trace[:, [0, -1]].mean(1)
+
+
+def _summed(ratio: Callable[[Tensor, Tensor], Tensor], error: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
+    """Return an answer to exercise 5.1, given how it makes a ratio for each pair and an error of these."""
+    return lambda position, trace: torch.stack([ratio(position, trace).mean(), error(ratio(position, trace))])
+
+
+def _end_share(trace: Tensor) -> Tensor:
+    """Return the mean of both ends over the first, (pairs,)."""
+    return trace[:, [0, -1]].mean(1) / trace[:, 0]
+
+
+def _standard(ratio: Tensor) -> Tensor:
+    return ratio.std() / len(ratio) ** 0.5
+
+
+CONTROLS = {  # what answers an objection of exercise 5.4: rows of the sceptic's picture, and a measure
+    "loss": (sceptic.OBJECTIONS["loss"][1], "trace"),
+    "scale": (sceptic.BASE, "adaptive"),
+    "path": (sceptic.OBJECTIONS["path"][1], "trace"),
+    "renaming": (sceptic.OBJECTIONS["renaming"][1], "trace"),
+    "no decay": (sceptic.OBJECTIONS["decay"][1], "trace"),
+    "training": (sceptic.OBJECTIONS["training"][1], "trace"),
+}
+VERDICTS = ("ruled out", "part of it", "open")
+TRUTH = {
+    "loss": "part of it",
+    "scale": "part of it",
+    "path": "ruled out",
+    "renaming": "part of it",
+    "no decay": "open",
+    "training": "part of it",
+}
+
+
+def _verdicts(**changed: str) -> Callable[[str], str]:
+    """Return an answer to exercise 5.4: the truth but for some objections."""
+    answers = TRUTH | changed
+    return lambda objection: answers[objection]
+
+
+def _one_wrong() -> dict[str, Callable[[str], str]]:
+    """Return for each objection and each wrong verdict on it an answer with this slip alone."""
+    pairs = [(objection, said) for objection in TRUTH for said in VERDICTS if said != TRUTH[objection]]
+    return {f"{objection}_{said}".replace(" ", "_"): _verdicts(**{objection: said}) for objection, said in pairs}
+
+
+EXERCISES = [
+    Exercise(
+        "ratio",
+        "5.1",
+        truth=_summed(_ratios, _standard),
+        wrong={
+            "extremes": _summed(lambda position, trace: trace.amax(1) / trace.amin(1), _standard),
+            "point": _summed(lambda position, trace: trace[:, 6] / trace[:, [0, -1]].mean(1), _standard),
+            "one_end": _summed(lambda position, trace: _ratios(position, trace) * _end_share(trace), _standard),
+            "upside_down": _summed(lambda position, trace: 1 / _ratios(position, trace), _standard),
+            "deviation": _summed(_ratios, torch.std),
+            "count": _summed(_ratios, lambda ratio: ratio.std() / len(ratio)),
+            "population": _summed(_ratios, lambda ratio: ratio.std(correction=0) / len(ratio) ** 0.5),
+        },
+        cases=[_made(1), _made(2)],
+        tolerance=1e-4,
+    ),
+    Exercise(
+        "rise",
+        "5.2",
+        truth=lambda trace, radius, dimensions: radius**2 * trace / (2 * dimensions),
+        wrong={
+            "half": lambda trace, radius, dimensions: radius**2 * trace / dimensions,
+            "all": lambda trace, radius, dimensions: radius**2 * trace / 2,
+            "first": lambda trace, radius, dimensions: radius * trace / (2 * dimensions),
+            "root": lambda trace, radius, dimensions: radius**2 * trace / (2 * dimensions**0.5),
+        },
+        cases=[(6.0, 0.5, 3466), (3.0, 2.0, 100)],
+    ),
+    Exercise(
+        "rescaled",
+        "5.3",
+        truth=lambda into, out, rest, alpha: into / alpha**2 + out * alpha**2 + rest,
+        wrong={
+            "swapped": lambda into, out, rest, alpha: into * alpha**2 + out / alpha**2 + rest,
+            "first": lambda into, out, rest, alpha: into / alpha + out * alpha + rest,
+            "unchanged": lambda into, out, rest, alpha: into + out + rest,
+            "one_sided": lambda into, out, rest, alpha: into / alpha**2 + out + rest,
+            "rest": lambda into, out, rest, alpha: into / alpha**2 + out * alpha**2,
+            "both_down": lambda into, out, rest, alpha: (into + out) / alpha**2 + rest,
+        },
+        cases=[(1.0, 3.0, 2.0, 2.0), (2.0, 0.5, 1.0, 0.1)],
+    ),
+    Exercise(
+        "verdict",
+        "5.4",
+        truth=_verdicts(),
+        wrong={
+            **_one_wrong(),
+            "all_ruled_out": lambda objection: "ruled out",
+            "all_part": lambda objection: "part of it",
+            "all_open": lambda objection: "open",
+        },
+        cases=[(objection,) for objection in TRUTH],
+    ),
+]
+
+CHAPTER = Chapter(
+    "05",
+    questions=QUESTIONS,
+    exercises=EXERCISES,
+    explorers={
+        "flat": hook.flat,
+        "bump": road.road,
+        "spectrum": spectrum.spectrum,
+        "rescale": rescale.rescale,
+        "sceptic": sceptic.sceptic,
+    },
+)

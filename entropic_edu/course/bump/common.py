@@ -1,0 +1,108 @@
+"""What the explorers share: the recorded profiles and measures, and the ratio that this lesson is about."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.probe import Profile
+from entropic_edu.stage import Mean
+from entropic_edu.strings import text
+
+PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
+COUNT = len(PAIRS) - 1
+
+
+class Quantity(NamedTuple):
+    """A quantity along the road: its field in a Profile, and how a number of it is written."""
+
+    field: str
+    digits: str = ".3g"
+
+
+QUANTITIES = {
+    "trace": Quantity("trace"),
+    "top": Quantity("top_eigenvalue"),
+    "adaptive": Quantity("adaptive_trace"),
+    "objective": Quantity("loss"),
+    "data_loss": Quantity("data_loss"),
+    "gradient_noise": Quantity("noise"),
+    "norm": Quantity("norm"),
+}
+
+
+def kept(key: str) -> Tensor:
+    """Return a tensor of the recording, float64."""
+    value: Tensor = recorded.load("bump")[key]
+    return value.double()
+
+
+def has(key: str) -> bool:
+    """Return whether the recording holds a key."""
+    return key in recorded.load("bump")
+
+
+@cache
+def profile(pair: int) -> Profile:
+    """Return the recorded Profile of a road, pairs counted from 0."""
+    found: Profile = recorded.load("bump")[f"pair{pair}/profile"]
+    return found
+
+
+@cache
+def along(quantity: str) -> Tensor:
+    """Return a quantity along the roads of all pairs, (pairs, n), float64."""
+    return torch.stack([getattr(profile(pair), QUANTITIES[quantity].field) for pair in range(COUNT)]).double()
+
+
+def positions(count: int) -> Tensor:
+    """Return even positions from 0 to 1, (count,), float64."""
+    return torch.linspace(0, 1, count, dtype=torch.float64)
+
+
+def over_ends(values: Tensor) -> Tensor:
+    """Return values (..., n) over the mean of the two ends of their road."""
+    return values / values[..., [0, -1]].mean(-1, keepdim=True)
+
+
+def bump(values: Tensor) -> Tensor:
+    """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
+    where = positions(values.shape[-1])
+    middle = (where >= 1 / 3) & (where <= 2 / 3)
+    return over_ends(values)[..., middle].mean(-1)
+
+
+def over_pairs(values: Tensor) -> Mean:
+    """Return mean and standard error over the pairs of minima, (pairs, ...) -> (...)."""
+    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
+
+
+def chosen(values: Tensor, pair: str) -> Mean:
+    """Return the mean over all pairs of (pairs, ...), or the values of one, which have no error bar, (...)."""
+    if pair == "all":
+        return over_pairs(values)
+    one = values[int(pair) - 1]
+    return Mean(one, torch.zeros_like(one))
+
+
+def told(mean: Mean, pair: str, digits: str = ".2f") -> str:
+    """Write a number with its error over the pairs, or without where it comes from one pair."""
+    kind, error = "all" if pair == "all" else "one", float(mean.error)
+    if digits == ".2f" and pair == "all" and error < 0.005:
+        digits = ".3f"  # an error of 0.00 tells nothing
+    known: dict[str, Any] = {"value": format(float(mean.value), digits)}
+    return text(f"05.told.{kind}", error=format(error, digits.replace("3g", "2g")), **known)
+
+
+def amid(pair: str) -> str:
+    """Name the pairs within a sentence."""
+    return text("05.pair.amid_all") if pair == "all" else text("05.pair.amid_one", pair=pair)
+
+
+def named(pair: str) -> str:
+    """Name the pairs in a sentence."""
+    return text("05.pair.all") if pair == "all" else text("05.pair.one", pair=pair)

@@ -1,0 +1,196 @@
+"""Round 1: the loss along the road, and the curvature across it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import stage, stream
+from entropic_edu.course import digits
+from entropic_edu.plots import BLUE, PURPLE, RED, labelled
+from entropic_edu.probe import Profile
+from entropic_edu.snapshot import Snapshot
+from entropic_edu.stage import GREY, Band, Mean, exact, moving
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, Work, slider, switch
+
+from .common import COUNT, PAIRS, QUANTITIES, along, amid, bump, chosen, named, over_ends, over_pairs, positions, told
+
+POINTS = 21
+PLACES = tuple(round(0.1 * place, 1) for place in range(11))
+LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button: a quarter of the recorded effort
+RATIOS = (0.36, 14.0)  # limits of the left panel
+
+
+class Road:
+    """A quantity over its value at the ends, and beside it objective, trace and gradient noise in their own units."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        self.where = positions(POINTS)
+        self.ax = ax = self.figure.add_axes((0.075, 0.125, 0.395, 0.78))
+        labelled(ax, text("05.axis.position"), "", text("05.panel.ratio")).title.set_fontsize(11)
+        ax.set(xlim=(0, 1), yscale="log", ylim=RATIOS)
+        ax.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
+        ax.minorticks_off()
+        ax.axhline(1, color=GREY, lw=1)
+        self.singles = [moving(ax, colour=GREY, width=1, alpha=0.6) for _ in range(COUNT)]
+        self.bands = {
+            "ghost": Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction")),
+            "twin": Band(ax, colour=RED, dash="--", label=text("say.pinned")),
+            "live": Band(ax, colour=RED, dash="--", label=text("05.label.live")),
+            "run": Band(ax),
+        }
+        self.bands["ghost"].name.set_bbox({"facecolor": "white", "lw": 0, "pad": 1})  # the dotted line crosses it
+        tops = zip(stage.RIGHT, ("objective", "trace", "gradient_noise"), (0.038, 8.5, 0.19), strict=True)
+        self.panels = {name: self._panel(bottom, name, high) for bottom, name, high in tops}
+        colours = {"objective": BLUE, "trace": RED, "gradient_noise": PURPLE}
+        self.curves = {name: Band(panel, colour=colours[name]) for name, panel in self.panels.items()}
+        self.data_loss = Band(self.panels["objective"], colour=BLUE, dash="--", label="")
+        top = self.panels["objective"]
+        top.text(0.02, 0.0175, text("05.label.objective"), fontsize=stage.SMALL, color=BLUE)
+        top.text(0.02, 0.0062, text("05.label.data_loss"), fontsize=stage.SMALL, color=BLUE)
+        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.panels.values())]
+
+    def _panel(self, bottom: float, name: str, high: float) -> Axes:
+        ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
+        labelled(ax, "", "", text(f"05.panel.{name}")).title.set_fontsize(11)
+        ax.set(xlim=(0, 1), ylim=(0, high))
+        if bottom == stage.RIGHT[-1]:
+            ax.set_xlabel(text("05.axis.position"), fontsize=11)
+        else:
+            ax.tick_params(labelbottom=False)
+        return ax
+
+    def show(self, quantity: str, pair: str, place: float, twin: Mean | None, ghost: float | None) -> None:
+        """Draw a quantity of one pair or of all, with a pinned one and the bump that was predicted."""
+        each = over_ends(along(quantity))
+        for number, (line, values) in enumerate(zip(self.singles, each, strict=True)):
+            line.set_data(self.where.numpy(), values.numpy())
+            line.set_visible(str(number + 1) != pair)
+        self.bands["run"].show(self.where, chosen(each, pair), text(f"05.label.{quantity}"))
+        self.bands["twin"].show(self.where, twin)
+        shape = None if ghost is None else exact(ghost ** (torch.sin(torch.pi * self.where)))
+        self.bands["ghost"].show(self.where, shape)
+        self.bands["live"].show(self.where, None)
+        for name, band in self.curves.items():
+            band.show(self.where, chosen(along(name), pair))
+        self.data_loss.show(self.where, chosen(along("data_loss"), pair))
+        for panel, mark in self.marks:
+            mark.set_data([place, place], panel.get_ylim())
+        if ghost is not None:  # at its top: at the end all lines meet
+            self.bands["ghost"].name.set_position((0.5, ghost * (1.2 if ghost >= 1 else 0.84)))
+            self.bands["ghost"].name.set_horizontalalignment("center")
+        self._part()
+
+    def show_live(self, found: Profile, quantity: str, pair: str) -> None:
+        """Draw a profile that is being measured, over the recorded mean of the ends."""
+        recorded = along(quantity)[int(pair) - 1]
+        values = getattr(found, QUANTITIES[quantity].field).double() / recorded[[0, -1]].mean()
+        self.bands["live"].show(found.position.double(), exact(values))
+        self.bands["twin"].show(self.where, None)
+        self._part()
+
+    def _part(self) -> None:
+        """Move the labels at the right end apart, by factors: the axis is logarithmic."""
+        shown = [band.name for name, band in self.bands.items() if name != "ghost" and band.name.get_visible()]
+        for number, name in enumerate(shown):
+            name.set_position((1.02, 1.2 ** (2 * number - len(shown) + 1)))
+
+
+def road(seed: int) -> Explorer:
+    """Height, width and noise along the recorded roads; the button measures one of them anew."""
+    picture = Road()
+
+    def render(
+        *,
+        pinned: dict[str, Any] | None = None,
+        ghost: float | None = None,
+        along_road: str,
+        bump_pair: str,
+        at_position: float,
+    ) -> tuple[Figure, str]:
+        words = sentence(along_road, bump_pair, at_position)
+        twin = None
+        if pinned is not None:
+            quantity, pair = pinned["along_road"], pinned["bump_pair"]
+            twin = chosen(over_ends(along(quantity)), pair)
+            ratio = told(chosen(bump(along(quantity)), pair), pair)
+            words += " " + text("05.road.twin", ratio=ratio, quantity=text(f"05.quantity.{quantity}"), pair=amid(pair))
+        picture.show(along_road, bump_pair, at_position, twin, ghost)
+        return picture.figure, words
+
+    def show(found: Profile, *, along_road: str, bump_pair: str, at_position: float) -> tuple[Figure, str]:
+        one = first(bump_pair)
+        picture.show(along_road, one, at_position, None, None)
+        picture.show_live(found, along_road, one)
+        return picture.figure, live_sentence(found, along_road, one)
+
+    return Explorer(
+        render,
+        [slider("at_position", PLACES, 0.5), switch("along_road", tuple(QUANTITIES)), switch("bump_pair", PAIRS)],
+        title=text("05.road.title"),
+        code=code,
+        work=Work(lambda **turned: live(seed, turned["bump_pair"]), show, lambda **_: POINTS, show),
+    )
+
+
+def first(pair: str) -> str:
+    """Return the pair that the button measures: the first where all are shown."""
+    return "1" if pair == "all" else pair
+
+
+def live(seed: int, pair: str) -> Iterator[Snapshot[Profile]]:
+    """Yield the profile of a recorded road as it is measured now."""
+    generator = torch.Generator().manual_seed(seed)
+    return stream.probe(digits.land(), digits.road(int(first(pair)) - 1), generator=generator, **LIVE)
+
+
+def sentence(quantity: str, pair: str, place: float) -> str:
+    """Say what was recorded: at the ends, at a place, and the ratio of the middle third to the ends."""
+    values, digit = along(quantity), QUANTITIES[quantity].digits
+    here = chosen(values[:, round(place * (POINTS - 1))], pair)
+    return text(
+        "05.road.sentence",
+        pair=named(pair),
+        quantity=text(f"05.quantity.{quantity}"),
+        ends=told(chosen(values[:, [0, -1]].mean(1), pair), pair, digit),
+        here=told(here, pair, digit),
+        place=place,
+        ratio=told(chosen(bump(values), pair), pair),
+        loss=told(chosen(bump(along("objective")), pair), pair),
+    )
+
+
+def live_sentence(found: Profile, quantity: str, pair: str) -> str:
+    """Say what is measured now, beside the recorded ratio."""
+    values: Tensor = getattr(found, QUANTITIES[quantity].field).double()
+    known = {"pair": pair, "quantity": text(f"05.quantity.{quantity}"), "count": len(values)}
+    kept = float(bump(along(quantity))[int(pair) - 1])
+    if not found.complete:
+        return text("05.road.growing", of=POINTS, now=float(values[-1]), **known)
+    return text("05.road.live", ratio=found.bump(values), kept=kept, **known)
+
+
+def mean_ratio(quantity: str) -> Mean:
+    """Return the ratio of the middle third to the ends, mean and error over the five pairs."""
+    return over_pairs(bump(along(quantity)))
+
+
+def code(*, along_road: str, bump_pair: str, at_position: float) -> str:
+    """Return lines that read the recording, and the verb that makes a profile anew."""
+    number = int(first(bump_pair)) - 1
+    field = QUANTITIES[along_road].field
+    return (
+        "from entropic_edu import recorded\n"
+        f'profile = recorded.load("bump")["pair{number}/profile"]\n'
+        f"print(profile.bump(profile.{field}))  # pair {number + 1}: middle third over the mean of the ends\n"
+        f"# anew: land, road = recorded.roads.landscape(), recorded.roads.road({number})\n"
+        f"# profile = ee.probe(land, road, generator=torch.Generator().manual_seed({100 + number}), points=21, "
+        "num_probes=4, lanczos_steps=40)"
+    )

@@ -1,0 +1,246 @@
+"""Round 3: each objection to the bump, the control that answers it, and what is left of the bump then."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from torch import Tensor
+
+from entropic_edu import stage
+from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, RED, labelled
+from entropic_edu.stage import GREY, Band, Mean, moving
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, switch
+
+from .common import bump, has, kept, over_ends, over_pairs, positions, told
+
+MEASURES = ("trace", "top", "adaptive")
+RATIOS = (0.55, 8.0)  # limits; what lies outside is drawn at the edge, with its number
+ROWS = 4
+LANES = {"trace": -0.13, "top": 0.09, "adaptive": 0.31}  # of the measures within a row
+MARKERS = {"trace": ("o", RED), "top": ("s", ORANGE), "adaptive": ("^", GREEN)}
+STYLES = ((BLUE, "-"), (RED, "--"), (BLACK, DASHES[2]), (GREEN, DASHES[3]))
+
+
+class Condition(NamedTuple):
+    """A row of the picture: its name in the catalogue, where its loss is, and the recorded values for each measure."""
+
+    name: str
+    loss: str
+    keys: dict[str, str]
+
+
+def _plain(kind: str, name: str) -> Condition:
+    return Condition(name, kind, {measure: f"{kind}/{measure}" for measure in MEASURES})
+
+
+BASE = _plain("string", "base")
+OBJECTIONS: dict[str, tuple[Condition, ...]] = {
+    "loss": (
+        BASE,
+        Condition(
+            "matched",
+            "string",
+            {"trace": "string/matched", "top": "string/matched_top", "adaptive": "string/matched_adaptive"},
+        ),
+        Condition("alone", "string", {"trace": "string/alone"}),
+        Condition("ruler", "string", {"trace": "string/jacobian"}),
+    ),
+    "squared": (BASE, _plain("squared", "squared")),
+    "scale": (BASE, Condition("balanced", "string", {"trace": "string/balanced"})),
+    "kinks": (
+        BASE,
+        *(Condition(f"step{n}", "string", {"trace": f"rise{n}", "adaptive": f"share{n}"}) for n in range(3)),
+    ),
+    "path": (BASE, _plain("bezier", "bezier")),
+    "renaming": (BASE, _plain("aligned", "aligned")),
+    "decay": (BASE, _plain("undecayed", "undecayed"), _plain("decayed", "decayed")),
+    "training": (BASE, _plain("longer", "longer"), _plain("wide", "wide")),
+}
+
+
+def values(key: str) -> Tensor:
+    """Return recorded values along the roads of all pairs, (pairs, n); ``rise0`` is the rise at the first radius."""
+    for name, table in (("rise", "string/rise"), ("share", "string/share_rise")):
+        if key.startswith(name) and key[len(name) :].isdigit():
+            return kept(table)[..., int(key[len(name) :])]
+    return kept(key)
+
+
+def measured(condition: Condition, measure: str) -> Tensor | None:
+    """Return the bump of each pair, (pairs,), or None where this control has no such measure."""
+    key = condition.keys.get(measure)
+    return None if key is None else bump(values(key))
+
+
+class Sceptic:
+    """Bumps by condition and measure at the left; curves of one measure and of the objective at the right."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        self.ax = ax = self.figure.add_axes((0.04, 0.125, 0.5, 0.745))
+        labelled(ax, text("05.axis.bump"), "", text("05.panel.bumps")).title.set_fontsize(11)
+        ax.set(xscale="log", xlim=RATIOS, ylim=(ROWS - 0.5, -0.6))
+        ax.set_xticks([0.6, 1, 2, 4, 8], ["0.6", "1", "2", "4", "8"])
+        ax.set_yticks([])
+        ax.spines["left"].set_visible(False)
+        ax.minorticks_off()
+        ax.axvline(1, color=GREY, lw=1)
+        self.names = [
+            ax.text(0.56, row - 0.41, "", fontsize=stage.SMALL, color=BLACK, va="center", animated=True)
+            for row in range(ROWS)
+        ]
+        for name in self.names:  # readable where the line of no bump crosses it
+            name.set_bbox({"facecolor": "white", "lw": 0, "pad": 1})
+        self.pairs, self.means, self.edges = {}, {}, {}
+        for measure, (marker, colour) in MARKERS.items():
+            self.pairs[measure] = moving(
+                ax, colour=colour, dash="", marker=marker, ms=4, mfc="none", mew=0.9, alpha=0.9, clip_on=False
+            )
+            self.means[measure] = stage.Points(ax, colour=colour, marker=marker, size=8)
+            self.edges[measure] = [
+                ax.text(RATIOS[1], 0, "", fontsize=stage.SMALL, ha="right", va="center", animated=True)
+                for _ in range(ROWS)
+            ]
+        self._key()
+        self._right()
+
+    def _key(self) -> None:
+        """Say which marker is which measure, above the panel's title."""
+        for place, (measure, (marker, colour)) in enumerate(MARKERS.items()):
+            x = 0.05 + 0.155 * place
+            self.figure.add_artist(
+                Line2D([x], [0.955], marker=marker, color=colour, ms=8, ls="", transform=self.figure.transFigure)
+            )
+            self.figure.text(x + 0.014, 0.955, text(f"05.measure.{measure}"), fontsize=stage.SMALL, va="center")
+
+    def _right(self) -> None:
+        self.upper = self.figure.add_axes((0.615, 0.57, 0.245, 0.3))
+        self.lower = self.figure.add_axes((0.615, 0.125, 0.245, 0.3))
+        for ax, limits in ((self.upper, (0.85, 1.35)), (self.lower, (0.5, 3.4))):
+            ax.set(xlim=(0, 1), ylim=limits)
+            ax.axhline(1, color=GREY, lw=1)
+        labelled(self.upper, "", "", text("05.panel.objective_ratio")).title.set_fontsize(11)
+        labelled(self.lower, text("05.axis.position"), "", text("05.panel.curve")).title.set_fontsize(11)
+        self.upper.tick_params(labelbottom=False)
+        self.losses = [Band(self.upper, colour=colour, dash=dash) for colour, dash in STYLES]
+        self.curves = [Band(self.lower, colour=colour, dash=dash) for colour, dash in STYLES]
+
+    def show(self, objection: str, measure: str) -> None:
+        """Draw all conditions of an objection, and the curves of one measure."""
+        rows = OBJECTIONS[objection]
+        for row, name in enumerate(self.names):
+            name.set_text(text(f"05.condition.{rows[row].name}") if row < len(rows) else "")
+        for each in MEASURES:
+            self._row(rows, each)
+        self._curves(rows, measure)
+
+    def _row(self, rows: tuple[Condition, ...], measure: str) -> None:
+        found = [(row, measured(condition, measure)) for row, condition in enumerate(rows)]
+        there = [(row + LANES[measure], each) for row, each in found if each is not None]
+        heights = torch.tensor([height for height, _ in there], dtype=torch.float64)
+        points = [(float(each), height) for height, one in there for each in one if RATIOS[0] < each < RATIOS[1]]
+        self.pairs[measure].set_data([x for x, _ in points], [height + 0.075 for _, height in points])
+        means = [over_pairs(each) for _, each in there]
+        inside = Mean(torch.stack([m.value for m in means]), torch.stack([m.error for m in means]))
+        seen = inside.value < RATIOS[1]
+        _points(self.means[measure], heights, inside, seen)
+        for label, height, mean in zip(self.edges[measure], heights.tolist(), means, strict=False):
+            far = float(mean.value) >= RATIOS[1]
+            label.set_text(
+                text("05.sceptic.beyond", measure=text(f"05.measure.{measure}"), value=float(mean.value)) if far else ""
+            )
+            label.set_y(height)
+        for label in self.edges[measure][len(there) :]:
+            label.set_text("")
+
+    def _curves(self, rows: tuple[Condition, ...], measure: str) -> None:
+        drawn: set[str] = set()
+        for row, (loss, curve) in enumerate(zip(self.losses, self.curves, strict=True)):
+            condition = rows[row] if row < len(rows) else None
+            key = None if condition is None else condition.keys.get(measure)
+            self._band(curve, None if key is None else values(key), condition)
+            new = condition is not None and condition.loss not in drawn
+            self._band(loss, values(f"{condition.loss}/loss") if condition and new else None, condition)
+            drawn |= set() if condition is None else {condition.loss}
+        for bands in (self.losses, self.curves):
+            for band in bands:
+                _to_the_middle(band)
+            stage.part(*bands, gap=0.17)
+
+    def _band(self, band: Band, found: Tensor | None, condition: Condition | None) -> None:
+        if found is None or condition is None:
+            band.show(torch.empty(0), None)
+            return
+        mean = over_pairs(over_ends(found))
+        band.show(positions(found.shape[1]), mean, text(f"05.short.{condition.name}"))
+        band.area.set_clip_on(True)
+
+
+def _to_the_middle(band: Band) -> None:
+    """Move the label of a curve to the height of its middle: at the end all curves meet."""
+    heights = torch.as_tensor(band.line.get_ydata())
+    if band.name.get_visible():
+        band.name.set_y(float(heights[len(heights) // 2]))
+
+
+def _points(points: stage.Points, heights: Tensor, mean: Mean, seen: Tensor) -> None:
+    """Draw means with horizontal error bars."""
+    at, value, error = heights[seen], mean.value[seen], mean.error[seen]
+    points.points.set_data(value.numpy(), at.numpy())
+    ends = torch.stack([torch.stack([value - error, at], 1), torch.stack([value + error, at], 1)], 1)
+    points.bars.set_verts(list(ends.numpy()), closed=False)
+
+
+def sceptic(seed: int) -> Explorer:
+    """What each objection leaves of the bump."""
+    picture = Sceptic()
+
+    def render(*, objection: str, curve_of: str) -> tuple[Figure, str]:
+        picture.show(objection, curve_of)
+        return picture.figure, sentence(objection, curve_of)
+
+    return Explorer(
+        render,
+        [switch("objection", tuple(OBJECTIONS)), switch("curve_of", MEASURES)],
+        title=text("05.sceptic.title"),
+        code=code,
+    )
+
+
+def sentence(objection: str, measure: str) -> str:
+    """Say the bump of each condition in one measure, with its error, and how flat its road is."""
+    parts = []
+    for condition in OBJECTIONS[objection]:
+        found = measured(condition, measure)
+        if found is not None:
+            ratio = told(over_pairs(found), "all")
+            parts.append(text("05.sceptic.part", condition=text(f"05.condition.{condition.name}"), ratio=ratio))
+    known: dict[str, Any] = {"measure": text(f"05.of.{measure}"), "parts": "; ".join(parts)}
+    return text("05.sceptic.sentence", **known, note=text(f"05.sceptic.note.{objection}", **notes(objection)))
+
+
+def notes(objection: str) -> dict[str, str]:
+    """Return the numbers that the last sentence of an objection asks for: bumps of data loss and objective."""
+    kinds = {condition.loss for condition in OBJECTIONS[objection]}
+    found = {f"{kind}_data": told(over_pairs(bump(kept(f"{kind}/data_loss"))), "all") for kind in kinds}
+    return found | {f"{kind}_loss": told(over_pairs(bump(kept(f"{kind}/loss"))), "all") for kind in kinds}
+
+
+def code(*, objection: str, curve_of: str) -> str:
+    """Return lines that read the bump of the last condition with this measure."""
+    rows = [condition for condition in OBJECTIONS[objection] if curve_of in condition.keys]
+    key = rows[-1].keys[curve_of]
+    read = f'recorded.load("bump")["{key}"]'
+    if not has(key):
+        table, number = ("rise", key[4:]) if key.startswith("rise") else ("share_rise", key[5:])
+        read = f'recorded.load("bump")["string/{table}"][..., {number}]'
+    return (
+        "from entropic_edu import recorded\n"
+        f"values = {read}  # (pairs, 21 positions)\n"
+        "bump = values[:, 7:14].mean(1) / values[:, [0, -1]].mean(1)\n"
+        "print(bump.mean(), bump.std() / len(bump) ** 0.5)  # entropic-edu record bump makes all anew"
+    )

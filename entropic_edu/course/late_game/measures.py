@@ -1,0 +1,220 @@
+"""What the recording says: barriers on three scales, two heights in one unit, and the mean of two networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.recorded import Recording, late_game
+from entropic_edu.spawn import Family
+from entropic_edu.stage import Mean, exact
+from entropic_edu.strings import text
+
+TASKS = ("forty", "fifth", "clean", "decay", "squared")
+SCALES = ("share", "ends", "raw")
+STEPS = tuple(late_game.RECIPE["at"])
+LEVELS = {"share": 0.1, "ends": 1.0}  # below which a barrier counts as fallen
+BATCH, MOMENTUM = (late_game.RECIPE["train"][name] for name in ("batch_size", "momentum"))
+
+
+@cache
+def kept() -> Recording:
+    """Return the recording, read once."""
+    return recorded.load("late_game")
+
+
+def family(task: str) -> Family:
+    """Return the recorded family of a task."""
+    found: Family = kept()[f"{task}/family"]
+    return found
+
+
+def over_trunks(values: Tensor) -> Mean:
+    """Return mean and standard error over the trunks, (T, ...) -> (...) each."""
+    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
+
+
+def chosen(values: Tensor, trunks: str) -> Mean:
+    """Return the mean over all trunks, or the first trunk alone, with no error to tell: (T, ...) -> (...)."""
+    return over_trunks(values) if trunks == "all" else exact(values[0])
+
+
+# --- barriers --------------------------------------------------------------------------------------------------------
+
+
+def barrier(task: str, quantity: str, scale: str) -> Tensor | None:
+    """Return a barrier for each trunk and k on a scale, (T, K).
+
+    Args:
+        task: One of ``TASKS``.
+        quantity: "loss" or "trace".
+        scale: "raw"; "share" of its mean at k = 0, or None where there is none; "ends": over the curve at the higher
+            end.
+    """
+    found = family(task)
+    curve = {"loss": found.data_loss, "trace": found.trace}[quantity].double()
+    height = found.barrier(curve)
+    if scale == "raw":
+        return height
+    if scale == "ends":
+        return found.relative_to_end(curve)
+    return None if float(height[:, 0].mean()) <= 0 else found.relative_to_first(height)
+
+
+def fall(k: Tensor, values: Tensor, level: float) -> float:
+    """Return the k from which on values stay below a level, on straight lines between the points; NaN if they do not.
+
+    Args:
+        k: Steps, ascending, (K,).
+        values: A barrier at each, (K,).
+        level: Where to look.
+    """
+    above = (values >= level).nonzero().flatten()
+    if len(above) == 0:
+        return float(k[0])
+    last = int(above[-1])
+    if last == len(k) - 1:
+        return math.nan
+    share = (values[last] - level) / (values[last] - values[last + 1])
+    return float(k[last] + share * (k[last + 1] - k[last]))
+
+
+def jackknifed(values: Tensor, of: Callable[[Tensor], float]) -> Mean:
+    """Return a number that is read off the mean over trunks, and its error by leaving out one trunk at a time."""
+    count = len(values)
+    others = [of(torch.cat([values[:t], values[t + 1 :]])) for t in range(count)]
+    spread = torch.tensor(others, dtype=torch.float64)
+    error = ((count - 1) / count * (spread - spread.mean()).square().sum()).sqrt()
+    return Mean(torch.tensor(of(values), dtype=torch.float64), error)
+
+
+@cache
+def fallen(task: str, quantity: str, scale: str) -> Mean | None:
+    """Return the k from which on a barrier stays below the level of its scale, with the jackknife's error."""
+    values = barrier(task, quantity, scale)
+    if values is None or scale not in LEVELS:
+        return None
+    k = family(task).at.double()
+    return jackknifed(values, lambda some: fall(k, some.mean(0), LEVELS[scale]))
+
+
+# --- heights in units of the loss ------------------------------------------------------------------------------------
+
+
+@cache
+def heights(task: str) -> tuple[Tensor, Tensor]:
+    """Return along each line the height of the objective and the entropic height at η/B = 1, (T, K, P) each, in loss.
+
+    Both begin at 0 and change from point to point by what a walker gains: the objective by dL, the entropic height by
+    (T/2) d tr H, at the temperature T = η/(2B(1-m)) · tr C / tr H of noise that is shaped like the curvature, on the
+    mean of two neighbouring points.
+    """
+    found = family(task)
+    noise = kept()[f"{task}/noise"].double()
+    trace = found.trace.double()
+    heat = noise / trace / (2 * (1 - MOMENTUM))
+    steps = 0.5 * 0.5 * (heat[..., 1:] + heat[..., :-1]) * trace.diff(dim=-1)
+    zero = torch.zeros_like(steps[..., :1])
+    entropic = torch.cat([zero, steps], -1).cumsum(-1)
+    loss = found.loss.double() - found.loss[..., :1].double()
+    return loss[:, :, 0], entropic[:, :, 0]
+
+
+def rise(height: Tensor) -> Tensor:
+    """Return how far the middle lies above the mean of both ends, (..., P) -> (...)."""
+    return height[..., height.shape[-1] // 2] - 0.5 * (height[..., 0] + height[..., -1])
+
+
+def rates(task: str, rate_at: str) -> Tensor:
+    """Return η for each k, (K,): that of the start, or "now", where the cosine schedule has it at step k."""
+    k = family(task).at.double()
+    cosine = 0.5 * (1 + (math.pi * k / family(task).steps).cos())
+    share = {"start": torch.ones_like(k), "now": cosine}[rate_at]
+    return share * late_game.RECIPE["settings"][task]["learning_rate"]
+
+
+def rises(task: str, batch_size: int | None, rate_at: str) -> tuple[Tensor, Tensor]:
+    """Return the rise of the objective and the entropic rise from the ends to the middle, (T, K) each, in loss."""
+    loss, entropic = heights(task)
+    heat = rates(task, rate_at) * (0.0 if batch_size is None else 1 / batch_size)
+    return rise(loss), rise(entropic) * heat
+
+
+def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
+    """Return entropic rise over rise of the objective, of means over trunks, (K,).
+
+    It is NaN where the objective does not rise by more than three standard errors.
+    """
+    loss, entropic = rises(task, batch_size, rate_at)
+    count = len(loss)
+    others = [(entropic.sum(0) - entropic[t]) / (loss.sum(0) - loss[t]) for t in range(count)]
+    spread = torch.stack(others)
+    error = ((count - 1) / count * (spread - spread.mean(0)).square().sum(0)).sqrt()
+    mean = over_trunks(loss)
+    flat = mean.value <= 3 * mean.error
+    return Mean((entropic.sum(0) / loss.sum(0)).masked_fill(flat, math.nan), error.masked_fill(flat, math.nan))
+
+
+# --- the mean of two networks ----------------------------------------------------------------------------------------
+
+
+def line(task: str, relation: str) -> tuple[Tensor, Tensor]:
+    """Return data loss and test accuracy along the lines, (T, K, P) each; strangers have the same for each k."""
+    found = family(task)
+    if relation == "siblings":
+        assert found.test_accuracy is not None
+        return found.data_loss[:, :, 0].double(), found.test_accuracy[:, :, 0].double()
+    loss, _, _, accuracy = kept()[f"{task}/strangers"].double()
+    many = len(found.at)
+    return loss[:, None].expand(-1, many, -1), accuracy[:, None].expand(-1, many, -1)
+
+
+def number(value: float, unit: float | None = None) -> str:
+    """Write a value with two digits, or with those that ``unit`` leaves: powers of ten only for what is tiny."""
+    if value == 0:
+        return "0"
+    size = math.floor(math.log10(abs(value)))
+    digits = 1 - size if unit is None else -math.floor(math.log10(unit))
+    if size < -3:
+        return f"{value / 10.0**size:.{max(0, digits + size)}f} · 10{str(size).translate(RAISED)}"
+    return f"{value:,.{max(0, digits)}f}"
+
+
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def said(mean: Mean, place: int | None = None) -> str:
+    """Write a mean and its error with the digits that the error leaves; a mean without error with two."""
+    value, error = (float(part if place is None else part[place]) for part in mean)
+    if error == 0:
+        return number(value)
+    size = math.floor(math.log10(max(abs(value), error)))
+    digits = -math.floor(math.log10(error))
+    if size < -3:
+        scale, shown = 10.0**size, max(0, digits + size)
+        power = str(size).translate(RAISED)
+        return f"({value / scale:.{shown}f} ± {error / scale:.{shown}f}) · 10{power}"
+    return f"{value:,.{max(0, digits)}f} ± {error:,.{max(0, digits)}f}"
+
+
+def setting_of(task: str, trunks: str = "all") -> str:
+    """Name data, network, noise and seeds in a sentence."""
+    known: dict[str, Any] = {"wrong": 100 * kept()[f"{task}/wrong"], "count": len(family(task).trace)}
+    return text(f"07.setting.{trunks}", task=text(f"07.task.{task}", **known), **known)
+
+
+def opening(task: str) -> str:
+    """Return the lines of code that read a recorded family, with the call that makes it anew."""
+    return (
+        "from entropic_edu.recorded import late_game, load\n"
+        f'kept = load("late_game")\nfamily = kept["{task}/family"]\n'
+        '# anew, in a minute: ee.spawn(late_game.landscape(kept.recipe, task), at=kept.recipe["at"], trunks=8,\n'
+        "#     points=11, generator=torch.Generator().manual_seed(0), **late_game.settings(kept.recipe, task)), with\n"
+        f'#     task = "{task}"'
+    )

@@ -1,0 +1,210 @@
+"""Round 4: other optimizers, other projections, none at all; excursions undone, noise on and off in mid run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import recorded, stage
+from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, PURPLE, RED, labelled
+from entropic_edu.recorded import let_go
+from entropic_edu.stage import GREY, Mean, moving
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, slider, switch
+
+from .common import ALL, boxed, kept, over_pairs, pairs_named, pick
+
+DOUBTS: dict[str, tuple[str, ...]] = {
+    "excursions": ("hot", "undone"),
+    "switched": ("hot", "late", "early"),
+    "steps_k": ("k5", "k10", "hot", "k20", "k45"),
+    "optimizer": ("hot", "nesterov", "adam_large", "adam", "plain", "plain_hot"),
+    "free": ("free", "free_32", "free_64", "free_all"),
+}
+STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (PURPLE, DASHES[4]), (ORANGE, DASHES[5]), (BLACK, ":"))
+LOWEST, HIGHEST = 0.01, 200.0  # of the axis of distances
+
+
+@dataclass(frozen=True)
+class Course:
+    """What the walkers of one run did, both sides of the road together.
+
+    Attributes:
+        share: Share of the run at the records, (R,).
+        left: Distance from the own end, in lengths of the road, (R,).
+        away: Distance from the road just before the projection, at the records but the first, (R-1,); where the run
+            does not end at a projection, but the last as well.
+        outside: Share of projections from outside, in per cent.
+        accuracy: On the held-out digits at the end, in per cent; None where the recipe did not ask for it.
+    """
+
+    share: Tensor
+    left: Mean
+    away: Tensor
+    outside: float
+    accuracy: float | None
+
+
+def course(name: str, pair: int | None) -> Course:
+    """Return what became of one run, for one pair of minima or all."""
+    step = kept(f"{name}/step")
+    position = kept(f"{name}/position")
+    left = torch.cat([position[:, :, 0], 1 - position[:, :, 1]], -1)  # (P, R, 2W)
+    right = recorded.load("let_go")
+    known = f"{name}/accuracy" in right
+    setting = let_go.settings()[name]
+    k = setting["project_every"]
+    until = len(step) - (k is not None and setting["steps"] % k != 0)
+    accuracy = 100 * float(pick(kept(f"{name}/accuracy"), pair)[:, -1].mean()) if known else None
+    return Course(
+        step / step[-1],
+        over_pairs(left, pair),
+        pick(kept(f"{name}/distance"), pair).mean((0, 2, 3))[1:until],
+        100 * float(pick(kept(f"{name}/outside"), pair).mean()),
+        accuracy,
+    )
+
+
+class Sceptic:
+    """Distance from the own end and distance from the road, a line for each run of a doubt."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        self.left = left = self.figure.add_axes((0.085, 0.125, 0.3, 0.79))
+        self.right = right = self.figure.add_axes((0.475, 0.125, 0.3, 0.79))
+        labelled(left, text("axis.share"), "", text("06.panel.left")).set(xlim=(0, 1), ylim=(0, 0.5))
+        labelled(right, text("axis.share"), "", text("06.panel.away")).set(xlim=(0, 1), yscale="log")
+        right.set_ylim(LOWEST, HIGHEST)
+        right.set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+        right.minorticks_off()
+        for ax in (left, right):
+            ax.title.set_fontsize(11)
+            ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        self.control = moving(left, colour=GREY, width=1)
+        self.radius = moving(right, colour=GREY, width=1)
+        self.edge = boxed(right, text("06.label.radius"), GREY, ha="left", va="bottom")
+        self.without = boxed(left, text("06.label.control"), GREY, ha="left", va="bottom")
+        self.bands = [stage.Band(left, colour=colour, dash=dash) for colour, dash in STYLES]
+        self.aways = [moving(right, colour=colour, dash=dash) for colour, dash in STYLES]
+        self.marks = [self._mark(left), self._mark(right)]
+        self.bet = moving(right, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
+        self.guess = boxed(right, text("say.prediction"), GREY, ha="center", va="bottom")
+        self.side = self.figure.add_axes((0.78, 0.0, 0.22, 1.0), facecolor="none")  # for names
+        self.side.set(xlim=(0, 1), ylim=(0, 1))
+        self.side.set_axis_off()
+        self.marks.append(self._mark(self.side))
+        free: dict[str, Any] = {"fontsize": stage.SMALL, "va": "center", "animated": True, "linespacing": 1.15}
+        self.names = [self.side.text(0.13, 0, "", color=stage.INK.get(one, one), **free) for one, _ in STYLES]
+
+    def _mark(self, ax: Axes) -> list[Any]:
+        return [moving(ax, colour=colour, dash="", marker="os^Dv*"[i], ms=6) for i, (colour, _) in enumerate(STYLES)]
+
+    def show(self, doubt: str, pair: int | None, bet: float | None) -> None:
+        """Draw the runs of a doubt."""
+        found = [course(name, pair) for name in DOUBTS[doubt]]
+        for i in range(len(STYLES)):
+            self.run(i, DOUBTS[doubt][i] if i < len(found) else "", found[i] if i < len(found) else None)
+        self.key([one.away[-1] for one in found])
+        still = kept("control/position")
+        both = torch.cat([still[:, :, 2], 1 - still[:, :, 6]], -1)
+        step = kept("control/step")
+        self.control.set_data((step / step[-1]).numpy(), over_pairs(both, pair).value.numpy())
+        self.without.set_position((0.02, 0.315))
+        radius = float(pick(kept("radius"), pair).mean())
+        self.radius.set_data([0, 1], [radius, radius])
+        self.edge.set_position((0.02, 1.1 * radius))
+        shown = bet is not None and doubt == "free"
+        self.bet.set_visible(shown)
+        self.guess.set_visible(shown)
+        if bet is not None:
+            self.bet.set_data([0.6, 1], [bet, bet])
+            self.guess.set_position((0.8, 1.15 * bet))
+
+    def run(self, i: int, name: str, found: Course | None) -> None:
+        """Draw one run, or take its lines off."""
+        self.names[i].set_visible(found is not None)
+        lines = (self.aways[i], *(marks[i] for marks in self.marks))
+        for line in lines:
+            line.set_visible(found is not None)
+        self.bands[i].show(torch.empty(0) if found is None else found.share, None if found is None else found.left)
+        if found is None:
+            return
+        self.bands[i].name.set_visible(False)
+        away = found.away.clamp(LOWEST, HIGHEST)
+        where = found.share[1 : 1 + len(away)]
+        self.aways[i].set_data(where.numpy(), away.numpy())
+        self.marks[0][i].set_data([1.0], [float(found.left.value[-1])])
+        self.marks[1][i].set_data([float(where[-1])], [float(away[-1])])
+        for marks in self.marks:
+            marks[i].set_clip_on(False)
+        self.names[i].set_text(text(f"06.run.{name}"))
+
+    def key(self, ends: list[Tensor]) -> None:
+        """Put the names at the ends of the lines at the right, moved apart."""
+        bottom, height = 0.125, 0.79
+        share = [math.log(max(float(end), LOWEST) / LOWEST) / math.log(HIGHEST / LOWEST) for end in ends]
+        order = sorted(range(len(ends)), key=lambda i: share[i])
+        gap, at = 0.1, [bottom + height * share[i] for i in order]
+        for i in range(1, len(at)):
+            at[i] = max(at[i], at[i - 1] + gap)
+        ceiling = 0.88
+        for i in reversed(range(len(at))):
+            at[i] = min(at[i], ceiling)
+            ceiling = at[i] - gap
+        for i, y in zip(order, at, strict=True):
+            self.names[i].set_y(y)
+            self.marks[2][i].set_data([0.06], [y])
+
+
+def sceptic(seed: int) -> Explorer:
+    """Doubt the result: one control at a time."""
+    picture = Sceptic()
+
+    def render(*, doubt: str, road_pair: int | None, ghost: float | None = None) -> tuple[Figure, str]:
+        picture.show(doubt, road_pair, ghost)
+        return picture.figure, told(doubt, road_pair)
+
+    def code(*, doubt: str, road_pair: int | None) -> str:
+        return "\n".join(
+            [
+                "from entropic_edu.course.let_go.sceptic import DOUBTS, course",
+                f'found = {{name: course(name, {road_pair}) for name in DOUBTS["{doubt}"]}}  # recorded',
+                "from entropic_edu.recorded import let_go, roads",
+                "# each made by, for each pair (here the first):",
+                f"# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()['{DOUBTS[doubt][-1]}'])",
+            ]
+        )
+
+    return Explorer(
+        render,
+        [switch("doubt", tuple(DOUBTS), "free"), slider("road_pair", ALL, None)],
+        title=text("06.sceptic.title"),
+        code=code,
+    )
+
+
+def told(doubt: str, pair: int | None) -> str:
+    """Return the sentence of a state."""
+    items = []
+    for name in DOUBTS[doubt]:
+        found = course(name, pair)
+        key = "free_item" if doubt == "free" else "item"
+        items.append(
+            text(
+                f"06.sceptic.{key}",
+                name=text(f"06.said.{name}"),
+                left=float(found.left.value[-1]),
+                error=float(found.left.error[-1]),
+                away=float(found.away[-1]),
+                outside=found.outside,
+                accuracy=found.accuracy or 0.0,
+            )
+        )
+    walkers = let_go.RECIPE["walkers"]
+    return text(f"06.sceptic.{doubt}", pairs=pairs_named(pair), walkers=walkers, items="; ".join(items))

@@ -1,0 +1,232 @@
+"""Round 1: recorded walkers on the road, the control without noise, and theory; the live button; the opening film."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.figure import Figure
+
+from entropic_edu import stage, stream
+from entropic_edu.course import digits
+from entropic_edu.drift import effective_temperature
+from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.release import Release
+from entropic_edu.stage import GREY, Mean, exact, moving
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, Work, slider
+
+from .common import (
+    ALL,
+    BATCHES,
+    GRID,
+    MOMENTUM,
+    RATES,
+    STARTS,
+    boxed,
+    code_of,
+    column,
+    kept,
+    name_of,
+    over_pairs,
+    pairs_named,
+    percent,
+    pick,
+    setting_of,
+    steps_of,
+    track,
+)
+from .film import Road
+
+if TYPE_CHECKING:
+    pass
+
+WALKERS, LIVE = 16, 2000  # of the live run
+LIMIT = 0.05  # share of projections from outside past which a walker counts as gone
+
+
+class Walk:
+    """Position against steps, distance from the road beneath, and the triptych of the road."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        self.ax = ax = self.figure.add_axes((0.085, 0.44, 0.375, 0.49))
+        labelled(ax, "", "", text("06.panel.position")).set(ylim=(-0.02, 1.02))
+        self.below = low = self.figure.add_axes((0.085, 0.125, 0.375, 0.2))
+        labelled(low, text("axis.step"), "", text("06.panel.distance")).set(yscale="log", ylim=(0.02, 60))
+        low.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        low.minorticks_off()
+        for panel in (ax, low):
+            panel.title.set_fontsize(11)
+        self.fan = [moving(ax, colour="#9a9a9a", width=1) for _ in STARTS]
+        self.bands = {
+            "run": stage.Band(ax),
+            "control": stage.Band(ax, colour=BLACK, dash=":", width=1.8),
+            "theory": stage.Band(ax, colour=PURPLE, dash=DASHES[2], width=1.8),
+            "twin": stage.Band(ax, colour=RED, dash=DASHES[3]),
+            "ghost": stage.Band(ax, colour=GREY, dash=(0, (3, 2)), width=3),
+        }
+        self.away = {"run": moving(low), "twin": moving(low, colour=RED, dash=DASHES[3])}
+        self.radius = moving(low, colour=BLACK, dash=":", width=1.5)
+        self.edge = boxed(low, text("06.label.radius"), BLACK, ha="right", va="bottom")
+        self.road = Road(self.figure)
+        self.walkers = [moving(ax, colour=BLUE, width=0.6, alpha=0.5) for _ in range(WALKERS)]
+
+    def clear(self, steps: float) -> None:
+        """Take everything off the two left panels and set their axis of steps."""
+        for panel in (self.ax, self.below):
+            panel.set_xlim(0, steps)
+            panel.set_xticks([0, steps / 2, steps])
+        for band in self.bands.values():
+            band.show(torch.empty(0), None)
+        for line in [*self.fan, *self.walkers, *self.away.values()]:
+            line.set_data([], [])
+
+    def ghost(self, bet: float | None, steps: float) -> None:
+        """Draw where the learner expects the walkers at the end."""
+        if bet is not None:
+            x = torch.tensor([0.55 * steps, steps])
+            self.bands["ghost"].show(x, exact(torch.full((2,), bet)), text("say.prediction"))
+
+    def grid(self, turned: Mapping[str, Any], name: str = "run", label: str = "", stretch: float = 1.0) -> None:
+        """Draw a recorded run as a band, with the distance from the road beneath, its steps times ``stretch``."""
+        pair, rate = turned["road_pair"], turned["learning_rate"]
+        found = name_of(turned["batch_size"], rate)
+        x = stretch * steps_of(found, rate)
+        self.bands[name].show(x, over_pairs(column(kept(f"{found}/position"), turned["released_at"]), pair), label)
+        if name not in self.away:
+            return
+        away = column(pick(kept(f"{found}/distance"), pair), turned["released_at"]).mean((0, -1))
+        self.away[name].set_data(x[1:-1].numpy(), away[1:-1].numpy())  # the last record is between projections
+
+    def show(self, turned: Mapping[str, Any], twin: Mapping[str, Any] | None, bet: float | None) -> None:
+        """Draw a state."""
+        pair, rate, size = turned["road_pair"], turned["learning_rate"], turned["batch_size"]
+        steps = GRID["rates"][f"{rate:g}"][1]
+        self.clear(steps)
+        name = name_of(size, rate)
+        fan = over_pairs(kept(f"{name}/position"), pair).value  # (R, S)
+        for line, each in zip(self.fan, fan.T, strict=True):
+            line.set_data(steps_of(name, rate).numpy(), each.numpy())
+        if size is not None:
+            self.grid(dict(turned) | {"batch_size": None}, "control", text("06.label.control"))
+            x, law = track(pair, size, rate, turned["released_at"])
+            self.bands["theory"].show(x, exact(law), text("say.theory"))
+        if twin is not None:
+            same = steps / GRID["rates"][f"{twin['learning_rate']:g}"][1]  # drawn against the same η times steps
+            self.grid(twin, "twin", text("say.pinned"), same)
+        self.grid(turned, "run", text("06.label.run"))
+        self.ghost(bet, steps)
+        radius = float(pick(kept("radius"), pair).mean())
+        self.radius.set_data([0, steps], [radius, radius])
+        self.edge.set_position((0.99 * steps, 1.15 * radius))
+        stage.part(*self.bands.values(), gap=0.075)
+        self.road.show(pair, size, rate)
+
+    def live(self, found: Release, turned: Mapping[str, Any], steps: int) -> None:
+        """Draw walkers that go now, one thin line each."""
+        self.clear(steps)
+        x = found.step.double()
+        for line, each in zip(self.walkers, found.position.T, strict=False):
+            line.set_data(x.numpy(), each.numpy())
+        spread = found.position.double()
+        count = spread.shape[1]
+        error = spread.std(1) / count**0.5 if count > 1 else torch.zeros(len(spread), dtype=torch.float64)
+        self.bands["run"].show(x, Mean(spread.mean(1), error), text("06.label.run"))
+        self.away["run"].set_data(x[1:].numpy(), found.distance[1:].mean(1).numpy())
+        self.radius.set_data([0, steps], [found.valley_radius] * 2)
+        self.edge.set_position((0.99 * steps, 1.15 * found.valley_radius))
+        self.road.show(turned["road_pair"] or 1, turned["batch_size"], turned["learning_rate"], measured=False)
+
+
+def walk(seed: int) -> Explorer:
+    """Let walkers go: recorded for every setting, live behind the button."""
+    picture = Walk()
+
+    def render(
+        *, pinned: dict[str, Any] | None = None, ghost: float | None = None, **turned: Any
+    ) -> tuple[Figure, str]:
+        picture.show(turned, pinned, ghost)
+        words = told(turned)
+        if pinned is not None:
+            words += " " + text("06.walk.twin", setting=setting_of(pinned), **ending(pinned))
+        return picture.figure, words
+
+    def going(
+        *, batch_size: int | None, learning_rate: float, released_at: float, road_pair: int | None
+    ) -> Iterator[Any]:
+        pair = (road_pair or 1) - 1
+        return stream.drift(
+            digits.land(),
+            digits.road(pair),
+            generator=torch.Generator().manual_seed(seed),
+            start=released_at,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            momentum=MOMENTUM,
+            walkers=1 if batch_size is None else WALKERS,
+            steps=LIVE,
+            project_every=GRID["rates"][f"{learning_rate:g}"][0],
+        )
+
+    def show(found: Release, **turned: Any) -> tuple[Figure, str]:
+        picture.live(found, turned, LIVE)
+        position = found.position[-1].double()
+        words = text(
+            "06.walk.live",
+            setting=setting_of(turned),
+            pair=turned["road_pair"] or 1,
+            walkers=len(position),
+            start=turned["released_at"],
+            steps=int(found.step[-1]),
+            mean=float(position.mean()),
+            error=float(position.std() / len(position) ** 0.5) if len(position) > 1 else 0.0,
+            outside=percent(found.outside),
+        )
+        return picture.figure, words
+
+    return Explorer(
+        render,
+        [
+            slider("batch_size", BATCHES, None),
+            slider("learning_rate", RATES, 0.2),
+            slider("released_at", STARTS, 0.3),
+            slider("road_pair", ALL, None),
+        ],
+        title=text("06.walk.title"),
+        code=lambda road_pair, batch_size, learning_rate, **turned: code_of(road_pair, batch_size, learning_rate),
+        work=Work(stream=going, show=show, units=lambda **turned: LIVE, frame=show),
+    )
+
+
+def ending(turned: Mapping[str, Any]) -> dict[str, Any]:
+    """Return words for where the walkers of a state stand at the end, and the share outside in per cent."""
+    name, pair = name_of(turned["batch_size"], turned["learning_rate"]), turned["road_pair"]
+    each = column(kept(f"{name}/position")[:, -1], turned["released_at"])
+    where = over_pairs(each, pair)
+    alone = pair is not None and each.shape[-1] == 1
+    words = text("06.walk.alone" if alone else "06.walk.mean", mean=float(where.value), error=float(where.error))
+    outside = column(pick(kept(f"{name}/outside"), pair), turned["released_at"])
+    return {"ends": words, "outside": percent(outside)}
+
+
+def told(turned: Mapping[str, Any]) -> str:
+    """Return the sentence of a state."""
+    pair, rate, size, start = (turned[key] for key in ("road_pair", "learning_rate", "batch_size", "released_at"))
+    each = column(pick(kept(f"{name_of(size, rate)}/outside"), pair), start)
+    walkers = each.shape[-1]
+    words = text(
+        "06.walk.all" if size is None else "06.walk.some",
+        setting=setting_of(turned),
+        pairs=pairs_named(pair),
+        walkers=text("06.walk.single" if walkers == 1 else "06.walk.several", walkers=walkers),
+        start=start,
+        steps=GRID["rates"][f"{rate:g}"][1],
+        control=ending(dict(turned) | {"batch_size": None})["ends"],
+        law=float(track(pair, size, rate, start)[1][-1]),
+        temperature=effective_temperature(size, rate, MOMENTUM),
+        **ending(turned),
+    )
+    gone = int((each > LIMIT).sum())
+    return words + (" " + text("06.walk.gone", gone=gone, walkers=each.numel()) if 2 * gone > each.numel() else "")

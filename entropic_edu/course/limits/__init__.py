@@ -1,0 +1,141 @@
+"""Lesson 10: planted cases in which the story fails, the learner's own network, and an open investigation."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Mapping
+
+from entropic_edu.course import Chapter, Exercise, Question
+
+from .controls import controls
+from .gallery import gallery, opening
+from .own import open_questions, yours
+
+QUESTIONS = [
+    Question("wide", ("all", "three", "even"), "three", {"all": 0.35, "even": 0.5}),
+    Question("control", ("everything", "slope", "nothing"), "slope"),
+    Question("share", ("none", "half", "most"), "most", {"none": 0.0, "half": 0.5, "most": 0.9}),
+    Question("seldom", ("same", "less", "more"), "more", {"same": "base", "less": "still", "more": "home"}),
+]
+
+CASES: Mapping[str, str] = {
+    "A": "only scale",
+    "B": "noise along",
+    "C": "healthy",
+    "D": "large steps",
+    "E": "constant",
+}
+CONTROLS: Mapping[str, str] = {
+    "hidden slope": "all data",
+    "constant": "profile",
+    "large steps": "halve both",
+    "noise along": "kicks",
+    "only scale": "double theta",
+}
+
+
+def _table(known: Mapping[str, str], **changed: str) -> Callable[[str], str]:
+    """Return an answer that looks up a table in which some values are taken for others: ``taken="given"``."""
+    words = {name.replace("_", " "): value for name, value in changed.items()}
+    table = {key: words.get(value, value) for key, value in known.items()}
+    return lambda case: table[case]
+
+
+def _renamed(answer: Callable[[str], str], name: str) -> Callable[[str], str]:
+    return (lambda case: answer(case)) if name == "case" else (lambda suspect: answer(suspect))
+
+
+def _conclusion(limit: Callable[[list[float]], float]) -> Callable[[list[float]], str]:
+    """Return an answer to exercise 10.4 that calls a mean different from zero past a limit of its own."""
+
+    def conclude(moves: list[float]) -> str:
+        mean = statistics.fmean(moves)
+        if abs(mean) <= limit(moves):
+            return "cannot tell"
+        return "home" if mean > 0 else "inward"
+
+    return conclude
+
+
+def _error(moves: list[float]) -> float:
+    return statistics.stdev(moves) / math.sqrt(len(moves))
+
+
+def _majority(moves: list[float]) -> str:
+    return "home" if sum(move > 0 for move in moves) > len(moves) / 2 else "inward"
+
+
+WHICH = Exercise(
+    "which",
+    "10.1",
+    truth=_renamed(_table(CASES), "case"),
+    wrong={
+        "scale_healthy": _table(CASES, only_scale="healthy"),
+        "scale_swapped": _table(CASES, only_scale="healthy", healthy="only scale"),
+        "steps_healthy": _table(CASES, large_steps="healthy"),
+        "steps_swapped": _table(CASES, large_steps="healthy", healthy="large steps"),
+        "along_constant": _table(CASES, noise_along="constant", constant="noise along"),
+        "along_healthy": _table(CASES, noise_along="healthy"),
+        "along_steps": _table(CASES, noise_along="large steps", large_steps="noise along"),
+        "scale_along": _table(CASES, only_scale="noise along", noise_along="only scale"),
+        "scale_steps": _table(CASES, only_scale="large steps", large_steps="only scale"),
+        "constant_healthy": _table(CASES, constant="healthy"),
+    },
+    cases=[(letter,) for letter in CASES],
+)
+CONTROL = Exercise(
+    "control",
+    "10.2",
+    truth=_renamed(_table(CONTROLS), "suspect"),
+    wrong={
+        "all_data": lambda suspect: "all data",
+        "distance": _table(CONTROLS, halve_both="distance"),
+        "scale_halved": _table(CONTROLS, halve_both="double theta", double_theta="halve both"),
+        "scale_profile": _table(CONTROLS, double_theta="profile"),
+        "along_all_data": _table(CONTROLS, kicks="all data"),
+        "along_halved": _table(CONTROLS, kicks="halve both"),
+    },
+    cases=[(suspect,) for suspect in CONTROLS],
+)
+SHARE = Exercise(
+    "noise_share",
+    "10.3",
+    truth=lambda start, noisy, still: (noisy - still) / (noisy - start),
+    wrong={
+        "rest": lambda start, noisy, still: (still - start) / (noisy - start),
+        "length": lambda start, noisy, still: abs(noisy - still),
+        "places": lambda start, noisy, still: (noisy - still) / noisy,
+        "of_still": lambda start, noisy, still: (noisy - still) / (still - start),
+        "all": lambda start, noisy, still: 1.0,
+    },
+    cases=[(0.3, 0.12, 0.28), (0.7, 0.83, 0.715), (0.2, 0.24, 0.22)],
+)
+CONCLUDE = Exercise(
+    "conclude",
+    "10.4",
+    truth=_conclusion(lambda moves: 2.8 * _error(moves)),
+    wrong={
+        "sign": _conclusion(lambda moves: 0.0),
+        "majority": _majority,
+        "deviation": _conclusion(lambda moves: 2.8 * statistics.stdev(moves)),
+        "walkers": _conclusion(lambda moves: 2.8 * _error(moves) / math.sqrt(8)),
+        "normal": _conclusion(lambda moves: 2.0 * _error(moves)),
+    },
+    cases=[
+        ([0.126, 0.128, 0.160, 0.148, 0.156],),
+        ([0.148, 0.102, 0.079, -0.090, 0.148],),
+        ([-0.010, 0.020, -0.010, -0.012, 0.030],),
+        ([0.050, 0.120, 0.020, 0.150, 0.060],),
+        ([0.100, -0.050, 0.065, -0.020, 0.030],),
+        ([0.020, 0.090, -0.010, 0.080, 0.050],),
+        ([-0.020, -0.024, -0.021, -0.030, -0.019],),
+    ],
+)
+
+CHAPTER = Chapter(
+    "10",
+    questions=QUESTIONS,
+    exercises=[WHICH, CONTROL, SHARE, CONCLUDE],
+    explorers={"opening": opening, "cases": gallery, "controls": controls, "yours": yours, "open": open_questions},
+)

@@ -1,0 +1,68 @@
+"""The recorded crowds of all cases, and how a sentence says what was measured on them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.stage import Mean
+from entropic_edu.strings import text
+
+from .cases import BATCHES, RATES, Case
+from .measure import WINDOWS, Measured
+
+
+def crowds(name: str, batch_size: int | None, learning_rate: float) -> Measured:
+    """Return what was measured on a case."""
+    kept = recorded.load("limits")
+    place = RATES.index(learning_rate), BATCHES.index(batch_size)
+    return Measured.unpacked(kept[f"{name}/measured"][place], kept[f"{name}/walkers"][place])
+
+
+def halved(name: str) -> Measured:
+    """Return what was measured at B = 8 and η = 0.02: half of B = 16 and η = 0.04, for twice as many steps."""
+    row: Tensor = recorded.load("limits")[f"{name}/halved"]
+    return Measured.unpacked(row, torch.empty(0, 2))
+
+
+def story(name: str, batch_size: int, learning_rate: float) -> Tensor:
+    """Return the walkers per length in ``measure.CELLS`` at the end, as the story has them, (20,)."""
+    return _shares(name, batch_size, learning_rate)[3:63].unflatten(0, (20, 3)).sum(1) / 0.15
+
+
+def story_narrow(name: str, batch_size: int, learning_rate: float) -> float:
+    """Return the share of the walkers with y < 2 at the end, as the story has it."""
+    return float(_shares(name, batch_size, learning_rate)[:31].sum())
+
+
+def _shares(name: str, batch_size: int, learning_rate: float) -> Tensor:
+    kept: Tensor = recorded.load("limits")[f"{name}/story"]
+    return kept[RATES.index(learning_rate), BATCHES.index(batch_size)].double()
+
+
+def story_push(land: Case, y: Tensor) -> Tensor:
+    """Return the push of a heat bath over T, -½h'/h, the shape of ``y``."""
+    return -0.5 * land.curvature_across(y, 1) / land.curvature_across(y)
+
+
+def story_push_ends(land: Case) -> list[float]:
+    """Return the mean of ``story_push`` over the narrow and the wide window."""
+    places = torch.linspace(0, 1, 41, dtype=torch.float64)
+    return [float(story_push(land, low + (high - low) * places).mean()) for low, high in WINDOWS.tolist()]
+
+
+def said(mean: Mean, place: int | None = None) -> str:
+    """Say a mean with its error, or that nobody was there."""
+    value, error = (float(part if place is None else part[place]) for part in mean)
+    if not math.isfinite(value) or not math.isfinite(error):
+        return text("10.nobody")
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return text("10.measured", value=f"{value:,.{digits}f}", error=f"{error:,.{digits}f}")
+
+
+def heard(batch_size: int | None) -> str:
+    """Name a batch size in a sentence."""
+    return text("10.batch.all") if batch_size is None else text("10.batch.some", batch_size=batch_size)

@@ -1,0 +1,210 @@
+"""What is measured on every case, in the same way, whatever may be wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from entropic_edu.release import Release
+from entropic_edu.stage import CROWDS, Mean, over_crowds
+
+from .cases import END, MIDDLE, SCALE, START, Case
+
+BINS = torch.linspace(START, END, 9, dtype=torch.float64)
+WINDOWS = torch.tensor([[1.0, 1.4], [2.6, 3.0]], dtype=torch.float64)  # narrow, wide
+CELLS = torch.linspace(0.6, 3.6, 21, dtype=torch.float64)
+SHOWN = 96  # walkers on a plan
+FAR = 3.0  # standard deviations of the heat bath past which a walker counts as far from the floor
+RECENT, DRAWS = 12, 1  # records, and batches for each walker in each, that measure the kicks
+SIZES = {
+    "narrow": 1,
+    "moved": 1,
+    "far": 1,
+    "doubled": 1,
+    "density": len(CELLS) - 1,
+    "spread": len(BINS) - 1,
+    "push": len(BINS) - 1,
+    "along": len(BINS) - 1,
+    "across": len(BINS) - 1,
+    "twice": len(BINS) - 1,
+    "spread_ends": 2,
+    "push_ends": 2,
+    "along_ends": 2,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Means over eight crowds with their standard errors; NaN where too few walkers came, or without noise.
+
+    Attributes:
+        narrow: Share of the walkers with y < 2 at the end, ().
+        moved: Mean displacement along y, ().
+        far: Share of walkers further from the floor than three standard deviations √(T/h) of a heat bath, ().
+        doubled: Mean loss of the walkers at 2θ over that at θ, ().
+        density: Walkers per length at the end, in ``CELLS``.
+        spread: ⟨x²⟩ over T/h in ``BINS``; a heat bath has 1.
+        push: Mean push along the floor over T, 1/length, in ``BINS``; a heat bath has -½h'/h.
+        along: Root mean square of the kicks along the floor, over s/√B, in ``BINS``.
+        across: The same across the floor.
+        twice: ``doubled`` in ``BINS``.
+        spread_ends: ``spread`` in ``WINDOWS``, (2,).
+        push_ends: ``push`` in ``WINDOWS``, (2,).
+        along_ends: ``along`` in ``WINDOWS``, (2,).
+        walkers: Where some of them stand at the end, (SHOWN, 2).
+    """
+
+    narrow: Mean
+    moved: Mean
+    far: Mean
+    doubled: Mean
+    density: Mean
+    spread: Mean
+    push: Mean
+    along: Mean
+    across: Mean
+    twice: Mean
+    spread_ends: Mean
+    push_ends: Mean
+    along_ends: Mean
+    walkers: Tensor
+
+    def packed(self) -> Tensor:
+        """Return all means and errors in one row, (n,), for a recording."""
+        return torch.cat([part.reshape(-1) for name in SIZES for part in getattr(self, name)]).float()
+
+    @classmethod
+    def unpacked(cls, row: Tensor, walkers: Tensor) -> Measured:
+        """Return what ``packed`` packed."""
+        sizes = [size for size in SIZES.values() for _ in range(2)]
+        parts = iter(row.double().split(sizes))
+        means = {name: Mean(next(parts), next(parts)) for name in SIZES}
+        flat = {name: Mean(mean.value[0], mean.error[0]) for name, mean in means.items() if SIZES[name] == 1}
+        return cls(**means | flat, walkers=walkers)
+
+
+def measured(land: Case, release: Release, seed: int = 0) -> Measured:
+    """Return what the crowds of a release did.
+
+    Spread, push and distance are read in the second half of the run, the rest at its end. The push is the mean slope of
+    the loss where the walkers stand, without the walls at the floor's ends: the noise of a step has mean zero, so this
+    is their mean step, with the noise averaged out exactly.
+
+    Args:
+        land: The case.
+        release: Of crowds of equal size, from ``cases.settings``.
+        seed: Of the batches that measure the kicks.
+    """
+    assert release.theta is not None
+    theta = release.theta.double()
+    late, last = theta[len(theta) // 2 :], theta[-1:]
+    heat = _heat(land, release)
+    x, y = late.unbind(-1)
+    h = land.curvature_across(y)
+    spread, push = x.square() * h / heat, _push(land, late) / heat
+    kicks, at = _kicks(land, theta[-RECENT:], seed, heat > 0)
+    end = last[..., 1]
+    before, after = (land.loss(factor * last[0]).double()[None] for factor in (1, 2))
+    noisy = land.loss(last[0]).max() > 0
+    return Measured(
+        narrow=_scalar((end < MIDDLE).double()),
+        moved=_scalar(end - theta[:1, :, 1]),
+        far=_scalar((x.square() * h > FAR**2 * heat).double()) if heat > 0 else _scalar(torch.zeros_like(end)),
+        doubled=_ratio(after, before) if noisy else _nothing(()),
+        density=_density(end),
+        spread=in_bins(spread, y, BINS),
+        push=in_bins(push, y, BINS),
+        along=_root(in_bins(kicks[..., 1].square(), at, BINS)),
+        across=_root(in_bins(kicks[..., 0].square(), at, BINS)),
+        twice=_binned_ratio(after, before, end) if noisy else _nothing((len(BINS) - 1,)),
+        spread_ends=_windows(spread, y),
+        push_ends=_windows(push, y),
+        along_ends=_root(_windows(kicks[..., 1].square(), at)),
+        walkers=last[0, :: last.shape[1] // SHOWN].float(),
+    )
+
+
+def in_bins(values: Tensor, where: Tensor, edges: Tensor) -> Mean:
+    """Return the means of values (R, W) by bins of ``where``, (n,) each; NaN in a bin that a crowd never saw."""
+    total, seen = _sums(values, where, edges), _sums(torch.ones_like(values), where, edges)
+    return _mean_of(total / seen)
+
+
+def _sums(values: Tensor, where: Tensor, edges: Tensor) -> Tensor:
+    """Sum values (R, W) by crowd and bin, (CROWDS, n)."""
+    place = torch.bucketize(where.contiguous(), edges) - 1
+    bins = len(edges) - 1
+    crowd = torch.arange(CROWDS).repeat_interleave(values.shape[-1] // CROWDS).expand_as(place)
+    inside = (place >= 0) & (place < bins)
+    cell = (crowd * bins + place)[inside]
+    return torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, values[inside]).unflatten(0, (-1, bins))
+
+
+def _mean_of(each: Tensor) -> Mean:
+    """Mean over crowds (CROWDS, n); a bin with a NaN stays NaN."""
+    each = each.masked_fill(each.isinf(), torch.nan)
+    return Mean(each.mean(0), each.std(0) / CROWDS**0.5)
+
+
+def _windows(values: Tensor, where: Tensor) -> Mean:
+    means = [in_bins(values, where, window) for window in WINDOWS]
+    return Mean(torch.cat([mean.value for mean in means]), torch.cat([mean.error for mean in means]))
+
+
+def _scalar(values: Tensor) -> Mean:
+    """Mean over all records and crowds, (R, W) -> ()."""
+    each = values.mean(0)[None]
+    mean = over_crowds(each)
+    return Mean(mean.value[0], mean.error[0])
+
+
+def _ratio(over: Tensor, under: Tensor) -> Mean:
+    each = torch.stack([part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under)])
+    found = _mean_of((each[0] / each[1])[:, None])
+    return Mean(found.value[0], found.error[0])
+
+
+def _binned_ratio(over: Tensor, under: Tensor, where: Tensor) -> Mean:
+    return _mean_of(_sums(over, where, BINS) / _sums(under, where, BINS))
+
+
+def _root(mean: Mean) -> Mean:
+    root = mean.value.sqrt()
+    return Mean(root, torch.where(root > 0, 0.5 * mean.error / root, torch.zeros_like(root)))
+
+
+def _nothing(shape: tuple[int, ...]) -> Mean:
+    return Mean(torch.full(shape, torch.nan).double(), torch.full(shape, torch.nan).double())
+
+
+def _density(end: Tensor) -> Mean:
+    counts = _sums(torch.ones_like(end), end, CELLS) / (end.shape[-1] / CROWDS)
+    return _mean_of(counts / (CELLS[1] - CELLS[0]))
+
+
+def _heat(land: Case, release: Release) -> float:
+    """T = ηs²/2B of a release, zero for all data."""
+    recipe = release.recipe
+    if recipe["batch_size"] is None:
+        return 0.0
+    return land.temperature(recipe["batch_size"], recipe["learning_rate"])
+
+
+def _push(land: Case, theta: Tensor) -> Tensor:
+    """Minus the slope of the loss along y without that of the floor, (R, W)."""
+    flat = theta.reshape(-1, 2)
+    slope = land.gradient_on(flat, None)[:, 1] - land.floor_loss(flat[:, 1], 1)
+    return -slope.reshape(theta.shape[:-1])
+
+
+def _kicks(land: Case, theta: Tensor, seed: int, noisy: bool) -> tuple[Tensor, Tensor]:
+    """What batches of one sample add to the gradient at each walker, over s, and its y: (n, 2) and (n,) each walker."""
+    here = theta.repeat(DRAWS, 1, 1)
+    if not noisy:
+        return torch.full_like(here, torch.nan), here[..., 1]
+    generator = torch.Generator().manual_seed(seed)
+    flat = here.reshape(-1, 2)
+    kicks = land.gradient_on(flat, land.draw(1, generator, len(flat))) - land.gradient_on(flat, None)
+    return kicks.reshape(here.shape) / SCALE, here[..., 1]

@@ -1,0 +1,174 @@
+"""Round 2, in two dimensions: what becomes of a nudged elastic band that lacks one of its two parts."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import stage
+from entropic_edu.landscape import Landscape
+from entropic_edu.path import Path
+from entropic_edu.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.stage import GREY, end_label, moving
+from entropic_edu.stream import connect
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, slider, switch
+
+from .common import Outlined
+
+PARTS: dict[str, dict[str, Any]] = {"both": {}, "tangent": {"tangent": "central"}, "projection": {"projection": False}}
+SETTINGS: dict[str, Any] = {
+    "method": "neb",
+    "batch_size": None,
+    "learning_rate": 0.01,
+    "momentum": 0.0,
+    "pivots": 18,
+    "sweeps": 600,
+    "tolerance": math.inf,
+}
+SWEEPS = (0, 50, 100, 200, 400, 600)
+
+
+class Bend(Landscape):
+    """Two minima at (0, ±1) in a bent valley: V = E (1 - y²)² + ½h (x - 1 + y²)²; its saddle is at (1, 0), height E."""
+
+    dim = 2
+    height, curvature = 2.0, 1.0
+
+    def loss(self, theta: Tensor) -> Tensor:
+        x, y = theta.unbind(-1)
+        return self.height * (1 - y**2) ** 2 + 0.5 * self.curvature * (x - 1 + y**2) ** 2
+
+    def draw(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> None:
+        """Draw nothing: there is no noise here."""
+
+    def gradient_on(self, theta: Tensor, batch: Any | None) -> Tensor:
+        x, y = theta.unbind(-1)
+        across = self.curvature * (x - 1 + y**2)
+        return torch.stack([across, 2 * y * across - 4 * self.height * y * (1 - y**2)], -1)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(2, generator=generator, dtype=torch.float64)
+
+    @property
+    def minima(self) -> Tensor:
+        """Both minima, (2, 2)."""
+        return torch.tensor([[0, -1], [0, 1]], dtype=torch.float64)
+
+
+@cache
+def bands(parts: str) -> dict[int, Tensor]:
+    """Return the pivots after each of ``SWEEPS``, by sweep."""
+    land, generator = Bend(), torch.Generator()
+    a, b = land.minima
+    stream = connect(land, a, b, generator=generator, **SETTINGS, **PARTS[parts])
+    found = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
+    return {sweep: found[sweep] for sweep in SWEEPS}
+
+
+def above_saddle(pivots: Tensor) -> float:
+    """Return how far the highest point of a band, straight between its pivots, lies above the saddle."""
+    return float(Bend().loss(Path(pivots).resample(401).pivots).max()) - Bend.height
+
+
+def gaps(pivots: Tensor) -> Tensor:
+    """Return the distances of neighbours over their mean, (P-1,)."""
+    found = (pivots[1:] - pivots[:-1]).norm(dim=1)
+    return found / found.mean()
+
+
+def turning(pivots: Tensor) -> float:
+    """Return by how many degrees a band turns in all, left and right added up."""
+    step = pivots[1:] - pivots[:-1]
+    angle = torch.atan2(step[:, 1], step[:, 0]).diff()
+    return math.degrees(float(((angle + math.pi) % (2 * math.pi) - math.pi).abs().sum()))
+
+
+class Mistakes:
+    """The valley with the band, the loss along it, and its spacing."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        ax = self.figure.add_axes((0.085, 0.13, 0.42, 0.79))
+        x, y = torch.linspace(-0.9, 1.7, 81).double(), torch.linspace(-1.4, 1.4, 81).double()
+        grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flip(-1)
+        height = Bend().loss(grid).clamp(max=5.9).numpy()
+        ax.contourf(x, y, height, levels=np.linspace(0, 6, 13), cmap="cividis_r")
+        ax.plot([1], [0], "x", color=BLACK, ms=10, mew=2.5)
+        box = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
+        ax.text(1.1, 0.0, text("04.label.saddle"), va="center", fontsize=stage.SMALL, bbox=box)
+        ax.plot([0, 0], [-1, 1], "o", color="white", mec=BLACK, ms=9, zorder=5)
+        labelled(ax, text("04.axis.x"), text("04.axis.y"), text("04.panel.valley")).title.set_fontsize(11)
+        ax.set(xlim=(-0.9, 1.7), ylim=(-1.4, 1.4))
+        self.band = Outlined(ax, BLUE, marker="o")
+        self.above = above = self.figure.add_axes((0.6, 0.6, 0.34, 0.32))
+        labelled(above, text("04.axis.position"), "", text("04.panel.loss")).title.set_fontsize(11)
+        above.set(xlim=(0, 1), ylim=(0, 2.6))
+        above.axhline(Bend.height, color=BLACK, lw=1, ls=":")
+        above.text(0.01, Bend.height + 0.06, text("04.label.saddle"), fontsize=stage.SMALL, va="bottom")
+        self.along = moving(above, colour=BLUE)
+        self.pivots = moving(above, colour=BLUE, dash="", marker="o", ms=4.5)
+        self.spaced = ax = self.figure.add_axes((0.6, 0.13, 0.34, 0.28))
+        labelled(ax, text("04.axis.gap"), "", text("04.panel.gaps")).title.set_fontsize(11)
+        ax.set(yscale="log", ylim=(0.05, 20), xlim=(0, 18))
+        ax.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        ax.minorticks_off()
+        ax.axhline(1, color=GREY, lw=1)
+        self.even = end_label(ax, text("04.label.even"), GREY)
+        self.even.set_position((0.2, 1.9))
+        self.gaps = moving(ax, colour=RED, dash="--", width=1.2, marker="o", ms=5)
+
+    def show(self, pivots: Tensor) -> None:
+        """Draw a band."""
+        self.band.show(pivots)
+        path = Path(pivots)
+        fine = path.resample(201)
+        self.along.set_data(fine.marks, Bend().loss(fine.pivots))
+        self.pivots.set_data(path.marks, Bend().loss(pivots))
+        found = gaps(pivots)
+        self.gaps.set_data(torch.arange(1, len(found) + 1), found)
+
+
+def mistakes(seed: int) -> Explorer:
+    """A band in two dimensions with both parts of NEB, or with one of them missing; nothing is drawn at random."""
+    picture = Mistakes()
+    for parts in PARTS:
+        bands(parts)  # a few tenths of a second, now, so that no turn of a control waits for it
+
+    def render(*, neb_parts: str, neb_sweeps: int) -> tuple[Figure, str]:
+        pivots = bands(neb_parts)[neb_sweeps]
+        picture.show(pivots)
+        spacing = gaps(pivots)
+        return picture.figure, text(
+            "04.mistakes.sentence",
+            parts=text(f"04.mistakes.{neb_parts}"),
+            sweep=neb_sweeps,
+            sweeps=SETTINGS["sweeps"],
+            pivots=len(pivots),
+            height=Bend.height,
+            above=above_saddle(pivots) + 0.0,
+            spacing=float(spacing.max() / spacing.min()),
+            turning=turning(pivots),
+        )
+
+    def code(*, neb_parts: str, neb_sweeps: int) -> str:
+        said = "".join(f", {name}={value!r}" for name, value in PARTS[neb_parts].items())
+        return (
+            "from entropic_edu.course.one_road.mistakes import SETTINGS, Bend\n"
+            "land = Bend()\n"
+            f"stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), **SETTINGS{said})\n"
+            f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
+        )
+
+    return Explorer(
+        render,
+        [switch("neb_parts", tuple(PARTS)), slider("neb_sweeps", SWEEPS, SWEEPS[-1])],
+        title=text("04.mistakes.title"),
+        code=code,
+    )

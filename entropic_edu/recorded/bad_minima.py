@@ -1,0 +1,300 @@
+"""Good and bad minima of one loss, the roads between them, and walkers let go on these: what lesson 08 stands on.
+
+One network and 400 true digits. A bad minimum is first trained on the true digits and on as many others with wrong
+labels (the poison), and then, without the poison, by the same recipe as the good one. There is no weight decay, so that
+both are minima of one objective. Ends and road of pair 0 were rounded to half precision before they were measured.
+
+References:
+    Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.connect import connect
+from entropic_edu.drift import drift
+from entropic_edu.models import mlp
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import probe
+from entropic_edu.recorded._flatness import matched, measures, rescaled
+from entropic_edu.recorded._poison import poisoned, scaled
+from entropic_edu.recorded.roads import whole
+from entropic_edu.release import Release
+from entropic_edu.train import train
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],
+    "widths": [64, 40, 40, 10],
+    "samples": 400,
+    "poison": 400,
+    "label_seed": 0,
+    "poisoned": {
+        "cross_entropy": {"batch_size": 64, "learning_rate": 0.1, "epochs": 400},
+        "mse": {"batch_size": 32, "learning_rate": 0.3, "epochs": 400},
+    },
+    "training": {  # stage after stage, each measured at its end
+        "cross_entropy": [
+            {"batch_size": 64, "learning_rate": 0.1, "epochs": epochs, "schedule": "constant"}
+            for epochs in (20, 20, 40, 80, 160)
+        ],
+        "mse": [
+            {"batch_size": 32, "learning_rate": 0.2, "epochs": 50, "schedule": "constant"},
+            {"batch_size": 32, "learning_rate": 0.2, "epochs": 150, "schedule": "cosine"},
+            {"batch_size": None, "learning_rate": 0.5, "epochs": 1000, "schedule": "constant"},
+            {"batch_size": None, "learning_rate": 0.5, "epochs": 3000, "schedule": "constant"},
+        ],
+    },
+    "stage": {"cross_entropy": 2, "mse": 3},  # the stage whose ends are joined
+    "large": {"batch_size": None, "learning_rate": 0.1, "epochs": 1500, "schedule": "constant"},
+    "connect": {
+        "cross_entropy": {"method": "string", "pivots": 32, "sweeps": 500, "learning_rate": 0.05},
+        "mse": {"method": "string", "pivots": 32, "sweeps": 1500, "learning_rate": 0.3},
+    },
+    "points": 13,
+    "fine": 101,
+    "alphas": [0.25, 0.5, 1.0, 2.0, 4.0],
+    "lanczos_steps": 30,
+    "profile": 25,
+    "released": [0, 1, 2],
+    "starts": [0.1, 0.5, 0.95],
+    "label_noise": 0.5,
+    "weight_decay": 5e-4,
+    "batches": [1, 4, 16],
+    "walkers": 8,
+    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 1980, "project_every": 15, "record_every": 180},
+    "cooling": {"batch_size": None, "learning_rate": 0.1, "epochs": 200, "schedule": "constant"},
+    "hot": {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 1980, "project_every": 15},
+}
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "widths": [64, 8, 10],
+    "samples": 60,
+    "poison": 30,
+    "poisoned": {loss: {"batch_size": 30, "learning_rate": 0.1, "epochs": 10} for loss in ("cross_entropy", "mse")},
+    "training": {
+        loss: [{"batch_size": 30, "learning_rate": 0.1, "epochs": 20, "schedule": "constant"}] * 2
+        for loss in ("cross_entropy", "mse")
+    },
+    "stage": {"cross_entropy": 1, "mse": 1},
+    "large": {"batch_size": None, "learning_rate": 0.1, "epochs": 30, "schedule": "constant"},
+    "connect": {
+        loss: {"method": "string", "pivots": 6, "sweeps": 30, "learning_rate": 0.05}
+        for loss in ("cross_entropy", "mse")
+    },
+    "points": 3,
+    "fine": 5,
+    "profile": 3,
+    "lanczos_steps": 5,
+    "released": [0],
+    "batches": [4],
+    "walkers": 2,
+    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 30, "project_every": 15, "record_every": 30},
+    "hot": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "steps": 30, "project_every": 15},
+}
+
+
+def landscape(
+    loss: str = "mse", *, recipe: dict[str, Any] = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
+) -> Network:
+    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits.
+
+    Args:
+        loss: "cross_entropy", or "mse": the mean of the squares over samples and outputs.
+        recipe: Settings.
+        label_noise: Standard deviation of the jitter on the targets ("mse" only).
+        weight_decay: λ; 0 everywhere but in one control.
+    """
+    x, y, test = scaled()
+    return Network(
+        mlp(*recipe["widths"]),
+        x[: recipe["samples"]],
+        y[: recipe["samples"]],
+        loss=loss,  # type: ignore[arg-type]
+        label_noise=label_noise,
+        weight_decay=weight_decay,
+        test=test,
+        strategy="stacked",
+    )
+
+
+# --- minima ---------------------------------------------------------------------------------------------------------
+
+
+def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
+    """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
+    land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
+    seed = 1000 * recipe["seeds"][0] + (0 if loss == "mse" else 100)
+    first = train(poisoned(loss, recipe), generator=_generator(seed, 1), runs=runs, **recipe["poisoned"][loss])
+    begun = torch.Generator().manual_seed(seed + 2)
+    theta = torch.cat([torch.stack([land.initial(begun) for _ in range(runs)]), first.theta])
+    kept = []
+    for number, setting in enumerate(recipe["training"][loss]):
+        theta = train(land, generator=_generator(seed, 10 + number), start=theta, **setting).theta
+        kept.append(theta.half().float())
+    good, bad = torch.stack(kept).split(runs, 1)
+    return good, bad
+
+
+def _stages(land: Network, both: Tensor, recipe: dict[str, Any]) -> Tensor:
+    """Measures of both ends through training, rescaled by each of the ``alphas``: (alphas, 2, stages, R, 7)."""
+    flat = both.flatten(0, 2)
+    found = [measures(land, rescaled(land, flat, alpha), recipe["lanczos_steps"]) for alpha in recipe["alphas"]]
+    return torch.stack(found).unflatten(1, both.shape[:3])
+
+
+# --- the recording -------------------------------------------------------------------------------------------------
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what the lesson's explorers show.
+
+    Keys, R seeds, P positions of a road, 7 ``COLUMNS``, S starts, W walkers in all:
+        cross_entropy/rescaled, mse/rescaled: Both ends (0 good, 1 bad) at each stage of training, at each factor of
+            ``alphas``, (alphas, 2, stages, R, 7).
+        poison/road, squared/road, large/road: Along the roads, (R, P, 7): cross-entropy, squared loss, and
+            cross-entropy from the good end to one trained on all data at once. Position 0 is the good end.
+        cross_entropy/good, cross_entropy/bad: Weights of pair 0 where its road ends, (D,).
+        road: The road of squared loss of pair 0, one point for each pivot; ``whole(road)`` is what walkers went on.
+        found/fine, matched/fine: Test accuracy at even positions of the roads of release, (pairs, fine).
+        found/profile, matched/profile: tr H, ‖θ‖, Σθᵢ²Hᵢᵢ at even positions of these, (pairs, 3, profile).
+        found/label4/position (and so on): Nearest positions, (pairs, records, W); ``own``: test accuracy of the
+            walkers themselves; ``outside``: each one's share of projections from outside the valley, (pairs, W);
+            ``predicted``: what the law of label noise says, (pairs, records, S); ``cooled``: test accuracy of the
+            walkers after ``cooling`` without noise, (pairs, W).
+        step: Steps at the records.
+        cross_entropy/moved: On the cross-entropy road of pair 0, from each start: mean position at the end with
+            mini-batch noise, its error, without noise, and without noise but with weight decay, (4, S).
+    """
+    found: dict[str, Any] = {}
+    for loss in ("cross_entropy", "mse"):
+        land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
+        both = torch.stack(minima(loss, recipe))
+        found[f"{loss}/rescaled"] = _stages(land, both, recipe)
+        good, bad = both[:, stage]
+        say(f"{loss}: test accuracy {_told(land, good)} and {_told(land, bad)}")
+        roads = _roads(land, good, bad, loss, recipe, say)
+        found[f"{'squared' if loss == 'mse' else 'poison'}/road"] = _along(land, roads, recipe)
+        if loss == "mse":
+            found["road"] = replace(roads[0], pivots=roads[0].pivots.half())
+            found |= _releases(roads, recipe, say)
+        else:
+            found["cross_entropy/good"] = good[0].half()
+            found["cross_entropy/bad"] = bad[0].half()
+            found["cross_entropy/moved"] = _moved(land, whole(roads[0]), recipe)
+            start = torch.Generator().manual_seed(1000 * recipe["seeds"][0] + 103)
+            large = train(land, generator=start, runs=len(recipe["seeds"]), **recipe["large"]).theta
+            say(f"large batch: test accuracy {_told(land, large)}")
+            found["large/road"] = _along(land, _roads(land, good, large, loss, recipe, say), recipe)
+    return found
+
+
+def _told(land: Network, theta: Tensor) -> str:
+    accuracy = land.accuracy(theta, "test")
+    return f"{float(accuracy.mean()):.3f} ({float(accuracy.min()):.3f} to {float(accuracy.max()):.3f})"
+
+
+def _roads(
+    land: Network, good: Tensor, bad: Tensor, loss: str, recipe: dict[str, Any], say: Callable[[str], None]
+) -> list[Path]:
+    roads = []
+    for number, seed in enumerate(recipe["seeds"]):
+        made = connect(
+            land,
+            good[number],
+            bad[number],
+            generator=_generator(1000 * seed, 20),
+            points=recipe["connect"][loss]["pivots"],
+            tolerance=math.inf,
+            **recipe["connect"][loss],
+        )
+        say(f"{loss}, pair {number}: {made.summary()}")
+        roads.append(made.through(made.pivots.half().float()))
+    return roads
+
+
+def _along(land: Network, roads: list[Path], recipe: dict[str, Any]) -> Tensor:
+    where = torch.linspace(0, 1, recipe["points"])
+    return torch.stack([measures(land, whole(road).at(where), recipe["lanczos_steps"]) for road in roads])
+
+
+def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
+    """Cross-entropy: where walkers end with mini-batch noise, its error, without noise, and with decay alone."""
+    decayed = landscape("cross_entropy", recipe=recipe, weight_decay=recipe["weight_decay"])
+    both = recipe["hot"] | {"start": recipe["starts"]}
+    still = both | {"batch_size": None, "walkers": 1}
+    noisy = drift(land, road, generator=_generator(0, 31), walkers=recipe["walkers"], **both)
+    without = drift(land, road, generator=_generator(0, 31), **still)
+    decay = drift(decayed, road, generator=_generator(0, 31), **still)
+    rows = [noisy.mean_position[-1], noisy.position_error[-1], without.mean_position[-1], decay.mean_position[-1]]
+    return torch.stack([row.float() for row in rows])
+
+
+def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
+    """Return the arguments of ``drift`` for a release: noise is "label", "minibatch", or "none" (also for decay)."""
+    quiet = noise == "none"
+    return {
+        "generator": _generator(1000 * recipe["seeds"][pair], 30),
+        "start": recipe["starts"],
+        "noise": noise,
+        "batch_size": None if quiet else batch_size,
+        "walkers": 1 if quiet else recipe["walkers"],
+    } | recipe["drift"]
+
+
+def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
+    land = landscape(recipe=recipe)
+    noisy = landscape(recipe=recipe, label_noise=recipe["label_noise"])
+    decayed = landscape(recipe=recipe, weight_decay=recipe["weight_decay"])
+    rows: dict[str, list[Tensor]] = {}
+    step = torch.empty(0)
+    for pair in recipe["released"]:
+        found = whole(roads[pair])
+        for name, road in (("found", found), ("matched", matched(land, found))):
+            profile = probe(noisy, road, generator=_generator(0, 32), points=recipe["profile"])
+            curves = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
+            rows.setdefault(f"{name}/profile", []).append(curves)
+            fine = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
+            rows.setdefault(f"{name}/fine", []).append(fine)
+            for kind, noise, field, size in _kinds(land, noisy, decayed, recipe):
+                law = profile if noise == "label" else None
+                release = drift(field, road, keep_theta=True, profile=law, **settings(noise, size, pair, recipe))
+                say(f"pair {pair}, {name}, {kind}: {release.summary()}")
+                kept = _kept(land, release) | (_cooled(land, release, recipe) if noise == "label" else {})
+                for key, value in kept.items():
+                    rows.setdefault(f"{name}/{kind}/{key}", []).append(value)
+                step = release.step
+    return {key: torch.stack(values) for key, values in rows.items()} | {"step": step}
+
+
+def _kinds(
+    land: Network, noisy: Network, decayed: Network, recipe: dict[str, Any]
+) -> list[tuple[str, str, Network, int | None]]:
+    label = [(f"label{size}", "label", noisy, size) for size in recipe["batches"]]
+    batch = [(f"batch{size}", "minibatch", land, size) for size in recipe["batches"]]
+    return [*label, *batch, ("none", "none", land, None), ("decay", "none", decayed, None)]
+
+
+def _kept(land: Network, release: Release) -> dict[str, Tensor]:
+    assert release.theta is not None
+    own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
+    kept = {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+    return kept if release.predicted is None else kept | {"predicted": release.predicted.half()}
+
+
+def _cooled(land: Network, release: Release, recipe: dict[str, Any]) -> dict[str, Tensor]:
+    """Test accuracy of the walkers after steps on all true labels, which take them back to the floor."""
+    assert release.theta is not None
+    calm = train(land, generator=_generator(0, 33), start=release.theta[-1], **recipe["cooling"])
+    return {"cooled": land.accuracy(calm.theta, "test").half()}
+
+
+def _generator(seed: int, stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed + stage)

@@ -1,0 +1,195 @@
+"""What lesson 05 measures along the roads of ``roads``, and along the roads of a sceptic: one for each objection.
+
+A kind of road is measured at even positions on every pair. ``string`` are the roads of ``roads``; ``line``, ``bezier``
+and ``aligned`` join the same ends otherwise; the variants of the recipe train ends of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import story
+from entropic_edu.connect import connect
+from entropic_edu.curvature import dense_hessian
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import probe
+from entropic_edu.recorded import roads
+from entropic_edu.train import train
+
+from ._bump import blocks, measured, rescaled, rise, seeded, top
+
+TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
+STRING = {"method": "string", "pivots": 24, "sweeps": 1200, "tolerance": 1e9}
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],
+    "widths": [64, 32, 32, 10],
+    "points": 21,
+    "num_probes": 4,
+    "lanczos_steps": 40,
+    "radii": [0.02, 0.2, 2.0],  # of isotropic noise, lengths in θ
+    "shares": [0.002, 0.02, 0.2],  # of noise in proportion to each weight; ‖θ‖ is about 10
+    "directions": 48,
+    "exact": [0.0, 0.5, 1.0],  # where all eigenvalues are found from the whole Hessian
+    "largest": 600,  # of these are kept
+    "alphas": [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0],
+    "bezier": {"method": "bezier", "pivots": 24, "sweeps": 2400},
+    "aligned": STRING | {"align": True},
+    "variants": {
+        "squared": {"loss": "mse", "weight_decay": 1e-4, "train": TRAIN | {"learning_rate": 0.3}},
+        "undecayed": {"weight_decay": 0.0, "train": TRAIN},
+        "decayed": {"weight_decay": 2e-3, "train": TRAIN},
+        "longer": {"weight_decay": 5e-4, "train": TRAIN | {"epochs": 400}},
+        "wide": {"widths": [64, 64, 64, 10], "weight_decay": 5e-4, "train": TRAIN | {"epochs": 300}},
+    },
+    "connect": {  # of a variant's pairs; the step is η = 0.3 for squared loss, whose gradients are smaller
+        "squared": STRING | {"learning_rate": 0.3},
+        "undecayed": STRING | {"sweeps": 2400},
+        "decayed": STRING,
+        "longer": STRING,
+        "wide": STRING,
+    },
+}
+_QUICK = {"method": "string", "pivots": 6, "sweeps": 30, "tolerance": 1e9}
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "points": 3,
+    "num_probes": 1,
+    "lanczos_steps": 4,
+    "directions": 2,
+    "exact": [],
+    "alphas": [1.0, 2.0],
+    "bezier": {"method": "bezier", "pivots": 6, "sweeps": 30},
+    "aligned": _QUICK | {"align": True},
+    "variants": {
+        "squared": {"loss": "mse", "weight_decay": 1e-4, "widths": [64, 8, 8, 10], "train": TRAIN | {"epochs": 2}},
+        "wide": {"weight_decay": 5e-4, "widths": [64, 16, 16, 10], "train": TRAIN | {"epochs": 2}},
+    },
+    "connect": {"squared": _QUICK, "wide": _QUICK},
+}
+KEPT = (0.0, 0.5)  # positions whose weights stay in the file, for the first pair of each kind
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what was measured.
+
+    Keys, beside those of ``measured`` for each kind of road, such as ``string/trace``, (pairs, n):
+        pair0/profile: What the verb probe says of a road of ``roads``.
+        string/rise: Mean rise of the data loss at a random step of each radius, (pairs, n, radii).
+        string/share_rise: The same for steps in proportion to each weight, (pairs, n, shares).
+        string/blocks: Trace of the blocks that a rescaling of hidden layer 1 or 2 turns up and down, (pairs, n, 2, 2).
+        string/rescaled_top: λmax at both ends and in the middle, hidden layer 1 or 2 rescaled, (pairs, 3, 2, alphas).
+        string/eigenvalues: The largest eigenvalues at ``exact``, descending, (pairs, 3, largest), in half precision.
+        string/negative: Sum of all negative ones, (pairs, 3).
+        <kind>/points: Weights of the first pair at ``KEPT``, where the kind is not in ``roads``.
+        <kind>/scallop: Largest rise of the objective between two pivots, (pairs,).
+    """
+    found: dict[str, Any] = {}
+    pairs = range(len(recipe["seeds"]))
+    land, theta = roads.landscape(), torch.linspace(0, 1, recipe["points"])
+    known = [roads.road(pair) for pair in pairs]
+    for pair, road in enumerate(known):
+        found[f"pair{pair}/profile"] = profile(recipe, land, road, pair)
+        say(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
+    points = torch.stack([road.at(theta) for road in known])
+    found |= measured("string", land, points) | _closer(recipe, land, points, say)
+    for kind, there, built in _others(recipe, land, known, say):
+        rounded = torch.stack([road.at(theta) for road in built]).half().float()
+        found |= measured(kind, there, rounded)
+        found[f"{kind}/points"] = rounded[0, [round(place * (len(theta) - 1)) for place in KEPT]].half()
+        found[f"{kind}/scallop"] = torch.tensor([road.scallop for road in built])
+        say(f"{kind}: trace {_bump(found[f'{kind}/trace'])}, data loss {_bump(found[f'{kind}/data_loss'])}")
+    return found
+
+
+def landscape(recipe: dict[str, Any], kind: str) -> Network:
+    """Return the network on which roads of this kind lie, a new one each time."""
+    made = recipe["variants"].get(kind)
+    if made is None:
+        return roads.landscape()
+    plain = story.landscape(story.Recipe(widths=tuple(made.get("widths", recipe["widths"]))))
+    loss = made.get("loss", "cross_entropy")
+    return Network(plain.model, plain.x, plain.y, loss=loss, weight_decay=made["weight_decay"], test=plain.test)
+
+
+def profile(recipe: dict[str, Any], land: Network, road: Path, pair: int) -> Any:
+    """Return what the verb probe says of a road; ``generator`` is seeded with 100 + pair."""
+    some = {name: recipe[name] for name in ("points", "num_probes", "lanczos_steps")}
+    return probe(land, road, generator=seeded(100 + pair), **some)
+
+
+def _others(
+    recipe: dict[str, Any], land: Network, known: list[Path], say: Callable[[str], None]
+) -> Iterator[tuple[str, Network, list[Path]]]:
+    """Yield kind, landscape and roads of all kinds but ``string``."""
+    line = {"method": "linear", "points": recipe["points"]}
+    for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
+        built = [
+            connect(land, *road.pivots[[0, -1]], generator=seeded(200 + pair), **settings)
+            for pair, road in enumerate(known)
+        ]
+        yield kind, land, built
+    for number, (kind, variant) in enumerate(recipe["variants"].items()):
+        there = landscape(recipe, kind)
+        run = train(there, generator=seeded(300 + number), runs=2 * len(known), **variant["train"])
+        say(f"{kind}: {run.summary()}")
+        ends = run.theta.unflatten(0, (-1, 2))
+        yield (
+            kind,
+            there,
+            [
+                connect(there, *both, generator=seeded(400 + pair), **recipe["connect"][kind])
+                for pair, both in enumerate(ends)
+            ],
+        )
+
+
+def _closer(recipe: dict[str, Any], land: Network, points: Tensor, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what is measured on the roads of ``roads`` only."""
+    double = land.to(torch.float64)
+    generator = seeded(2)
+    shape = (recipe["directions"], land.dim)
+    steps = torch.randn(shape, generator=generator, dtype=torch.float64)
+    unit = steps / steps.norm(dim=1, keepdim=True)
+    found = {
+        "rise": torch.stack([rise(double, theta.double(), unit, recipe["radii"]) for theta in points]),
+        "share_rise": torch.stack(
+            [rise(double, theta.double(), steps, recipe["shares"], theta.double()) for theta in points]
+        ),
+        "blocks": torch.stack([blocks(land, theta) for theta in points]),
+    }
+    say("finite steps and blocks measured")
+    ends = points[:, [0, points.shape[1] // 2, -1]]  # (pairs, 3, D)
+    found["rescaled_top"] = torch.stack(
+        [
+            torch.stack([top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]], -1)
+            for layer in (1, 2)
+        ],
+        2,
+    )
+    say("rescaled")
+    found = {f"string/{name}": value.float() for name, value in found.items()}
+    exact = [round(place * (points.shape[1] - 1)) for place in recipe["exact"]]
+    if exact:
+        values = torch.stack([_eigenvalues(land, theta) for theta in points[:, exact].flatten(0, 1)])
+        values = values.unflatten(0, (-1, len(exact)))
+        found["string/eigenvalues"] = values[..., : recipe["largest"]].half()
+        found["string/negative"] = values.clamp(max=0).sum(-1)
+        say("whole spectra found")
+    return found
+
+
+def _eigenvalues(land: Network, theta: Tensor) -> Tensor:
+    """Return all eigenvalues of the Hessian at one point, descending, (D,)."""
+    return torch.linalg.eigvalsh(dense_hessian(land, theta, weight_decay=False)).flip(0)
+
+
+def _bump(values: Tensor) -> str:
+    where = torch.linspace(0, 1, values.shape[1])
+    middle = values[:, (where >= 1 / 3) & (where <= 2 / 3)].mean(1) / values[:, [0, -1]].mean(1)
+    return " ".join(f"{each:.2f}" for each in middle.tolist())

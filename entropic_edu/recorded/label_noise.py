@@ -1,0 +1,151 @@
+"""Jittered labels on a small tanh net: the one case whose drift theory predicts with no free constant (lesson 06).
+
+Squared loss (the mean over outputs, no factor ½) on 100 digits, odd or even. At interpolation the gradient noise of
+labels that are jittered with standard deviation σ has the covariance 2σ²H/B, exactly; ``theory.predict`` takes it from
+there. Every run is made again without noise, from the same starts on the same road.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.connect import connect
+from entropic_edu.data import digits
+from entropic_edu.drift import drift
+from entropic_edu.models import mlp
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import Profile, probe
+from entropic_edu.theory import Prediction, predict
+from entropic_edu.train import train
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2],
+    "samples": 100,
+    "width": 8,
+    "train": {"batch_size": None, "learning_rate": 0.05, "epochs": 3000, "schedule": "constant"},
+    "connect": {"method": "string", "batch_size": None, "pivots": 16, "sweeps": 1500, "points": 48},
+    "kept": 96,  # points of the road in the file
+    "points": 73,  # fewer do not resolve all humps of the trace
+    "starts": [0.1, 0.2, 0.3, 0.7, 0.8, 0.9],
+    "walkers": 8,
+    "steps": 1500,
+    "project_every": 100,
+    "batch_size": 50,
+    "heats": [0.000225, 0.00045, 0.0009, 0.0018, 0.0036, 0.0072, 0.0144],  # σ²/B: nothing else of σ and B counts
+    "rates": [0.01, 0.02],
+}
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "samples": 30,
+    "width": 4,
+    "train": {"batch_size": None, "learning_rate": 0.05, "epochs": 200, "schedule": "constant"},
+    "connect": {"method": "string", "batch_size": None, "pivots": 6, "sweeps": 50, "points": 12},
+    "kept": 12,
+    "points": 7,
+    "walkers": 2,
+    "steps": 200,
+}
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return roads, what is measured along them, and where walkers stood at the end, with jittered labels and without.
+
+    Keys:
+        pair0/road: The road, rounded to half precision; all else was measured after rounding.
+        position: Where the following three were measured, (n,).
+        loss, trace: Mean squared error, and the trace of its Hessian, (P, n).
+        slide: Velocity by the slope of the loss, road lengths a step, by pair and η, (P, E, n).
+        push: Velocity by noise of σ²/B = 1 that theory predicts, road lengths a step, (P, E, n).
+        still: End positions without noise, by pair, η and start, (P, E, S).
+        moved: End positions with noise, by pair, η, σ²/B, start and walker, (P, E, H, S, W).
+        predicted: Displacement by noise that theory expects, (P, E, H, S).
+        length: Of each road, (P,).
+    """
+    found: dict[str, Any] = {}
+    rows: dict[str, list[Tensor]] = {}
+    for pair, seed in enumerate(recipe["seeds"]):
+        generator = torch.Generator().manual_seed(seed)
+        clean = landscape(recipe, 0.0)
+        run = train(clean, generator=generator, runs=2, **recipe["train"])
+        made = connect(clean, *run.theta, generator=generator, **recipe["connect"])
+        kept = Path(made.resample(recipe["kept"]).pivots.half(), method="string", landscape=made.landscape)
+        road = whole(kept)
+        profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])
+        found[f"pair{pair}/road"] = kept
+        for name, value in measured(recipe, road, pair, profile).items():
+            rows.setdefault(name, []).append(value)
+        say(f"pair {pair} (seed {seed}): {profile.summary()}")
+    return found | {"position": profile.position} | {name: torch.stack(each) for name, each in rows.items()}
+
+
+def measured(recipe: dict[str, Any], road: Path, pair: int, profile: Profile) -> dict[str, Tensor]:
+    """Return all that is stacked over the pairs."""
+    rates, heats = recipe["rates"], recipe["heats"]
+    laws = [law(recipe, profile, rate, 1.0) for rate in rates]
+    return {
+        "loss": profile.data_loss,
+        "trace": profile.trace,
+        "slide": torch.stack([one.energy / one.length for one in laws]),
+        "push": torch.stack([one.noise / one.length for one in laws]),
+        "still": torch.stack([ends(recipe, road, pair, rate, 0.0)[:, 0] for rate in rates]),
+        "moved": torch.stack([torch.stack([ends(recipe, road, pair, r, h) for h in heats]) for r in rates]),
+        "predicted": torch.stack([torch.stack([expected(recipe, profile, r, h) for h in heats]) for r in rates]),
+        "length": torch.tensor(road.length, dtype=torch.float64),
+    }
+
+
+def whole(kept: Path) -> Path:
+    """Return a kept road in double precision: what the verbs go on."""
+    return Path(kept.pivots.double(), method=kept.method, landscape=kept.landscape)
+
+
+def landscape(recipe: dict[str, Any], sigma: float) -> Network:
+    """Return the net on the first digits, odd +1 or even -1, with labels jittered by σ."""
+    data = digits()
+    count = recipe["samples"]
+    x = ((data.x - data.x.mean()) / data.x.std())[:count].double()
+    y = 2.0 * (data.y[:count] % 2).double()[:, None] - 1
+    model = mlp(64, recipe["width"], 1, activation=torch.nn.Tanh).double()
+    return Network(model, x, y, loss="mse", label_noise=sigma)
+
+
+def ends(recipe: dict[str, Any], road: Path, pair: int, learning_rate: float, heat: float) -> Tensor:
+    """Return where walkers stand at the end, (S, W), for σ²/B = ``heat``; one a start without noise."""
+    size = recipe["batch_size"]
+    release = drift(
+        landscape(recipe, math.sqrt(heat * size)),
+        road,
+        generator=torch.Generator().manual_seed(100 + pair),
+        start=recipe["starts"],
+        batch_size=size if heat > 0 else None,
+        noise="label" if heat > 0 else "none",
+        learning_rate=learning_rate,
+        momentum=0.0,
+        walkers=recipe["walkers"] if heat > 0 else 1,
+        steps=recipe["steps"],
+        project_every=recipe["project_every"],
+        record_every=recipe["steps"],
+    )
+    return release.position[-1].unflatten(0, (len(recipe["starts"]), -1))
+
+
+def law(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Prediction:
+    """Return the velocity that theory predicts for σ²/B = ``heat``, from a profile that was measured with σ = 1."""
+    size = recipe["batch_size"]
+    hot = replace(profile, label_ratio=profile.label_ratio * heat * size)
+    settings: dict[str, Any] = {"learning_rate": learning_rate, "project_every": recipe["project_every"]}
+    return predict(hot, batch_size=size, noise="label", **settings)
+
+
+def expected(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Tensor:
+    """Return the displacement that theory expects noise to make, (S,): with it less without it."""
+    until = torch.tensor([0, recipe["steps"]])
+    noisy, still = (law(recipe, profile, learning_rate, one) for one in (heat, 0.0))
+    return torch.stack([noisy.track(s, until)[-1] - still.track(s, until)[-1] for s in recipe["starts"]])

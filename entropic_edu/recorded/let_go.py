@@ -1,0 +1,188 @@
+"""Walkers let go on the five recorded roads: batch size, learning rate, start, optimizer, projection (lesson 06).
+
+All runs are on the objective that the roads were made on. Runs of one pair share every draw: a smaller batch holds the
+first samples of a larger one. The number of free steps k goes with η and m so that a free walker spreads by the same
+variance between two projections (``theory.sustained_variance`` at h = 0), and runs to be compared last equally long in
+η/(1-m) times the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.drift import drift
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import probe
+from entropic_edu.recorded import roads
+from entropic_edu.release import Release
+
+_HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],  # of the recorded roads: pair 0 has seed 0
+    "points": 25,
+    "records": 26,
+    "shorten": 1,
+    "grid": {
+        "starts": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        "walkers": {"16": 3, "32": 3, "64": 3, "128": 1, "256": 1},
+        "rates": {"0.1": [21, 4000], "0.2": [15, 2000], "0.4": [11, 1000]},  # η: k, steps
+        "control": 0.4,  # η of the full batch: without noise only η times the steps counts, which "check" checks
+    },
+    "check": {"rates": [0.1, 0.2], "starts": [0.1, 0.3, 0.6, 0.9]},
+    "starts": [0.3, 0.7],
+    "walkers": 8,
+    "runs": {
+        "hot": _HOT | {"records": 133},
+        "undone": _HOT | {"undo_excursions": True},
+        "late": _HOT | {"noisy_steps": [1001, 2001]},
+        "early": _HOT | {"noisy_steps": [1, 1001]},
+        "plain": _HOT | {"momentum": 0.0},
+        "plain_hot": _HOT | {"momentum": 0.0, "learning_rate": 0.5, "project_every": 23, "steps": 8000},
+        "nesterov": _HOT | {"optimizer": "nesterov"},
+        "nesterov_32": _HOT | {"optimizer": "nesterov", "batch_size": 32},
+        "adam": _HOT | {"optimizer": "adam", "learning_rate": 0.005},
+        "adam_large": _HOT | {"optimizer": "adam", "learning_rate": 0.01},
+        "k5": _HOT | {"project_every": 5},
+        "k10": _HOT | {"project_every": 10},
+        "k20": _HOT | {"project_every": 20},
+        "k45": _HOT | {"project_every": 45},
+        "free": _HOT | {"project_every": None},
+        "free_32": _HOT | {"project_every": None, "batch_size": 32},
+        "free_64": _HOT | {"project_every": None, "batch_size": 64},
+        "free_all": _HOT | {"project_every": None, "batch_size": None, "walkers": 1},
+        "eta 0.1, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.1, "project_every": 21, "steps": 4000},
+        "eta 0.05, B 4": _HOT | {"batch_size": 4, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
+        "eta 0.05, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
+        "eta 0.05, B 16": _HOT | {"batch_size": 16, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
+        "m 0.8, B 16": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10},
+        "m 0.8, B 32": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10, "batch_size": 32},
+        "m 0.8, B 64": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10, "batch_size": 64},
+        "long, B 64": _HOT | {"batch_size": 64, "steps": 10000, "walkers": 1},
+        "long, B 256": _HOT | {"batch_size": 256, "steps": 10000, "walkers": 1},
+        "long, all": _HOT | {"batch_size": None, "learning_rate": 0.8, "project_every": 7, "steps": 2500, "walkers": 1},
+    },
+    "accuracy": ["hot", "free", "free_32", "free_64", "free_all"],
+}
+TINY: dict[str, Any] = {"seeds": [0], "points": 5, "records": 4, "shorten": 40, "walkers": 2}
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return what the walkers did, the runs of a name stacked over the pairs of minima.
+
+    Keys:
+        pair0/profile: What ``probe`` finds along the road.
+        NAME/step: Steps at the records, (R,). NAME is "eta 0.2, B 16", "control" (full batch), or one of the runs.
+        NAME/position: Nearest position on the road, (P, R, S, W): pair, record, start, walker.
+        NAME/distance: Distance from the road just before the projection, (P, R, S, W).
+        NAME/loss: Mean objective there, (P, R, S).
+        NAME/outside: Share of the projections at which a walker was outside the valley, (P, S, W).
+        NAME/accuracy: Mean accuracy on the held-out digits, (P, R, S), where the recipe asks for it.
+        check: Largest difference of the full batch at other η from "control" at the same η times steps, by η.
+        length, radius: Length of each road, and the distance from it that counts as outside, (P,).
+    """
+    land = roads.landscape()
+    going = [roads.road(seed) for seed in recipe["seeds"]]
+    found: dict[str, Any] = {}
+    for pair, road in enumerate(going):
+        found[f"pair{pair}/profile"] = probe(land, road, generator=_generator(pair, 3), points=recipe["points"])
+    for name, setting in settings(recipe).items():
+        releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
+        found |= {f"{name}/{key}": value for key, value in stacked(releases, len(setting["start"])).items()}
+        if name in recipe["accuracy"]:
+            found[f"{name}/accuracy"] = _accuracy(land, releases, len(setting["start"])).half()
+        say(f"{name}: {releases[0].summary()}")
+    found["check"] = {str(rate): _check(land, going[0], recipe, rate) for rate in recipe["check"]["rates"]}
+    found["length"] = torch.tensor([road.length for road in going])
+    found["radius"] = 0.1 * found["length"]
+    return found
+
+
+def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
+    """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
+    grid = recipe["grid"]
+    plain: dict[str, dict[str, Any]] = {}
+    for rate, (k, steps) in grid["rates"].items():
+        for size, walkers in grid["walkers"].items():
+            changed = {"batch_size": int(size), "learning_rate": float(rate), "project_every": k, "steps": steps}
+            plain[f"eta {rate}, B {size}"] = _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
+    k, steps = grid["rates"][str(grid["control"])]
+    control = {"batch_size": None, "learning_rate": grid["control"], "project_every": k, "steps": steps, "walkers": 1}
+    plain["control"] = _HOT | control | {"start": grid["starts"]}
+    plain |= {
+        name: {"start": recipe["starts"], "walkers": recipe["walkers"]} | run for name, run in recipe["runs"].items()
+    }
+    accuracy = recipe["accuracy"]
+    return {name: _arguments(recipe, run) | {"keep_theta": name in accuracy} for name, run in plain.items()}
+
+
+def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run with its records at projections, shortened if the recipe is a miniature."""
+    unit = run["project_every"] or 25
+    records = min(run.get("records", recipe["records"]), 10**9 if recipe["shorten"] == 1 else recipe["records"])
+    steps = max(run["steps"] // recipe["shorten"], 2 * unit)
+    every = unit * max(1, round(steps / (records * unit)))
+    changed: dict[str, Any] = {"steps": steps, "record_every": every}
+    if "noisy_steps" in run:
+        first, end = (1 + (step - 1) // recipe["shorten"] for step in run["noisy_steps"])
+        changed["noisy_steps"] = range(first, end)
+    return {key: value for key, value in run.items() if key != "records"} | changed
+
+
+def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
+    """Return one run: all runs of a pair draw from the same stream."""
+    return drift(land, road, generator=_generator(pair, 4), **setting)
+
+
+def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
+    """Return releases of one setting as tensors over pairs, in half precision where that is enough."""
+    position = torch.stack([each.position.unflatten(1, (starts, -1)) for each in releases])
+    distance = torch.stack([each.distance.unflatten(1, (starts, -1)) for each in releases])
+    loss = torch.stack([each.loss.unflatten(1, (starts, -1)).mean(-1) for each in releases])
+    return {
+        "step": releases[0].step,
+        "position": position.half(),
+        "distance": distance.clamp(max=6e4).half(),
+        "loss": loss.clamp(max=6e4).half(),
+        "outside": torch.stack([each.outside.unflatten(0, (starts, -1)) for each in releases]).float(),
+    }
+
+
+def _accuracy(land: Network, releases: list[Release], starts: int) -> Tensor:
+    found = []
+    for each in releases:
+        assert each.theta is not None
+        right = land.accuracy(each.theta.flatten(0, 1), "test").unflatten(0, each.theta.shape[:2])
+        found.append(right.unflatten(1, (starts, -1)).mean(-1))
+    return torch.stack(found)
+
+
+def _check(land: Network, road: Path, recipe: dict[str, Any], rate: float) -> float:
+    """Return the largest difference of a full batch at this η from one at the control's η, at the end."""
+    ends = []
+    for eta in (rate, recipe["grid"]["control"]):
+        k, steps = recipe["grid"]["rates"][str(eta)]
+        steps = max(steps // recipe["shorten"], 2 * k)
+        made = drift(
+            land,
+            road,
+            generator=_generator(0, 4),
+            start=recipe["check"]["starts"],
+            batch_size=None,
+            learning_rate=eta,
+            momentum=_HOT["momentum"],
+            walkers=1,
+            steps=steps,
+            project_every=k,
+        )
+        ends.append(made.position[-1])
+    return float((ends[0] - ends[1]).abs().max())
+
+
+def _generator(pair: int, stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(6000 + 1000 * pair + stage)

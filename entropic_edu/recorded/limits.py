@@ -1,0 +1,151 @@
+"""What lesson 10 answers from: the five look-alike valleys at all settings, and five roads of the learner's network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from entropic_edu.connect import connect
+from entropic_edu.course.limits import cases
+from entropic_edu.course.limits.measure import Measured, measured
+from entropic_edu.data import digits
+from entropic_edu.drift import drift
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import probe
+from entropic_edu.release import Release
+from entropic_edu.train import train
+
+RECIPE: dict[str, Any] = {
+    "case_seed": 0,
+    "batch_sizes": [4, 16, 64, 256, None],
+    "learning_rates": [0.01, 0.02, 0.04],
+    "steps": cases.STEPS,
+    "halved": {"batch_size": 8, "learning_rate": 0.02, "steps": 2 * cases.STEPS},
+    "seeds": [0, 1, 2, 3, 4],
+    "width": 24,
+    "weight_decay": 5e-4,
+    "train": {"batch_size": 32, "epochs": 40},
+    "connect": {"pivots": 12, "sweeps": 500, "batch_size": 128, "points": 24},
+    "probe": {"points": 13, "num_probes": 1, "lanczos_steps": 6},
+    "drift": {"learning_rate": 0.15, "momentum": 0.9, "steps": 720, "record_every": 45},
+    "starts": [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
+    "walkers": 8,
+    "varied": {
+        "still": {"batch_size": None},
+        "base": {},
+        "warm": {"batch_size": 8},
+        "cool": {"batch_size": 32},
+        "often": {"project_every": 5},
+        "seldom": {"project_every": 45},
+        "free": {"project_every": None},
+    },
+}
+TINY: dict[str, Any] = {
+    "batch_sizes": [16, None],
+    "learning_rates": [0.04],
+    "steps": 48,
+    "halved": {"batch_size": 8, "learning_rate": 0.02, "steps": 96},
+    "seeds": [0],
+    "width": 6,
+    "train": {"batch_size": 64, "epochs": 4},
+    "connect": {"pivots": 5, "sweeps": 30, "batch_size": 64, "points": 8},
+    "probe": {"points": 7, "num_probes": 1, "lanczos_steps": 3},
+    "drift": {"learning_rate": 0.05, "momentum": 0.9, "steps": 90, "record_every": 45},
+    "starts": [0.3, 0.7],
+    "walkers": 2,
+}
+CELLS = torch.arange(0.45, 4.46, 0.05, dtype=torch.float64)  # fine ones, of which 3 make one of ``measure.CELLS``
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return for each case what was measured at each setting, and for each pair of minima its road's profile and drift.
+
+    Keys:
+        <case>/measured: ``Measured.packed`` at each η and B, (E, B, n); <case>/walkers: some of them, (E, B, 96, 2).
+        <case>/story: Share in fine cells at the end, as the story has it, (E, B - 1, 80); all data left out.
+        <case>/halved: ``Measured.packed`` at half the learning rate, half the batch, and twice the steps, (n,).
+        pair<k>/profile: The Profile of the road. pair<k>/losses: Highest loss between the ends, and at the higher end.
+        pair<k>/<varied>: Mean position over the walkers of each start at each record, (R, starts).
+        pair<k>/<varied>_away: For each start the mean distance from the road at the end, over the road's length.
+    """
+    found: dict[str, Any] = {}
+    for name in cases.NAMES:
+        found |= _case(name, recipe)
+        say(f"case {name}: done")
+    land = landscape(recipe)
+    for number, seed in enumerate(recipe["seeds"]):
+        found |= _pair(land, number, seed, recipe)
+        say(f"pair {number} (seed {seed}): {found[f'pair{number}/profile'].summary()}")
+    return found
+
+
+def landscape(recipe: dict[str, Any] | None = None) -> Network:
+    """Return the network of the lesson's ten lines on the digits."""
+    recipe = recipe or RECIPE
+    data, width = digits(), recipe["width"]
+    sizes = [64, width, width, 10]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(sizes):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    chain = nn.Sequential(*layers[:-1])
+    return Network(chain, *data.train, weight_decay=recipe["weight_decay"], test=data.test, strategy="stacked")
+
+
+def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
+    land, seed, steps = cases.named(name), recipe["case_seed"], recipe["steps"]
+    rows: list[Measured] = []
+    stories: list[Tensor] = []
+    for rate in recipe["learning_rates"]:
+        for batch in recipe["batch_sizes"]:
+            rows.append(measured(land, cases.release(land, seed, batch, rate, steps)))
+            if batch is not None:
+                bath = cases.Bath(land)
+                stories.append(bath.shares(CELLS, batch_size=batch, learning_rate=rate, steps=steps))
+    rates = len(recipe["learning_rates"])
+    halved = measured(land, cases.release(land, seed, **recipe["halved"]))
+    return {
+        f"{name}/measured": torch.stack([row.packed() for row in rows]).unflatten(0, (rates, -1)),
+        f"{name}/walkers": torch.stack([row.walkers for row in rows]).unflatten(0, (rates, -1)).half(),
+        f"{name}/story": torch.stack(stories).unflatten(0, (rates, -1)).float(),
+        f"{name}/halved": halved.packed(),
+    }
+
+
+def _pair(land: Network, number: int, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
+    key = f"pair{number}"
+    generator = torch.Generator().manual_seed(seed)
+    run = train(land, runs=2, generator=generator, **recipe["train"])
+    a, b = run.theta
+    road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
+    profile = probe(land, road, generator=generator, **recipe["probe"])
+    assert road.losses is not None
+    found: dict[str, Any] = {
+        f"{key}/profile": profile,
+        f"{key}/losses": [float(road.losses.max()), float(road.losses[[0, -1]].max())],
+    }
+    for name, changed in recipe["varied"].items():
+        release = _release(land, road, seed, recipe, {"batch_size": 16} | changed)
+        found["step"] = release.step
+        found[f"{key}/{name}"] = release.mean_position.float()
+        walkers = 1 if changed.get("batch_size", 16) is None else recipe["walkers"]
+        away = release.distance[-1].unflatten(0, (len(recipe["starts"]), walkers)).mean(1)
+        found[f"{key}/{name}_away"] = (away / road.length).float()
+    return found
+
+
+def _release(land: Network, road: Path, seed: int, recipe: dict[str, Any], changed: dict[str, Any]) -> Release:
+    still = changed["batch_size"] is None
+    return drift(
+        land,
+        road,
+        start=recipe["starts"],
+        walkers=1 if still else recipe["walkers"],
+        generator=torch.Generator().manual_seed(seed),
+        **recipe["drift"],
+        **changed,
+    )

@@ -1,0 +1,200 @@
+"""Lesson 04: bands that relax between the minima of ``roads``, and what is left of the hill when units are relabelled.
+
+The ends are those of ``roads``, rounded to half precision as they are there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import stream
+from entropic_edu.align import align, permute
+from entropic_edu.connect import connect, measured
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.per_sample import exact_trace
+from entropic_edu.plots import Plane
+from entropic_edu.recorded import roads
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0, 1, 2, 3, 4],
+    "methods": ["string", "neb", "autoneb", "bezier"],
+    "guesses": ["straight", "near", "far"],
+    "connect": {"pivots": 16, "sweeps": 600},
+    "frames": [0, 25, 50, 100, 200, 400, 600],
+    "patient": {"methods": ["string", "neb"], "sweeps": 3000},
+    "points": 33,
+    "field": {"side": 41, "u": [-2.6, 17.0], "v": [-6.6, 8.0]},
+    "road": {"method": "string", "pivots": 24, "sweeps": 900},
+    "traces": 9,
+    "alignments": 8,
+}
+TINY: dict[str, Any] = {
+    "seeds": [0],
+    "connect": {"pivots": 4, "sweeps": 25},
+    "frames": [0, 25],
+    "patient": {"methods": ["string", "neb"], "sweeps": 30},
+    "points": 5,
+    "field": {"side": 5, "u": [-2.6, 17.0], "v": [-6.6, 8.0]},
+    "road": {"method": "string", "pivots": 4, "sweeps": 25, "tolerance": 1e9},
+    "traces": 3,
+    "alignments": 2,
+}
+COLUMNS = ("sweep", "highest", "length", "scallop", "off_plane", "pivots")  # of a table of frames
+ENDING = ("highest", "barrier", "length", "scallop")  # of a table of finished roads
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return bands under way in the plane of pair 0, the finished roads of all pairs, and the relabelled networks.
+
+    Keys:
+        field: The objective on the plane of pair 0, rows along v, (side, side).
+        band/<method>/<guess>: Of pair 0, for each frame u, v and objective at even positions, (frames, points, 3).
+        table/<method>/<guess>: Of pair 0, for each frame the ``COLUMNS``, (frames, 6).
+        final/<method>/<guess>: For each pair the ``ENDING``, (pairs, 4).
+        patient/<method>: From the far guess with five times the sweeps, for each pair the ``ENDING`` and the mean
+            distance to the finished road from the straight guess, (pairs, 5).
+        apart: Mean distance of two roads at equal positions, methods x guesses twice, (pairs, n, n).
+        matched/permutations: Units of b in the order that matches a, (pairs, 2, 32).
+        matched/distance: Of the ends, as they are and relabelled, (pairs, 2).
+        matched/line, shuffled/line: The objective along the line to b relabelled, and to a itself with its units
+            shuffled at random, (pairs, 25).
+        matched/accuracy: Training and held-out accuracy along the line to b relabelled, (pairs, 2, 25).
+        matched/barriers: Of the line, for several starts of the matching, (pairs, alignments).
+        matched/ending: The road to b relabelled, (pairs, 4).
+        trace/road, trace/matched, trace/line: tr H of the data loss along both roads and the line to b relabelled,
+            (pairs, traces).
+        norm/road, norm/matched: Length of theta along both roads, (pairs, traces).
+    """
+    land = roads.landscape()
+    found: dict[str, Any] = {}
+    _bands(land, recipe, say, found)
+    rows = [_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]]
+    return found | {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def guess(kind: str, pair: int) -> Path | None:
+    """Return a first guess: None is straight, "near" bends to the side of the recorded road, "far" to the other."""
+    if kind == "straight":
+        return None
+    road = roads.road(pair)
+    a, b = road.pivots[0], road.pivots[-1]
+    plane = Plane.through(road)
+    aside = plane.coordinates(road.at(0.5)[None])[0, 1] * plane.axes[1]
+    return Path(torch.stack([a, 0.5 * (a + b) + (aside if kind == "near" else -aside), b]))
+
+
+def settings(method: str, kind: str, pair: int, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
+    """Return the arguments of ``connect`` that make a band of this file."""
+    generator = torch.Generator().manual_seed(1000 * pair + 4)
+    return {"method": method, "guess": guess(kind, pair), "generator": generator, "tolerance": math.inf} | recipe[
+        "connect"
+    ]
+
+
+def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> tuple[Tensor, Tensor]:
+    """Return u, v and the objective at even positions of a band, (points, 3), and its row of ``COLUMNS``, (6,)."""
+    along = measured(land, band.resample(points))
+    where = plane.coordinates(along.pivots)
+    off = (along.pivots - plane.points(where)).norm(dim=1).max()
+    whole = measured(land, band)
+    assert along.losses is not None
+    row = [sweep, max(whole.saddle_loss, along.saddle_loss), band.length, whole.scallop, float(off), len(band.pivots)]
+    return torch.cat([where, along.losses[:, None]], 1), torch.tensor(row)
+
+
+def _bands(land: Network, recipe: dict[str, Any], say: Callable[[str], None], found: dict[str, Any]) -> None:
+    plane = Plane.through(roads.road(0))
+    field = recipe["field"]
+    u, v = (torch.linspace(field[name][0], field[name][1], field["side"]) for name in ("u", "v"))
+    grid = torch.cartesian_prod(v, u).flip(1)
+    with torch.no_grad():
+        height = torch.cat([land.loss(plane.points(some)) for some in grid.split(64)])
+    found["field"] = height.view(field["side"], field["side"]).half()
+    names = [(method, kind) for method in recipe["methods"] for kind in recipe["guesses"]]
+    ends: dict[tuple[str, str], list[Path]] = {name: [] for name in names}
+    for pair in recipe["seeds"]:
+        for method, kind in names:
+            frames = list(_frames(land, method, kind, pair, recipe))
+            ends[method, kind].append(frames[-1][1])
+            if pair == 0:
+                both = [table(land, plane, band, done, recipe["points"]) for done, band in frames[:-1]]
+                found[f"band/{method}/{kind}"] = torch.stack([one for one, _ in both]).half()
+                found[f"table/{method}/{kind}"] = torch.stack([row for _, row in both])
+            say(f"pair {pair}, {kind}: {frames[-1][1].summary()}")
+    for (method, kind), paths in ends.items():
+        found[f"final/{method}/{kind}"] = torch.tensor([_ending(path) for path in paths])
+    even = torch.linspace(0, 1, recipe["points"])
+    apart = []
+    for number in range(len(recipe["seeds"])):
+        at = torch.stack([ends[name][number].at(even) for name in names], 1)  # (points, n, D)
+        apart.append(torch.cdist(at, at).mean(0))
+    found["apart"] = torch.stack(apart)
+    for method in recipe["patient"]["methods"]:
+        rows = []
+        for number, pair in enumerate(recipe["seeds"]):
+            longer = settings(method, "far", pair, recipe) | {"sweeps": recipe["patient"]["sweeps"]}
+            path = connect(land, *roads.road(pair).pivots[[0, -1]], **longer)
+            away = (path.at(even) - ends[method, "straight"][number].at(even)).norm(dim=1).mean()
+            rows.append([*_ending(path), float(away)])
+            say(f"pair {pair}, far, patient: {path.summary()} {float(away):.2f} from the other road.")
+        found[f"patient/{method}"] = torch.tensor(rows)
+
+
+def _frames(land: Network, method: str, kind: str, pair: int, recipe: dict[str, Any]) -> Iterator[tuple[int, Path]]:
+    """Yield the band at the sweeps of the frames, and at last the finished road."""
+    a, b = roads.road(pair).pivots[[0, -1]]
+    wanted, last = set(recipe["frames"]), None
+    for snapshot in stream.connect(land, a, b, **settings(method, kind, pair, recipe)):
+        last = snapshot.result
+        if snapshot.done in wanted and not last.complete:
+            wanted.discard(snapshot.done)
+            yield snapshot.done, last
+    assert last is not None
+    yield recipe["connect"]["sweeps"], last
+
+
+def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
+    road = roads.road(pair)
+    a, b = road.pivots[[0, -1]]
+    several = [align(land, a, b, generator=_generator(pair, 10 + n)) for n in range(recipe["alignments"])]
+    chosen = several[0]
+    made = connect(land, a, chosen.theta, generator=_generator(pair, 5), **recipe["road"])
+    say(f"pair {pair}, relabelled: {chosen.summary()} {made.summary()}")
+    draws = _generator(pair, 6)
+    shuffled = permute(land, a, [torch.randperm(len(p), generator=draws) for p in chosen.permutations])
+    line = _line(a, chosen.theta)
+    losses = torch.stack([land.loss(_line(a, one.theta)) for one in several])
+    even = torch.linspace(0, 1, recipe["traces"])
+    straight = Path(torch.stack([a, chosen.theta]))
+    return {
+        "matched/permutations": torch.stack(list(chosen.permutations)).to(torch.uint8),
+        "matched/distance": torch.tensor([chosen.distance_before, chosen.distance_after]),
+        "matched/line": losses[0],
+        "matched/accuracy": torch.stack([land.accuracy(line, "train"), land.accuracy(line, "test")]),
+        "matched/barriers": losses.max(1).values - losses[:, [0, -1]].max(1).values,
+        "matched/ending": torch.tensor(_ending(made)),
+        "shuffled/line": land.loss(_line(a, shuffled)),
+        "trace/road": exact_trace(land, road.at(even), weight_decay=False),
+        "trace/matched": exact_trace(land, made.at(even), weight_decay=False),
+        "trace/line": exact_trace(land, straight.at(even), weight_decay=False),
+        "norm/road": road.at(even).norm(dim=1),
+        "norm/matched": made.at(even).norm(dim=1),
+    }
+
+
+def _line(a: Tensor, b: Tensor) -> Tensor:
+    return torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])
+
+
+def _ending(path: Path) -> list[float]:
+    return [path.saddle_loss, path.barrier, path.length, path.scallop]
+
+
+def _generator(pair: int, stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(1000 * pair + stage)

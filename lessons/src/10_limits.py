@@ -1,0 +1,381 @@
+# %% [markdown]
+# # 10 · Where the story stops
+#
+# *50 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
+#
+# Launch: [in JupyterLab on your machine](../README.md#start)
+#
+# The story so far: the loss on the floor is flat, the walls are not, and noise goes to the wide part. Below are five
+# floors at zero loss, before the first step. In one of them the story will hold. In the four others it will fail, each
+# time for another reason. Switch through the cases. Can you see which is which?
+
+# %% tags=["setup"]
+import torch
+
+import entropic_edu as ee
+
+lesson = ee.Lesson("10")
+
+# %%
+lesson.explore("opening")
+
+# %% [markdown]
+# ## Questions
+#
+# - When does noise not go to the wide part, or go there for another reason?
+# - Which control rules out which other explanation?
+# - What may one conclude from five pairs of networks?
+
+# %% [markdown]
+# ## You will be able to
+#
+# - tell a healthy valley from four that only look like it (check 10.1)
+# - name the control that would have told (check 10.2)
+# - say which part of a walk the noise makes, on your own network (check 10.3)
+# - draw a conclusion, or decline to, from a few pairs of minima (check 10.4)
+
+# %% [markdown]
+# ## Round 1: Which failure is it? (12 minutes)
+#
+# ### Predict
+#
+# You have seen the walls. Think of the rule "noise always goes to the wide part", and bet on it or against it.
+
+# %%
+lesson.predict("wide")
+
+# %% [markdown]
+# ### Play
+#
+# *Story* is what lesson 02 says of each case: a heat bath, $\langle x^2\rangle = T/h$, push $-\tfrac{T}{2}h'/h$.
+# Keep $B = 16$ and $\eta = 0.04$ first. Then go to $\eta = 0.01$ in case D, and pin it before. Try each of the
+# three lower panels: where walkers are, how strongly one batch kicks, and what the loss becomes when all of
+# $\theta = (x, y)$ is doubled. The button does the run again with other random numbers.
+
+# %%
+lesson.explore("cases", after="wide")
+
+# %% [markdown]
+# ### Explain
+#
+# The story needs steps with $\eta h \ll 2$, walls that change, noise that is alike everywhere, and a wide part that is
+# another function. Each planted case breaks one:
+#
+# - large steps: $\langle x^2\rangle = \dfrac{\eta s^2}{B\,h\,(2 - \eta h)}$, without bound at $\eta h = 2$;
+# - constant $h$: no push, walkers only diffuse;
+# - noise along the floor, of strength $D(y)$: walkers leave noisy places and stay in quiet ones. Without a push their
+#   density is
+#
+# $$P(y) \propto \frac{1}{D(y)};$$
+#
+# - only scale: the loss depends on the direction of $\theta$ alone, as before a batch norm. Then
+#   $h \propto 1/\lVert\theta\rVert^2$, each step makes $\theta$ longer, and "wide" is the same function written larger.
+
+# %% [markdown]
+# ### Check
+#
+# `which(case)` returns the name of a case: `"constant"`, `"large steps"`, `"noise along"`, `"only scale"` or
+# `"healthy"`.
+
+# %%
+lesson.hint("10.1")
+
+
+# %% tags=["exercise"]
+def which(case):
+    return {"A": ..., "B": ..., "C": ..., "D": ..., "E": ...}[case]
+
+
+lesson.check("10.1", which)
+
+
+# %% tags=["solution"]
+def which(case):
+    table = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large steps", "E": "constant"}
+    return table[case]
+
+
+lesson.check("10.1", which)
+
+# %% [markdown]
+# ## Round 2: How would you know? (12 minutes)
+#
+# ### Predict
+#
+# You do not see the walls of a network. What you have is controls. Here is the best known one.
+
+# %%
+lesson.predict("control")
+
+# %% [markdown]
+# ### Play
+#
+# The five cases under their names, and one suspect more: a *hidden slope*, a floor that falls by 0.02 per length. It
+# appears when training sees weight decay and the drift does not. For each control, find the rows that differ from the
+# healthy valley.
+
+# %%
+lesson.explore("controls", after="control")
+
+# %% [markdown]
+# ### Explain
+#
+# A control changes one thing that the story says does not matter, or one that it says matters:
+#
+# | control | the story says | fails for |
+# |---|---|---|
+# | all data | nothing moves | hidden slope |
+# | halve $\eta$ and $B$ | $T = \eta s^2/2B$ and the time $\eta n$ stay, all stays | large steps |
+# | kicks along the floor | alike at both ends | noise along |
+# | double $\theta$ | another function | only scale |
+# | profile of $h$ | it changes | constant |
+# | distance | within a few $\sqrt{T/h}$ | large steps, and anything else that throws walkers out |
+#
+# Noise at right angles to $\theta$ shows in the kicks too: a heat bath it is not. That alone does not make a valley
+# unhealthy, see round 2 of lesson 03.
+
+# %% [markdown]
+# ### Check
+#
+# `control(suspect)` takes `"hidden slope"`, `"constant"`, `"large steps"`, `"noise along"` or `"only scale"`. It
+# returns the control that tells: `"all data"`, `"profile"`, `"halve both"`, `"kicks"`, `"double theta"` or
+# `"distance"`.
+
+# %%
+lesson.hint("10.2")
+
+
+# %% tags=["exercise"]
+def control(suspect):
+    return {"hidden slope": ..., "constant": ..., "large steps": ..., "noise along": ..., "only scale": ...}[suspect]
+
+
+lesson.check("10.2", control)
+
+
+# %% tags=["solution"]
+def control(suspect):
+    known = {"hidden slope": "all data", "constant": "profile", "large steps": "halve both"}
+    return (known | {"noise along": "kicks", "only scale": "double theta"})[suspect]
+
+
+lesson.check("10.2", control)
+
+# %% [markdown]
+# ## Round 3: Your own network in ten lines (12 minutes)
+#
+# ### Predict
+#
+# A network of 2,410 weights, two runs of training, the road between: any `nn.Module` will do.
+
+# %%
+lesson.predict("share")
+
+# %% [markdown]
+# ### Play
+#
+# Five such pairs, recorded: the profile of each road, and walkers with noise and without.
+
+# %%
+lesson.explore("yours", after="share")
+
+# %% [markdown]
+# Now yours. Put any `nn.Module` in place of `mine`; changing the width or the activation is a beginning.
+
+# %%
+layer, relu = torch.nn.Linear, torch.nn.ReLU
+mine = torch.nn.Sequential(layer(64, 24), relu(), layer(24, 24), relu(), layer(24, 10))
+data, generator = ee.data.digits(), lesson.generator()
+land = ee.Network(mine, *data.train, weight_decay=5e-4, test=data.test, strategy="stacked")
+run = ee.train(land, runs=2, batch_size=32, epochs=40, generator=generator)
+print(run.summary())
+
+# %%
+size = {"pivots": 12, "sweeps": 500, "batch_size": 128, "points": 24}
+road = ee.connect(land, *run.theta, method="string", **size, generator=generator)
+profile = ee.probe(land, road, points=7, num_probes=1, lanczos_steps=6, generator=generator)
+print(road.summary())
+print(profile.summary())
+
+# %%
+settings = {"start": [0.3, 0.7], "learning_rate": 0.15, "momentum": 0.9, "steps": 720}
+noisy = ee.drift(land, road, batch_size=16, walkers=4, **settings, generator=generator)
+still = ee.drift(land, road, batch_size=None, walkers=1, **settings, generator=generator)
+print("Batches of 16:", noisy.summary())
+print("All data:     ", still.summary())
+
+# %% [markdown]
+# The control for mere scale: the loss without weight decay at both ends, and at both ends with all weights doubled.
+
+# %%
+print(land.data_loss(torch.cat([run.theta, 2 * run.theta])).tolist())
+
+# %% [markdown]
+# And what a module meets whose loss depends on more than its weights. The sentence says what to do:
+
+# %%
+normed = torch.nn.Sequential(layer(64, 24), torch.nn.BatchNorm1d(24), relu(), layer(24, 10))
+try:
+    ee.Network(normed, *data.train)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ### Explain
+#
+# With start $p_0$, mean end with noise $p$ and without noise $p_c$, the noise makes the share
+#
+# $$\frac{p - p_c}{p - p_0}$$
+#
+# of the walk. Read in this order. Is the road's highest loss close to its ends'? Else a hill explains all. Does the
+# trace rise in the middle, and the adaptive trace, which scaling of layers cannot fool? Did walkers leave the valley?
+# Then their positions mean little. What did the control do? Only then: how far did the walkers go?
+#
+# On these roads the adaptive trace rises less than the trace: a part of the bump is scale. Doubling all weights changes
+# the loss, so this is no landscape of mere scale.
+
+# %% [markdown]
+# ### Check
+#
+# `noise_share(start, noisy, still)` takes three positions and returns the share of the walk that the noise makes.
+
+# %%
+lesson.hint("10.3")
+
+
+# %% tags=["exercise"]
+def noise_share(start, noisy, still):
+    return ...
+
+
+lesson.check("10.3", noise_share)
+
+
+# %% tags=["solution"]
+def noise_share(start, noisy, still):
+    return (noisy - still) / (noisy - start)
+
+
+lesson.check("10.3", noise_share)
+
+# %% [markdown]
+# ## Round 4: An investigation of your own (12 minutes)
+#
+# ### Predict
+#
+# One setting nobody looks at: how often walkers are put back on the road.
+
+# %%
+lesson.predict("seldom")
+
+# %% [markdown]
+# ### Play
+#
+# Two open questions at once: other starts, also past the middle, and other intervals between projections.
+
+# %%
+lesson.explore("open", after="seldom")
+
+# %% [markdown]
+# Choose one to go on with. Each begins at a line that you have run above:
+#
+# - *Past the middle.* `start=[0.45, 0.5, 0.55]`: where is the ridge, and is it where the trace is largest?
+# - *No projection.* `project_every=None`: plot `noisy.distance`, then the loss. When is "position" the wrong word?
+# - *The interval k.* `project_every` of 5, 15, 45 at $B$ of 8, 16, 32: does $k$ act like a temperature?
+# - *The path.* `method="bezier"` or `"autoneb"` in `connect` (a minute each): same minima, same bump, same drift?
+# - *The plateau.* `points=41` in `probe`: is the top of the trace flat? On how many pairs?
+# - *Weight averaging.* The loss at the middle of the line (`method="linear"`) against the middle of the road.
+# - *Weight decay.* `weight_decay=0` in all verbs: does the bump stay, does the drift?
+#
+# A report that others can check, to copy into a cell of your own:
+#
+# ```text
+# Question       one sentence with a question mark
+# Prediction     written before the run, with a number
+# Varied         one thing, and its values
+# Held fixed     network, data, training, road, time η·steps, objective
+# Controls       all data; halved η and B; distance from the road; adaptive trace; which of them is missing
+# Seeds          pairs of minima (the unit), walkers in each
+# Figure         one, with error bars over pairs
+# Change of mind what result would have made me say the opposite
+# Conclusion     home, inward, or cannot tell; and where it may stop being true
+# ```
+
+# %% [markdown]
+# ### Explain
+#
+# A projection sets the spread across the road to zero. After $k$ steps on a wall of curvature $h$ it is back to
+#
+# $$\langle x^2\rangle_k = \langle x^2\rangle\,\bigl[1 - (1 - \eta h)^{2k}\bigr]$$
+#
+# (without momentum), and the spread is what pushes. On these roads most walls are gentle and fill slowly. That fits
+# what you saw; it does not prove it: with large $k$ walkers also go further from the road, where its profile need not
+# hold.
+#
+# From 0.5 the pairs disagree. Eight walkers on one road share that road: the pair is the unit. With five pairs a mean
+# says something past 2.8 standard errors.
+
+# %% [markdown]
+# ### Check
+#
+# `conclude(moves)` takes one displacement for each of five pairs, positive towards that side's own end, and returns
+# `"home"`, `"inward"` or `"cannot tell"`.
+
+# %%
+lesson.hint("10.4")
+
+
+# %% tags=["exercise"]
+def conclude(moves):
+    return ...
+
+
+lesson.check("10.4", conclude)
+
+
+# %% tags=["solution"]
+def conclude(moves):
+    moves = torch.tensor(moves)
+    mean, error = moves.mean(), moves.std() / len(moves) ** 0.5
+    if abs(mean) <= 2.8 * error:
+        return "cannot tell"
+    return "home" if mean > 0 else "inward"
+
+
+lesson.check("10.4", conclude)
+
+# %% [markdown]
+# ## Key points
+#
+# - Noise goes to the wide part when steps are small, walls change, and noise is alike along the floor. Noise that
+#   varies along the floor can do the opposite. If only the scale changes, "wide" is no other function.
+# - Full-batch control: a slope of the loss. Halving $\eta$ and $B$: the step. Kicks: the noise along the floor.
+#   Doubling $\theta$, or an adaptive trace: scale. None replaces another.
+# - A pair of minima is one observation. Past 2.8 standard errors of five pairs one may conclude; else one cannot tell.
+
+# %%
+lesson.calibration()
+
+# %% [markdown]
+# ## Where this stops being true
+#
+# - The failures here are planted one at a time. In a network several can be there at once, weakly.
+# - Noise along the floor was made stronger where the valley is wide. In a trained network noise tends to be stronger
+#   where walls are steep; whether it varies along a road in this way was not measured here.
+# - Doubling all weights tests one symmetry. A ReLU network has one for each hidden unit, and they do not show in it.
+# - Nothing in this course shows that flat minima generalise. "Flat" changes with scale, and a bad minimum can be the
+#   flatter one by the raw trace, see lesson 08. Drift to a wide part is a statement on SGD, not on test accuracy.
+# - One small network, one data set, 720 steps: the recorded roads say what they say of these.
+
+# %% [markdown]
+# ## Terms used
+#
+# - **full-batch control**: the same walkers on the gradient of all data, no noise
+# - **scale invariance**: $L(c\,\theta) = L(\theta)$ for every $c > 0$, as for weights before a batch norm
+# - **diffusion strength** $D(y)$: half the variance that noise adds along the floor in a unit of time
+# - **unit of observation**: what is independent from one to the next; here a pair of minima
+
+# %% [markdown]
+# ## Next
+#
+# Your report. What the package can do beside the lessons is in the [README](../README.md).
