@@ -41,7 +41,9 @@ class Ends:
             row, place = divmod(number, 6)
             ax = self.figure.add_axes((0.02 + 0.163 * place, 0.6 - 0.48 * row, 0.145, 0.36))
             ax.set_axis_off()
-            shown = ax.imshow(self.pixels[0], cmap="cividis_r", vmin=-1, vmax=2, animated=True, interpolation="nearest")
+            shown = ax.imshow(
+                self.pixels[0].numpy(), cmap="cividis_r", vmin=-1, vmax=2, animated=True, interpolation="nearest"
+            )
             name = ax.text(
                 0.5,
                 -0.03,
