@@ -1,0 +1,136 @@
+"""Write findings.md: what the paper found and what we find on digits, every number from a recording.
+
+    python docs/findings.py            # writes docs/findings.md
+    python docs/findings.py --check    # says whether it is as it would be written
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import torch
+
+from entropic_edu import recorded
+from entropic_edu.course import digits
+from entropic_edu.course.bad_valleys import measures as flatness
+from entropic_edu.course.bad_valleys import release as bad
+from entropic_edu.course.bad_valleys.common import column
+from entropic_edu.course.bump import common as bump
+from entropic_edu.course.bump import spectrum
+from entropic_edu.course.late_game import measures as late
+from entropic_edu.course.let_go import labels, relaxation
+from entropic_edu.stage import Mean
+
+PAGE = Path(__file__).with_suffix(".md")
+TEMPLATE = Path(__file__).with_name("findings.in.md")
+
+
+def told(values: torch.Tensor | Mean, places: int = 2) -> str:
+    """Return mean ± standard error, over the first dimension where it is not known yet."""
+    mean = values if isinstance(values, Mean) else bump.over_pairs(values.double())
+    return f"{float(mean.value):.{places}f} ± {float(mean.error):.{places}f}"
+
+
+def numbers() -> dict[str, str]:
+    """Return what the template's placeholders stand for."""
+    return road() | curvature() | walkers() | late_game() | bad_minima()
+
+
+def road() -> dict[str, str]:
+    """The line and the road of the five pairs."""
+    lines = torch.stack([digits.line_loss(pair) for pair in digits.PAIRS])
+    roads = [recorded.load("roads")[f"pair{pair}/road"] for pair in digits.PAIRS]
+    ends = lines[:, [0, -1]]
+    matched = recorded.load("one_road")["matched/line"]
+    return {
+        "line_barrier": told(lines.max(1).values - ends.max(1).values),
+        "road_barrier": told(torch.tensor([one.barrier for one in roads]), 3),
+        "road_length": told(torch.tensor([one.length / one.straight_length for one in roads])),
+        "matched_barrier": told(matched.max(1).values - matched[:, [0, -1]].max(1).values, 3),
+    }
+
+
+def curvature() -> dict[str, str]:
+    """The bump on roads of every kind: middle third over the mean of the ends."""
+    kinds = ("string", "bezier", "aligned", "squared", "undecayed", "decayed", "longer", "wide")
+    found = {
+        f"{kind}_{name}": told(bump.bump(bump.kept(f"{kind}/{name}")))
+        for kind in kinds
+        for name in ("trace", "top", "adaptive", "loss", "data_loss")
+    }
+    found["noise"] = told(bump.bump(bump.along("gradient_noise")))
+    found |= {f"rank{rank}": told(spectrum.rank_ratio(rank)) for rank in (1, 10, 100, 300)}
+    found |= {name: told(bump.bump(bump.kept(f"string/{name}"))) for name in ("matched", "alone", "balanced")}
+    return found
+
+
+def walkers() -> dict[str, str]:
+    """Relaxation on the road: what batch size, learning rate and start do."""
+    half = relaxation.half("eta 0.2, B 16", 0.3)
+    found = {"half16": told(half, 0), "half256": "never" if math.isinf(relaxation.half("eta 0.2, B 256", 0.3).value) else "reached"}
+    for rate in ("0.1", "0.2", "0.4"):
+        for size in (16, 32, 64, 128, 256):
+            found[f"gone_{rate}_{size}".replace(".", "")] = told(relaxation.gone(f"eta {rate}, B {size}", 0.3), 0)
+    found["gone_none"] = told(relaxation.gone("control", 0.3), 0)
+    for start in (0.1, 0.2, 0.4):
+        found[f"gone_from_{start:g}".replace(".", "")] = told(relaxation.gone("eta 0.2, B 16", start), 0)
+    found["label_noise"] = ", ".join(told(labels.ratio(net, 0.3, 50, 0.02)) for net in range(3))
+    return found
+
+
+def late_game() -> dict[str, str]:
+    """From which step on each barrier stays below a level."""
+    found = {}
+    for task in ("forty", "fifth", "clean", "decay"):
+        for quantity in ("loss", "trace"):
+            for scale in ("share", "ends"):
+                fallen = late.fallen(task, quantity, scale)
+                found[f"{task}_{quantity}_{scale}"] = "never" if fallen is None else told(fallen, 0)
+    ratio = late.ratio("forty", 16, "start")
+    best = int(ratio.value.nan_to_num(-1).argmax())
+    found["slopes"] = told(Mean(ratio.value[best], ratio.error[best]))
+    found["slopes_at"] = str(late.STEPS[best])
+    return found
+
+
+def bad_minima() -> dict[str, str]:
+    """The ends of the roads from good to bad, and where noise goes."""
+    kept = recorded.load("bad_minima")
+    found = {}
+    for kind in ("poison", "large"):
+        test = 100 * column(kept[f"{kind}/road"], "test")
+        found |= {f"{kind}_good": told(test[:, 0], 1), f"{kind}_bad": told(test[:, -1], 1)}
+    for name in ("trace", "top", "adaptive"):
+        at = flatness.times_at_equal_loss(flatness.tracks("cross_entropy", name))
+        assert at is not None
+        found[f"equal_{name}"] = told(at[1])
+    tracks = flatness.tracks("cross_entropy", "trace")
+    found["trained_trace"] = told(flatness.times(tracks, flatness.joined("cross_entropy")))
+    for which in ("found", "matched"):
+        for start in (0.1, 0.5, 0.95):
+            for kind in ("label1", "batch1", "none"):
+                track = bad.tracks(which, kind, start, "three")
+                found[f"{which}_{kind}_{100 * start:.0f}"] = told(Mean(track.value[-1], track.error[-1]))
+    return found
+
+
+def page() -> str:
+    """Return the whole page."""
+    return TEMPLATE.read_text("utf-8").format(**numbers())
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or say whether it is as it would be written."""
+    made = page()
+    if "--check" in arguments:
+        same = PAGE.exists() and PAGE.read_text("utf-8") == made
+        print("findings.md is as kept" if same else "findings.md is out of date; run: python docs/findings.py")
+        return 0 if same else 1
+    PAGE.write_text(made, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
