@@ -1,7 +1,7 @@
 """Write findings.md: what the paper found and what we find on digits, every number from a recording.
 
-    python docs/findings.py            # writes docs/findings.md
-    python docs/findings.py --check    # says whether it is as it would be written
+python docs/findings.py            # writes docs/findings.md
+python docs/findings.py --check    # says whether it is as it would be written
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def curvature() -> dict[str, str]:
 def walkers() -> dict[str, str]:
     """Relaxation on the road: what batch size, learning rate and start do."""
     half = relaxation.half("eta 0.2, B 16", 0.3)
-    found = {"half16": told(half, 0), "half256": "never" if math.isinf(relaxation.half("eta 0.2, B 256", 0.3).value) else "reached"}
+    found = {
+        "half16": told(half, 0),
+        "half256": "never" if math.isinf(relaxation.half("eta 0.2, B 256", 0.3).value) else "reached",
+    }
     for rate in ("0.1", "0.2", "0.4"):
         for size in (16, 32, 64, 128, 256):
             found[f"gone_{rate}_{size}".replace(".", "")] = told(relaxation.gone(f"eta {rate}, B {size}", 0.3), 0)

@@ -242,9 +242,12 @@ def test_walkers_leave_the_good_end_too_and_on_the_matched_road_the_middle_for_w
     assert after - before > 3 * error
     before, after, error = end_of("matched", "label1", 0.5)
     assert after - before > 3 * error
-    before, after, error = end_of("matched", "label1", 0.5, release.accuracy_at)
-    assert before - after > 3 * error
-    assert before - after > 0.03
+    walkers = release.walkers_from(0.5, 24)
+    position, fine = KEPT["matched/label1/position"][..., walkers].double(), KEPT["matched/fine"].double()
+    for pair in range(3):  # on each road, the test accuracy of the place and, once cooled, of the walkers themselves
+        before, after = (float(release.at(fine[pair], position[pair, row]).mean()) for row in (0, -1))
+        assert before - after > 0.02
+        assert before - float(KEPT["matched/label1/cooled"][pair, walkers].mean()) > 0.02
 
 
 def test_weight_decay_alone_moves_walkers_further_than_the_hottest_noise():
@@ -310,7 +313,8 @@ def test_the_sentence_of_the_road_says_what_was_recorded():
     )
     loss, test = over(values[:, 0]), over(values[:, TEST])
     wanted = [0.75, loss.value, loss.error, values[:, 1].mean(), test.value, test.error]
-    assert said[:6] == pytest.approx([float(number) for number in wanted], rel=0.05, abs=6e-6)
+    assert said[:4] == pytest.approx([float(number) for number in wanted[:4]], rel=0.05, abs=6e-6)
+    assert said[5] == pytest.approx(float(test.error), abs=6e-4)  # three decimals are said
     assert said[4] == pytest.approx(float(test.value), abs=6e-4)
 
 

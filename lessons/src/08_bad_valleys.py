@@ -228,8 +228,8 @@ lesson.check("8.3", invariant)
 #   equal; a rescaling makes either end the sharper one. The adaptive trace, which no rescaling changes, is larger at
 #   the bad end.
 # - Noise on the labels goes to smaller tr H. On the road as found that takes walkers away from the bad end, and the
-#   test accuracy rises. With matched norms it takes walkers from the middle to worse test accuracy. Noise looks for
-#   width in the weights, not for good answers.
+#   test accuracy rises. With matched norms it takes walkers from the middle to worse test accuracy, on each of the
+#   three roads. Noise looks for width in the weights, not for good answers.
 
 # %%
 lesson.calibration()
