@@ -156,6 +156,8 @@ def drift(
                 where = where._replace(position=torch.where(where.distance > radius, here, where.position))
             free = stepper.position.clone() if step % every == 0 or step == steps else None
             if projects:
+                if not bool(where.distance.isfinite().all()):  # such a walker has no position to be put back to
+                    check_finite(land, stepper.position, theta, step, learning_rate)
                 here = where.position
                 stepper.place(path.at(here))
                 stepper.keep_momentum_along(path.tangent(here))

@@ -406,7 +406,7 @@ def test_the_button_lets_sixteen_walkers_go_and_says_what_they_did(monkeypatch):
     explorer = walk.walk(0)
     explorer.set(batch_size=4)
     sentence = explorer.run()
-    assert "16 walkers on pair 0" in sentence
+    assert "16 walkers on pair 1" in sentence
     assert "after 90 steps" in sentence
     again = list(release.live("found", "labels", 4, 0.95))[-1].result.position[-1].double()
     assert f"they are at {float(again.mean()):.3f}" in sentence

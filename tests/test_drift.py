@@ -290,6 +290,18 @@ def test_a_step_too_large_is_told_before_and_at_the_divergence(generator):
         )  # fmt: skip
 
 
+def test_a_walker_that_diverges_between_two_records_is_named_at_the_next_projection(generator):
+    valley = flat_channel(h=1e6)  # grows by about 5e4 in each step, past the largest double within one projection
+    with (
+        pytest.warns(ee.StabilityWarning),
+        pytest.raises(ee.DivergenceError, match="diverged by step 100"),
+    ):
+        ee.drift(
+            valley, road(valley), generator=generator, start=0.5, batch_size=4, learning_rate=0.05, momentum=0.0,
+            project_every=100, record_every=1000, steps=1000,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
