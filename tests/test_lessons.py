@@ -174,8 +174,9 @@ def nbval(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", NUMBERED_NOTEBOOKS, ids=name)
+@pytest.mark.parametrize("notebook", [n for n in NUMBERED_NOTEBOOKS if n.parent.name == "solutions"], ids=name)
 def test_a_lesson_keeps_to_its_budget_of_time_and_memory(notebook):
+    # with the exercises done, which is the longer of the two editions
     code = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
     taken = []
     with Kernel() as kernel:
