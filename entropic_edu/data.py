@@ -1,24 +1,32 @@
 """Real data: handwritten digits that come with scikit-learn, and CIFAR-10 from a copy on disk.
 
-Nothing here downloads anything.
+Nothing here downloads anything; ``entropic-edu data fetch cifar10`` does, when it is asked to.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-FOLDER = "cifar-10-batches-bin"
+FOLDER = "cifar-10-batches-bin"  # the binary version
 TRAIN_FILES = tuple(f"data_batch_{n}.bin" for n in range(1, 6))
 TEST_FILE = "test_batch.bin"
-RECORD = 1 + 3 * 32 * 32  # bytes: one label, then the red, green and blue planes of 32 x 32 pixels
+PYTHON_FOLDER = "cifar-10-batches-py"  # the python version, which torchvision unpacks: the same names without .bin
+CACHE = "~/.cache/entropic_edu"
+PIXELS = 3 * 32 * 32  # bytes: the red, green and blue planes of 32 x 32 pixels
+RECORD = 1 + PIXELS  # of the binary version: one label, then the pixels
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)  # of the 50,000 training images, by channel, pixels in [0, 1]
 STD = (0.2470, 0.2435, 0.2616)
+CHUNK = 256  # images normalised at once: 3 MB of float32 stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,91 +87,206 @@ def digits(dtype: torch.dtype = torch.float32) -> Data:
 
 
 def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
-    """Return the first folder that holds files of CIFAR-10's binary version, or None.
+    """Return the first folder that holds files of CIFAR-10, or None.
 
     Looks in ``where``, in the folder named by the environment variable ENTROPIC_EDU_DATA, in ``~/.cache/entropic_edu``
-    and in ``./data``; each may be the folder ``cifar-10-batches-bin`` itself or hold it.
+    and in ``./data``; each may hold the folder ``cifar-10-batches-bin`` (binary version) or ``cifar-10-batches-py``
+    (python version, as torchvision unpacks it), or be that folder itself.
 
     Args:
         where: Place to look in first.
     """
     for folder in places(where):
-        if any((folder / name).is_file() for name in (*TRAIN_FILES, TEST_FILE)):
+        if any(file.is_file() for file in files_of(folder)):
             return folder
     return None
 
 
-def cifar10(where: str | os.PathLike[str] | None = None, first: int | None = None) -> Data:
-    """Return CIFAR-10 from an existing copy of its binary version; nothing is downloaded.
+def cifar10(
+    where: str | os.PathLike[str] | None = None, first: int | None = None, dtype: torch.dtype = torch.float32
+) -> Data:
+    """Return CIFAR-10 from an existing copy, binary or python version; nothing is downloaded.
 
     Args:
         where: Place to look in first; see ``find_cifar10`` for the others.
-        first: Take the first so many images of each of the five training files and of the test file; None takes all
-            (50,000 + 10,000 images, 740 MB).
+        first: Take the first so many images of each of the five training files and of the test file; None takes all,
+            50,000 + 10,000.
+        dtype: Type of the images. A floating type gives them normalised, and takes 740 MB for all in float32.
+            ``torch.uint8`` gives the bytes of the file (184 MB); ``normalised`` makes a part of them ready for use.
 
     Returns:
-        Images (N, 3, 32, 32), float32: pixels in [0, 1], less ``MEAN`` and over ``STD`` of each channel.
+        Images (N, 3, 32, 32): pixels in [0, 1], less ``MEAN`` and over ``STD`` of each channel; or bytes. Classes are
+        numbered as in ``CLASSES``.
 
     Raises:
         FileNotFoundError: If no copy is found, or the copy lacks one of the six files.
-        ValueError: If ``first`` is not positive, or a file is damaged or holds fewer images than ``first``.
+        ValueError: If ``first`` or ``dtype`` is none of the above, or a file is damaged, foreign, or holds fewer images
+            than ``first``.
 
     References:
-        Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; layout: "Binary version" at
-        https://www.cs.toronto.edu/~kriz/cifar.html.
+        Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; layouts: "Binary version" and
+        "Python / Matlab versions" at https://www.cs.toronto.edu/~kriz/cifar.html.
     """
     if first is not None and first < 1:
         raise ValueError(f"first must be at least 1 image of each file, or None for all, got {first}.")
+    if dtype != torch.uint8 and not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating type, or torch.uint8 for the bytes of the file, got {dtype}.")
     folder = find_cifar10(where)
     if folder is None:
         looked = "\n  ".join(str(place) for place in places(where))
         raise FileNotFoundError(
-            f"No copy of CIFAR-10 (binary version, folder {FOLDER}) was found. Looked in\n  {looked}\n"
-            "This library does not download: get cifar-10-binary.tar.gz (170 MB) from "
-            "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and set ENTROPIC_EDU_DATA to the folder."
+            f"No copy of CIFAR-10 (folder {FOLDER} or {PYTHON_FOLDER}) was found. Looked in\n  {looked}\n"
+            "To get one, run  entropic-edu data fetch cifar10  (170 MB); or unpack cifar-10-binary.tar.gz from "
+            "https://www.cs.toronto.edu/~kriz/cifar.html, and set ENTROPIC_EDU_DATA to the folder."
         )
-    x, y = _read([folder / name for name in TRAIN_FILES], first)
-    test_x, test_y = _read([folder / TEST_FILE], first)
-    return Data(x, y, test_x, test_y, "CIFAR-10")
+    *train, test = files_of(folder)
+    for file in (*train, test):
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing from this copy of CIFAR-10; {remedy(file)}.")
+    return Data(*_read(train, first, dtype), *_read([test], first, dtype), "CIFAR-10")
+
+
+def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return pixels in [0, 1], less ``MEAN`` and over ``STD`` of each channel, computed on the device that holds them.
+
+    Args:
+        pixels: Bytes of images, shape (N, 3, 32, 32), uint8.
+        dtype: Floating type of the result; a half type is rounded once, at the end.
+
+    Raises:
+        ValueError: If the pixels are no bytes; they may have been normalised before.
+    """
+    if pixels.dtype != torch.uint8:
+        raise ValueError(f"normalised takes pixels as bytes (torch.uint8), got {pixels.dtype}; normalise only once.")
+    x = pixels.to(torch.promote_types(dtype, torch.float32))
+    mean, std = (torch.tensor(of, dtype=x.dtype, device=x.device).view(3, 1, 1) for of in (MEAN, STD))
+    return x.div_(255).sub_(mean).div_(std).to(dtype)
 
 
 def places(where: str | os.PathLike[str] | None) -> list[Path]:
     """Return the folders in which a copy of CIFAR-10 is looked for, in order."""
-    named = [where, os.environ.get("ENTROPIC_EDU_DATA"), "~/.cache/entropic_edu", "data"]
+    named = [where, os.environ.get("ENTROPIC_EDU_DATA"), CACHE, "data"]
     roots = [Path(place).expanduser() for place in named if place]
-    return [folder for root in roots for folder in (root, root / FOLDER)]
+    return [folder for root in roots for folder in (root, root / FOLDER, root / PYTHON_FOLDER)]
 
 
-def _read(files: list[Path], first: int | None) -> tuple[Tensor, Tensor]:
-    """Fill one float32 tensor file by file, so that memory holds the images once and one file of bytes."""
-    counts = [_count(file, first) for file in files]
-    x, y = torch.empty(sum(counts), 3, 32, 32), torch.empty(sum(counts), dtype=torch.long)
-    places = zip(files, torch.split(x, counts), torch.split(y, counts), strict=True)
-    for file, images, labels in places:
-        records = torch.from_numpy(np.fromfile(file, np.uint8, len(images) * RECORD)).view(-1, RECORD)
-        labels.copy_(records[:, 0])
-        images.copy_(records[:, 1:].view(-1, 3, 32, 32))
-        if int(labels.max()) > 9:
-            wrong = int(labels.argmax())
-            raise ValueError(
-                f"{file} holds label {int(labels[wrong])} in record {wrong}, wanted 0 to 9; it is damaged or of "
-                "another data set. Unpack cifar-10-binary.tar.gz again."
-            )
-    x.div_(255).sub_(torch.tensor(MEAN).view(3, 1, 1)).div_(torch.tensor(STD).view(3, 1, 1))
-    return x, y
+def files_of(folder: Path) -> list[Path]:
+    """Return the five training files and the test file that a folder should hold, in the version that it holds."""
+    binary = [folder / name for name in (*TRAIN_FILES, TEST_FILE)]
+    python = [file.with_suffix("") for file in binary]
+    return python if any(map(Path.is_file, python)) and not any(map(Path.is_file, binary)) else binary
 
 
-def _count(file: Path, first: int | None) -> int:
-    """Return how many records to take, after checking that the file holds them."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is missing from this copy of CIFAR-10; unpack cifar-10-binary.tar.gz again.")
+def remedy(file: Path) -> str:
+    """Return what to do about a file that is missing or damaged."""
+    return f"unpack cifar-10-{'binary' if file.suffix else 'python'}.tar.gz again"
+
+
+# --- the files -----------------------------------------------------------------------------------------------------
+
+
+def _read(files: list[Path], first: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Return images (N, 3, 32, 32) and classes (N,), file by file: memory holds the result and the bytes of one file.
+
+    An image takes at least RECORD bytes in either version, so the files' sizes bound their number; pages past the last
+    image are never touched.
+    """
+    most = [file.stat().st_size // RECORD for file in files]
+    x = torch.empty(sum(most if first is None else (min(n, first) for n in most)), 3, 32, 32, dtype=dtype)
+    labels, filled = [], 0
+    for file in files:
+        classes, pixels = (_binary if file.suffix else _python)(file, first)
+        labels.append(classes)
+        for images in pixels.split(CHUNK):
+            x[filled : filled + len(images)] = images if dtype == torch.uint8 else normalised(images, dtype)
+            filled += len(images)
+        del pixels, images  # before the next file is read
+    return x[:filled], torch.cat(labels)
+
+
+def _binary(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
+    """Return the labels (N,) and pixels (N, 3, 32, 32), uint8, of one file of the binary version."""
     size = file.stat().st_size
     if size == 0 or size % RECORD:
         raise ValueError(
             f"{file} has {size:,} bytes, wanted a multiple of {RECORD:,} (one label and 3,072 pixels for each image); "
-            "it was cut short or is another file. Unpack cifar-10-binary.tar.gz again."
+            f"it was cut short or is another file. {remedy(file).capitalize()}."
         )
-    held = size // RECORD
+    count = _count(file, size // RECORD, first)
+    records = torch.from_numpy(np.fromfile(file, np.uint8, count * RECORD)).view(-1, RECORD)
+    return _classes(file, records[:, 0].long()), records[:, 1:].view(-1, 3, 32, 32)
+
+
+def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
+    """Return the labels (N,) and pixels (N, 3, 32, 32), uint8, of one file of the python version."""
+    try:
+        with file.open("rb") as stream:
+            labels, pixels = _unpickled(_Unpickler(stream, encoding="bytes").load())
+    except Exception as error:  # the bytes may be anything, and pickle keeps no list of what it raises then
+        raise ValueError(
+            f"{file} is no batch of CIFAR-10's python version, or is damaged ({error}); nothing in it was run. "
+            f"{remedy(file).capitalize()}."
+        ) from error
+    count = _count(file, len(labels), first)
+    return _classes(file, labels[:count]), torch.from_numpy(np.array(pixels[:count])).view(-1, 3, 32, 32)
+
+
+class _Inert:
+    """Stands for an object that a pickle describes: keeps what it is given and does nothing with it."""
+
+    def __init__(self, *given: Any) -> None:
+        self.given = given
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads a pickle without running anything that it names.
+
+    A pickle is a program that calls what ``find_class`` returns, with arguments of its own choice. Here that is one
+    class which only keeps these arguments, and which no pickle can change: it has no state but its ``__setstate__``.
+    Even numpy's constructors are out of reach, as they trust the state that they are given.
+    """
+
+    ARRAY = tuple((core, "_reconstruct") for core in ("numpy.core.multiarray", "numpy._core.multiarray"))
+    NAMES = (*ARRAY, ("numpy", "ndarray"), ("numpy", "dtype"))
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self.NAMES:
+            return _Inert
+        if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes where Python 2 shall read them
+            return lambda text, coding: text.encode("latin-1")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def _unpickled(batch: Any) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Return the labels (N,) and pixels (N, 3072) of a batch, whose keys are bytes if Python 2 wrote it."""
+    entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
+    _, shape, kind, columns_first, content = entries["data"].state  # as numpy's ndarray.__reduce__ writes them
+    labels = entries["labels"]
+    if kind.given[0] not in (b"u1", "u1") or shape != (len(labels), PIXELS):
+        raise ValueError(f"it holds {kind.given[0]} of shape {shape} for {len(labels)} labels")
+    if not labels or any(type(label) is not int for label in labels):
+        raise ValueError("its labels are no integers")
+    pixels = np.frombuffer(content, np.uint8).reshape(shape, order="F" if columns_first else "C")
+    return torch.tensor(labels), pixels
+
+
+def _count(file: Path, held: int, first: int | None) -> int:
+    """Return how many images to take, after checking that the file holds them."""
     if first is not None and first > held:
         raise ValueError(f"{file} holds {held:,} images, wanted the first {first:,}; pass first={held} or less.")
     return held if first is None else first
+
+
+def _classes(file: Path, labels: Tensor) -> Tensor:
+    """Return the labels, after checking that each is one of the ten classes."""
+    bad = ((labels < 0) | (labels > 9)).nonzero()
+    if len(bad):
+        wrong = int(bad[0])
+        raise ValueError(
+            f"{file} holds label {int(labels[wrong])} in record {wrong}, wanted 0 to 9; it is damaged or of another "
+            f"data set. {remedy(file).capitalize()}."
+        )
+    return labels
