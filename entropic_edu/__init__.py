@@ -15,6 +15,7 @@ from .per_sample import exact_trace, gradient_covariance
 from .probe import Profile, probe
 from .release import Release
 from .spawn import Family, spawn
+from .sweep import Sweep, sweep
 from .theory import predict
 from .train import Run, train
 
@@ -44,6 +45,7 @@ __all__ = [
     "Release",
     "Run",
     "StabilityWarning",
+    "Sweep",
     "align",
     "connect",
     "curvature",
@@ -60,6 +62,7 @@ __all__ = [
     "probe",
     "spawn",
     "stream",
+    "sweep",
     "train",
     "valleys",
 ]

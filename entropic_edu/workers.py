@@ -1,0 +1,129 @@
+"""Worker processes at home: one point each, replaced when killed, gone when their caller is."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+
+@contextlib.contextmanager
+def crew(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
+    """Yield the executor, or a sweep's own; and leave the caller's threads of torch as they were."""
+    before = torch.get_num_threads()
+    own = None if executor is not None else _own(workers, threads)
+    try:
+        yield executor or own  # type: ignore[misc]  # one of them is there
+    finally:
+        if own is not None:
+            own.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)  # points in threads may have left theirs to threads to come
+
+
+def _own(workers: int, threads: int) -> Executor:
+    try:
+        return Workers(workers, threads)
+    except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
+        warnings.warn(
+            f"This machine allows no worker processes ({type(error).__name__}: {error}); the points are computed one "
+            "after another in this process.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return ThreadPoolExecutor(1)
+
+
+def cores() -> int:
+    """Return how many cores this process may use, with the limits of a container counted in."""
+    import joblib  # type: ignore[import-untyped]
+
+    return int(joblib.cpu_count())
+
+
+class Workers(Executor):
+    """A sweep's own worker processes, one point each; a killed one is replaced."""
+
+    def __init__(self, workers: int, threads: int) -> None:
+        self.workers, self.threads, self.stillborn = workers, threads, False
+        self.busy: set[_Worker] = set()
+        self.idle: list[_Worker | None] = []  # None: to be replaced
+        try:
+            for _ in range(workers):
+                self.idle.append(_Worker(threads))
+        except BaseException:
+            self.shutdown()
+            raise
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        worker = self.idle.pop() or _Worker(self.threads)
+        try:
+            future = worker.pool.submit(work, *arguments, **named)
+        except BrokenExecutor:  # killed while idle, or at its start
+            self.stillborn = self.stillborn or worker.stillborn
+            worker = _Worker(self.threads)
+            future = worker.pool.submit(work, *arguments, **named)
+        self.busy.add(worker)
+        future.add_done_callback(lambda ended: self._back(worker, ended))
+        return future
+
+    def _back(self, worker: _Worker, ended: Future[Any]) -> None:
+        self.busy.discard(worker)
+        broken = not ended.cancelled() and isinstance(ended.exception(), BrokenExecutor)
+        self.stillborn = self.stillborn or (broken and worker.stillborn)
+        self.idle.append(None if broken else worker)
+
+    def check(self) -> None:
+        """Raise a RuntimeError if a worker died before it could work, as any other would."""
+        if self.stillborn:
+            raise RuntimeError(
+                "A worker process died as it started; what it said stands above. In a script, call ee.sweep under "
+                'if __name__ == "__main__":, because each worker imports the script. Without processes: '
+                "executor=concurrent.futures.ThreadPoolExecutor()."
+            )
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End all workers; one that still computes is killed, since a point may take hours."""
+        computing = {w.process.result() for w in self.busy if w.process.done() and not w.stillborn}
+        for process in multiprocessing.active_children():
+            if process.pid in computing:
+                process.kill()
+        for worker in [*self.busy, *filter(None, self.idle)]:
+            worker.pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
+class _Worker:
+    """One worker process: a pool of one, so that what kills it takes only its own point with it."""
+
+    def __init__(self, threads: int) -> None:
+        spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
+        self.pool = ProcessPoolExecutor(1, spawn, _begin, (threads,))
+        self.process = self.pool.submit(os.getpid)
+
+    @property
+    def stillborn(self) -> bool:
+        """Whether the process died before it could work."""
+        return self.process.done() and self.process.exception() is not None
+
+
+def _begin(threads: int) -> None:
+    """Make a worker process ready."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the caller decides
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    import threadpoolctl  # type: ignore[import-untyped]
+
+    threadpoolctl.threadpool_limits(threads)  # of numpy and scipy; torch is told at each point
+
+
+def _end_with_caller() -> None:
+    caller = multiprocessing.parent_process()
+    assert caller is not None
+    caller.join()
+    os._exit(1)  # a caller that was killed, such as a restarted kernel, leaves no workers behind
