@@ -41,6 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor.set_defaults(run=_doctor)
     data = commands.add_parser("data", help="say which data sets are at hand, and where they were looked for")
     data.set_defaults(run=_data)
+    actions = data.add_subparsers(metavar="action")
+    fetch = actions.add_parser("fetch", help="download a data set, unless a whole copy is at hand")
+    fetch.add_argument("name", choices=["cifar10"], help="cifar10: 170 MB to download, 184 MB to keep")
+    fetch.add_argument("--to", help="folder to put it in (default ~/.cache/entropic_edu)")
+    fetch.add_argument("--url", help="another address of the same archive (default $ENTROPIC_EDU_MIRROR, or theirs)")
+    fetch.set_defaults(run=_fetch)
     return parser
 
 
@@ -94,6 +100,27 @@ def _data(_: argparse.Namespace) -> int:
     from . import doctor
 
     return doctor.data_main()
+
+
+def _fetch(chosen: argparse.Namespace) -> int:
+    from . import data, fetch
+
+    try:
+        folder = fetch.cifar10(chosen.to, url=chosen.url, progress=sys.stderr.isatty(), say=_say)
+    except KeyboardInterrupt:
+        print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
+        return 130
+    _say(f"CIFAR-10 is in {folder}.")
+    if (first := data.find_cifar10()) is None or first.resolve() != folder.resolve():
+        _say(
+            f"To have it found, set ENTROPIC_EDU_DATA={folder.resolve()}"
+            + (f" (now {first} comes first)." if first else ".")
+        )
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

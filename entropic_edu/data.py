@@ -245,8 +245,8 @@ class _Unpickler(pickle.Unpickler):
     """Reads a pickle without running anything that it names.
 
     A pickle is a program that calls what ``find_class`` returns, with arguments of its own choice. Here that is one
-    class which only keeps these arguments, and which no pickle can change: it has no state but its ``__setstate__``.
-    Even numpy's constructors are out of reach, as they trust the state that they are given.
+    class which only keeps these arguments, and which no pickle can change: where pickle would set attributes, it finds
+    ``__setstate__`` and calls that. Even numpy's constructors are out of reach, as they trust what they are given.
     """
 
     ARRAY = tuple((core, "_reconstruct") for core in ("numpy.core.multiarray", "numpy._core.multiarray"))

@@ -173,12 +173,12 @@ def _digits() -> Check:
 def _cifar10() -> Check:
     folder = data.find_cifar10()
     if folder is None:
-        hint = "to use it, unpack cifar-10-binary.tar.gz and set ENTROPIC_EDU_DATA to its folder"
+        hint = "to get it, run entropic-edu data fetch cifar10, or set ENTROPIC_EDU_DATA to the folder of a copy"
         return Check("ok", "CIFAR-10", "no copy found, and none is needed for the story", hint)
-    missing = [name for name in (*data.TRAIN_FILES, data.TEST_FILE) if not (folder / name).is_file()]
+    missing = [file for file in data.files_of(folder) if not file.is_file()]
     if missing:
-        found = f"incomplete copy in {folder}, {', '.join(missing)} missing"
-        return Check("warn", "CIFAR-10", found, "unpack cifar-10-binary.tar.gz again")
+        found = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
+        return Check("warn", "CIFAR-10", found, data.remedy(missing[0]))
     return Check("ok", "CIFAR-10", f"copy in {folder}")
 
 
