@@ -10,7 +10,7 @@ story: $(READY)  ## the whole experiment on digits: a table, story.png, story.js
 	$(BIN)/entropic-edu story
 
 test: $(READY)  ## everything, lessons and README included; CIFAR-10 is read from $ENTROPIC_EDU_DATA where that is set
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lab: $(READY)  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab workspaces import --name entropic-edu lessons/workspace.json

@@ -20,59 +20,6 @@ def explorers(page):
     return page.locator(".ee-explorer", has=page.locator(".noUi-handle")).all()
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
-def notebook(lab, request):
-    """The name of a notebook and its page with all cells run, opened once for the tests of it."""
-    page = lab.open(request.param)
-    harness.run_all(page)
-    yield request.param, page
-    lab.close_page(page)
-
-
-def test_a_lesson_runs_and_each_step_of_a_slider_changes_picture_and_sentence(notebook):
-    notebook, page = notebook
-    found = explorers(page)
-    assert found
-    for explorer in found:
-        explorer.scroll_into_view_if_needed()
-        picture, words = explorer.locator("img"), explorer.locator(".ee-sentence")
-        for slider in range(explorer.locator(".noUi-handle").count()):
-            taken = []
-            for _ in range(2 * harness.options(explorer, slider) - 2):  # to one end, and from there to the other
-                before = picture.get_attribute("src"), words.inner_text()
-                taken.append(harness.step(page, explorer, slider))
-                assert picture.get_attribute("src") != before[0]
-                assert words.inner_text() not in ("", before[1])
-            print(f"{notebook}: {max(taken) * 1000:.0f} ms at most for a step of slider {slider}: {words.inner_text()}")
-    assert harness.errors(page) == []
-    assert page.complaints == []
-
-
-def test_long_work_shows_how_far_it_is_and_stops_when_told_to(notebook):
-    notebook, page = notebook
-    explorers(page)
-    long = page.locator(".ee-explorer", has=page.locator("button.ee-run")).all()
-    if not long:
-        pytest.skip(f"{notebook} has no explorer with long work")
-    for explorer in long:
-        run, stop = explorer.locator("button.ee-run"), explorer.locator("button.ee-cancel")
-        run.click()
-        explorer.locator(".ee-progress progress").wait_for(timeout=10_000)
-        assert run.is_disabled()
-        begun = time.monotonic()
-        if stop.is_enabled():
-            stop.click(force=True)  # also where the work ends in this moment
-        words = explorer.locator(".ee-sentence", has_text=re.compile("^(Stopped|Live)"))
-        words.wait_for(timeout=10_000)
-        taken = time.monotonic() - begun
-        print(f"{notebook}: {words.inner_text().split()[0]} after {taken:.2f} s")
-        if words.inner_text().startswith("Live"):  # shorter than a hand needs to reach the button
-            assert taken < 2, "long work that does not stop"
-        harness.waited(lambda run=run: run.is_enabled(), 10, "button to run it again")
-    assert harness.errors(page) == []
-    assert page.complaints == []
-
-
 def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
     page = opened(MEASURED)
     explorer = explorers(page)[0]
@@ -137,3 +84,59 @@ def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
             harness.run_all(page)
     finally:
         lab.close_page(page)
+
+
+# --- each notebook, opened once: last in this file, since the last of them stays open to its end ----------------------
+
+
+@pytest.fixture(scope="module", params=NOTEBOOKS)
+def notebook(lab, request):
+    """The name of a notebook and its page with all cells run, opened once for the tests of it."""
+    page = lab.open(request.param)
+    harness.run_all(page)
+    yield request.param, page
+    lab.close_page(page)
+
+
+def test_a_lesson_runs_and_each_step_of_a_slider_changes_picture_and_sentence(notebook):
+    notebook, page = notebook
+    found = explorers(page)
+    assert found
+    for explorer in found:
+        explorer.scroll_into_view_if_needed()
+        picture, words = explorer.locator("img"), explorer.locator(".ee-sentence")
+        for slider in range(explorer.locator(".noUi-handle").count()):
+            taken = []
+            for _ in range(2 * harness.options(explorer, slider) - 2):  # to one end, and from there to the other
+                before = picture.get_attribute("src"), words.inner_text()
+                taken.append(harness.step(page, explorer, slider))
+                assert picture.get_attribute("src") != before[0]
+                assert words.inner_text() not in ("", before[1])
+            print(f"{notebook}: {max(taken) * 1000:.0f} ms at most for a step of slider {slider}: {words.inner_text()}")
+    assert harness.errors(page) == []
+    assert page.complaints == []
+
+
+def test_long_work_shows_how_far_it_is_and_stops_when_told_to(notebook):
+    notebook, page = notebook
+    explorers(page)
+    long = page.locator(".ee-explorer", has=page.locator("button.ee-run")).all()
+    if not long:
+        pytest.skip(f"{notebook} has no explorer with long work")
+    for explorer in long:
+        run, stop = explorer.locator("button.ee-run"), explorer.locator("button.ee-cancel")
+        run.click()
+        explorer.locator(".ee-progress progress").wait_for(timeout=10_000)
+        assert run.is_disabled()
+        begun = time.monotonic()
+        if stop.is_enabled():
+            stop.click(force=True)  # also where the work ends in this moment
+        words = explorer.locator(".ee-sentence", has_text=re.compile("^(Stopped|Live)"))
+        words.wait_for(timeout=10_000)
+        taken = time.monotonic() - begun
+        print(f"{notebook}: {words.inner_text().split()[0]} after {taken:.2f} s")
+        if words.inner_text().startswith("Live"):  # shorter than a hand needs to reach the button
+            assert taken < 2, "long work that does not stop"
+        harness.waited(lambda run=run: run.is_enabled(), 10, "button to run it again")
+    assert harness.errors(page) == []
+    assert page.complaints == []
