@@ -8,15 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .landscape import Landscape
-from .network import Batch, Network
+from .network import Network
 
-_NUMBERS = 2**18  # inputs that a network on a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
 _STACKED = 32  # vectors that a stack of layers takes at once
 _BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
 
@@ -130,12 +130,18 @@ def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, we
     if theta.ndim == 2:
         rows = zip(theta, vector, strict=True)
         return torch.stack([hessian_vector_product(land, t, v, weight_decay=weight_decay) for t, v in rows])
+    compute = partial(_products, land, theta, vector, weight_decay)
+    return _finite(land._fitting(compute, len(land.x)) if isinstance(land, Network) else compute())
+
+
+def _products(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
+    """The loss is the sum of its pieces, and so is Hv."""
     product = vector.new_zeros(vector.shape)
-    for piece in _pieces(land, weight_decay):  # the loss is the sum of its pieces, and so is Hv
+    for piece in land.pieces(weight_decay):
         pull_back = torch.func.vjp(torch.func.grad(piece), theta)[1]  # of the gradient; H is symmetric, so v ↦ Hv
         for v, total in zip(vector.reshape(-1, land.dim), product.view(-1, land.dim), strict=True):
             total += pull_back(v)[0]
-    return _finite(product)
+    return product
 
 
 def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) -> Tensor:
@@ -407,20 +413,6 @@ def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tole
 
 def _product(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool, scale: Tensor) -> Tensor:
     return scale * hessian_vector_product(land, theta, scale * vector, weight_decay=weight_decay)
-
-
-def _pieces(land: Landscape, weight_decay: bool) -> list[Callable[[Tensor], Tensor]]:
-    """Return the landscape's pieces, made smaller for a network on a CPU."""
-    if not isinstance(land, Network) or land.device.type != "cpu":
-        return land.pieces(weight_decay)
-
-    def piece(x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
-        return lambda theta: land._losses(theta, Batch(x, y, False)) * (len(x) / len(land.x))
-
-    rows = max(64, _NUMBERS // land.x[0].numel())
-    data = zip(torch.split(land.x, rows), torch.split(land.y, rows), strict=True)
-    decay = [lambda theta: 0.5 * land.weight_decay * theta.square().sum()] if weight_decay and land.weight_decay else []
-    return [piece(x, y) for x, y in data] + decay
 
 
 def _stacked_product(land: Network, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:

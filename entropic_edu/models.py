@@ -1,4 +1,4 @@
-"""Two small networks that train in seconds, as plain ``nn.Sequential`` chains without hidden state."""
+"""Two small networks that train in seconds, as plain ``nn.Sequential`` chains without hidden state, and ResNet-20."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Norm = Literal["group", "batch"]
 
 
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
@@ -70,3 +73,87 @@ def small_cnn(
         layers += [activation(), nn.MaxPool2d(2)]
     side = 32 >> len(channels)  # pixels left along each edge
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, classes))
+
+
+def resnet20(
+    norm: Norm = "group",
+    width: int = 16,
+    classes: int = 10,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Module:
+    """Return the ResNet of 20 layers for images of 3 x 32 x 32; 269,722 parameters by default.
+
+    A convolution 3 x 3, three stages of three residual blocks with ``width``, 2·width and 4·width channels on 32 x 32,
+    16 x 16 and 8 x 8 pixels, the mean over pixels, and one linear layer. Shortcuts hold no parameters: where a stage
+    halves the image they take every second pixel and fill up with channels of zeros (option A of the paper). Nothing
+    happens in place, so torch.func can differentiate it.
+
+    Args:
+        norm: "batch", as in the paper, which needs ``Network(..., batch_norm="reestimate")``, or "group" for GroupNorm
+            with 8 groups (the largest number that divides both 8 and the channels) and as many parameters.
+        width: Channels of the first stage.
+        classes: Number of outputs.
+        activation: Makes each activation.
+
+    Returns:
+        Model from images (N, 3, H, W), H and W of at least 4 pixels, to outputs (N, classes).
+
+    Raises:
+        ValueError: If ``norm`` is unknown, or ``width`` or ``classes`` is not positive.
+
+    References:
+        He, Zhang, Ren & Sun (2016), CVPR, section 4.2. Weights start as torch's constructors draw them, not as there.
+    """
+    if norm not in ("group", "batch"):
+        raise ValueError(f'norm must be "group" or "batch", got {norm!r}.')
+    if width < 1 or classes < 1:
+        raise ValueError(f"A ResNet needs positive numbers, got width={width} and classes={classes}.")
+    blocks: list[nn.Module] = []
+    for inputs, outputs in ((width, width), (width, 2 * width), (2 * width, 4 * width)):
+        blocks.append(Residual(inputs, outputs, norm, activation))
+        blocks += [Residual(outputs, outputs, norm, activation) for _ in range(2)]
+    first = [_convolution(3, width), _norm(norm, width), activation()]
+    return nn.Sequential(*first, *blocks, MeanOverPixels(), nn.Linear(4 * width, classes))
+
+
+class Residual(nn.Module):
+    """Two convolutions 3 x 3 added to their input; with more outputs than inputs, the image is halved.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out, at least as many.
+        norm: "group" or "batch".
+        activation: Makes each activation.
+    """
+
+    def __init__(self, inputs: int, outputs: int, norm: Norm, activation: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.stride, self.new = (1 if outputs == inputs else 2), outputs - inputs
+        self.first, self.first_norm = _convolution(inputs, outputs, self.stride), _norm(norm, outputs)
+        self.second, self.second_norm = _convolution(outputs, outputs), _norm(norm, outputs)
+        self.inner, self.outer = activation(), activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.inner(self.first_norm(self.first(x)))
+        h = self.second_norm(self.second(h))
+        return self.outer(h + self._shortcut(x))
+
+    def _shortcut(self, x: Tensor) -> Tensor:
+        if not self.new:
+            return x
+        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new))
+
+
+class MeanOverPixels(nn.Module):
+    """Channels (N, C, H, W) -> their means (N, C); torch's own pooling has no fast rule under vmap."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)  # the norm after it has a shift
+
+
+def _norm(norm: Norm, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(math.gcd(8, channels), channels)

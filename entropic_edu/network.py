@@ -8,26 +8,51 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import batch_norm as norms
+from . import memory
 from .landscape import Landscape
 from .stacked import Stack
 
 Loss = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
+T = TypeVar("T")
+
+_NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
+_SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step sees: inputs and targets, shared by all walkers (B, ...) or each one's ``own`` (P, B, ...)."""
+    """What one step sees: inputs and targets, shared by all walkers (B, ...) or each one's ``own`` (P, B, ...).
+
+    Attributes:
+        whole: Whether these are a part of the whole data, so that batch norm takes the statistics re-estimated at θ
+            and not those of the batch.
+    """
 
     x: Tensor
     y: Tensor
     own: bool
+    whole: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of samples, of each walker."""
+        return self.x.shape[int(self.own)]
+
+    def split(self, rows: int) -> list[tuple[float, Batch]]:
+        """Return parts of at most ``rows`` samples with their shares of them all."""
+        if self.size <= rows:
+            return [(1.0, self)]
+        dim = int(self.own)
+        parts = zip(self.x.split(rows, dim), self.y.split(rows, dim), strict=True)
+        return [(x.shape[dim] / self.size, Batch(x, y, self.own, self.whole)) for x, y in parts]
 
 
 class Network(Landscape):
@@ -48,6 +73,14 @@ class Network(Landscape):
             for class targets the probability that a drawn sample's class is replaced by one drawn uniformly.
         freeze_buffers: Evaluate the model in eval mode: batch norm then uses its stored statistics as constants and
             dropout is off.
+        batch_norm: "refuse", or "reestimate" for a model with batch norm. Losses, accuracies, full-batch gradients and
+            curvatures then use, at each θ, the means and variances that the training inputs have at that θ, and are
+            those of a function of θ alone: derivatives go through the statistics. On a drawn batch, batch norm takes
+            the batch's own statistics, as in training; such gradients scatter about one that differs from the
+            full-batch gradient by a little, which vanishes as batches grow.
+        statistics: For "reestimate", how many training inputs, evenly spaced, give the statistics; None takes all. They
+            pass at once, so memory grows with them, and a full-batch gradient costs up to twice as much (no more
+            than a plain one where all are taken).
         strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
             it applies; else "auto" times "loop" and "vmap" once per shape and takes vmap if it is clearly faster. Name
             one to have the same arithmetic, bit for bit, on every run.
@@ -58,6 +91,8 @@ class Network(Landscape):
     Raises:
         ValueError: If data are not finite, labels are out of range, sizes differ, or the loss would depend on more
             than θ (batch norm, dropout).
+        MemoryError: By a call that does not fit in memory even one sample at a time; until then it is repeated with
+            fewer samples at once, which changes results by round-off only.
     """
 
     def __init__(
@@ -71,9 +106,16 @@ class Network(Landscape):
         test: tuple[Tensor, Tensor] | None = None,
         label_noise: float = 0.0,
         freeze_buffers: bool = False,
+        batch_norm: norms.BatchNorm = "refuse",
+        statistics: int | None = 512,
         strategy: Strategy = "auto",
     ) -> None:
         self.model = copy.deepcopy(model).train(not freeze_buffers)
+        self._plain = self.model  # what ``module`` hands out
+        self._reestimates = _reestimates(batch_norm, statistics, freeze_buffers) and _has_norms(model)
+        if self._reestimates:
+            self._plain = copy.deepcopy(self.model)
+            norms.replace_norms(self.model)
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         if not parameters:
             raise ValueError("This model has no trainable parameters; there is nothing to move.")
@@ -106,6 +148,11 @@ class Network(Landscape):
             self._stack = None
         self.strategy = strategy
         self._chosen: dict[tuple[int, ...], str] = {}
+        self._most: int | None = None  # samples at once, once memory has run out
+        self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
+        self._seen = self.x[_evenly(len(self.x), statistics)] if self._reestimates else self.x[:0]
+        if self._reestimates:
+            self._statistics(self.unflatten(self.flatten(self.model)))  # refuses norms that are used twice
 
     # --- the objective -----------------------------------------------------------------------------------------
 
@@ -117,14 +164,21 @@ class Network(Landscape):
         self.check(theta)
         if theta.ndim == 2 and self._stack is None:
             return torch.stack([self.data_loss(row) for row in theta])
-        parts = [len(x) * self._losses(theta, Batch(x, y, False)) for x, y in self._chunks(theta)]
-        return torch.stack(parts).sum(0) / len(self.x)
+        return self._fitting(lambda: self._data_loss(theta), len(self.x))
+
+    def _data_loss(self, theta: Tensor) -> Tensor:
+        parts = self._everything_once().split(self._rows(theta))
+        if self._stack is not None:
+            return torch.stack([len(part.x) * self._losses(theta, part) for _, part in parts]).sum(0) / len(self.x)
+        weights = self.unflatten(theta)
+        fixed = self._statistics(weights)
+        return torch.stack([share * self._value(weights, part, fixed) for share, part in parts]).sum(0)
 
     def pieces(self, weight_decay: bool = True) -> list[Callable[[Tensor], Tensor]]:
-        def piece(x: Tensor, y: Tensor) -> Callable[[Tensor], Tensor]:
-            return lambda theta: self._losses(theta, Batch(x, y, False)) * (len(x) / len(self.x))
+        def piece(share: float, part: Batch) -> Callable[[Tensor], Tensor]:
+            return lambda theta: share * self._losses(theta, part)
 
-        found = [piece(x, y) for x, y in self._chunks(None)]
+        found = [piece(share, part) for share, part in self._parts()]
         if weight_decay and self.weight_decay:
             found.append(lambda theta: 0.5 * self.weight_decay * theta.square().sum())
         return found
@@ -136,8 +190,34 @@ class Network(Landscape):
             return many if theta.ndim == 2 else many[0]
         if theta.ndim == 2:
             return torch.stack([self.outputs(row, x) for row in theta])
-        result: Tensor = torch.func.functional_call(self.model, self.unflatten(theta), (x,))
+        weights = self.unflatten(theta)
+        return self._call(weights, x, self._statistics(weights))
+
+    def _call(self, weights: dict[str, Tensor], x: Tensor, fixed: dict[str, Tensor]) -> Tensor:
+        result: Tensor = torch.func.functional_call(self.model, {**weights, **fixed}, (x,))
         return result
+
+    def _value(self, weights: dict[str, Tensor], batch: Batch, fixed: dict[str, Tensor] | None = None) -> Tensor:
+        """Data loss of one network; ``fixed`` are statistics where they are known."""
+        if fixed is None:
+            fixed = self._statistics(weights) if batch.whole else {}
+        return self._criterion(self._call(weights, batch.x, fixed), batch.y)
+
+    def _statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Means and variances of batch norm at θ; none where there is nothing to re-estimate."""
+        return norms.statistics(self.model, weights, self._seen) if self._reestimates else {}
+
+    def with_statistics_of(self, theta: Tensor) -> Network:
+        """Return the landscape whose batch norm keeps the statistics of one θ (D,) as constants, near θ and far."""
+        other = copy.copy(self)
+        other.model, other._reestimates, other._chosen = copy.deepcopy(self.model), False, {}
+        with torch.no_grad():
+            found = self._statistics(self.unflatten(theta))
+        for name, value in found.items():
+            owner, _, buffer = name.rpartition(".")
+            setattr(other.model.get_submodule(owner), buffer, value)
+        other._plain = other.model
+        return other
 
     @torch.no_grad()
     def accuracy(self, theta: Tensor, split: Literal["train", "test"] = "train") -> Tensor:
@@ -150,12 +230,19 @@ class Network(Landscape):
             raise ValueError(
                 f"Accuracy needs class targets, and these are real numbers of shape {tuple(y.shape)}; use loss(theta)."
             )
-        classes = y if y.ndim == 1 else y.argmax(-1)
-        right = [
-            (self.outputs(theta, a).argmax(-1) == b).sum(-1)
-            for a, b in zip(x.split(self._rows(theta)), classes.split(self._rows(theta)), strict=True)
-        ]
-        return torch.stack(right).sum(0) / len(x)
+        if theta.ndim == 2 and self._stack is None:
+            return torch.stack([self.accuracy(row, split) for row in theta])
+        fixed = {} if self._stack is not None else self._statistics(self.unflatten(theta))
+        whole = Batch(x, y if y.ndim == 1 else y.argmax(-1), False)
+
+        def outputs(x: Tensor) -> Tensor:
+            return self.outputs(theta, x) if self._stack else self._call(self.unflatten(theta), x, fixed)
+
+        def right() -> Tensor:
+            parts = whole.split(self._rows(theta))
+            return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
+
+        return self._fitting(right, len(x)) / len(x)
 
     # --- gradients ---------------------------------------------------------------------------------------------
 
@@ -226,57 +313,84 @@ class Network(Landscape):
             )
 
     def gradient_on(self, theta: Tensor, batch: Batch | None) -> Tensor:
-        if batch is not None:
-            return self._gradient(theta, batch).add_(theta, alpha=self.weight_decay)
-        total = torch.zeros_like(theta)
-        for x, y in self._chunks(theta):
-            total += self._gradient(theta, Batch(x, y, False)) * (len(x) / len(self.x))
-        return total.add_(theta, alpha=self.weight_decay)
+        return self._both_on(theta, batch)[1].add_(theta, alpha=self.weight_decay)
 
-    def _gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+    @torch.no_grad()
+    def loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        data, gradient = self._both_on(theta, batch)
+        if self._stack is not None:  # its gradient passes by the loss
+            data = self.data_loss(theta) if batch is None else self._losses(theta, batch)
+        decay = 0.5 * self.weight_decay * theta.square().sum(-1)
+        return data + decay, gradient.add_(theta, alpha=self.weight_decay)
+
+    def _both_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        """Data loss, () or (P,), and its gradient, as the sum over parts that fit in memory."""
+
+        def summed() -> tuple[Tensor, Tensor]:
+            parts = self._parts(theta, batch)
+            if len(parts) == 1:
+                return self._both(theta, parts[0][1])
+            loss, gradient = theta.new_zeros(theta.shape[:-1]), torch.zeros_like(theta)
+            for share, part in parts:
+                one, slope = self._both(theta, part)
+                loss, gradient = loss + share * one, gradient + share * slope
+            return loss, gradient
+
+        return self._fitting(summed, len(self.x) if batch is None else batch.size)
+
+    def _parts(self, theta: Tensor | None = None, batch: Batch | None = None) -> list[tuple[float, Batch]]:
+        """All data, or one batch, in parts with their shares of the mean."""
+        if batch is not None:
+            # a stack is as fast on a whole batch, and batch norm means the whole batch
+            return [(1.0, batch)] if self._reestimates else batch.split(self._rows_of(batch))
+        if not self._reestimates:
+            return self._everything_once().split(self._rows(theta))
+        if len(self._seen) == len(self.x):  # statistics of all data are those of the one batch of all data
+            return [(1.0, Batch(self.x, self.y, False))]
+        return self._everything_once().split(len(self._seen))
+
+    def _everything_once(self) -> Batch:
+        return Batch(self.x, self.y, False, whole=True)
+
+    def _both(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         if self._stack is not None:
             with torch.no_grad():
                 rows = theta if theta.ndim == 2 else theta[None]
                 found = self._stack.gradient(rows, batch.x, self._output_gradient(batch.y), batch.own)
-                return found if theta.ndim == 2 else found[0]
+                return theta.new_zeros(theta.shape[:-1]), found if theta.ndim == 2 else found[0]
         if theta.ndim == 1:
-            return _gradient_of(lambda t: self._losses(t, batch), theta)
+            loss, gradient = self._by_loop(theta[None], batch)
+            return loss[0], gradient[0]
         how = self.strategy if self.strategy in ("loop", "vmap") else self._choose(theta, batch)
         return self._by_vmap(theta, batch) if how == "vmap" else self._by_loop(theta, batch)
 
-    @torch.no_grad()
-    def loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
-        if batch is None:
-            return self.loss(theta), self.gradient_on(theta, None)
-        if theta.ndim == 1:
-            data = self._losses(theta, batch)
-        else:
-            data = self._losses(theta, batch) if self._stack else torch.stack([self._losses(t, batch) for t in theta])
-        return data + 0.5 * self.weight_decay * theta.square().sum(-1), self.gradient_on(theta, batch)
+    def _by_loop(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        losses, gradients = theta.new_empty(len(theta)), torch.empty_like(theta)
+        for p in range(len(theta)):
+            weights = {name: w.detach().requires_grad_() for name, w in self.unflatten(theta[p].detach()).items()}
+            with torch.enable_grad():
+                loss = self._value(weights, _row(batch, p))
+                slopes = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+            losses[p] = loss.detach()
+            torch.cat([slope.flatten() for slope in slopes], out=gradients[p])
+        return losses, gradients
 
-    def _by_loop(self, theta: Tensor, batch: Batch) -> Tensor:
-        def one(p: int) -> Tensor:
-            return _gradient_of(lambda t: self._losses(t, _row(batch, p)), theta[p])
-
-        return torch.stack([one(p) for p in range(len(theta))])
-
-    def _by_vmap(self, theta: Tensor, batch: Batch) -> Tensor:
+    def _by_vmap(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         dims = (0, 0, 0) if batch.own else (0, None, None)
-
-        def losses(t: Tensor) -> Tensor:
-            one = torch.vmap(lambda row, x, y: self._losses(row, Batch(x, y, False)), in_dims=dims)
-            return one(t, batch.x, batch.y).sum()
-
-        return _gradient_of(losses, theta)
+        with torch.enable_grad():
+            leaf = theta.detach().requires_grad_()
+            one = torch.vmap(lambda row, x, y: self._losses(row, Batch(x, y, False, batch.whole)), in_dims=dims)
+            losses = one(leaf, batch.x.contiguous(), batch.y)  # vmap has no channels_last rule for group norm
+            return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
     def _choose(self, theta: Tensor, batch: Batch) -> str:
         """Return "vmap" where a short timing finds it 1.3 times faster than the loop; asked once per shape."""
-        key = (len(theta), batch.own, *batch.x.shape)
+        key = (len(theta), batch.own, batch.whole, *batch.x.shape)
         if key not in self._chosen:
             loop = _seconds(lambda: self._by_loop(theta, batch), self.device)
             try:
                 vmap = _seconds(lambda: self._by_vmap(theta, batch), self.device)
-            except RuntimeError:  # some layers (recurrent ones, say) have no batching rule
+            except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
                 vmap = float("inf")
             self._chosen[key] = "vmap" if 1.3 * vmap < loop else "loop"
         return self._chosen[key]
@@ -284,7 +398,7 @@ class Network(Landscape):
     def _losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Data loss on one batch, (D,) -> () or, where the layers stack, (P, D) -> (P,)."""
         if theta.ndim == 1:
-            return self._criterion(self.outputs(theta, batch.x), batch.y)
+            return self._value(self.unflatten(theta), batch)
         assert self._stack is not None
         outputs = self._stack.outputs(theta, batch.x, batch.own)
         if self.loss_name == "mse":
@@ -331,18 +445,25 @@ class Network(Landscape):
         return {name: part.reshape(*theta.shape[:-1], *shape) for name, shape, part in parts}
 
     def module(self, theta: Tensor) -> nn.Module:
-        """Return a copy of the model that holds the parameters ``theta``, shape (D,)."""
-        model = copy.deepcopy(self.model)
-        model.load_state_dict(self.unflatten(theta.detach().clone()), strict=False)
-        return model
+        """Return a copy of the model that holds the parameters ``theta``, shape (D,).
+
+        Re-estimated statistics of batch norm are its running ones, and it is in eval mode.
+        """
+        weights = self.unflatten(theta.detach().clone())
+        model = copy.deepcopy(self._plain)
+        model.load_state_dict(weights, strict=False)
+        return norms.with_running(model, self._statistics(weights)) if self._reestimates else model
 
     def to(self, where: torch.device | torch.dtype | str) -> Network:
         """Return the same landscape on another device or in another dtype (float64 for finite differences)."""
         other = copy.copy(self)
-        other.model = copy.deepcopy(self.model).to(where)
+        other.model, other._plain = copy.deepcopy((self.model, self._plain))  # together: they can be one
+        other.model.to(where)
+        other._plain.to(where)
         first = next(other.model.parameters())
         other.device, other.dtype, other._chosen = first.device, first.dtype, {}
-        other.x, other.y = other._place(self.x), other._place(self.y)
+        other.x, other.y, other._seen = other._place(self.x), other._place(self.y), other._place(self._seen)
+        other._most = other._kept = None
         other.test = None if self.test is None else (other._place(self.test[0]), other._place(self.test[1]))
         return other
 
@@ -366,7 +487,7 @@ class Network(Landscape):
         if x.ndim == 4 and self.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)  # CPU convolutions run faster in this layout
         with torch.no_grad():
-            outputs = self.model(x[:2])
+            outputs = self.model(x[[0, -1]])  # two rows also of one sample, whose variance batch norm asks for
         if self.loss_name in ("cross_entropy", "mse") and not y.is_floating_point():
             classes = outputs.shape[-1]
             if y.ndim != 1 or int(y.min()) < 0 or int(y.max()) >= classes:
@@ -418,11 +539,60 @@ class Network(Landscape):
                 "numbers or keeps statistics, or pass freeze_buffers=True to evaluate in eval mode."
             )
 
-    def _rows(self, theta: Tensor | None) -> int:
-        """Samples to take at once: what keeps activations in cache for a stack, and memory bounded for the rest."""
-        if self._stack is None:
-            return 512
-        return max(64, 4096 // (len(theta) if theta is not None and theta.ndim == 2 else 1))
+    def _rows(self, theta: Tensor | None = None) -> int:
+        """Samples to take at once: what keeps activations in cache on a CPU, and memory bounded elsewhere."""
+        if self._stack is not None:
+            return max(64, 4096 // (len(theta) if theta is not None and theta.ndim == 2 else 1))
+        total = memory.total_bytes(self.device)
+        if total is None:
+            rows = min(4096, max(64, _NUMBERS // self.x[0].numel()))
+        else:
+            rows = min(8192, max(16, total // _SHARE // self.bytes_per_sample))
+        return min(rows, self._most or rows)
+
+    def _rows_of(self, batch: Batch) -> int:
+        """The same for a drawn batch; only convolutions on a CPU gain from smaller parts."""
+        if self._stack is not None:
+            return batch.size
+        small = self.device.type == "cpu" and self.x.ndim == 4
+        return self._rows() if small else self._most or batch.size
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Memory that a gradient keeps for each sample and network, in bytes: an estimate of what a batch will need."""
+        if self._kept is None:
+            two = Batch(self.x[[0, -1]], self.y[[0, -1]], False)
+            weights = self.unflatten(self.flatten(self.model).requires_grad_())
+            self._kept = max(1, memory.bytes_kept(lambda: self._value(weights, two), weights.values()) // 2)
+        return self._kept
+
+    def _fitting(self, compute: Callable[[], T], size: int) -> T:
+        """Return compute(), taking half as many samples at once each time that memory runs out."""
+        while True:
+            try:
+                return compute()
+            except (RuntimeError, MemoryError) as error:
+                if not memory.ran_out(error):
+                    raise
+                problem = str(error).splitlines()[0]
+            rows = min(self._rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
+            memory.release(self.device)
+            if rows == 1 or self._reestimates or self._stack is not None:  # batch norm needs its samples together
+                raise MemoryError(self._does_not_fit(problem, max(rows, len(self._seen))))
+            self._most = rows // 2
+
+    def _does_not_fit(self, problem: str, at_once: int) -> str:
+        free = memory.free_bytes(self.device)
+        room = "" if free is None else f" with {memory.in_words(free)} free"
+        fits = ""
+        if self._reestimates and free is not None:
+            fits = f"; one keeps about {memory.in_words(self.bytes_per_sample)}, so that about "
+            fits += f"{max(1, free // (4 * self.bytes_per_sample))} would fit"
+        advice = "smaller batches and a smaller statistics=" if self._reestimates else "a smaller model"
+        return (
+            f"Memory ran out on {self.device} with up to {at_once} samples at once{room}{fits}; take {advice}, "
+            f"fewer walkers, or another device. ({problem})"
+        )
 
     def _chunks(self, theta: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         rows = self._rows(theta)
@@ -439,11 +609,12 @@ def _criterion(loss: Loss) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _refuse_hidden_state(model: nn.Module) -> None:
-    norms = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    if norms:
+    found = [n for n, m in model.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    if found:
         raise ValueError(
-            f"This model has batch norm in {norms}, so its loss depends on batch statistics and not on theta alone; "
-            "replace batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
+            f"This model has batch norm in {found}, so its loss depends on batch statistics and not on theta alone; "
+            'pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace batch norm '
+            "by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
         )
     drops = [n for n, m in model.named_modules() if isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0]
     if drops:
@@ -453,10 +624,28 @@ def _refuse_hidden_state(model: nn.Module) -> None:
         )
 
 
-def _gradient_of(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
-    with torch.enable_grad():
-        leaf = theta.detach().requires_grad_()
-        return torch.autograd.grad(function(leaf), leaf)[0]
+def _has_norms(model: nn.Module) -> bool:
+    return any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in model.modules())
+
+
+def _reestimates(batch_norm: str, statistics: int | None, freeze_buffers: bool) -> bool:
+    """Check the options of batch norm, and return whether its statistics are re-estimated."""
+    if batch_norm not in ("refuse", "reestimate"):
+        raise ValueError(f'batch_norm must be "refuse" or "reestimate", got {batch_norm!r}.')
+    if batch_norm == "reestimate" and freeze_buffers:
+        raise ValueError(
+            'Statistics are either stored or re-estimated: drop freeze_buffers=True or batch_norm="reestimate".'
+        )
+    if statistics is not None and statistics < 2:
+        raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
+    return batch_norm == "reestimate"
+
+
+def _evenly(number: int, most: int | None) -> Tensor:
+    """Return indices of at most ``most`` samples, evenly spaced, so that data sorted by class give every class."""
+    if most is None or most >= number:
+        return torch.arange(number)
+    return torch.arange(most) * number // most
 
 
 def _softmax(z: Tensor) -> Tensor:

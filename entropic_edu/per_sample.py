@@ -60,7 +60,7 @@ def exact_trace(land: Network, theta: Tensor, *, weight_decay: bool = True, scal
         Dinh et al. (2017), arXiv:1703.04933, for the rescaling; Kwon et al. (2021), arXiv:2102.11600, for s = θ.
     """
     _check(land, theta, scale)
-    if not _facts(land).piecewise_linear:
+    if land._reestimates or not _facts(land).piecewise_linear:
         raise ValueError(
             "exact_trace needs a network whose outputs are piecewise linear in each parameter tensor (ReLU, max "
             "pooling, no normalisation layer), and a measurement says that this one is not: its Hessian has a part "
@@ -75,11 +75,19 @@ def gauss_newton_trace(
     """Return the trace of the Gauss-Newton matrix E Jᵀ H_out J of any network, exactly.
 
     The factors of H_out are √p_c (e_c - p) for cross-entropy, with p the softmax, √(2/C) e_c for mse (mean over C
-    outputs), and scaled eigenvectors of its Hessian by torch.func for a callable loss.
+    outputs), and scaled eigenvectors of its Hessian by torch.func for a callable loss. Batch norm that is re-estimated
+    keeps the statistics of θ as constants, since through them a sample's outputs would depend on all others.
 
     Args, Returns, Raises: As ``exact_trace``, but for the network, which need not be piecewise linear.
     """
     _check(land, theta, scale)
+    if land._reestimates:
+        rows, scales = theta.reshape(-1, land.dim), _scales(theta, scale)
+        each = [
+            gauss_newton_trace(_constant(land, t), t, weight_decay=weight_decay, scale=s)
+            for t, s in zip(rows, scales, strict=True)
+        ]
+        return torch.stack(each).view(theta.shape[:-1])
     total = _squares(land, theta, partial(_curvature_rows, land), scale)
     if weight_decay:
         size = torch.as_tensor(land.dim) if scale is None else scale.square().sum(-1)
@@ -146,7 +154,8 @@ def gradient_covariance(
 
     The label noise of the landscape is in the trace. For mse a jitter σ adds (4σ²/C²) E JᵀJ, which is (2σ²/C) times
     the Gauss-Newton matrix (C outputs); replaced class labels are averaged over. Weight decay is the same for all
-    samples and adds nothing.
+    samples and adds nothing. Batch norm that is re-estimated keeps the statistics of θ as constants: the part of SGD's
+    noise that comes through a batch's own statistics is left out.
 
     Args:
         land: Network and its training data.
@@ -163,14 +172,23 @@ def gradient_covariance(
     """
     _check(land, theta, None)
     _check_covariance(land, num_eigenvalues, max_samples, generator)
+    chosen = _subset(len(land.x), max_samples, generator).to(land.device) if num_eigenvalues else None
+    if not land._reestimates:
+        return _covariance(land, theta, chosen, num_eigenvalues, batch_chunk)
+    rows = theta.reshape(-1, land.dim)
+    each = [_covariance(_constant(land, t), t, chosen, num_eigenvalues, batch_chunk) for t in rows]
+    fields = ([r.trace for r in each], [r.eigenvalues for r in each], [r.mean_square_norm for r in each])
+    return GradientCovariance(*(torch.stack(f).view(*theta.shape[:-1], *f[0].shape) for f in fields))
+
+
+def _covariance(land: Network, theta: Tensor, chosen: Tensor | None, count: int, chunk: int) -> GradientCovariance:
     square = _squares(land, theta, partial(_gradient_rows, land), None)
     trace = (square - _mean_gradient(land, theta).square().sum(-1)).clamp(min=0)
     found = theta.new_zeros(*theta.shape[:-1], 0)
-    if num_eigenvalues:
-        chosen = _subset(len(land.x), max_samples, generator).to(land.device)
+    if chosen is not None:
         rows = theta if theta.ndim == 2 else theta[None]
-        found = torch.stack([_top_eigenvalues(land, t, chosen, num_eigenvalues, batch_chunk) for t in rows])
-        found = found.view(*theta.shape[:-1], num_eigenvalues)
+        found = torch.stack([_top_eigenvalues(land, t, chosen, count, chunk) for t in rows])
+        found = found.view(*theta.shape[:-1], count)
     return GradientCovariance(trace, found, square)
 
 
@@ -296,8 +314,14 @@ def _squares(land: Network, theta: Tensor, rows: Rows, scale: Tensor | None) -> 
             return found if theta.ndim == 2 else found[0]
     if theta.ndim == 1:
         return _model_squares(land, theta.detach(), rows, scale)
-    scales = [scale] * len(theta) if scale is None or scale.ndim == 1 else list(scale)
-    return torch.stack([_squares(land, t, rows, s) for t, s in zip(theta, scales, strict=True)])
+    each = zip(theta, _scales(theta, scale), strict=True)
+    return torch.stack([_squares(land, t, rows, s) for t, s in each])
+
+
+def _scales(theta: Tensor, scale: Tensor | None) -> list[Tensor | None]:
+    """The scale of each row of theta."""
+    number = theta.shape[:-1].numel()
+    return [scale] * number if scale is None or scale.ndim == 1 else list(scale)
 
 
 def _stack_squares(land: Network, theta: Tensor, rows: Rows, scale: Tensor | None) -> Tensor:
@@ -469,6 +493,15 @@ def _facts(land: Network) -> _Facts:
         generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answers: they are properties
         _KNOWN[land] = _Facts(is_piecewise_linear(land, generator=generator), _sound_layers(land, generator))
     return _KNOWN[land]
+
+
+def _constant(land: Network, theta: Tensor) -> Network:
+    """Return the landscape with batch norm's statistics kept at those of one θ; the layers are the same at all."""
+    here = land.with_statistics_of(theta)
+    if land not in _KNOWN:
+        _KNOWN[land] = _facts(here)
+    _KNOWN[here] = _KNOWN[land]
+    return here
 
 
 def _sound_layers(land: Network, generator: torch.Generator) -> frozenset[str]:

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import entropic_edu as ee
-from entropic_edu.models import mlp, small_cnn
+from entropic_edu.models import mlp, resnet20, small_cnn
 
 
 def number_of_parameters(model):
@@ -70,3 +70,72 @@ def test_the_small_cnn_as_a_landscape_has_the_loss_and_gradients_of_the_plain_mo
         # The landscape keeps images in channels_last: other sum orders, so equal up to round-off.
         torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
         torch.testing.assert_close(gradient, torch.cat([g.flatten() for g in by_autograd]), rtol=1e-10, atol=1e-12)
+
+
+# --- ResNet-20 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("width", [4, 16])
+def test_the_resnet_has_the_parameters_of_its_layers(norm, width):
+    w, kernel = width, 9
+    first = kernel * 3 * w
+    stages = 6 * kernel * w * w + kernel * (w * 2 * w + 5 * (2 * w) ** 2) + kernel * (2 * w * 4 * w + 5 * (4 * w) ** 2)
+    scales = 2 * (7 * w + 6 * 2 * w + 6 * 4 * w)
+    number = number_of_parameters(resnet20(norm, width))
+    assert number == first + stages + scales + 10 * (4 * w + 1)
+    if width == 16:
+        assert number == 269_722  # "0.27M" in table 6 of He et al. (2016)
+
+
+def test_the_resnet_has_twenty_layers_with_weights_and_nineteen_norms():
+    layers = list(resnet20("batch").modules())
+    assert sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in layers) == 20
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in layers) == 19
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_the_resnet_is_its_equations_written_out(norm, generator):
+    model, (x, _) = resnet20(norm, 4).double(), images(generator, 3)
+    halved = {6, 9}  # places of the blocks that halve the image
+    h = model[2](model[1](model[0](x)))
+    for place in range(3, 12):
+        block = model[place]
+        shortcut = h
+        if place in halved:
+            shortcut = torch.cat([h, torch.zeros_like(h)], 1)[:, :, ::2, ::2]  # option A: new channels are zero
+        h = torch.relu(block.second_norm(block.second(torch.relu(block.first_norm(block.first(h))))) + shortcut)
+    assert h.shape == (3, 16, 8, 8)
+    torch.testing.assert_close(model(x), model[-1](h.mean((2, 3))), rtol=1e-12, atol=1e-12)
+
+
+def test_each_sample_passes_the_resnet_with_group_norm_by_itself_also_under_vmap(generator):
+    model, (x, _) = resnet20("group", 4, classes=7, activation=nn.GELU).double(), images(generator)
+    assert model(x).shape == (6, 7)
+    torch.testing.assert_close(model(x)[2:3], model(x[2:3]), rtol=0, atol=1e-12)
+    weights = {name: torch.stack([p, 2 * p]).detach() for name, p in model.named_parameters()}
+    both = torch.vmap(lambda w: torch.func.functional_call(model, w, (x,)))(weights)
+    torch.testing.assert_close(both[0], model(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_the_resnet_as_a_landscape_has_the_loss_and_gradients_of_the_plain_module(norm, generator):
+    model, (x, y) = resnet20(norm, 2).double(), images(generator)
+    land = ee.Network(model, x, y, batch_norm="reestimate", statistics=None)
+    theta = land.initial(generator)
+    plain = land.module(theta).train()
+    expected = nn.functional.cross_entropy(plain(x), y)
+    by_autograd = torch.autograd.grad(expected, list(plain.parameters()))
+    torch.testing.assert_close(land.loss(theta), expected.detach(), rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        land.gradient(theta), torch.cat([g.flatten() for g in by_autograd]), rtol=1e-8, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"norm": None}, 'must be "group" or "batch", got None'), ({"width": 0}, "positive numbers, got width=0")],
+)
+def test_a_resnet_of_nothing_is_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        resnet20(**settings)

@@ -42,8 +42,9 @@ def starts(land, generator, number=3):
 )
 @pytest.mark.parametrize("weight_decay", [0.0, 0.03])
 def test_loss_and_gradient_are_those_of_the_module_by_backward(make, inputs, weight_decay, generator):
-    model, (x, y) = make(), data(generator, 530, inputs)  # 530 samples are more than one chunk
+    model, (x, y) = make(), data(generator, 530, inputs)
     land = Network(model, x, y, weight_decay=weight_decay)
+    land._most = 100  # so that the data come in several parts
     theta = starts(land, generator)
     losses, gradients = land.loss(theta), land.gradient(theta)
     assert (losses.shape, gradients.shape) == ((3,), (3, land.dim))
@@ -145,6 +146,7 @@ def test_weight_decay_is_a_part_of_loss_and_gradient_and_of_nothing_else(generat
 @pytest.mark.parametrize("make", [mlp, lambda: Residual().double()])
 def test_pieces_add_up_to_the_loss(make, weight_decay, generator):
     land = Network(make(), *data(generator, 1100), weight_decay=0.1)
+    land._most = 500
     theta = land.initial(generator)
     whole = land.loss(theta) if weight_decay else land.data_loss(theta)
     total = sum(piece(theta) for piece in land.pieces(weight_decay))
@@ -193,6 +195,30 @@ def test_the_timed_choice_gives_the_gradient_of_the_loop_and_is_made_once(genera
         batch = auto.draw(8, generator, 3)
         torch.testing.assert_close(auto.gradient_on(theta, batch), loop.gradient_on(theta, batch), **ROUND_OFF)
     assert len(auto._chosen) == 1
+
+
+def test_a_batch_of_pictures_may_be_cut_into_parts_that_stay_in_cache(generator):
+    model, (x, y) = pictures(), data(generator, 90, (2, 6, 6))
+    whole, parts = Network(model, x, y), Network(model, x, y)
+    parts._most = 32
+    theta = starts(whole, generator)
+    for rows in (None, 3):
+        batch = whole.draw(70, generator, rows)
+        assert [part.size for _, part in parts._parts(theta, batch)] == [32, 32, 6]
+        torch.testing.assert_close(
+            parts.loss_and_gradient_on(theta, batch), whole.loss_and_gradient_on(theta, batch), **ROUND_OFF
+        )
+
+
+def test_parameters_that_a_loss_does_not_see_have_gradient_zero(generator):
+    class Idle(nn.Sequential):
+        def forward(self, x):
+            return self[0](x)
+
+    land = Network(Idle(nn.Linear(5, 3), nn.Linear(5, 3)).double(), *data(generator))
+    theta = land.initial(generator)
+    assert land.gradient(theta)[18:].tolist() == [0.0] * 18
+    assert float(land.gradient(theta)[:18].norm()) > 0
 
 
 # --- drawing ---------------------------------------------------------------------------------------------------
@@ -406,7 +432,7 @@ class Shaky(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (lambda: nn.BatchNorm1d(6), r"batch norm in \['1'\].*GroupNorm, or pass freeze_buffers=True"),
+        (lambda: nn.BatchNorm1d(6), r"batch norm in \['1'\].*reestimate.*GroupNorm, or pass freeze_buffers=True"),
         (lambda: nn.Dropout(0.5), r"dropout in \['1'\].*set p=0, or pass freeze_buffers=True"),
         (lambda: nn.RReLU(), r"outputs of two equal calls differ.*freeze_buffers=True"),
     ],

@@ -1,0 +1,111 @@
+"""Batch norm as a function of θ alone: its means and variances are those of the training inputs, at each θ anew.
+
+A running average depends on the road to θ, and two networks joined by a straight line share no statistics on it
+(Garipov et al. 2018, NeurIPS; Izmailov et al. 2018, UAI, "update_bn"). Re-estimated statistics are functions of θ, so
+the loss is one too, and its derivatives go through them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ReestimatedNorm(nn.Module):
+    """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given.
+
+    Attributes:
+        mean: Given means (C,), or None for those of the batch.
+        var: Given variances (C,), of divisor n as in training, or None.
+        note: Called with the mean and the variance of each batch that it normalizes, or None.
+    """
+
+    mean: Tensor | None
+    var: Tensor | None
+
+    def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
+        super().__init__()
+        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.register_buffer("mean", None)
+        self.register_buffer("var", None)
+        self.note: Callable[[Tensor, Tensor], None] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, var = self.mean, self.var
+        if mean is None or var is None:
+            if self.note is None:
+                return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
+            self.note(mean, var)
+        scale = (var + self.eps).rsqrt()
+        scale = scale if self.weight is None else scale * self.weight
+        shift = -mean * scale if self.bias is None else self.bias - mean * scale
+        over_channels = (-1, *[1] * (x.ndim - 2))
+        return torch.addcmul(shift.view(over_channels), x, scale.view(over_channels))
+
+    def reset_parameters(self) -> None:
+        if self.weight is not None:
+            nn.init.ones_(self.weight)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+
+def replace_norms(model: nn.Module) -> dict[str, ReestimatedNorm]:
+    """Replace each batch norm of the model, in place, by one that keeps its parameters and their names."""
+    made: dict[nn.Module, ReestimatedNorm] = {}
+    for parent in list(model.modules()):
+        for name, child in list(parent._modules.items()):  # named_children skips a norm that is used again
+            if isinstance(child, nn.modules.batchnorm._BatchNorm):
+                setattr(parent, name, made.setdefault(child, ReestimatedNorm(child)))
+    return {name: module for name, module in model.named_modules() if isinstance(module, ReestimatedNorm)}
+
+
+def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
+    """Return the means and variances on inputs ``x``, layer after layer, by the names of the norms' buffers.
+
+    Each layer's are those of inputs that the layers before it have normalized on the same ``x``: one pass of the model
+    as in training, on a single batch. The tensors carry the graph, so derivatives by θ go through them.
+
+    Raises:
+        ValueError: If one norm is used twice in a pass, which gives it two means.
+    """
+    norms = {name: module for name, module in model.named_modules() if isinstance(module, ReestimatedNorm)}
+    found: dict[str, Tensor] = {}
+
+    def noting(name: str) -> Callable[[Tensor, Tensor], None]:
+        def note(mean: Tensor, var: Tensor) -> None:
+            if f"{name}.mean" in found:
+                raise ValueError(
+                    f"The batch norm {name!r} is used twice in one pass, so it has no one mean; give each place a "
+                    "batch norm of its own."
+                )
+            found.update({f"{name}.mean": mean, f"{name}.var": var})
+
+        return note
+
+    try:
+        for name, module in norms.items():
+            module.note = noting(name)
+        torch.func.functional_call(model, parameters, (x,))
+    finally:
+        for module in norms.values():
+            module.note = None
+    return found
+
+
+def with_running(model: nn.Module, found: dict[str, Tensor]) -> nn.Module:
+    """Return a copy of a plain model in eval mode that holds these statistics as its running ones."""
+    model = copy.deepcopy(model).eval()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.mean" in found:
+            module.running_mean, module.running_var = found[f"{name}.mean"].detach(), found[f"{name}.var"].detach()
+            module.track_running_stats = True
+    return model
+
+
+BatchNorm = Literal["refuse", "reestimate"]
