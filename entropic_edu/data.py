@@ -222,6 +222,8 @@ def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
     try:
         with file.open("rb") as stream:
             labels, pixels = _unpickled(_Unpickler(stream, encoding="bytes").load())
+    except OSError:  # says itself that the file cannot be read
+        raise
     except Exception as error:  # the bytes may be anything, and pickle keeps no list of what it raises then
         raise ValueError(
             f"{file} is no batch of CIFAR-10's python version, or is damaged ({error}); nothing in it was run. "
