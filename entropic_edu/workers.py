@@ -52,9 +52,9 @@ class Workers(Executor):
     """A sweep's own worker processes, one point each; a killed one is replaced."""
 
     def __init__(self, workers: int, threads: int) -> None:
-        self.workers, self.threads, self.stillborn = workers, threads, False
+        self.workers, self.threads = workers, threads
         self.busy: set[_Worker] = set()
-        self.idle: list[_Worker | None] = []  # None: to be replaced
+        self.idle: list[_Worker] = []
         try:
             for _ in range(workers):
                 self.idle.append(_Worker(threads))
@@ -63,26 +63,23 @@ class Workers(Executor):
             raise
 
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        worker = self.idle.pop() or _Worker(self.threads)
+        worker = self.idle.pop()
         try:
             future = worker.pool.submit(work, *arguments, **named)
-        except BrokenExecutor:  # killed while idle, or at its start
-            self.stillborn = self.stillborn or worker.stillborn
+        except BrokenExecutor:  # it was killed
             worker = _Worker(self.threads)
             future = worker.pool.submit(work, *arguments, **named)
         self.busy.add(worker)
-        future.add_done_callback(lambda ended: self._back(worker, ended))
+        future.add_done_callback(lambda ended: self._back(worker))
         return future
 
-    def _back(self, worker: _Worker, ended: Future[Any]) -> None:
+    def _back(self, worker: _Worker) -> None:
         self.busy.discard(worker)
-        broken = not ended.cancelled() and isinstance(ended.exception(), BrokenExecutor)
-        self.stillborn = self.stillborn or (broken and worker.stillborn)
-        self.idle.append(None if broken else worker)
+        self.idle.append(worker)
 
     def check(self) -> None:
         """Raise a RuntimeError if a worker died before it could work, as any other would."""
-        if self.stillborn:
+        if any(worker.stillborn for worker in self.idle):
             raise RuntimeError(
                 "A worker process died as it started; what it said stands above. In a script, call ee.sweep under "
                 'if __name__ == "__main__":, because each worker imports the script. Without processes: '
@@ -91,11 +88,11 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all workers; one that still computes is killed, since a point may take hours."""
-        computing = {w.process.result() for w in self.busy if w.process.done() and not w.stillborn}
+        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.stillborn}
         for process in multiprocessing.active_children():
             if process.pid in computing:
                 process.kill()
-        for worker in [*self.busy, *filter(None, self.idle)]:
+        for worker in [*self.busy, *self.idle]:
             worker.pool.shutdown(wait, cancel_futures=cancel_futures)
 
 
