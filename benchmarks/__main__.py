@@ -11,13 +11,15 @@ import time
 
 import torch
 
-from . import exact_trace, hutchinson, live, loader, sweeps, walkers
+from . import cnn, exact_trace, hutchinson, live, loader, sweeps, walkers
 from .run import HEADER, Ratio
 
 NOTES = """\
 Ratios of medians over interleaved rounds in this process, on one thread; seconds would say more about the machine.
 sweep: the loop writes no flat gradient and vmap keeps a dict, as their users would; both are spared the copy we make.
 FLOP/s: 2 per weight and sample in each of three products, over a large float32 product; 1 would be the limit.
+CNN: the plain loop gets pictures as they are stored; the row below lends it our layout. Images per second depend on the
+machine; a network's FLOP/s count its products alone, so that norms, ReLU and pooling are part of the distance.
 drift: each run looks at lambda_max once, sixteen runs sixteen times; in long runs the ratio tends to that of the steps.
 Hutchinson: "all at once" is how curvlinops is called by default; micro-batches are our choice of layout lent to it.
 exact trace: a CNN takes one backward pass per class, so there the aim of two products is not expected to be met.
@@ -26,9 +28,9 @@ loader: CIFAR-10's size with random content, from the file cache; bytes are what
 
 
 def main(rounds: int | None = None, small: bool = False) -> tuple[Ratio, ...]:
-    """Run all six, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
+    """Run all seven, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
     ratios: list[Ratio] = []
-    for benchmark in (sweeps, walkers, hutchinson, exact_trace, live, loader):
+    for benchmark in (sweeps, cnn, walkers, hutchinson, exact_trace, live, loader):
         began = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             ratios += benchmark.main(small=small) if rounds is None else benchmark.main(rounds, small)

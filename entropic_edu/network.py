@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from . import batch_norm as norms
 from . import memory
+from .graphs import Replays
 from .landscape import Landscape
 from .stacked import Stack
 
@@ -111,10 +112,10 @@ class Network(Landscape):
         strategy: Strategy = "auto",
     ) -> None:
         self.model = copy.deepcopy(model).train(not freeze_buffers)
-        self._plain = self.model  # what ``module`` hands out
+        self._plain = copy.deepcopy(self.model)  # what ``module`` hands out
+        _pool_before_relu(self.model)
         self._reestimates = _reestimates(batch_norm, statistics, freeze_buffers) and _has_norms(model)
         if self._reestimates:
-            self._plain = copy.deepcopy(self.model)
             norms.replace_norms(self.model)
         parameters = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         if not parameters:
@@ -148,6 +149,7 @@ class Network(Landscape):
             self._stack = None
         self.strategy = strategy
         self._chosen: dict[tuple[int, ...], str] = {}
+        self._replays = Replays()
         self._most: int | None = None  # samples at once, once memory has run out
         self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
         self._seen = self.x[_evenly(len(self.x), statistics)] if self._reestimates else self.x[:0]
@@ -211,6 +213,7 @@ class Network(Landscape):
         """Return the landscape whose batch norm keeps the statistics of one θ (D,) as constants, near θ and far."""
         other = copy.copy(self)
         other.model, other._reestimates, other._chosen = copy.deepcopy(self.model), False, {}
+        other._replays = Replays()
         with torch.no_grad():
             found = self._statistics(self.unflatten(theta))
         for name, value in found.items():
@@ -261,7 +264,7 @@ class Network(Landscape):
         lead = () if rows is None else (rows,)
         # batch first, so that with the same seed a smaller batch holds the first samples of a larger one
         index = torch.randint(len(self.x), (batch_size, *lead), generator=generator, device=generator.device)
-        return self._pick(index.movedim(0, -1), generator)
+        return self._pick(index.movedim(0, -1).contiguous(), generator)
 
     def draw_labels(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Batch:
         """Draw label noise without sampling noise: all data in order, the jitter as strong as in batches of B.
@@ -359,10 +362,28 @@ class Network(Landscape):
                 found = self._stack.gradient(rows, batch.x, self._output_gradient(batch.y), batch.own)
                 return theta.new_zeros(theta.shape[:-1]), found if theta.ndim == 2 else found[0]
         if theta.ndim == 1:
-            loss, gradient = self._by_loop(theta[None], batch)
+            loss, gradient = self._by("loop", theta[None], batch)
             return loss[0], gradient[0]
         how = self.strategy if self.strategy in ("loop", "vmap") else self._choose(theta, batch)
-        return self._by_vmap(theta, batch) if how == "vmap" else self._by_loop(theta, batch)
+        return self._by(how, theta, batch)
+
+    def _by(self, how: str, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        def compute(theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            part = Batch(x, y, batch.own, batch.whole)
+            return self._by_vmap(theta, part) if how == "vmap" else self._by_loop(theta, part)
+
+        inputs = (theta.detach(), batch.x, batch.y)
+        if not self._replayable(len(theta) * batch.size):
+            return compute(*inputs)
+        key = (how, batch.own, batch.whole, *(given.shape for given in inputs))
+        loss, gradient = self._replays(key, compute, inputs)
+        return loss, gradient
+
+    def _replayable(self, samples: int) -> bool:
+        """Whether a gradient on so many samples is small enough to be kept as a CUDA graph, with its memory."""
+        if self.device.type != "cuda" or self._reestimates:
+            return False
+        return samples * self.bytes_per_sample < (memory.total_bytes(self.device) or 0) // (4 * _SHARE)
 
     def _by_loop(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         losses, gradients = theta.new_empty(len(theta)), torch.empty_like(theta)
@@ -387,9 +408,9 @@ class Network(Landscape):
         """Return "vmap" where a short timing finds it 1.3 times faster than the loop; asked once per shape."""
         key = (len(theta), batch.own, batch.whole, *batch.x.shape)
         if key not in self._chosen:
-            loop = _seconds(lambda: self._by_loop(theta, batch), self.device)
+            loop = _seconds(lambda: self._by("loop", theta, batch), self.device)
             try:
-                vmap = _seconds(lambda: self._by_vmap(theta, batch), self.device)
+                vmap = _seconds(lambda: self._by("vmap", theta, batch), self.device)
             except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
                 vmap = float("inf")
             self._chosen[key] = "vmap" if 1.3 * vmap < loop else "loop"
@@ -417,17 +438,18 @@ class Network(Landscape):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return θ after each layer's own ``reset_parameters``, shape (D,); the global random stream is left as it was.
 
-        Parameters of modules without one keep the values they came with.
+        Layers are reset where the generator lives, so that a seed gives the same start on any device. Parameters of
+        modules without ``reset_parameters`` keep the values they came with.
 
         Raises:
             ValueError: If no module can be reset, so that every start would be the same.
         """
-        model = copy.deepcopy(self.model)
+        model = copy.deepcopy(self.model).to(generator.device)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         resets = [f for m in model.modules() if (f := getattr(m, "reset_parameters", None)) is not None]
         if not resets:
             raise ValueError("No module of this model has reset_parameters(); pass start=theta to train instead.")
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[generator.device] if generator.device.type == "cuda" else []):
             torch.random.manual_seed(seed)
             for reset in resets:
                 reset()
@@ -457,11 +479,11 @@ class Network(Landscape):
     def to(self, where: torch.device | torch.dtype | str) -> Network:
         """Return the same landscape on another device or in another dtype (float64 for finite differences)."""
         other = copy.copy(self)
-        other.model, other._plain = copy.deepcopy((self.model, self._plain))  # together: they can be one
+        other.model, other._plain = copy.deepcopy(self.model), copy.deepcopy(self._plain)
         other.model.to(where)
         other._plain.to(where)
         first = next(other.model.parameters())
-        other.device, other.dtype, other._chosen = first.device, first.dtype, {}
+        other.device, other.dtype, other._chosen, other._replays = first.device, first.dtype, {}, Replays()
         other.x, other.y, other._seen = other._place(self.x), other._place(self.y), other._place(self._seen)
         other._most = other._kept = None
         other.test = None if self.test is None else (other._place(self.test[0]), other._place(self.test[1]))
@@ -622,6 +644,18 @@ def _refuse_hidden_state(model: nn.Module) -> None:
             f"This model has dropout in {drops}, so its loss is random even on all data; "
             "set p=0, or pass freeze_buffers=True to evaluate in eval mode."
         )
+
+
+def _pool_before_relu(model: nn.Module) -> None:
+    """Let max pooling come before a ReLU that precedes it in a chain: the same numbers bit for bit, on fewer pixels.
+
+    max(relu(z)) = relu(max(z)), and either way the slope goes to the first largest pixel, or is zero.
+    """
+    for chain in model.modules():
+        if type(chain) is nn.Sequential:
+            for place in range(len(chain) - 1):
+                if type(chain[place]) is nn.ReLU and type(chain[place + 1]) is nn.MaxPool2d:
+                    chain[place], chain[place + 1] = chain[place + 1], chain[place]
 
 
 def _has_norms(model: nn.Module) -> bool:

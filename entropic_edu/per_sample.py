@@ -178,7 +178,7 @@ def gradient_covariance(
     rows = theta.reshape(-1, land.dim)
     each = [_covariance(_constant(land, t), t, chosen, num_eigenvalues, batch_chunk) for t in rows]
     fields = ([r.trace for r in each], [r.eigenvalues for r in each], [r.mean_square_norm for r in each])
-    return GradientCovariance(*(torch.stack(f).view(*theta.shape[:-1], *f[0].shape) for f in fields))
+    return GradientCovariance(*(torch.stack(f).view((*theta.shape[:-1], *f[0].shape)) for f in fields))
 
 
 def _covariance(land: Network, theta: Tensor, chosen: Tensor | None, count: int, chunk: int) -> GradientCovariance:
@@ -403,6 +403,8 @@ def _layer_backward(
     for name, module in model.named_modules():
         if name in layers:
             watch(name, module)
+    if any(isinstance(module, nn.GroupNorm) for module in model.modules()):
+        x = x.contiguous()  # its backward pass has no rule for a batch of gradients in channels_last
     with torch.enable_grad():
         z = model(x)
         once = {name: found[0] for name, found in calls.items() if len(found) == 1}

@@ -81,6 +81,15 @@ def test_on_a_drawn_batch_batch_norm_takes_the_statistics_of_the_batch(make, inp
         torch.testing.assert_close((losses[p], gradients[p]), as_in_training(model, row, x, y), **ROUND_OFF)
 
 
+def test_a_batch_of_pictures_is_not_cut_since_its_statistics_are_those_of_all_its_samples(generator):
+    model = pictures()
+    land = network(generator, model, inputs=(2, 6, 6), statistics=10)
+    land._most = 4
+    theta, batch = anywhere(land, generator), land.draw(9, generator)
+    expected = as_in_training(model, theta, batch.x, batch.y)
+    torch.testing.assert_close(land.loss_and_gradient_on(theta, batch), expected, **ROUND_OFF)
+
+
 def test_evaluation_agrees_with_torchs_own_update_bn_on_the_same_inputs(generator):
     model = pictures()
     land = network(generator, model, number=40, inputs=(2, 6, 6), statistics=20, test=data(generator, 17, (2, 6, 6)))
@@ -182,6 +191,7 @@ def test_per_sample_quantities_hold_the_statistics_constant(generator):
     land = network(generator, model, inputs=(2, 6, 6), statistics=10)
     theta = torch.stack([anywhere(land, generator) for _ in range(2)])
     found = gradient_covariance(land, theta, num_eigenvalues=2)
+    torch.testing.assert_close(gradient_covariance(land, theta[1]).trace, found.trace[1], **ROUND_OFF)
     for p, row in enumerate(theta):
         module = land.module(row)
         each = []

@@ -72,6 +72,16 @@ def test_the_small_cnn_as_a_landscape_has_the_loss_and_gradients_of_the_plain_mo
         torch.testing.assert_close(gradient, torch.cat([g.flatten() for g in by_autograd]), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_the_noise_of_the_small_cnn_is_that_of_its_samples_one_by_one(norm, generator):
+    x, y = images(generator, 5)
+    land = ee.Network(small_cnn((4, 4), norm=norm).double(), x, y)
+    theta = land.initial(generator)
+    each = torch.stack([ee.Network(land.module(theta), x[i : i + 1], y[i : i + 1]).gradient(theta) for i in range(5)])
+    expected = torch.cov(each.T, correction=0).trace()
+    torch.testing.assert_close(ee.gradient_covariance(land, theta).trace, expected, rtol=1e-9, atol=0)
+
+
 # --- ResNet-20 -------------------------------------------------------------------------------------------------
 
 

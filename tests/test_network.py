@@ -210,6 +210,22 @@ def test_a_batch_of_pictures_may_be_cut_into_parts_that_stay_in_cache(generator)
         )
 
 
+@pytest.mark.parametrize(("activation", "moved"), [(nn.ReLU, True), (nn.GELU, False)])
+def test_max_pooling_before_a_relu_changes_no_bit_and_only_inside(activation, moved, generator):
+    model = nn.Sequential(nn.Conv2d(2, 3, 3), activation(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3)).double()
+    x, y = data(generator, 30, (2, 6, 6))
+    x[:, :, :3] = 1.0  # windows of equal pixels: ties
+    land = Network(model, x, y)
+    theta = land.initial(generator)
+    assert (type(land.model[1]) is nn.MaxPool2d) is moved
+    assert [type(layer) for layer in land.module(theta)] == [type(layer) for layer in model]
+    plain = with_parameters(model, theta)
+    loss = F.cross_entropy(plain(land.x), y)
+    loss.backward()
+    assert torch.equal(land.loss(theta), loss.detach())
+    assert torch.equal(land.gradient(theta), torch.cat([p.grad.flatten() for p in plain.parameters()]))
+
+
 def test_parameters_that_a_loss_does_not_see_have_gradient_zero(generator):
     class Idle(nn.Sequential):
         def forward(self, x):
