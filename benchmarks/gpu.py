@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,11 @@ def _ways(report: Report, name: str, model: nn.Module, device: torch.device, tf3
             return
         theta = torch.stack([land.initial(generator) for _ in range(pivots)])
         batch = land.draw(size, generator, pivots)
+        last = replace(batch, x=batch.x.movedim(2, -1).contiguous().movedim(-1, 2))  # channels_last
         models = [land.module(row).train() for row in theta]
         calls: dict[str, Callable[[], object]] = {
             "plain": lambda m=models, b=batch: [plain_loop([one], x, y) for one, x, y in zip(m, b.x, b.y, strict=True)],
+            "loop, channels_last": lambda t=theta, b=last: land.gradient_on(t, b),
             **{way: lambda w=way, t=theta, b=batch: lands[w].gradient_on(t, b) for way in lands},
         }
         row = {"what": "ways", "model": name, "tf32": tf32, "pivots": pivots, "batch": size}

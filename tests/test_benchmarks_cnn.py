@@ -30,7 +30,7 @@ def test_a_run_on_the_gpu_leaves_every_number_it_measured(benchmark, tmp_path): 
     assert [path.name for path in tmp_path.iterdir()] == ["gpu.json"]
     assert not [row for row in rows if "error" in row]
     ways = [(row["model"], row["tf32"], row["way"]) for row in rows if row["what"] == "ways"]
-    assert len(ways) == len(set(ways)) == 3 * 2 * 3
+    assert len(ways) == len(set(ways)) == 3 * 2 * 4
     assert sum(row["what"] == "whole" for row in rows) == 3 * 3
     assert rows[-1] == {"what": "end", "complete": True}
 
