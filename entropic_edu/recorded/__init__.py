@@ -23,6 +23,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from entropic_edu.landscape import full_precision
 from entropic_edu.path import Path
 from entropic_edu.probe import Profile
 from entropic_edu.release import Release
@@ -178,7 +179,8 @@ def record(name: str, *, tiny: bool = False, say: Callable[[str], None] = print)
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
     try:
-        values = module.make(recipe, say)
+        with full_precision():
+            values = module.make(recipe, say)
     finally:
         torch.set_num_threads(threads)
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}

@@ -1,0 +1,73 @@
+"""CUDA graphs: a small computation on a GPU recorded once and replayed, so that no time goes into launching kernels.
+
+A gradient of a small network is some hundred kernels of microseconds each; launched one by one from Python they take
+several times as long as they compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Compute = Callable[..., tuple[Tensor, ...]]
+
+
+class Replay:
+    """A computation of fixed shapes on one GPU.
+
+    Args:
+        compute: A function of the inputs that launches the same kernels each time, and looks at no value of a tensor.
+        inputs: Tensors of the shapes, types and device that all later inputs have.
+
+    Raises:
+        RuntimeError: If the computation cannot be recorded, because it waits for the GPU or takes host memory, say.
+    """
+
+    def __init__(self, compute: Compute, inputs: tuple[Tensor, ...]) -> None:
+        self.inputs = tuple(given.clone() for given in inputs)
+        with torch.cuda.device(inputs[0].device):
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):  # libraries choose their kernels in the first calls
+                for _ in range(3):
+                    compute(*self.inputs)
+            torch.cuda.current_stream().wait_stream(aside)
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):
+                self.outputs = compute(*self.inputs)
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        for kept, given in zip(self.inputs, inputs, strict=True):
+            kept.copy_(given)
+        self.graph.replay()
+        return tuple(found.clone() for found in self.outputs)
+
+
+class Replays:
+    """The recorded computations of one landscape, by what tells them apart; few, since each keeps its memory.
+
+    Args:
+        most: How many are kept; the oldest makes room for a new one.
+    """
+
+    def __init__(self, most: int = 8) -> None:
+        self.most = most
+        self.kept: dict[object, Replay | None] = {}
+        self.seen: set[object] = set()
+
+    def __call__(self, key: object, compute: Compute, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return compute(*inputs), replayed from its second call on where it can be recorded."""
+        if key not in self.seen:  # what is asked for once is not worth recording
+            self.seen.add(key)
+            return compute(*inputs)
+        if key not in self.kept:
+            if len(self.kept) >= self.most:
+                del self.kept[next(iter(self.kept))]
+            try:
+                self.kept[key] = Replay(compute, inputs)
+            except RuntimeError:
+                self.kept[key] = None
+        replay = self.kept[key]
+        return compute(*inputs) if replay is None else replay(*inputs)

@@ -1,0 +1,203 @@
+"""A small CNN on 5,000 real images of CIFAR-10: three pairs of minima, their roads, and walkers on them (lesson 09).
+
+Made on whatever device is at hand; the recording notes which. On another device, and between two runs on a GPU, sums
+are added in another order, and after thousands of steps the numbers differ as they do between seeds. The points of a
+road are rounded to half precision to keep the file small; all else was measured after rounding. Images are not kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from entropic_edu.connect import connect, measured
+from entropic_edu.data import Data
+from entropic_edu.data import cifar10 as images
+from entropic_edu.drift import drift
+from entropic_edu.landscape import device
+from entropic_edu.models import small_cnn
+from entropic_edu.network import Network
+from entropic_edu.path import Path
+from entropic_edu.probe import Profile, probe
+from entropic_edu.recorded import load
+from entropic_edu.recorded.let_go import stacked
+from entropic_edu.train import train
+
+_RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
+
+RECIPE: dict[str, Any] = {
+    "seeds": [0],
+    "pairs": 3,
+    "first": 1000,  # images of each of the five training files, and of the test file
+    "channels": [16, 32, 64],
+    "weight_decay": 8e-4,
+    "train": {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100},
+    "connect": {
+        "method": "string",
+        "pivots": 32,
+        "sweeps": 2000,
+        "batch_size": 128,
+        "learning_rate": 0.03,
+        "tolerance": 1e9,  # no more pivots than these: the recording says how high the scallops are
+    },
+    "profile": {"images": 1000, "points": 13, "num_probes": 2, "lanczos_steps": 12},
+    "starts": [0.3, 0.7],
+    "records": 26,
+    "runs": {
+        "eta 0.1, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.1, "project_every": 11, "steps": 3000},
+        # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
+        "control": _RUN | {"batch_size": None, "learning_rate": 0.2, "project_every": 8, "steps": 1000, "walkers": 1},
+        "eta 0.1, B 256": _RUN
+        | {"batch_size": 256, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 3},
+        "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
+        "eta 0.1, B 64": _RUN
+        | {"batch_size": 64, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 4},
+    },
+}
+TINY: dict[str, Any] = {
+    "pairs": 1,
+    "first": 40,
+    "channels": [4, 8],
+    "train": {"batch_size": 32, "learning_rate": 0.05, "momentum": 0.9, "epochs": 5},
+    "connect": {"method": "string", "pivots": 5, "sweeps": 10, "batch_size": 32, "tolerance": 1e9},
+    "profile": {"images": 100, "points": 3, "num_probes": 1, "lanczos_steps": 4},
+    "records": 3,
+    "runs": {
+        "eta 0.05, B 16": _RUN
+        | {"batch_size": 16, "learning_rate": 0.05, "project_every": 5, "steps": 20, "walkers": 2},
+        "control": _RUN | {"batch_size": None, "learning_rate": 0.1, "project_every": 5, "steps": 20, "walkers": 1},
+    },
+}
+
+
+def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Return for each pair of minima the road and what was measured on it, and what walkers did on all of them.
+
+    Keys:
+        pair0/road: The road, one point for each pivot, ends included, with the objective on it.
+        pair0/line_loss, pair0/line_accuracy: The data loss at 25 positions of the straight line between the ends,
+            (25,), and training and held-out accuracy, (2, 25).
+        pair0/profile: What ``probe`` finds along the road.
+        pair0/road_loss, pair0/road_accuracy: The same along the road that walkers go on, at every one of its points and
+            between each two, (M,) and (2, M).
+        pair0/accuracy: Training and held-out accuracy of both ends, (2, 2).
+        NAME/step, NAME/position, NAME/distance, NAME/loss, NAME/outside: As in the recording "let_go".
+        NAME/length, NAME/temperature: Length of each road (P,), a tenth of which is the distance that counts as
+            outside; η/((1-m)B).
+        device: On what this was made.
+    """
+    land = landscape(recipe)
+    found: dict[str, Any] = {}
+    say(f"training {2 * recipe['pairs']} networks on {land.device}")
+    for pair, (a, b) in enumerate(minima(land, recipe)):
+        found |= {f"pair{pair}/{name}": value for name, value in joined(land, a, b, pair, recipe).items()}
+        say(f"pair {pair}: {found[f'pair{pair}/road'].summary()}")
+    roads = [going(land, found[f"pair{pair}/road"]) for pair in range(recipe["pairs"])]
+    for pair, way in enumerate(roads):
+        found[f"pair{pair}/profile"] = profile(land, way, recipe)
+        say(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
+    for name, setting in settings(recipe).items():
+        found |= {f"{name}/{key}": value for key, value in released(land, roads, setting).items()}
+        say(f"{name}: done")
+    return found | {"device": device_name(land)}
+
+
+def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Network:
+    """Return the CNN and its images, on the fastest device at hand.
+
+    Args:
+        recipe: What to build.
+        data: Images in place of CIFAR-10.
+
+    Raises:
+        FileNotFoundError: If no copy of CIFAR-10 is found.
+    """
+    data = data or images(first=recipe["first"])
+    model = small_cnn(tuple(recipe["channels"]), activation=nn.ReLU).to(device())
+    return Network(model, *data.train, weight_decay=recipe["weight_decay"], test=data.test)
+
+
+def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
+    """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
+    return {name: _arguments(recipe, run) for name, run in recipe["runs"].items()}
+
+
+def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+    k, steps = run["project_every"], run["steps"]
+    every = k * max(1, round(steps / (recipe["records"] * k)))  # at projections
+    return run | {"start": recipe["starts"], "record_every": every}
+
+
+def road(pair: int) -> Path:
+    """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
+    kept: Path = load("cifar10")[f"pair{pair}/road"]
+    return whole(kept)
+
+
+def whole(kept: Path) -> Path:
+    """Return a kept road with four points for each pivot."""
+    return kept.smooth(4 * len(kept.pivots))
+
+
+def going(land: Network, kept: Path) -> Path:
+    """Return a kept road as the verbs go on it, where the landscape computes."""
+    return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
+
+
+def minima(land: Network, recipe: dict[str, Any]) -> Tensor:
+    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
+    run = train(land, generator=_generator(0), runs=2 * recipe["pairs"], **recipe["train"])
+    return run.theta.half().to(land.dtype).unflatten(0, (-1, 2))
+
+
+def joined(land: Network, a: Tensor, b: Tensor, pair: int, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the road between two minima, and losses and accuracies along it and along the straight line."""
+    options = recipe["connect"]
+    made = connect(land, a, b, generator=_generator(100 + pair), points=options["pivots"], **options)
+    kept = measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
+    line = connect(land, a, b, generator=_generator(0), method="linear", points=25)
+    fine = going(land, kept).resample(8 * len(kept.pivots) - 1)
+    return {
+        "road": replace(kept, pivots=kept.pivots.half().cpu()),
+        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
+        "road_accuracy": _accuracy(land, fine.pivots),
+        "accuracy": _accuracy(land, kept.pivots[[0, -1]]),
+        "line_loss": land.data_loss(line.pivots).detach().cpu(),
+        "line_accuracy": _accuracy(land, line.pivots),
+    }
+
+
+def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
+    """Return what ``probe`` finds along a road, on some of the training images: each product costs four gradients."""
+    options = dict(recipe["profile"])
+    some = copy.copy(land)
+    chosen = torch.randperm(len(land.x), generator=_generator(2))[: options.pop("images")].to(land.device)
+    some.x, some.y = land.x[chosen], land.y[chosen]
+    return probe(some, road, generator=_generator(3), **options)
+
+
+def released(land: Network, roads: list[Path], setting: dict[str, Any]) -> dict[str, Tensor]:
+    """Return what walkers did on all roads: those on one road draw from the same stream in all settings."""
+    releases = [drift(land, each, generator=_generator(10 + pair), **setting) for pair, each in enumerate(roads)]
+    return stacked(releases, len(setting["start"])) | {
+        "length": torch.tensor([each.length for each in roads]),
+        "temperature": torch.tensor(releases[0].temperature),
+    }
+
+
+def device_name(land: Network) -> str:
+    """Return on what a landscape computes."""
+    return torch.cuda.get_device_name() if land.device.type == "cuda" else land.device.type
+
+
+def _accuracy(land: Network, theta: Tensor) -> Tensor:
+    return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")]).cpu()
+
+
+def _generator(stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(90_000 + stage)
