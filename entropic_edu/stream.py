@@ -9,6 +9,7 @@ from .connect import connect as _connect
 from .drift import drift as _drift
 from .probe import probe as _probe
 from .spawn import spawn as _spawn
+from .sweep import sweep as _sweep
 from .train import train as _train
 
 train = inspect.unwrap(_train)
@@ -16,3 +17,4 @@ connect = inspect.unwrap(_connect)
 probe = inspect.unwrap(_probe)
 drift = inspect.unwrap(_drift)
 spawn = inspect.unwrap(_spawn)
+sweep = inspect.unwrap(_sweep)

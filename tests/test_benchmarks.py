@@ -20,7 +20,7 @@ def benchmark(monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["sweeps", "walkers", "hutchinson", "exact_trace", "live"])
+@pytest.mark.parametrize("name", ["sweeps", "cnn", "walkers", "hutchinson", "exact_trace", "live", "loader"])
 def test_a_benchmark_returns_finite_positive_ratios_and_restores_the_threads(benchmark, name, capsys):
     threads = torch.get_num_threads()
     ratios = benchmark(name).main(rounds=1, small=True)
@@ -32,11 +32,11 @@ def test_a_benchmark_returns_finite_positive_ratios_and_restores_the_threads(ben
     assert all(r.claim in printed for r in ratios)
 
 
-def test_the_table_holds_every_claim_of_the_five_benchmarks(benchmark, capsys):
+def test_the_table_holds_every_claim_of_the_seven_benchmarks(benchmark, capsys):
     ratios = benchmark("__main__").main(rounds=1, small=True)
     printed = capsys.readouterr().out
     assert all(str(r) in printed for r in ratios)
-    for word in ("sweep", "drift", "Hutchinson", "exact trace", "live"):
+    for word in ("sweep", "CNN", "drift", "Hutchinson", "exact trace", "live", "loader"):
         assert any(r.claim.startswith(word) for r in ratios)
 
 

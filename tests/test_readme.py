@@ -11,7 +11,7 @@ import entropic_edu as ee
 from entropic_edu import cli
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/design.md", "CHANGELOG.md")}
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/design.md", "docs/sweeps.md", "CHANGELOG.md")}
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGES["README.md"], re.MULTILINE | re.DOTALL)
 
 

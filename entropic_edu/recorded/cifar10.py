@@ -49,14 +49,19 @@ RECIPE: dict[str, Any] = {
     "starts": [0.3, 0.7],
     "records": 26,
     "runs": {
-        "eta 0.1, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.1, "project_every": 11, "steps": 3000},
-        # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
-        "control": _RUN | {"batch_size": None, "learning_rate": 0.2, "project_every": 8, "steps": 1000, "walkers": 1},
-        "eta 0.1, B 256": _RUN
-        | {"batch_size": 256, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 3},
         "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
+        "eta 0.05, B 32": _RUN
+        | {"batch_size": 32, "learning_rate": 0.05, "project_every": 15, "steps": 4000, "walkers": 3},
+        "eta 0.05, B 256": _RUN
+        | {"batch_size": 256, "learning_rate": 0.05, "project_every": 15, "steps": 2000, "walkers": 1},
+        "eta 0.04, B 16": _RUN
+        | {"batch_size": 16, "learning_rate": 0.04, "project_every": 17, "steps": 5000, "walkers": 4},
         "eta 0.1, B 64": _RUN
         | {"batch_size": 64, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 4},
+        "eta 0.1, B 256": _RUN
+        | {"batch_size": 256, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 3},
+        # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
+        "control": _RUN | {"batch_size": None, "learning_rate": 0.2, "project_every": 8, "steps": 1000, "walkers": 1},
     },
 }
 TINY: dict[str, Any] = {
