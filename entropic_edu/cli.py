@@ -16,21 +16,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; stages that were finished are kept, and story --resume goes on from them.", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ArithmeticError) as error:
+    except (OSError, ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _ran_out(error):
+            raise
         reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error
-        print(f"entropic-edu: {reason}", file=sys.stderr)
+        print(f"entropic-edu: {reason if str(reason) else 'Memory ran out.'}", file=sys.stderr)
         return 1
+
+
+def _ran_out(error: RuntimeError) -> bool:
+    """Whether it is PyTorch's way to say that memory ran out, where no network has caught it."""
+    from . import memory
+
+    return memory.ran_out(error)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="entropic-edu", description="Entropic confinement: see it, measure it.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    story = commands.add_parser("story", help="run the whole experiment on digits; write story.json and story.png")
+    story = commands.add_parser("story", help="run the whole experiment; write story.json and story.png")
     story.add_argument("--seed", type=int, default=0, help="seed of the first pair of minima (default 0)")
     story.add_argument("--seeds", type=_count, default=1, help="how many pairs, from consecutive seeds (default 1)")
     story.add_argument("--out", default="story", help="where to write, without suffix (default ./story)")
     story.add_argument("--json", action="store_true", help="print the JSON instead of the table")
     story.add_argument("--resume", action="store_true", help="go on from the stages kept in OUT.work")
+    story.add_argument("--dataset", choices=["digits", "cifar10"], default="digits", help="default digits")
+    story.add_argument("--model", help="for cifar10: small_cnn (default) or resnet20")
+    story.add_argument("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
+    story.add_argument("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
+    story.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
+    story.add_argument("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
     story.set_defaults(run=_story)
     record = commands.add_parser("record", help="make a recorded result of the lessons anew, by its recipe")
     record.add_argument("name", nargs="?", help="which; without a name, all are listed")
@@ -60,14 +75,19 @@ def _count(text: str) -> int:
 def _story(chosen: argparse.Namespace) -> int:
     import torch
 
-    from . import report, story
+    from . import recipes, report, story
 
-    torch.set_num_threads(1)  # these networks are too small to share: two threads mostly wait for each other
+    recipe = recipes.chosen(
+        chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
+    )
+    torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
     found = story.tell(
         range(chosen.seed, chosen.seed + chosen.seeds),
         out=chosen.out,
         resume=chosen.resume,
+        recipe=recipe,
+        device=chosen.device,
         progress=sys.stderr.isatty(),
         say=lambda line: print(line, file=stream, flush=True),
     )

@@ -27,7 +27,7 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
             ax.set_axis_off()
             ax.text(0.5, 0.5, "not finished yet", ha="center", transform=ax.transAxes)
     if first.road is not None:
-        plots.plane(first.land, first.road, panels[0, 0])
+        plots.plane(first.part, first.road, panels[0, 0])
     if first.profile is not None:
         for other in pairs[1:]:
             if other.profile is not None:
@@ -43,7 +43,7 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
     if first.complete:
         _collapse_panel(panels[1, 1], first, recipe)
     figure.suptitle(
-        f"Entropic confinement on the digits network, seed {first.seed}: {recipe.settings[0].walkers} walkers from "
+        f"Entropic confinement on {recipe.title}, seed {first.seed}: {recipe.settings[0].walkers} walkers from "
         "each start, bands are one standard error",
         fontsize=13,
     )

@@ -26,13 +26,21 @@ def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float
     names = list(judged[0]) if judged else []
     return {
         "complete": complete,
-        "dataset": "digits",
+        "dataset": recipe.dataset,
+        "device": _device_name(pairs),
         "seconds": round(seconds, 1),
         "recipe": dataclasses.asdict(recipe),
         "pairs": rows,
         "counts": {name: sum(claims[name] for claims in judged) for name in names},
         "pairs_complete": len(judged),
     }
+
+
+def _device_name(pairs: Sequence[Pair]) -> str | None:
+    if not pairs:
+        return None
+    device = pairs[0].land.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
@@ -52,7 +60,7 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     ]
     if pair.complete:
         found["collapse"] = collapse(pair, recipe)
-        found["claims"] = _claims(found)
+        found["claims"] = _CLAIMS[recipe.dataset](found)
     return found
 
 
@@ -199,6 +207,34 @@ def _claims(found: dict[str, Any]) -> dict[str, bool]:
         <= 2,
         "four times colder, another relaxation (> 2 errors)": min(found["collapse"]["other_temperature"].values()) > 2,
     }
+
+
+def _claims_cifar10(found: dict[str, Any]) -> dict[str, bool]:
+    """The same for a network on CIFAR-10, whose walkers are at one time η·steps wherever they are compared."""
+    bump, walks = found["profile"]["middle_over_ends"], {w["name"]: w for w in found["releases"]}
+    highest = found["road"]["highest_data_loss"]
+    return {
+        "training accuracy >= 0.99": min(found["minima"]["accuracy"]) >= 0.99,
+        "linear barrier >= 1": found["minima"]["linear_barrier"] >= 1,
+        "highest loss on the road <= 3 x higher end, and <= 0.05": highest <= 0.05
+        and found["road"]["highest_data_loss_over_higher_end"] <= 3,
+        "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
+        "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
+        "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(
+            walks["hot"], walks["no noise"]
+        ),
+        "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(walks["hot"], walks["cold"]),
+        "noisy walkers are in the valley at >= 95 % of projections": walks["hot"]["share_outside"] <= 0.05,
+    }
+
+
+_CLAIMS = {"digits": _claims, "cifar10": _claims_cifar10}
+
+
+def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    """Whether walkers are nearer to their ends than others by more than two standard errors, over both starts."""
+    error = math.hypot(*one["end_error"], *two["end_error"]) / len(one["end_error"])
+    return _from_home(two) - _from_home(one) > 2 * error
 
 
 def _from_home(walk: dict[str, Any]) -> float:

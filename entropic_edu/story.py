@@ -1,10 +1,12 @@
 """The whole experiment in one go: two minima, the road, its width, and walkers let go on it.
 
 Every stage is one verb, is kept in a work folder as soon as it is finished, and is read from there on ``--resume``.
+The recipe here is that for the digits; those for CIFAR-10 are in ``recipes``.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import shutil
@@ -12,13 +14,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 
-from .connect import connect, measured
+from . import estimate
+from .connect import connect
 from .data import digits
 from .drift import drift
+from .landscape import full_precision
 from .models import mlp
 from .network import Network
 from .path import Path
@@ -59,7 +63,21 @@ class Recipe:
     At this temperature the walkers are past the linear regime, and go home many times faster than ``theory.predict``
     says; the colder walkers and those without noise move as it says. Rare bursts throw a walker out of the valley for a
     moment. They do not carry it home: it goes there as well where each such excursion is undone.
+
+    Attributes:
+        widths: Units of each layer.
+        weight_decay: λ, seen by all four verbs.
+        train, connect, probe: Arguments of these verbs.
+        points: Points of the profile.
+        probed: How many training inputs profile and picture are made on; None takes all.
+        starts: Where walkers begin, and ``momentum`` of their steps.
+        records: About how many records of each release; None leaves it to ``drift``.
+        settings: How walkers are let go.
     """
+
+    dataset: ClassVar[str] = "digits"
+    title: ClassVar[str] = "the digits network"
+    threads: ClassVar[int | None] = 1  # these networks are too small to share: two threads mostly wait for each other
 
     widths: tuple[int, ...] = (64, 32, 32, 10)
     weight_decay: float = 5e-4
@@ -67,9 +85,12 @@ class Recipe:
         default_factory=lambda: {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
     )
     connect: dict[str, Any] = field(default_factory=lambda: {"method": "string", "pivots": 40, "sweeps": 1500})
+    probe: dict[str, Any] = field(default_factory=dict)
     points: int = 25
+    probed: int | None = None
     starts: tuple[float, float] = (0.3, 0.7)
     momentum: float = 0.9
+    records: int | None = None
     settings: tuple[Setting, ...] = (
         Setting("hot", 16, 0.2, 15, 2000),
         Setting("hot, smaller steps", 14, 0.175, 16, 2286),
@@ -79,6 +100,31 @@ class Recipe:
         Setting("no noise", None, 0.2, 15, 2000, walkers=1),
     )
 
+    def landscape(self, device: torch.device) -> Network:
+        """Return the network and its data on a device: pixels have mean 0 and variance 1 over the training set."""
+        data = digits()
+        mean, spread = data.x.mean(), data.x.std()
+        return Network(
+            mlp(*self.widths).to(device),
+            (data.x - mean) / spread,
+            data.y,
+            weight_decay=self.weight_decay,
+            test=((data.test_x - mean) / spread, data.test_y),
+        )
+
+    def device(self) -> torch.device:
+        """Return the device that suits these networks best."""
+        return torch.device("cpu")  # a step is too short for a GPU
+
+    def part(self, land: Network) -> Network:
+        """Return the landscape on the ``probed`` inputs, the same ones each time."""
+        if self.probed is None or self.probed >= len(land.x):
+            return land
+        chosen = torch.randperm(len(land.x), generator=torch.Generator().manual_seed(0))[: self.probed]
+        some = copy.copy(land)  # statistics of batch norm, if any, stay those of the whole
+        some.x, some.y = land.x[chosen.to(land.device)], land.y[chosen.to(land.device)]
+        return some
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -86,6 +132,7 @@ class Pair:
 
     seed: int
     land: Network
+    part: Network  # on the inputs that profile and picture are made on
     run: Run | None = None
     straight: Path | None = None
     road: Path | None = None
@@ -95,20 +142,17 @@ class Pair:
 
 
 def landscape(recipe: Recipe) -> Network:
-    """Return the digits network: pixels shifted and scaled to mean 0 and variance 1 over the training set."""
-    data = digits()
-    mean, spread = data.x.mean(), data.x.std()
-    return Network(
-        mlp(*recipe.widths),
-        (data.x - mean) / spread,
-        data.y,
-        weight_decay=recipe.weight_decay,
-        test=((data.test_x - mean) / spread, data.test_y),
-    )
+    """Return the network of a recipe with its data, on the device that suits it."""
+    return recipe.landscape(recipe.device())
 
 
 class _Stages:
-    """Results by name in a folder; each is made once and read again on resume."""
+    """Results by name in a folder; each is made once and read again on resume.
+
+    Args:
+        folder: Where they are kept.
+        say: Receives a line for each.
+    """
 
     def __init__(self, folder: File, say: Callable[[str], None]) -> None:
         self.folder, self.say = folder, say
@@ -122,10 +166,15 @@ class _Stages:
         result = make()
         if result.complete:
             result.save(file)
+            self.checkpoint(name).unlink(missing_ok=True)
         self.say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
         if not result.complete:
             raise _StoppedError
         return result
+
+    def checkpoint(self, name: str) -> File:
+        """Return where a long stage may keep what it has until it is finished."""
+        return self.folder / f"{name}.checkpoint"
 
 
 class _StoppedError(Exception):
@@ -138,6 +187,7 @@ def tell(
     out: str = "story",
     resume: bool = False,
     recipe: Recipe | None = None,
+    device: str = "auto",
     progress: bool = False,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -148,31 +198,48 @@ def tell(
         out: Where to write, without suffix; stages are kept in the folder ``out``.work.
         resume: Go on from the stages that are there.
         recipe: Settings; None takes the defaults.
+        device: "cpu", "cuda", "mps", or "auto" for the one that suits the recipe.
         progress: Whether to show bars.
-        say: Receives one line per stage.
+        say: Receives one line per stage, and before the first about how long each will take.
 
     Returns:
         What ``out``.json holds. Its keys are listed in docs/story.md.
 
     Raises:
-        OSError: If the place cannot be written; nothing has been computed then.
-        ValueError: If the stages there were made by another recipe.
+        OSError: If the place cannot be written, or data are not there; nothing has been computed then.
+        ValueError: If the stages there were made by another recipe, or there is no such device.
+        MemoryError: If a stage cannot fit; nothing has been computed then. Or if memory runs out all the same.
     """
     recipe = recipe or Recipe()
-    folder = _prepared(File(f"{out}.work"), recipe, resume)
-    stages = _Stages(folder, say)
+    land = recipe.landscape(_device(device, recipe))
+    estimate.refuse(land, recipe)
+    stages = _Stages(_prepared(File(f"{out}.work"), recipe, resume), say)
     began, pairs, complete = time.perf_counter(), [], True
-    for seed in seeds:
-        say(f"Pair of minima from seed {seed}")
-        pair, finished = _pair(stages, recipe, seed, progress)
-        pairs.append(pair)
-        if not finished:
-            complete = False
-            break
-    found = report(pairs, recipe, complete, time.perf_counter() - began)
-    write_whole(f"{out}.json", json.dumps(found, indent=2).encode())
-    write_whole(f"{out}.png", png(picture(pairs, recipe)))
+    with full_precision():
+        for line in estimate.lines(land, recipe):
+            say(line)
+        for seed in seeds:
+            say(f"Pair of minima from seed {seed}")
+            pair, finished = _pair(stages, land, recipe, seed, progress)
+            pairs.append(pair)
+            if not finished:
+                complete = False
+                break
+        found = report(pairs, recipe, complete, time.perf_counter() - began)
+        write_whole(f"{out}.json", json.dumps(found, indent=2).encode())
+        write_whole(f"{out}.png", png(picture(pairs, recipe)))
     return found
+
+
+def _device(name: str, recipe: Recipe) -> torch.device:
+    """Return the device of this name."""
+    if name == "auto":
+        return recipe.device()
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(name, False):
+        usable = ", ".join(each for each, is_there in there.items() if is_there)
+        raise ValueError(f"There is no device {name!r} here; take one of auto, {usable}.")
+    return torch.device(name)
 
 
 def _prepared(folder: File, recipe: Recipe, resume: bool) -> File:
@@ -188,33 +255,33 @@ def _prepared(folder: File, recipe: Recipe, resume: bool) -> File:
     return folder
 
 
-def _pair(stages: _Stages, recipe: Recipe, seed: int, progress: bool) -> tuple[Pair, bool]:
+def _pair(stages: _Stages, land: Network, recipe: Recipe, seed: int, progress: bool) -> tuple[Pair, bool]:
     """All stages for one seed, and whether they came to their end."""
-    land = landscape(recipe)
-    pair = Pair(seed, land)
+    pair = Pair(seed, land, recipe.part(land))
 
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
         return torch.Generator().manual_seed(1000 * seed + stage)
 
     try:
         run = stages.get(
-            Run,
-            f"seed{seed}-minima",
-            lambda: train(land, generator=generator(0), runs=2, progress=progress, **recipe.train),
+            Run, f"seed{seed}-minima", lambda: _trained(stages, land, recipe, seed, generator(0), progress)
         )
-        a, b = run.theta
-        straight = measured(land, connect(land, a, b, generator=generator(1), method="linear", points=25))
+        a, b = run.theta.to(land.device)  # what was read lies on the CPU
+        straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
         pair = dataclasses.replace(pair, run=run, straight=straight)
         road = stages.get(
             Path,
             f"seed{seed}-road",
             lambda: connect(land, a, b, generator=generator(2), progress=progress, **recipe.connect),
         )
+        road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
         pair = dataclasses.replace(pair, road=road)
         profile = stages.get(
             Profile,
             f"seed{seed}-profile",
-            lambda: probe(land, road, generator=generator(3), points=recipe.points, progress=progress),
+            lambda: probe(
+                pair.part, road, generator=generator(3), points=recipe.points, progress=progress, **recipe.probe
+            ),
         )
         pair = dataclasses.replace(pair, profile=profile)
         for number, setting in enumerate(recipe.settings):
@@ -229,6 +296,16 @@ def _pair(stages: _Stages, recipe: Recipe, seed: int, progress: bool) -> tuple[P
     except KeyboardInterrupt:  # between stages
         return pair, False
     return dataclasses.replace(pair, complete=True), True
+
+
+def _trained(
+    stages: _Stages, land: Network, recipe: Recipe, seed: int, generator: torch.Generator, progress: bool
+) -> Run:
+    """Train both ends side by side; what an interruption left in the middle goes on from there."""
+    checkpoint = stages.checkpoint(f"seed{seed}-minima")
+    return train(
+        land, generator=generator, runs=2, checkpoint=checkpoint, resume=True, progress=progress, **recipe.train
+    )
 
 
 def _release(
@@ -246,5 +323,13 @@ def _release(
         steps=setting.steps,
         project_every=setting.project_every,
         undo_excursions=setting.undo_excursions,
+        record_every=record_every(setting, recipe.records),
         progress=progress,
     )
+
+
+def record_every(setting: Setting, records: int | None) -> int | None:
+    """Return the steps between two of about so many records, each at a projection."""
+    if records is None:
+        return None
+    return setting.project_every * max(1, round(setting.steps / (records * setting.project_every)))

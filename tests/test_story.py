@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import entropic_edu as ee
-from entropic_edu import cli, report, story
+from entropic_edu import cli, recipes, report, story
 
 TINY = story.Recipe(
     widths=(64, 10, 10),
@@ -32,6 +32,10 @@ DOCUMENT = Path(__file__).parents[1] / "docs" / "story.md"
 def small(monkeypatch, tmp_path):
     monkeypatch.setattr(story, "Recipe", lambda: TINY)
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_command_without_options_tells_the_story_of_the_digits():
+    assert recipes.chosen() is TINY
 
 
 def without_time(found):
