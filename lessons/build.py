@@ -30,7 +30,7 @@ WIDGETS = "application/vnd.jupyter.widget"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGEST = 1_000_000  # bytes of a notebook: GitHub shows larger ones late or not at all
 LEFT_OUT = {"learner": "solution", "solutions": "exercise"}  # the tag of the cells that an edition lacks
-OWN_SETTINGS = ("ENTROPIC_EDU_CLASS", "ENTROPIC_EDU_LANGUAGE")  # of whoever builds; a notebook may not show them
+OWN_SETTINGS = tuple(f"ENTROPIC_EDU_{name}" for name in ("CLASS", "DATA", "LANGUAGE"))  # of whoever builds, not shown
 RELATIVE_LINK = re.compile(r"\]\((?!\w+:|#|/)")
 
 
