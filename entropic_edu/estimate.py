@@ -34,6 +34,7 @@ class Shape:
         own: Whether each network draws its own batch.
         steps: How many steps.
         looks: How often one network is evaluated on all data.
+        products: Hessian-vector products on all data, which tell whether the steps are stable.
     """
 
     stage: str
@@ -42,6 +43,7 @@ class Shape:
     own: bool
     steps: int
     looks: int
+    products: int = 12
 
 
 def shapes(land: Network, recipe: Recipe) -> list[Shape]:
@@ -51,7 +53,7 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
     shared = min(recipe.connect.get("batch_size", 256), len(land.x))
     # 4 points a pivot and 3 between each two, 3 between pivots to see whether it is fine enough, and the straight line
-    found.append(Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97))
+    found.append(Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0))
     return found + [_shape(setting, recipe) for setting in recipe.settings]
 
 
@@ -123,7 +125,7 @@ def lines(land: Network, recipe: Recipe) -> Iterator[str]:
 
     total = 0.0
     for shape in shapes(land, recipe):
-        seconds = shape.steps * step(shape) + shape.looks * look
+        seconds = shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
         total += seconds
         yield _line(shape.stage, seconds, least_bytes(land, shape))
     seconds = part * (products(recipe) * _PRODUCT * slope + _PLANE * look)

@@ -57,31 +57,25 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         "cold": (plots.BLUE, "--"),
         "no noise": (plots.BLACK, ":"),
     }
+    drawn = [each for each in recipe.settings if each.name in styles and each.name in pair.releases]
+    time = len({each.learning_rate for each in drawn}) > 1  # then steps of different lengths would be compared
     labels = []
-    for setting in recipe.settings:
-        release = pair.releases.get(setting.name)
-        if setting.name not in styles or release is None:
-            continue
-        colour, dash = styles[setting.name]
-        plots.release(release, ax, colour=colour, dash=dash)
+    for setting in drawn:
+        release, (colour, dash) = pair.releases[setting.name], styles[setting.name]
+        unit = setting.learning_rate / (1 - recipe.momentum) if time else 1.0
+        last = 1.01 * float(release.step[-1]) * unit
+        plots.release(release, ax, colour=colour, dash=dash, time=time)
         size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
         size = "excursions undone" if setting.undo_excursions else size
-        labels += [(1.01 * float(release.step[-1]), float(end), size, colour) for end in release.mean_position[-1]]
+        labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
         if setting.name == "hot" and pair.profile is not None:
             expected = prediction_for(setting, pair.profile, recipe)
             for start in release.starts:
                 track = expected.track(float(start), release.step)
-                ax.plot(release.step, track, color=plots.PURPLE, lw=1.5, ls="-.")
-                labels.append(
-                    (
-                        1.01 * float(release.step[-1]),
-                        float(track[-1]),
-                        f"B {setting.batch_size}, linear theory",
-                        plots.PURPLE,
-                    )
-                )
+                ax.plot(release.step * unit, track, color=plots.PURPLE, lw=1.5, ls="-.")
+                labels.append((last, float(track[-1]), f"B {setting.batch_size}, linear theory", plots.PURPLE))
     plots.end_labels(ax, labels)
-    ax.set_title("Noise sends the walkers home", fontsize=12, loc="left")
+    ax.set_title(recipe.panels[0], fontsize=12, loc="left")
 
 
 def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
@@ -100,7 +94,7 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
         temperature = f"T {release.temperature:.3g}" if release.temperature else "T 0"
         labels.append((1.01 * float(release.step[-1]) * unit, float(way[-1]), f"{size} ({temperature})", colour))
     plots.end_labels(ax, labels)
-    plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", "One number decides: T = η/((1-m)B)")
+    plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
 
 
 def png(figure: Figure) -> bytes:

@@ -21,6 +21,7 @@ MODELS: dict[str, Callable[[tuple[int, ...], Any], nn.Module]] = {
     "resnet20": lambda widths, norm: resnet20(norm, widths[0]),
 }
 WIDTHS: dict[str, tuple[int, ...]] = {"small_cnn": tuple(RECIPE["channels"]), "resnet20": (16,)}
+NAMES = {"small_cnn": "the small CNN", "resnet20": "ResNet-20"}
 NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the first is the default
 
 
@@ -39,7 +40,7 @@ class Cifar10(story.Recipe):
     """
 
     dataset: ClassVar[str] = "cifar10"
-    title: ClassVar[str] = "a network on CIFAR-10"
+    panels: ClassVar[tuple[str, str]] = ("Walkers with noise and without", "Way gone in equal times")
     threads: ClassVar[int | None] = None  # torch's own number
 
     model: str = "small_cnn"
@@ -79,6 +80,11 @@ class Cifar10(story.Recipe):
             # on a CPU vmap over convolutions is slower, and one way gives the same bits on every run
             strategy="loop" if device.type == "cpu" else "auto",
         )
+
+    @property
+    def title(self) -> str:
+        """What the picture is about."""
+        return f"{NAMES[self.model]} on CIFAR-10"
 
     def device(self) -> torch.device:
         """Return the fastest device at hand."""

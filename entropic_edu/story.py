@@ -76,7 +76,7 @@ class Recipe:
     """
 
     dataset: ClassVar[str] = "digits"
-    title: ClassVar[str] = "the digits network"
+    panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
     threads: ClassVar[int | None] = 1  # these networks are too small to share: two threads mostly wait for each other
 
     widths: tuple[int, ...] = (64, 32, 32, 10)
@@ -111,6 +111,11 @@ class Recipe:
             weight_decay=self.weight_decay,
             test=((data.test_x - mean) / spread, data.test_y),
         )
+
+    @property
+    def title(self) -> str:
+        """What the picture is about."""
+        return "the digits network"
 
     def device(self) -> torch.device:
         """Return the device that suits these networks best."""
