@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     story.set_defaults(run=_story)
     record = commands.add_parser("record", help="make a recorded result of the lessons anew, by its recipe")
     record.add_argument("name", nargs="?", help="which; without a name, all are listed")
-    record.add_argument("--tiny", action="store_true", help="a miniature of a few seconds, to see that it works")
+    record.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
     record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
     record.set_defaults(run=_record)
     doctor = commands.add_parser("doctor", help="check this installation and say what to do")
@@ -103,7 +103,11 @@ def _record(chosen: argparse.Namespace) -> int:
         for name in recorded.names():
             print(recorded.load(name))
         return 0
-    made = recorded.record(chosen.name, tiny=chosen.tiny, say=lambda line: print(line, flush=True))
+    try:
+        made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say)
+    except KeyboardInterrupt:
+        print("Stopped; nothing was written, and a recording begins anew each time.", file=sys.stderr)
+        return 130
     out = chosen.out or f"{chosen.name}.safetensors"
     made.save(out)
     print(f"{made}. Wrote {out}.")
