@@ -24,6 +24,7 @@ MODULES = {
     "06": "let_go",
     "07": "late_game",
     "08": "bad_valleys",
+    "09": "cifar",
     "10": "limits",
 }
 

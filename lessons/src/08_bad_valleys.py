@@ -260,4 +260,4 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# Where the picture fails, and an investigation of your own: [Where the story stops](10_limits.ipynb).
+# Digits are small. The same curves for a network with convolutions, on photographs: [CIFAR-10](09_cifar10.ipynb).

@@ -1,0 +1,102 @@
+"""Before round 1: what the digits network showed, as three curves: height, width, and which way walkers go."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu import stage
+from entropic_edu.course import digits
+from entropic_edu.course.let_go import common as walkers
+from entropic_edu.course.let_go.film import Road
+from entropic_edu.plots import BLUE, RED, labelled
+from entropic_edu.stage import GREY, Band, exact, moving
+from entropic_edu.strings import text
+from entropic_edu.widgets import Explorer, slider
+
+from .common import PLACES, at, even, on_digits, told
+
+RATE, SIZE = 0.2, 16  # of the walkers
+
+
+@cache
+def line_loss() -> Tensor:
+    """Return the data loss along the straight lines of the digits network, (5, 25), float64."""
+    found = []
+    for pair in digits.PAIRS:
+        a, b = digits.road(pair).pivots[[0, -1]]
+        with torch.no_grad():
+            found.append(digits.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
+    return torch.stack(found).double()
+
+
+def key(figure: Figure) -> None:
+    """Write what is what on the lowest panel of a triptych, beside it."""
+    figure.text(0.48, 0.31, text("09.label.key"), fontsize=stage.SMALL, va="top", linespacing=1.25)
+
+
+class Three:
+    """Line and road at the left, and the triptych of the road."""
+
+    def __init__(self) -> None:
+        self.figure = stage.figure()
+        self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.37, 0.79))
+        labelled(ax, text("09.axis.between"), "", text("09.panel.both")).title.set_fontsize(11)
+        ax.set(xlim=(0, 1), yscale="log", ylim=(1e-3, 3))
+        ax.set_yticks([1e-3, 1e-2, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
+        ax.minorticks_off()
+        self.line = Band(ax, colour=RED, dash="--", label=text("09.label.line"))
+        self.road = Band(ax, colour=BLUE, label=text("09.label.road"))
+        self.triptych = Road(self.figure)
+        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.triptych.axes)]
+        key(self.figure)
+
+    def show(self, place: float) -> None:
+        """Draw the means over five pairs, and a place on them."""
+        line, flat = line_loss().mean(0), on_digits("data_loss").mean(0)
+        self.line.show(even(len(line)), exact(line))
+        self.line.name.set_position((0.6, 1.3 * float(line.max())))
+        self.road.show(even(len(flat)), exact(flat))
+        self.road.name.set_position((0.6, 0.62 * float(flat.min())))
+        self.triptych.show(None, SIZE, RATE)
+        for ax, mark in self.marks:
+            mark.set_data([place, place], ax.get_ylim())
+
+
+def three(seed: int) -> Explorer:
+    """The three curves of the digits network, as lessons 04 to 06 left them."""
+    picture = Three()
+
+    def render(*, at_position: float) -> tuple[Figure, str]:
+        picture.show(at_position)
+        return picture.figure, sentence(at_position)
+
+    return Explorer(render, [slider("at_position", PLACES, 0.5)], title=text("09.hook.title"), code=code)
+
+
+def sentence(place: float) -> str:
+    """Say what stands on the line and on the road at a place, and where walkers ended."""
+    end = {size: walkers.column(walkers.kept(f"{walkers.name_of(size, RATE)}/position"), 0.3) for size in (SIZE, None)}
+    gone = {size: told(walkers.over_pairs(each[:, -1], None), ".2f") for size, each in end.items()}
+    return text(
+        "09.hook.sentence",
+        place=place,
+        line=float(at(line_loss(), place).mean()),
+        road=float(at(on_digits("data_loss"), place).mean()),
+        trace=float(at(on_digits("trace"), place).mean()),
+        ends=float(on_digits("trace")[:, [0, -1]].mean()),
+        noisy=gone[SIZE],
+        still=gone[None],
+    )
+
+
+def code(*, at_position: float) -> str:
+    """Return lines that read the trace of the digits network at this place."""
+    return (
+        "from entropic_edu import recorded\n"
+        'profile = recorded.load("bump")["pair0/profile"]  # of five pairs\n'
+        f"print(profile.trace[{round(20 * at_position)}], profile.data_loss[{round(20 * at_position)}])"
+    )
