@@ -486,6 +486,9 @@ def test_what_the_words_say_without_a_number_is_so():
     gone = 1 - C.kept(f"{HOT}/position")[:, -1, 0].mean() / 0.3
     assert 0.25 < float(gone) < 0.45  # "a third of the way home"
     assert bool((middle_over_ends(values("adaptive")) < middle_over_ends(values("trace"))).all())
+    left, digits = (float(C.bump(of("adaptive_per_loss")).mean()) for of in (values, digits_values))
+    assert 1.1 < left < 1.5  # "divided by the loss only a little, as on digits"
+    assert abs(left - digits) < 0.2
     road = torch.tensor([C.road(pair).length / C.road(pair).straight_length for pair in C.PAIRS])
     assert bool(((road - 1.5).abs() < 0.1).all())  # "longer than the line, by half"
     rise = losses("cifar")["road"].amax(1) / losses("cifar")["road"][:, [0, -1]].mean(1)

@@ -136,8 +136,8 @@ lesson.explore("bump", after="only")
 # the same along the road.
 #
 # The adaptive trace $\sum_i \theta_i^2 H_{ii}$ is what no rescaling of a ReLU network changes. Its bump is smaller than
-# that of the trace: part of the trace's bump is that weights are smaller in the middle. Divided by the loss, little may
-# be left. Look, with the error.
+# that of the trace: part of the trace's bump is that weights are smaller in the middle. Divided by the loss, little is
+# left. More than its error? Look.
 
 # %% [markdown]
 # ### Check
@@ -231,8 +231,8 @@ lesson.check("9.3", same_time)
 #
 # - Yes. On the line the CNN guesses; on the road it is right on all training images. The loss on the road is small, but
 #   not level: it doubles in the middle.
-# - The trace rises by much more than the loss, on each of three pairs. Whether that is width or the scale of weights
-#   has no clean answer here: the measure that no scale can fool rises less.
+# - Yes by the trace: it rises by much more than the loss, on each of three pairs. Much of that is scale. The adaptive
+#   trace rises less, and divided by the loss only a little, as on digits.
 # - Yes, within limits. Batches of 16, at two learning rates, pass the lowest point of the objective on their way to the
 #   ends, and stop a third of the way home. Colder runs move as no noise does; warmer ones are thrown out of the valley.
 
