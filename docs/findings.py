@@ -21,6 +21,7 @@ from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import spectrum
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import labels, relaxation
+from entropic_edu.recorded import cifar10
 from entropic_edu.stage import Mean
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -35,7 +36,7 @@ def told(values: torch.Tensor | Mean, places: int = 2) -> str:
 
 def numbers() -> dict[str, str]:
     """Return what the template's placeholders stand for."""
-    return road() | curvature() | walkers() | late_game() | bad_minima()
+    return road() | curvature() | walkers() | late_game() | bad_minima() | cifar()
 
 
 def road() -> dict[str, str]:
@@ -122,6 +123,36 @@ def bad_minima() -> dict[str, str]:
 def page() -> str:
     """Return the whole page."""
     return TEMPLATE.read_text("utf-8").format(**numbers())
+
+
+def cifar() -> dict[str, str]:
+    """The same curves for a small CNN: three pairs, walkers compared at equal learning rate times steps."""
+    kept, pairs = recorded.load("cifar10"), range(cifar10.RECIPE["pairs"])
+    lines = torch.stack([kept[f"pair{pair}/line_loss"] for pair in pairs])
+    roads = torch.stack([kept[f"pair{pair}/road_loss"] for pair in pairs])
+    ways = [kept[f"pair{pair}/road"] for pair in pairs]
+    accuracy = torch.stack([kept[f"pair{pair}/road_accuracy"][1] for pair in pairs])
+    profiles = [kept[f"pair{pair}/profile"] for pair in pairs]
+    ends = lines[:, [0, -1]]
+    found = {
+        "cifar_barrier": told(lines.max(1).values - ends.max(1).values),
+        "cifar_highest": told(roads.max(1).values, 4),
+        "cifar_ends": told(roads[:, [0, -1]].mean(1), 4),
+        "cifar_length": told(torch.tensor([way.length / way.straight_length for way in ways])),
+        "cifar_test_ends": told(100 * accuracy[:, [0, -1]].mean(1), 1),
+        "cifar_test_middle": told(100 * accuracy[:, accuracy.shape[1] // 2], 1),
+    }
+    for name in ("trace", "top_eigenvalue", "adaptive_trace", "noise", "loss", "data_loss"):
+        found[f"cifar_{name}"] = told(torch.tensor([each.bump(getattr(each, name)) for each in profiles]))
+    for name, run in cifar10.RECIPE["runs"].items():
+        short = "cifar_" + name.replace(", B ", "_").replace("eta 0.", "")
+        record = int((kept[f"{name}/step"] * run["learning_rate"] - 100).abs().argmin())
+        position = kept[f"{name}/position"][:, record].mean(-1).double()  # (pairs, starts)
+        start = torch.tensor(cifar10.RECIPE["starts"], dtype=torch.float64)
+        gone = (start - position).abs() / torch.minimum(start, 1 - start)
+        found[short] = told(100 * gone.mean(1), 0)
+        found[f"{short}_outside"] = told(100 * kept[f"{name}/outside"].mean((1, 2)), 1)
+    return found
 
 
 def main(arguments: list[str]) -> int:

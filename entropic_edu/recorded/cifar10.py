@@ -50,12 +50,11 @@ RECIPE: dict[str, Any] = {
     "records": 26,
     "runs": {
         "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
-        "eta 0.05, B 32": _RUN
-        | {"batch_size": 32, "learning_rate": 0.05, "project_every": 15, "steps": 4000, "walkers": 3},
         "eta 0.05, B 256": _RUN
         | {"batch_size": 256, "learning_rate": 0.05, "project_every": 15, "steps": 2000, "walkers": 1},
-        "eta 0.04, B 16": _RUN
-        | {"batch_size": 16, "learning_rate": 0.04, "project_every": 17, "steps": 5000, "walkers": 4},
+        "eta 0.06, B 16": _RUN  # hot: a walker found outside the valley is put back
+        | {"batch_size": 16, "learning_rate": 0.06, "project_every": 14, "steps": 3330, "walkers": 4}
+        | {"undo_excursions": True},
         "eta 0.1, B 64": _RUN
         | {"batch_size": 64, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 4},
         "eta 0.1, B 256": _RUN
