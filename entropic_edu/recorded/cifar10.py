@@ -178,11 +178,16 @@ def joined(land: Network, a: Tensor, b: Tensor, pair: int, recipe: dict[str, Any
 
 def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
     """Return what ``probe`` finds along a road, on some of the training images: each product costs four gradients."""
-    options = dict(recipe["profile"])
+    options = {name: value for name, value in recipe["profile"].items() if name != "images"}
+    return probe(sample(land, recipe), road, generator=_generator(3), **options)
+
+
+def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
+    """Return the landscape of those training images on which curvature is measured."""
     some = copy.copy(land)
-    chosen = torch.randperm(len(land.x), generator=_generator(2))[: options.pop("images")].to(land.device)
+    chosen = torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]].to(land.device)
     some.x, some.y = land.x[chosen], land.y[chosen]
-    return probe(some, road, generator=_generator(3), **options)
+    return some
 
 
 def released(land: Network, roads: list[Path], setting: dict[str, Any]) -> dict[str, Tensor]:
