@@ -483,6 +483,7 @@ def test_the_numbers_in_the_words_are_those_of_the_recordings():
 def test_what_the_words_say_without_a_number_is_so():
     height = C.objective()
     assert bool((height[:, [0, -1]].mean(1) / height.amin(1) > 1.6).all())  # "nearly twice that of its lowest point"
+    assert settings()["eta 0.1, B 64"]["learning_rate"] / 64 == pytest.approx(0.5 * 0.05 / 16)  # "half the temperature"
     gone = 1 - C.kept(f"{HOT}/position")[:, -1, 0].mean() / 0.3
     assert 0.25 < float(gone) < 0.45  # "a third of the way home"
     assert bool((middle_over_ends(values("adaptive")) < middle_over_ends(values("trace"))).all())
