@@ -191,7 +191,7 @@ def both(seed: int) -> Explorer:
         [slider("at_position", PLACES, 0.5), slider("cifar_pair", ALL, None), switch("images_seen", SEEN[::-1])],
         title=text("09.both.title"),
         code=lines,
-        work=Work(stream, show, lambda **_: live.PARTS + 2),
+        work=Work(stream, show, lambda **_: live.units(live.PARTS + 2)),
     )
 
 

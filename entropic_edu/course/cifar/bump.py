@@ -181,7 +181,7 @@ def bump(seed: int) -> Explorer:
         [slider("point", WHERE, 0.5), slider("cifar_pair", ALL, None), switch("cifar_quantity", SHOWN)],
         title=text("09.bump.title"),
         code=lines,
-        work=Work(stream, show, lambda **_: live.GROUPS + 5),
+        work=Work(stream, show, lambda **_: live.units(live.GROUPS + 5)),
     )
 
 

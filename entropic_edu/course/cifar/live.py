@@ -6,6 +6,7 @@ Without images nothing fails: the stream ends at once with ``Absent``, and the s
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -31,6 +32,7 @@ GROUPS, SIZE = 5, 30  # of images to probe with; the groups' scatter gives the e
 LANCZOS = 12  # products for λ_max, as many as the recording took
 WALKERS = 2
 WATCHED = 100  # images for the walkers' loss and for the check of η·λ_max; each batch is drawn from all of them
+LOOKS, PAUSE = 4, 0.2  # seconds: where there are no images, long enough to be seen that they were looked for
 DRAWS = 3840  # images that a walker sees in a live run
 
 Begin = Callable[[Network], Iterator[Snapshot[Any]]]
@@ -101,8 +103,14 @@ def with_images(begin: Begin) -> Iterator[Snapshot[Any]]:
         else:
             yield from begin(land.to("cpu"))  # a model of its own: two buttons may run at once
             return
-    for done in (0, 1):
-        yield Snapshot(done, 1, "", lambda: Absent(reason))
+    for done in range(LOOKS + 1):
+        yield Snapshot(done, LOOKS, text("09.looking"), lambda: Absent(reason))
+        time.sleep(PAUSE)
+
+
+def units(count: int) -> int:
+    """Return how many units a button's work has: so many where there are images, else those of looking for them."""
+    return LOOKS if find_cifar10() is None else count
 
 
 def missing(found: Absent, recorded: str) -> str:

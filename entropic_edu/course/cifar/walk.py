@@ -260,7 +260,7 @@ def noisy(name: str) -> str:
 def units(name: str) -> int:
     """Return the steps of a live run."""
     setting = settings()[noisy(name)]
-    return live.steps_of(setting["batch_size"], setting["project_every"])
+    return live.units(live.steps_of(setting["batch_size"], setting["project_every"]))
 
 
 def sentence(name: str, pair: int | None, start: float) -> str:
