@@ -219,7 +219,7 @@ def test_a_function_that_processes_cannot_import_is_refused_with_what_to_do(monk
         return a
 
     inner.__module__ = "__main__"  # as in a notebook, whose __main__ has no file
-    monkeypatch.delattr(sys.modules["__main__"], "__file__")
+    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(ValueError, match=r"it stands in a notebook.*%%writefile mine\.py"):
         ee.sweep(inner, over={"a": [1]})
 
@@ -531,7 +531,11 @@ def script(tmp_path, text):
     file = tmp_path / "mine.py"
     file.write_text(SCRIPT + textwrap.dedent(text))
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, str(file)], cwd=tmp_path, start_new_session=True, **piped)
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is begun without one
+    try:
+        return subprocess.Popen([sys.executable, str(file)], cwd=tmp_path, start_new_session=True, **piped)
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 def worker_of(tmp_path):
