@@ -598,6 +598,7 @@ class Network(Landscape):
                     raise
                 problem = str(error).splitlines()[0]
             rows = min(self._rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
+            self._replays = Replays()  # they hold memory too
             memory.release(self.device)
             if rows == 1 or self._reestimates or self._stack is not None:  # batch norm needs its samples together
                 raise MemoryError(self._does_not_fit(problem, max(rows, len(self._seen))))
@@ -649,13 +650,17 @@ def _refuse_hidden_state(model: nn.Module) -> None:
 def _pool_before_relu(model: nn.Module) -> None:
     """Let max pooling come before a ReLU that precedes it in a chain: the same numbers bit for bit, on fewer pixels.
 
-    max(relu(z)) = relu(max(z)), and either way the slope goes to the first largest pixel, or is zero.
+    max(relu(z)) = relu(max(z)), and either way the slope goes to the first largest pixel, or is zero. Only chains
+    within chains are changed: a module with a ``forward`` of its own may look at what lies between their layers.
     """
-    for chain in model.modules():
-        if type(chain) is nn.Sequential:
-            for place in range(len(chain) - 1):
-                if type(chain[place]) is nn.ReLU and type(chain[place + 1]) is nn.MaxPool2d:
-                    chain[place], chain[place + 1] = chain[place + 1], chain[place]
+    if type(model) is not nn.Sequential:
+        return
+    for place in range(len(model) - 1):
+        pool = model[place + 1]
+        if type(model[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
+            model[place], model[place + 1] = pool, model[place]
+    for layer in model:
+        _pool_before_relu(layer)
 
 
 def _has_norms(model: nn.Module) -> bool:

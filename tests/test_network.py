@@ -226,6 +226,24 @@ def test_max_pooling_before_a_relu_changes_no_bit_and_only_inside(activation, mo
     assert torch.equal(land.gradient(theta), torch.cat([p.grad.flatten() for p in plain.parameters()]))
 
 
+def test_max_pooling_stays_where_a_module_may_look_between_the_layers(generator):
+    class Tapped(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2))
+            self.head = nn.Linear(48, 3)
+
+        def forward(self, x):
+            seen = self.features[1](self.features[0](x))  # before pooling
+            return self.head(seen.flatten(1))
+
+    x, y = data(generator, 20, (2, 6, 6))
+    model = Tapped().double()
+    land = Network(model, x, y)
+    theta = land.initial(generator)
+    assert torch.equal(land.loss(theta), F.cross_entropy(with_parameters(model, theta)(land.x), y).detach())
+
+
 def test_parameters_that_a_loss_does_not_see_have_gradient_zero(generator):
     class Idle(nn.Sequential):
         def forward(self, x):
