@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import entropic_edu as ee
-from entropic_edu import graphs
+from entropic_edu import graphs, memory
+from entropic_edu.landscape import full_precision
 
 
 @pytest.fixture
@@ -79,3 +80,37 @@ def test_a_network_on_a_gpu_would_record_small_gradients_only(recorded, generato
     for _ in range(3):
         land.gradient(theta)
     assert len(recorded) == 1
+
+
+def test_what_may_be_recorded_is_small_beside_the_memory_of_a_gpu(generator, monkeypatch):
+    x, y = torch.randn(12, 3, 32, 32, generator=generator), torch.arange(12) % 10
+    land = ee.Network(ee.models.small_cnn((2,)), x, y)
+    assert not land._replayable(1)
+    each = land.bytes_per_sample
+    monkeypatch.setattr(land, "device", torch.device("cuda"))
+    monkeypatch.setattr(memory, "total_bytes", lambda device: 3200 * each)  # of which a 32nd
+    assert land._replayable(99)
+    assert not land._replayable(100)
+
+
+def test_what_is_recorded_is_given_up_where_memory_ran_out(generator, monkeypatch):
+    x, y = torch.randn(12, 3, 32, 32, generator=generator), torch.arange(12) % 10
+    land = ee.Network(ee.models.small_cnn((2,)), x, y)
+    land._replays.seen.add("a")
+    failing = iter([MemoryError("out of memory"), None])
+
+    def compute():
+        if (error := next(failing)) is not None:
+            raise error
+        return 7
+
+    assert land._fitting(compute, 12) == 7
+    assert land._replays.seen == set()
+
+
+def test_full_precision_holds_inside_only_and_what_was_allowed_comes_back(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
