@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from explorers import drive, run_code, same_from_anywhere
+from explorers import Bet, drive, run_code, same_from_anywhere
 
 from entropic_edu import recorded
 from entropic_edu.course.cifar import CHAPTER, QUESTIONS, live
@@ -29,18 +29,6 @@ with_images = pytest.mark.skipif(
     find_cifar10() is None,
     reason="no images of CIFAR-10: run  entropic-edu data fetch cifar10  or set ENTROPIC_EDU_DATA",
 )
-
-
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
 
 
 @pytest.fixture
@@ -174,7 +162,7 @@ def test_the_slider_holds_the_recorded_runs_from_cold_to_warm_and_no_others():
     assert list(control.options) == list(settings())
     assert warmth == sorted(warmth)
     assert control.options[0] == CONTROL
-    assert control.shown(HOT) == "B = 16, η = 0.05"
+    assert control.shown(HOT) == "B 16, η 0.05"
     assert control.shown(CONTROL) == "all data"
 
 
