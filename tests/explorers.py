@@ -12,6 +12,18 @@ import entropic_edu as ee
 NUMBER = re.compile(r"[-+−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
 
 
+class Bet:
+    """A prediction that is open."""
+
+    open = True
+
+    def __init__(self, ghost):
+        self.ghost = ghost
+
+    def on_open(self, callback):
+        callback()
+
+
 def drive(explorer):
     """Draw every option of every control: no warning, no open figure, numbers finite, each a sentence of its own."""
     sentences = {}

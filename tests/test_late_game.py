@@ -6,7 +6,7 @@ import re
 
 import pytest
 import torch
-from explorers import drive, run_code, same_from_anywhere
+from explorers import Bet, drive, run_code, same_from_anywhere
 
 import entropic_edu as ee
 from entropic_edu import recorded
@@ -47,18 +47,6 @@ from entropic_edu.strings import catalogue
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 ASKED = {"barriers": "order", "slopes": "force", "average": "mean"}
 RIGHT = {question.name: question for question in QUESTIONS}
-
-
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
 
 
 # --- the recording -------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from explorers import drive, run_code, same_from_anywhere
+from explorers import Bet, drive, run_code, same_from_anywhere
 
 import entropic_edu as ee
 from entropic_edu import recorded
@@ -18,18 +18,6 @@ from entropic_edu.course.let_go.walk import Walk
 from entropic_edu.recorded import label_noise, let_go, roads
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
-
-
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
 
 
 # --- the recordings -------------------------------------------------------------------------------------------------

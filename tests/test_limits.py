@@ -24,18 +24,6 @@ MIDDLES = 0.5 * (BINS[1:] + BINS[:-1])
 HOT = (16, 0.04)
 
 
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
-
-
 def release(name, batch_size, learning_rate, seed=3):
     land = cases.named(name)
     return land, cases.release(land, seed, batch_size, learning_rate)
@@ -389,7 +377,7 @@ def test_a_prediction_shows(name, turned):
     explorer = CHAPTER.explorers[name](0)
     pictures = {explorer.draw(**turned).png}
     for ghost in question.ghosts.values():
-        explorer.cover(Bet(ghost))
+        explorer.cover(explorers.Bet(ghost))
         pictures.add(explorer.draw(**turned).png)
     assert len(pictures) == 1 + len(question.ghosts)
 
