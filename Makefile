@@ -4,13 +4,16 @@ BIN := .venv/bin
 READY := .venv/.ready
 SOURCES := entropic_edu tests benchmarks lessons/src lessons/build.py lessons/anatomy.py
 
-.PHONY: story test lab lessons bench check clean
+.PHONY: story test soak lab lessons bench check clean
 
 story: $(READY)  ## the whole experiment on digits: a table, story.png, story.json
 	$(BIN)/entropic-edu story
 
 test: $(READY)  ## everything, lessons and README included; CIFAR-10 is read from $ENTROPIC_EDU_DATA where that is set
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+soak: $(READY)  ## what takes too long for every change: each lesson in 2 GB, hundreds of random control sequences, and the like
+	ENTROPIC_EDU_SOAK=1 $(BIN)/python -m pytest -m soak
 
 lab: $(READY)  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab workspaces import --name entropic-edu lessons/workspace.json

@@ -18,6 +18,14 @@ ARGUMENTS = [
 ]
 
 
+def pytest_collection_modifyitems(items):
+    """Skip what takes minutes, unless it is asked for."""
+    if not os.environ.get("ENTROPIC_EDU_SOAK"):
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; set ENTROPIC_EDU_SOAK=1, or run make soak"))
+
+
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
