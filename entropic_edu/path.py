@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from .landscape import Landscape
@@ -152,6 +151,8 @@ class Path(Result):
             raise ValueError(f"A path needs at least 2 points, got {points}.")
         if len(self.pivots) < 4:
             return self.resample(points)
+        from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
+
         spline = CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))
         weights = torch.as_tensor(spline(np.linspace(0, 1, 4 * points)), dtype=self.pivots.dtype)
         fine = weights.to(self.pivots.device) @ self.pivots
