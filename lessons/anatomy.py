@@ -2,7 +2,7 @@
 
 The headings are the contract:
 
-    # NN · Title                 *MM minutes. You need: ...*        Launch: [...](...)
+    # NN · Title                 *MM minutes. You need: ...*
     ## Questions                 2-3 bullets
     ## You will be able to       1-4 bullets, each ending in (check N.M)
     ## Round K: ... (M minutes)  2-4 of them, each with ### Predict, ### Play, ### Explain, ### Check
@@ -11,7 +11,8 @@ The headings are the contract:
     ## Terms used
     ## Next                      a link; then or before it a cell with lesson.calibration()
 
-One setup cell comes first or right after the title. The rules for each part stand in its function below.
+One setup cell comes first or right after the title. The rules for each part stand in its function below. What build.py
+puts into every notebook, launch links and the cell that installs the package, is looked for in the built ones.
 
     python lessons/anatomy.py [FILE ...]
 """
@@ -26,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jupytext
+import nbformat
 from nbformat import NotebookNode
 
 LONGEST_LESSON, LONGEST_ROUND = 50, 12  # minutes
@@ -106,6 +108,14 @@ def problems(source: Path) -> list[str]:
     return [f"{source.name}: {problem}" for rule in rules for problem in rule]
 
 
+def launch_problems(notebook: Path) -> list[str]:
+    """Return what is wrong with the launch links and the install cell of a built notebook, a sentence each."""
+    cells = nbformat.read(notebook, 4).cells
+    lessons = next(folder for folder in notebook.resolve().parents if (folder / "src").is_dir())
+    file = f"lessons/{notebook.resolve().relative_to(lessons).as_posix()}"
+    return [f"{file}: {problem}" for rule in (_launch(file, cells), _install(cells)) for problem in rule]
+
+
 def named(found: list[Section], title: str) -> Section:
     """Return the section of level 2 with this title, or an empty one: that it is missing is said elsewhere."""
     return next((part for part in found if part.level == 2 and part.title == title), Section(2, title))
@@ -174,8 +184,33 @@ def _title(number: str, cells: list[NotebookNode], found: list[Section]) -> Iter
         yield 'under the title a line must say "*35 minutes. You need: ...*"'
     elif int(time[1]) > LONGEST_LESSON:
         yield f"a lesson takes at most {LONGEST_LESSON} minutes, this says {time[1]}"
-    if not re.search(rf"^Launch: .*{LINK}", title.prose, re.M):
-        yield 'under the title a line must say "Launch: [...](...)"'
+    if "Launch: " in title.prose:
+        yield "build.py puts the launch links in; the source must not have any"
+
+
+def _launch(file: str, cells: list[NotebookNode]) -> Iterator[str]:
+    """Below the line of time: text links, two of which open this very notebook at a tag; no picture from elsewhere."""
+    words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    line = re.search(r"^\*\d+ minutes\.[^*]*\*\n\n(Launch: .+)$", words, re.M)
+    links = dict(re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", line[1])) if line else {}
+    if list(links) != ["Binder", "Colab", "on your machine"]:
+        yield f"below the time there must be links Binder, Colab and on your machine, here {list(links) or 'nothing'}"
+        return
+    ends = {"Binder": rf"/v\d[\w.]*\?urlpath=lab/tree/{file}", "Colab": rf"/blob/v\d[\w.]*/{file}"}
+    for place, end in ends.items():
+        if not re.search(f"{end}$", links[place]):
+            yield f"the link to {place} must open {file} at a tag, it is {links[place]}"
+    if re.search(r"!\[[^\]]*\]\(\w+:", words):
+        yield "a picture is loaded from elsewhere, which needs a network and tells that place who reads"
+
+
+def _install(cells: list[NotebookNode]) -> Iterator[str]:
+    """The first code cell installs the package where it is missing, and says nothing where it is there."""
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    if [place for place, cell in enumerate(code) if "install" in tags(cell)] != [0]:
+        yield "the first code cell, and no other, must be tagged install"
+    elif code[0].outputs:
+        yield "the install cell says something where there is nothing to install"
 
 
 def _order(found: list[Section]) -> Iterator[str]:
@@ -330,9 +365,13 @@ def _work(tree: ast.AST) -> Iterator[str]:
 
 
 def main(names: list[str]) -> int:
-    """Print the problems of the named sources, or of all numbered lessons."""
-    files = [Path(name) for name in names] or sorted((Path(__file__).resolve().parent / "src").glob("[0-9][0-9]_*.py"))
+    """Print the problems of the named sources, or of all numbered lessons and of all notebooks."""
+    lessons = Path(__file__).resolve().parent
+    files = [Path(name) for name in names] or sorted((lessons / "src").glob("[0-9][0-9]_*.py"))
     found = [problem for file in files for problem in problems(file)]
+    if not names:
+        notebooks = sorted([*lessons.glob("*.ipynb"), *lessons.glob("solutions/*.ipynb")])
+        found += [problem for notebook in notebooks for problem in launch_problems(notebook)]
     print("\n".join(found) if found else f"{len(files)} lessons, no problem")
     return bool(found)
 

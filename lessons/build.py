@@ -3,6 +3,9 @@
 A numbered lesson, NN_NAME.py, has two editions: the learner's, and with the answers filled in lessons/solutions/. Cells
 tagged ``exercise`` go to the first only, cells tagged ``solution`` to the second only.
 
+Below the line that says how long a lesson takes, links are put that launch it on Binder, on Colab or at home. Before its
+first code a cell is put that installs this package where it is missing. pyproject.toml says from where.
+
 The same source and the same library versions give the same file byte for byte: cells are numbered instead of named at
 random, nothing tells when a cell ran, and no widget state is kept. A cell that warns or fails builds nothing; nor does
 one that shows something else when it runs again, which the second edition of a lesson finds out.
@@ -17,6 +20,7 @@ import argparse
 import os
 import re
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +36,19 @@ LARGEST = 1_000_000  # bytes of a notebook: GitHub shows larger ones late or not
 LEFT_OUT = {"learner": "solution", "solutions": "exercise"}  # the tag of the cells that an edition lacks
 OWN_SETTINGS = tuple(f"ENTROPIC_EDU_{name}" for name in ("CLASS", "DATA", "LANGUAGE"))  # of whoever builds, not shown
 RELATIVE_LINK = re.compile(r"\]\((?!\w+:|#|/)")
+MINUTES = re.compile(r"^\*\d+ minutes\. You need: .+?\*$", re.M | re.S)
+INSTALL = """# @title Install the course where it is missing (Colab, VS Code). Elsewhere this does nothing.
+import importlib.util
+
+if importlib.util.find_spec("entropic_edu") is None:
+    %pip install --quiet "entropic-edu @ {archive}" "anywidget>=0.9.13"
+    importlib.invalidate_caches()
+    if importlib.util.find_spec("entropic_edu") is None:
+        raise RuntimeError(
+            "entropic_edu is missing and could not be installed; pip says why above. See that this machine "
+            "reaches the network and run this cell again, or install it by hand: {readme}"
+        )
+"""
 
 
 # --- from source to notebook ---------------------------------------------------------------------------------------
@@ -59,6 +76,7 @@ def read(source: Path, edition: str = "learner") -> NotebookNode:
     for number, cell in enumerate(notebook.cells):  # before any is left out: a cell has one id in both editions
         cell.id = f"{source.stem}-{number:02d}"
     notebook.cells = [cell for cell in notebook.cells if LEFT_OUT[edition] not in cell.metadata.get("tags", [])]
+    make_launchable(notebook, source, edition)
     if edition == "solutions":
         for cell in notebook.cells:
             if cell.cell_type == "markdown":  # this edition lies one folder deeper
@@ -68,6 +86,49 @@ def read(source: Path, edition: str = "learner") -> NotebookNode:
     notebook.metadata = NotebookNode(kernelspec=NotebookNode(KERNEL), language_info=NotebookNode(name="python"))
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first version with cell ids
     return notebook
+
+
+def make_launchable(notebook: NotebookNode, source: Path, edition: str) -> None:
+    """Put in launch links and the cell that installs the package; only where a line says how long the lesson takes."""
+    timed = next((c for c in notebook.cells if c.cell_type == "markdown" and MINUTES.search(c.source)), None)
+    if timed is None:
+        return
+    links = launch(place(source, edition, Path("lessons")).as_posix())
+    timed.source = MINUTES.sub(lambda line: f"{line[0]}\n\n{links}", timed.source, count=1)
+    first = next(place for place, cell in enumerate(notebook.cells) if cell.cell_type == "code")
+    cell = NotebookNode(nbformat.v4.new_code_cell(install()) | {"id": f"{source.stem}-install"})
+    # folded in JupyterLab and on Colab, left out of the site by MyST-NB
+    cell.metadata = NotebookNode(
+        tags=["install", "remove-cell"], jupyter=NotebookNode(source_hidden=True), cellView="form"
+    )
+    notebook.cells.insert(first, cell)
+
+
+def published() -> tuple[str, str]:
+    """Return the address of the repository and the tag of this version, as pyproject.toml has them."""
+    project = tomllib.loads((Path(__file__).resolve().parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["urls"]["Repository"], f"v{project['version']}"
+
+
+def launch(file: str) -> str:
+    """Return the line of links that open a notebook, named by its path in the repository."""
+    repository, tag = published()
+    name = repository.removeprefix("https://github.com/")
+    binder = f"https://mybinder.org/v2/gh/{name}/{tag}?urlpath=lab/tree/{file}"
+    colab = f"https://colab.research.google.com/github/{name}/blob/{tag}/{file}"
+    return f"Launch: [Binder]({binder}) · [Colab]({colab}) · [on your machine]({readme()})"
+
+
+def readme() -> str:
+    """Return where it stands how to begin."""
+    repository, tag = published()
+    return f"{repository}/blob/{tag}/README.md#start"
+
+
+def install() -> str:
+    """Return the source of the cell that installs this version where the package is missing."""
+    repository, tag = published()
+    return INSTALL.format(archive=f"{repository}/archive/refs/tags/{tag}.tar.gz", readme=readme()).rstrip()
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:

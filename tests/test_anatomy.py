@@ -6,17 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSONS = sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))
+NOTEBOOKS = sorted([*(ROOT / "lessons").glob("*.ipynb"), *(ROOT / "lessons" / "solutions").glob("*.ipynb")])
 
 HEAD = """# %% [markdown]
 # # 02 · A flat floor
 #
 # *20 minutes. You need: gradients.*
-#
-# Launch: [on your own machine](https://example.org)
 
 # %% tags=["setup"]
 import torch
@@ -159,7 +159,7 @@ BROKEN = {
     "setup cell in words": (swap('# %% tags=["setup"]', '# %% [markdown] tags=["setup"]'), "a code cell"),
     "setup cell late": (
         swap(EXPLAIN, EXPLAIN + "\n\n# %%\n1").replace(
-            "# Launch: [on your own machine](https://example.org)\n", "# Launch: [x](y)\n\n# %%\n1\n"
+            "# *20 minutes. You need: gradients.*\n", "# *20 minutes. You need: gradients.*\n\n# %%\n1\n"
         ),
         "here it is cell 2",
     ),
@@ -174,9 +174,9 @@ BROKEN = {
     "words before the title": (swap("# # 02", "# Hello.\n#\n# # 02"), "before the title"),
     "no time": (swap("*20 minutes. You need: gradients.*", "*Soon.*"), "35 minutes. You need"),
     "too long": (swap("*20 minutes", "*55 minutes"), "at most 50 minutes, this says 55"),
-    "no launch line": (
-        swap("Launch: [on your own machine](https://example.org)", "Launch: at home"),
-        '"Launch: [...](...)"',
+    "launch line in the source": (
+        swap("gradients.*\n", "gradients.*\n#\n# Launch: [at home](../README.md)\n"),
+        "build.py puts the launch links in",
     ),
     "no questions": (swap("# ## Questions", "# "), "## Questions is missing"),
     "one question": (swap("# - Is it flat?\n", ""), "## Questions has 2 or 3 bullets, here 1"),
@@ -267,6 +267,42 @@ def test_a_broken_rule_is_named(anatomy, source, text, problem):
     found = anatomy.problems(source)
     assert [line for line in found if problem in line], found
     assert all(line.startswith("02_flat_floor.py: ") for line in found)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: f"{notebook.parent.name}-{notebook.stem}")
+def test_every_notebook_can_be_launched_and_installs_what_it_needs(anatomy, notebook):
+    assert anatomy.launch_problems(notebook) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("Launch: ", "Start: ", "here nothing"),
+        ("[Colab]", "[Kaggle]", "here ['Binder', 'Kaggle', 'on your machine']"),
+        ("urlpath=lab/tree/lessons/02_", "urlpath=lab/tree/lessons/03_", "the link to Binder must open lessons/02_"),
+        ("/blob/v0.1.0/lessons", "/blob/main/lessons", "the link to Colab must open lessons/02_flat_floor.ipynb at a"),
+        ("[Binder](", "![b](https://mybinder.org/badge_logo.svg) [Binder](", "a picture is loaded from elsewhere"),
+        ('"install"', '"setup"', "the first code cell, and no other, must be tagged install"),
+        ('"outputs": []', '"outputs": [{"output_type": "stream", "name": "stdout", "text": "!"}]', "says something"),
+    ],
+)
+def test_a_notebook_that_cannot_be_launched_is_named(anatomy, source, old, new, problem):
+    links = (
+        "Launch: [Binder](https://mybinder.org/v2/gh/a/b/v0.1.0?urlpath=lab/tree/lessons/02_flat_floor.ipynb) · "
+        "[Colab](https://colab.research.google.com/github/a/b/blob/v0.1.0/lessons/02_flat_floor.ipynb) · "
+        "[on your machine](https://example.org)"
+    )
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(f"# 02\n\n*20 minutes. You need: gradients.*\n\n{links}\n\nWords."),
+        nbformat.v4.new_code_cell("1", metadata={"tags": ["install"]}),
+    ]
+    kept = source.parents[1] / "02_flat_floor.ipynb"
+    kept.write_text(text := nbformat.writes(notebook))
+    assert anatomy.launch_problems(kept) == []
+    assert old in text
+    kept.write_text(text.replace(old, new))
+    assert [line for line in anatomy.launch_problems(kept) if problem in line], anatomy.launch_problems(kept)
 
 
 def test_a_lesson_without_a_number_is_named(anatomy, tmp_path):

@@ -11,18 +11,16 @@ lesson.play("crowd")
 #
 # *15 minutes. You need: nothing yet.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # Run all cells (menu *Run*, *Run All Cells*), then press **Play** above. Each dot is a walker: a point that takes
 # noisy steps downhill, as a neural network does in training. The yellow floor is flat. Walkers start in the middle,
 # and nothing on it pulls them anywhere. Watch where they go.
 #
 # This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
-# parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nothing leaves your
-# computer: your answers stay in a file in your home folder.
+# parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nobody is sent your
+# answers: they stay in a file in the home folder. On Binder and Colab that is a borrowed machine's, and goes with it.
 #
 # **Does this page work?** The next line tells whether what the lessons need is there. If a picture stays empty, run the
-# cell above it again. If the kernel was restarted, run the first cell, and go on where you were.
+# cell above it again. If the kernel was restarted, run the cell with *import torch*, and go on where you were.
 
 # %%
 lesson.environment()

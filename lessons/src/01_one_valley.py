@@ -3,8 +3,6 @@
 #
 # *40 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
 # cells (menu *Run*, *Run All Cells*) and press Play. **The pushes go left as often as right. Why does the crowd not
 # stay at the bottom?**

@@ -13,8 +13,6 @@ lesson.explore("waist")
 #
 # *45 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # Run all cells, then turn the batch size above. The walkers start in the middle of the floor. The loss along the
 # dashed line is zero from end to end, so its slope is zero too. Only the walls change: in the middle they are sixteen
 # times as steep.

@@ -3,8 +3,6 @@
 #
 # *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # The floor of this valley slopes down to the left. The walls widen to the right.
 # Here is a crowd at a large batch size. Run all cells and press Play. It does what you expect. Will it always?
 

@@ -3,8 +3,6 @@
 #
 # *45 minutes. You need: lessons 01 to 03, and to have trained a network once.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # A and B are two networks, trained on the same handwritten digits from two random starts.
 # Every point of the picture is a network too. Run all cells, then walk from A to B: on the straight line, then on the
 # road. What do the networks on the way read?

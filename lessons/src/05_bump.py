@@ -3,8 +3,6 @@
 #
 # *50 minutes. You need: lesson 04 (the road between two minima), and eigenvalues of a symmetric matrix.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # Lesson 04 ended here: a hill on the straight line between two trained networks, and a road round it that is flat. Run
 # all cells and step *position* along both. Nothing stops you on the road. May SGD go wherever it likes?
 

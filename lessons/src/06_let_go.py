@@ -3,8 +3,6 @@
 #
 # *50 minutes. You need: lessons 02 to 05 (free energy, the road and its bump), SGD with momentum.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # Eighty walkers stand on the roads between two trained networks, at 0.3 and at 0.7. Each takes 15 steps of SGD, is put
 # back on the nearest point of its road, and goes on. Run all cells and press Play.
 

@@ -3,8 +3,6 @@
 #
 # *45 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # Two networks share their first $k$ steps of training. Then they part: same data, other batches.
 # At the end we walk from one to the other on a straight line. Move $k$ and watch the hill go.
 # When it is gone, is training over?

@@ -3,8 +3,6 @@
 #
 # *45 minutes. You need: lessons 04 (roads), 05 (tr H) and 03 (label noise).*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # This network reads all 400 of its training digits as they are labelled. Below are digits it has never seen.
 # Run all cells, turn the pages, then look at the other network. It has the same training accuracy.
 

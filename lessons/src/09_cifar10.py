@@ -3,8 +3,6 @@
 #
 # *45 minutes. You need: lessons 04 to 06 (the road, its bump, walkers on it).*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # So far a road was one of a small network on 8 x 8 digits. Below are its three curves once more: height, width, and
 # which way walkers go. Run all cells and step *position*. Toys, says a sceptic: what of photographs, and a network with
 # convolutions?

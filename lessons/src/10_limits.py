@@ -3,8 +3,6 @@
 #
 # *50 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
 #
-# Launch: [in JupyterLab on your machine](../README.md#start)
-#
 # The story so far: the loss on the floor is flat, the walls are not, and noise goes to the wide part. Below are five
 # floors at zero loss, before the first step. In one of them the story will hold. In the four others it will fail, each
 # time for another reason. Switch through the cases. Can you see which is which?
