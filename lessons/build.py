@@ -3,8 +3,8 @@
 A numbered lesson, NN_NAME.py, has two editions: the learner's, and with the answers filled in lessons/solutions/. Cells
 tagged ``exercise`` go to the first only, cells tagged ``solution`` to the second only.
 
-Below the line that says how long a lesson takes, links are put that launch it on Binder, on Colab or at home. Before its
-first code a cell is put that installs this package where it is missing. pyproject.toml says from where.
+Below the line that says how long a lesson takes, links are put that launch it on Binder, on Colab or at home. Before
+its first code a cell is put that installs this package where it is missing. pyproject.toml says from where.
 
 The same source and the same library versions give the same file byte for byte: cells are numbered instead of named at
 random, nothing tells when a cell ran, and no widget state is kept. A cell that warns or fails builds nothing; nor does
