@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -30,7 +31,7 @@ else:
     import fcntl
 
 FORMAT, KIND = 1, "entropic_edu answers"
-PATIENCE = 2.0  # seconds to wait for another kernel, which holds the lock for some milliseconds
+PATIENCE = 10.0  # seconds to wait for other kernels, each of which holds the lock for some milliseconds
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class _Kept:
     def written(self) -> bytes:
         bets = [dataclasses.asdict(self.bets[key]) for key in sorted(self.bets)]
         content = {"kind": KIND, "format": FORMAT, "bets": bets, "passed": sorted(self.passed)}
+        content["checksum"] = _checksum(content["bets"], content["passed"])
         return (json.dumps(content, indent=1) + "\n").encode()
 
     @classmethod
@@ -81,11 +83,18 @@ class _Kept:
             found: dict[str, Any] = json.loads(content)
             if (found["kind"], found["format"]) != (KIND, FORMAT):
                 raise ValueError(f"format {found['format']} instead of {FORMAT}")
+            if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
+                raise ValueError("its checksum is another")  # files of before this was kept have none
             bets = [_checked(Made(**made)) for made in found["bets"]]
             passed = {(_word(lesson), _word(exercise)) for lesson, exercise in found["passed"]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         return cls({(made.lesson, made.question): made for made in bets}, passed)
+
+
+def _checksum(bets: Any, passed: Any) -> str:
+    """Return a hash of all answers, so that one flipped letter is noticed."""
+    return hashlib.sha256(json.dumps([bets, passed]).encode()).hexdigest()
 
 
 def _checked(made: Made) -> Made:

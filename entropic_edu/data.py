@@ -97,7 +97,7 @@ def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
         where: Place to look in first.
     """
     for folder in places(where):
-        if any(file.is_file() for file in files_of(folder)):
+        if any(map(os.path.isfile, files_of(folder))):
             return folder
     return None
 
@@ -166,7 +166,7 @@ def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 def places(where: str | os.PathLike[str] | None) -> list[Path]:
     """Return the folders in which a copy of CIFAR-10 is looked for, in order."""
     named = [where, os.environ.get("ENTROPIC_EDU_DATA"), CACHE, "data"]
-    roots = [Path(place).expanduser() for place in named if place]
+    roots = [Path(os.path.expanduser(place)) for place in named if place]  # "~" stays where nobody has a home
     return [folder for root in roots for folder in (root, root / FOLDER, root / PYTHON_FOLDER)]
 
 
@@ -174,7 +174,7 @@ def files_of(folder: Path) -> list[Path]:
     """Return the five training files and the test file that a folder should hold, in the version that it holds."""
     binary = [folder / name for name in (*TRAIN_FILES, TEST_FILE)]
     python = [file.with_suffix("") for file in binary]
-    return python if any(map(Path.is_file, python)) and not any(map(Path.is_file, binary)) else binary
+    return python if any(map(os.path.isfile, python)) and not any(map(os.path.isfile, binary)) else binary
 
 
 def remedy(file: Path) -> str:

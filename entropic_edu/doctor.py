@@ -67,7 +67,7 @@ def data_main() -> int:
         print(check)
     print("CIFAR-10 is looked for in")
     for place in data.places(None):
-        print(f"  {place.absolute()}{'' if place.is_dir() else '  (no such folder)'}")
+        print(f"  {place.absolute()}{'' if os.path.isdir(place) else '  (no such folder)'}")
     return 1 if digits.state == "fail" else 0
 
 

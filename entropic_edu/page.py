@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 _CODE = (
-    "font-size:13px; line-height:1.4; margin:2px 0; padding:6px 10px; white-space:pre-wrap; word-break:normal; "
+    "font:13px/1.4 var(--jp-code-font-family, monospace); margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
+    "word-break:normal; "
     "border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
 )
 

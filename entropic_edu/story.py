@@ -250,7 +250,8 @@ def _device(name: str, recipe: Recipe) -> torch.device:
 def _prepared(folder: File, recipe: Recipe, resume: bool) -> File:
     """Make the work folder, empty unless it is to be resumed, and note the recipe in it."""
     note, wanted = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), sort_keys=True)
-    if resume and note.exists() and note.read_text() != wanted:
+    there = note.read_bytes() if note.exists() else b"none"  # a run that was killed as it began may leave stages alone
+    if resume and (note.exists() or any(folder.glob("seed*"))) and there != wanted.encode():
         raise ValueError(
             f"{folder} holds stages of another recipe; run without --resume to start afresh, or choose another --out."
         )

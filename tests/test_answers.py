@@ -44,7 +44,7 @@ def test_a_reader_makes_no_folder(home):
 def test_neither_time_nor_name_is_stored(home):
     filled(home)
     found = json.loads((home / "answers.json").read_text())
-    assert set(found) == {"kind", "format", "bets", "passed"}
+    assert set(found) == {"kind", "format", "bets", "passed", "checksum"}
     assert set(found["bets"][0]) == {"lesson", "question", "choice", "confidence", "right"}
 
 

@@ -51,8 +51,11 @@ def languages() -> list[str]:
 @cache
 def catalogue(name: str) -> dict[str, str]:
     """Return all entries of a language, by dotted key."""
-    raw = resources.files(__name__).joinpath(f"{name}.toml").read_text("utf-8")
-    return _flat(tomllib.loads(raw), "")
+    file = resources.files(__name__).joinpath(f"{name}.toml")
+    try:
+        return _flat(tomllib.loads(file.read_text("utf-8")), "")
+    except ValueError as error:  # no UTF-8, or no TOML
+        raise ValueError(f"{file} is damaged or no catalogue ({error}); write it anew, or install again.") from error
 
 
 def _flat(table: dict[str, Any], prefix: str) -> dict[str, str]:

@@ -1,0 +1,189 @@
+"""kill -9 at random moments: what was kept is whole, and what comes after is right, bit for bit."""
+
+import shutil
+import threading
+import time
+from http.server import ThreadingHTTPServer
+
+import numpy as np
+import pytest
+import torch
+import works
+from processes import KILLED, kill_at_random, seconds_of
+from test_fetch import Handler, images, known, packed
+from works import bits
+
+import entropic_edu as ee
+from entropic_edu import data, recorded
+from entropic_edu.train import Run
+
+
+def alone(folder, name):
+    """Whether a folder holds this file, and else at most what a killed writer left under a hidden name."""
+    return [file.name for file in folder.iterdir() if not file.name.endswith(".part")] == [name]
+
+
+@pytest.mark.fault("kill -9 of `train`, again and again", "resumed from its checkpoint: the same bits", trials=8)
+def test_training_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
+    seconds = seconds_of(start(works.train_resuming, tmp_path / "whole", tmp_path / "other"), "done")
+    whole, checkpoint, steps = Run.load(tmp_path / "whole"), tmp_path / "checkpoint", []
+    for seed in range(trials):
+        kill_at_random(lambda: start(works.train_resuming, tmp_path / "end", checkpoint), seconds / 2, seed, "done")
+        if checkpoint.exists():
+            steps.append(Run.load(checkpoint).step)
+            if steps[-1] == whole.steps:  # it was finished: begin anew
+                checkpoint.unlink()
+                (tmp_path / "end").unlink(missing_ok=True)
+    assert steps, "no process was killed after a checkpoint"
+    assert start(works.train_resuming, tmp_path / "end", checkpoint).end() == 0
+    assert bits(Run.load(tmp_path / "end")) == bits(whole)
+    assert max(steps) > 16  # some went on from past the first epoch
+
+
+@pytest.mark.fault("kill -9 of `connect`, `probe`, `drift`", "old file whole; run anew: the same bits", trials=3)
+@pytest.mark.parametrize("verb", ["connect", "probe", "drift"])
+def test_a_verb_that_is_killed_leaves_the_old_file_and_begun_anew_gives_the_same_bits(verb, start, tmp_path, trials):
+    file = tmp_path / "kept" / "result"
+    seconds, whole = seconds_of(start(works.keep, verb, file), "done"), file.read_bytes()
+    for seed in range(trials):
+        file.write_bytes(whole)
+        kill_at_random(lambda: start(works.keep, verb, file), seconds, seed, "done")
+        assert file.read_bytes() == whole
+        assert alone(file.parent, "result")
+    file.unlink()
+    assert start(works.keep, verb, file).end() == 0
+    assert file.read_bytes() == whole
+
+
+@pytest.mark.fault("kill -9 of a process that saves on and on", "one of the two files, whole", trials=25)
+def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, trials):
+    one, two, file = tmp_path / "one", tmp_path / "two", tmp_path / "kept" / "file"
+    ee.Path(torch.eye(2, 200_000)).save(one)
+    ee.Path(torch.eye(3, 100_000)).save(two)
+    wanted, seen, left = {one.read_bytes(), two.read_bytes()}, set(), 0
+    for seed in range(trials):
+        process = start(works.save_in_turn, one, two, file, said=tmp_path / "said")
+        process.wait_for(file.exists, "a first file")
+        time.sleep(np.random.default_rng(seed).uniform(0, 0.2))
+        process.hurt()
+        assert process.end() == KILLED
+        assert file.read_bytes() in wanted
+        seen.add(file.read_bytes())
+        assert alone(file.parent, "file")
+        left += len(list(file.parent.glob(".*.part")))
+        for part in file.parent.glob(".*.part"):
+            part.unlink()
+    assert seen == wanted
+    assert left, "no process was killed while it wrote"
+
+
+@pytest.mark.fault("kill -9 of `record`", "nothing half-written; run anew: the same results", trials=3)
+def test_a_recording_that_is_killed_leaves_nothing_and_begins_anew(start, tmp_path, trials):
+    file = tmp_path / "kept" / "roads.safetensors"
+    seconds = seconds_of(start(works.record, tmp_path / "whole"))
+    for seed in range(trials):
+        kill_at_random(lambda: start(works.record, file), seconds, seed)
+        assert not file.exists() or recorded.read(file)  # it came before the kill, whole
+        file.unlink(missing_ok=True)
+    assert start(works.record, file).end() == 0
+    one, two = recorded.read(file), recorded.read(tmp_path / "whole")
+    assert set(one) == set(two)
+    for name in one:
+        assert (
+            bits(one[name]) == bits(two[name]) if isinstance(one[name], ee.Path) else torch.equal(one[name], two[name])
+        )
+
+
+@pytest.mark.fault(
+    "kill -9 of `sweep`, again and again", "points that were kept stay; the same bits at the end", trials=5
+)
+def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
+    seconds, folder = (
+        seconds_of(start(works.sweep, tmp_path / "other", tmp_path / "whole"), "done"),
+        tmp_path / "points",
+    )
+    for seed in range(trials):
+        before = {file: file.stat().st_mtime_ns for file in folder.glob("*.safetensors")}
+        kill_at_random(lambda: start(works.sweep, folder, tmp_path / "end"), seconds / 2, seed, "done")
+        assert all(file.stat().st_mtime_ns == written for file, written in before.items())  # none is computed again
+        if len(before) == 6:
+            for file in folder.glob("*.safetensors"):
+                file.unlink()
+    assert start(works.sweep, folder, tmp_path / "end").end() == 0
+    one, two = ee.Sweep.load(tmp_path / "end"), ee.Sweep.load(tmp_path / "whole")
+    assert one.complete
+    assert [bits(result) for result in one.results] == [bits(result) for result in two.results]
+
+
+@pytest.mark.fault("kill -9 of `story`, again and again", "`--resume`: the same story", trials=6)
+def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, trials):
+    seconds, out, stages = (
+        seconds_of(start(works.tell, str(tmp_path / "whole")), "Pair"),
+        str(tmp_path / "story"),
+        set(),
+    )
+    for seed in range(trials):
+        if seed == trials // 2:  # once more from the beginning, over what the first half left
+            assert start(works.tell, out).end() == 0
+            (tmp_path / "story.json").unlink()
+            kill_at_random(lambda: start(works.tell, out, resume=False), seconds / 2, seed, "Pair")
+            assert not (tmp_path / "story.json").exists()
+            continue
+        kill_at_random(lambda: start(works.tell, out), seconds / 2, seed, "Pair")
+        stages.add(len(list((tmp_path / "story.work").glob("*.safetensors"))))
+    assert len(stages) > 1, "all were killed in one stage"
+    assert start(works.tell, out).end() == 0
+    assert works.told(out) == works.told(str(tmp_path / "whole"))
+
+
+PAUSE = 0.01  # seconds between two pieces
+
+
+class Slow(Handler):
+    """Sends slowly, in small pieces."""
+
+    def send(self, content):
+        for begin in range(0, len(content), 1 << 14):
+            try:
+                self.wfile.write(content[begin : begin + (1 << 14)])
+            except ConnectionError:
+                return
+            time.sleep(PAUSE)
+
+
+@pytest.mark.fault("kill -9 of a download, again and again", "what came is gone on from; a whole copy", trials=8)
+def test_a_download_that_is_killed_goes_on_and_ends_whole(start, slow_server, tmp_path, trials):
+    to, archive = tmp_path / "to", slow_server.archive
+    part = to / f".{data.FOLDER}.fetch" / "archive.part"
+    seconds = (archive.size >> 14) * PAUSE
+    came = 0  # bytes, before the process that is killed next
+
+    def begin():
+        nonlocal came
+        if (to / data.FOLDER).exists():  # the one before was faster than the kill
+            assert works.loaded(to)[0][: len(slow_server.first)] == slow_server.first
+            shutil.rmtree(to)
+        came = part.stat().st_size if part.exists() else 0
+        return start(works.get, to, archive)
+
+    for seed in range(trials):
+        kill_at_random(begin, seconds / 2, seed, "Fetching")
+        assert data.find_cifar10(to) is None
+        assert (part.stat().st_size if part.exists() else 0) >= came  # nothing that came is lost
+    assert start(works.get, to, archive).end() == 0
+    assert works.loaded(to)[0][: len(slow_server.first)] == slow_server.first
+    assert max(slow_server.asked) > 0  # one at least went on from the middle
+
+
+@pytest.fixture
+def slow_server():
+    """A server that sends a small archive slowly."""
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    running.daemon_threads, running.way, running.asked = True, "good", []
+    running.content = packed(images())
+    running.archive = known(running)
+    running.first = images()["data_batch_1.bin"][1:10]
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+    yield running
+    running.shutdown()
+    running.server_close()
