@@ -1,4 +1,4 @@
-"""The command ``entropic-edu``: story, record, doctor, data."""
+"""The command ``entropic-edu``: lab, story, record, doctor, data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped; stages that were finished are kept, and story --resume goes on from them.", file=sys.stderr)
         return 130
-    except (OSError, ValueError, ArithmeticError, MemoryError, RuntimeError) as error:
+    except (OSError, ValueError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _ran_out(error):
             raise
         reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error
@@ -53,7 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
     record.set_defaults(run=_record)
     doctor = commands.add_parser("doctor", help="check this installation and say what to do")
+    doctor.add_argument(
+        "--report", nargs="?", const="-", metavar="FILE", help="a page to paste into a question, without names or paths"
+    )
     doctor.set_defaults(run=_doctor)
+    lab = commands.add_parser("lab", help="copy the lessons to a folder of yours and open them in JupyterLab")
+    lab.add_argument(
+        "folder", nargs="?", help="where to (default ./entropic-edu-lessons); your work is never overwritten"
+    )
+    lab.add_argument("--copy-only", action="store_true", help="copy, and open nothing")
+    lab.add_argument("--teacher", action="store_true", help="copy the instructors' pages and the quiz too")
+    lab.add_argument("--voila", action="store_true", help="as a light dashboard without code, in Voila")
+    lab.add_argument("--no-browser", action="store_true", help="only print the address")
+    lab.add_argument("--port", type=_count, default=8888, help="where to listen, or the next free one (default 8888)")
+    lab.set_defaults(run=_lab)
     data = commands.add_parser("data", help="say which data sets are at hand, and where they were looked for")
     data.set_defaults(run=_data)
     actions = data.add_subparsers(metavar="action")
@@ -114,10 +127,21 @@ def _record(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(_: argparse.Namespace) -> int:
+def _doctor(chosen: argparse.Namespace) -> int:
     from . import doctor
 
-    return doctor.main()
+    return doctor.main() if chosen.report is None else doctor.report_main(chosen.report)
+
+
+def _lab(chosen: argparse.Namespace) -> int:
+    from . import lab
+
+    if not chosen.copy_only:
+        lab.check(chosen.voila)
+    folder = lab.lay(chosen.folder or lab.FOLDER, teacher=chosen.teacher, say=_say)
+    if not chosen.copy_only:
+        lab.serve(folder, port=chosen.port, browser=not chosen.no_browser, voila=chosen.voila, say=_say)
+    return 0
 
 
 def _data(_: argparse.Namespace) -> int:

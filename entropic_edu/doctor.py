@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,8 +16,9 @@ from typing import Literal
 import torch
 from packaging.requirements import Requirement
 
-from . import data
+from . import data, lab
 from .landscape import device
+from .results import write_whole
 
 OLDEST = (3, 11)  # Python, as pyproject.toml says
 NEEDED = 1.0  # GB that the story takes
@@ -42,6 +45,8 @@ def checks() -> Iterator[Check]:
     yield _device()
     yield _threads()
     yield _memory()
+    yield from _front_ends()
+    yield _lessons()
     yield _digits()
     yield _cifar10()
     yield _writing()
@@ -59,6 +64,42 @@ def main() -> int:
     count = {state: sum(check.state == state for check in found) for state in ("ok", "warn", "fail")}
     print(f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} failed.")
     return 1 if count["fail"] else 0
+
+
+def report_main(file: str) -> int:
+    """Print a page to paste into a question, or write it to a file; return 1 if a check failed, else 0."""
+    found = list(checks())
+    page = written(found)
+    if file == "-":
+        print(page)
+    else:
+        write_whole(file, (page + "\n").encode())
+        print(f"Wrote {file}.")
+    return 1 if any(check.state == "fail" for check in found) else 0
+
+
+def written(found: list[Check]) -> str:
+    """Return checks as a page in Markdown, with no name of a user or a machine and no folder of a home in it."""
+    lines = ["### `entropic-edu doctor --report`", "", "| | what | found |", "|---|---|---|"]
+    for check in found:
+        told = check.found + (f"; {check.remedy}" if check.remedy else "")
+        lines.append(f"| {check.state} | {check.what} | {nameless(told).replace('|', '/')} |")
+    return "\n".join(lines)
+
+
+def nameless(text: str) -> str:
+    """Return a text without the home folder, the user's name and the machine's."""
+    home = os.path.expanduser("~")
+    if len(home) > 1:
+        text = text.replace(home, "~")
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # an account without a name
+        user = ""
+    for name, instead in ((user, "USER"), (platform.node(), "MACHINE")):
+        if name:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text)
+    return text
 
 
 def data_main() -> int:
@@ -160,6 +201,53 @@ def available_memory() -> float | None:
     if limit.isdigit() and used.isdigit():
         free = min(free, int(limit) - int(used))
     return free / 1e9
+
+
+FRONT_ENDS = ("jupyterlab", "notebook", "voila")
+WIDGETS = (("ipywidgets", "@jupyter-widgets/jupyterlab-manager"), ("anywidget", "anywidget"))
+
+
+def _front_ends() -> Iterator[Check]:
+    """What shows the lessons, and whether the browser's half of the widgets lies where JupyterLab looks for it."""
+    there = {name: version for name in FRONT_ENDS if (version := _version(name))}
+    versions = ", ".join(f"{name} {version}" for name, version in there.items())
+    if there:
+        yield Check("ok", "front end", versions)
+    else:
+        remedy = 'to open the lessons, run pip install "entropic-edu[lab]"'
+        yield Check("warn", "front end", "no JupyterLab here", remedy)
+    for name, extension in WIDGETS:
+        version = _version(name)
+        if version is None:
+            yield Check("warn", name, "not installed", 'run pip install "entropic-edu[lab]"; the lessons need it')
+        elif there and not any((place / extension / "package.json").is_file() for place in _extensions()):
+            found = f"{version}, but its part for the browser is not where JupyterLab looks"
+            yield Check("warn", name, found, f"run pip install --force-reinstall {name} where JupyterLab runs")
+        else:
+            yield Check("ok", name, version)
+
+
+def _extensions() -> list[Path]:
+    """Return the folders where JupyterLab looks for extensions."""
+    try:
+        from jupyter_core.paths import jupyter_path
+    except ImportError:
+        return []
+    return [Path(place) for place in jupyter_path("labextensions")]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _lessons() -> Check:
+    try:
+        return Check("ok", "lessons", f"{len(list(lab.shipped().glob('*.ipynb')))} in {lab.shipped()}")
+    except FileNotFoundError as error:
+        return Check("warn", "lessons", "missing", str(error).rstrip("."))
 
 
 def _digits() -> Check:

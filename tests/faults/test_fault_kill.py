@@ -14,7 +14,7 @@ from test_fetch import Handler, images, known, packed
 from works import bits
 
 import entropic_edu as ee
-from entropic_edu import data, recorded
+from entropic_edu import data, lab, recorded
 from entropic_edu.train import Run
 
 
@@ -134,6 +134,27 @@ def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, 
     assert len(stages) > 1, "all were killed in one stage"
     assert start(works.tell, out).end() == 0
     assert works.told(out) == works.told(str(tmp_path / "whole"))
+
+
+@pytest.mark.fault("kill -9 of `lab --copy-only`, again and again", "no half lesson; work stays; all come", trials=8)
+def test_a_copy_of_the_lessons_that_is_killed_goes_on(start, tmp_path, trials):
+    shipped = {file.name: file.read_bytes() for file in lab.shipped().glob("*.ipynb")}
+    work = b"my work"
+    seconds = seconds_of(start(works.lessons, tmp_path / "whole", 20), "Lessons")
+    for seed in range(trials):
+        to = tmp_path / str(seed)
+        (to / "3").mkdir(parents=True)
+        (to / "3" / lab.FIRST).write_bytes(work)
+        kill_at_random(lambda to=to: start(works.lessons, to, 20), seconds, seed, "Lessons")
+        for file in to.glob("*/*.ipynb"):
+            mine = file.relative_to(to).as_posix() == f"3/{lab.FIRST}"
+            assert file.read_bytes() == (work if mine else shipped[file.name.replace(".new.", ".")])
+        assert start(works.lessons, to, 20).end() == 0
+        for number in range(20):
+            folder = to / str(number)
+            mine = {lab.FIRST: work} if number == 3 else {}
+            assert {name: (folder / name).read_bytes() for name in shipped} == shipped | mine
+        assert (to / "3" / "00_start.new.ipynb").read_bytes() == shipped[lab.FIRST]
 
 
 PAUSE = 0.01  # seconds between two pieces

@@ -11,7 +11,7 @@ import torch
 from test_story import TINY  # the story's tests have a small recipe
 
 import entropic_edu as ee
-from entropic_edu import answers, cli, data, fetch, recorded, story
+from entropic_edu import answers, cli, data, fetch, lab, recorded, story
 
 torch.set_num_threads(1)
 
@@ -133,6 +133,12 @@ def command(*arguments, archive=None):
     if archive is not None:
         fetch.cifar10.__kwdefaults__["archive"] = archive
     return cli.main(list(arguments))
+
+
+def lessons(folder, times=1):
+    """Copy the lessons, each time to a folder of its own."""
+    for number in range(times):
+        lab.lay(File(folder) / str(number), say=lambda line: print(line, flush=True))
 
 
 def get(to, archive):
