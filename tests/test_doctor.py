@@ -169,3 +169,54 @@ def test_data_main_says_what_is_there_and_where_it_looked(healthy, tmp_path, cap
     for place in (tmp_path / "named", tmp_path / "home" / ".cache" / "entropic_edu", tmp_path / "data"):
         assert f"  {place}  (no such folder)\n" in told
         assert f"  {place / data.FOLDER}  (no such folder)\n" in told
+
+
+def test_the_page_for_a_question_names_nobody(healthy, capsys, tmp_path):
+    home = os.path.expanduser("~")
+    healthy.setattr(doctor.getpass, "getuser", lambda: "ada")
+    healthy.setattr(doctor.platform, "node", lambda: "engine")
+    healthy.setattr(doctor, "checks", lambda: iter([doctor.Check("ok", "x", f"{home}/a|b of ada on engine, adapted")]))
+    assert doctor.report_main("-") == 0
+    page = capsys.readouterr().out
+    assert "| ok | x | ~/a/b of USER on MACHINE, adapted |" in page
+    assert doctor.report_main(str(tmp_path / "page.md")) == 0
+    assert (tmp_path / "page.md").read_text() == page
+    assert "Wrote" in capsys.readouterr().out
+
+
+def test_the_page_fails_where_a_check_failed(healthy, capsys):
+    healthy.setattr(doctor, "checks", lambda: iter([doctor.Check("fail", "x", "broken", "mend it")]))
+    assert doctor.report_main("-") == 1
+    assert "| fail | x | broken; mend it |" in capsys.readouterr().out
+
+
+def test_a_user_without_a_name_is_no_trouble(healthy):
+    def nobody():
+        raise KeyError("no such user")
+
+    healthy.setattr(doctor.getpass, "getuser", nobody)
+    assert doctor.nameless("as it is") == "as it is"
+
+
+def test_widgets_that_are_not_installed_or_not_found_by_jupyterlab_are_named(healthy):
+    assert line("ipywidgets").startswith("ok")
+    healthy.setattr(doctor, "_extensions", list)
+    assert "is not where JupyterLab looks; run pip install --force-reinstall ipywidgets" in line("ipywidgets")
+    known = metadata.version
+
+    def version(name):
+        if name in ("anywidget", *doctor.FRONT_ENDS):
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    healthy.setattr(metadata, "version", version)
+    assert "not installed" in line("anywidget")
+    assert 'run pip install "entropic-edu[lab]"' in next(
+        each for each in doctor.report().splitlines() if "front end" in each
+    )
+
+
+def test_lessons_that_are_missing_are_named(healthy, tmp_path):
+    assert line("lessons").startswith("ok")
+    healthy.setattr(doctor.lab, "__file__", str(tmp_path / "entropic_edu" / "lab.py"))
+    assert "install it anew" in line("lessons")
