@@ -32,7 +32,8 @@ def test_a_healthy_installation_is_all_ok_and_exits_with_zero(healthy, capsys):
     *lines, last = capsys.readouterr().out.splitlines()
     assert {text.split()[0] for text in lines} == {"ok"}
     assert [text.split()[1] for text in lines] == [
-        "Python", "torch", "device", "threads", "memory", "digits", "CIFAR-10", "results",
+        "Python", "torch", "device", "threads", "memory", "front", "ipywidgets", "anywidget", "lessons", "digits",
+        "CIFAR-10", "results",
     ]  # fmt: skip
     assert last == "8 ok, 0 to look at, 0 failed."
 
