@@ -35,7 +35,7 @@ def test_a_healthy_installation_is_all_ok_and_exits_with_zero(healthy, capsys):
         "Python", "torch", "device", "threads", "memory", "front", "ipywidgets", "anywidget", "lessons", "digits",
         "CIFAR-10", "results",
     ]  # fmt: skip
-    assert last == "8 ok, 0 to look at, 0 failed."
+    assert last == "12 ok, 0 to look at, 0 failed."
 
 
 def test_the_report_is_what_main_prints(healthy, capsys):
