@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOURCES := entropic_edu tests benchmarks lessons/src lessons/build.py lessons/anatomy.py
+SOURCES := entropic_edu tests benchmarks docs setup.py lessons/src lessons/build.py lessons/anatomy.py
 
-.PHONY: story test soak lab lessons bench check clean
+.PHONY: story test soak lab site lessons bench check audit clean
 
 story: $(READY)  ## the whole experiment on digits: a table, story.png, story.json
 	$(BIN)/entropic-edu story
@@ -19,6 +19,9 @@ lab: $(READY)  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab workspaces import --name entropic-edu lessons/workspace.json
 	$(BIN)/jupyter lab --notebook-dir lessons --LabApp.default_url=/lab/workspaces/entropic-edu/tree/00_start.ipynb
 
+site: $(READY)  ## docs and lessons as pages: build/site/index.html
+	$(BIN)/sphinx-build -W --keep-going -b html docs build/site
+
 lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
 	$(BIN)/python lessons/build.py
 
@@ -29,6 +32,10 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+
+audit: $(READY)  ## asks a public list of advisories about what is installed; needs a network
+	$(BIN)/python -m pip install -q pip-audit
+	$(BIN)/pip-audit --skip-editable
 
 clean:  ## removes .venv and all caches; keeps results
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache lessons/.ruff_cache .hypothesis

@@ -54,7 +54,7 @@ class Extremes:
         smallest: Smallest (most negative) eigenvalue.
         largest_error: An eigenvalue of H lies within this distance of ``largest``.
         smallest_error: The same for ``smallest``.
-        converged: Whether both errors are below the tolerance times the larger of |largest| and |smallest|.
+        converged: Whether both errors are below the tolerance times the larger of ``|largest|`` and ``|smallest|``.
         top_eigenvector: Unit eigenvector of ``largest``, (D,) or (P, D).
         steps: Hessian-vector products spent on each theta.
     """

@@ -38,7 +38,7 @@ class Run(Result):
         step: Steps taken.
         steps: Steps planned.
         recipe: The settings, as plain values.
-        optimizer_state: Momentum and the like, (S, *theta.shape).
+        optimizer_state: Momentum and the like, ``(S, *theta.shape)``.
         generator_state: State of the generator after the last step.
         history_step, history_loss, history_learning_rate: See ``history``.
     """

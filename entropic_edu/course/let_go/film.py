@@ -15,7 +15,7 @@ from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.stage import GREY, moving
 from entropic_edu.strings import text
 
-from .common import along_road, kept, name_of, pick, profile, speed, speed_by_law, steps_of
+from .common import STARTS, along_road, data_of, kept, name_of, pick, profile, speed, speed_by_law, steps_of
 
 if TYPE_CHECKING:
     from entropic_edu.player import Player
@@ -65,17 +65,38 @@ class Road:
 
 def film(seed: int) -> Player:
     """Return a player of recorded walkers: position against distance from the road, a histogram, and the triptych."""
+    records = range(0, len(kept("hot/step")) - 1, 2)  # the last record is not at a projection
+    return _player("hot", records, 16, 0.2, kept("hot/step"), text("06.film.title"))
+
+
+def of_grid(batch_size: int | None, learning_rate: float) -> Player:
+    """Return the same of walkers of the grid that were let go at 0.3 and 0.7; steps of the control as η would take.
+
+    Args:
+        batch_size: One of ``common.BATCHES``; None is no noise.
+        learning_rate: One of ``common.RATES``.
+    """
+    name = name_of(batch_size, learning_rate)
+    steps = steps_of(name, learning_rate)
+    title = text("06.film.grid", data=data_of(batch_size), learning_rate=learning_rate)
+    return _player(name, range(len(steps) - 1), batch_size, learning_rate, steps, title)
+
+
+def _player(
+    name: str, records: range, batch_size: int | None, learning_rate: float, step: Tensor, title: str
+) -> Player:
+    """Return a player of a recorded run, of those walkers that were let go at 0.3 and at 0.7."""
     from entropic_edu.player import Panel, Player
 
-    position, distance, step = (kept(f"hot/{key}") for key in ("position", "distance", "step"))
-    records = range(0, len(step) - 1, 2)  # the last record is not at a projection
-    along = position.permute(1, 0, 2, 3).flatten(1)[records]  # (R, N)
-    away = distance.permute(1, 0, 2, 3).flatten(1)[records]
-    figure, panels = _film_scene(Panel)
-    low = along[0] < 0.5  # released at 0.3, the others at 0.7
+    position, distance = (_two_starts(kept(f"{name}/{key}")) for key in ("position", "distance"))
+    along, away = (each.permute(1, 0, 2, 3).flatten(1)[records] for each in (position, distance))  # (R, N)
+    figure, panels = _film_scene(Panel, batch_size, learning_rate)
+    low = along[0] < 0.5  # let go at 0.3, the others at 0.7
     sentences = [
         text(
             "06.film.sentence",
+            data=data_of(batch_size),
+            learning_rate=learning_rate,
             step=int(step[row]),
             low=float(along[i, low].mean()),
             high=float(along[i, ~low].mean()),
@@ -95,11 +116,16 @@ def film(seed: int) -> Player:
         panels=panels,
         sentences=sentences,
         seconds=12.0,
-        title=text("06.film.title"),
+        title=title,
     )
 
 
-def _film_scene(make: Any) -> tuple[Figure, list[Any]]:
+def _two_starts(values: Tensor) -> Tensor:
+    """Return what belongs to 0.3 and 0.7, where a run has more starts, (P, R, S, W) -> (P, R, 2, W)."""
+    return values if values.shape[2] == 2 else values[:, :, [STARTS.index(start) for start in (0.3, 0.7)]]
+
+
+def _film_scene(make: Any, batch_size: int | None, learning_rate: float) -> tuple[Figure, list[Any]]:
     """Return the background of the film, and where the player draws on it."""
     figure = stage.figure()
     plan = figure.add_axes((0.085, 0.5, 0.45, 0.43))
@@ -115,7 +141,7 @@ def _film_scene(make: Any) -> tuple[Figure, list[Any]]:
     road = Road(figure)
     where = profile(0).position.double()
     curves: list[Tensor] = []
-    quantities = (along_road(None, "loss"), along_road(None, "trace"), speed_by_law(None, 16, 0.2))
+    quantities = (along_road(None, "loss"), along_road(None, "trace"), speed_by_law(None, batch_size, learning_rate))
     for ax, values, line in zip(road.axes, quantities, (road.loss, road.trace, road.theory), strict=True):
         ax.plot(where, values, color=line.get_color(), ls=line.get_linestyle(), lw=2)
         curves.append(torch.stack([where, values], 1))
