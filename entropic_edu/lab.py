@@ -139,7 +139,11 @@ def _known(file: Path, say: Say) -> dict[str, str]:
 
 
 CULL = 600  # seconds after which Voila ends a kernel that no page is connected to
-WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")  # what the lessons need of JupyterLab in Voila
+WIDGETS = (  # the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+)
 
 
 def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voila: bool = False) -> list[str]:

@@ -33,8 +33,8 @@ class Valley(Landscape):
         noise: Shape of the gradient noise.
         noise_scale: Standard deviation s of one sample's gradient noise.
         half_length: The floor runs from y = -half_length to y = half_length.
-        end_curvature: Curvature k of the walls that close the floor at both ends, ``½k(|y| - half_length)²`` beyond them;
-            0 leaves it open. A closed floor has a stationary law; on an open one walkers spread without end.
+        end_curvature: Curvature k of the walls that close the floor at both ends, ``½k(|y| - half_length)²`` beyond
+            them; 0 leaves it open. A closed floor has a stationary law; on an open one walkers spread without end.
     """
 
     dim = 2

@@ -1,5 +1,6 @@
-"""One JupyterLab for all browser tests, over a copy of the lessons and one more notebook."""
+"""One server of each front end for all browser tests, over a copy of the lessons; JupyterLab has a notebook more."""
 
+import importlib.util
 import shutil
 import sys
 from pathlib import Path
@@ -59,11 +60,15 @@ work = Work(stream=slowly, show=show, units=lambda **controls: 50_000)
 """
 
 
+def copied(folder):
+    """Return a copy of the lessons as a learner has them."""
+    return shutil.copytree(harness.ROOT / "lessons", folder, ignore=shutil.ignore_patterns("src", "*.py", ".*"))
+
+
 @pytest.fixture(scope="session")
 def lab(browser, tmp_path_factory):
     home = tmp_path_factory.mktemp("lab")
-    lessons = home / "lessons"
-    shutil.copytree(harness.ROOT / "lessons", lessons, ignore=shutil.ignore_patterns("src", "*.py", ".*"))
+    lessons = copied(home / "lessons")
     sample = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     cells = [SAMPLE.strip(), "bet = Bet()\nbet.widget"]
     cells.append('Explorer(render, controls, title="Sample", work=work).cover(bet)')
@@ -72,6 +77,26 @@ def lab(browser, tmp_path_factory):
     running = harness.Lab(lessons, home / "rest", browser)
     yield running
     running.close()
+
+
+def started(kind, browser, tmp_path_factory, **settings):
+    """Start a front end over a copy of the lessons, and end it after the tests."""
+    if importlib.util.find_spec(kind.__name__.lower()) is None:
+        pytest.skip(f'{kind.__name__} is not installed; pip install "entropic-edu[dev]"')
+    home = tmp_path_factory.mktemp(kind.__name__.lower())
+    running = kind(copied(home / "lessons"), home / "rest", browser, **settings)
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def notebook7(browser, tmp_path_factory):
+    yield from started(harness.Notebook, browser, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def voila(browser, tmp_path_factory):
+    yield from started(harness.Voila, browser, tmp_path_factory)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real JupyterLab and a real Chromium: what a learner's mouse and keyboard meet."""
+"""Real Jupyter servers and a real Chromium: what a learner's mouse and keyboard meet."""
 
 from __future__ import annotations
 
@@ -14,13 +14,24 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from entropic_edu import lab
+
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
     "@jupyterlab/notebook-extension:tracker": {"scrollPastEnd": False},  # else the page grows with the window
 }
-NOISE: tuple[str, ...] = ()  # patterns, each with its reason, of console errors that are JupyterLab's own
+NOISE = (  # patterns, each with its reason, of console errors that are the front end's own
+    "fontawesome",  # Voila's page asks the network for icons, and does without
+    r"reading 'schema'",  # Notebook 7 looks for the settings of a plugin of JupyterLab that it has not
+)
+LOGGED = (  # the same for lines of a server's log
+    "is not trusted",  # the copy of a notebook is signed by nobody
+    "websocket_ping_timeout",  # jupyter_server's own defaults do not fit each other
+    "running over TCP without encryption",  # told by each kernel that is not on a socket of its own
+    "_xsrf",  # Voila with a token refuses its own page's request to end the kernel: what culling is for
+)
 
 
 def waited(condition: Any, seconds: float, wanted: str) -> Any:
@@ -34,14 +45,17 @@ def waited(condition: Any, seconds: float, wanted: str) -> Any:
     raise AssertionError(f"After {seconds:g} s there was still no {wanted}.")
 
 
-class Lab:
-    """A running JupyterLab over a folder of notebooks, and pages of it.
+class Server:
+    """A running front end over a folder of notebooks, and pages of it.
 
     Args:
         notebooks: The folder it opens; tests give a copy.
         home: A folder for everything else that it, or a kernel, may write.
         browser: Playwright's browser.
     """
+
+    name = ""
+    keys = ("", "")  # forward and back on a slider
 
     def __init__(self, notebooks: Path, home: Path, browser: Any) -> None:
         self.notebooks, self.home, self.browser = notebooks, home, browser
@@ -51,29 +65,31 @@ class Lab:
             self.port = probe.getsockname()[1]
         (home / "app").mkdir(parents=True)
         (home / "app" / "overrides.json").write_text(json.dumps(SETTINGS))
-        self.log = (home / "lab.log").open("w")
-        self.server = subprocess.Popen(self._command(), env=self._environment(), stdout=self.log, stderr=self.log)
+        self.logged = home / "server.log"
+        self.log = self.logged.open("w")
+        self.server = subprocess.Popen(self.command(), env=self._environment(), stdout=self.log, stderr=self.log)
         try:
-            waited(self._answers, 90, "answer from JupyterLab; its log:\n" + (home / "lab.log").read_text()[-2000:])
+            waited(self._answers, 90, f"answer from {self.name}")
         except BaseException:
             self.close()
             raise
 
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
+        """Return the command that starts it."""
         options = {
             "ServerApp.ip": "127.0.0.1",
             "ServerApp.port": self.port,
             "ServerApp.port_retries": 0,
             "ServerApp.root_dir": self.notebooks,
             "IdentityProvider.token": self.token,
-            "LabApp.app_settings_dir": self.home / "app",
-            "LabApp.user_settings_dir": self.home / "settings",
-            "LabApp.workspaces_dir": self.home / "workspaces",
-            "LabApp.expose_app_in_browser": True,
-            "LabApp.news_url": "",
+            **self.options(),
         }
         given = [f"--{name}={value}" for name, value in options.items()]
-        return [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", *given]
+        return [sys.executable, "-m", "jupyter", self.name, "--no-browser", "--allow-root", *given]
+
+    def options(self) -> dict[str, object]:
+        """Return what it is told beside address, folder and token."""
+        return {}
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENTROPIC_EDU_", "JUPYTER_"))}
@@ -81,21 +97,25 @@ class Lab:
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         return kept | threads | {name: str(self.home / name.lower()) for name in places}
 
-    def ask(self, path: str) -> Any:
-        """Return the JSON that the server answers."""
+    def ask(self, path: str, method: str = "GET") -> Any:
+        """Return the JSON that the server answers, or None where it answers nothing."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/{path}", headers={"Authorization": f"token {self.token}"}
+            f"http://127.0.0.1:{self.port}/{path}", headers={"Authorization": f"token {self.token}"}, method=method
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or "null")
 
     def _answers(self) -> bool:
         if self.server.poll() is not None:
-            raise AssertionError(f"JupyterLab ended: {(self.home / 'lab.log').read_text()[-2000:]}")
-        try:
-            return bool(self.ask("api/status"))
-        except OSError:
-            return False
+            raise AssertionError(f"{self.name} ended: {self.logged.read_text()[-2000:]}")
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def complaints(self) -> list[str]:
+        """Return the lines of the server's log that are a warning, an error or a traceback; of its kernels' too."""
+        begins = r"^(?:\[[WEC] |\[\w+\] (?:WARNING|ERROR|CRITICAL)|Traceback|\w*(?:Error|Warning)\b).*"
+        lines = re.findall(begins, self.logged.read_text(), re.MULTILINE)
+        return [line for line in lines if not any(re.search(pattern, line) for pattern in LOGGED)]
 
     def close(self) -> None:
         """End the server, and with it its kernels."""
@@ -107,56 +127,147 @@ class Lab:
             self.server.wait()
         self.log.close()
 
-    def open(self, notebook: str, width: int = 1280, height: int = 900) -> Any:
-        """Open a notebook in a browser of its own, and return its page when the kernel is idle.
+    def address(self, notebook: str) -> str:
+        """Return where a notebook is, without the token."""
+        raise NotImplementedError
+
+    def await_ready(self, page: Any) -> None:
+        """Wait until a page can be used."""
+        raise NotImplementedError
+
+    def page(self, notebook: str, width: int = 1280, height: int = 900, **settings: Any) -> Any:
+        """Go to a notebook in a browser of its own, and return the page.
 
         What the page complains of in its console is collected in ``page.complaints``.
         """
-        page = self.browser.new_context(viewport={"width": width, "height": height}).new_page()
-        page.complaints = []
-        page.on("pageerror", lambda error: page.complaints.append(f"pageerror: {error}"))
+        page = self.browser.new_context(viewport={"width": width, "height": height}, **settings).new_page()
+        page.complaints, page.headings, page.keys = [], {}, self.keys
+        page.on("pageerror", lambda error: self._collect(page, f"pageerror: {error}"))
         page.on("console", lambda line: self._listen(page, line))
-        page.goto(
-            f"http://127.0.0.1:{self.port}/lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}?token={self.token}"
-        )
-        page.wait_for_selector(".jp-NotebookPanel-toolbar", timeout=60_000)
-        page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
-        page.wait_for_function(CONNECTED, timeout=60_000)
+        page.goto(f"http://127.0.0.1:{self.port}/{self.address(notebook)}?token={self.token}", timeout=120_000)
+        return page
+
+    def open(self, notebook: str, **settings: Any) -> Any:
+        """Open a notebook and return its page when the page can be used."""
+        page = self.page(notebook, **settings)
+        self.await_ready(page)
         return page
 
     @staticmethod
     def _listen(page: Any, line: Any) -> None:
-        words = f"{line.text} ({line.location.get('url', '')})"
-        if line.type == "error" and not any(re.search(pattern, words) for pattern in NOISE):
+        if line.type == "error":
+            Server._collect(page, f"{line.text} ({line.location.get('url', '')})")
+
+    @staticmethod
+    def _collect(page: Any, words: str) -> None:
+        if not any(re.search(pattern, words) for pattern in NOISE):
             page.complaints.append(words)
 
     def close_page(self, page: Any) -> None:
         """Close a page and shut down its kernel: each takes hundreds of megabytes."""
         page.context.close()
         for session in self.ask("api/sessions"):
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{self.port}/api/sessions/{session['id']}",
-                headers={"Authorization": f"token {self.token}"},
-                method="DELETE",
-            )
-            urllib.request.urlopen(request, timeout=30).close()
+            self.ask(f"api/sessions/{session['id']}", "DELETE")
 
-    def kernel(self) -> int:
-        """Return the process id of the only kernel."""
-        kernels = [kernel["id"] for kernel in self.ask("api/kernels")]
-        assert len(kernels) == 1, f"one kernel was to run, not {len(kernels)}"
-        for process in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                if f"kernel-{kernels[0]}".encode() in process.read_bytes():
-                    return int(process.parent.name)
-            except OSError:  # a process that has just ended
-                continue
-        raise AssertionError(f"no process of kernel {kernels[0]}")
+    def kernels(self) -> list[int]:
+        """Return the process ids of all kernels, the oldest first."""
+        found = []
+        for children in Path(f"/proc/{self.server.pid}/task").glob("*/children"):
+            for child in map(int, children.read_text().split()):
+                if b"ipykernel" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(child)
+        return sorted(found)
 
     def memory(self) -> float:
         """Return the memory that the only kernel holds now, in MiB."""
-        status = Path(f"/proc/{self.kernel()}/status").read_text()
+        [kernel] = self.kernels()
+        status = Path(f"/proc/{kernel}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024  # type: ignore[index]
+
+
+class Lab(Server):
+    """JupyterLab 4."""
+
+    name = "lab"
+    keys = ("ArrowRight", "ArrowLeft")
+
+    def options(self) -> dict[str, object]:
+        return {
+            "LabApp.app_settings_dir": self.home / "app",
+            "LabApp.user_settings_dir": self.home / "settings",
+            "LabApp.workspaces_dir": self.home / "workspaces",
+            "LabApp.expose_app_in_browser": True,
+            "LabApp.news_url": "",
+        }
+
+    def address(self, notebook: str) -> str:
+        return f"lab/workspaces/{secrets.token_hex(4)}/tree/{notebook}"
+
+    def await_ready(self, page: Any) -> None:
+        page.wait_for_selector(".jp-NotebookPanel-toolbar", timeout=60_000)
+        page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
+        page.wait_for_function(CONNECTED, timeout=60_000)
+
+
+class Notebook(Server):
+    """Notebook 7, which is JupyterLab's parts with one notebook on a page."""
+
+    name = "notebook"
+    keys = ("PageUp", "PageDown")  # it keeps the arrow keys for itself
+
+    def options(self) -> dict[str, object]:
+        named = {"app": "app_settings", "settings": "user_settings", "workspaces": "workspaces"}
+        places = {f"JupyterNotebookApp.{option}_dir": self.home / folder for folder, option in named.items()}
+        return {**places, "JupyterNotebookApp.expose_app_in_browser": True}
+
+    def address(self, notebook: str) -> str:
+        return f"notebooks/{notebook}"
+
+    def await_ready(self, page: Any) -> None:
+        page.wait_for_selector(".jp-NotebookPanel-toolbar", timeout=60_000)
+        page.wait_for_function(CONNECTED, timeout=60_000)
+
+
+class Voila(Server):
+    """Voila: a notebook as a dashboard, with a kernel for each page, which runs all cells before it shows anything.
+
+    Args:
+        cull: Seconds after which a kernel that no page is connected to is ended.
+    """
+
+    name = "voila"
+    keys = ("ArrowRight", "ArrowLeft")
+
+    def __init__(self, notebooks: Path, home: Path, browser: Any, cull: int = 600) -> None:
+        self.cull = cull
+        super().__init__(notebooks, home, browser)
+
+    def command(self) -> list[str]:
+        options = {
+            "Voila.ip": "127.0.0.1",
+            "Voila.port": self.port,
+            "Voila.port_retries": 0,
+            "Voila.token": self.token,
+            "VoilaConfiguration.show_tracebacks": True,
+            "MappingKernelManager.cull_idle_timeout": self.cull,
+            "MappingKernelManager.cull_interval": max(1, self.cull // 4),
+        }
+        given = [f"--{name}={value}" for name, value in options.items()]
+        # other extensions of JupyterLab, such as jupytext's, do not load in Voila and say so in the console
+        given += [f"--VoilaConfiguration.extension_allowlist={name}" for name in lab.WIDGETS]
+        return [sys.executable, "-m", "voila", str(self.notebooks), "--no-browser", *given]
+
+    def address(self, notebook: str) -> str:
+        return f"voila/render/{notebook}"
+
+    def await_ready(self, page: Any) -> None:
+        page.wait_for_selector("#loading", state="detached", timeout=120_000)
+        page.wait_for_selector(".ee-explorer, .ee-player, .ee-bet", timeout=60_000)
+
+    def close_page(self, page: Any) -> None:
+        """Leave a page, which tells the server to shut down its kernel."""
+        page.goto("about:blank")
+        page.context.close()
 
 
 def run_all(page: Any, seconds: float = 120) -> None:
@@ -164,8 +275,10 @@ def run_all(page: Any, seconds: float = 120) -> None:
     page.evaluate(RUN)  # which returns at once: an evaluation has no time limit of its own
     page.wait_for_function("window.ran !== null", timeout=1000 * seconds)
     assert page.evaluate("window.ran") is True, f"a cell failed: {errors(page)}"
+    # by the cells' model: a cell whose source is hidden shows no number
     wanted = (
-        "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(x => /\\d/.test(x.textContent))"
+        "() => jupyterapp.shell.currentWidget.content.widgets"
+        ".every(cell => cell.model.type !== 'code' || cell.model.executionCount)"
     )
     page.wait_for_function(wanted, timeout=10_000)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached", timeout=30_000)
@@ -191,8 +304,7 @@ RUN = """() => {
 
 def errors(page: Any) -> list[str]:
     """Return the text of every red output and of every error that a widget shows."""
-    red = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
-    stderr = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.stderr"]'
+    red, stderr = (f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in ("error", "stderr"))
     found: list[str] = page.locator(f"{red}, {stderr}, .ee-error, .jupyter-widgets-error-widget").all_inner_texts()
     return found
 
@@ -218,6 +330,24 @@ def uncover(page: Any) -> None:
     page.wait_for_function("() => !document.querySelector('p.ee-covered')", timeout=10_000)
 
 
+def stop_work(explorer: Any) -> tuple[str, float]:
+    """Press the button of long work, see its progress, stop it; return its sentence and the seconds that took."""
+    run, stop = explorer.locator("button.ee-run"), explorer.locator("button.ee-cancel")
+    run.click()
+    explorer.locator(".ee-progress progress").wait_for(timeout=20_000)
+    assert run.is_disabled()
+    begun = time.monotonic()
+    if stop.is_enabled():
+        stop.click(force=True)  # also where the work ends in this moment
+    words = explorer.locator(".ee-sentence", has_text=re.compile("^(Stopped|Live)"))
+    words.wait_for(timeout=10_000)
+    taken = time.monotonic() - begun
+    if words.inner_text().startswith("Live"):  # shorter than a hand needs to reach the button
+        assert taken < 2, "long work that does not stop"
+    waited(run.is_enabled, 10, "button to run it again")
+    return str(words.inner_text()), taken
+
+
 def options(explorer: Any, slider: int) -> int:
     """Return how many places a slider has."""
     handle = explorer.locator(".noUi-handle").nth(slider)
@@ -233,11 +363,11 @@ def step(page: Any, explorer: Any, slider: int = 0) -> float:
     """
     handle = explorer.locator(".noUi-handle").nth(slider)
     now, low, high = (float(handle.get_attribute(f"aria-value{name}") or 0) for name in ("now", "min", "max"))
-    headings = page.__dict__.setdefault("headings", {})  # a slider goes on as it went, and turns round at its ends
-    heading = headings[slider] = -1 if now >= high else 1 if now <= low else headings.get(slider, 1)
+    heading = page.headings.get(slider, 1)  # a slider goes on as it went, and turns round at its ends
+    heading = page.headings[slider] = -1 if now >= high else 1 if now <= low else heading
     explorer.evaluate(ARMED)
     handle.focus()
-    page.keyboard.press("ArrowRight" if heading > 0 else "ArrowLeft")
+    page.keyboard.press(page.keys[heading < 0])
     taken, lowest = explorer.evaluate("explorer => explorer.stepped")
     at = f"slider {slider}, place {handle.get_attribute('aria-valuenow')}"
     assert taken is not None, f"{at}: a step left the picture as it was for 5 s; {errors(page)}"

@@ -1,8 +1,6 @@
 """The numbered lessons, and a sample, in a real JupyterLab: run them, step them by keyboard, stop what is long."""
 
-import re
 import statistics
-import time
 
 import harness
 import pytest
@@ -124,19 +122,7 @@ def test_long_work_shows_how_far_it_is_and_stops_when_told_to(notebook):
     if not long:
         pytest.skip(f"{notebook} has no explorer with long work")
     for explorer in long:
-        run, stop = explorer.locator("button.ee-run"), explorer.locator("button.ee-cancel")
-        run.click()
-        explorer.locator(".ee-progress progress").wait_for(timeout=10_000)
-        assert run.is_disabled()
-        begun = time.monotonic()
-        if stop.is_enabled():
-            stop.click(force=True)  # also where the work ends in this moment
-        words = explorer.locator(".ee-sentence", has_text=re.compile("^(Stopped|Live)"))
-        words.wait_for(timeout=10_000)
-        taken = time.monotonic() - begun
-        print(f"{notebook}: {words.inner_text().split()[0]} after {taken:.2f} s")
-        if words.inner_text().startswith("Live"):  # shorter than a hand needs to reach the button
-            assert taken < 2, "long work that does not stop"
-        harness.waited(lambda run=run: run.is_enabled(), 10, "button to run it again")
+        words, taken = harness.stop_work(explorer)
+        print(f"{notebook}: {words.split()[0]} after {taken:.2f} s")
     assert harness.errors(page) == []
     assert page.complaints == []

@@ -1,0 +1,98 @@
+"""Pages that are left, opened twice, saved and reopened, and kernels that restart under them."""
+
+import harness
+import pytest
+from conftest import started
+
+START, BUMP = "00_start.ipynb", "05_bump.ipynb"
+
+
+def locked(page, option):
+    """Lock an option of the first prediction in, and return what the page then says."""
+    bet = page.locator(".ee-bet").first
+    bet.locator(".widget-radio-box label").nth(option).click()
+    bet.get_by_role("button", name="Lock in").click()
+    status = bet.locator(".ee-bet-status", has_text="Locked")
+    status.wait_for(timeout=10_000)
+    return status.inner_text()
+
+
+@pytest.fixture
+def brief_voila(browser, tmp_path_factory):
+    yield from started(harness.Voila, browser, tmp_path_factory, cull=2)
+
+
+def test_two_pages_have_kernels_of_their_own_share_the_answers_and_leave_nothing_behind(brief_voila):
+    first, second = brief_voila.open(START), brief_voila.open(START)
+    assert len(brief_voila.kernels()) == 2
+    assert "first bet counts" not in locked(first, 0)
+    assert "first bet counts" in locked(second, 1)  # one learner, one file: the bet of the first page stays
+    for page in (first, second):
+        harness.uncover(page)
+    one, other = (page.locator(".ee-explorer").first for page in (first, second))
+    before = other.locator(".ee-sentence").inner_text()
+    assert one.locator(".ee-sentence").inner_text() == before
+    harness.step(first, one)
+    assert one.locator(".ee-sentence").inner_text() != before
+    assert other.locator(".ee-sentence").inner_text() == before
+    third = brief_voila.open(START)
+    third.locator(".ee-bet-status", has_text="Locked in an earlier session").first.wait_for(timeout=10_000)
+    first.wait_for_timeout(6000)  # three times as long as a kernel without a page may stay
+    assert len(brief_voila.kernels()) == 3  # a page that is looked at keeps its kernel, however long
+    for page in (first, second, third):
+        brief_voila.close_page(page)
+    harness.waited(lambda: not brief_voila.kernels(), 60, "end of the kernels whose pages were left")
+
+
+def test_a_saved_lesson_shows_its_pictures_when_it_is_opened_again(lab):
+    page = lab.open(START)
+    try:
+        harness.run_all(page)
+        harness.uncover(page)
+        explorer = page.locator(".ee-explorer").first
+        explorer.scroll_into_view_if_needed()
+        harness.step(page, explorer)
+        said = explorer.locator(".ee-sentence").inner_text()
+        page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
+    finally:
+        lab.close_page(page)
+    page = lab.open(START)
+    try:
+        page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        explorer = page.locator(".ee-explorer").first
+        explorer.wait_for(timeout=20_000)
+        explorer.scroll_into_view_if_needed()
+        assert explorer.locator(".ee-sentence").inner_text() == said
+        assert explorer.locator("img").evaluate("image => image.complete && image.naturalWidth") > 500
+        assert harness.errors(page) == []
+    finally:
+        lab.close_page(page)
+
+
+def test_a_lesson_is_entered_again_after_a_restart(lab):
+    page = lab.open(BUMP)
+    try:
+        harness.run_all(page)
+        page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        page.wait_for_function(harness.CONNECTED, timeout=60_000)
+        assert page.evaluate(RUN_SOME, ["ee.Lesson(", "lesson.explore("]) == [True, True]
+        explorer = page.locator(".ee-explorer").last
+        explorer.scroll_into_view_if_needed()
+        harness.uncover(page)
+        harness.step(page, page.locator(".ee-explorer", has=page.locator(".noUi-handle")).last)
+        assert harness.errors(page) == []
+    finally:
+        lab.close_page(page)
+
+
+# runs the first cell that has the first words, then the last that has the second, and says whether each went well
+RUN_SOME = """async ([setup, play]) => {
+  const notebook = jupyterapp.shell.currentWidget.content, cells = [...notebook.widgets];
+  const has = words => cell => cell.model.type === 'code' && cell.model.sharedModel.source.includes(words);
+  const done = [];
+  for (const cell of [cells.find(has(setup)), cells.findLast(has(play))]) {
+    notebook.activeCellIndex = cells.indexOf(cell);
+    done.push(await jupyterapp.commands.execute('notebook:run-cell'));
+  }
+  return done;
+}"""
