@@ -17,12 +17,20 @@ from .release import Release
 from .results import detached
 from .snapshot import Progress, Snapshot, Stream, verb
 from .theory import Prediction, predict
+from .valleys import require_batch, require_steps
 
 Noise = Literal["minibatch", "none", "isotropic", "label"]
 
 
 def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
-    """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data."""
+    """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data.
+
+    Raises:
+        ValueError: If batch size, learning rate or momentum is none.
+    """
+    require_steps(learning_rate, momentum)
+    if batch_size is not None:
+        require_batch(batch_size)
     return 0.0 if batch_size is None else learning_rate / ((1 - momentum) * batch_size)
 
 
@@ -110,6 +118,8 @@ def drift(
             "undo_excursions acts at projections, and project_every=None never projects; give it a number."
         )
     starts = [float(start)] if isinstance(start, int | float) else [float(s) for s in start]
+    if not starts:
+        raise ValueError("start is empty; give a position in [0, 1], or several.")
     begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)
     theta = path.at(begun.to(path.pivots.device))
     radius = 0.1 * path.length if valley_radius is None else float(valley_radius)

@@ -17,6 +17,7 @@ from .curvature import extreme_eigenvalues
 from .landscape import Landscape
 
 Optimizer = Literal["sgd", "nesterov", "adam"]
+LARGEST = 1e30  # learning rate; more is no number to single precision once it is multiplied
 Schedule = Literal["cosine", "step", "constant"]
 
 
@@ -39,8 +40,7 @@ class Stepper:
     """
 
     def __init__(self, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
-        if not learning_rate > 0 or not math.isfinite(learning_rate):
-            raise ValueError(f"learning_rate must be a positive number, got {learning_rate}.")
+        check_rate(learning_rate)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
         self.theta = theta.detach().clone().requires_grad_()
@@ -174,6 +174,12 @@ def warn_if_unstable(
             StabilityWarning,
             stacklevel=4,
         )
+
+
+def check_rate(learning_rate: float) -> None:
+    """Raise a ValueError unless this is a learning rate."""
+    if not 0 < learning_rate < LARGEST:
+        raise ValueError(f"learning_rate must be a positive number below {LARGEST:g}, got {learning_rate}.")
 
 
 def check_finite(land: Landscape, theta: Tensor, start: Tensor, step: int, learning_rate: float) -> None:

@@ -48,8 +48,12 @@ class Path(Result):
         object.__setattr__(self, "pivots", self.pivots.detach())
         if self.pivots.ndim != 2 or len(self.pivots) < 2:
             raise ValueError(f"A path needs pivots of shape (P, D) with P >= 2, got {tuple(self.pivots.shape)}.")
-        if not bool(self.pivots.isfinite().all()):
-            raise ValueError("The pivots hold NaN or infinity; a path needs finite points.")
+        if not self.pivots.is_floating_point():
+            raise ValueError(f"A path needs pivots of a floating-point type, got {self.pivots.dtype}; use .float().")
+        if not bool(self.pivots.isfinite().all() and self.lengths.sum().isfinite()):
+            raise ValueError(
+                "The pivots hold NaN or infinity, or lie infinitely far apart; a path needs finite points."
+            )
         if not self.length > 0:
             raise ValueError("The pivots all coincide, so the path has no length; give two different end points.")
 

@@ -569,6 +569,8 @@ def _check(land: Landscape, theta: Tensor, scale: Tensor | None) -> None:
             "torch.func.hessian(land.loss)(theta) where θ has few dimensions."
         )
     land.check(theta)
+    if not bool(theta.isfinite().all()):
+        raise ValueError("theta holds NaN or infinity, so it has no curvature; it has probably diverged.")
     if scale is not None and scale.shape not in (theta.shape, (land.dim,)):
         raise ValueError(
             f"scale must have shape ({land.dim},) or that of theta, {tuple(theta.shape)}, got {tuple(scale.shape)}."

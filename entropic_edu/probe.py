@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -156,8 +157,8 @@ def probe(
         ValueError: If the path belongs to another model or ``points`` is below 2.
     """
     path.check(land)
-    if points < 2:
-        raise ValueError(f"probe needs at least the 2 ends, got points={points}.")
+    if not isinstance(points, Integral) or points < 2:
+        raise ValueError(f"probe needs a number of points, at least 2 for the ends, got points={points!r}.")
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     exact = isinstance(land, Network) and land.dim > _DENSE and is_piecewise_linear(land, generator=generator)

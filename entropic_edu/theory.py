@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .probe import Profile
-from .valleys import Valley
+from .valleys import Valley, require_batch, require_steps
 
 
 def sustained_variance(
@@ -116,9 +116,18 @@ def predict(
         noise: "minibatch", "label", "isotropic" or "none".
         temperature: T of isotropic noise.
 
+    Raises:
+        ValueError: If batch size, learning rate, momentum or project_every is none, or a step is past the stability
+            limit.
+
     References:
         Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.
     """
+    require_steps(learning_rate, momentum)
+    if batch_size is not None:
+        require_batch(batch_size)
+    if project_every is not None and project_every < 1:
+        raise ValueError(f"project_every must be at least 1, got {project_every}; None never projects.")
     position = profile.position.double()
     along = (position * profile.length).numpy()
     eta = learning_rate / (1 - momentum)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .optimizers import Optimizer, Schedule, Stepper, check_finite, schedule_scale, warn_if_unstable
+from .optimizers import Optimizer, Schedule, Stepper, check_finite, check_rate, schedule_scale, warn_if_unstable
 from .results import Result, detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
 
@@ -167,6 +167,7 @@ def _begin(
     if runs is not None and runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}; None trains one run with theta of shape (D,).")
     schedule_scale(recipe["schedule"], 0.0)
+    check_rate(recipe["learning_rate"])
     if isinstance(start, Run):
         land.check(start.theta)
         if start.recipe != recipe:

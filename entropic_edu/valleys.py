@@ -118,7 +118,7 @@ class Valley(Landscape):
         """
         if batch_size is None:
             return None
-        _require_batch(batch_size)
+        require_batch(batch_size)
         shape = (() if rows is None else (rows,)) + (() if self.noise == "label" else (2,))
         normals = torch.randn(shape, generator=generator, device=generator.device, dtype=torch.float32)
         return normals / math.sqrt(batch_size)
@@ -167,8 +167,8 @@ class Valley(Landscape):
         Isotropic noise spreads x by ⟨x²⟩ = T/h for small steps, as a heat bath does. Noise that is shaped like the
         curvature spreads it by ⟨x²⟩ = T everywhere: T is then a squared length, and no temperature.
         """
-        _require_batch(batch_size)
-        _require_steps(learning_rate, momentum)
+        require_batch(batch_size)
+        require_steps(learning_rate, momentum)
         return learning_rate * self.noise_scale**2 / (2 * batch_size * (1 - momentum))
 
     def free_energy(self, y: Tensor, temperature: float) -> Tensor:
@@ -236,7 +236,7 @@ class Valley(Landscape):
         return self.mean_force(y, batch_size, learning_rate, momentum) / self.metric(y).sqrt()
 
     def _stability_limit(self, y: Tensor, learning_rate: float, momentum: float) -> float:
-        _require_steps(learning_rate, momentum)
+        require_steps(learning_rate, momentum)
         steepest, limit = float(self.curvature_across(y.detach()).max()), 2 * (1 + momentum)
         if not learning_rate * steepest < limit:  # so that a NaN is refused too
             raise ValueError(
@@ -489,12 +489,14 @@ def _require_positive(**values: float) -> None:
             raise ValueError(f"{name} must be positive and finite, got {value}.")
 
 
-def _require_batch(batch_size: int) -> None:
+def require_batch(batch_size: int) -> None:
+    """Raise a ValueError unless this is a number of samples."""
     if not isinstance(batch_size, Integral) or batch_size < 1:  # Integral: numpy's integers too
         raise ValueError(f"batch_size is a whole number of samples, at least 1; got {batch_size!r}.")
 
 
-def _require_steps(learning_rate: float, momentum: float) -> None:
+def require_steps(learning_rate: float, momentum: float) -> None:
+    """Raise a ValueError unless these are η and m of steps that can be taken."""
     if not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}.")
     if not 0 <= momentum < 1:
