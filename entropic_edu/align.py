@@ -111,7 +111,7 @@ def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Ten
         ValueError: If the model is not such a chain, or the permutations do not fit it.
     """
     layers = _chain(land)
-    land.check(theta)
+    land.check_shape(theta)
     units = [layer.outputs for layer in layers[:-1]]
     given = [p.cpu() for p in permutations]
     if [sorted(p.tolist()) for p in given] != [list(range(n)) for n in units]:

@@ -127,13 +127,17 @@ class Landscape(ABC):
         return self.gradient_on(theta, self.draw(batch_size, generator, rows))
 
     def check(self, theta: Tensor) -> None:
-        """Raise a ValueError unless ``theta`` has shape (D,) or (P, D) for this landscape, and real numbers."""
+        """Raise a ValueError unless ``theta`` has shape (D,) or (P, D) for this landscape, and its kind of numbers."""
+        self.check_shape(theta)
+        own = getattr(self, "dtype", None)  # a network computes in one precision, a valley in any
+        if not theta.is_floating_point() or (own is not None and theta.dtype != own):
+            wanted = own or "a floating-point type"
+            raise ValueError(f"theta is of {theta.dtype}, wanted {wanted}; theta.to(land.initial(generator)) converts.")
+
+    def check_shape(self, theta: Tensor) -> None:
+        """Raise a ValueError unless ``theta`` has shape (D,) or (P, D) for this landscape."""
         if theta.ndim not in (1, 2) or theta.shape[-1] != self.dim:
             raise ValueError(
                 f"This landscape has {self.dim} parameters and takes theta of shape ({self.dim},) or (P, {self.dim}), "
                 f"got {tuple(theta.shape)}; was it made for another model?"
             )
-        own = getattr(self, "dtype", None)  # a network computes in one precision, a valley in any
-        if not theta.is_floating_point() or (own is not None and theta.dtype != own):
-            wanted = own or "a floating-point type"
-            raise ValueError(f"theta is of {theta.dtype}, wanted {wanted}; theta.to(land.initial(generator)) converts.")

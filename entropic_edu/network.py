@@ -462,7 +462,7 @@ class Network(Landscape):
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """Return views of θ by parameter name; leading dimensions of ``theta`` stay in front."""
-        self.check(theta)
+        self.check_shape(theta)
         parts = zip(self._names, self._shapes, theta.split(self._sizes, -1), strict=True)
         return {name: part.reshape(*theta.shape[:-1], *shape) for name, shape, part in parts}
 

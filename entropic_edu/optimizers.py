@@ -179,7 +179,7 @@ def warn_if_unstable(
 def check_rate(learning_rate: float) -> None:
     """Raise a ValueError unless this is a learning rate."""
     if not 0 < learning_rate < LARGEST:
-        raise ValueError(f"learning_rate must be a positive number below {LARGEST:g}, got {learning_rate}.")
+        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}; its largest is {LARGEST:g}.")
 
 
 def check_finite(land: Landscape, theta: Tensor, start: Tensor, step: int, learning_rate: float) -> None:

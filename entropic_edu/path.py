@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -50,10 +51,10 @@ class Path(Result):
             raise ValueError(f"A path needs pivots of shape (P, D) with P >= 2, got {tuple(self.pivots.shape)}.")
         if not self.pivots.is_floating_point():
             raise ValueError(f"A path needs pivots of a floating-point type, got {self.pivots.dtype}; use .float().")
-        if not bool(self.pivots.isfinite().all() and self.lengths.sum().isfinite()):
-            raise ValueError(
-                "The pivots hold NaN or infinity, or lie infinitely far apart; a path needs finite points."
-            )
+        if not bool(self.pivots.isfinite().all()):
+            raise ValueError("The pivots hold NaN or infinity; a path needs finite points.")
+        if not math.isfinite(self.length):
+            raise ValueError("The path is longer than its numbers can hold; use pivots.double(), or smaller numbers.")
         if not self.length > 0:
             raise ValueError("The pivots all coincide, so the path has no length; give two different end points.")
 

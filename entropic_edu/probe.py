@@ -158,7 +158,7 @@ def probe(
     """
     path.check(land)
     if not isinstance(points, Integral) or points < 2:
-        raise ValueError(f"probe needs a number of points, at least 2 for the ends, got points={points!r}.")
+        raise ValueError(f"probe needs at least the 2 ends, got points={points!r}; give a whole number.")
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     exact = isinstance(land, Network) and land.dim > _DENSE and is_piecewise_linear(land, generator=generator)
