@@ -17,6 +17,7 @@ CONTEXT.set_forkserver_preload(
     [
         "entropic_edu",
         "entropic_edu.story",
+        "entropic_edu.doctor",
         "sklearn.datasets",
         "matplotlib.image",
         "pytest",

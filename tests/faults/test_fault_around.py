@@ -25,10 +25,14 @@ def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
     whole = str(tmp_path / "whole")
     assert start(works.command, "story", "--out", whole).end() == 0
     for number, code in list(ENDS.items())[:trials]:
-        out, work = str(tmp_path / number.name), tmp_path / f"{number.name}.work"
-        process = start(works.command, "story", "--out", out)
-        process.wait_for(lambda work=work: list(work.glob("*.safetensors")), "the first stage")
-        process.hurt(number)
+        for attempt in range(5):  # on a busy machine the story may be told before the signal comes
+            name = f"{number.name}{attempt}"
+            out, work = str(tmp_path / name), tmp_path / f"{name}.work"
+            process = start(works.command, "story", "--out", out)
+            process.wait_for(lambda work=work: list(work.glob("*.safetensors")), "the first stage")
+            process.hurt(number)
+            if process.end() != 0:
+                break
         assert process.end() == code, process.text()
         assert "Traceback" not in process.text()
         assert not works.finished(out)  # after Ctrl-C there may be one that says how far it came
