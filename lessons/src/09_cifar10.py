@@ -249,7 +249,7 @@ lesson.calibration()
 # - We tried one pair that was trained until it rests ($\eta$ = 0.05, 200 epochs; one pair, not recorded). There the
 #   picture turns over: data loss and trace are *lower* in the middle than at the ends, 0.67 and 0.46 times, and batches
 #   of 16 take walkers from 0.3 to 0.214, where no noise takes them to 0.211. No bump, no confinement. Decay had made
-#   the ends small, and a small network is sharp. Weaker decay, and more pairs, are an investigation for you (lesson 10).
+#   the ends small, and a small network is sharp. Weaker decay and more pairs are an investigation for you (lesson 10).
 # - Below a threshold nothing is seen: batches of 64 at half the temperature move as no noise does.
 # - The window is narrow. In trials at B = 16 and $\eta$ = 0.06 to 0.07, 8 to 13 % of the projections came from outside
 #   the valley, and at $\eta$ = 0.1 walkers were thrown out until the run diverged. The recorded run at 0.06 puts a

@@ -55,6 +55,11 @@ def test_a_verb_that_is_killed_leaves_the_old_file_and_begun_anew_gives_the_same
     assert file.read_bytes() == whole
 
 
+def written(file):
+    """When a file was written last, None where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
 @pytest.mark.fault("kill -9 of a process that saves on and on", "one of the two files, whole", trials=25)
 def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, trials):
     one, two, file = tmp_path / "one", tmp_path / "two", tmp_path / "kept" / "file"
@@ -63,7 +68,7 @@ def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, tri
     wanted, seen, left = {one.read_bytes(), two.read_bytes()}, set(), 0
     for seed in range(trials):
         process = start(works.save_in_turn, one, two, file, said=tmp_path / "said")
-        process.wait_for(file.exists, "a first file")
+        process.wait_for(lambda before=written(file): written(file) != before, "a first file")
         time.sleep(np.random.default_rng(seed).uniform(0, 0.2))
         process.hurt()
         assert process.end() == KILLED
