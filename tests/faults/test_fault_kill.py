@@ -67,8 +67,9 @@ def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, tri
     ee.Path(torch.eye(3, 100_000)).save(two)
     wanted, seen, left = {one.read_bytes(), two.read_bytes()}, set(), 0
     for seed in range(trials):
+        before = written(file)
         process = start(works.save_in_turn, one, two, file, said=tmp_path / "said")
-        process.wait_for(lambda before=written(file): written(file) != before, "a first file")
+        process.wait_for(lambda before=before: written(file) != before, "a first file")
         time.sleep(np.random.default_rng(seed).uniform(0, 0.2))
         process.hurt()
         assert process.end() == KILLED
