@@ -192,7 +192,7 @@ def _launch(file: str, cells: list[NotebookNode]) -> Iterator[str]:
     """Below the line of time: text links, two of which open this very notebook at a tag; no picture from elsewhere."""
     words = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     line = re.search(r"^\*\d+ minutes\.[^*]*\*\n\n(Launch: .+)$", words, re.M)
-    links = dict(re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", line[1])) if line else {}
+    links = dict(re.findall(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)", line[1])) if line else {}
     if list(links) != ["Binder", "Colab", "on your machine"]:
         yield f"below the time there must be links Binder, Colab and on your machine, here {list(links) or 'nothing'}"
         return

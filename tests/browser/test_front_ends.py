@@ -12,7 +12,8 @@ import entropic_edu as ee
 
 LESSONS = {f.name[:2]: f.name for f in sorted((harness.ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))}
 SERVERS = {"JupyterLab": "lab", "Notebook 7": "notebook7", "Voila": "voila"}
-VISITS = [("JupyterLab", "02"), *((front, n) for front in ("Notebook 7", "Voila") for n in ("00", "02", "06", "09"))]
+VISITS = [(front, "02") for front in SERVERS]
+LONG = [(front, number) for front in ("Notebook 7", "Voila") for number in ("00", "06", "09")]
 taken_in = {}  # seconds of the steps in each front end, on the lesson that is measured everywhere
 
 
@@ -70,7 +71,11 @@ class Visit:
         return values
 
 
-@pytest.fixture(scope="module", params=VISITS, ids=" ".join)
+@pytest.fixture(
+    scope="module",
+    params=[*VISITS, *(pytest.param(each, marks=pytest.mark.soak) for each in LONG)],
+    ids=" ".join,
+)
 def visit(request):
     front, number = request.param
     server = request.getfixturevalue(SERVERS[front])
