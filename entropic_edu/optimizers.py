@@ -45,23 +45,15 @@ class Stepper:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
         self.theta = theta.detach().clone().requires_grad_()
         self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
-        self._fused = self.theta.device.type in ("cpu", "cuda")
-        self._optimizer = self._make([self.theta])
-
-    def _make(self, parameters: list[Tensor]) -> torch.optim.Optimizer:
-        if self.kind == "adam":
-            return torch.optim.Adam(parameters, lr=self.learning_rate, betas=(self.momentum, 0.999))
-        if self.kind == "nesterov" and self.momentum == 0:
+        if optimizer == "nesterov" and momentum == 0:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
-        if self.kind not in ("sgd", "nesterov"):
-            raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {self.kind!r}.')
-        return torch.optim.SGD(
-            parameters,
-            lr=self.learning_rate,
-            momentum=self.momentum,
-            nesterov=self.kind == "nesterov",
-            fused=self._fused,
-        )
+        if optimizer not in ("sgd", "nesterov", "adam"):
+            raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
+        self._fused = self.theta.device.type in ("cpu", "cuda")
+        self._momentum: list[Tensor | None] = [None]  # of SGD; before its first step there is none
+        self._adam = None
+        if optimizer == "adam":
+            self._adam = torch.optim.Adam([self.theta], lr=learning_rate, betas=(momentum, 0.999))
 
     @property
     def position(self) -> Tensor:
@@ -73,23 +65,20 @@ class Stepper:
         if self.kind == "sgd" and self.momentum == 0:  # one line, and on a valley a quarter of the whole step's time
             self.position.add_(gradient, alpha=-self.learning_rate * scale)
             return
-        memory = None if self.kind == "adam" else self._optimizer.state[self.theta].get("momentum_buffer")
-        if memory is not None:  # the object around torch's own step takes longer than the step of a small network
-            self._step_on(memory, gradient, self.learning_rate * scale)
+        if self._adam is not None:
+            self.theta.grad = gradient
+            self._adam.param_groups[0]["lr"] = self.learning_rate * scale
+            self._adam.step()
             return
-        self.theta.grad = gradient
-        self._optimizer.param_groups[0]["lr"] = self.learning_rate * scale
-        self._optimizer.step()
-
-    def _step_on(self, memory: Tensor, gradient: Tensor, learning_rate: float) -> None:
-        """Take a step of SGD that is not the first: what ``torch.optim.SGD`` calls, with the same arithmetic."""
+        # what torch.optim.SGD calls, with the same arithmetic: the object around it takes longer than the step of a
+        # small network, and the first of its kind loads torch's compiler, which takes as long as torch itself
         sgd(
             [self.position],
             [gradient],
-            [memory],
+            self._momentum,
             weight_decay=0.0,
             momentum=self.momentum,
-            lr=learning_rate,
+            lr=self.learning_rate * scale,
             dampening=0.0,
             nesterov=self.kind == "nesterov",
             maximize=False,
@@ -107,24 +96,30 @@ class Stepper:
 
         Adam's second average is a scale for each entry, not a direction, and stays.
         """
-        for name in ("momentum_buffer", "exp_avg"):
-            memory = self._optimizer.state[self.theta].get(name)
-            if memory is not None:
-                memory.copy_((memory * tangent).sum(-1, keepdim=True) * tangent)
+        memory = self._averages()
+        if memory:
+            memory[0].copy_((memory[0] * tangent).sum(-1, keepdim=True) * tangent)
+
+    def _averages(self) -> list[Tensor]:
+        """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
+        if self._adam is None:
+            return [memory for memory in self._momentum if memory is not None]
+        kept = self._adam.state[self.theta]
+        return [kept[name] for name in ("exp_avg", "exp_avg_sq") if name in kept]
 
     def state(self) -> Tensor:
         """Return the optimizer's memory, (S, *theta.shape): momentum, or Adam's two averages."""
-        memory = [v for k, v in sorted(self._optimizer.state[self.theta].items()) if k != "step" and v is not None]
+        memory = self._averages()
         return torch.stack(memory) if memory else self.position.new_zeros(0, *self.position.shape)
 
     def restore(self, state: Tensor, steps: int) -> None:
         """Take over a memory that ``state`` returned after ``steps`` steps."""
-        names = ("exp_avg", "exp_avg_sq") if self.kind == "adam" else ("momentum_buffer",)
-        memory = {name: value.to(self.theta, copy=True) for name, value in zip(names, state, strict=False)}
-        if self.kind == "adam" and memory:
-            memory["step"] = torch.tensor(float(steps))
-        if memory:
-            self._optimizer.state[self.theta].update(memory)
+        memory = [value.to(self.theta, copy=True) for value in state]
+        if self._adam is None:
+            self._momentum = [memory[0] if memory else None]
+        elif memory:
+            step = torch.tensor(float(steps))
+            self._adam.state[self.theta].update(step=step, exp_avg=memory[0], exp_avg_sq=memory[1])
 
 
 def schedule_scale(schedule: Schedule, done: float) -> float:

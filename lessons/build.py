@@ -8,7 +8,9 @@ its first code a cell is put that installs this package where it is missing. pyp
 
 The same source and the same library versions give the same file byte for byte: cells are numbered instead of named at
 random, nothing tells when a cell ran, and no widget state is kept. A cell that warns or fails builds nothing; nor does
-one that shows something else when it runs again, which the second edition of a lesson finds out.
+one that shows something else when it runs again, which the second edition of a lesson finds out. Another processor
+rounds otherwise: ``--check`` lets numbers differ in their last digits, and in cells tagged ``machine``, which train a
+network, as much as they like.
 
     python lessons/build.py [NAME ...]
     python lessons/build.py --check [NAME ...]   # builds elsewhere and names the first cell that would change
@@ -17,11 +19,13 @@ one that shows something else when it runs again, which the second edition of a 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import jupytext
@@ -35,6 +39,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGEST = 1_000_000  # bytes of a notebook: GitHub shows larger ones late or not at all
 LEFT_OUT = {"learner": "solution", "solutions": "exercise"}  # the tag of the cells that an edition lacks
 OWN_SETTINGS = tuple(f"ENTROPIC_EDU_{name}" for name in ("CLASS", "DATA", "LANGUAGE"))  # of whoever builds, not shown
+NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+CLOSE = 0.02  # of a number with a decimal point, as far as another processor may take it
 RELATIVE_LINK = re.compile(r"\]\((?!\w+:|#|/)")
 MINUTES = re.compile(r"^\*\d+ minutes\. You need: .+?\*$", re.M | re.S)
 INSTALL = """# @title Install the course where it is missing (Colab, VS Code). Elsewhere this does nothing.
@@ -230,7 +236,8 @@ def _counted_out(output: NotebookNode) -> dict[str, object]:
 def difference(kept: NotebookNode, built: NotebookNode) -> str | None:
     """Return where a kept notebook first differs from a new one in source, tags or text, or None.
 
-    Pictures are not compared: another build of a drawing library may set other pixels.
+    Pictures are not compared: another build of a drawing library may set other pixels. Of text, all words and counts
+    are the same and measured numbers close; in a cell tagged ``machine`` all words are.
     """
     for old, new in zip(kept.cells, built.cells, strict=False):
         name = f"cell {new.id}"
@@ -239,11 +246,29 @@ def difference(kept: NotebookNode, built: NotebookNode) -> str | None:
         if old.metadata != new.metadata:
             return f"{name}: tags or metadata are {dict(old.metadata)}, a build gives {dict(new.metadata)}"
         for was, now in zip([*said(old), None], [*said(new), None], strict=False):
-            if was != now:
+            if not _same(was, now, any_number="machine" in new.metadata.get("tags", [])):
                 return f"{name}: the output differs\n  kept:  {was}\n  built: {now}"
     if len(kept.cells) != len(built.cells):
         return f"cell {len(built.cells)}: {len(kept.cells)} cells are kept, a build gives {len(built.cells)}"
     return None if kept.metadata == built.metadata else "the notebook's metadata differ"
+
+
+def _same(was: tuple[str, str] | None, now: tuple[str, str] | None, any_number: bool) -> bool:
+    if was == now:
+        return True
+    if was is None or now is None or was[0] != now[0] or NUMBER.sub("#", was[1]) != NUMBER.sub("#", now[1]):
+        return False
+    pairs = zip(NUMBER.findall(was[1]), NUMBER.findall(now[1]), strict=True)
+    return any_number or all(one == other or _close(one, other) for one, other in pairs)
+
+
+def _close(one: str, other: str) -> bool:
+    """Whether two measured numbers differ by no more than a share or two units of the last digit that is shown."""
+    if not all("." in number or "e" in number for number in (one, other)):
+        return False  # a count
+    units = (10.0 ** Decimal(number.replace("−", "-")).as_tuple().exponent for number in (one, other))
+    values = [float(number.replace("−", "-")) for number in (one, other)]
+    return math.isclose(*values, rel_tol=CLOSE, abs_tol=2.001 * max(units))
 
 
 def said(cell: NotebookNode) -> Iterator[tuple[str, str]]:

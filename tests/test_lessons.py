@@ -403,6 +403,30 @@ def test_the_check_compares_text_and_not_pixels(build, tmp_path):
     assert build.difference(one, two) == "cell 3: 4 cells are kept, a build gives 3"
 
 
+@pytest.mark.parametrize(
+    ("now", "same", "same_of_a_network"),
+    [
+        ("loss 0.06391 ± 2.0e-04, 3 of 8 left at −0.100", True, True),
+        ("loss 0.06433 ± 2.0e-04, 3 of 8 left at −0.102", True, True),  # 0.7 % and two units of the last digit
+        ("loss 0.06391 ± 2.2e-04, 3 of 8 left at −0.100", True, True),
+        ("loss 0.06391 ± 2.4e-04, 3 of 8 left at −0.100", False, True),
+        ("loss 0.06791 ± 2.0e-04, 3 of 8 left at −0.100", False, True),
+        ("loss 0.06391 ± 2.0e-04, 3 of 8 left at 0.100", False, True),
+        ("loss 0.06391 ± 2.0e-04, 4 of 8 left at −0.100", False, True),  # a count is a count
+        ("loss 0.06391 ± 2.0e-04, none left at −0.100", False, False),
+        ("cost 0.06391 ± 2.0e-04, 3 of 8 left at −0.100", False, False),
+    ],
+)
+def test_the_check_lets_another_processor_round_otherwise(build, now, same, same_of_a_network):
+    for tags, wanted in ([], same), (["machine"], same_of_a_network):
+        texts = "loss 0.06391 ± 2.0e-04, 3 of 8 left at −0.100", now
+        cells = [nbformat.v4.new_code_cell("1", id="small-00", metadata={"tags": tags}) for _ in texts]
+        for cell, text in zip(cells, texts, strict=True):
+            cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
+        kept, built = (nbformat.v4.new_notebook(cells=[cell]) for cell in cells)
+        assert (build.difference(kept, built) is None) == wanted
+
+
 def test_widget_state_and_widget_views_are_removed_and_the_picture_beside_them_kept(build, tmp_path):
     notebook = build.read(written(tmp_path, "# %%\n1\n"))
     view = {"application/vnd.jupyter.widget-view+json": {"model_id": "x"}, "image/png": "abc", "text/plain": "2"}

@@ -180,7 +180,7 @@ lesson.explore("yours", after="share")
 # %% [markdown]
 # Now yours. Put any `nn.Module` in place of `mine`; changing the width or the activation is a beginning.
 
-# %%
+# %% tags=["machine"]
 layer, relu = torch.nn.Linear, torch.nn.ReLU
 mine = torch.nn.Sequential(layer(64, 24), relu(), layer(24, 24), relu(), layer(24, 10))
 data, generator = ee.data.digits(), lesson.generator()
@@ -188,14 +188,14 @@ land = ee.Network(mine, *data.train, weight_decay=5e-4, test=data.test, strategy
 run = ee.train(land, runs=2, batch_size=32, epochs=40, generator=generator)
 print(run.summary())
 
-# %%
+# %% tags=["machine"]
 size = {"pivots": 12, "sweeps": 500, "batch_size": 128, "points": 24}
 road = ee.connect(land, *run.theta, method="string", **size, generator=generator)
 profile = ee.probe(land, road, points=7, num_probes=1, lanczos_steps=6, generator=generator)
 print(road.summary())
 print(profile.summary())
 
-# %%
+# %% tags=["machine"]
 settings = {"start": [0.3, 0.7], "learning_rate": 0.15, "momentum": 0.9, "steps": 720}
 noisy = ee.drift(land, road, batch_size=16, walkers=4, **settings, generator=generator)
 still = ee.drift(land, road, batch_size=None, walkers=1, **settings, generator=generator)
@@ -205,7 +205,7 @@ print("All data:     ", still.summary())
 # %% [markdown]
 # The control for mere scale: the loss without weight decay at both ends, and at both ends with all weights doubled.
 
-# %%
+# %% tags=["machine"]
 print(land.data_loss(torch.cat([run.theta, 2 * run.theta])).tolist())
 
 # %% [markdown]

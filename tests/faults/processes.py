@@ -18,6 +18,7 @@ CONTEXT.set_forkserver_preload(
         "entropic_edu",
         "entropic_edu.story",
         "entropic_edu.doctor",
+        "torch._dynamo",  # which torch loads late, where there may be little room
         "sklearn.datasets",
         "matplotlib.image",
         "pytest",
