@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SOAK := tests/hostile tests/test_lessons.py tests/test_package.py tests/test_binder.py tests  # in this order
 SOURCES := entropic_edu tests benchmarks docs setup.py lessons/src lessons/build.py lessons/anatomy.py
 
 .PHONY: story test soak lab site lessons bench check audit clean
@@ -10,10 +11,10 @@ story: $(READY)  ## the whole experiment on digits: a table, story.png, story.js
 	$(BIN)/entropic-edu story
 
 test: $(READY)  ## everything, lessons and README included; CIFAR-10 is read from $ENTROPIC_EDU_DATA where that is set
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 soak: $(READY)  ## what takes too long for every change: each lesson in 2 GB, hundreds of random control sequences, and the like
-	ENTROPIC_EDU_SOAK=1 $(BIN)/python -m pytest -m soak
+	ENTROPIC_EDU_SOAK=1 $(BIN)/python -m pytest -m soak -n 2 $(SOAK)
 
 lab: $(READY)  ## the lessons in JupyterLab
 	$(BIN)/jupyter lab workspaces import --name entropic-edu lessons/workspace.json

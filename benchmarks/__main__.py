@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from . import cnn, exact_trace, hutchinson, live, loader, sweeps, walkers
+from . import cnn, cold_start, exact_trace, hutchinson, live, loader, sweeps, walkers
 from .run import HEADER, Ratio
 
 NOTES = """\
@@ -24,13 +24,14 @@ drift: each run looks at lambda_max once, sixteen runs sixteen times; in long ru
 Hutchinson: "all at once" is how curvlinops is called by default; micro-batches are our choice of layout lent to it.
 exact trace: a CNN takes one backward pass per class, so there the aim of two products is not expected to be met.
 live: seconds over those allowed, so these rows depend on the machine; they are the waits of a learner.
-loader: CIFAR-10's size with random content, from the file cache; bytes are what the files hold, floats 4 times that."""
+loader: CIFAR-10's size with random content, from the file cache; bytes are what the files hold, floats 4 times that.
+cold start: seconds over those allowed again; in a new kernel the server and the page need seconds more."""
 
 
 def main(rounds: int | None = None, small: bool = False) -> tuple[Ratio, ...]:
-    """Run all seven, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
+    """Run all eight, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
     ratios: list[Ratio] = []
-    for benchmark in (sweeps, cnn, walkers, hutchinson, exact_trace, live, loader):
+    for benchmark in (sweeps, cnn, walkers, hutchinson, exact_trace, live, loader, cold_start):
         began = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             ratios += benchmark.main(small=small) if rounds is None else benchmark.main(rounds, small)

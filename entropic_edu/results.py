@@ -113,7 +113,7 @@ def unpacked(content: bytes, kind: str, file: str, remedy: str) -> tuple[dict[st
         if note["checksum"] != _checksum(tensors, plain):
             raise ValueError("its checksum is another")
         values: dict[str, Any] = json.loads(plain)
-    except (ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, safetensors.SafetensorError) as error:
         raise ValueError(
             f"{file} is cut short, damaged, or no file of entropic_edu ({type(error).__name__}: {error}); "
             f"delete it and make it again with {remedy}."

@@ -415,7 +415,7 @@ class _Folder:
         try:
             theirs = json.loads(note.read_bytes())
             function, source = theirs["function"], theirs["source"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
         if function != self.name:
             raise ValueError(

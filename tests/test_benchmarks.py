@@ -20,10 +20,12 @@ def benchmark(monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["sweeps", "cnn", "walkers", "hutchinson", "exact_trace", "live", "loader"])
+@pytest.mark.parametrize(
+    "name", ["sweeps", "cnn", "walkers", "hutchinson", "exact_trace", "live", "loader", "cold_start"]
+)
 def test_a_benchmark_returns_finite_positive_ratios_and_restores_the_threads(benchmark, name, capsys):
     threads = torch.get_num_threads()
-    ratios = benchmark(name).main(rounds=1, small=True)
+    ratios = RATIOS[name] = benchmark(name).main(rounds=1, small=True)
     assert ratios
     assert all(math.isfinite(r.value) and r.value > 0 for r in ratios)
     assert torch.get_num_threads() == threads
@@ -32,11 +34,14 @@ def test_a_benchmark_returns_finite_positive_ratios_and_restores_the_threads(ben
     assert all(r.claim in printed for r in ratios)
 
 
-def test_the_table_holds_every_claim_of_the_seven_benchmarks(benchmark, capsys):
+def test_the_table_holds_every_claim_of_the_eight_benchmarks(benchmark, capsys, monkeypatch):
+    for name in RATIOS:  # those that have run above need not run again
+        monkeypatch.setattr(benchmark(name), "main", lambda *_, name=name: RATIOS[name])
     ratios = benchmark("__main__").main(rounds=1, small=True)
+    assert len(RATIOS) in (0, 8)
     printed = capsys.readouterr().out
     assert all(str(r) in printed for r in ratios)
-    for word in ("sweep", "CNN", "drift", "Hutchinson", "exact trace", "live", "loader"):
+    for word in ("sweep", "CNN", "drift", "Hutchinson", "exact trace", "live", "loader", "cold start"):
         assert any(r.claim.startswith(word) for r in ratios)
 
 

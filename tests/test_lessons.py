@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import jupytext
 import nbformat
@@ -44,6 +45,39 @@ def build():
     return module
 
 
+class Measured(NotebookClient):
+    """A client that keeps how long each cell takes and the most memory that the kernel holds."""
+
+    made = []  # noqa: RUF012  (all of them, which the fixture empties)
+
+    def __init__(self, *arguments, **settings):
+        super().__init__(*arguments, **settings)
+        self.begun, self.seconds, self.peak = 0.0, {}, 0.0
+        self.on_cell_execute, self.on_cell_executed = self._begins, self._ends
+        self.made.append(self)
+
+    def _begins(self, cell, **_):
+        self.begun = time.monotonic()
+
+    def _ends(self, cell, **_):
+        self.seconds[cell.id] = time.monotonic() - self.begun
+        self.peak = peak(self.km.provisioner.process.pid)
+
+
+@pytest.fixture(scope="module", params=NUMBERED, ids=lambda source: source.stem)
+def built(build, request):
+    """What building both editions of a lesson anew finds, and what each of them took."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "NotebookClient", Measured)
+        patch.setattr(Measured, "made", [])
+        return SimpleNamespace(found=build.check(request.param), editions=Measured.made)
+
+
+def peak(process):
+    """Return the largest memory that a process has held so far, in MiB."""
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())[1]) / 1024
+
+
 def written(folder, text, stem="small"):
     """A source with this text."""
     source = folder / f"{stem}.py"
@@ -78,8 +112,7 @@ class Kernel:
 
     def peak(self):
         """Return the largest memory that the kernel has held so far, in MiB."""
-        status = Path(f"/proc/{self.client.km.provisioner.process.pid}/status")
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+        return peak(self.client.km.provisioner.process.pid)
 
 
 def said(cell):
@@ -113,9 +146,18 @@ def test_the_notebooks_are_those_of_their_source(build, source):
         assert build.difference(kept, built) is None, "run make lessons"
 
 
-@pytest.mark.parametrize("source", NUMBERED, ids=lambda source: source.stem)
-def test_building_anew_changes_no_word(build, source):
-    assert build.check(source) is None, "run make lessons"
+def test_building_anew_changes_no_word(built):
+    assert built.found is None, "run make lessons"
+
+
+def test_a_lesson_keeps_to_its_budget_of_time_and_memory(built):
+    for edition in built.editions:
+        slow = max(edition.seconds, key=edition.seconds.get)
+        total, longest = sum(edition.seconds.values()), edition.seconds[slow]
+        print(f"{slow[:-3]}: {total:.1f} s, longest cell {longest:.1f} s, peak memory {edition.peak:.0f} MiB")
+        assert longest < LONGEST_CELL, slow
+        assert total < LONGEST_LESSON
+        assert edition.peak < MOST_MEMORY
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
@@ -152,7 +194,12 @@ def test_untouched_exercises_say_so_and_solutions_pass(notebook):
 # --- running, without a network ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=name)
+def soak_where_solved(notebook):
+    """A notebook; in soak where it is a solution, which building anew has run too."""
+    return pytest.param(notebook, marks=[pytest.mark.soak] if notebook.parent.name == "solutions" else [])
+
+
+@pytest.mark.parametrize("notebook", [soak_where_solved(notebook) for notebook in NOTEBOOKS], ids=name)
 def test_every_cell_runs_in_a_fresh_kernel_on_one_thread(notebook):
     # nbval sees errors of callbacks too; lax: values may differ in their last digits on another processor
     ran = nbval(notebook)
@@ -174,32 +221,15 @@ def nbval(notebook):
     )
 
 
-@pytest.mark.parametrize("notebook", [n for n in NUMBERED_NOTEBOOKS if n.parent.name == "solutions"], ids=name)
-def test_a_lesson_keeps_to_its_budget_of_time_and_memory(notebook):
-    # with the exercises done, which is the longer of the two editions
-    code = [cell for cell in nbformat.read(notebook, 4).cells if cell.cell_type == "code"]
-    taken = []
-    with Kernel() as kernel:
-        for cell in code:
-            begun = time.monotonic()
-            kernel.run(cell.source)
-            taken.append(time.monotonic() - begun)
-        peak = kernel.peak()
-    print(f"{name(notebook)}: {sum(taken):.1f} s, longest cell {max(taken):.1f} s, peak memory {peak:.0f} MiB")
-    assert max(taken) < LONGEST_CELL, code[taken.index(max(taken))].source
-    assert sum(taken) < LONGEST_LESSON
-    assert peak < MOST_MEMORY
-
-
 @pytest.mark.parametrize("source", NUMBERED, ids=lambda source: source.stem)
-def test_each_section_runs_right_after_the_setup_cell_and_runs_again(source):
+def test_each_section_runs_right_after_the_setup_cell(source):
     # a hosted kernel dies after ten idle minutes; who comes back runs the setup cell and goes on where she was
     setup, parts = sections(source)
     with Kernel() as kernel:
         for title, cells in parts.items():
             kernel.run("%reset -f")
             print(f"{source.stem}, {title}: {len(cells)} cells")
-            for cell in [setup, *cells, *cells]:
+            for cell in [setup, *cells]:  # twice: tests/hostile
                 kernel.run(cell)
 
 
@@ -278,7 +308,7 @@ def test_a_section_that_leans_on_another_is_seen(tmp_path):
     parts = {"T": ["b = a"], "One": ["print(a)"], "Two": ["print(b)"]}
     assert sections(source) == ("a = 1", parts)
     with pytest.raises(AssertionError, match="name 'b' is not defined"):
-        test_each_section_runs_right_after_the_setup_cell_and_runs_again(source)
+        test_each_section_runs_right_after_the_setup_cell(source)
 
 
 # --- the builder itself --------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from entropic_edu import Path
+import entropic_edu as ee
+from entropic_edu import Path, recorded
 from entropic_edu.results import Result, finite, write_whole
 from entropic_edu.train import Run, train
 from entropic_edu.valleys import Hyperbola
@@ -122,6 +123,14 @@ def test_a_header_that_lacks_a_needed_name_is_refused_in_words(name, wrong, path
     file.write_bytes(content.replace(name, wrong))
     with pytest.raises(ValueError, match=r"road\.st is cut short, damaged"):
         Path.load(file)
+
+
+@pytest.mark.parametrize("read", [Path.load, Run.load, ee.Sweep.load, recorded.read])
+def test_a_header_nested_beyond_all_measure_is_refused_in_words(read, tmp_path):
+    file, header = tmp_path / "road.st", b'{"__metadata__": ' + 100_000 * b"[" + 100_000 * b"]" + b"}"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(ValueError, match=r"road\.st is cut short, damaged, or no file of entropic_edu"):
+        read(file)
 
 
 def test_a_foreign_file_says_so(tmp_path):

@@ -437,9 +437,10 @@ def test_points_of_a_function_that_has_changed_are_not_taken_for_those_of_the_ne
     assert ee.sweep(other, over=over, executor=Executor(), folder=folder).results == (2,)
 
 
-def test_a_damaged_note_is_named(pool, tmp_path):
+@pytest.mark.parametrize("damaged", ['{"function": "test_sw', 100_000 * "[" + 100_000 * "]"], ids=["cut", "nested"])
+def test_a_damaged_note_is_named(damaged, pool, tmp_path):
     ee.sweep(product, over={"a": [1]}, executor=pool, folder=tmp_path)
-    (tmp_path / "sweep.json").write_text('{"function": "test_sw')
+    (tmp_path / "sweep.json").write_text(damaged)
     with pytest.raises(ValueError, match=r"sweep\.json is damaged; delete it and call again, the points beside it"):
         ee.sweep(product, over={"a": [1]}, executor=pool, folder=tmp_path)
     (tmp_path / "sweep.json").unlink()

@@ -262,7 +262,7 @@ class Voila(Server):
 
     def await_ready(self, page: Any) -> None:
         page.wait_for_selector("#loading", state="detached", timeout=120_000)
-        page.wait_for_selector(".ee-explorer, .ee-player, .ee-bet", timeout=60_000)
+        page.wait_for_selector(".ee-explorer, .ee-player, .ee-bet", timeout=120_000)
 
     def close_page(self, page: Any) -> None:
         """Leave a page, which tells the server to shut down its kernel."""
@@ -348,17 +348,18 @@ def stop_work(explorer: Any) -> tuple[str, float]:
     return str(words.inner_text()), taken
 
 
-def options(explorer: Any, slider: int) -> int:
-    """Return how many places a slider has."""
+def way(page: Any, explorer: Any, slider: int) -> int:
+    """Return how many steps take a slider from where it is up to its end, and from there down to the other."""
+    page.headings.pop(slider, None)
     handle = explorer.locator(".noUi-handle").nth(slider)
-    low, high = (float(handle.get_attribute(f"aria-value{name}") or 0) for name in ("min", "max"))
-    return round(high - low) + 1
+    now, low, high = (float(handle.get_attribute(f"aria-value{name}") or 0) for name in ("now", "min", "max"))
+    return round(high - now + high - low)
 
 
 def step(page: Any, explorer: Any, slider: int = 0) -> float:
     """Press an arrow key on a slider of an explorer; return the seconds until the new picture is there, decoded.
 
-    The time is taken in the page, from the key to the picture. It fails if the picture stays as it is for 5 s, or if
+    The time is taken in the page, from the key to the picture. It fails if the picture stays as it is for 30 s, or if
     its place on the page ever falls in.
     """
     handle = explorer.locator(".noUi-handle").nth(slider)
@@ -370,7 +371,7 @@ def step(page: Any, explorer: Any, slider: int = 0) -> float:
     page.keyboard.press(page.keys[heading < 0])
     taken, lowest = explorer.evaluate("explorer => explorer.stepped")
     at = f"slider {slider}, place {handle.get_attribute('aria-valuenow')}"
-    assert taken is not None, f"{at}: a step left the picture as it was for 5 s; {errors(page)}"
+    assert taken is not None, f"{at}: a step left the picture as it was for 30 s; {errors(page)}"
     assert lowest > 10, f"{at}: the picture fell in to {lowest} pixels while it changed"
     return float(taken) / 1000
 
@@ -394,6 +395,6 @@ ARMED = """explorer => {
       finish(performance.now() - begun);
     });
     changes.observe(image, { attributes: true, attributeFilter: ['src'] });
-    setTimeout(() => finish(null), 5000);
+    setTimeout(() => finish(null), 30000);
   });
 }"""

@@ -20,7 +20,9 @@ def locked(page, option):
 
 @pytest.fixture
 def brief_voila(browser, tmp_path_factory):
-    yield from started(harness.Voila, browser, tmp_path_factory, cull=2)
+    yield from started(
+        harness.Voila, browser, tmp_path_factory, cull=12
+    )  # seconds, in which a page must connect once its cells have run
 
 
 def test_two_pages_have_kernels_of_their_own_share_the_answers_and_leave_nothing_behind(brief_voila):
@@ -38,7 +40,7 @@ def test_two_pages_have_kernels_of_their_own_share_the_answers_and_leave_nothing
     assert other.locator(".ee-sentence").inner_text() == before
     third = brief_voila.open(START)
     third.locator(".ee-bet-status", has_text="Locked in an earlier session").first.wait_for(timeout=10_000)
-    first.wait_for_timeout(6000)  # three times as long as a kernel without a page may stay
+    first.wait_for_timeout(20_000)  # longer than a kernel without a page may stay
     assert len(brief_voila.kernels()) == 3  # a page that is looked at keeps its kernel, however long
     for page in (first, second, third):
         brief_voila.close_page(page)

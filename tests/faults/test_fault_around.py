@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 import works
@@ -30,9 +31,11 @@ def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
             out, work = str(tmp_path / name), tmp_path / f"{name}.work"
             process = start(works.command, "story", "--out", out)
             process.wait_for(lambda work=work: list(work.glob("*.safetensors")), "the first stage")
+            hurt = time.time()
             process.hurt(number)
             if process.end() != 0:
                 break
+            assert os.stat(f"{out}.json").st_mtime < hurt + 1, f"{number.name} was swallowed: the story went on"
         assert process.end() == code, process.text()
         assert "Traceback" not in process.text()
         assert not works.finished(out)  # after Ctrl-C there may be one that says how far it came
@@ -49,7 +52,7 @@ def story_in_little_room(out):
 
 @pytest.mark.fault("memory that runs out, in the command", "one line that says so, no traceback, nothing half-written")
 def test_memory_that_runs_out_is_said_in_a_line(start, tmp_path):
-    process = start(story_in_little_room, str(tmp_path / "story"), room=60 << 20)
+    process = start(story_in_little_room, str(tmp_path / "story"), room=35 << 20)
     assert process.end() == 1, process.text()
     assert "Traceback" not in process.text()
     assert "emory" in process.text()
