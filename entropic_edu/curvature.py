@@ -138,9 +138,15 @@ def _products(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool
     """The loss is the sum of its pieces, and so is Hv."""
     product = vector.new_zeros(vector.shape)
     for piece in land.pieces(weight_decay):
-        pull_back = torch.func.vjp(torch.func.grad(piece), theta)[1]  # of the gradient; H is symmetric, so v ↦ Hv
+        with torch.enable_grad():  # torch.func does the same, but first loads torch's compiler, which takes seconds
+            here = theta.detach().requires_grad_()
+            loss = piece(here)
+            gradient = torch.autograd.grad(loss, here, create_graph=True)[0] if loss.requires_grad else here.detach()
+        if not gradient.requires_grad:  # the same everywhere
+            continue
         for v, total in zip(vector.reshape(-1, land.dim), product.view(-1, land.dim), strict=True):
-            total += pull_back(v)[0]
+            # H is symmetric, so v ↦ Hv
+            total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
     return product
 
 

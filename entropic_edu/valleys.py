@@ -64,10 +64,10 @@ class Valley(Landscape):
         """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
         if self.end_curvature == 0:
             return torch.zeros_like(y)
-        beyond = (y.abs() - self.half_length).clamp(min=0)  # how far past the nearer end
+        above, below = ((side - self.half_length).clamp(min=0) for side in (y, -y))  # how far past each end
         if order == 0:
-            return 0.5 * self.end_curvature * beyond.square()
-        return self.end_curvature * (beyond * y.sign() if order == 1 else (beyond > 0).to(y))
+            return 0.5 * self.end_curvature * (above.square() + below.square())
+        return self.end_curvature * (above - below if order == 1 else ((above > 0) | (below > 0)).to(y))
 
     @abstractmethod
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:

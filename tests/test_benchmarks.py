@@ -20,6 +20,9 @@ def benchmark(monkeypatch):
             del sys.modules[name]
 
 
+RATIOS = {}  # by benchmark, what its run here has measured
+
+
 @pytest.mark.parametrize(
     "name", ["sweeps", "cnn", "walkers", "hutchinson", "exact_trace", "live", "loader", "cold_start"]
 )

@@ -21,7 +21,7 @@ SOURCES = sorted((LESSONS / "src").glob("*.py"))
 NUMBERED = [source for source in SOURCES if re.match(r"\d\d_", source.name)]
 NOTEBOOKS = sorted([*LESSONS.glob("*.ipynb"), *LESSONS.glob("solutions/*.ipynb")])
 NUMBERED_NOTEBOOKS = [notebook for notebook in NOTEBOOKS if re.match(r"\d\d_", notebook.name)]
-LONGEST_CELL, LONGEST_LESSON = 10, 60  # seconds; a limit for what hangs, far above what a lesson takes
+LONGEST_CELL, LONGEST_LESSON = 30, 120  # seconds; a limit for what hangs on a busy machine, far above what it takes
 MOST_MEMORY = 900  # MiB; free hosts give 2 GB to everything
 
 

@@ -24,6 +24,7 @@ SETTINGS = {
 }
 NOISE = (  # patterns, each with its reason, of console errors that are the front end's own
     "fontawesome",  # Voila's page asks the network for icons, and does without
+    r"status of 500 .*/api/kernels\?",  # see BLOCKS
     r"reading 'schema'",  # Notebook 7 looks for the settings of a plugin of JupyterLab that it has not
 )
 LOGGED = (  # the same for lines of a server's log
@@ -31,6 +32,16 @@ LOGGED = (  # the same for lines of a server's log
     "websocket_ping_timeout",  # jupyter_server's own defaults do not fit each other
     "running over TCP without encryption",  # told by each kernel that is not on a socket of its own
     "_xsrf",  # Voila with a token refuses its own page's request to end the kernel: what culling is for
+)
+
+
+BLOCKS = (  # the same for whole blocks of lines of a server's log
+    # tornado's words where a message was on its way to a page that is closed at that moment
+    r"^Task exception was never retrieved\nfuture: .*WebSocketProtocol13.*\n(?:.*\n){1,12}?"
+    r"tornado\.websocket\.WebSocketClosedError\n",
+    # jupyter_server cannot list kernels in the moment in which one starts; the page asks again
+    r"^\[E .* Uncaught exception GET /api/kernels\?(?:.*\n){1,60}?.*'last_activity' trait(?:.*\n){1,12}?"
+    r"\[E .*\] 500 GET /api/kernels\?.*\n",
 )
 
 
@@ -114,7 +125,10 @@ class Server:
     def complaints(self) -> list[str]:
         """Return the lines of the server's log that are a warning, an error or a traceback; of its kernels' too."""
         begins = r"^(?:\[[WEC] |\[\w+\] (?:WARNING|ERROR|CRITICAL)|Traceback|\w*(?:Error|Warning)\b).*"
-        lines = re.findall(begins, self.logged.read_text(), re.MULTILINE)
+        told = self.logged.read_text()
+        for block in BLOCKS:
+            told = re.sub(block, "", told, flags=re.MULTILINE)
+        lines = re.findall(begins, told, re.MULTILINE)
         return [line for line in lines if not any(re.search(pattern, line) for pattern in LOGGED)]
 
     def close(self) -> None:
