@@ -35,7 +35,7 @@ def main(rounds: int = 5, small: bool = False) -> tuple[Ratio, ...]:
     codes = {"torch": TIMED.format("import torch"), "ours": TIMED.format("import entropic_edu")}
     codes |= {source.stem: SHOWN.format(_setup(source)) for source in sources}
     with one_thread():
-        for code in codes.values():
+        for code in codes.values() if not small else ():
             _seconds(code)
         taken = [{name: _seconds(code) for name, code in codes.items()} for _ in range(rounds)]
     median = {name: statistics.median(one[name] for one in taken) for name in codes}

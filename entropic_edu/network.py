@@ -393,7 +393,7 @@ class Network(Landscape):
                 loss = self._value(weights, _row(batch, p))
                 slopes = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
             losses[p] = loss.detach()
-            torch.cat([slope.flatten() for slope in slopes], out=gradients[p])
+            torch.cat([slope.detach().flatten() for slope in slopes], out=gradients[p])
         return losses, gradients
 
     def _by_vmap(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

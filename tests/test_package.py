@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 LESSONS = ROOT / "lessons"
@@ -108,6 +109,16 @@ def test_what_the_constraints_pin_is_what_the_project_allows():
     for needed in listed:
         if needed.name != "entropic-edu":
             assert needed.specifier.contains(pins[needed.name.lower()]), needed
+
+
+def test_the_oldest_constraints_are_the_lower_bounds():
+    """Of all that runs at a learner's: what ``docs/versions.md`` says was tested is what pyproject.toml allows."""
+    lines = (ROOT / "constraints-oldest.txt").read_text().splitlines()
+    pins = {line.partition("==")[0].lower(): Version(line.partition("==")[2]) for line in lines if "==" in line}
+    extras = PROJECT["optional-dependencies"]
+    for line in [*PROJECT["dependencies"], *extras["lab"], *extras["voila"]]:
+        needed = Requirement(line)
+        assert {Version(each.version) for each in needed.specifier} == {pins[needed.name.lower()]}, line
 
 
 def test_python_is_as_declared():

@@ -80,7 +80,7 @@ def keys(value):
 # --- the whole story -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MINIATURES)
+@pytest.mark.parametrize("name", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.soak)])
 def test_the_command_tells_it_from_beginning_to_end(name, monkeypatch, capsys):
     asking(monkeypatch, MINIATURES[name])
     assert cli.main(["story", "--dataset", "cifar10", "--device", "cpu"]) == 0
