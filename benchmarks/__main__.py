@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from . import cnn, cold_start, exact_trace, hutchinson, live, loader, sweeps, walkers
+from . import cnn, cold_start, exact_trace, hutchinson, live, loader, strategies, sweeps, walkers
 from .run import HEADER, Ratio
 
 NOTES = """\
@@ -20,6 +20,7 @@ sweep: the loop writes no flat gradient and vmap keeps a dict, as their users wo
 FLOP/s: 2 per weight and sample in each of three products, over a large float32 product; 1 would be the limit.
 CNN: the plain loop gets pictures as they are stored; the row below lends it our layout. Images per second depend on the
 machine; a network's FLOP/s count its products alone, so that norms, ReLU and pooling are part of the distance.
+strategy: what a CPU takes by rule for other models than chains of linear layers, over the way that it does not take.
 drift: each run looks at lambda_max once, sixteen runs sixteen times; in long runs the ratio tends to that of the steps.
 Hutchinson: "all at once" is how curvlinops is called by default; micro-batches are our choice of layout lent to it.
 exact trace: a CNN takes one backward pass per class, so there the aim of two products is not expected to be met.
@@ -29,9 +30,9 @@ cold start: seconds over those allowed again; in a new kernel the server and the
 
 
 def main(rounds: int | None = None, small: bool = False) -> tuple[Ratio, ...]:
-    """Run all eight, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
+    """Run all nine, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
     ratios: list[Ratio] = []
-    for benchmark in (sweeps, cnn, walkers, hutchinson, exact_trace, live, loader, cold_start):
+    for benchmark in (sweeps, cnn, strategies, walkers, hutchinson, exact_trace, live, loader, cold_start):
         began = time.perf_counter()
         with contextlib.redirect_stdout(io.StringIO()):
             ratios += benchmark.main(small=small) if rounds is None else benchmark.main(rounds, small)

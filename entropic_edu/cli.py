@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     story.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
     story.add_argument("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
     story.set_defaults(run=_story)
-    record = commands.add_parser("record", help="make a recorded result of the lessons anew, by its recipe")
+    record = commands.add_parser(
+        "record", help="make a recorded result of the lessons anew, by its recipe; goes on where it was stopped"
+    )
     record.add_argument("name", nargs="?", help="which; without a name, all are listed")
     record.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
     record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
@@ -116,13 +119,19 @@ def _record(chosen: argparse.Namespace) -> int:
         for name in recorded.names():
             print(recorded.load(name))
         return 0
-    try:
-        made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say)
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written, and a recording begins anew each time.", file=sys.stderr)
-        return 130
     out = chosen.out or f"{chosen.name}.safetensors"
+    folder = Path(f"{out}.parts")
+    try:
+        made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder)
+    except KeyboardInterrupt:
+        if recorded.begun(folder):
+            news = f"Stopped; the same command goes on from the parts in {folder}."
+        else:
+            news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
+        print(news, file=sys.stderr)
+        return 130
     made.save(out)
+    recorded.clear(folder)
     print(f"{made}. Wrote {out}.")
     return 0
 

@@ -25,6 +25,8 @@ Strategy = Literal["auto", "loop", "vmap", "stacked"]
 T = TypeVar("T")
 
 _NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
+_FEW = 3  # networks, below which a CPU computes their gradients as fast one after the other
+_SMALL = 3_000_000  # samples times parameters, above which it does
 _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
 
 
@@ -83,8 +85,9 @@ class Network(Landscape):
             pass at once, so memory grows with them, and a full-batch gradient costs up to twice as much (no more
             than a plain one where all are taken).
         strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
-            it applies; else "auto" times "loop" and "vmap" once per shape and takes vmap if it is clearly faster. Name
-            one to have the same arithmetic, bit for bit, on every run.
+            it applies. Else "auto" takes "loop" for pictures, for one or two networks and for large batches, and "vmap"
+            for the rest. That holds on a CPU, so that the same call gives the same bits on every run; on other devices
+            both are timed once per shape, and one is to be named for that.
 
     Attributes:
         has_classes: Whether the targets are classes, so that ``accuracy`` means something.
@@ -405,16 +408,31 @@ class Network(Landscape):
             return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
     def _choose(self, theta: Tensor, batch: Batch) -> str:
-        """Return "vmap" where a short timing finds it 1.3 times faster than the loop; asked once per shape."""
+        """Return "loop" or "vmap", the same for the same shapes: by a rule on a CPU, elsewhere by a timing of each."""
         key = (len(theta), batch.own, batch.whole, *batch.x.shape)
         if key not in self._chosen:
-            loop = _seconds(lambda: self._by("loop", theta, batch), self.device)
-            try:
-                vmap = _seconds(lambda: self._by("vmap", theta, batch), self.device)
-            except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
-                vmap = float("inf")
-            self._chosen[key] = "vmap" if 1.3 * vmap < loop else "loop"
+            choose = self._expected if self.device.type == "cpu" else self._timed
+            self._chosen[key] = choose(theta, batch)
         return self._chosen[key]
+
+    def _expected(self, theta: Tensor, batch: Batch) -> str:
+        """Return "vmap" for several small products; "loop" for large ones, and for grouped convolutions."""
+        if self.x.ndim == 4 or len(theta) < _FEW or batch.size * self.dim > _SMALL:
+            return "loop"
+        try:
+            self._by("vmap", theta, batch)
+        except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
+            return "loop"
+        return "vmap"
+
+    def _timed(self, theta: Tensor, batch: Batch) -> str:
+        """Return "vmap" where a short timing finds it 1.3 times faster than the loop."""
+        loop = _seconds(lambda: self._by("loop", theta, batch), self.device)
+        try:
+            vmap = _seconds(lambda: self._by("vmap", theta, batch), self.device)
+        except RuntimeError:
+            vmap = float("inf")
+        return "vmap" if 1.3 * vmap < loop else "loop"
 
     def _losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Data loss on one batch, (D,) -> () or, where the layers stack, (P, D) -> (P,)."""

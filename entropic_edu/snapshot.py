@@ -7,7 +7,9 @@ verbs are all readers of this one stream; closing it, or Ctrl-C in the plain ver
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -60,6 +62,19 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     return plain
 
 
+_whole = ContextVar("_whole", default=False)
+
+
+@contextmanager
+def whole_or_nothing() -> Iterator[None]:
+    """Let Ctrl-C end what runs in here: no verb returns half a result, on which all that follows would build."""
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
 def finish(stream: Stream[R], progress: Progress, title: str) -> R:
     """Read a stream to its end and return its result; on Ctrl-C return what there is, marked incomplete.
 
@@ -69,7 +84,8 @@ def finish(stream: Stream[R], progress: Progress, title: str) -> R:
         title: What the bar is called.
 
     Raises:
-        KeyboardInterrupt: If it comes before the first snapshot, when there is nothing to return.
+        KeyboardInterrupt: If it comes before the first snapshot, when there is nothing to return, or in
+            ``whole_or_nothing``.
     """
     last: Snapshot[R] | None = None
     bar = tqdm(desc=title, leave=False, mininterval=0.1) if progress is True else None
@@ -82,7 +98,7 @@ def finish(stream: Stream[R], progress: Progress, title: str) -> R:
             elif callable(progress):
                 progress(last)
     except KeyboardInterrupt:
-        if last is None:
+        if last is None or _whole.get():
             raise
     finally:
         stream.close()

@@ -7,6 +7,7 @@ from oracles import Residual, plain_loss_and_gradient, with_parameters
 from torch import nn
 
 from entropic_edu import Network
+from entropic_edu import network as network_module
 
 ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums over a few hundred samples, in another order
 
@@ -186,10 +187,28 @@ def test_loss_and_gradient_on_one_batch_are_those_of_its_samples(make, generator
         torch.testing.assert_close((loss, gradient), plain, **ROUND_OFF)
 
 
-def test_the_timed_choice_gives_the_gradient_of_the_loop_and_is_made_once(generator):
+def test_what_auto_takes_depends_on_shapes_alone_on_a_cpu(generator, monkeypatch):
+    monkeypatch.setattr(network_module, "_seconds", lambda *_: pytest.fail("the clock has a say"))
+    model, pixels = Residual().double(), data(generator, 90, (2, 6, 6))
+    for taken, land, rows, size in (
+        ("vmap", Network(model, *data(generator)), 3, 8),
+        ("loop", Network(model, *data(generator)), 2, 8),
+        ("loop", Network(pictures(), *pixels), 8, 8),
+        ("loop", Network(model, *data(generator)), 3, 9),
+    ):
+        monkeypatch.setattr(network_module, "_SMALL", 8 * land.dim)
+        theta = torch.stack([land.initial(generator) for _ in range(rows)])
+        land.gradient_on(theta, land.draw(size, generator, rows))
+        assert set(land._chosen.values()) == {taken}
+
+
+@pytest.mark.parametrize("by", ["_expected", "_timed"])
+def test_the_choice_gives_the_gradient_of_the_loop_and_is_made_once(by, generator, monkeypatch):
     x, y = data(generator)
     model = Residual().double()
     auto, loop = Network(model, x, y), Network(model, x, y, strategy="loop")
+    if by == "_timed":  # as on a GPU
+        monkeypatch.setattr(auto, "_expected", auto._timed)
     theta = starts(auto, generator)
     for _ in range(2):
         batch = auto.draw(8, generator, 3)

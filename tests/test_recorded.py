@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,10 +12,16 @@ import entropic_edu as ee
 from entropic_edu import cli, recorded
 from entropic_edu.connect import measured
 from entropic_edu.data import find_cifar10
-from entropic_edu.recorded import roads
+from entropic_edu.recorded import cifar10, label_noise, let_go, roads
 from entropic_edu.results import Result
+from entropic_edu.snapshot import whole_or_nothing
 
 NAMES = recorded.names()
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
 
 
 def kinds(kept):
@@ -127,6 +134,137 @@ def test_one_thread_is_used_and_the_number_of_threads_is_given_back(monkeypatch)
     recorded.record("roads")
     assert seen == [1]
     assert torch.get_num_threads() == before
+
+
+# --- stopped, and called again ---------------------------------------------------------------------------------------
+
+
+def stopping(monkeypatch, module, name, calls):
+    """Let a verb, as a recipe calls it, be stopped by Ctrl-C in the middle of its work at one of its calls."""
+    verb, left = getattr(module, name), iter(range(calls - 1, -1, -1))
+
+    def watched(*arguments, **settings):
+        def press(snapshot):
+            if last and snapshot.done:
+                raise KeyboardInterrupt
+
+        last = next(left) == 0
+        return verb(*arguments, progress=press, **settings)
+
+    monkeypatch.setattr(module, name, watched)
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, capsys, calls):
+    folder, file, lines = tmp_path / "mine.parts", tmp_path / "mine", []
+    whole = recorded.record("let_go", tiny=True, say=lambda line: None)
+    with monkeypatch.context() as patched:
+        stopping(patched, let_go, "drift", calls)
+        assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 130
+        assert "goes on from the parts in" in capsys.readouterr().err
+    first = {each.name: each.read_bytes() for each in folder.iterdir()}
+    assert "pair 0, profile.kept" in first
+    assert len(first) == calls  # the profile, and a run for each call of drift that came to its end
+    assert not file.exists()
+    with monkeypatch.context() as patched:  # nothing that is there is made again
+        patched.setattr(let_go, "probe", None)
+        made = recorded.record("let_go", tiny=True, say=lines.append, folder=folder)
+    found = {line for line in lines if f": from {folder}" in line}
+    assert found == {f"{name.removesuffix('.kept')}: from {folder / name}" for name in first}
+    assert list(made) == list(whole)
+    assert [key for key in whole if not same(made[key], whole[key])] == []
+    assert made.rounded == whole.rounded
+    assert {name: (folder / name).read_bytes() for name in first} == first
+    assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 0  # all of it is there
+    assert recorded.read(file).seconds == pytest.approx(made.seconds, abs=5.0)  # the parts' time counts
+    assert not folder.exists()
+
+
+def test_cifar10_goes_on_from_what_training_has_kept(tmp_path, monkeypatch):
+    if find_cifar10() is None:
+        pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
+    quiet = {"tiny": True, "say": lambda line: None}
+    whole = recorded.record("cifar10", **quiet)
+    for module, verb in (("train", "train"), ("connect", "connect"), ("drift", "drift")):
+        with monkeypatch.context() as patched:
+            stopping(patched, cifar10, verb, 1)
+            with pytest.raises(KeyboardInterrupt):
+                recorded.record("cifar10", **quiet, folder=tmp_path)
+        assert (tmp_path / "minima.checkpoint").exists() == (module == "train")
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "minima.kept",
+        "pair 0, road.kept",
+        "pair 0, profile.kept",
+    }
+    made = recorded.record("cifar10", **quiet, folder=tmp_path)
+    assert list(made) == list(whole)
+    assert [key for key in whole if not same(made[key], whole[key])] == []
+
+
+def test_what_was_made_on_another_device_is_named(tmp_path, monkeypatch):
+    if find_cifar10() is None:
+        pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
+    with monkeypatch.context() as patched:
+        stopping(patched, cifar10, "connect", 1)
+        patched.setattr(cifar10, "device_name", lambda land: "another device")
+        with pytest.raises(KeyboardInterrupt):
+            recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
+    made = recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
+    assert made["device"] == "cpu; on another device: minima"
+
+
+def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(monkeypatch, capsys):
+    stopping(monkeypatch, label_noise, "connect", 1)
+    assert cli.main(["record", "label_noise", "--tiny"]) == 130
+    assert "nothing was written, and the same command begins anew" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
+def test_parts_of_other_settings_and_damaged_ones_are_refused_by_name(tmp_path, monkeypatch, capsys):
+    out, folder = tmp_path / "roads", tmp_path / "roads.parts"
+    quiet = {"tiny": True, "say": lambda line: None, "folder": folder}
+    recorded.record("roads", **quiet)
+    part = folder / "pair 0.kept"
+    with monkeypatch.context() as patched:
+        patched.setitem(roads.TINY, "weight_decay", 1e-3)
+        assert cli.main(["record", "roads", "--tiny", "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert f"{part} was made with other settings" in said
+    assert f"delete {folder} to begin afresh" in said
+    content = part.read_bytes()
+    for damaged in (content[:-100], b"GIF89a" + content, recorded.load("roads")._packed()):
+        part.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"pair 0\.kept (is cut short|holds a Recording)"):
+            recorded.record("roads", **quiet)
+    part.unlink()
+    (folder / "mine").touch()
+    recorded.record("roads", **quiet)
+    recorded.clear(folder)
+    assert [file.name for file in folder.iterdir()] == ["mine"]  # what is not a recipe's stays
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(monkeypatch, capsys):
+    Path("file").write_text("in the way")
+    monkeypatch.setattr(roads, "make", lambda recipe, work: pytest.fail("computed before looking"))
+    assert cli.main(["record", "roads", "--out", "file/roads"]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_outside_a_recipe_ctrl_c_leaves_what_there_is():
+    def press(snapshot):
+        if snapshot.done:
+            raise KeyboardInterrupt
+
+    valley = ee.valleys.Waist()
+    road, generator = ee.Path(valley.floor(21)), torch.Generator().manual_seed(0)
+
+    def drift():
+        return ee.drift(valley, road, generator=generator, learning_rate=0.01, batch_size=16, steps=500, progress=press)
+
+    assert not drift().complete
+    with whole_or_nothing(), pytest.raises(KeyboardInterrupt):
+        drift()
+    assert not drift().complete
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

@@ -168,16 +168,6 @@ def test_a_count_of_pairs_below_one_is_refused(capsys):
     assert "must be at least 1, got 0" in capsys.readouterr().err
 
 
-def test_a_recording_that_is_stopped_says_that_nothing_was_written(monkeypatch, capsys):
-    def stopped(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("entropic_edu.recorded.record", stopped)
-    assert cli.main(["record", "let_go"]) == 130
-    assert capsys.readouterr().err == "Stopped; nothing was written, and a recording begins anew each time.\n"
-    assert not list(Path().iterdir())
-
-
 GOOD = {
     "minima": {"linear_barrier": 0.3},
     "road": {"highest_data_loss_over_higher_end": 1.6},

@@ -1,13 +1,13 @@
 """What explorers answer from at once: results that were computed beforehand, each with the recipe that makes it anew.
 
 A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
-of a few seconds changes; and ``make(recipe, say)``, which returns tensors, results of verbs and plain values by name.
-``entropic-edu record NAME`` runs one and writes NAME.safetensors beside it.
+of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name.
+It says its lines to ``work``, and may let it keep parts: those that are finished need not be made again after a stop.
+``entropic-edu record NAME`` runs one and writes NAME.safetensors.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import importlib
 import platform
@@ -21,17 +21,14 @@ from typing import Any
 
 import numpy
 import torch
-from torch import Tensor
 
 from entropic_edu.landscape import full_precision
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile
-from entropic_edu.release import Release
-from entropic_edu.results import Result, packed, unpacked, write_whole
-from entropic_edu.spawn import Family
-from entropic_edu.train import Run
+from entropic_edu.recorded._values import put_together, taken_apart
+from entropic_edu.recorded._work import Work, begun, clear
+from entropic_edu.results import packed, unpacked, write_whole
+from entropic_edu.snapshot import whole_or_nothing
 
-KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (Family, Path, Profile, Release, Run)}
+__all__ = ["Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,19 +87,7 @@ class Recording(Mapping[str, Any]):
         write_whole(file, self._packed())
 
     def _packed(self) -> bytes:
-        tensors: dict[str, Tensor] = {}
-        shapes: dict[str, Any] = {}
-        for name, value in self.results.items():
-            if isinstance(value, Tensor):
-                tensors[name] = value
-                shapes[name] = "tensor"
-            elif isinstance(value, Result):
-                fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-                tensors |= {f"{name}.{field}": each for field, each in fields.items() if isinstance(each, Tensor)}
-                plain = {field: each for field, each in fields.items() if not isinstance(each, Tensor)}
-                shapes[name] = {"kind": type(value).__name__, "fields": plain}
-            else:
-                shapes[name] = {"kind": "plain", "value": value}
+        tensors, shapes = taken_apart(self.results)
         tensors |= {name: tensors[name].half() for name in self.rounded}  # they were halves: nothing is lost
         note = {"values": shapes, "recipe": dict(self.recipe), "versions": dict(self.versions), "seconds": self.seconds}
         return packed("Recording", tensors, {"name": self.name, **note})
@@ -144,21 +129,14 @@ def _unpacked(content: bytes, file: str) -> Recording:
     tensors, note = unpacked(content, "Recording", file, remedy)
     rounded = frozenset(name for name, each in tensors.items() if each.dtype == torch.half)
     tensors |= {name: tensors[name].float() for name in rounded}
-    values: dict[str, Any] = {}
-    for name, shape in note.pop("values").items():
-        if shape == "tensor":
-            values[name] = tensors[name]
-        elif shape["kind"] == "plain":
-            values[name] = shape["value"]
-        else:
-            inside = {key.removeprefix(f"{name}."): key for key in tensors if key.startswith(f"{name}.")}
-            fields: dict[str, Any] = shape["fields"] | {field: tensors[key] for field, key in inside.items()}
-            values[name] = KINDS[shape["kind"]](**fields)
+    values = put_together(tensors, note.pop("values"))
     digest = hashlib.sha256(content).hexdigest()[:12]
     return Recording(results=values, digest=digest, rounded=rounded, **note)
 
 
-def record(name: str, *, tiny: bool = False, say: Callable[[str], None] = print) -> Recording:
+def record(
+    name: str, *, tiny: bool = False, say: Callable[[str], None] = print, folder: str | File | None = None
+) -> Recording:
     """Return a recording made anew by its recipe, on one thread.
 
     Tensors that a recipe rounds to half precision, for a small file, come back in single precision, so rounded.
@@ -167,22 +145,33 @@ def record(name: str, *, tiny: bool = False, say: Callable[[str], None] = print)
         name: Of the recipe.
         tiny: Make the miniature, in a few seconds.
         say: Receives a line now and then.
+        folder: Where to keep the parts that are finished, if the recipe has any: called again with the same folder it
+            goes on from there, to the same recording as without the interruption. None keeps nothing.
 
     Raises:
-        ValueError: If there is no recipe of this name.
+        KeyboardInterrupt: On Ctrl-C.
+        ValueError: If there is no recipe of this name, or the parts in the folder are damaged or of other settings.
+        OSError: If the folder cannot be written.
     """
     if name not in names():
         raise ValueError(f"There is no recipe {name!r}; there are {', '.join(names())}.")
     module = importlib.import_module(f".{name}", __name__)
     recipe = module.RECIPE | (module.TINY if tiny else {})
+    if folder is not None:
+        File(folder).mkdir(parents=True, exist_ok=True)  # before anything is computed
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    work = Work(name, {"recipe": recipe, "versions": versions}, say, None if folder is None else File(folder))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
     try:
-        with full_precision():
-            values = module.make(recipe, say)
+        with full_precision(), whole_or_nothing():
+            values = module.make(recipe, work)
+    except BaseException:
+        if folder is not None and not begun(File(folder)):
+            clear(File(folder))  # nothing is in it
+        raise
     finally:
         torch.set_num_threads(threads)
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    made = Recording(name, values, recipe, versions, round(time.perf_counter() - began, 1))
+    made = Recording(name, values, recipe, versions, round(time.perf_counter() - began + work.spent, 1))
     return _unpacked(made._packed(), name)  # as it will be read: half precision has become single

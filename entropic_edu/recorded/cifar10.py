@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from pathlib import Path as File
 from typing import Any
 
 import torch
@@ -24,8 +26,9 @@ from entropic_edu.models import small_cnn
 from entropic_edu.network import Network
 from entropic_edu.path import Path
 from entropic_edu.probe import Profile, probe
-from entropic_edu.recorded import load
+from entropic_edu.recorded import Work, load
 from entropic_edu.recorded.let_go import stacked
+from entropic_edu.release import Release
 from entropic_edu.train import train
 
 _RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
@@ -79,8 +82,11 @@ TINY: dict[str, Any] = {
 }
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     """Return for each pair of minima the road and what was measured on it, and what walkers did on all of them.
+
+    Each training, road, profile and release is a part, and training is kept at each epoch too: a stop costs at most one
+    road or one release.
 
     Keys:
         pair0/road: The road, one point for each pivot, ends included, with the objective on it.
@@ -95,20 +101,42 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
             outside; η/((1-m)B).
         device: On what this was made.
     """
-    land = landscape(recipe)
+    land, pairs = landscape(recipe), range(recipe["pairs"])
+    made_on: dict[str, list[str]] = {}
+
+    def part(name: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        values = work.part(name, lambda: {"device": device_name(land), **compute()})
+        made_on.setdefault(values.pop("device"), []).append(name)
+        return values
+
     found: dict[str, Any] = {}
-    say(f"training {2 * recipe['pairs']} networks on {land.device}")
-    for pair, (a, b) in enumerate(minima(land, recipe)):
-        found |= {f"pair{pair}/{name}": value for name, value in joined(land, a, b, pair, recipe).items()}
-        say(f"pair {pair}: {found[f'pair{pair}/road'].summary()}")
-    roads = [going(land, found[f"pair{pair}/road"]) for pair in range(recipe["pairs"])]
+    work(f"training {2 * len(pairs)} networks on {land.device}")
+    ends = part("minima", lambda: {"theta": minima(land, recipe, work.checkpoint("minima"))})["theta"].to(land.device)
+    for pair, (a, b) in enumerate(ends):
+        values = part(f"pair {pair}, road", partial(joined, land, a, b, pair, recipe))
+        found |= {f"pair{pair}/{name}": value for name, value in values.items()}
+        work(f"pair {pair}: {found[f'pair{pair}/road'].summary()}")
+    roads = [going(land, found[f"pair{pair}/road"]) for pair in pairs]
     for pair, way in enumerate(roads):
-        found[f"pair{pair}/profile"] = profile(land, way, recipe)
-        say(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
+        values = part(f"pair {pair}, profile", partial(probed, land, way, recipe))
+        found[f"pair{pair}/profile"] = values["profile"]
+        work(f"pair {pair}: {values['profile'].summary()}")
     for name, setting in settings(recipe).items():
-        found |= {f"{name}/{key}": value for key, value in released(land, roads, setting).items()}
-        say(f"{name}: done")
-    return found | {"device": device_name(land)}
+        releases = [
+            part(f"pair {pair}, {name}", partial(released, land, way, pair, setting)) for pair, way in enumerate(roads)
+        ]
+        together = stacked([each["release"] for each in releases], len(setting["start"]))
+        together |= {"length": torch.tensor([each.length for each in roads])}
+        together |= {"temperature": torch.tensor(releases[0]["release"].temperature)}
+        found |= {f"{name}/{key}": value for key, value in together.items()}
+        work(f"{name}: done")
+    return found | {"device": _told(made_on)}
+
+
+def _told(made_on: dict[str, list[str]]) -> str:
+    """Say on what most parts were made, and which on something else."""
+    first, *others = sorted(made_on, key=lambda device: -len(made_on[device]))
+    return "; ".join([first, *(f"on {device}: {', '.join(made_on[device])}" for device in others)])
 
 
 def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Network:
@@ -153,9 +181,10 @@ def going(land: Network, kept: Path) -> Path:
     return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
 
 
-def minima(land: Network, recipe: dict[str, Any]) -> Tensor:
+def minima(land: Network, recipe: dict[str, Any], checkpoint: File | None = None) -> Tensor:
     """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
-    run = train(land, generator=_generator(0), runs=2 * recipe["pairs"], **recipe["train"])
+    runs = 2 * recipe["pairs"]
+    run = train(land, generator=_generator(0), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
     return run.theta.half().to(land.dtype).unflatten(0, (-1, 2))
 
 
@@ -182,6 +211,11 @@ def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
     return probe(sample(land, recipe), road, generator=_generator(3), **options)
 
 
+def probed(land: Network, road: Path, recipe: dict[str, Any]) -> dict[str, Profile]:
+    """Return the profile as a part of the recording."""
+    return {"profile": profile(land, road, recipe)}
+
+
 def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the landscape of those training images on which curvature is measured."""
     some = copy.copy(land)
@@ -190,13 +224,9 @@ def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
     return some
 
 
-def released(land: Network, roads: list[Path], setting: dict[str, Any]) -> dict[str, Tensor]:
-    """Return what walkers did on all roads: those on one road draw from the same stream in all settings."""
-    releases = [drift(land, each, generator=_generator(10 + pair), **setting) for pair, each in enumerate(roads)]
-    return stacked(releases, len(setting["start"])) | {
-        "length": torch.tensor([each.length for each in roads]),
-        "temperature": torch.tensor(releases[0].temperature),
-    }
+def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> dict[str, Release]:
+    """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
+    return {"release": drift(land, road, generator=_generator(10 + pair), **setting)}
 
 
 def device_name(land: Network) -> str:

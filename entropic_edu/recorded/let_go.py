@@ -8,7 +8,7 @@ variance between two projections (``theory.sustained_variance`` at h = 0), and r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,8 +17,8 @@ from torch import Tensor
 from entropic_edu.drift import drift
 from entropic_edu.network import Network
 from entropic_edu.path import Path
-from entropic_edu.probe import probe
-from entropic_edu.recorded import roads
+from entropic_edu.probe import Profile, probe
+from entropic_edu.recorded import Work, roads
 from entropic_edu.release import Release
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
@@ -72,7 +72,7 @@ RECIPE: dict[str, Any] = {
 TINY: dict[str, Any] = {"seeds": [0], "points": 5, "records": 4, "shorten": 40, "walkers": 2}
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     """Return what the walkers did, the runs of a name stacked over the pairs of minima.
 
     Keys:
@@ -90,16 +90,30 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     going = [roads.road(seed) for seed in recipe["seeds"]]
     found: dict[str, Any] = {}
     for pair, road in enumerate(going):
-        found[f"pair{pair}/profile"] = probe(land, road, generator=_generator(pair, 3), points=recipe["points"])
+        values = work.part(f"pair {pair}, profile", partial(profile, land, road, pair, recipe))
+        found[f"pair{pair}/profile"] = values["profile"]
     for name, setting in settings(recipe).items():
-        releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
-        found |= {f"{name}/{key}": value for key, value in stacked(releases, len(setting["start"])).items()}
-        if name in recipe["accuracy"]:
-            found[f"{name}/accuracy"] = _accuracy(land, releases, len(setting["start"])).half()
-        say(f"{name}: {releases[0].summary()}")
+        found |= work.part(name, partial(walked, land, going, name, setting, recipe, work))
     found["check"] = {str(rate): _check(land, going[0], recipe, rate) for rate in recipe["check"]["rates"]}
     found["length"] = torch.tensor([road.length for road in going])
     found["radius"] = 0.1 * found["length"]
+    return found
+
+
+def profile(land: Network, road: Path, pair: int, recipe: dict[str, Any]) -> dict[str, Profile]:
+    """Return what ``probe`` finds along the road of a pair."""
+    return {"profile": probe(land, road, generator=_generator(pair, 3), points=recipe["points"])}
+
+
+def walked(
+    land: Network, going: list[Path], name: str, setting: dict[str, Any], recipe: dict[str, Any], work: Work
+) -> dict[str, Any]:
+    """Return what walkers did on all roads in one of the runs."""
+    releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
+    found: dict[str, Any] = {f"{name}/{key}": value for key, value in stacked(releases, len(setting["start"])).items()}
+    if name in recipe["accuracy"]:
+        found[f"{name}/accuracy"] = _accuracy(land, releases, len(setting["start"])).half()
+    work(f"{name}: {releases[0].summary()}")
     return found
 
 

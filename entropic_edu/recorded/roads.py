@@ -6,8 +6,8 @@ this file was measured after rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from entropic_edu import story
 from entropic_edu.connect import connect, measured
 from entropic_edu.network import Network
 from entropic_edu.path import Path
-from entropic_edu.recorded import load
+from entropic_edu.recorded import Work, load
 from entropic_edu.train import train
 
 RECIPE: dict[str, Any] = {
@@ -35,7 +35,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     """Return for each seed the road, with the objective measured along it and along the straight line.
 
     Keys:
@@ -47,21 +47,26 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     land = landscape(recipe)
     found: dict[str, Any] = {}
     for number, seed in enumerate(recipe["seeds"]):
-        run = train(land, generator=_generator(seed, 0), runs=2, **recipe["train"])
-        a, b = run.theta.half().float()
-        made = connect(
-            land, a, b, generator=_generator(seed, 2), points=recipe["connect"]["pivots"], **recipe["connect"]
-        )
-        rounded = replace(made, pivots=made.pivots.half().float())
-        road = measured(land, rounded)
-        line = measured(land, connect(land, a, b, generator=_generator(seed, 1), method="linear", points=25))
-        say(f"pair {number} (seed {seed}): {road.summary()}")
-        found[f"pair{number}/road"] = replace(road, pivots=road.pivots.half())
-        assert line.losses is not None
-        found[f"pair{number}/line_loss"] = line.losses
-        found[f"pair{number}/accuracy"] = _accuracy(land, road.pivots[[0, -1]])
-        found[f"pair{number}/line_accuracy"] = _accuracy(land, line.pivots)
+        values = work.part(f"pair {number}", partial(joined, land, seed, recipe))
+        found |= {f"pair{number}/{name}": value for name, value in values.items()}
+        work(f"pair {number} (seed {seed}): {values['road'].summary()}")
     return found
+
+
+def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the road between the two minima of a seed, and what was measured along it and along the straight line."""
+    run = train(land, generator=_generator(seed, 0), runs=2, **recipe["train"])
+    a, b = run.theta.half().float()
+    made = connect(land, a, b, generator=_generator(seed, 2), points=recipe["connect"]["pivots"], **recipe["connect"])
+    road = measured(land, replace(made, pivots=made.pivots.half().float()))
+    line = measured(land, connect(land, a, b, generator=_generator(seed, 1), method="linear", points=25))
+    assert line.losses is not None
+    return {
+        "road": replace(road, pivots=road.pivots.half()),
+        "line_loss": line.losses,
+        "accuracy": _accuracy(land, road.pivots[[0, -1]]),
+        "line_accuracy": _accuracy(land, line.pivots),
+    }
 
 
 def landscape(recipe: dict[str, Any] = RECIPE) -> Network:

@@ -11,6 +11,7 @@ import torch
 import works
 from processes import KILLED, kill_at_random, seconds_of
 from test_fetch import Handler, images, known, packed
+from test_recorded import same
 from works import bits
 
 import entropic_edu as ee
@@ -83,21 +84,21 @@ def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, tri
     assert left, "no process was killed while it wrote"
 
 
-@pytest.mark.fault("kill -9 of `record`", "nothing half-written; run anew: the same results", trials=3)
-def test_a_recording_that_is_killed_leaves_nothing_and_begins_anew(start, tmp_path, trials):
-    file = tmp_path / "kept" / "roads.safetensors"
-    seconds = seconds_of(start(works.record, tmp_path / "whole"))
+@pytest.mark.fault("kill -9 of `record`, again and again", "parts that were kept stay; the same at the end", trials=8)
+def test_a_recording_that_is_killed_goes_on_to_the_same(start, tmp_path, trials):
+    file, folder = tmp_path / "kept" / "let_go.safetensors", tmp_path / "parts"
+    seconds, parts = seconds_of(start(works.record, tmp_path / "whole", tmp_path / "other"), "eta"), [0]
     for seed in range(trials):
-        kill_at_random(lambda: start(works.record, file), seconds, seed)
+        kill_at_random(lambda: start(works.record, file, folder), seconds / 2, seed, "eta")
         assert not file.exists() or recorded.read(file)  # it came before the kill, whole
-        file.unlink(missing_ok=True)
-    assert start(works.record, file).end() == 0
+        parts.append(len(list(folder.glob("*.kept"))))
+        assert parts[-1] >= parts[-2]
+    assert len(set(parts)) > 2, "no process was killed between its parts"
+    assert start(works.record, file, folder).end() == 0
     one, two = recorded.read(file), recorded.read(tmp_path / "whole")
     assert set(one) == set(two)
     for name in one:
-        assert (
-            bits(one[name]) == bits(two[name]) if isinstance(one[name], ee.Path) else torch.equal(one[name], two[name])
-        )
+        assert same(one[name], two[name]), name
 
 
 @pytest.mark.fault(

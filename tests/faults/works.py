@@ -106,8 +106,13 @@ def save_often(file, number, times):
         level(number).save(file)
 
 
-def record(file):
-    recorded.record("roads", tiny=True, say=print).save(file)
+def say(line):
+    """Say a line at once, so that the one who watches can choose a moment."""
+    print(line, flush=True)
+
+
+def record(file, folder=None):
+    recorded.record("let_go", tiny=True, say=say, folder=folder).save(file)
 
 
 def tell(out, resume=True):

@@ -344,5 +344,5 @@ def lines(*, cifar_run: str, released_at: float, cifar_pair: int | None) -> str:
         f'position = kept["{cifar_run}/position"]  # pair, record, start, walker',
         f"print(position[:, -1, {row}].mean(-1))  # each pair, at the end",
         "# from entropic_edu.recorded import cifar10  # and with the images, one pair:",
-        f"# cifar10.released(cifar10.landscape(), [cifar10.road({pair})], cifar10.settings()[{cifar_run!r}])",
+        f"# cifar10.released(cifar10.landscape(), cifar10.road({pair}), {pair}, cifar10.settings()[{cifar_run!r}])",
     )
