@@ -31,6 +31,7 @@ from .probe import Profile, probe
 from .release import Release
 from .report import report
 from .results import Result, write_whole
+from .snapshot import whole_or_nothing
 from .train import Run, train
 
 R = TypeVar("R", bound=Result)
@@ -273,7 +274,8 @@ def _pair(stages: _Stages, land: Network, recipe: Recipe, seed: int, progress: b
             Run, f"seed{seed}-minima", lambda: _trained(stages, land, recipe, seed, generator(0), progress)
         )
         a, b = run.theta.to(land.device)  # what was read lies on the CPU
-        straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
+        with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
+            straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
         pair = dataclasses.replace(pair, run=run, straight=straight)
         road = stages.get(
             Path,

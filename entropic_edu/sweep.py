@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from .results import Result, packed, unpacked, write_whole
-from .snapshot import Progress, Snapshot, Stream, verb
+from .snapshot import Progress, Snapshot, Stream, verb, whole_or_nothing
 from .workers import Workers, cores, crew
 
 Function = Callable[..., Any]
@@ -473,7 +473,8 @@ def _work(function: Function | bytes, name: str, words: str, threads: int, attem
     torch.set_num_threads(threads)
     try:
         called: Function = pickle.loads(function) if isinstance(function, bytes) else function
-        value = called(**settings)
+        with whole_or_nothing():
+            value = called(**settings)
         if value is None:
             raise ValueError("it returned None; return a Result, or numbers in lists or dicts")
         return _Outcome(_packed(name, json.loads(words), value), None)

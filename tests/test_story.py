@@ -97,10 +97,10 @@ def test_the_same_seed_tells_the_same_story():
     assert without_time(one) == without_time(two)
 
 
-@pytest.mark.parametrize("stage", ["minima", "road", "profile", "walkers1"])
+@pytest.mark.parametrize("stage", ["minima", "line", "road", "profile", "walkers1"])
 def test_ctrl_c_leaves_what_there_is_and_resume_goes_on(stage, monkeypatch, capsys):
     whole = story.tell([0], out="whole", say=lambda line: None)
-    verbs = {"minima": "train", "road": "connect", "profile": "probe", "walkers1": "drift"}
+    verbs = {"minima": "train", "line": "connect", "road": "connect", "profile": "probe", "walkers1": "drift"}
     name = verbs[stage]
     plain, calls = getattr(story, name), []
 
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_what_there_is_and_resume_goes_on(stage, monkeypatch, caps
         linear = settings.get("method") == "linear"
 
         def stop(snapshot):
-            if snapshot.done > 0 and not first_release and not linear:
+            if linear == (stage == "line") and (linear or snapshot.done > 0) and not first_release:
                 raise KeyboardInterrupt
 
         return plain(*args, **{**settings, "progress": stop})

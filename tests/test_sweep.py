@@ -513,6 +513,28 @@ def test_where_no_processes_may_be_started_the_points_are_computed_here(monkeypa
     assert swept.results == (2.0, 4.0)
 
 
+def walked(steps):
+    """A point that calls a verb, and in the middle of it comes Ctrl-C."""
+
+    def press(snapshot):
+        if steps == 20 and snapshot.done:
+            raise KeyboardInterrupt
+
+    valley = ee.valleys.Waist()
+    generator = torch.Generator().manual_seed(0)
+    return ee.drift(
+        valley, ee.Path(valley.floor(21)), generator=generator, learning_rate=0.01, steps=steps, progress=press
+    )
+
+
+def test_half_a_point_is_not_kept_where_ctrl_c_reaches_its_worker(tmp_path):
+    with ThreadPoolExecutor(1) as executor:
+        swept = ee.sweep(walked, over={"steps": [10, 20, 30]}, executor=executor, folder=tmp_path)
+    assert [result and result.complete for result in swept.results] == [True, None, True]
+    assert "KeyboardInterrupt" in swept.failed[0].error
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+
+
 # --- scripts -----------------------------------------------------------------------------------------------------
 
 SCRIPT = """
