@@ -7,6 +7,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import recorded
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,6 +125,8 @@ def _record(chosen: argparse.Namespace) -> int:
         return 0
     out = chosen.out or f"{chosen.name}.safetensors"
     folder = Path(f"{out}.parts")
+    if not chosen.tiny:
+        _say(_long(recorded.load(chosen.name)))
     try:
         made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder)
     except KeyboardInterrupt:
@@ -134,6 +140,14 @@ def _record(chosen: argparse.Namespace) -> int:
     recorded.clear(folder)
     print(f"{made}. Wrote {out}.")
     return 0
+
+
+def _long(shipped: recorded.Recording) -> str:
+    """Say how long a recipe takes, from the recording that comes with the package."""
+    minutes = max(1, round(shipped.seconds / 60))
+    span = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+    where = f" on {shipped['device']}" if "device" in shipped else ""
+    return f"The recording that comes with the package took {span}{where}."
 
 
 def _doctor(chosen: argparse.Namespace) -> int:

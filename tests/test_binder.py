@@ -22,6 +22,8 @@ MOST = 1200  # MiB that a lesson may take there with all its processes; a sessio
 
 
 def test_the_requirements_are_those_of_the_constraints():
+    if f"python-{sys.version_info.major}.{sys.version_info.minor}" != (BINDER / "runtime.txt").read_text().strip():
+        pytest.skip("what is installed here is for another Python than Binder's")
     done = subprocess.run([sys.executable, BINDER / "pins.py", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -3,6 +3,9 @@
 Made on whatever device is at hand; the recording notes which. On another device, and between two runs on a GPU, sums
 are added in another order, and after thousands of steps the numbers differ as they do between seeds. The points of a
 road are rounded to half precision to keep the file small; all else was measured after rounding. Images are not kept.
+
+All of it is some 83 million gradients on one image each: 5 h on a CPU core that does 4,400 in a second. Over a third of
+them is the full-batch control.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 """Processes to be hurt: each is a real one, forked in milliseconds from a server that has imported torch once."""
 
+import contextlib
 import multiprocessing
 import os
 import random
@@ -64,8 +65,9 @@ class Process:
         return self.process.exitcode is None
 
     def hurt(self, number=signal.SIGKILL):
-        """Send a signal."""
-        os.kill(self.process.pid, number)
+        """Send a signal, unless the process has just come to its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
 
     def end(self):
         """Wait for the end and return the exit code; minus a signal's number where one ended it."""
