@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from torch import Tensor
 
-from .plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from .plots import BLACK, BLUE, DASHES, GREEN, ORANGE, PURPLE, RED, SKY, labelled
 from .release import Release
 from .strings import text
 from .valleys import Valley
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 760, 460  # CSS pixels
 GREY = "#595959"  # 7:1 on white
-INK = {PURPLE: "#8E4470", RED: "#A84A00"}  # darker, for words: 4.5:1 or more on white
+INK = {  # darker, for words: 4.5:1 or more on white
+    PURPLE: "#8E4470",
+    RED: "#A84A00",
+    GREEN: "#00664B",
+    ORANGE: "#8A5A00",
+    SKY: "#1F6690",
+}
 CROWDS = 8  # independent crowds: the band of every figure
 SMALL = 10.5
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych

@@ -21,7 +21,6 @@ from .release import BATCHES, EVEN, LIVE_STEPS, NOISES, ROADS, STARTS, kind_of
 
 STEPS = 1980  # of the recorded releases
 LATEST = 1.02 * STEPS
-INK_GREEN = "#006B4F"  # darker, for words
 
 
 class Walk:
@@ -59,7 +58,7 @@ class Walk:
         self.own = Band(self.axes["accuracy"], colour=RED, dash=DASHES[1])
         self.nearest = Band(self.axes["accuracy"], colour=BLUE)
         self.calm = stage.Points(self.axes["accuracy"], colour=GREEN, marker="D", size=8)
-        self.calm_name = stage.end_label(self.axes["accuracy"], text("08.label.cooled"), INK_GREEN)
+        self.calm_name = stage.end_label(self.axes["accuracy"], text("08.label.cooled"), GREEN)
         self.ghost = moving(self.axes["position"], colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
         self.bet = boxed_label(self.axes["position"], text("say.prediction"), GREY, ha="center")
 

@@ -56,7 +56,6 @@ class Average:
         self.path = moving(ax, colour=GREEN, dash=DASHES[2], width=1.2)
         self.strangers = Band(ax, colour=GREY, dash=DASHES[3], label=text("07.label.strangers"))
         self.name = stage.end_label(ax, text("07.label.siblings"), GREEN)
-        self.name.set_color("#00694C")
         self.ghost = Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction"))
         self.here = moving(ax, colour=BLACK, dash="", marker="s", ms=11, mfc="none", mew=1.6)
 

@@ -25,7 +25,6 @@ METHODS: tuple[str, ...] = tuple(one_road.RECIPE["methods"])
 GUESSES: tuple[str, ...] = tuple(one_road.RECIPE["guesses"])
 COLOURS = dict(zip(METHODS, (BLUE, RED, GREEN, PURPLE), strict=True))
 STROKES: dict[str, Any] = dict(zip(METHODS, DASHES, strict=False))
-INK_GREEN = "#00664B"  # green for words: 4.5:1 on white
 LEVELS = np.geomspace(0.028, 2.5, 13)  # of the objective on the plane
 
 

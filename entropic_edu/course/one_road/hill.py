@@ -23,7 +23,7 @@ from entropic_edu.strings import text
 from entropic_edu.train import Run
 from entropic_edu.widgets import Explorer, Work, slider
 
-from .common import INK_GREEN, least_and_most
+from .common import least_and_most
 
 EVEN = torch.linspace(0, 1, 25)
 NUMBERS = tuple(pair + 1 for pair in digits.PAIRS)  # as the learner counts
@@ -114,7 +114,7 @@ class Hill:
         sure.title.set_fontsize(11)
         self.kinds = [moving(sure, colour=GREEN, dash=DASHES[0]), moving(sure, colour=BLACK, dash=DASHES[1])]
         words = (text("04.label.train"), text("04.label.test"))
-        self.kind_names = [end_label(sure, word, c) for word, c in zip(words, (INK_GREEN, BLACK), strict=True)]
+        self.kind_names = [end_label(sure, word, c) for word, c in zip(words, (GREEN, BLACK), strict=True)]
         self.all = ax = self.figure.add_axes((0.645, 0.13, 0.335, 0.26))
         labelled(ax, text("04.axis.pair"), "", text("04.panel.times"))
         ax.set(xlim=(0.5, 6.7), ylim=(0, 42), xticks=[*NUMBERS, 6])

@@ -15,7 +15,7 @@ from entropic_edu.stage import GREY, end_label, moving
 from entropic_edu.strings import text
 from entropic_edu.widgets import Explorer, slider, switch
 
-from .common import INK_GREEN, kept, least_and_most
+from .common import kept, least_and_most
 from .hill import EVEN, NUMBERS
 
 GOALS = ("other", "matched", "shuffled")
@@ -78,7 +78,6 @@ class Match:
         self.labels = {name: end_label(ax, text(f"04.trace.{name}"), look[0]) for name, look in TRACES.items()}
         for place, kind in zip((15.5, 8.5, 3.0), ("line", "road", "matched"), strict=True):
             self.labels[kind].set_position((1.03, place))
-        self.labels["line"].set_color(INK_GREEN)
 
     def show(self, goal: str, rows: list[int]) -> None:
         """Draw some of the pairs, the chosen line boldly."""

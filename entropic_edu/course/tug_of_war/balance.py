@@ -145,8 +145,9 @@ class Balance:
         floor = land.point(torch.linspace(-1.2, 1.6, 201))
         ax.plot(*floor.T, color=BLACK, lw=1.2, ls=(0, (4, 4)), zorder=1)
         ax.plot([1], [1], "+", color=BLACK, ms=12, mew=2, zorder=2)
-        ax.text(1.3, 2.1, text("03.label.balance"), fontsize=stage.SMALL, color="white", zorder=2)
-        ax.text(3.5, 1.0, text("03.label.floor"), fontsize=stage.SMALL, color="white", ha="right", zorder=2)
+        dark = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}  # the field is bright there
+        ax.text(1.3, 2.1, text("03.label.balance"), fontsize=stage.SMALL, color="white", zorder=2, bbox=dark)
+        ax.text(3.5, 1.0, text("03.label.floor"), fontsize=stage.SMALL, color="white", ha="right", zorder=2, bbox=dark)
         labelled(ax, text("03.axis.u"), text("03.axis.v")).set(xlim=WEIGHTS[0], ylim=WEIGHTS[1])
         twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
         walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)

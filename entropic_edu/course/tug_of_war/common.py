@@ -56,8 +56,9 @@ def trusted(mean: Mean, largest: float) -> Mean:
 
 def boxed_label(ax: Axes, words: str, colour: str, **where: Any) -> Text:
     """Return a label on a white box; ``set_position`` puts it where it belongs."""
-    name: Text = ax.text(0, 0, words, color=colour, fontsize=stage.SMALL, va="center", animated=True, zorder=5, **where)
-    name.set_bbox({"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1})  # readable where it crosses a line
+    ink = stage.INK.get(colour, colour)
+    name: Text = ax.text(0, 0, words, color=ink, fontsize=stage.SMALL, va="center", animated=True, zorder=5, **where)
+    name.set_bbox({"facecolor": "white", "alpha": 0.95, "lw": 0, "pad": 1})  # readable where it crosses a line
     return name
 
 
