@@ -58,6 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("name", nargs="?", help="which; without a name, all are listed")
     record.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
     record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
+    record.add_argument(
+        "--workers",
+        type=_count,
+        help="for cifar10: make so many parts at once (default: one for each core; on a GPU 1)",
+    )
     record.set_defaults(run=_record)
     doctor = commands.add_parser("doctor", help="check this installation and say what to do")
     doctor.add_argument(
@@ -128,7 +133,7 @@ def _record(chosen: argparse.Namespace) -> int:
     if not chosen.tiny:
         _say(_long(recorded.load(chosen.name)))
     try:
-        made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder)
+        made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder, workers=chosen.workers)
     except KeyboardInterrupt:
         if recorded.begun(folder):
             news = f"Stopped; the same command goes on from the parts in {folder}."

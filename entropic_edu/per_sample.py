@@ -391,9 +391,11 @@ def _layer_backward(
 ) -> tuple[Tensor, dict[str, tuple[nn.Module, Tensor, Tensor]]]:
     """Return outputs (n, C) and, for each layer called once, (module, input, output gradients (K, n, ...))."""
     model = land.module(theta)  # a copy of our own, so hooks on it disturb nobody
-    calls: dict[str, list[tuple[nn.Module, Tensor, Tensor]]] = {name: [] for name in layers}
+    calls: dict[str, list[tuple[nn.Module, Tensor, Tensor]]] = {}  # in the model's order: a set has another each day
 
     def watch(name: str, module: nn.Module) -> None:
+        calls[name] = []
+
         def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             calls[name].append((module, inputs[0].detach(), output))
             return output.clone()  # an activation in place must not turn this output into its own

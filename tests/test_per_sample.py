@@ -1,12 +1,15 @@
 """The oracles are dense float64 Hessians, stacked per-sample gradients, closed forms, and curvlinops."""
 
+import itertools
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from entropic_edu import per_sample
 from entropic_edu.landscape import Landscape
 from entropic_edu.network import Network
 from entropic_edu.per_sample import (
@@ -183,6 +186,17 @@ def test_parameters_beyond_plain_layers_go_the_general_way(generator, model, inp
     torch.testing.assert_close(gauss_newton_trace(land, theta), dense.trace(), **EXACT)
     expected = (dense.diagonal() * theta**2).sum()
     torch.testing.assert_close(gauss_newton_trace(land, theta, scale=theta), expected, **EXACT)
+
+
+def test_layers_add_up_in_the_order_of_the_model_so_that_every_process_finds_the_same_bits(generator, monkeypatch):
+    land = Network(cnn().float(), torch.randn(9, 2, 8, 8, generator=generator), torch.arange(9) % 3)
+    theta, facts = start(land, generator).float(), _facts(land)
+    assert len(facts.layers) == 3
+    found = set()
+    for order in itertools.permutations(facts.layers):  # a set's own order changes with the seed of Python's hashes
+        monkeypatch.setattr(per_sample, "_facts", lambda land, order=order: replace(facts, layers=order))
+        found.add(float(exact_trace(land, theta)))
+    assert len(found) == 1
 
 
 def test_frozen_parameters_are_no_part_of_the_trace(generator):

@@ -22,13 +22,14 @@ from typing import Any
 import numpy
 import torch
 
-from entropic_edu.landscape import full_precision
+from entropic_edu.landscape import device, full_precision
 from entropic_edu.recorded._values import put_together, taken_apart
-from entropic_edu.recorded._work import Work, begun, clear
+from entropic_edu.recorded._work import Part, Work, begun, clear
 from entropic_edu.results import packed, unpacked, write_whole
 from entropic_edu.snapshot import whole_or_nothing
+from entropic_edu.workers import cores
 
-__all__ = ["Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
+__all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Recording(Mapping[str, Any]):
         results: Tensors, results of verbs and plain values by name.
         recipe: All settings; ``entropic-edu record`` makes the same again from them.
         versions: Of Python and of the packages that computed.
-        seconds: How long it took, on one thread.
+        seconds: How long it took: what its parts took on one thread each, added up.
         digest: First 12 digits of the hash of its file.
         rounded: Tensors that the file holds in half precision; here they are in single precision, so rounded.
     """
@@ -135,9 +136,14 @@ def _unpacked(content: bytes, file: str) -> Recording:
 
 
 def record(
-    name: str, *, tiny: bool = False, say: Callable[[str], None] = print, folder: str | File | None = None
+    name: str,
+    *,
+    tiny: bool = False,
+    say: Callable[[str], None] = print,
+    folder: str | File | None = None,
+    workers: int | None = 1,
 ) -> Recording:
-    """Return a recording made anew by its recipe, on one thread.
+    """Return a recording made anew by its recipe, on one thread or one for each worker.
 
     Tensors that a recipe rounds to half precision, for a small file, come back in single precision, so rounded.
 
@@ -147,20 +153,26 @@ def record(
         say: Receives a line now and then.
         folder: Where to keep the parts that are finished, if the recipe has any: called again with the same folder it
             goes on from there, to the same recording as without the interruption. None keeps nothing.
+        workers: How many processes make the parts of a recipe that do not need one another ("cifar10" has such parts):
+            the results are the same. None: one for each core, and no other process on a GPU.
 
     Raises:
+        ChildProcessError: If a worker was killed.
         KeyboardInterrupt: On Ctrl-C.
         ValueError: If there is no recipe of this name, or the parts in the folder are damaged or of other settings.
         OSError: If the folder cannot be written.
     """
     if name not in names():
         raise ValueError(f"There is no recipe {name!r}; there are {', '.join(names())}.")
+    if workers is not None and workers < 1:
+        raise ValueError(f"At least one worker makes a recording, got workers={workers}.")
     module = importlib.import_module(f".{name}", __name__)
     recipe = module.RECIPE | (module.TINY if tiny else {})
     if folder is not None:
         File(folder).mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    work = Work(name, {"recipe": recipe, "versions": versions}, say, None if folder is None else File(folder))
+    settings, kept = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
+    work = Work(name, settings, say, kept, _workers(workers))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
@@ -173,5 +185,13 @@ def record(
         raise
     finally:
         torch.set_num_threads(threads)
-    made = Recording(name, values, recipe, versions, round(time.perf_counter() - began + work.spent, 1))
+    seconds = time.perf_counter() - began - work.waited + work.spent
+    made = Recording(name, values, recipe, versions, round(seconds, 1))
     return _unpacked(made._packed(), name)  # as it will be read: half precision has become single
+
+
+def _workers(workers: int | None) -> int:
+    """Return how many processes make parts: as wanted, or as many as help."""
+    if workers is not None:
+        return workers
+    return cores() if device().type == "cpu" else 1

@@ -124,11 +124,19 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials
 
 @pytest.mark.fault("kill -9 of `story`, again and again", "`--resume`: the same story", trials=6)
 def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, trials):
-    seconds, out, stages = (
-        seconds_of(start(works.tell, str(tmp_path / "whole")), "Pair"),
-        str(tmp_path / "story"),
-        set(),
-    )
+    seconds, out = seconds_of(start(works.tell, str(tmp_path / "whole")), "Pair"), str(tmp_path / "story")
+    stages = [0]
+
+    def kept():
+        return len(list((tmp_path / "story.work").glob("*.safetensors")))
+
+    def begin():
+        """Every other one is killed only after it has finished a stage, so that they die in several."""
+        process, before = start(works.tell, out), kept()
+        if seed % 2:
+            process.wait_for(lambda: kept() > before or not process.running, "a stage was finished")
+        return process
+
     for seed in range(trials):
         if seed == trials // 2:  # once more from the beginning, over what the first half left
             assert start(works.tell, out).end() == 0
@@ -136,9 +144,10 @@ def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, 
             kill_at_random(lambda: start(works.tell, out, resume=False), seconds / 2, seed, "Pair")
             assert not (tmp_path / "story.json").exists()
             continue
-        kill_at_random(lambda: start(works.tell, out), seconds / 2, seed, "Pair")
-        stages.add(len(list((tmp_path / "story.work").glob("*.safetensors"))))
-    assert len(stages) > 1, "all were killed in one stage"
+        kill_at_random(begin, seconds / 2, seed, "Pair")
+        stages.append(kept())
+        assert seed == trials // 2 + 1 or stages[-1] >= stages[-2]  # what was finished stays
+    assert len(set(stages[1:])) > 1, "all were killed in one stage"
     assert start(works.tell, out).end() == 0
     assert works.told(out) == works.told(str(tmp_path / "whole"))
 
