@@ -121,6 +121,7 @@ class Work:
 
     def _make_at_once(self, missing: dict[str, Part], found: dict[str, dict[str, Any]]) -> None:
         """Let workers make the missing parts, and add what they made to ``found``."""
+        assert self.folder is not None
         ended: SimpleQueue[Future[None]] = SimpleQueue()
         running: dict[Future[None], str] = {}
         with crew(None, min(self.workers, len(missing)), 1) as hands:
