@@ -192,16 +192,28 @@ def _download(work: Path, archive: Archive, url: str, timeout: float, progress: 
     def transfer(url: str, file: str, _: object) -> None:
         with tqdm(total=archive.size, initial=_came(work), unit="B", unit_scale=True, disable=not progress) as bar:
             _transfer(url, work, archive, timeout, bar.update)
-        os.replace(_part(work), file)
+        _lend(_part(work), file)
 
     pooch.get_logger().setLevel("WARNING")  # what it would tell, ``say`` has told
     try:
-        return Path(pooch.retrieve(url, f"sha256:{archive.sha256}", "archive.tar.gz", work, downloader=transfer))
+        packed = pooch.retrieve(url, f"sha256:{archive.sha256}", "archive.tar.gz", work, downloader=transfer)
     except ValueError as error:
+        _part(work).unlink(missing_ok=True)
         raise OSError(
             f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
             f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
         ) from error
+    _part(work).unlink(missing_ok=True)
+    return Path(packed)
+
+
+def _lend(part: Path, file: str) -> None:
+    """Let pooch have what came, which stays in its place: pooch deletes its file when it is stopped as it hashes."""
+    os.unlink(file)  # pooch has made an empty one
+    try:
+        os.link(part, file)
+    except OSError:  # a file system without links
+        os.replace(part, file)
 
 
 def _transfer(url: str, work: Path, archive: Archive, timeout: float, update: Callable[[int], object]) -> None:

@@ -15,6 +15,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -291,6 +292,22 @@ def test_a_server_that_never_ends_does_not_fill_the_disk(server, tmp_path):
     with pytest.raises(OSError, match=r"sent more than the [\d,]+ bytes of the archive\. No copy was made; run again"):
         get(tmp_path / "to", archive)
     assert server.times < 50  # it broke off: what it sent beyond are the buffers on the way, of a few MB
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_archive_that_came_is_there_however_it_is_stopped_as_it_is_hashed(server, tmp_path, monkeypatch, links):
+    archive, to = serve(server), tmp_path / "to"
+    with monkeypatch.context() as patch:
+        if not links:
+            patch.setattr(fetch.os, "link", Mock(side_effect=PermissionError(1, "Operation not permitted")))
+        patch.setattr("pooch.core.hash_matches", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            get(to, archive)
+    assert data.find_cifar10(to) is None
+    root, said = get(to, archive)
+    assert_whole(root)
+    assert server.asked == ([0] if links else [0, 0])  # where there are links, it is not sent a second time
+    assert any("Going on" in line for line in said) == links
 
 
 def test_an_archive_with_another_hash_is_deleted_and_fetched_anew(server, tmp_path):
