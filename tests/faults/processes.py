@@ -86,8 +86,23 @@ class Process:
             assert time.monotonic() < deadline, f"waited {PATIENCE} s for {what}; it said:\n{self.text()}"
             time.sleep(0.002)
 
+    def wait_for_its_children(self):
+        """Wait until no process is left of those that this one began, or fail."""
+        deadline = time.monotonic() + PATIENCE
+        while left := [process for process in _processes() if process[1] == self.process.pid]:
+            assert time.monotonic() < deadline, f"still there: {left}; it said:\n{self.text()}"
+            time.sleep(0.02)
+
     def text(self):
         return self.said.read_text(errors="replace") if self.said.exists() else ""
+
+
+def _processes():
+    """Yield each process of this machine and its session, which is that of the one that began it."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                yield int(entry.name), os.getsid(int(entry.name))
 
 
 def _begin(work, arguments, settings, around):

@@ -102,6 +102,39 @@ def test_a_recording_that_is_killed_goes_on_to_the_same(start, tmp_path, trials)
 
 
 @pytest.mark.fault(
+    "kill -9 of a recording by two workers", "they end, too; parts that were kept stay; the same bits", trials=4
+)
+def test_a_recording_by_workers_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
+    seconds, folder = seconds_of(start(works.parts, tmp_path / "whole"), "first"), tmp_path / "parts"
+    begun, before, numbers = [], {}, set()
+
+    def kept():
+        return {file: written(file) for file in folder.glob("*.kept")}
+
+    def begin():
+        """All but the first are killed only after they have made another part, so that they die in several."""
+        nonlocal before
+        if len(kept()) > 5:  # little is left to do
+            (folder / "first.kept").unlink()
+            for file in folder.glob("walk [1-4].kept"):
+                file.unlink()
+        process, before = start(works.parts, folder), kept()
+        if seed:
+            process.wait_for(lambda: len(kept()) > len(before) or not process.running, "a part was made")
+        begun.append(process)
+        return process
+
+    for seed in range(trials):
+        kill_at_random(begin, seconds / 4, seed, "first")
+        begun[-1].wait_for_its_children()
+        assert before.items() <= kept().items()  # none is made again
+        numbers.add(len(kept()))
+    assert len(numbers) > 1, "all were killed at the same part"
+    one, two = works.parts(folder), works.parts(tmp_path / "whole", workers=1)
+    assert {name: walk.tolist() for name, walk in one.items()} == {name: walk.tolist() for name, walk in two.items()}
+
+
+@pytest.mark.fault(
     "kill -9 of `sweep`, again and again", "points that were kept stay; the same bits at the end", trials=5
 )
 def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):

@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 import json
 import sys
+import time
+from functools import partial
 from pathlib import Path as File
 from types import SimpleNamespace
 
@@ -113,6 +115,21 @@ def say(line):
 
 def record(file, folder=None):
     recorded.record("let_go", tiny=True, say=say, folder=folder).save(file)
+
+
+def walk(number, size, *needed):
+    """A part of a recording: a random walk from the ends of those that it needs; it takes its time."""
+    time.sleep(0.3)
+    begin = sum(float(each["walk"][-1]) for each in needed)
+    return {"walk": begin + torch.randn(size, generator=seeded(number), dtype=torch.float64).cumsum(0)}
+
+
+def parts(folder, workers=2, size=1000):
+    """Let workers make the parts of a recording; each but the first needs the first."""
+    wanted = {"first": recorded.Part(partial(walk, 0, 1000))}
+    wanted |= {f"walk {each}": recorded.Part(partial(walk, each, size), ("first",)) for each in range(1, 8)}
+    made = recorded.Work("walks", {"size": size}, say, File(folder), workers).parts(wanted)
+    return {name: each["walk"] for name, each in made.items()}
 
 
 def tell(out, resume=True):
