@@ -445,7 +445,7 @@ def test_the_code_runs_and_names_how_to_make_it_anew(name, capsys):
         "three": f"{recorded.load('bump')['pair0/profile'].trace[10]:.3f}",
         "both": f"{C.kept('pair0/line_loss').max():.4f}",
         "bump": f"{middle_over_ends(C.profile(0).trace[None])[0]:.4f}",
-        "walk": f"{C.kept('control/position')[0, -1, 0, 0]:.3f}",
+        "walk": f"{C.kept('control/position')[0, -1, 0, 0]:.4f}",
     }[name]
     assert wanted in printed
 
