@@ -1,16 +1,17 @@
 """Can it be read: the contrast and the size of every text in the pictures of every explorer, as they are drawn."""
 
+import io
 import math
 
 import numpy as np
 import pytest
 from hostile.test_sequences import CASES
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
+from PIL import Image as Pixels
 
 import entropic_edu as ee
-from entropic_edu import stage
+from entropic_edu import pixels, stage
 from entropic_edu.plots import BLACK, BLUE
 
 LEAST = 4.5  # WCAG 2.2, 1.4.3: of a text's luminance to that of what is behind it
@@ -41,17 +42,22 @@ def test_contrast_is_that_of_the_standard():
     assert contrast(to_rgb("#777777"), (1, 1, 1)) < 4.5
 
 
+def shown(figure):
+    """The pixels of a figure as the page shows it, what moves and the boxes of labels that move included."""
+    figure.stale = True  # which tick labels that change colour do not tell it
+    with Pixels.open(io.BytesIO(pixels.png(figure))) as picture:
+        return np.asarray(picture.convert("RGB")) / 255
+
+
 def texts(figure):
-    """Visible texts of a drawn figure, and the rows and columns of pixels that each takes."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    height, width = np.asarray(canvas.buffer_rgba()).shape[:2]
+    """Visible texts of a figure as the page shows it, and the rows and columns of pixels that each takes."""
+    height, width = shown(figure).shape[:2]
     for text in figure.findobj(Text):
-        box = text.get_window_extent(canvas.get_renderer())
+        box = text.get_window_extent(figure.canvas.get_renderer())
         rows = slice(max(0, math.floor(height - box.y1)), min(height, math.ceil(height - box.y0)))
         columns = slice(max(0, math.floor(box.x0)), min(width, math.ceil(box.x1)))
-        shown = rows.start < rows.stop and columns.start < columns.stop
-        if text.get_visible() and text.get_text().strip() and shown:
+        inside = rows.start < rows.stop and columns.start < columns.stop
+        if text.get_visible() and text.get_text().strip() and inside:
             yield text, (rows, columns)
 
 
@@ -60,11 +66,10 @@ def without(figure, inks):
     colours = [text.get_color() for text in inks]
     for text in inks:
         text.set_color((0, 0, 0, 0))
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    ground = shown(figure)
     for text, colour in zip(inks, colours, strict=True):
         text.set_color(colour)
-    return np.asarray(canvas.buffer_rgba())[..., :3] / 255
+    return ground
 
 
 def too_faint(explorer, values):
