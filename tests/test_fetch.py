@@ -295,7 +295,7 @@ def test_a_server_that_never_ends_does_not_fill_the_disk(server, tmp_path):
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_an_archive_that_came_is_there_however_it_is_stopped_as_it_is_hashed(server, tmp_path, monkeypatch, links):
+def test_where_there_are_links_a_stop_while_the_hash_is_taken_loses_nothing(server, tmp_path, monkeypatch, links):
     archive, to = serve(server), tmp_path / "to"
     with monkeypatch.context() as patch:
         if not links:
@@ -306,7 +306,7 @@ def test_an_archive_that_came_is_there_however_it_is_stopped_as_it_is_hashed(ser
     assert data.find_cifar10(to) is None
     root, said = get(to, archive)
     assert_whole(root)
-    assert server.asked == ([0] if links else [0, 0])  # where there are links, it is not sent a second time
+    assert server.asked == ([0] if links else [0, 0])
     assert any("Going on" in line for line in said) == links
 
 

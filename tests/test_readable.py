@@ -44,7 +44,7 @@ def test_contrast_is_that_of_the_standard():
 
 def shown(figure):
     """The pixels of a figure as the page shows it, what moves and the boxes of labels that move included."""
-    figure.stale = True  # which tick labels that change colour do not tell it
+    figure.stale = True  # tick labels do not say that their colour has changed
     with Pixels.open(io.BytesIO(pixels.png(figure))) as picture:
         return np.asarray(picture.convert("RGB")) / 255
 

@@ -89,7 +89,7 @@ class Process:
     def wait_for_its_children(self):
         """Wait until no process is left of those that this one began, or fail."""
         deadline = time.monotonic() + PATIENCE
-        while left := [process for process in _processes() if process[1] == self.process.pid]:
+        while left := _running(self.process.pid):
             assert time.monotonic() < deadline, f"still there: {left}; it said:\n{self.text()}"
             time.sleep(0.02)
 
@@ -97,12 +97,15 @@ class Process:
         return self.said.read_text(errors="replace") if self.said.exists() else ""
 
 
-def _processes():
-    """Yield each process of this machine and its session, which is that of the one that began it."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                yield int(entry.name), os.getsid(int(entry.name))
+def _running(session):
+    """Return the numbers of the processes of a session that have not ended."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just gone
+            state, _, _, its_session = status.read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state not in "ZX":  # a dead one stays until somebody asks for it
+                found.append(int(status.parent.name))
+    return found
 
 
 def _begin(work, arguments, settings, around):
