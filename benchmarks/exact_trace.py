@@ -13,8 +13,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from entropic_edu.network import Network
-from entropic_edu.per_sample import exact_trace
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
 
 from .run import HEADER, Ratio, medians, one_thread
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 import entropic_edu as ee
-from entropic_edu.curvature import hessian_vector_product
+from entropic_edu.physics.curvature import hessian_vector_product
 
 from .cnn import flops, pictures, seconds
 from .sweeps import plain_loop

@@ -14,8 +14,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from entropic_edu.curvature import hutchinson_trace
-from entropic_edu.network import Network
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.curvature import hutchinson_trace
 
 from .run import HEADER, Ratio, medians, one_thread
 

@@ -21,8 +21,8 @@ from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import spectrum
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import labels, relaxation
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import cifar10
-from entropic_edu.stage import Mean
 
 PAGE = Path(__file__).with_suffix(".md")
 TEMPLATE = Path(__file__).with_name("findings.in.md")

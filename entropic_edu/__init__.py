@@ -3,33 +3,36 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from . import curvature, data, models, optimizers, stream, valleys
-from .align import align
-from .connect import connect
-from .drift import drift, effective_temperature
-from .landscape import Landscape, device
-from .network import Network
-from .optimizers import DivergenceError, StabilityWarning
-from .path import Path
-from .per_sample import exact_trace, gradient_covariance
-from .probe import Profile, probe
-from .release import Release
-from .spawn import Family, spawn
-from .sweep import Sweep, sweep
-from .theory import predict
-from .train import Run, train
+from . import data, stream
+from .networks import models
+from .networks.align import align
+from .networks.network import Network
+from .networks.per_sample import exact_trace, gradient_covariance
+from .physics import curvature, theory, valleys
+from .physics import steps as optimizers
+from .physics.connect import connect
+from .physics.drift import drift, effective_temperature
+from .physics.landscape import Landscape, device
+from .physics.path import Path
+from .physics.probe import Profile, probe
+from .physics.release import Release
+from .physics.spawn import Family, spawn
+from .physics.steps import DivergenceError, StabilityWarning
+from .physics.theory import predict
+from .physics.train import Run, train
+from .sweeps.sweep import Sweep, sweep
 
 if TYPE_CHECKING:
-    from . import plots
-    from .lesson import Lesson
+    from .course.lesson import Lesson
+    from .figures import plots
 
 
 def __getattr__(name: str) -> object:
     """Import ``plots``, and with it matplotlib, and ``Lesson``, with the widgets, when they are first asked for."""
     if name == "plots":
-        return importlib.import_module(".plots", __name__)
+        return importlib.import_module(".figures.plots", __name__)
     if name == "Lesson":
-        return importlib.import_module(".lesson", __name__).Lesson
+        return importlib.import_module(".course.lesson", __name__).Lesson
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -63,6 +66,7 @@ __all__ = [
     "spawn",
     "stream",
     "sweep",
+    "theory",
     "train",
     "valleys",
 ]

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _ran_out(error: RuntimeError) -> bool:
     """Whether it is PyTorch's way to say that memory ran out, where no network has caught it."""
-    from . import memory
+    from .networks import memory
 
     return memory.ran_out(error)
 
@@ -100,14 +100,15 @@ def _count(text: str) -> int:
 def _story(chosen: argparse.Namespace) -> int:
     import torch
 
-    from . import recipes, report, story
+    from .story import recipes, report
+    from .story.tell import tell
 
     recipe = recipes.chosen(
         chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
     )
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
-    found = story.tell(
+    found = tell(
         range(chosen.seed, chosen.seed + chosen.seeds),
         out=chosen.out,
         resume=chosen.resume,
@@ -156,13 +157,13 @@ def _long(shipped: recorded.Recording) -> str:
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from . import doctor
+    from .teaching import doctor
 
     return doctor.main() if chosen.report is None else doctor.report_main(chosen.report)
 
 
 def _lab(chosen: argparse.Namespace) -> int:
-    from . import lab
+    from .teaching import lab
 
     if not chosen.copy_only:
         lab.check(chosen.voila)
@@ -173,13 +174,14 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _data(_: argparse.Namespace) -> int:
-    from . import doctor
+    from .teaching import doctor
 
     return doctor.data_main()
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
-    from . import data, fetch
+    from . import data
+    from .data import fetch
 
     try:
         folder = fetch.cifar10(chosen.to, url=chosen.url, progress=sys.stderr.isatty(), say=_say)

@@ -5,12 +5,12 @@
 
 import inspect
 
-from .connect import connect as _connect
-from .drift import drift as _drift
-from .probe import probe as _probe
-from .spawn import spawn as _spawn
-from .sweep import sweep as _sweep
-from .train import train as _train
+from .physics.connect import connect as _connect
+from .physics.drift import drift as _drift
+from .physics.probe import probe as _probe
+from .physics.spawn import spawn as _spawn
+from .physics.train import train as _train
+from .sweeps.sweep import sweep as _sweep
 
 train = inspect.unwrap(_train)
 connect = inspect.unwrap(_connect)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from entropic_edu.landscape import Landscape
+from entropic_edu.physics.landscape import Landscape
 
 
 class Residual(nn.Module):

@@ -1,7 +1,7 @@
 """The walker player without a kernel: recorded releases, sliders for batch size and learning rate, one script each.
 
-A page that has a ``walkers`` directive loads the player of the package (``entropic_edu/player.js``, made a plain script
-so that it runs from a folder too) and the one run that its sliders stand at; other runs come when they are asked for.
+A page that has a ``walkers`` directive loads the player of the package (``teaching/player.js``, made a plain script so
+that it runs from a folder too) and the one run that its sliders stand at; other runs come when they are asked for.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from docutils.parsers.rst import Directive
 from sphinx.application import Sphinx
 from sphinx.util.osutil import relative_uri
 
-import entropic_edu
 from entropic_edu.course.let_go import common
 from entropic_edu.course.let_go.film import of_grid
-from entropic_edu.player import STYLE, Player
-from entropic_edu.strings import text
+from entropic_edu.teaching import player
+from entropic_edu.teaching.player import STYLE, Player
+from entropic_edu.teaching.strings import text
 
 FOLDER = "_static/walkers"
 START = (16, 0.2)
-MODULE = Path(entropic_edu.__file__).with_name("player.js")
+MODULE = Path(player.__file__).with_name("player.js")
 EXPORT = "export default { render };"
 FIELDS = ("title", "_steps", "_sentences", "_size", "_panels", "_seconds", "_words")
 BYTES = ("_plan", "_along", "_background")

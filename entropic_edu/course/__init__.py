@@ -8,11 +8,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from entropic_edu.teaching.bet import Question
+from entropic_edu.teaching.check import Exercise
 
 if TYPE_CHECKING:
-    from entropic_edu.player import Player
-    from entropic_edu.widgets import Explorer
+    from entropic_edu.teaching.explorer import Explorer
+    from entropic_edu.teaching.player import Player
+
+__all__ = ["MODULES", "Chapter", "Exercise", "Question", "chapter"]
 
 MODULES = {
     "00": "start",
@@ -27,48 +32,6 @@ MODULES = {
     "09": "cifar",
     "10": "limits",
 }
-
-
-@dataclass(frozen=True)
-class Question:
-    """A prediction to make before playing.
-
-    Attributes:
-        name: Unique in its lesson; the words are at ``<lesson>.question.<name>``: ``ask``, and for each option
-            ``option.<key>`` (what it says) and ``reply.<key>`` (what to tell who chose it, when the result is known).
-        options: Keys of the options, in the order of the page; all but the right one are named misconceptions.
-        right: Key of the option that the result bears out.
-        ghosts: What an option predicts, for the explorer to draw beside the result.
-    """
-
-    name: str
-    options: Sequence[str]
-    right: str
-    ghosts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Exercise:
-    """A task whose known wrong answers are told apart.
-
-    An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
-
-    Attributes:
-        name: Unique in its lesson; the words are at ``<lesson>.exercise.<name>``: ``ask`` (one line), ``hint.1``,
-            ``hint.2``, ..., ``right``, and for each known slip ``wrong.<slip>``.
-        number: As the lesson prints it, such as "2.1".
-        truth: The answer.
-        wrong: The answer that each known slip leads to.
-        cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
-        tolerance: Largest relative difference that counts as equal.
-    """
-
-    name: str
-    number: str
-    truth: Callable[..., float | str]
-    wrong: Mapping[str, Callable[..., float | str]]
-    cases: Sequence[tuple[Any, ...]] = ((),)
-    tolerance: float = 1e-3
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from entropic_edu import valleys
-from entropic_edu.drift import drift
-from entropic_edu.path import Path
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Stream
-from entropic_edu.stage import CROWDS
+from entropic_edu.physics import valleys
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Stream
 from entropic_edu.stream import drift as stream
+
+from .floor import CROWDS
 
 BENT = 65  # pivots of a floor that bends; a straight one has two
 SWITCH = ("on", "off", "late")  # noise: always, never, from half time on

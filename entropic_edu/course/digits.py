@@ -7,8 +7,8 @@ from functools import cache
 import torch
 
 from entropic_edu import recorded
-from entropic_edu.network import Network
-from entropic_edu.path import Path
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.path import Path
 from entropic_edu.recorded import roads
 
 PAIRS = tuple(range(len(roads.RECIPE["seeds"])))  # of minima

@@ -11,16 +11,19 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.player import Player
-from entropic_edu.plots import BLUE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.course import floor
+from entropic_edu.figures.plots import BLUE, RED, labelled
+from entropic_edu.physics.mean import exact
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.player import Player
+from entropic_edu.teaching.sheet import GREY
+from entropic_edu.teaching.strings import text
 
 from . import Chapter, Exercise, Question
 from .crowd import Crowd
+from .floor import over_crowds
 
 WAIST = {"noise_scale": 3.0, "end_curvature": 20.0}
 RUNS = 8
@@ -30,7 +33,7 @@ LONG = 20000  # steps of the live run: walkers cross the floor some twenty times
 def crowd(seed: int) -> Player:
     """A crowd released in the narrow middle of a flat floor."""
     released = Crowd("Waist", WAIST, walkers=96, records=240)
-    return stage.play(
+    return floor.play(
         released,
         seed,
         batch_size=4,
@@ -79,16 +82,16 @@ class _SeedsScene:
     """The plan, and y of every run over time."""
 
     def __init__(self, runs: Crowd) -> None:
-        self.figure = stage.figure()
-        self.plan = stage.Plan(self.figure.add_axes((0.1, 0.6, 0.73, 0.34)), runs.land, (-1.25, 1.25), (-0.9, 0.9))
+        self.figure = sheet.figure()
+        self.plan = floor.Plan(self.figure.add_axes((0.1, 0.6, 0.73, 0.34)), runs.land, (-1.25, 1.25), (-0.9, 0.9))
         self.plan.ax.set_xlabel(text("axis.along"), fontsize=11)
         track = labelled(self.figure.add_axes((0.1, 0.125, 0.73, 0.31)), text("axis.share"), text("axis.y"))
         track.set(xlim=(0, 1), ylim=(-1.3, 1.3))
         track.axhline(0, color=GREY, lw=1)
-        self.ghost = stage.Band(track, colour=GREY, dash=(0, (3, 2)), width=4)
-        self.others = [stage.moving(track, colour=GREY, width=0.8) for _ in range(RUNS)]
-        self.mean = stage.Band(track, colour=RED, dash="--")
-        self.one = stage.Band(track, colour=BLUE)
+        self.ghost = sheet.Band(track, colour=GREY, dash=(0, (3, 2)), width=4)
+        self.others = [sheet.moving(track, colour=GREY, width=0.8) for _ in range(RUNS)]
+        self.mean = sheet.Band(track, colour=RED, dash="--")
+        self.one = sheet.Band(track, colour=BLUE)
 
     def show(self, release: Release, run: int, runs_shown: str, ghost: float | None) -> tuple[Figure, str]:
         assert release.theta is not None
@@ -101,11 +104,11 @@ class _SeedsScene:
         self.plan.show(release.theta[-1][seen])
         for number, line in enumerate(self.others):
             line.set_data((when, y[:, number]) if number in seen else ([], []))
-        self.one.show(when, stage.exact(mine), text("00.seeds.run", run=run))
+        self.one.show(when, exact(mine), text("00.seeds.run", run=run))
         self.mean.show(when, average, text("00.seeds.mean"))
-        level = None if ghost is None else stage.exact(torch.full((2,), ghost))
+        level = None if ghost is None else exact(torch.full((2,), ghost))
         self.ghost.show(when[[0, -1]], level, text("say.prediction"))
-        stage.part(self.one, self.mean, self.ghost)
+        sheet.part(self.one, self.mean, self.ghost)
         words = text(
             f"00.seeds.{runs_shown}",
             steps=int(release.step[-1]),
@@ -129,11 +132,11 @@ TWIN_RATE = 0.04
 def twins(seed: int) -> Explorer:
     """One walker in a trough, beside the run at B = 16: with the same random draws, or with new ones."""
     walk = Crowd("Waist", TROUGH, walkers=1, steps=240, records=80)
-    fig = stage.figure(height=400)
+    fig = sheet.figure(height=400)
     ax = labelled(fig.add_axes((0.1, 0.15, 0.72, 0.74)), text("axis.step"), text("axis.across"), text("00.twins.panel"))
     ax.set(xlim=(0, walk.steps), ylim=(-1.1, 1.1))
     ax.axhline(0, color=GREY, lw=1)
-    first, other = stage.Band(ax, colour=RED, dash="--"), stage.Band(ax, colour=BLUE)
+    first, other = sheet.Band(ax, colour=RED, dash="--"), sheet.Band(ax, colour=BLUE)
 
     @lru_cache
     def x(batch_size: int | None, own: int) -> tuple[Tensor, Tensor]:
@@ -144,10 +147,10 @@ def twins(seed: int) -> Explorer:
     def render(*, batch_size: int | None, draws: str) -> tuple[Figure, str]:
         step, reference = x(BESIDE, seed)
         _, here = x(batch_size, {"same": seed, "new": seed + 1}[draws])
-        first.show(step, stage.exact(reference), text("00.twins.first", batch_size=BESIDE))
+        first.show(step, exact(reference), text("00.twins.first", batch_size=BESIDE))
         name = text("say.all_data") if batch_size is None else text("00.twins.other", batch_size=batch_size)
-        other.show(step, stage.exact(here), name)
-        stage.part(first, other, gap=0.07)
+        other.show(step, exact(here), name)
+        sheet.part(first, other, gap=0.07)
         size = here.square().mean().sqrt()
         alike = (here * reference).mean() / (size * reference.square().mean().sqrt()) if size > 0 else math.nan
         words = text(

@@ -22,12 +22,13 @@ from typing import Any
 import numpy
 import torch
 
-from entropic_edu.landscape import device, full_precision
-from entropic_edu.recorded._values import put_together, taken_apart
-from entropic_edu.recorded._work import Part, Work, begun, clear
-from entropic_edu.results import packed, unpacked, write_whole
-from entropic_edu.snapshot import whole_or_nothing
-from entropic_edu.workers import cores
+from entropic_edu.physics.landscape import device, full_precision
+from entropic_edu.physics.results import packed, unpacked, write_whole
+from entropic_edu.physics.snapshot import whole_or_nothing
+from entropic_edu.sweeps.workers import cores
+
+from ._values import put_together, taken_apart
+from ._work import Part, Work, begun, clear
 
 __all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.curvature import extreme_eigenvalues
-from entropic_edu.network import Network
-from entropic_edu.per_sample import exact_trace, gradient_covariance
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
+from entropic_edu.physics.curvature import extreme_eigenvalues
 
 
 def measured(kind: str, land: Network, points: Tensor) -> dict[str, Any]:

@@ -11,10 +11,10 @@ import math
 import torch
 from torch import Tensor
 
-from entropic_edu.curvature import extreme_eigenvalues
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.per_sample import exact_trace
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
+from entropic_edu.physics.curvature import extreme_eigenvalues
+from entropic_edu.physics.path import Path
 
 COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive")
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from entropic_edu.data import digits
-from entropic_edu.models import mlp
-from entropic_edu.network import Network
+from entropic_edu.networks.models import mlp
+from entropic_edu.networks.network import Network
 
 
 def poisoned(loss: str, recipe: dict[str, Any]) -> Network:

@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile
-from entropic_edu.release import Release
-from entropic_edu.results import Result
-from entropic_edu.spawn import Family
-from entropic_edu.train import Run
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.spawn import Family
+from entropic_edu.physics.train import Run
 
 KINDS: dict[str, type[Result]] = {kind.__name__: kind for kind in (Family, Path, Profile, Release, Run)}
 

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from entropic_edu.landscape import full_precision
-from entropic_edu.recorded._values import put_together, taken_apart
-from entropic_edu.results import Result, packed, unpacked, write_whole
-from entropic_edu.snapshot import whole_or_nothing
-from entropic_edu.workers import Workers, crew
+from entropic_edu.physics.landscape import full_precision
+from entropic_edu.physics.results import Result, packed, unpacked, write_whole
+from entropic_edu.physics.snapshot import whole_or_nothing
+from entropic_edu.sweeps.workers import Workers, crew
+
+from ._values import put_together, taken_apart
 
 
 class Part(NamedTuple):

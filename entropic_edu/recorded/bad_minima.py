@@ -18,17 +18,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.connect import connect
-from entropic_edu.drift import drift
-from entropic_edu.models import mlp
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import probe
-from entropic_edu.recorded._flatness import matched, measures, rescaled
-from entropic_edu.recorded._poison import poisoned, scaled
-from entropic_edu.recorded.roads import whole
-from entropic_edu.release import Release
-from entropic_edu.train import train
+from entropic_edu.networks.models import mlp
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import probe
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.train import train
+
+from ._flatness import matched, measures, rescaled
+from ._poison import poisoned, scaled
+from .roads import whole
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu import story
-from entropic_edu.connect import connect
-from entropic_edu.curvature import dense_hessian
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import probe
-from entropic_edu.recorded import roads
-from entropic_edu.train import train
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect
+from entropic_edu.physics.curvature import dense_hessian
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import probe
+from entropic_edu.physics.train import train
+from entropic_edu.story import recipe as story
 
+from . import roads
 from ._bump import blocks, measured, rescaled, rise, seeded, top
 
 TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}

@@ -20,19 +20,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from entropic_edu.connect import connect, measured
 from entropic_edu.data import Data
 from entropic_edu.data import cifar10 as images
-from entropic_edu.drift import drift
-from entropic_edu.landscape import device
-from entropic_edu.models import small_cnn
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile, probe
-from entropic_edu.recorded import Part, Work, load
-from entropic_edu.recorded.let_go import stacked
-from entropic_edu.release import Release
-from entropic_edu.train import train
+from entropic_edu.networks.models import small_cnn
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.landscape import device
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile, probe
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.train import train
+
+from . import Part, Work, load
+from .let_go import stacked
 
 _RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
 

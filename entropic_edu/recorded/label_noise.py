@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.connect import connect
 from entropic_edu.data import digits
-from entropic_edu.drift import drift
-from entropic_edu.models import mlp
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile, probe
-from entropic_edu.theory import Prediction, predict
-from entropic_edu.train import train
+from entropic_edu.networks.models import mlp
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile, probe
+from entropic_edu.physics.theory import Prediction, predict
+from entropic_edu.physics.train import train
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2],

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from entropic_edu.data import digits
-from entropic_edu.models import mlp
-from entropic_edu.network import Network
-from entropic_edu.per_sample import exact_trace, gradient_covariance
-from entropic_edu.spawn import Family, spawn
+from entropic_edu.networks.models import mlp
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
+from entropic_edu.physics.spawn import Family, spawn
 
 RECIPE: dict[str, Any] = {
     "seeds": [0],

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.drift import drift
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile, probe
-from entropic_edu.recorded import Work, roads
-from entropic_edu.release import Release
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile, probe
+from entropic_edu.physics.release import Release
+
+from . import Work, roads
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
 

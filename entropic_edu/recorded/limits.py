@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from entropic_edu.connect import connect
 from entropic_edu.course.limits import cases
 from entropic_edu.course.limits.measure import Measured, measured
 from entropic_edu.data import digits
-from entropic_edu.drift import drift
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.probe import probe
-from entropic_edu.release import Release
-from entropic_edu.train import train
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import probe
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.train import train
 
 RECIPE: dict[str, Any] = {
     "case_seed": 0,

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from entropic_edu import stream
-from entropic_edu.align import align, permute
-from entropic_edu.connect import connect, measured
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.per_sample import exact_trace
-from entropic_edu.plots import Plane
-from entropic_edu.recorded import roads
+from entropic_edu.figures.plots import Plane
+from entropic_edu.networks.align import align, permute
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
+from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.path import Path
+
+from . import roads
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],

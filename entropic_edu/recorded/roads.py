@@ -13,12 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu import story
-from entropic_edu.connect import connect, measured
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.recorded import Work, load
-from entropic_edu.train import train
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.train import train
+from entropic_edu.story import recipe as story
+
+from . import Work, load
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],

@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from entropic_edu import lab
+from entropic_edu.teaching import lab
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = {

@@ -17,8 +17,8 @@ CONTEXT = multiprocessing.get_context("forkserver")  # the server runs nothing, 
 CONTEXT.set_forkserver_preload(
     [
         "entropic_edu",
-        "entropic_edu.story",
-        "entropic_edu.doctor",
+        "entropic_edu.story.tell",
+        "entropic_edu.teaching.doctor",
         "torch._dynamo",  # which torch loads late, where there may be little room
         "sklearn.datasets",
         "matplotlib.image",

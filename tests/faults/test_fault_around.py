@@ -12,7 +12,8 @@ import works
 from processes import ENDED, HUNG_UP
 
 import entropic_edu as ee
-from entropic_edu import cli, fetch
+from entropic_edu import cli
+from entropic_edu.data import fetch
 
 ODD = "Übung 3 #1 %d & 'ein' ☕"
 PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}

@@ -8,7 +8,7 @@ import works
 from test_fetch import images, known, packed, server  # noqa: F401
 
 import entropic_edu as ee
-from entropic_edu import answers
+from entropic_edu.teaching import answers
 
 CROWD = 30
 

@@ -9,8 +9,10 @@ import works
 from test_data import write_copy, write_python_copy
 
 import entropic_edu as ee
-from entropic_edu import answers, cli, data, recorded, story, strings
-from entropic_edu.train import Run
+from entropic_edu import cli, data, recorded
+from entropic_edu.physics.train import Run
+from entropic_edu.story import tell as story
+from entropic_edu.teaching import answers, strings
 
 
 def damaged(content, seed):

@@ -8,7 +8,10 @@ import works
 from test_fetch import get, images, known, packed, server  # noqa: F401
 
 import entropic_edu as ee
-from entropic_edu import answers, cli, data, fetch, story
+from entropic_edu import cli, data
+from entropic_edu.data import fetch
+from entropic_edu.story import tell as story
+from entropic_edu.teaching import answers
 
 
 @pytest.mark.fault("disk full while a result is saved", "error in words, old file intact, no rest")

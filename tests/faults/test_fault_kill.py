@@ -15,8 +15,9 @@ from test_recorded import same
 from works import bits
 
 import entropic_edu as ee
-from entropic_edu import data, lab, recorded
-from entropic_edu.train import Run
+from entropic_edu import data, recorded
+from entropic_edu.physics.train import Run
+from entropic_edu.teaching import lab
 
 
 def alone(folder, name):

@@ -13,7 +13,11 @@ import torch
 from test_story import TINY  # the story's tests have a small recipe
 
 import entropic_edu as ee
-from entropic_edu import answers, cli, data, fetch, lab, recorded, story
+from entropic_edu import cli, data, recorded
+from entropic_edu.data import fetch
+from entropic_edu.story import recipes
+from entropic_edu.story import tell as story
+from entropic_edu.teaching import answers, lab
 
 torch.set_num_threads(1)
 
@@ -86,7 +90,7 @@ def keep(verb, file, **settings):
 def train_resuming(file, checkpoint):
     """Train to the end, on from where a process before was killed; a checkpoint is written after every epoch."""
     clock = itertools.count(step=3.0)  # seconds: checkpoints are at least two apart
-    sys.modules["entropic_edu.train"].time = SimpleNamespace(monotonic=lambda: next(clock))
+    sys.modules["entropic_edu.physics.train"].time = SimpleNamespace(monotonic=lambda: next(clock))
     keep("train", file, checkpoint=checkpoint, resume=True)
 
 
@@ -151,7 +155,7 @@ def finished(out):
 
 def command(*arguments, archive=None):
     """Run the command, which knows a small archive as that of the authors, and the small story as its own."""
-    story.Recipe = lambda: TINY
+    story.Recipe = recipes.Recipe = lambda: TINY
     if archive is not None:
         fetch.cifar10.__kwdefaults__["archive"] = archive
     return cli.main(list(arguments))

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import recorded, stage
-from entropic_edu.network import Network
+from entropic_edu import recorded
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded._flatness import COLUMNS
-from entropic_edu.stage import Mean
+from entropic_edu.teaching import sheet
 
 FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")\n'
 
@@ -44,8 +45,8 @@ def over(values: Tensor) -> Mean:
 
 def boxed_label(ax: Axes, words: str, colour: str, **where: Any) -> Text:
     """Return a label on a white box; ``set_position`` puts it where it belongs."""
-    ink = stage.INK.get(colour, colour)
-    name: Text = ax.text(0, 0, words, color=ink, fontsize=stage.SMALL, va="center", animated=True, zorder=5, **where)
+    ink = sheet.INK.get(colour, colour)
+    name: Text = ax.text(0, 0, words, color=ink, fontsize=sheet.SMALL, va="center", animated=True, zorder=5, **where)
     name.set_bbox({"facecolor": "white", "alpha": 0.8, "lw": 0, "pad": 1})  # readable where it crosses a line
     return name
 

@@ -7,16 +7,16 @@ from functools import cache
 import torch
 from matplotlib.figure import Figure
 
-from entropic_edu import stage
-from entropic_edu.plots import BLUE, RED
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLUE, RED
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.strings import text
 
 from .common import FROM, kept, land
 
 PAGES = (1, 2, 3, 4, 5, 6)
 EACH = 12  # digits on a page
-INK = {True: BLUE, False: stage.INK[RED]}
+INK = {True: BLUE, False: sheet.INK[RED]}
 
 
 @cache
@@ -32,7 +32,7 @@ class Ends:
     """Twelve held-out digits, under each what the network reads."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure(height=380)
+        self.figure = sheet.figure(height=380)
         here = land("cross_entropy")
         assert here.test is not None
         self.pixels, self.labels = here.test[0].view(-1, 8, 8), here.test[1]

@@ -12,12 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import recorded, stage
-from entropic_edu.plots import BLUE, DASHES, RED, labelled
+from entropic_edu import recorded
+from entropic_edu.figures.plots import BLUE, DASHES, RED, labelled
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded._flatness import COLUMNS
-from entropic_edu.stage import GREY, Mean, Points, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Points, moving
+from entropic_edu.teaching.strings import text
 
 from .common import FROM, boxed_label, column, kept, over
 
@@ -73,7 +75,7 @@ class Measures:
     """A measure against the training loss, both ends, from the first stage of training (right) to the last (left)."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.1, 0.13, 0.76, 0.78))
         labelled(ax, text("08.axis.loss"), "", "").set(xscale="log", yscale="log", xlim=(5e-7, 2e-2), ylim=(1e-3, 5e2))
         self.title = ax.text(0, 1.04, "", transform=ax.transAxes, fontsize=12, animated=True)
@@ -85,7 +87,7 @@ class Measures:
         }
         self.names = {
             "good": boxed_label(ax, text("08.label.good"), BLUE),
-            "bad": boxed_label(ax, text("08.label.bad"), stage.INK[RED]),
+            "bad": boxed_label(ax, text("08.label.bad"), sheet.INK[RED]),
         }
         self.same = moving(ax, colour=BLUE, dash=":", width=1.5)
         self.equal = moving(ax, colour=GREY, dash=DASHES[3], width=1.5)

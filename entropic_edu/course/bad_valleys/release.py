@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.path import Path
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded._flatness import matched
 from entropic_edu.recorded.roads import whole
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import Mean
 from entropic_edu.stream import drift
 
 from .common import kept, land, over

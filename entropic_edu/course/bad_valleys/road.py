@@ -8,11 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import FROM, apart, boxed_label, column, kept, over
 
@@ -32,7 +33,7 @@ class Road:
     """The training loss above; below it training and test accuracy; one position marked on all."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.top = self.figure.add_axes((0.1, 0.66, 0.72, 0.27))
         self.bottom = self.figure.add_axes((0.1, 0.125, 0.72, 0.4))
         for ax in (self.top, self.bottom):

@@ -8,12 +8,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Band, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from . import release as walkers
 from .common import apart, boxed_label, kept, over
@@ -27,7 +28,7 @@ class Walk:
     """Four panels: tr H and test accuracy along the road; position and test accuracy against the step."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         places = {
             "trace": (0.075, 0.61, 0.33, 0.32),
             "along": (0.075, 0.125, 0.33, 0.32),
@@ -54,11 +55,11 @@ class Walk:
         self.end = [self._symbol(name, mfc=BLACK) for name in ("trace", "along")]
         self.law = moving(self.axes["position"], colour=PURPLE, dash=DASHES[2])
         self.way = Band(self.axes["position"], colour=BLUE)
-        self.law_name = stage.end_label(self.axes["position"], text("say.theory"), PURPLE)
+        self.law_name = sheet.end_label(self.axes["position"], text("say.theory"), PURPLE)
         self.own = Band(self.axes["accuracy"], colour=RED, dash=DASHES[1])
         self.nearest = Band(self.axes["accuracy"], colour=BLUE)
-        self.calm = stage.Points(self.axes["accuracy"], colour=GREEN, marker="D", size=8)
-        self.calm_name = stage.end_label(self.axes["accuracy"], text("08.label.cooled"), GREEN)
+        self.calm = sheet.Points(self.axes["accuracy"], colour=GREEN, marker="D", size=8)
+        self.calm_name = sheet.end_label(self.axes["accuracy"], text("08.label.cooled"), GREEN)
         self.ghost = moving(self.axes["position"], colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
         self.bet = boxed_label(self.axes["position"], text("say.prediction"), GREY, ha="center")
 

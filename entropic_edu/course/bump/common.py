@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.probe import Profile
-from entropic_edu.stage import Mean
-from entropic_edu.strings import text
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.probe import Profile
+from entropic_edu.teaching.strings import text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1

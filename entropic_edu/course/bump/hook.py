@@ -8,12 +8,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course import digits
-from entropic_edu.plots import BLUE, RED, labelled
-from entropic_edu.stage import GREY, Band, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLUE, RED, labelled
+from entropic_edu.physics.mean import exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import PAIRS, along, positions
 from .road import PLACES, POINTS
@@ -36,7 +37,7 @@ class Flat:
     """The objective on the line and on the road, with a place on both; beside it the road alone."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         left = labelled(
             self.figure.add_axes((0.085, 0.125, 0.35, 0.79)), text("05.axis.either"), "", text("05.panel.either")
         )

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.course import digits
-from entropic_edu.plots import BLUE, GREEN, ORANGE, RED, labelled
+from entropic_edu.course import digits, floor
+from entropic_edu.figures.plots import BLUE, GREEN, ORANGE, RED, labelled
 from entropic_edu.recorded._bump import rescaled
-from entropic_edu.stage import GREY, Band
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band
+from entropic_edu.teaching.strings import text
 
 from .common import COUNT, bump, kept, over_pairs, positions, told
 
@@ -60,7 +60,7 @@ class Rescale:
     """Trace along the road, as it is and rescaled; beside it λmax, the adaptive trace, and loss and objective."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.where = positions(POINTS)
         self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.36, 0.8))
         labelled(ax, text("05.axis.position"), "", text("05.panel.trace_rescaled")).title.set_fontsize(11)
@@ -69,19 +69,19 @@ class Rescale:
         ax.minorticks_off()
         self.plain = Band(ax, colour=GREY, dash="--")
         self.turned = Band(ax)
-        self.tops = self._panel(stage.RIGHT[0], "05.panel.top_rescaled", (0.1, 100))
+        self.tops = self._panel(floor.RIGHT[0], "05.panel.top_rescaled", (0.1, 100))
         self.tops.set_yscale("log")
         self.tops.set_yticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
         self.tops.minorticks_off()
-        middle = self._panel(stage.RIGHT[1], "05.panel.adaptive", (0, 0.45))
-        lower = self._panel(stage.RIGHT[2], "05.panel.data_loss_rescaled", (1e-3, 1))
+        middle = self._panel(floor.RIGHT[1], "05.panel.adaptive", (0, 0.45))
+        lower = self._panel(floor.RIGHT[2], "05.panel.data_loss_rescaled", (1e-3, 1))
         lower.set_yscale("log")
         lower.set_yticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
         lower.minorticks_off()
         lower.set_xlabel(text("05.axis.position"), fontsize=11)
         lower.tick_params(labelbottom=True)
-        self.top_plain = stage.Points(self.tops, colour=GREY, marker="x", size=10)
-        self.top_turned = stage.Points(self.tops, colour=ORANGE, marker="s", size=6)
+        self.top_plain = sheet.Points(self.tops, colour=GREY, marker="x", size=10)
+        self.top_turned = sheet.Points(self.tops, colour=ORANGE, marker="s", size=6)
         self.adaptive = Band(middle, colour=GREEN, dash="-.")
         self.data_loss = Band(lower, colour=BLUE, dash="--")
         self.objective = Band(lower, colour=RED)

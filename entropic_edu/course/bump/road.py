@@ -10,14 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage, stream
-from entropic_edu.course import digits
-from entropic_edu.plots import BLUE, PURPLE, RED, labelled
-from entropic_edu.probe import Profile
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, Band, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu import stream
+from entropic_edu.course import digits, floor
+from entropic_edu.figures.plots import BLUE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import COUNT, PAIRS, QUANTITIES, along, amid, bump, chosen, named, over_ends, over_pairs, positions, told
 
@@ -31,7 +33,7 @@ class Road:
     """A quantity over its value at the ends, and beside it objective, trace and gradient noise in their own units."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.where = positions(POINTS)
         self.ax = ax = self.figure.add_axes((0.075, 0.125, 0.395, 0.78))
         labelled(ax, text("05.axis.position"), "", text("05.panel.ratio")).title.set_fontsize(11)
@@ -47,21 +49,21 @@ class Road:
             "run": Band(ax),
         }
         self.bands["ghost"].name.set_bbox({"facecolor": "white", "lw": 0, "pad": 1})  # the dotted line crosses it
-        tops = zip(stage.RIGHT, ("objective", "trace", "gradient_noise"), (0.038, 8.5, 0.19), strict=True)
+        tops = zip(floor.RIGHT, ("objective", "trace", "gradient_noise"), (0.038, 8.5, 0.19), strict=True)
         self.panels = {name: self._panel(bottom, name, high) for bottom, name, high in tops}
         colours = {"objective": BLUE, "trace": RED, "gradient_noise": PURPLE}
         self.curves = {name: Band(panel, colour=colours[name]) for name, panel in self.panels.items()}
         self.data_loss = Band(self.panels["objective"], colour=BLUE, dash="--", label="")
         top = self.panels["objective"]
-        top.text(0.02, 0.0175, text("05.label.objective"), fontsize=stage.SMALL, color=BLUE)
-        top.text(0.02, 0.0062, text("05.label.data_loss"), fontsize=stage.SMALL, color=BLUE)
+        top.text(0.02, 0.0175, text("05.label.objective"), fontsize=sheet.SMALL, color=BLUE)
+        top.text(0.02, 0.0062, text("05.label.data_loss"), fontsize=sheet.SMALL, color=BLUE)
         self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.panels.values())]
 
     def _panel(self, bottom: float, name: str, high: float) -> Axes:
         ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
         labelled(ax, "", "", text(f"05.panel.{name}")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, high))
-        if bottom == stage.RIGHT[-1]:
+        if bottom == floor.RIGHT[-1]:
             ax.set_xlabel(text("05.axis.position"), fontsize=11)
         else:
             ax.tick_params(labelbottom=False)

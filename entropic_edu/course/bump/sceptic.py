@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import bump, has, kept, over_ends, over_pairs, positions, told
 
@@ -80,7 +81,7 @@ class Sceptic:
     """Bumps by condition and measure at the left; curves of one measure and of the objective at the right."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.04, 0.125, 0.5, 0.745))
         labelled(ax, text("05.axis.bump"), "", text("05.panel.bumps")).title.set_fontsize(11)
         ax.set(xscale="log", xlim=RATIOS, ylim=(ROWS - 0.5, -0.6))
@@ -90,7 +91,7 @@ class Sceptic:
         ax.minorticks_off()
         ax.axvline(1, color=GREY, lw=1)
         self.names = [
-            ax.text(0.56, row - 0.41, "", fontsize=stage.SMALL, color=BLACK, va="center", animated=True)
+            ax.text(0.56, row - 0.41, "", fontsize=sheet.SMALL, color=BLACK, va="center", animated=True)
             for row in range(ROWS)
         ]
         for name in self.names:  # readable where the line of no bump crosses it
@@ -100,9 +101,9 @@ class Sceptic:
             self.pairs[measure] = moving(
                 ax, colour=colour, dash="", marker=marker, ms=4, mfc="none", mew=0.9, alpha=0.9, clip_on=False
             )
-            self.means[measure] = stage.Points(ax, colour=colour, marker=marker, size=8)
+            self.means[measure] = sheet.Points(ax, colour=colour, marker=marker, size=8)
             self.edges[measure] = [
-                ax.text(RATIOS[1], 0, "", fontsize=stage.SMALL, ha="right", va="center", animated=True)
+                ax.text(RATIOS[1], 0, "", fontsize=sheet.SMALL, ha="right", va="center", animated=True)
                 for _ in range(ROWS)
             ]
         self._key()
@@ -115,7 +116,7 @@ class Sceptic:
             self.figure.add_artist(
                 Line2D([x], [0.955], marker=marker, color=colour, ms=8, ls="", transform=self.figure.transFigure)
             )
-            self.figure.text(x + 0.014, 0.955, text(f"05.measure.{measure}"), fontsize=stage.SMALL, va="center")
+            self.figure.text(x + 0.014, 0.955, text(f"05.measure.{measure}"), fontsize=sheet.SMALL, va="center")
 
     def _right(self) -> None:
         self.upper = self.figure.add_axes((0.615, 0.57, 0.245, 0.3))
@@ -169,7 +170,7 @@ class Sceptic:
         for bands in (self.losses, self.curves):
             for band in bands:
                 _to_the_middle(band)
-            stage.part(*bands, gap=0.17)
+            sheet.part(*bands, gap=0.17)
 
     def _band(self, band: Band, found: Tensor | None, condition: Condition | None) -> None:
         if found is None or condition is None:
@@ -187,7 +188,7 @@ def _to_the_middle(band: Band) -> None:
         band.name.set_y(float(heights[len(heights) // 2]))
 
 
-def _points(points: stage.Points, heights: Tensor, mean: Mean, seen: Tensor) -> None:
+def _points(points: sheet.Points, heights: Tensor, mean: Mean, seen: Tensor) -> None:
     """Draw means with horizontal error bars."""
     at, value, error = heights[seen], mean.value[seen], mean.error[seen]
     points.points.set_data(value.numpy(), at.numpy())

@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, told
 
@@ -88,7 +89,7 @@ class Spectrum:
     """Number of eigenvalues above λ; beside it that number at one λ, and the parts of the trace, along the road."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.where = positions(len(PLACES))
         self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.425, 0.8))
         labelled(ax, text("05.axis.eigenvalue"), "", text("05.panel.above")).title.set_fontsize(11)
@@ -105,18 +106,18 @@ class Spectrum:
         }
         self.exact = moving(ax, colour=RED, dash="", marker="x", ms=6)
         self.names = [
-            ax.text(0.00085, 5.2 / 1.6**row, text(f"05.spectrum.key.{key}"), fontsize=stage.SMALL, color=ink)
+            ax.text(0.00085, 5.2 / 1.6**row, text(f"05.spectrum.key.{key}"), fontsize=sheet.SMALL, color=ink)
             for row, (key, ink) in enumerate((("here", BLUE), ("start", GREY), ("end", BLACK)))
         ]
         self.crosses = ax.text(
             0.00085,
             5.2 / 1.6**3,
             text("05.spectrum.key.exact"),
-            fontsize=stage.SMALL,
-            color=stage.INK[RED],
+            fontsize=sheet.SMALL,
+            color=sheet.INK[RED],
             animated=True,
         )
-        self.bet = ax.text(0.00085, 8.3, text("05.spectrum.key.bet"), fontsize=stage.SMALL, color=GREY, animated=True)
+        self.bet = ax.text(0.00085, 8.3, text("05.spectrum.key.bet"), fontsize=sheet.SMALL, color=GREY, animated=True)
         self._right()
 
     def _right(self) -> None:
@@ -149,7 +150,7 @@ class Spectrum:
         self.number.show(self.where, _ratio(number_above(threshold)[pair]))
         for part, band in self.parts.items():
             band.show(self.where, exact(over_ends(parts(pair)[part])), text(f"05.label.{part}"))
-        stage.part(*self.parts.values(), gap=0.11)
+        sheet.part(*self.parts.values(), gap=0.11)
         for ax, mark in self.marks:
             mark.set_data([place, place], ax.get_ylim())
 

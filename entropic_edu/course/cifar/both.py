@@ -10,13 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import recorded, stage
+from entropic_edu import recorded
 from entropic_edu.course import digits
 from entropic_edu.data import CLASSES, MEAN, STD
-from entropic_edu.plots import BLUE, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.figures.plots import BLUE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from . import live
 from .common import ALL, PLACES, at, code, even, every, known, named, on_digits, over_pairs, told
@@ -49,7 +51,7 @@ class Both:
     """Data loss above and accuracy below: digits at the left, CIFAR-10 at the right."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.top = {task: self._axes(left, 0.565, "loss", task) for task, left in (("digits", 0.085), ("cifar", 0.57))}
         self.low = {task: self._axes(left, 0.125, "share", task) for task, left in (("digits", 0.085), ("cifar", 0.57))}
         self.bands = {(task, part): self._bands(axes[task]) for part, axes in self._parts() for task in axes}
@@ -117,7 +119,7 @@ class Photos:
     """Four images, and what was computed beside what was recorded; drawn by the button only."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.axes = [self.figure.add_axes((0.03 + 0.245 * n, 0.46, 0.205, 0.34)) for n in range(4)]
         for ax in self.axes:
             ax.set_axis_off()

@@ -9,12 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, GREEN, ORANGE, RED, labelled
+from entropic_edu.course import floor
+from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.recorded import cifar10
-from entropic_edu.stage import GREY, Band, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from . import live
 from .both import first
@@ -70,7 +72,7 @@ class Bump:
     """A quantity over its value at the ends, and beside it data loss, trace and λ_max in their own units."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.where = even(POINTS)
         objective()  # takes a second: now, and not at a step of the switch
         self.ax = ax = self.figure.add_axes((0.075, 0.125, 0.4, 0.79))
@@ -87,11 +89,11 @@ class Bump:
             "run": Band(ax, colour=RED),
         }
         self.point = moving(ax, colour=RED, dash="", marker="D", ms=9, mfc="white", mew=2)
-        rows = zip(stage.RIGHT, ("data_loss", "trace", "top"), (BLUE, RED, ORANGE), strict=True)
+        rows = zip(floor.RIGHT, ("data_loss", "trace", "top"), (BLUE, RED, ORANGE), strict=True)
         self.panels = {name: (self._panel(bottom, name), colour) for bottom, name, colour in rows}
         self.curves = {name: Band(ax, colour=colour) for name, (ax, colour) in self.panels.items()}
         self.now = {
-            name: stage.Points(self.panels[name][0], colour=GREEN, marker="D", size=7) for name in ("trace", "top")
+            name: sheet.Points(self.panels[name][0], colour=GREEN, marker="D", size=7) for name in ("trace", "top")
         }
         axes = [ax, *(panel for panel, _ in self.panels.values())]
         self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in axes]
@@ -100,7 +102,7 @@ class Bump:
         ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
         labelled(ax, "", "", text(f"09.panel.{name}")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, 1.3 * float(values(name).max())))
-        if bottom == stage.RIGHT[-1]:
+        if bottom == floor.RIGHT[-1]:
             ax.set_xlabel(text("09.axis.position"), fontsize=11)
         else:
             ax.tick_params(labelbottom=False)
@@ -142,17 +144,17 @@ class Bump:
         """Draw what was measured now at a place: trace with its error over groups of images, and λ_max."""
         where = torch.tensor([place])
         mean = over_groups(found)
-        self.now["trace"].show(where, stage.Mean(mean.value[None], mean.error[None]))
+        self.now["trace"].show(where, Mean(mean.value[None], mean.error[None]))
         self.now["top"].show(where, exact(torch.tensor([found.top])))
 
 
-def over_groups(found: live.Probed) -> stage.Mean:
+def over_groups(found: live.Probed) -> Mean:
     """Return mean and standard error of the trace over the groups of images, NaN before the first."""
     count = len(found.trace)
     if count < 2:
         value = found.trace.mean() if count else torch.tensor(torch.nan)
-        return stage.Mean(value, torch.zeros(()))
-    return stage.Mean(found.trace.mean(), found.trace.std() / count**0.5)
+        return Mean(value, torch.zeros(()))
+    return Mean(found.trace.mean(), found.trace.std() / count**0.5)
 
 
 def bump(seed: int) -> Explorer:

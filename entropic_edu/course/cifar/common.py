@@ -10,11 +10,11 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.path import Path
-from entropic_edu.probe import Profile
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
-from entropic_edu.stage import Mean
-from entropic_edu.strings import text
+from entropic_edu.teaching.strings import text
 
 PAIRS = tuple(range(cifar10.RECIPE["pairs"]))  # of minima, counted from 0
 ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all of them

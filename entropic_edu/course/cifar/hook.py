@@ -8,14 +8,15 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course import digits
 from entropic_edu.course.let_go import common as walkers
 from entropic_edu.course.let_go.film import Road
-from entropic_edu.plots import BLUE, RED, labelled
-from entropic_edu.stage import GREY, Band, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider
+from entropic_edu.figures.plots import BLUE, RED, labelled
+from entropic_edu.physics.mean import exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .common import PLACES, at, even, on_digits, told
 
@@ -35,14 +36,14 @@ def line_loss() -> Tensor:
 
 def key(figure: Figure) -> None:
     """Write what is what on the lowest panel of a triptych, beside it."""
-    figure.text(0.48, 0.31, text("09.label.key"), fontsize=stage.SMALL, va="top", linespacing=1.25)
+    figure.text(0.48, 0.31, text("09.label.key"), fontsize=sheet.SMALL, va="top", linespacing=1.25)
 
 
 class Three:
     """Line and road at the left, and the triptych of the road."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.37, 0.79))
         labelled(ax, text("09.axis.between"), "", text("09.panel.both")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), yscale="log", ylim=(1e-3, 3))

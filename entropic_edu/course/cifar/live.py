@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from entropic_edu import stream
-from entropic_edu.curvature import extreme_eigenvalues
 from entropic_edu.data import find_cifar10
-from entropic_edu.network import Network
-from entropic_edu.per_sample import exact_trace
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
+from entropic_edu.physics.curvature import extreme_eigenvalues
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import cifar10
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.strings import text
+from entropic_edu.teaching.strings import text
 
 from .common import road
 

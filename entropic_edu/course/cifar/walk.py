@@ -11,17 +11,19 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.controls import Control
+from entropic_edu.course import floor
 from entropic_edu.course.let_go.common import boxed, speed
-from entropic_edu.plots import BLACK, DASHES, GREEN, PURPLE, RED, labelled
+from entropic_edu.figures.plots import BLACK, DASHES, GREEN, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.recorded import cifar10
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, Band, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.theory import Prediction, predict
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.controls import Control
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from . import live
 from .both import first
@@ -117,7 +119,7 @@ class Walk:
     """Position against η·steps, distance from the road beneath, and the triptych of the road."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.last = max(float(times(name)[-1]) for name in settings())
         self.ax = ax = self.figure.add_axes((0.085, 0.44, 0.375, 0.49))
         labelled(ax, "", "", text("09.panel.position")).set(xlim=(0, self.last), ylim=(-0.02, 1.02))
@@ -146,7 +148,7 @@ class Walk:
 
     def road(self) -> None:
         """Draw the frame of the triptych."""
-        axes = [self.figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in stage.RIGHT]
+        axes = [self.figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in floor.RIGHT]
         for ax, panel in zip(axes, ("objective", "trace", "drift"), strict=True):
             labelled(ax, "", "", text(f"09.panel.{panel}")).title.set_fontsize(11)
             ax.set_xlim(0, 1)
@@ -162,7 +164,7 @@ class Walk:
         self.loss, self.trace = Band(axes[0]), Band(axes[1], colour=RED)
         self.law = moving(axes[2], colour=PURPLE, dash=DASHES[2])
         self.slow = moving(axes[2], colour=BLACK, dash=":", width=1.5)
-        self.points = stage.Points(axes[2], size=4)
+        self.points = sheet.Points(axes[2], size=4)
         key(self.figure)
 
     def show(self, name: str, pair: int | None, start: float, ghost: float | None) -> None:
@@ -185,7 +187,7 @@ class Walk:
         self.bands["ghost"].show(x, bet, text("say.prediction"))
         for band in self.bands.values():
             band.name.set_x(1.015 * self.last)
-        stage.part(*self.bands.values(), gap=0.075)
+        sheet.part(*self.bands.values(), gap=0.075)
         self._distances(name, pair, start)
         self._road(name, pair)
 

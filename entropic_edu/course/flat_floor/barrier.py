@@ -6,14 +6,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import Mean, along, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.theory import occupation
-from entropic_edu.widgets import Explorer, slider
+from entropic_edu.course.floor import along, over_crowds
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import occupation
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.strings import text
 
 COOLED = {0.18: (0.01, 1), 0.09: (0.02, 4), 0.045: (0.04, 16)}  # T: (η, B) for s = 6; T·η·steps is the same for all
 CROSSING = 150  # steps
@@ -62,11 +64,11 @@ class _BarrierScene:
 
     def __init__(self, crowds: dict[str, Crowd]) -> None:
         self.crowds = crowds
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.plans = {}
         for name, bottom in (("pinch", 0.62), ("hill", 0.125)):
             ax = self.figure.add_axes((0.095, bottom, 0.4, 0.3))
-            self.plans[name] = stage.Plan(ax, crowds[name].land, (-1.6, 1.6), (-1.2, 1.2))
+            self.plans[name] = floor.Plan(ax, crowds[name].land, (-1.6, 1.6), (-1.2, 1.2))
             labelled(ax, text("axis.along"), text("axis.across"), text(f"02.barrier.{name}"))
             ax.axvline(0, color=BLACK, lw=1.2, ls=":")
         track = labelled(
@@ -81,12 +83,12 @@ class _BarrierScene:
         ends.minorticks_off()
         self.bands, self.laws, self.points = {}, {}, {}
         for name, colour, dash, marker in (("pinch", BLUE, "-", "o"), ("hill", RED, "--", "s")):
-            self.bands[name] = stage.Band(track, colour=colour, dash=dash, label=text(f"02.barrier.{name}_short"))
-            self.laws[name] = stage.moving(track, colour=PURPLE, dash=DASHES[2], width=1.5)
-            self.points[name] = stage.Points(ends, colour=colour, marker=marker)
+            self.bands[name] = sheet.Band(track, colour=colour, dash=dash, label=text(f"02.barrier.{name}_short"))
+            self.laws[name] = sheet.moving(track, colour=PURPLE, dash=DASHES[2], width=1.5)
+            self.points[name] = sheet.Points(ends, colour=colour, marker=marker)
             law = torch.stack([self._law(name, t, torch.tensor([0, CROSSING]))[-1] for t in COOLED])
             ends.plot(list(COOLED), law, color=colour, ls=dash, lw=1.5)
-            ink = stage.INK.get(colour, colour)
+            ink = sheet.INK.get(colour, colour)
             ends.text(0.0395, float(law[-1]), text(f"02.barrier.{name}_short"), color=ink, fontsize=10.5, va="center")
 
     def _law(self, name: str, temperature: float, steps: Tensor) -> Tensor:
@@ -110,11 +112,11 @@ class _BarrierScene:
         for name, release in runs.items():
             crossed = over_crowds((along(release) > 0).double())
             found[name] = crossed
-            self.plans[name].show(stage.last(release)[:96])
+            self.plans[name].show(floor.last(release)[:96])
             self.bands[name].show(release.step, crossed)
             self.laws[name].set_data(release.step, self._law(name, temperature, release.step))
             self.points[name].show(torch.tensor([temperature]), Mean(crossed.value[-1:], crossed.error[-1:]))
-        stage.part(*self.bands.values())
+        sheet.part(*self.bands.values())
         rate, batch = COOLED[temperature]
         words = text(
             "02.barrier.sentence",

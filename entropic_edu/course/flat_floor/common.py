@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.strings import text
-from entropic_edu.theory import occupation
+from entropic_edu.physics.theory import occupation
+from entropic_edu.teaching.strings import text
 
 WAIST = {"width": 0.28, "noise_scale": 3.0, "end_curvature": 20.0}  # h is 16 in the middle and 1.03 at the ends
 BATCHES = (1, 4, 16, 64, 256, None)
@@ -50,4 +50,4 @@ def expected(crowd: Crowd, steps: Tensor, *, batch_size: int | None, noise: str,
 def pushed(crowd: Crowd, y: Tensor, *, batch_size: int | None, noise: str, learning_rate: float) -> Tensor:
     """Return the drift that theory expects, length per 1,000 steps, the mean over the whole run's noise."""
     share = {"on": 1.0, "late": 0.5, "off": 0.0}[noise] if batch_size is not None else 0.0
-    return 1000 * learning_rate * share * stage.force(crowd.land, y, batch_size or 1, learning_rate)
+    return 1000 * learning_rate * share * floor.force(crowd.land, y, batch_size or 1, learning_rate)

@@ -8,13 +8,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import SWITCH, Crowd
-from entropic_edu.plots import BLACK, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, along, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.course.floor import along, over_crowds
+from entropic_edu.figures.plots import BLACK, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY
+from entropic_edu.teaching.strings import text
 
 from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
 
@@ -49,17 +52,17 @@ def drain(seed: int) -> Explorer:
         turned: dict[str, Any] = {"batch_size": batch_size, "learning_rate": learning_rate, "noise": noise}
         scene, bands = scenes[walls]
         release, inside = shares(turned | {"walls": walls})
-        one = stage.exact(inside[:, :60].mean(1))
+        one = exact(inside[:, :60].mean(1))
         share = {"eight": over_crowds(inside), "one": one}[crowd]
         law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
         twin = None if pinned is None else over_crowds(shares(pinned)[1])
-        scene.plan.show(stage.last(release)[:96])
+        scene.plan.show(floor.last(release)[:96])
         bands["run"].show(release.step, share, text(f"say.{crowd}"))
-        bands["theory"].show(release.step, stage.exact(law))
+        bands["theory"].show(release.step, exact(law))
         bands["twin"].show(release.step, twin, text("say.pinned"))
         bands["ghost"].show(release.step[[0, -1]], _level(ghost), text("say.prediction"))
-        stage.part(*bands.values())
-        where, speed = stage.velocity(along(release), release.step, BINS)
+        sheet.part(*bands.values())
+        where, speed = floor.velocity(along(release), release.step, BINS)
         scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
         words = text(
             f"02.drain.{crowd}",
@@ -89,19 +92,19 @@ def drain(seed: int) -> Explorer:
     return Explorer(render, controls, title=text("02.drain.title"), code=code)
 
 
-def _drain_scene(crowd: Crowd) -> tuple[stage.Stage, dict[str, stage.Band]]:
-    scene = stage.Stage(crowd.land, along=(-1.25, 1.25), across=(-0.9, 0.9), drift=20.0)
+def _drain_scene(crowd: Crowd) -> tuple[floor.Stage, dict[str, sheet.Band]]:
+    scene = floor.Stage(crowd.land, along=(-1.25, 1.25), across=(-0.9, 0.9), drift=20.0)
     for side in (-NARROW, NARROW):
         scene.plan.ax.axvline(side, color=BLACK, lw=1.2, ls=":")
     labelled(scene.panel, text("axis.step"), text("02.drain.axis")).set(xlim=(0, crowd.steps), ylim=(0, 0.6))
     bands = {
-        "ghost": stage.Band(scene.panel, colour=GREY, dash=(0, (3, 2)), width=4),
-        "theory": stage.Band(scene.panel, colour=PURPLE, dash=DASHES[2], label=text("say.theory")),
-        "twin": stage.Band(scene.panel, colour=RED, dash="--"),
-        "run": stage.Band(scene.panel),
+        "ghost": sheet.Band(scene.panel, colour=GREY, dash=(0, (3, 2)), width=4),
+        "theory": sheet.Band(scene.panel, colour=PURPLE, dash=DASHES[2], label=text("say.theory")),
+        "twin": sheet.Band(scene.panel, colour=RED, dash="--"),
+        "run": sheet.Band(scene.panel),
     }
     return scene, bands
 
 
 def _level(height: float | None) -> Mean | None:
-    return None if height is None else stage.exact(torch.full((2,), height, dtype=torch.float64))
+    return None if height is None else exact(torch.full((2,), height, dtype=torch.float64))

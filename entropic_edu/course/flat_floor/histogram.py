@@ -6,14 +6,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.plots import DASHES, PURPLE, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, along
-from entropic_edu.strings import text
-from entropic_edu.theory import occupation
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.course.floor import along
+from entropic_edu.figures.plots import DASHES, PURPLE, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import occupation
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import GREY
+from entropic_edu.teaching.strings import text
 
 from .common import BINS, CELLS, CENTRES, WAIST
 
@@ -51,7 +54,7 @@ class _HistogramScene:
 
     def __init__(self, crowd: Crowd) -> None:
         self.land = crowd.land
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.edges = torch.linspace(-1, 1, 21, dtype=torch.float64)
         self.middle = 0.5 * (self.edges[1:] + self.edges[:-1])
         top = labelled(
@@ -62,13 +65,13 @@ class _HistogramScene:
         )
         top.set(xlim=(-1, 1), ylim=(0, 1.05))
         below.set(xlim=(-1, 1), ylim=(-0.05, 0.4))
-        self.ghost = stage.Band(top, colour=GREY, dash=(0, (3, 2)), width=4)
-        self.density = stage.Band(top)
-        self.density_law = stage.Band(top, colour=PURPLE, dash=DASHES[2])
-        self.energy = stage.Band(below)
-        self.energy_law = stage.Band(below, colour=PURPLE, dash=DASHES[2])
-        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in stage.RIGHT]
-        self.triptych = stage.Triptych(right, crowd.land, (-1.25, 1.25), drift=20.0)
+        self.ghost = sheet.Band(top, colour=GREY, dash=(0, (3, 2)), width=4)
+        self.density = sheet.Band(top)
+        self.density_law = sheet.Band(top, colour=PURPLE, dash=DASHES[2])
+        self.energy = sheet.Band(below)
+        self.energy_law = sheet.Band(below, colour=PURPLE, dash=DASHES[2])
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in floor.RIGHT]
+        self.triptych = floor.Triptych(right, crowd.land, (-1.25, 1.25), drift=20.0)
 
     def show(self, release: Release, batch_size: int, ghost: float | None) -> tuple[Figure, str]:
         temperature = self.land.temperature(batch_size, RATE)
@@ -86,15 +89,15 @@ class _HistogramScene:
         law_level = 0.5 * temperature * h.log()[[0, -1]].mean()
         now = self._settled(release, batch_size)
         self.density.show(self.middle, mean, text("say.eight"))
-        self.density_law.show(self.middle, stage.exact(law), text("say.theory"))
-        guess = None if ghost is None else stage.exact(h**-ghost / (h**-ghost).sum() / wide)
+        self.density_law.show(self.middle, exact(law), text("say.theory"))
+        guess = None if ghost is None else exact(h**-ghost / (h**-ghost).sum() / wide)
         self.ghost.show(self.middle, guess, text("say.prediction"))
         self.energy.show(self.middle, Mean(energy.value - level, energy.error), text("say.counted"))
-        self.energy_law.show(self.middle, stage.exact(0.5 * temperature * h.log() - law_level), text("say.half_log"))
-        stage.part(self.density, self.density_law, self.ghost)
-        stage.part(self.energy, self.energy_law)
-        where, speed = stage.velocity(y, release.step, BINS)
-        drift = 1000 * RATE * stage.force(self.land, self.triptych.y, batch_size, RATE)
+        self.energy_law.show(self.middle, exact(0.5 * temperature * h.log() - law_level), text("say.half_log"))
+        sheet.part(self.density, self.density_law, self.ghost)
+        sheet.part(self.energy, self.energy_law)
+        where, speed = floor.velocity(y, release.step, BINS)
+        drift = 1000 * RATE * floor.force(self.land, self.triptych.y, batch_size, RATE)
         self.triptych.show(drift, where, speed * 1000)
         end, neck = (
             Mean(part.mean(), part.std() / 8**0.5) for part in (density[:, [0, -1]].mean(1), density[:, 9:11].mean(1))

@@ -8,11 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, Points, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, Points, moving
+from entropic_edu.teaching.strings import text
 
 from .axes import BESIDE, LAST, against_k, logarithmic
 from .measures import STEPS, TASKS, family, line, opening, over_trunks, said, setting_of
@@ -31,7 +32,7 @@ class Average:
     """Left: training loss and test accuracy along the line. Right: what the mean gains in test accuracy against k."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         top = self.figure.add_axes((0.085, 0.61, 0.32, 0.325))
         labelled(top, "", "", text("07.panel.train")).title.set_fontsize(11)
         logarithmic(top, 1e-4, 3, (1e-4, 1e-3, 1e-2, 0.1, 1))
@@ -55,7 +56,7 @@ class Average:
         self.siblings = Points(ax, colour=GREEN)
         self.path = moving(ax, colour=GREEN, dash=DASHES[2], width=1.2)
         self.strangers = Band(ax, colour=GREY, dash=DASHES[3], label=text("07.label.strangers"))
-        self.name = stage.end_label(ax, text("07.label.siblings"), GREEN)
+        self.name = sheet.end_label(ax, text("07.label.siblings"), GREEN)
         self.ghost = Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction"))
         self.here = moving(ax, colour=BLACK, dash="", marker="s", ms=11, mfc="none", mew=1.6)
 

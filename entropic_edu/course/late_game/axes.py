@@ -8,9 +8,10 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from entropic_edu.plots import BLACK
-from entropic_edu.stage import Band, Mean, moving
-from entropic_edu.strings import text
+from entropic_edu.figures.plots import BLACK
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching.sheet import Band, moving
+from entropic_edu.teaching.strings import text
 
 from .measures import RAISED, STEPS
 

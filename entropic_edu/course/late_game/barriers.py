@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, RED, labelled
-from entropic_edu.stage import GREY, Band, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.strings import text
 
 from .axes import BESIDE, LAST, SMALLEST, Decades, against_k, logarithmic, raised
 from .live import Live, live
@@ -43,7 +44,7 @@ class Barriers:
     """Left: loss and tr H along the line. Right: both barriers against k, and tr H against the loss."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.scales: dict[str, list[Decades]] = {"loss": [], "trace": []}
         self.lines = {
             "loss": self._along("loss", (0.085, 0.61, 0.30, 0.325)),
@@ -80,9 +81,9 @@ class Barriers:
         self.scales["trace"].append(Decades(ax, "y"))
         self.all = moving(ax, colour=GREY, dash="", marker="o", ms=2.5, alpha=0.5)
         self.some = moving(ax, colour=RED, dash="", marker="o", ms=5, mfc="white", mew=1.3)
-        beside: dict[str, Any] = {"transform": ax.transAxes, "fontsize": stage.SMALL, "va": "center", "clip_on": False}
+        beside: dict[str, Any] = {"transform": ax.transAxes, "fontsize": sheet.SMALL, "va": "center", "clip_on": False}
         ax.text(1.03, 0.72, text("07.label.all"), color=GREY, **beside)
-        ax.text(1.03, 0.24, text("07.label.some"), color=stage.INK[RED], **beside)
+        ax.text(1.03, 0.24, text("07.label.some"), color=sheet.INK[RED], **beside)
 
     def scale(self, task: str) -> None:
         """Give the axes of loss and tr H the powers of ten that the task takes."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLUE, labelled
-from entropic_edu.stage import Band, Mean
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider
+from entropic_edu.figures.plots import BLUE, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.sheet import Band
+from entropic_edu.teaching.strings import text
 
 from .axes import logarithmic
 from .measures import STEPS, family, opening, over_trunks, said, setting_of
@@ -30,7 +31,7 @@ def highest(k: int) -> tuple[Mean, Mean]:
 
 def hill(seed: int) -> Explorer:
     """The hill between siblings goes down as they part later."""
-    figure = stage.figure()
+    figure = sheet.figure()
     ax = figure.add_axes((0.1, 0.135, 0.68, 0.79))
     labelled(ax, text("07.axis.position"), "", text("07.panel.hill")).title.set_fontsize(11)
     ax.set(xlim=(0, 1))

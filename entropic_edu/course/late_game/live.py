@@ -10,14 +10,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from entropic_edu.network import Network
-from entropic_edu.per_sample import exact_trace
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.spawn import born
+from entropic_edu.physics.train import Run, train
 from entropic_edu.recorded import late_game
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.spawn import born
-from entropic_edu.strings import text
-from entropic_edu.train import Run, train
+from entropic_edu.teaching.strings import text
 
 POINTS = late_game.RECIPE["points"]
 

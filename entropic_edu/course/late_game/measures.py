@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.spawn import Family
 from entropic_edu.recorded import Recording, late_game
-from entropic_edu.spawn import Family
-from entropic_edu.stage import Mean, exact
-from entropic_edu.strings import text
+from entropic_edu.teaching.strings import text
 
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")

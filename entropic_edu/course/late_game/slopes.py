@@ -9,11 +9,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, labelled
-from entropic_edu.stage import GREY, Band, Mean, Points, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, Band, Points, moving
+from entropic_edu.teaching.strings import text
 
 from .axes import BESIDE, LAST, against_k, logarithmic, raised
 from .measures import (
@@ -42,14 +43,14 @@ class Slopes:
     """Left: both heights along the line, in units of the loss rise. Right: both rises against k, and their ratio."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         ax = self.figure.add_axes((0.085, 0.125, 0.30, 0.76))
         labelled(ax, text("07.axis.position"), "", text("07.panel.heights")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(-0.4, MOST + 0.5))
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         ax.axhline(0, color=GREY, lw=1)
-        ax.text(0.03, 3.32, text("07.label.solid"), color=BLUE, fontsize=stage.SMALL, va="center")
-        ax.text(0.03, 3.08, text("07.label.dotted"), color=stage.INK[PURPLE], fontsize=stage.SMALL, va="center")
+        ax.text(0.03, 3.32, text("07.label.solid"), color=BLUE, fontsize=sheet.SMALL, va="center")
+        ax.text(0.03, 3.08, text("07.label.dotted"), color=sheet.INK[PURPLE], fontsize=sheet.SMALL, va="center")
         self.lines = {
             "loss": Band(ax, colour=BLUE),
             "entropic": Band(ax, colour=PURPLE, dash=DASHES[2]),
@@ -68,7 +69,7 @@ class Slopes:
         bottom.set_ylim(0, MOST)
         against_k(bottom)
         bottom.axhline(1, color=BLACK, lw=1.2, ls=":")
-        bottom.text(BESIDE, 1, text("07.label.even"), fontsize=stage.SMALL, va="center")
+        bottom.text(BESIDE, 1, text("07.label.even"), fontsize=sheet.SMALL, va="center")
         self.points = Points(bottom, colour=PURPLE)
         self.ghost = Band(bottom, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction"))
         self.here = [moving(ax, colour=GREY, dash=":", width=1.2) for ax in (top, bottom)]

@@ -10,11 +10,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, labelled
-from entropic_edu.stage import GREY, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import boxed, kept
 from .relaxation import FOLDED, Point, gone, half, points
@@ -62,18 +63,18 @@ class Collapse:
     """One panel whose axes are moved with what is on them, so that a turn of a control draws no new background."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.105, 0.13, 0.63, 0.76))
         labelled(ax, "", "").minorticks_off()
         ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))  # axes of the page; what is shown is scaled to it
         self.x = self.figure.text(0.42, 0.03, "", fontsize=11, ha="center", animated=True)
         self.y = self.figure.text(0.105, 0.93, "", fontsize=11.5, animated=True)
-        free: dict[str, Any] = {"fontsize": stage.SMALL, "animated": True, "clip_on": False}
+        free: dict[str, Any] = {"fontsize": sheet.SMALL, "animated": True, "clip_on": False}
         self.xticks = [ax.text(0, -0.03, "", ha="center", va="top", **free) for _ in range(5)]
         self.yticks = [ax.text(-0.015, 0, "", ha="right", va="center", **free) for _ in range(6)]
         self.marks = [moving(ax, colour="#cccccc", width=0.8) for _ in range(10)]
         self.lines = {k: moving(ax, colour=c, dash=d, width=1.6) for k, (c, _, d) in SERIES.items()}
-        self.dots = {k: stage.Points(ax, colour=c, marker=m, size=8) for k, (c, m, _) in SERIES.items()}
+        self.dots = {k: sheet.Points(ax, colour=c, marker=m, size=8) for k, (c, m, _) in SERIES.items()}
         self.open = {
             k: moving(ax, colour=c, dash="", marker=m, ms=8, mfc="white", mew=1.5) for k, (c, m, _) in SERIES.items()
         }
@@ -92,8 +93,8 @@ class Collapse:
             line = {"color": colour, "ls": dash, "lw": 1.6, "marker": marker, "ms": 8}
             self.figure.add_artist(Line2D([0.75, 0.792], [y, y], transform=self.figure.transFigure, **line))
             words = text("06.label.series", learning_rate=rate, momentum=momentum)
-            self.figure.text(0.808, y, words, fontsize=stage.SMALL, va="center")
-        note: dict[str, Any] = {"fontsize": stage.SMALL, "va": "top", "linespacing": 1.3, "animated": True}
+            self.figure.text(0.808, y, words, fontsize=sheet.SMALL, va="center")
+        note: dict[str, Any] = {"fontsize": sheet.SMALL, "va": "top", "linespacing": 1.3, "animated": True}
         self.note = self.figure.text(0.75, 0.46, text("06.label.open"), **note)
 
     def axes(self, against: str, measure: str) -> None:

@@ -11,13 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import recorded, stage
+from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.probe import Profile
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.recorded import let_go
-from entropic_edu.stage import Mean
-from entropic_edu.strings import text
-from entropic_edu.theory import Prediction, predict
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.strings import text
 
 GRID = let_go.RECIPE["grid"]
 STARTS: tuple[float, ...] = tuple(GRID["starts"])
@@ -155,7 +156,7 @@ def pairs_named(pair: int | None) -> str:
 def boxed(ax: Axes, words: str, colour: str, **where: Any) -> Text:
     """Return a label on a white box that moves with what it names."""
     found: Text = ax.text(
-        0, 0, words, color=stage.INK.get(colour, colour), fontsize=stage.SMALL, animated=True, **where
+        0, 0, words, color=sheet.INK.get(colour, colour), fontsize=sheet.SMALL, animated=True, **where
     )
     found.set_bbox({"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1})
     found.set_zorder(6)

@@ -9,16 +9,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.pixels import png
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.stage import GREY, moving
-from entropic_edu.strings import text
+from entropic_edu.course import floor
+from entropic_edu.figures.pixels import png
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import STARTS, along_road, data_of, kept, name_of, pick, profile, speed, speed_by_law, steps_of
 
 if TYPE_CHECKING:
-    from entropic_edu.player import Player
+    from entropic_edu.teaching.player import Player
 
 TALL = 2.6  # of the plan, a distance from the road
 
@@ -27,7 +28,7 @@ class Road:
     """The triptych of a road: objective, curvature, and which way walkers drift."""
 
     def __init__(self, figure: Figure) -> None:
-        self.axes = [figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in stage.RIGHT]
+        self.axes = [figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in floor.RIGHT]
         top, middle, bottom = self.axes
         labelled(top, "", "", text("06.panel.loss"))
         labelled(middle, "", "", text("06.panel.trace"))
@@ -47,7 +48,7 @@ class Road:
         self.loss, self.trace = moving(top, colour=BLUE), moving(middle, colour=RED)
         self.theory = moving(bottom, colour=PURPLE, dash=DASHES[2])
         self.control = moving(bottom, colour=BLACK, dash=":", width=1.5)
-        self.points = stage.Points(bottom, size=4)
+        self.points = sheet.Points(bottom, size=4)
 
     def show(self, pair: int | None, batch_size: int | None, learning_rate: float, measured: bool = True) -> None:
         """Draw the road of a pair, or the mean of all, and the drift on it."""
@@ -86,7 +87,7 @@ def _player(
     name: str, records: range, batch_size: int | None, learning_rate: float, step: Tensor, title: str
 ) -> Player:
     """Return a player of a recorded run, of those walkers that were let go at 0.3 and at 0.7."""
-    from entropic_edu.player import Panel, Player
+    from entropic_edu.teaching.player import Panel, Player
 
     position, distance = (_two_starts(kept(f"{name}/{key}")) for key in ("position", "distance"))
     along, away = (each.permute(1, 0, 2, 3).flatten(1)[records] for each in (position, distance))  # (R, N)
@@ -111,8 +112,8 @@ def _player(
         along=along,
         step=[int(step[row]) for row in records],
         background=png(figure),
-        width=stage.WIDTH,
-        height=stage.HEIGHT,
+        width=sheet.WIDTH,
+        height=sheet.HEIGHT,
         panels=panels,
         sentences=sentences,
         seconds=12.0,
@@ -127,13 +128,13 @@ def _two_starts(values: Tensor) -> Tensor:
 
 def _film_scene(make: Any, batch_size: int | None, learning_rate: float) -> tuple[Figure, list[Any]]:
     """Return the background of the film, and where the player draws on it."""
-    figure = stage.figure()
+    figure = sheet.figure()
     plan = figure.add_axes((0.085, 0.5, 0.45, 0.43))
     labelled(plan, text("06.axis.position"), "", text("06.film.plan")).set(xlim=(0, 1), ylim=(-0.1, TALL))
     radius = float(kept("radius").mean())
     plan.axhline(0, color=BLACK, lw=2)
     plan.axhline(radius, color=BLACK, lw=1.5, ls=":")
-    plan.text(0.5, radius + 0.05, text("06.label.radius"), ha="center", fontsize=stage.SMALL)
+    plan.text(0.5, radius + 0.05, text("06.label.radius"), ha="center", fontsize=sheet.SMALL)
     density = figure.add_axes((0.085, 0.125, 0.45, 0.2))
     labelled(density, text("06.axis.position"), "", text("06.film.density")).set(xlim=(0, 1), ylim=(0, 8))
     for ax in (plan, density):

@@ -12,16 +12,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import recorded, stage, stream
-from entropic_edu.network import Network
-from entropic_edu.path import Path
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu import recorded, stream
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import label_noise
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import boxed
 
@@ -89,7 +91,7 @@ class Jitter:
     """Velocity along the road, measured and by theory; beneath it every setting; loss and curvature beside."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.085, 0.52, 0.5, 0.4))
         labelled(ax, text("06.axis.position"), "", text("06.panel.velocity")).title.set_fontsize(11)
         ax.axhline(0, color=GREY, lw=1)
@@ -104,15 +106,15 @@ class Jitter:
         low.set_yticks([])
         self.law = moving(ax, colour=PURPLE, dash=DASHES[2])
         self.simple = moving(ax, colour=BLACK, dash=":", width=1.5)
-        self.points = stage.Points(ax, size=6)
+        self.points = sheet.Points(ax, size=6)
         boxed(ax, text("06.label.key"), BLACK, transform=ax.transAxes).set_position((0.02, 0.02))
         self.grown = moving(low, colour=PURPLE, dash=DASHES[2])
-        self.each = stage.Points(low, size=6)
+        self.each = sheet.Points(low, size=6)
         self.now = moving(low, colour=BLUE, dash="", marker="o", ms=13, mfc="none", mew=1.5, clip_on=False)
         self.bet = moving(low, colour=GREY, dash="", marker="_", ms=34, mew=4, alpha=0.8)
         self.guess = boxed(low, text("say.prediction"), GREY, ha="right", va="center")
         self.ticks = [
-            low.text(-0.03, 0, "", ha="right", va="center", fontsize=stage.SMALL, animated=True) for _ in "abc"
+            low.text(-0.03, 0, "", ha="right", va="center", fontsize=sheet.SMALL, animated=True) for _ in "abc"
         ]
         sides = [self.figure.add_axes((0.7, bottom, 0.28, height)) for bottom, height in ((0.6, 0.32), (0.125, 0.32))]
         for side, name in zip(sides, ("square", "trace_small"), strict=True):

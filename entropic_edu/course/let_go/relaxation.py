@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.drift import effective_temperature
+from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import let_go
-from entropic_edu.stage import Mean
 
 from .common import STARTS, kept
 

@@ -11,12 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import recorded, stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, PURPLE, RED, labelled
+from entropic_edu import recorded
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import let_go
-from entropic_edu.stage import GREY, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import ALL, boxed, kept, over_pairs, pairs_named, pick
 
@@ -75,7 +77,7 @@ class Sceptic:
     """Distance from the own end and distance from the road, a line for each run of a doubt."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.left = left = self.figure.add_axes((0.085, 0.125, 0.3, 0.79))
         self.right = right = self.figure.add_axes((0.475, 0.125, 0.3, 0.79))
         labelled(left, text("axis.share"), "", text("06.panel.left")).set(xlim=(0, 1), ylim=(0, 0.5))
@@ -90,7 +92,7 @@ class Sceptic:
         self.radius = moving(right, colour=GREY, width=1)
         self.edge = boxed(right, text("06.label.radius"), GREY, ha="left", va="bottom")
         self.without = boxed(left, text("06.label.control"), GREY, ha="left", va="bottom")
-        self.bands = [stage.Band(left, colour=colour, dash=dash) for colour, dash in STYLES]
+        self.bands = [sheet.Band(left, colour=colour, dash=dash) for colour, dash in STYLES]
         self.aways = [moving(right, colour=colour, dash=dash) for colour, dash in STYLES]
         self.marks = [self._mark(left), self._mark(right)]
         self.bet = moving(right, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
@@ -99,8 +101,8 @@ class Sceptic:
         self.side.set(xlim=(0, 1), ylim=(0, 1))
         self.side.set_axis_off()
         self.marks.append(self._mark(self.side))
-        free: dict[str, Any] = {"fontsize": stage.SMALL, "va": "center", "animated": True, "linespacing": 1.15}
-        self.names = [self.side.text(0.13, 0, "", color=stage.INK.get(one, one), **free) for one, _ in STYLES]
+        free: dict[str, Any] = {"fontsize": sheet.SMALL, "va": "center", "animated": True, "linespacing": 1.15}
+        self.names = [self.side.text(0.13, 0, "", color=sheet.INK.get(one, one), **free) for one, _ in STYLES]
 
     def _mark(self, ax: Axes) -> list[Any]:
         return [moving(ax, colour=colour, dash="", marker="os^Dv*"[i], ms=6) for i, (colour, _) in enumerate(STYLES)]

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from matplotlib.figure import Figure
 
-from entropic_edu import stage, stream
+from entropic_edu import stream
 from entropic_edu.course import digits
-from entropic_edu.drift import effective_temperature
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, exact, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import (
     ALL,
@@ -50,7 +52,7 @@ class Walk:
     """Position against steps, distance from the road beneath, and the triptych of the road."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.085, 0.44, 0.375, 0.49))
         labelled(ax, "", "", text("06.panel.position")).set(ylim=(-0.02, 1.02))
         self.below = low = self.figure.add_axes((0.085, 0.125, 0.375, 0.2))
@@ -61,11 +63,11 @@ class Walk:
             panel.title.set_fontsize(11)
         self.fan = [moving(ax, colour="#9a9a9a", width=1) for _ in STARTS]
         self.bands = {
-            "run": stage.Band(ax),
-            "control": stage.Band(ax, colour=BLACK, dash=":", width=1.8),
-            "theory": stage.Band(ax, colour=PURPLE, dash=DASHES[2], width=1.8),
-            "twin": stage.Band(ax, colour=RED, dash=DASHES[3]),
-            "ghost": stage.Band(ax, colour=GREY, dash=(0, (3, 2)), width=3),
+            "run": sheet.Band(ax),
+            "control": sheet.Band(ax, colour=BLACK, dash=":", width=1.8),
+            "theory": sheet.Band(ax, colour=PURPLE, dash=DASHES[2], width=1.8),
+            "twin": sheet.Band(ax, colour=RED, dash=DASHES[3]),
+            "ghost": sheet.Band(ax, colour=GREY, dash=(0, (3, 2)), width=3),
         }
         self.away = {"run": moving(low), "twin": moving(low, colour=RED, dash=DASHES[3])}
         self.radius = moving(low, colour=BLACK, dash=":", width=1.5)
@@ -121,7 +123,7 @@ class Walk:
         radius = float(pick(kept("radius"), pair).mean())
         self.radius.set_data([0, steps], [radius, radius])
         self.edge.set_position((0.99 * steps, 1.15 * radius))
-        stage.part(*self.bands.values(), gap=0.075)
+        sheet.part(*self.bands.values(), gap=0.075)
         self.road.show(pair, size, rate)
 
     def live(self, found: Release, turned: Mapping[str, Any], steps: int) -> None:

@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.drift import drift
-from entropic_edu.path import Path
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Stream
-from entropic_edu.stage import CROWDS
+from entropic_edu.course.floor import CROWDS
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Stream
+from entropic_edu.physics.theory import occupation
+from entropic_edu.physics.valleys import Valley
 from entropic_edu.stream import drift as streamed
-from entropic_edu.theory import occupation
-from entropic_edu.valleys import Valley
 
 START, END = 1.0, 3.0  # of every floor
 MIDDLE = 0.5 * (START + END)

@@ -11,11 +11,12 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.stage import Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, switch
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, switch
+from entropic_edu.teaching.sheet import moving
+from entropic_edu.teaching.strings import text
 
 from . import cases
 from .kept import crowds, halved, said
@@ -42,7 +43,7 @@ def _base(name: str) -> Measured:
 
 
 def _curvature(name: str, place: int) -> Mean:
-    return stage.exact(cases.named(name).curvature_across(WINDOWS[place].mean()))
+    return exact(cases.named(name).curvature_across(WINDOWS[place].mean()))
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Bench:
     """A row for each suspect, and the readings of one control on an axis that changes with it."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         ax = self.ax = self.figure.add_axes((0.24, 0.13, 0.72, 0.68))
         labelled(ax, "", "")
         ax.set(xlim=(-0.05, 1.05), ylim=(-0.6, len(SUSPECTS) - 0.4))
@@ -114,15 +115,15 @@ class Bench:
         self.chosen = Rectangle((-0.05, 0), 1.1, 0.8, facecolor="#FFF3C4", edgecolor="0.5", animated=True, zorder=0)
         ax.add_patch(self.chosen)
         self.story = moving(ax, colour=PURPLE, dash=DASHES[2])
-        self.first, self.second = stage.Points(ax, size=8), stage.Points(ax, colour=RED, marker="s", size=7)
+        self.first, self.second = sheet.Points(ax, size=8), sheet.Points(ax, colour=RED, marker="s", size=7)
         across: dict[str, Any] = {"ha": "center", "va": "center", "animated": True, "clip_on": False}
-        self.ticks = [ax.text(0, -0.82, "", fontsize=stage.SMALL, color=BLACK, **across) for _ in range(7)]
+        self.ticks = [ax.text(0, -0.82, "", fontsize=sheet.SMALL, color=BLACK, **across) for _ in range(7)]
         self.axis = ax.text(0.5, -1.25, "", fontsize=11, **across)
         top = len(SUSPECTS) - 0.25
-        self.name = ax.text(0.5, top, text("10.label.bath"), color=stage.INK[PURPLE], fontsize=stage.SMALL, **across)
+        self.name = ax.text(0.5, top, text("10.label.bath"), color=sheet.INK[PURPLE], fontsize=sheet.SMALL, **across)
         self.keys = [
             self.figure.text(0.02, y, "", fontsize=11, color=colour, animated=True, va="center")
-            for y, colour in ((0.955, BLUE), (0.9, stage.INK[RED]))
+            for y, colour in ((0.955, BLUE), (0.9, sheet.INK[RED]))
         ]
 
     def show(self, control: str, suspect: str) -> None:
@@ -150,7 +151,7 @@ class Bench:
         self._points(self.second, what, what.second, -0.16)
 
     @staticmethod
-    def _points(points: stage.Points, what: Control, reading: Callable[[str], Mean] | None, up: float) -> None:
+    def _points(points: sheet.Points, what: Control, reading: Callable[[str], Mean] | None, up: float) -> None:
         if reading is None:
             points.show(torch.empty(0), None)
             return

@@ -9,13 +9,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.pixels import png
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.course import floor
+from entropic_edu.figures.pixels import png
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from . import cases
 from .cases import BATCHES, LETTERS, RATES, Case
@@ -68,7 +69,7 @@ class Picture:
     """
 
     def __init__(self, measure: str) -> None:
-        self.figure, self.measure = stage.figure(), measure
+        self.figure, self.measure = sheet.figure(), measure
         self.field = Field(self.figure)
         ax = self.ax = self.figure.add_axes((0.095, 0.125, 0.375, 0.215))
         labelled(ax, text("axis.along"), "", text(f"10.panel.{measure}")).set(xlim=ALONG)
@@ -79,19 +80,19 @@ class Picture:
             ax.minorticks_off()
         else:
             ax.set_ylim(0, 1.3 if measure == "walkers" else 3.6)
-        self.points, self.other = stage.Points(ax), stage.Points(ax, colour=RED, marker="s", size=5)
+        self.points, self.other = sheet.Points(ax), sheet.Points(ax, colour=RED, marker="s", size=5)
         self.other.points.set(mfc="none", mew=1.5, ms=8)  # so that both are seen where they agree
         self.law = moving(ax, colour=PURPLE, dash=DASHES[2])
-        self.names = [stage.end_label(ax, "", colour) for colour in (BLUE, RED)]
-        self.law_name = stage.end_label(ax, text("10.label.story"), PURPLE)
+        self.names = [sheet.end_label(ax, "", colour) for colour in (BLUE, RED)]
+        self.law_name = sheet.end_label(ax, text("10.label.story"), PURPLE)
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
         self.bet = ax.text(
-            0.63, 1.16, text("say.prediction"), color=GREY, fontsize=stage.SMALL, va="center", animated=True
+            0.63, 1.16, text("say.prediction"), color=GREY, fontsize=sheet.SMALL, va="center", animated=True
         )
         self._right()
 
     def _right(self) -> None:
-        axes = [self.figure.add_axes((0.645, bottom, 0.275, 0.185)) for bottom in stage.RIGHT]
+        axes = [self.figure.add_axes((0.645, bottom, 0.275, 0.185)) for bottom in floor.RIGHT]
         words = (text("panel.curvature"), text("10.panel.spread"), text("10.panel.push"))
         for ax, title in zip(axes, words, strict=True):
             labelled(ax, text("axis.along") if ax is axes[2] else "", "", title).set(xlim=ALONG)
@@ -108,13 +109,13 @@ class Picture:
             ax.minorticks_off()
         self.curvature = moving(axes[0], colour=RED)
         axes[1].axhline(1, color=PURPLE, ls=DASHES[2], lw=2)
-        ink = stage.INK[PURPLE]
-        axes[1].text(3.65, 1, text("10.label.story"), color=ink, fontsize=stage.SMALL, va="center")
+        ink = sheet.INK[PURPLE]
+        axes[1].text(3.65, 1, text("10.label.story"), color=ink, fontsize=sheet.SMALL, va="center")
         axes[2].axhline(0, color=GREY, lw=1)
         self.push_law = moving(axes[2], colour=PURPLE, dash=DASHES[2])
-        self.push_name = stage.end_label(axes[2], text("10.label.story"), PURPLE)
+        self.push_name = sheet.end_label(axes[2], text("10.label.story"), PURPLE)
         hollow: dict[str, Any] = {"mfc": "none", "mew": 1.5}
-        self.measured = [stage.Points(ax, size=5) for ax in axes[1:]]
+        self.measured = [sheet.Points(ax, size=5) for ax in axes[1:]]
         self.twin = [moving(ax, colour=RED, dash="", marker="o", ms=7, **hollow) for ax in axes[1:]]
 
     def show(self, letter: str, found: Measured, law: Tensor | None, twin: Measured | None) -> None:
@@ -169,7 +170,7 @@ class Picture:
 
 def opening(seed: int) -> Explorer:
     """Return the explorer of the five valleys before the first step: what one can see without measuring."""
-    figure = stage.figure()
+    figure = sheet.figure()
     field = Field(figure, (0.095, 0.5, 0.875, 0.46))
     ax = figure.add_axes((0.095, 0.125, 0.875, 0.215))
     labelled(ax, text("axis.along"), "", text("panel.curvature")).set(xlim=ALONG, yscale="log", ylim=(0.4, 80))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.stage import Mean
-from entropic_edu.strings import text
+from entropic_edu.physics.mean import Mean
+from entropic_edu.teaching.strings import text
 
 from .cases import BATCHES, RATES, Case
 from .measure import WINDOWS, Measured

@@ -8,12 +8,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import recorded, stage
-from entropic_edu.plots import BLACK, BLUE, DASHES, ORANGE, PURPLE, RED, labelled
-from entropic_edu.probe import Profile
-from entropic_edu.stage import GREY, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu import recorded
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, ORANGE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.probe import Profile
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 PAIRS = (1, 2, 3, 4, 5)
 RUNS = {8: "warm", 16: "base", 32: "cool", None: "still"}
@@ -65,24 +67,24 @@ class Roads:
     """The profile of one pair's road at the left, what walkers did on it at the right; the other pairs in grey."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         left = self.figure.add_axes((0.075, 0.13, 0.34, 0.74))
         right = self.figure.add_axes((0.6, 0.13, 0.285, 0.74))
         labelled(left, text("10.axis.road"), "", text("10.panel.profile")).set(xlim=(0, 1), ylim=(0, 5.2))
         labelled(right, text("axis.step"), "", text("10.panel.release")).set(xlim=(0, 720), ylim=(-0.02, 1.02))
         left.axhline(1, color="0.8", lw=1)
-        left.text(0.02, 5.02, text("10.label.others"), color=GREY, fontsize=stage.SMALL)
+        left.text(0.02, 5.02, text("10.label.others"), color=GREY, fontsize=sheet.SMALL)
         self.others = [moving(left, colour="0.75", width=1) for _ in PAIRS]
         lines = (("trace", RED, "-"), ("top_eigenvalue", ORANGE, "--"), ("adaptive_trace", PURPLE, "-."))
         self.lines = {name: moving(left, colour=colour, dash=dash) for name, colour, dash in lines}
-        inks = {RED: stage.INK[RED], PURPLE: stage.INK[PURPLE], ORANGE: BLACK}
-        self.names = {name: stage.end_label(left, text(f"10.label.{name}"), inks[colour]) for name, colour, _ in lines}
+        inks = {RED: sheet.INK[RED], PURPLE: sheet.INK[PURPLE], ORANGE: BLACK}
+        self.names = {name: sheet.end_label(left, text(f"10.label.{name}"), inks[colour]) for name, colour, _ in lines}
         self.noisy = [moving(right, colour=BLUE) for _ in range(2)]
         self.still = [moving(right, colour=BLACK, dash=":") for _ in range(2)]
         self.ghost = [moving(right, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8) for _ in range(2)]
-        self.words = [stage.end_label(right, text("10.label.noisy"), BLUE) for _ in range(2)]
-        self.alone = [stage.end_label(right, text("10.label.still"), BLACK) for _ in range(2)]
-        self.bet = right.text(360, 0.5, text("say.prediction"), color=GREY, fontsize=stage.SMALL, animated=True)
+        self.words = [sheet.end_label(right, text("10.label.noisy"), BLUE) for _ in range(2)]
+        self.alone = [sheet.end_label(right, text("10.label.still"), BLACK) for _ in range(2)]
+        self.bet = right.text(360, 0.5, text("say.prediction"), color=GREY, fontsize=sheet.SMALL, animated=True)
         self.bet.set(ha="center", va="center")
 
     def show(self, pair: int, batch_size: int | None, ghost: float | None) -> None:
@@ -175,25 +177,25 @@ class Open:
     """How far walkers moved towards their end of the road, over the start: five pairs, their mean, and the control."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         ax = self.ax = self.figure.add_axes((0.1, 0.13, 0.7, 0.74))
         labelled(ax, text("10.axis.start"), "", text("10.panel.homeward")).set(xlim=(0.14, 0.86), ylim=(-0.47, 0.47))
         ax.axhline(0, color=GREY, lw=1)
         ax.axvline(0.5, color="0.8", lw=1, ls=":")
-        ax.text(0.15, 0.42, text("10.label.pair"), color=GREY, fontsize=stage.SMALL)
+        ax.text(0.15, 0.42, text("10.label.pair"), color=GREY, fontsize=sheet.SMALL)
         self.pairs = moving(ax, colour="0.55", dash="", marker="x", ms=6, mew=1.3)
         self.mean, self.still = (
-            stage.Points(ax, size=9),
+            sheet.Points(ax, size=9),
             moving(ax, colour=BLACK, dash=":", marker="s", ms=5, mfc="none"),
         )
         self.base = moving(ax, colour=RED, dash=DASHES[1], width=1.5)
         self.mark = moving(ax, colour=ORANGE, dash="", marker="o", ms=18, mfc="none", mew=2)
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
-        self.bet = ax.text(0.35, 0.36, text("say.prediction"), color=GREY, fontsize=stage.SMALL, animated=True)
+        self.bet = ax.text(0.35, 0.36, text("say.prediction"), color=GREY, fontsize=sheet.SMALL, animated=True)
         self.names = {
-            "mean": stage.end_label(ax, text("10.label.mean"), BLUE),
-            "still": stage.end_label(ax, text("10.label.still"), BLACK),
-            "base": stage.end_label(ax, text("10.label.base"), RED),
+            "mean": sheet.end_label(ax, text("10.label.mean"), BLUE),
+            "still": sheet.end_label(ax, text("10.label.still"), BLACK),
+            "base": sheet.end_label(ax, text("10.label.base"), RED),
         }
 
     def show(self, varied: str, start: float) -> None:

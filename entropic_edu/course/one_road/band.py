@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course import digits
-from entropic_edu.path import Path
-from entropic_edu.plots import BLACK, DASHES, labelled
+from entropic_edu.figures.plots import BLACK, DASHES, labelled
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import one_road
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, end_label, moving
 from entropic_edu.stream import connect
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, end_label, moving
+from entropic_edu.teaching.strings import text
 
 from .common import COLOURS, GUESSES, METHODS, STROKES, Outlined, draw_plane, ends, kept, least_and_most, plane
 
@@ -83,7 +83,7 @@ class Finished:
         for left, (name, (limits, ticks)) in zip((0.71, 0.81, 0.91), SCALES.items(), strict=True):
             ax = figure.add_axes((left, 0.13, 0.075, 0.22))
             labelled(ax, "", "")
-            ax.set_title(text(f"04.finished.{name}"), fontsize=stage.SMALL, loc="left")
+            ax.set_title(text(f"04.finished.{name}"), fontsize=sheet.SMALL, loc="left")
             ax.set(xscale="log", xlim=limits, ylim=(-0.5, 3.5), yticks=[])
             ax.set_xticks(ticks, [NAMED.get(tick, f"{tick:g}") for tick in ticks])
             ax.minorticks_off()
@@ -94,7 +94,7 @@ class Finished:
             sample = Line2D([0.572, 0.612], [height, height], color=COLOURS[method], lw=2.2)
             sample.set(transform=figure.transFigure, linestyle=STROKES[method])
             figure.add_artist(sample)
-            figure.text(0.618, height, text(f"control.band_method.{method}"), fontsize=stage.SMALL, va="center")
+            figure.text(0.618, height, text(f"control.band_method.{method}"), fontsize=sheet.SMALL, va="center")
 
     def show(self, guess: str) -> None:
         """Draw the finished roads of a first guess."""
@@ -107,11 +107,11 @@ class Band:
     """The plane with the bands, the objective along them, and the table."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.plane = draw_plane(self.figure, (0.085, 0.31, 0.47, 0.63))
         self.guess = Outlined(self.plane, BLACK, ":")
         box = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
-        self.plane.text(-2.2, 7.2, text("04.label.guess"), fontsize=stage.SMALL, va="center", bbox=box)
+        self.plane.text(-2.2, 7.2, text("04.label.guess"), fontsize=sheet.SMALL, va="center", bbox=box)
         self.bands = {name: Outlined(self.plane, COLOURS[name], STROKES[name]) for name in METHODS}
         self.ax = ax = self.figure.add_axes((0.645, 0.62, 0.25, 0.31))
         labelled(ax, text("04.axis.position"), "", text("04.panel.band")).title.set_fontsize(11)
@@ -119,7 +119,7 @@ class Band:
         ax.set_yticks([0.03, 0.1, 1], ["0.03", "0.1", "1"])
         ax.minorticks_off()
         ax.axhline(ends_objective(), color=GREY, lw=1, ls=DASHES[3])
-        ax.text(1.03, ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=stage.SMALL, va="center")
+        ax.text(1.03, ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=sheet.SMALL, va="center")
         self.curves = {name: moving(ax, colour=COLOURS[name], dash=STROKES[name]) for name in METHODS}
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
         self.bet = end_label(ax, text("say.prediction"), GREY)

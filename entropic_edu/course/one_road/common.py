@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from entropic_edu import recorded, stage
+from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.path import Path
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, Plane, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, Plane, labelled
+from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
-from entropic_edu.stage import moving
-from entropic_edu.strings import text
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.sheet import moving
+from entropic_edu.teaching.strings import text
 
 METHODS: tuple[str, ...] = tuple(one_road.RECIPE["methods"])
 GUESSES: tuple[str, ...] = tuple(one_road.RECIPE["guesses"])
@@ -101,5 +102,5 @@ def draw_plane(figure: Figure, place: tuple[float, float, float, float], bar: bo
         ax.plot(*point.tolist(), "o", color="white", mec=BLACK, ms=9, zorder=5)
         ax.text(float(point[0]), float(point[1]) - 1.15, name, ha="center", va="center", fontsize=12, bbox=box)
     ax.plot(*zero.tolist(), "x", color="white", ms=8, mew=2, zorder=5)
-    ax.text(float(zero[0]), float(zero[1]) - 2.2, text("04.label.zero"), ha="center", fontsize=stage.SMALL, bbox=box)
+    ax.text(float(zero[0]), float(zero[1]) - 2.2, text("04.label.zero"), ha="center", fontsize=sheet.SMALL, bbox=box)
     return ax

@@ -12,16 +12,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import recorded, stage
+from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, end_label, moving
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.train import Run
 from entropic_edu.stream import train
-from entropic_edu.strings import text
-from entropic_edu.train import Run
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import GREY, end_label, moving
+from entropic_edu.teaching.strings import text
 
 from .common import least_and_most
 
@@ -90,7 +91,7 @@ class Hill:
     """The objective along line and road, accuracy along the line, and the height of all hills."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.095, 0.13, 0.44, 0.78))
         labelled(ax, text("04.axis.position"), text("04.axis.objective"), text("04.panel.objective"))
         ax.set(yscale="log", ylim=(0.015, 60), xlim=(0, 1))
@@ -98,7 +99,7 @@ class Hill:
         ax.minorticks_off()
         ax.title.set_fontsize(11)
         ax.axhline(2.3026, color=GREY, lw=1, ls=":")
-        ax.text(0.01, 2.75, text("04.hill.blind"), color=GREY, fontsize=stage.SMALL)
+        ax.text(0.01, 2.75, text("04.hill.blind"), color=GREY, fontsize=sheet.SMALL)
         self.lines = [moving(ax, colour=RED, dash="--") for _ in NUMBERS]
         self.roads = [moving(ax, colour=BLUE) for _ in NUMBERS]
         self.names = [end_label(ax, text("04.label.line"), RED), end_label(ax, text("04.label.road"), BLUE)]

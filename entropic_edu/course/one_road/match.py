@@ -8,12 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course import digits
-from entropic_edu.plots import BLUE, DASHES, GREEN, PURPLE, RED, labelled
-from entropic_edu.stage import GREY, end_label, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLUE, DASHES, GREEN, PURPLE, RED, labelled
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, end_label, moving
+from entropic_edu.teaching.strings import text
 
 from .common import kept, least_and_most
 from .hill import EVEN, NUMBERS
@@ -47,7 +47,7 @@ class Match:
     """The objective along the three lines, all hills, and the curvature along both roads and the matched line."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.095, 0.13, 0.42, 0.78))
         labelled(ax, text("04.axis.position"), text("04.axis.objective"), text("04.panel.objective"))
         ax.set(yscale="log", ylim=(0.02, 3), xlim=(0, 1))
@@ -156,7 +156,7 @@ def code(*, line_to: str, minima: int | None) -> str:
         ),
     }[line_to]
     return (
-        "from entropic_edu.align import align, permute\n"
+        "from entropic_edu.networks.align import align, permute\n"
         "from entropic_edu.recorded import roads\n"
         f"land, (a, b) = roads.landscape(), roads.road({pair}).pivots[[0, -1]]\n"
         f"{goal}\n"

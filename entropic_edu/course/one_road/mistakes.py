@@ -11,14 +11,14 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.landscape import Landscape
-from entropic_edu.path import Path
-from entropic_edu.plots import BLACK, BLUE, RED, labelled
-from entropic_edu.stage import GREY, end_label, moving
+from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.physics.landscape import Landscape
+from entropic_edu.physics.path import Path
 from entropic_edu.stream import connect
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, end_label, moving
+from entropic_edu.teaching.strings import text
 
 from .common import Outlined
 
@@ -94,7 +94,7 @@ class Mistakes:
     """The valley with the band, the loss along it, and its spacing."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         ax = self.figure.add_axes((0.085, 0.13, 0.42, 0.79))
         x, y = torch.linspace(-0.9, 1.7, 81).double(), torch.linspace(-1.4, 1.4, 81).double()
         grid = torch.stack(torch.meshgrid(y, x, indexing="ij"), -1).flip(-1)
@@ -102,7 +102,7 @@ class Mistakes:
         ax.contourf(x, y, height, levels=np.linspace(0, 6, 13), cmap="cividis_r")
         ax.plot([1], [0], "x", color=BLACK, ms=10, mew=2.5)
         box = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
-        ax.text(1.1, 0.0, text("04.label.saddle"), va="center", fontsize=stage.SMALL, bbox=box)
+        ax.text(1.1, 0.0, text("04.label.saddle"), va="center", fontsize=sheet.SMALL, bbox=box)
         ax.plot([0, 0], [-1, 1], "o", color="white", mec=BLACK, ms=9, zorder=5)
         labelled(ax, text("04.axis.x"), text("04.axis.y"), text("04.panel.valley")).title.set_fontsize(11)
         ax.set(xlim=(-0.9, 1.7), ylim=(-1.4, 1.4))
@@ -111,7 +111,7 @@ class Mistakes:
         labelled(above, text("04.axis.position"), "", text("04.panel.loss")).title.set_fontsize(11)
         above.set(xlim=(0, 1), ylim=(0, 2.6))
         above.axhline(Bend.height, color=BLACK, lw=1, ls=":")
-        above.text(0.01, Bend.height + 0.06, text("04.label.saddle"), fontsize=stage.SMALL, va="bottom")
+        above.text(0.01, Bend.height + 0.06, text("04.label.saddle"), fontsize=sheet.SMALL, va="bottom")
         self.along = moving(above, colour=BLUE)
         self.pivots = moving(above, colour=BLUE, dash="", marker="o", ms=4.5)
         self.spaced = ax = self.figure.add_axes((0.6, 0.13, 0.34, 0.28))

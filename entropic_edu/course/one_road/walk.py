@@ -7,13 +7,13 @@ from functools import cache
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course import digits
-from entropic_edu.path import Path
-from entropic_edu.plots import BLACK, BLUE, RED
-from entropic_edu.stage import moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, RED
+from entropic_edu.physics.path import Path
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import moving
+from entropic_edu.teaching.strings import text
 
 from .common import Outlined, draw_plane, ends, off_plane, plane
 
@@ -46,7 +46,7 @@ class Walk:
     """The plane with both ways, and six digits beside."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = draw_plane(self.figure, (0.085, 0.27, 0.47, 0.63), bar=False)
         self.ax.set_title(text("04.walk.plane"), fontsize=11, loc="left")
         self.lines = {"line": Outlined(self.ax, RED, "--"), "road": Outlined(self.ax, BLUE)}
@@ -63,7 +63,7 @@ class Walk:
             inset = self.figure.add_axes((0.62 + 0.19 * column, 0.68 - 0.295 * row, 0.13, 0.2))
             inset.imshow(pixels.view(8, 8).numpy(), cmap="Greys")
             inset.set(xticks=[], yticks=[])
-            word = inset.text(0.5, -0.08, "", transform=inset.transAxes, ha="center", va="top", fontsize=stage.SMALL)
+            word = inset.text(0.5, -0.08, "", transform=inset.transAxes, ha="center", va="top", fontsize=sheet.SMALL)
             word.set_animated(True)
             self.said.append(word)
 

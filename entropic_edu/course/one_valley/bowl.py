@@ -11,16 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course.crowd import SWITCH
-from entropic_edu.pixels import png
-from entropic_edu.player import Panel, Player
-from entropic_edu.plots import BLACK, BLUE, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Stream
-from entropic_edu.stage import GREY, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.figures.pixels import png
+from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Stream
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.player import Panel, Player
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import (
     HALF,
@@ -50,7 +51,7 @@ def hook(seed: int) -> Player:
     crowd = trough(1.0, HOOK_STEPS, 64)
     release = crowd.run(seed, batch_size=1, learning_rate=0.1, noisy_steps=HOOK_NOISE, record_every=3)
     x = across(release)
-    figure = stage.figure()
+    figure = sheet.figure()
     bowl = figure.add_axes((0.09, 0.42, 0.89, 0.5))
     below = figure.add_axes((0.09, 0.13, 0.89, 0.17))
     wall = torch.linspace(-0.8, 0.8, 201)
@@ -102,22 +103,22 @@ class Bowl:
     """x against the step at the left, where the walkers are at late times at the right."""
 
     def __init__(self, steps: int) -> None:
-        self.figure, self.steps = stage.figure(), steps
+        self.figure, self.steps = sheet.figure(), steps
         self.ax = self.figure.add_axes((0.095, 0.12, 0.51, 0.8))
         self.ax.set(xlim=(0, steps), ylim=(-HALF, HALF))
         labelled(self.ax, text("axis.step"), text("01.axis.x"), text("01.panel.time"))
         self.ax.axhline(0, color=GREY, lw=1, zorder=0)
         self.ax.axvspan(LATE * steps, steps, ymin=0, ymax=0.02, color=GREY)
         self.ax.text(
-            (1 + LATE) / 2 * steps, -0.94 * HALF, text("01.label.late"), color=GREY, fontsize=stage.SMALL, ha="center"
+            (1 + LATE) / 2 * steps, -0.94 * HALF, text("01.label.late"), color=GREY, fontsize=sheet.SMALL, ha="center"
         )
         self.ghosts = [moving(self.ax, colour=GREY, dash=(0, (3, 2)), width=4) for _ in range(2)]
-        self.band = stage.Band(self.ax)
+        self.band = sheet.Band(self.ax)
         self.walkers = [moving(self.ax, width=0.8, alpha=0.8) for _ in range(4)]
         self.law = [moving(self.ax, colour=PURPLE, dash="--") for _ in range(2)]
         self.twin = [moving(self.ax, colour=RED, dash=":", width=2.5) for _ in range(2)]
         words = [("band", BLUE), ("walker", BLUE), ("law", PURPLE), ("twin", RED), ("ghost", GREY)]
-        self.names = {word: stage.end_label(self.ax, text(f"01.label.{word}"), colour) for word, colour in words}
+        self.names = {word: sheet.end_label(self.ax, text(f"01.label.{word}"), colour) for word, colour in words}
         self.cloud = Cloud(self.figure.add_axes((0.79, 0.12, 0.19, 0.8)))
         self.cloud.ax.tick_params(labelleft=False)  # the axis is the left panel's
 

@@ -12,15 +12,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.optimizers import DivergenceError, StabilityWarning
-from entropic_edu.plots import BLACK, BLUE, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import GREY, INK, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.steps import DivergenceError, StabilityWarning
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, INK, moving
+from entropic_edu.teaching.strings import text
 
 from .common import across, how_many, measured, rounded, shown, spread
 
@@ -73,7 +74,7 @@ class Cliff:
     """The spread against ηh at the left, one walker in time at the right."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.1, 0.125, 0.4, 0.8))
         ax.set(yscale="log", xlim=(0, 2.4), ylim=(1e-3, 30))
         labelled(ax, text("01.axis.edge"), text("01.axis.variance"), text("01.panel.cliff"))
@@ -83,21 +84,21 @@ class Cliff:
         ax.plot(below, self.exact, color=PURPLE, lw=2, ls="--")
         ax.plot(whole, whole / (2 * CLIFF_BATCH), color=BLACK, lw=1.5, ls=":")
         ax.axvline(2, color=RED, lw=1.5, ls="-.")
-        ax.text(0.3, 0.13, text("01.label.exact"), color=INK.get(PURPLE, PURPLE), fontsize=stage.SMALL, ha="left")
-        ax.text(0.95, 0.019, text("01.label.small"), color=BLACK, fontsize=stage.SMALL, ha="left")
-        ax.text(1.95, 0.0014, text("01.label.edge"), color=INK.get(RED, RED), fontsize=stage.SMALL, ha="right")
+        ax.text(0.3, 0.13, text("01.label.exact"), color=INK.get(PURPLE, PURPLE), fontsize=sheet.SMALL, ha="left")
+        ax.text(0.95, 0.019, text("01.label.small"), color=BLACK, fontsize=sheet.SMALL, ha="left")
+        ax.text(1.95, 0.0014, text("01.label.edge"), color=INK.get(RED, RED), fontsize=sheet.SMALL, ha="right")
         self.ghosts = {name: guess(whole) for name, guess in GUESSES.items()}
         self.whole = whole
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4)
-        self.ghost_name = stage.end_label(ax, text("01.label.ghost"), GREY)
-        self.gone_name = stage.end_label(ax, text("01.label.gone"), BLUE)
+        self.ghost_name = sheet.end_label(ax, text("01.label.ghost"), GREY)
+        self.gone_name = sheet.end_label(ax, text("01.label.gone"), BLUE)
         self.error = moving(ax, width=2)
         self.point = moving(ax, dash="", marker="o", ms=9)
         self.gone = moving(ax, dash="", marker="^", ms=13)
         self.time = self.figure.add_axes((0.615, 0.125, 0.365, 0.8))
         self.time.set(xlim=(0, CLIFF_STEPS), ylim=(-3, 3))
         labelled(self.time, text("axis.step"), text("01.axis.x"), text("01.panel.walker"))
-        self.band = stage.Band(self.time)
+        self.band = sheet.Band(self.time)
         self.walker = moving(self.time, width=1.0)
 
     def show(self, release: Release, crowd: str, mean: Mean, learning_rate: float, ghost: str | None) -> None:

@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.plots import BLACK, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot, Stream
-from entropic_edu.stage import GREY, INK, Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.figures.plots import BLACK, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot, Stream
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, INK, moving
+from entropic_edu.teaching.strings import text
 
 from .common import (
     STEPS,
@@ -94,20 +95,20 @@ class Collapse:
     """h·⟨x²⟩ against η/B at the left, the cloud of the present settings at the right."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         self.ax = ax = self.figure.add_axes((0.105, 0.125, 0.5, 0.8))
         ax.set(xscale="log", yscale="log", xlim=(5e-4, 0.8), ylim=(1.5e-4, 0.8))
         labelled(ax, text("01.axis.ratio"), text("01.axis.product"), text("01.panel.collapse"))
         ratio = torch.tensor([5e-4, 0.8])
         ax.plot(ratio, ratio / 2, color=PURPLE, lw=2, ls="--", zorder=1)
-        ax.text(0.0045, 0.0011, text("01.label.line"), color=INK.get(PURPLE, PURPLE), fontsize=stage.SMALL, ha="left")
+        ax.text(0.0045, 0.0011, text("01.label.line"), color=INK.get(PURPLE, PURPLE), fontsize=sheet.SMALL, ha="left")
         self.guess = moving(ax, colour=GREY, dash="", marker="s", ms=13, mfc="none", mew=3)
-        self.guessed = stage.end_label(ax, text("01.label.ghost"), GREY)
+        self.guessed = sheet.end_label(ax, text("01.label.ghost"), GREY)
         self.grid = [moving(ax, colour=BLACK, dash="", marker=marker, ms=5, mfc="none") for marker in "ovs"]
-        self.grid_names = [stage.end_label(ax, text("01.label.curvature", h=h), BLACK) for h in GRID_CURVATURES]
+        self.grid_names = [sheet.end_label(ax, text("01.label.curvature", h=h), BLACK) for h in GRID_CURVATURES]
         self.error = moving(ax, width=2)
         self.twin = moving(ax, colour=RED, dash="", marker="o", ms=15, mfc="none", mew=2)
-        self.twin_name = stage.end_label(ax, text("01.label.twin"), RED)
+        self.twin_name = sheet.end_label(ax, text("01.label.twin"), RED)
         self.point = moving(ax, dash="", marker="o", ms=8)
         self.cloud = Cloud(self.figure.add_axes((0.735, 0.125, 0.245, 0.8)), 0.8)
 

@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.plots import BLUE, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import Mean, moving
-from entropic_edu.strings import text
-from entropic_edu.valleys import Waist
+from entropic_edu.figures.plots import BLUE, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.valleys import Waist
+from entropic_edu.teaching.sheet import moving
+from entropic_edu.teaching.strings import text
 
 STEPS = 400
 LATE = 0.75  # the spread is measured in the last quarter of a run: it has settled by then at all settings
@@ -55,7 +56,7 @@ def late(release: Release) -> Tensor:
 def spread(x: Tensor) -> Mean:
     """Return the mean of x² over records and walkers, with the error over the crowds; one walker has no error."""
     each = x.square().mean(0)
-    return Mean(each.mean(), torch.tensor(math.nan)) if len(each) < stage.CROWDS else stage.over_crowds(each)
+    return Mean(each.mean(), torch.tensor(math.nan)) if len(each) < floor.CROWDS else floor.over_crowds(each)
 
 
 def shown(x: Tensor, crowd: str) -> Tensor:
@@ -147,7 +148,7 @@ def how_many(count: int) -> str:
     """Name a number of walkers in a sentence."""
     if count == 1:
         return text("01.walkers.one")
-    return text("01.walkers.eight", crowds=stage.CROWDS, each=count // stage.CROWDS)
+    return text("01.walkers.eight", crowds=floor.CROWDS, each=count // floor.CROWDS)
 
 
 # --- panels --------------------------------------------------------------------------------------------------------

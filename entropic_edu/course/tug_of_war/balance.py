@@ -11,15 +11,18 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import SWITCH, Crowd
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.theory import occupation
-from entropic_edu.valleys import Hyperbola, Valley
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.course.floor import over_crowds
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import occupation
+from entropic_edu.physics.valleys import Hyperbola, Valley
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY
+from entropic_edu.teaching.strings import text
 
 from .common import TURNED, batch_of, setting_of, settled, trusted
 
@@ -114,7 +117,7 @@ class Balance:
     """The plane of the two weights with the curve uv = 1, ln u against the step, and the triptych against ln u."""
 
     def __init__(self) -> None:
-        self.figure = stage.figure()
+        self.figure = sheet.figure()
         land = curve("label").land
         self.walkers, self.twins = self._plane(land)
         self.ax = ax = self.figure.add_axes((0.095, 0.125, 0.365, 0.195))
@@ -122,15 +125,15 @@ class Balance:
         ax.set(xlim=(0, curve("label").steps), ylim=(-0.1, 1.3))
         ax.axhline(0, color=GREY, lw=1)
         self.bands = {
-            "ghost": stage.Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction")),
-            "theory": stage.Band(ax, colour=PURPLE, dash=DASHES[2], label=text("say.theory")),
-            "twin": stage.Band(ax, colour=RED, dash="--", label=text("say.pinned")),
-            "run": stage.Band(ax),
+            "ghost": sheet.Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction")),
+            "theory": sheet.Band(ax, colour=PURPLE, dash=DASHES[2], label=text("say.theory")),
+            "twin": sheet.Band(ax, colour=RED, dash="--", label=text("say.pinned")),
+            "run": sheet.Band(ax),
         }
         self.bands["theory"].name.set_color(BLACK)
         self.bands["theory"].line.set_zorder(4)  # on top: where theory is right the two lines coincide
-        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in stage.RIGHT]
-        self.triptych = stage.Triptych(right, land, (-0.3, 1.3), drift=5.0)
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in floor.RIGHT]
+        self.triptych = floor.Triptych(right, land, (-0.3, 1.3), drift=5.0)
         labelled(right[2], text("03.axis.log_weight"), "", text("03.panel.drift"))
         right[2].title.set_fontsize(11)
         self.bins = torch.linspace(-0.3, 1.3, 17, dtype=torch.float64)
@@ -146,8 +149,8 @@ class Balance:
         ax.plot(*floor.T, color=BLACK, lw=1.2, ls=(0, (4, 4)), zorder=1)
         ax.plot([1], [1], "+", color=BLACK, ms=12, mew=2, zorder=2)
         dark = {"facecolor": "black", "alpha": 0.5, "lw": 0, "pad": 1}  # the field is bright there
-        ax.text(1.3, 2.1, text("03.label.balance"), fontsize=stage.SMALL, color="white", zorder=2, bbox=dark)
-        ax.text(3.5, 1.0, text("03.label.floor"), fontsize=stage.SMALL, color="white", ha="right", zorder=2, bbox=dark)
+        ax.text(1.3, 2.1, text("03.label.balance"), fontsize=sheet.SMALL, color="white", zorder=2, bbox=dark)
+        ax.text(3.5, 1.0, text("03.label.floor"), fontsize=sheet.SMALL, color="white", ha="right", zorder=2, bbox=dark)
         labelled(ax, text("03.axis.u"), text("03.axis.v")).set(xlim=WEIGHTS[0], ylim=WEIGHTS[1])
         twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
         walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
@@ -155,24 +158,24 @@ class Balance:
 
     def show(self, release: Release, shown: Mean, law: Tensor, twin: tuple[Release, Mean] | None) -> None:
         """Draw walkers, their mean against the step, and theory."""
-        self.walkers.set_offsets(stage.last(release)[::3].numpy())
-        self.twins.set_offsets(torch.empty(0, 2).numpy() if twin is None else stage.last(twin[0])[::3].numpy())
+        self.walkers.set_offsets(floor.last(release)[::3].numpy())
+        self.twins.set_offsets(torch.empty(0, 2).numpy() if twin is None else floor.last(twin[0])[::3].numpy())
         self.bands["run"].show(release.step, shown, text("03.label.run"))
-        self.bands["theory"].show(release.step, stage.exact(law))
+        self.bands["theory"].show(release.step, exact(law))
         self.bands["twin"].show(release.step, None if twin is None else twin[1])
 
     def show_drift(self, release: Release, land: Hyperbola, noise: str, batch_size: int | None, rate: float) -> None:
         """Draw the drift of y, per 1,000 steps."""
         rows, y = settled(release, noise), self.triptych.y
-        where, speed = stage.velocity(imbalance(release)[rows], release.step[rows], self.bins)
+        where, speed = floor.velocity(imbalance(release)[rows], release.step[rows], self.bins)
         law = torch.zeros_like(y) if batch_size is None else 1000 * velocity_of_y(land, y, batch_size, rate)
         self.triptych.show(law, where, trusted(speed * 1000, 1.5))
 
     def predicted(self, ghost: float | None, step: Tensor) -> None:
         """Draw where a prediction ends, on a straight line from the release."""
-        ends = None if ghost is None else stage.exact(torch.tensor([BEGIN, ghost], dtype=torch.float64))
+        ends = None if ghost is None else exact(torch.tensor([BEGIN, ghost], dtype=torch.float64))
         self.bands["ghost"].show(step[[0, -1]], ends)
-        stage.part(*self.bands.values())
+        sheet.part(*self.bands.values())
 
 
 def balance(seed: int) -> Explorer:
@@ -182,8 +185,8 @@ def balance(seed: int) -> Explorer:
     def run(turned: Mapping[str, Any]) -> tuple[Release, Mean]:
         release = curve(KINDS[turned["noise_source"]]).run(seed, **{name: turned[name] for name in TURNED})
         y = imbalance(release)
-        alone = y[:, : y.shape[1] // stage.CROWDS].mean(1)
-        return release, {"eight": over_crowds(y), "one": stage.exact(alone)}[turned["crowd"]]
+        alone = y[:, : y.shape[1] // floor.CROWDS].mean(1)
+        return release, {"eight": over_crowds(y), "one": exact(alone)}[turned["crowd"]]
 
     def render(
         *, pinned: dict[str, Any] | None = None, ghost: float | None = None, **turned: Any

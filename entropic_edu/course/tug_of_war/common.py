@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu import stage
-from entropic_edu.release import Release
-from entropic_edu.stage import Mean, along
-from entropic_edu.strings import text
+from entropic_edu.course import floor
+from entropic_edu.course.floor import along
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.strings import text
 
 SLOPE = 0.0215
 WALLS = {
@@ -56,17 +58,17 @@ def trusted(mean: Mean, largest: float) -> Mean:
 
 def boxed_label(ax: Axes, words: str, colour: str, **where: Any) -> Text:
     """Return a label on a white box; ``set_position`` puts it where it belongs."""
-    ink = stage.INK.get(colour, colour)
-    name: Text = ax.text(0, 0, words, color=ink, fontsize=stage.SMALL, va="center", animated=True, zorder=5, **where)
+    ink = sheet.INK.get(colour, colour)
+    name: Text = ax.text(0, 0, words, color=ink, fontsize=sheet.SMALL, va="center", animated=True, zorder=5, **where)
     name.set_bbox({"facecolor": "white", "alpha": 0.95, "lw": 0, "pad": 1})  # readable where it crosses a line
     return name
 
 
 def show_drift(
-    triptych: stage.Triptych, release: Release, noise: str, batch_size: int | None, learning_rate: float, largest: float
+    triptych: floor.Triptych, release: Release, noise: str, batch_size: int | None, learning_rate: float, largest: float
 ) -> None:
     """Draw the drift along a straight floor: theory, and what the walkers did once their cloud had settled."""
     rows = settled(release, noise)
-    where, speed = stage.velocity(along(release)[rows], release.step[rows], BINS)
-    law = 1000 * learning_rate * stage.force(triptych.land, triptych.y, batch_size, learning_rate)
+    where, speed = floor.velocity(along(release)[rows], release.step[rows], BINS)
+    law = 1000 * learning_rate * floor.force(triptych.land, triptych.y, batch_size, learning_rate)
     triptych.show(law, where, trusted(speed * 1000, largest))

@@ -10,13 +10,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import SWITCH, Crowd
-from entropic_edu.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, along, moving, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.widgets import Explorer, Work, slider, switch
+from entropic_edu.course.floor import along, over_crowds
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import ACROSS, ALONG, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, show_drift
 from .threshold import (
@@ -36,7 +39,7 @@ from .threshold import (
 )
 
 if TYPE_CHECKING:
-    from entropic_edu.player import Player
+    from entropic_edu.teaching.player import Player
 
 # --- the opening -----------------------------------------------------------------------------------------------------
 
@@ -49,7 +52,7 @@ def hook(seed: int, batch_size: int) -> Player:
         above = 100 * float((y > 0).double().mean())
         return text("03.hook.sentence", batch_size=batch_size, step=step, mean=float(y.mean()), above=above)
 
-    return stage.play(
+    return floor.play(
         crowd,
         seed,
         along=ALONG,
@@ -74,7 +77,7 @@ class Dial:
     """Plan and triptych of the tilted valley; below the plan the displacement against η/B."""
 
     def __init__(self) -> None:
-        self.scene = stage.Stage(tilted(RATES[0]).land, along=ALONG, across=ACROSS, drift=4.0, loss=(-0.04, 0.05))
+        self.scene = floor.Stage(tilted(RATES[0]).land, along=ALONG, across=ACROSS, drift=4.0, loss=(-0.04, 0.05))
         for rate in RATES:  # now, so that no turn of a control waits for it
             expected(rate, "on"), expected(rate, "late")
         self.ax = ax = self.scene.panel
@@ -86,7 +89,7 @@ class Dial:
         self.theory = moving(ax, colour=PURPLE, dash=DASHES[2])
         self.edge = moving(ax, colour=BLACK, dash=":", width=1.5)
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
-        self.points = stage.Points(ax)
+        self.points = sheet.Points(ax)
         self.twin = moving(ax, colour=RED, dash="", marker="o", ms=8, mfc="none", mew=1.5)
         beside = {"transform": ax.get_yaxis_transform(), "clip_on": False}
         self.names = {
@@ -128,7 +131,7 @@ class Dial:
     ) -> None:
         """Draw a release and its pinned twin."""
         batch_size, learning_rate = batch_of(turned["batch_size"], turned["noise"]), turned["learning_rate"]
-        self.scene.plan.show(stage.last(release)[:SHOWN], None if twin is None else stage.last(twin[0])[:SHOWN])
+        self.scene.plan.show(floor.last(release)[:SHOWN], None if twin is None else floor.last(twin[0])[:SHOWN])
         self.threshold(learning_rate, turned["noise"])
         at = heat(turned)
         self.points.show(torch.tensor([at]), Mean(moved.value[None], moved.error.nan_to_num()[None]))
@@ -170,7 +173,7 @@ def dial(seed: int) -> Explorer:
     def run(turned: Mapping[str, Any]) -> tuple[Release, Mean]:
         release = tilted(turned["learning_rate"]).run(seed, **{name: turned[name] for name in TURNED})
         y = along(release)[-1]
-        one = y[: EACH // stage.CROWDS]
+        one = y[: EACH // floor.CROWDS]
         alone = Mean(one.mean(), torch.tensor(math.nan, dtype=torch.float64))
         return release, {"eight": over_crowds(y), "one": alone}[turned["crowd"]]
 
@@ -206,7 +209,7 @@ def dial(seed: int) -> Explorer:
             "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
             count=len(found.ratio),
             learning_rate=learning_rate,
-            walkers=EACH // stage.CROWDS,
+            walkers=EACH // floor.CROWDS,
             found=1000 * float(between.value),
             error=1000 * float(between.error),
             law=1000 * law,

@@ -11,14 +11,17 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import SWITCH, Crowd
-from entropic_edu.plots import BLACK, DASHES, PURPLE, labelled
-from entropic_edu.release import Release
-from entropic_edu.stage import GREY, Mean, along, moving
-from entropic_edu.strings import text
-from entropic_edu.valleys import Valley
-from entropic_edu.widgets import Explorer, slider, switch
+from entropic_edu.course.floor import along
+from entropic_edu.figures.plots import BLACK, DASHES, PURPLE, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.valleys import Valley
+from entropic_edu.teaching import sheet
+from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.strings import text
 
 from .common import ACROSS, ALONG, BINS, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, settled, show_drift
 
@@ -44,11 +47,11 @@ def speed_between(
     """Return the drift in a stretch of the floor, length per 1,000 steps, and theory's mean at the same walkers."""
     rows = settled(release, noise)
     y = along(release)[rows]
-    _, speed = stage.velocity(y, release.step[rows], torch.tensor(window, dtype=torch.float64))
+    _, speed = floor.velocity(y, release.step[rows], torch.tensor(window, dtype=torch.float64))
     here = y[:-1][(y[:-1] > window[0]) & (y[:-1] <= window[1])]
     if len(here) == 0:
         return Mean(speed.value[0], speed.error[0]), math.nan
-    law = 1000 * learning_rate * stage.force(land, here, batch_size, learning_rate).mean()
+    law = 1000 * learning_rate * floor.force(land, here, batch_size, learning_rate).mean()
     return Mean(1000 * speed.value[0], 1000 * speed.error[0]), float(law)
 
 
@@ -60,16 +63,16 @@ def spread_across(release: Release, noise: str, edges: Tensor = BINS) -> tuple[T
     where = torch.bucketize(y.contiguous(), edges) - 1
     count = len(edges) - 1
     inside = (where >= 0) & (where < count)
-    crowd = torch.arange(stage.CROWDS).repeat_interleave(y.shape[1] // stage.CROWDS).expand_as(where)
+    crowd = torch.arange(floor.CROWDS).repeat_interleave(y.shape[1] // floor.CROWDS).expand_as(where)
     cell = (crowd * count + where)[inside]
-    total = torch.zeros(stage.CROWDS * count, dtype=torch.float64).index_add_(0, cell, x[inside].square())
+    total = torch.zeros(floor.CROWDS * count, dtype=torch.float64).index_add_(0, cell, x[inside].square())
     seen = torch.zeros_like(total).index_add_(0, cell, torch.ones(len(cell), dtype=torch.float64))
-    each = (total / seen).unflatten(0, (stage.CROWDS, count))
-    full = (seen.unflatten(0, (stage.CROWDS, count)) > 0).all(0)  # bins that every crowd has seen
+    each = (total / seen).unflatten(0, (floor.CROWDS, count))
+    full = (seen.unflatten(0, (floor.CROWDS, count)) > 0).all(0)  # bins that every crowd has seen
     centres = 0.5 * (edges[1:] + edges[:-1])
     hidden = ~full
     return centres, Mean(
-        each.mean(0).masked_fill(hidden, torch.nan), (each.std(0) / stage.CROWDS**0.5).masked_fill(hidden, torch.nan)
+        each.mean(0).masked_fill(hidden, torch.nan), (each.std(0) / floor.CROWDS**0.5).masked_fill(hidden, torch.nan)
     )
 
 
@@ -77,7 +80,7 @@ class Shape:
     """Plan and triptych of the tilted valley; below the plan the spread ⟨x²⟩ along the floor."""
 
     def __init__(self) -> None:
-        self.scene = stage.Stage(
+        self.scene = floor.Stage(
             shaped("isotropic", "all").land, along=ALONG, across=ACROSS, drift=5.5, loss=(-0.04, 0.05)
         )
         self.ax = ax = self.scene.panel
@@ -86,7 +89,7 @@ class Shape:
         ax.set_yticks([1e-4, 1e-2, 1])
         ax.minorticks_off()
         self.laws = {shape: moving(ax, width=1.5) for shape in SHAPES}
-        self.points = stage.Points(ax)
+        self.points = sheet.Points(ax)
         self.names = {shape: boxed_label(ax, text(f"03.shape.{shape}_law"), BLACK) for shape in SHAPES}
         bottom = self.scene.triptych.axes[2]
         self.ghost = moving(bottom, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
@@ -99,7 +102,7 @@ class Shape:
         lands = {shape: shaped(shape, "all").land for shape in SHAPES}
         triptych = self.scene.triptych
         triptych.land = lands[turned["noise_shape"]]
-        self.scene.plan.show(stage.last(release)[::5], None if twin is None else stage.last(twin)[::5])
+        self.scene.plan.show(floor.last(release)[::5], None if twin is None else floor.last(twin)[::5])
         show_drift(triptych, release, turned["noise"], batch_size, learning_rate, 1.2)
         for shape, line in self.laws.items():
             mine = shape == turned["noise_shape"]
@@ -123,7 +126,7 @@ class Shape:
         if ghost is None or batch_size is None:
             return
         y, land = self.scene.triptych.y, shaped("isotropic", "all").land
-        push = stage.force(land, y, batch_size, learning_rate) + SLOPE
+        push = floor.force(land, y, batch_size, learning_rate) + SLOPE
         law = push * land.curvature_across(y) ** ghost - SLOPE
         self.ghost.set_data(y.numpy(), (1000 * learning_rate * law).numpy())
 

@@ -11,13 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu import stage
+from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.results import Result
-from entropic_edu.snapshot import Snapshot
-from entropic_edu.stage import Mean, along, over_crowds
-from entropic_edu.strings import text
-from entropic_edu.theory import occupation
+from entropic_edu.course.floor import along, over_crowds
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.theory import occupation
+from entropic_edu.teaching.strings import text
 
 from .common import SLOPE, WALLS
 
@@ -111,7 +112,7 @@ class Sweep(Result):
     @property
     def threshold(self) -> Mean:
         """Where the mean crosses 0, with the jackknife's error over the crowds; NaN where it does not."""
-        count = stage.CROWDS
+        count = floor.CROWDS
         others = [crossing(self.ratio, (self.each.sum(1) - one) / (count - 1)) for one in self.each.T]
         spread = torch.tensor(others, dtype=torch.float64)
         error = ((count - 1) / count * (spread - spread.mean()).square().sum()).sqrt()
@@ -126,7 +127,7 @@ def sweep(seed: int, learning_rate: float) -> Iterator[Snapshot[Sweep]]:
     """Yield the sweep over batch sizes as it grows: all batch sizes once, then again with other draws."""
     sizes = [round(learning_rate / (factor * threshold(learning_rate))) for factor in SWEPT]
     ratio = torch.tensor([learning_rate / size for size in sizes], dtype=torch.float64)
-    sums = torch.zeros(len(sizes), stage.CROWDS, dtype=torch.float64)
+    sums = torch.zeros(len(sizes), floor.CROWDS, dtype=torch.float64)
     counts = torch.zeros(len(sizes), 1)
     total = len(sizes) * REPEATS
 
@@ -139,6 +140,6 @@ def sweep(seed: int, learning_rate: float) -> Iterator[Snapshot[Sweep]]:
     for run in range(total):
         place = run % len(sizes)
         release = tilted(learning_rate).run(seed + run, batch_size=sizes[place], learning_rate=learning_rate)
-        sums[place] += along(release)[-1].unflatten(0, (stage.CROWDS, -1)).mean(1)
+        sums[place] += along(release)[-1].unflatten(0, (floor.CROWDS, -1)).mean(1)
         counts[place] += 1
         yield snapshot(run + 1, text("03.dial.note", batch_size=sizes[place]))

@@ -1,0 +1,268 @@
+"""The stage of the valley lessons: floor plan with a crowd, a panel of what came of it, and the triptych beside.
+
+One figure for each explorer. What never changes is drawn once; what a control changes is an animated artist, which
+``pixels.png`` draws on top. Lengths and losses of the valleys have no unit of their own; time is counted in steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.valleys import Valley
+from entropic_edu.teaching.sheet import GREY, HEIGHT, WIDTH, Points, figure, moving
+from entropic_edu.teaching.strings import text
+
+if TYPE_CHECKING:
+    from entropic_edu.teaching.player import Panel, Player
+
+    from .crowd import Crowd
+
+CROWDS = 8  # independent crowds: the band of every figure
+RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
+
+
+def over_crowds(values: Tensor) -> Mean:
+    """Return mean and standard error over the independent crowds, (R, CROWDS · W) -> (R,) each."""
+    each = values.unflatten(-1, (CROWDS, -1)).mean(-1)
+    return Mean(each.mean(-1), each.std(-1) / CROWDS**0.5)
+
+
+def velocity(along: Tensor, step: Tensor, edges: Tensor) -> tuple[Tensor, Mean]:
+    """Return where and how fast walkers moved, on the average over time: length for each step, in bins of the floor.
+
+    Args:
+        along: Coordinate of each walker at each record, (R, CROWDS · W); the crowds' scatter is the error.
+        step: Steps at the records, (R,).
+        edges: Of the bins, (n + 1,).
+
+    Returns:
+        Centres of the bins (n,), and mean velocity there with its standard error; NaN where fewer than two crowds came.
+    """
+    moved = (along[1:] - along[:-1]) / (step[1:] - step[:-1])[:, None]  # (R-1, N)
+    here = torch.bucketize(along[:-1].contiguous(), edges) - 1
+    bins = len(edges) - 1
+    inside = (here >= 0) & (here < bins)
+    crowd = torch.arange(CROWDS).repeat_interleave(along.shape[1] // CROWDS).expand_as(here)
+    cell = (crowd * bins + here)[inside]
+    total = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, moved[inside].double())
+    count = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, torch.ones(len(cell)).double())
+    each = (total / count).unflatten(0, (CROWDS, bins))
+    seen = each.isfinite().sum(0)
+    mean = each.nanmean(0)
+    spread = (each - mean).square().nansum(0) / (seen - 1).clamp(min=1)
+    error = (spread / seen.clamp(min=1)).sqrt()
+    rare = seen < 2
+    return 0.5 * (edges[1:] + edges[:-1]), Mean(mean.masked_fill(rare, torch.nan), error.masked_fill(rare, torch.nan))
+
+
+def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float) -> Tensor:
+    """Return the mean force along y, -f' - ½h'⟨x²⟩, with the exact spread of finite steps, (n,)."""
+    if batch_size is None:
+        return -land.floor_loss(y, 1)
+    spread = land.stationary_variance(y, batch_size, learning_rate)
+    return -land.floor_loss(y, 1) - 0.5 * land.curvature_across(y, 1) * spread
+
+
+# --- panels --------------------------------------------------------------------------------------------------------
+
+
+class Plan:
+    """The floor seen from above: loss as a field, and walkers on it. Along the floor is to the right.
+
+    Args:
+        ax: Where.
+        land: The valley.
+        along: Limits of y, the coordinate along a straight floor.
+        across: Limits of x.
+    """
+
+    def __init__(self, ax: Axes, land: Valley, along: tuple[float, float], across: tuple[float, float]) -> None:
+        self.ax = ax
+        y, x = torch.linspace(*along, 161), torch.linspace(*across, 81)
+        grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
+        height = land.loss(grid).reshape(len(x), len(y))
+        height = height - height.min()
+        # levels of the square root: evenly spaced at equal distances from the floor of a parabola
+        top = float(height.sqrt().quantile(0.97))
+        ax.contourf(
+            y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0
+        )
+        ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
+        ax.set(xlim=along, ylim=across)
+        labelled(ax, "", text("axis.across"))
+        self.spread = [moving(ax, colour=BLACK, dash=":", width=1.5) for _ in range(2)]
+        self.twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
+        self.walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
+
+    def show(self, theta: Tensor, twins: Tensor | None = None) -> None:
+        """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
+        self.walkers.set_offsets(theta.flip(-1).numpy())
+        self.twins.set_offsets(np.empty((0, 2)) if twins is None else twins.flip(-1).numpy())
+
+    def show_spread(self, y: Tensor, deviation: Tensor) -> None:
+        """Draw the standard deviation of x that theory expects at each y, on both sides of the floor."""
+        for line, side in zip(self.spread, (1, -1), strict=True):
+            line.set_data(y.numpy(), side * deviation.numpy())
+
+
+class Triptych:
+    """Loss on the floor, curvature across it, and which way walkers drift: the same three panels in every lesson.
+
+    Args:
+        axes: Three, from top to bottom.
+        land: The valley.
+        along: Limits of y.
+        drift: Largest drift on the axis, length per 1,000 steps; past 10 the axis is logarithmic but for its middle.
+        loss: Limits of the first panel; measured where None.
+    """
+
+    def __init__(
+        self,
+        axes: Sequence[Axes],
+        land: Valley,
+        along: tuple[float, float],
+        drift: float,
+        loss: tuple[float, float] | None = None,
+    ) -> None:
+        self.land, self.y = land, torch.linspace(*along, 201, dtype=torch.float64)
+        top, middle, bottom = axes
+        self.axes = (top, middle, bottom)
+        height, curvature = land.floor_loss(self.y), land.curvature_across(self.y)
+        top.plot(self.y, height, color=BLUE, lw=2)
+        middle.plot(self.y, curvature, color=RED, lw=2)
+        bottom.axhline(0, color=GREY, lw=1)
+        inside = height[(self.y - 0.5 * sum(along)).abs() <= land.half_length]
+        top.set_ylim(*(loss or (float(inside.min()) - 0.02, float(inside.max()) + 0.1)))
+        middle.set_ylim(0, 1.15 * float(curvature.max()))
+        if drift > 10:
+            bottom.set_yscale("symlog", linthresh=1)
+            bottom.set_yticks([-10, -1, 0, 1, 10], ["−10", "−1", "0", "1", "10"])
+        bottom.set_ylim(-drift, drift)
+        labelled(top, "", "", text("panel.loss"))
+        labelled(middle, "", "", text("panel.curvature"))
+        labelled(bottom, text("axis.along"), "", text("panel.drift"))
+        for ax in self.axes:
+            ax.set_xlim(*along)
+            ax.title.set_fontsize(11)
+        for ax in (top, middle):
+            ax.tick_params(labelbottom=False)
+        self.theory = moving(bottom, colour=PURPLE, dash=DASHES[2])
+        self.twin = moving(bottom, colour=RED, dash=DASHES[3], width=1.5)
+        self.points = Points(bottom, size=4)
+
+    def show(self, theory: Tensor | None, where: Tensor | None = None, measured: Mean | None = None) -> None:
+        """Draw the drift, length per 1,000 steps: theory on ``self.y``, measured in bins with two-sided errors."""
+        self.theory.set_data(([], []) if theory is None else (self.y.numpy(), theory.numpy()))
+        self.points.show(torch.empty(0) if where is None else where, measured)
+
+
+class Stage:
+    """Plan and a free panel at the left, triptych at the right.
+
+    Args:
+        land: A straight valley.
+        along: Limits of y.
+        across: Limits of x on the plan.
+        drift: Largest drift on the triptych's last axis, length per 1,000 steps.
+        loss: Limits of the triptych's first axis.
+    """
+
+    def __init__(
+        self,
+        land: Valley,
+        *,
+        along: tuple[float, float],
+        across: tuple[float, float],
+        drift: float,
+        loss: tuple[float, float] | None = None,
+    ) -> None:
+        self.figure = figure()
+        self.land = land
+        self.plan = Plan(self.figure.add_axes((0.095, 0.56, 0.45, 0.39)), land, along, across)
+        self.plan.ax.set_xlabel(text("axis.along"), fontsize=11)
+        self.panel = self.figure.add_axes((0.095, 0.125, 0.365, 0.215))
+        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in RIGHT]
+        self.triptych = Triptych(right, land, along, drift, loss)
+
+
+def play(
+    crowd: Crowd,
+    seed: int,
+    *,
+    along: tuple[float, float],
+    across: tuple[float, float],
+    drift: float,
+    density: float,
+    title: str,
+    sentence: Callable[[int, Tensor], str],
+    **turned: Any,
+) -> Player:
+    """Return a player of a crowd on a straight valley in isotropic noise: plan, histogram, and the triptych beside.
+
+    Args:
+        crowd: The release.
+        seed: Of all draws.
+        along: Limits of y.
+        across: Limits of x.
+        drift: Largest drift on the triptych's last axis, length per 1,000 steps.
+        density: Largest density of walkers on the histogram's axis.
+        title: For screen readers and for the filmstrip.
+        sentence: ``sentence(step, y)`` says what a record shows, y being the walkers' coordinates, (W,).
+        turned: ``batch_size``, ``learning_rate``, ``noise``, as ``Crowd.run`` takes them.
+    """
+    from entropic_edu.figures.pixels import png
+    from entropic_edu.teaching.player import Panel, Player
+
+    release = crowd.run(seed, **turned)
+    assert release.theta is not None
+    scene = Stage(crowd.land, along=along, across=across, drift=drift)
+    scene.panel.set_position((0.095, 0.125, 0.45, 0.215))  # right under the plan
+    labelled(scene.panel, text("axis.along"), "", text("panel.density")).set(xlim=along, ylim=(0, density))
+    y = scene.triptych.y
+    rate = turned["learning_rate"]
+    push = 1000 * rate * force(crowd.land, y, turned["batch_size"], rate)
+    curves = (crowd.land.floor_loss(y), crowd.land.curvature_across(y), push)
+    scene.triptych.axes[2].plot(y, push, color=PURPLE, ls=DASHES[2], lw=2)
+    panels = [_panel(Panel, scene.plan.ax, "plan"), _panel(Panel, scene.panel, "histogram")]
+    panels += [
+        _panel(Panel, ax, "curve", torch.stack([y, curve], 1))
+        for ax, curve in zip(scene.triptych.axes, curves, strict=True)
+    ]
+    return Player(
+        release.theta.flip(-1),  # y to the right, x upwards
+        along=release.theta[..., 1],
+        step=release.step.tolist(),
+        background=png(scene.figure),
+        width=WIDTH,
+        height=HEIGHT,
+        panels=panels,
+        sentences=[sentence(int(step), row) for step, row in zip(release.step, release.theta[..., 1], strict=True)],
+        seconds=12.0,
+        title=title,
+    )
+
+
+def _panel(make: type[Panel], ax: Axes, kind: Any, curve: Tensor | None = None) -> Panel:
+    return make(kind, ax.get_position().bounds, ax.get_xlim(), ax.get_ylim(), curve)
+
+
+def along(release: Release) -> Tensor:
+    """Return the coordinates y of all walkers on a straight floor, (R, W), float64."""
+    assert release.theta is not None  # Crowd asks for it
+    return release.theta[..., 1].double()
+
+
+def last(release: Release) -> Tensor:
+    """Return where the walkers stand at the end, (W, 2)."""
+    if release.theta is None:
+        raise ValueError("This release does not hold where its walkers stood; make it with keep_theta=True.")
+    return release.theta[-1]

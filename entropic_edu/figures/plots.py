@@ -1,0 +1,250 @@
+"""Pictures of results: each function draws on an Axes, labels it with quantity and unit, and returns it.
+
+Colours are Okabe and Ito's, and each line has its own dash and a label at its end, so that nothing is told by colour
+alone. No pyplot: figures made here can be drawn from any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.path import Path
+
+if TYPE_CHECKING:
+    from entropic_edu.physics.probe import Profile
+    from entropic_edu.physics.release import Release
+    from entropic_edu.physics.spawn import Family
+    from entropic_edu.physics.train import Run
+
+BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
+    "#000000",
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+_SIZE = 11
+
+
+def axes(width: float = 6.4, height: float = 4.2) -> Axes:
+    """Return the axes of a new figure that no window manager knows."""
+    ax: Axes = Figure(figsize=(width, height), layout="constrained").subplots()
+    return ax
+
+
+def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
+    """Name both axes, each quantity with its unit, and give the panel a title; return the axes."""
+    ax.set_xlabel(x, fontsize=_SIZE)
+    ax.set_ylabel(y, fontsize=_SIZE)
+    if title:
+        ax.set_title(title, fontsize=_SIZE + 1, loc="left")
+    ax.tick_params(labelsize=_SIZE - 1)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    return ax
+
+
+def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], gap: float = 0.055) -> None:
+    """Write names at the ends of lines, (x, y, text, colour), moved apart so that none covers another."""
+    low, high = ax.get_ylim()
+    step = gap * (high - low)
+    placed: list[float] = []
+    for x, y, text, colour in sorted(labels, key=lambda label: label[1]):
+        at = max([y, *[p + step for p in placed[-1:]]])
+        placed.append(at)
+        ax.annotate(
+            text,
+            (x, y),
+            xytext=(x, at),
+            textcoords="data",
+            color=colour,
+            fontsize=_SIZE - 0.5,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def path(
+    result: Path, ax: Axes | None = None, *, colour: str = BLUE, dash: object = "-", label: str | None = None
+) -> Axes:
+    """Draw the objective along a path; a second path on the same axes takes another colour, dash and label."""
+    ax = ax or axes()
+    if result.losses is None:
+        raise ValueError("This path has no measured losses; use connect.measured(land, path) first.")
+    where, height = result.marks.numpy(), result.losses.numpy()
+    ax.plot(where, height, color=colour, ls=dash, lw=2)
+    ax.plot(where[[0, -1]], height[[0, -1]], "o", color=BLACK)
+    if label is not None:
+        top = int(height[1:-1].argmax()) + 1
+        ax.annotate(
+            label,
+            (where[top], height[top]),
+            xytext=(0, 6),
+            textcoords="offset points",
+            color=colour,
+            ha="center",
+            fontsize=_SIZE,
+        )
+    ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1] / 1.15, float(height.max())))
+    return labelled(ax, "position on the path (share of its length)", "objective", f"The road ({result.method})")
+
+
+def run(result: Run, ax: Axes | None = None) -> Axes:
+    """Draw the objective against the step."""
+    ax = ax or axes()
+    losses = result.history.loss.reshape(len(result.history.step), -1)
+    for number, column in enumerate(losses.T):
+        ax.plot(result.history.step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
+    ax.set_yscale("log")
+    return labelled(ax, "step", "objective", "Training")
+
+
+def profile(result: Profile, ax: Axes | None = None) -> Axes:
+    """Draw height and width of the road, each over the mean of its two ends, with error bars of the trace."""
+    ax = ax or axes()
+    ax.axhline(1, color="0.75", lw=1)
+    rows = [
+        ("trace", result.trace, RED, "-"),
+        ("λmax", result.top_eigenvalue, ORANGE, "--"),
+        ("adaptive trace", result.adaptive_trace, PURPLE, "-."),
+        ("objective", result.loss, BLUE, ":"),
+    ]
+    labels = []
+    for name, values, colour, dash in rows:
+        base = float(values[[0, -1]].mean())
+        if not base > 0:
+            continue
+        ax.plot(result.position, values / base, color=colour, ls=dash, lw=2)
+        labels.append((1.02, float(values[-1]) / base, name, colour))
+    base = float(result.trace[[0, -1]].mean())
+    low, high = (result.trace - result.trace_error) / base, (result.trace + result.trace_error) / base
+    ax.fill_between(result.position, low, high, color=RED, alpha=0.2, lw=0)
+    ax.set_ylim(0, None)
+    end_labels(ax, labels)
+    return labelled(
+        ax, "position on the path (share of its length)", "value / mean of the two ends", "Height and width of the road"
+    )
+
+
+def release(
+    result: Release, ax: Axes | None = None, *, colour: str = BLUE, dash: object = "-", time: bool = False
+) -> Axes:
+    """Draw the mean position of each start with a band of one standard error, and every walker thinly.
+
+    What the profile predicts, where there is one, is the dash-dotted line.
+
+    Args:
+        result: The release.
+        ax: Where to draw.
+        colour: Of the lines.
+        dash: Of the mean.
+        time: Whether the abscissa is η/(1-m) times the step instead of the step.
+    """
+    ax = ax or axes()
+    unit = result.recipe["learning_rate"] / (1 - result.recipe["momentum"]) if time else 1.0
+    x = result.step.numpy() * unit
+    ax.plot(x, result.position.numpy(), color=colour, lw=0.5, alpha=0.15)
+    for mean, error in zip(result.mean_position.T, result.position_error.T, strict=True):
+        ax.plot(x, mean, color=colour, ls=dash, lw=2)
+        ax.fill_between(x, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
+    if result.predicted is not None:
+        ax.plot(x, result.predicted, color=PURPLE, ls="-.", lw=1.5)
+    ax.set_ylim(-0.02, 1.02)
+    return labelled(ax, "time η/(1-m) · step" if time else "step", "position on the path", "Let go on the road")
+
+
+def family(result: Family, ax: Axes | None = None) -> Axes:
+    """Draw loss and trace barrier, each over its value at the ends, against the step of spawning."""
+    ax = ax or axes()
+    for name, values, colour, dash in (
+        ("data loss", result.relative_to_end(result.data_loss), BLUE, "-"),
+        ("trace", result.relative_to_end(result.trace), RED, "--"),
+    ):
+        mean = values.mean(0)
+        ax.plot(result.at, mean, color=colour, ls=dash, lw=2, marker="o", label=name)
+        if len(values) > 1:
+            error = values.std(0) / len(values) ** 0.5
+            ax.fill_between(result.at, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
+    ax.legend(frameon=False, fontsize=_SIZE)
+    ax.set_xscale("symlog", linthresh=10)
+    return labelled(ax, "step k at which the children part", "barrier / value at the ends", "The late game")
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A plane through the two ends and the middle of a path, with orthonormal axes.
+
+    Attributes:
+        origin: First end of the path, (D,).
+        axes: Two unit vectors, (2, D); the first points to the other end.
+    """
+
+    origin: Tensor
+    axes: Tensor
+
+    @classmethod
+    def through(cls, road: Path) -> Plane:
+        """Return the plane through start, end and middle of ``road``."""
+        a, b, middle = road.pivots[0], road.pivots[-1], road.at(0.5)
+        first = (b - a) / (b - a).norm()
+        second = (middle - a) - ((middle - a) @ first) * first
+        if not float(second.norm()) > 0:  # a straight path: any direction across it will do
+            second = torch.ones_like(a) - (torch.ones_like(a) @ first) * first
+        return cls(a, torch.stack([first, second / second.norm()]))
+
+    def coordinates(self, theta: Tensor) -> Tensor:
+        """Return where points (P, D) fall on the plane, (P, 2)."""
+        return (theta - self.origin) @ self.axes.T
+
+    def points(self, coordinates: Tensor) -> Tensor:
+        """Return the points (P, D) of the plane at ``coordinates`` (P, 2)."""
+        return self.origin + coordinates @ self.axes
+
+
+def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 33) -> Axes:
+    """Draw the data loss on the plane through three points of a path, with the path's shadow on it."""
+    ax = ax or axes()
+    flat = Plane.through(road)
+    shadow = flat.coordinates(road.pivots).cpu()
+    low, high = shadow.min(0).values, shadow.max(0).values
+    margin = 0.18 * float((high - low).max())
+    u = torch.linspace(float(low[0]) - margin, float(high[0]) + margin, resolution)
+    v = torch.linspace(float(low[1]) - margin, float(high[1]) + margin, resolution)
+    grid = torch.cartesian_prod(u, v).to(road.pivots)
+    with torch.no_grad():
+        losses = torch.cat([land.data_loss(flat.points(some)) for some in torch.split(grid, 32)])
+    height = losses.reshape(resolution, resolution).T.clamp(min=1e-6).cpu().numpy()
+    levels = np.geomspace(max(height.min(), 1e-4), height.max(), 13)
+    shown = ax.contourf(u, v, height, levels=levels, norm="log", cmap="cividis", extend="min")
+    bar = ax.figure.colorbar(shown, ax=ax, format="%.2g", ticks=levels[::3], location="bottom", shrink=0.8, aspect=30)
+    bar.set_label("data loss (log scale)", fontsize=_SIZE)
+    bar.ax.tick_params(labelsize=_SIZE - 1)
+    ax.plot(shadow[[0, -1], 0], shadow[[0, -1], 1], color="white", ls="--", lw=1.5)
+    ax.plot(shadow[:, 0], shadow[:, 1], color="white", lw=3.5)
+    ax.plot(shadow[:, 0], shadow[:, 1], color=RED, lw=2)
+    ax.plot(shadow[[0, -1], 0], shadow[[0, -1], 1], "o", color="white", mec=BLACK, ms=9)
+    for name, point, below in (("A", shadow[0], 1), ("B", shadow[-1], 1)):
+        ax.annotate(
+            name,
+            (float(point[0]), float(point[1])),
+            xytext=(0, -16 * below),
+            textcoords="offset points",
+            color="white",
+            ha="center",
+            fontsize=_SIZE + 1,
+            fontweight="bold",
+        )
+    ax.set_aspect("equal")
+    return labelled(ax, "along A to B (length in θ)", "across (length in θ)", "The road bends round the hill")

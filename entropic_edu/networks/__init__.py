@@ -1,0 +1,1 @@
+"""Any ``nn.Module`` with its data as a landscape, fast and exact."""

@@ -1,0 +1,483 @@
+"""The Hessian H of a landscape by its products with vectors: trace, both ends of the spectrum, and all of it.
+
+H has D² entries and is never formed; one product Hv costs about two gradients. Everything below asks only for those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from entropic_edu.networks.network import Network
+
+from .landscape import Landscape
+from .mean import Estimate
+
+_STACKED = 32  # vectors that a stack of layers takes at once
+_BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
+
+
+@dataclass(frozen=True, eq=False)
+class Extremes:
+    """Both ends of the Hessian's spectrum, each () or, for several thetas, (P,).
+
+    Attributes:
+        largest: Largest eigenvalue.
+        smallest: Smallest (most negative) eigenvalue.
+        largest_error: An eigenvalue of H lies within this distance of ``largest``.
+        smallest_error: The same for ``smallest``.
+        converged: Whether both errors are below the tolerance times the larger of ``|largest|`` and ``|smallest|``.
+        top_eigenvector: Unit eigenvector of ``largest``, (D,) or (P, D).
+        steps: Hessian-vector products spent on each theta.
+    """
+
+    largest: Tensor
+    smallest: Tensor
+    largest_error: Tensor
+    smallest_error: Tensor
+    converged: Tensor
+    top_eigenvector: Tensor
+    steps: int
+
+
+@dataclass(frozen=True, eq=False)
+class SpectralDensity:
+    """The distribution of the Hessian's eigenvalues as one Gauss quadrature for each probe.
+
+    Attributes:
+        nodes: Where the weight sits, (..., V, m).
+        weights: Its share of all eigenvalues, (..., V, m); the m weights of a probe add up to 1.
+        dim: Number of eigenvalues D.
+    """
+
+    nodes: Tensor
+    weights: Tensor
+    dim: int
+
+    def trace_of(self, function: Callable[[Tensor], Tensor]) -> Estimate:
+        """Return tr f(H), the sum of f over all eigenvalues, for an elementwise f; exact up to degree 2m-1 a probe."""
+        return Estimate.of(self.dim * (self.weights * function(self.nodes)).sum(-1))
+
+    def density(self, grid: Tensor, width: float) -> Tensor:
+        """Return the share of eigenvalues per unit at each point of ``grid`` (G,), blurred by a Gaussian, (..., G).
+
+        Args:
+            grid: Where to evaluate, in units of the eigenvalues.
+            width: Standard deviation of the Gaussian; the integral of the density over all grid space is 1.
+        """
+        if width <= 0:
+            raise ValueError(f"The Gaussian needs a width > 0, got {width}; try (grid[-1] - grid[0]) / 100.")
+        bells = torch.exp(-0.5 * ((grid - self.nodes[..., None]) / width) ** 2) / (width * math.sqrt(2 * math.pi))
+        return (self.weights[..., None] * bells).sum(-2).mean(-2)  # bells: (..., V, m, G)
+
+
+# --- products ----------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+@sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
+def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
+    """Return Hv, the derivative of the gradient along v: exact, and at the price of about two gradients.
+
+    Several vectors at one theta share the gradient and its graph.
+
+    Args:
+        land: Any landscape.
+        theta: Where, (D,), or (P, D) with one vector for each row.
+        vector: One vector v or several, (D,) or (V, D); (P, D) where ``theta`` is.
+        weight_decay: Whether H is that of the whole ``land.loss``; otherwise its constant part λI is left out.
+
+    Returns:
+        Products, the shape of ``vector``.
+
+    Raises:
+        ValueError: If shapes do not match, or a product is not finite.
+
+    References:
+        Pearlmutter (1994), Neural Computation 6, 147.
+    """
+    _check(land, theta, vector)
+    if isinstance(land, Network) and land._stack is not None:
+        return _finite(_stacked_product(land, theta, vector, weight_decay))
+    if theta.ndim == 2:
+        rows = zip(theta, vector, strict=True)
+        return torch.stack([hessian_vector_product(land, t, v, weight_decay=weight_decay) for t, v in rows])
+    compute = partial(_products, land, theta, vector, weight_decay)
+    return _finite(land._fitting(compute, len(land.x)) if isinstance(land, Network) else compute())
+
+
+def _products(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
+    """The loss is the sum of its pieces, and so is Hv."""
+    product = vector.new_zeros(vector.shape)
+    for piece in land.pieces(weight_decay):
+        with torch.enable_grad():  # torch.func does the same, but first loads torch's compiler, which takes seconds
+            here = theta.detach().requires_grad_()
+            loss = piece(here)
+            gradient = torch.autograd.grad(loss, here, create_graph=True)[0] if loss.requires_grad else here.detach()
+        if not gradient.requires_grad:  # the same everywhere
+            continue
+        for v, total in zip(vector.reshape(-1, land.dim), product.view(-1, land.dim), strict=True):
+            # H is symmetric, so v ↦ Hv
+            total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
+    return product
+
+
+def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) -> Tensor:
+    """Return the whole Hessian, (D, D), by D products; for lessons and tests, where D is small.
+
+    Raises:
+        ValueError: If ``theta`` is not one vector (D,), or D is above 4000.
+    """
+    land.check(theta)
+    if theta.ndim != 1 or land.dim > 4000:
+        raise ValueError(
+            f"A dense Hessian is made at one theta (D,) with D <= 4000, got shape {tuple(theta.shape)}; use "
+            "hutchinson_trace, extreme_eigenvalues or spectral_density, which never form it."
+        )
+    eye = torch.eye(land.dim, dtype=theta.dtype, device=theta.device)
+    return hessian_vector_product(land, theta, eye, weight_decay=weight_decay)
+
+
+@torch.no_grad()
+def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale: float) -> Tensor:
+    """Return (L(θ+hu) - 2L(θ) + L(θ-hu)) / h², the curvature along a direction as a step of length h sees it.
+
+    Autograd does not see the kinks of a ReLU network, whose loss is smooth between them only; this does.
+    Computed in float64, with round-off of about 10⁻¹⁵ L/h².
+
+    Args:
+        land: Any landscape; a network in another dtype is copied to float64 at each call, so in a loop pass
+            ``land.to(torch.float64)``.
+        theta: Where, (D,) or (P, D).
+        direction: Along which, (D,) for all or (P, D); its length is ignored.
+        scale: Step h, in units of θ.
+
+    Returns:
+        Curvature in float64, () or (P,).
+
+    Raises:
+        ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
+    """
+    land.check(theta)
+    if scale <= 0:
+        raise ValueError(f"A second difference needs a step scale > 0, got {scale}.")
+    if direction.shape not in {theta.shape, theta.shape[-1:]}:
+        raise ValueError(f"direction must have shape ({land.dim},) or that of theta, got {tuple(direction.shape)}.")
+    if isinstance(land, Network) and land.dtype != torch.float64:
+        land = land.to(torch.float64)
+    theta, step = theta.double(), direction.double()
+    length = step.norm(dim=-1, keepdim=True)
+    if not (length > 0).all():
+        raise ValueError("A direction has length zero (or NaN), so there is nothing to follow; pass another.")
+    step = step * (scale / length)
+    return _finite((land.loss(theta + step) - 2 * land.loss(theta) + land.loss(theta - step)) / scale**2)
+
+
+# --- estimates ---------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def hutchinson_trace(
+    land: Landscape,
+    theta: Tensor,
+    *,
+    num_probes: int = 16,
+    generator: torch.Generator | None = None,
+    probes: Tensor | None = None,
+    weight_decay: bool = True,
+    scale: Tensor | None = None,
+) -> Estimate:
+    """Return tr H as the mean of vᵀHv over random signs v, the same ones at every theta.
+
+    Args:
+        land: Any landscape.
+        theta: Where, (D,) or (P, D).
+        num_probes: Number of probes V to draw.
+        generator: Their source; needed unless ``probes`` are given.
+        probes: Probes (V, D) to use instead; any with mean of vvᵀ equal to I.
+        weight_decay: Whether the trace holds the λD of the weight decay.
+        scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s). With s = θ that is the adaptive
+            trace Σθᵢ²Hᵢᵢ, which a rescaling of ReLU layers that leaves the function as it was leaves alone too.
+
+    Returns:
+        Estimate with value () or (P,) and samples (V,) or (P, V).
+
+    Raises:
+        ValueError: If there is neither a generator nor probes, or shapes do not match.
+
+    References:
+        Hutchinson (1989), Commun. Stat. Simul. Comput. 18, 1059. Scaling: Dinh et al. (2017), ICML; Kwon et al. (2021),
+        ICML (ASAM).
+    """
+    probes = _probes(land, theta, num_probes, generator, probes)
+    rows, scales = _rows(land, theta, scale)
+    samples = [(_product(land, t, probes, weight_decay, s) * probes).sum(-1) for t, s in zip(rows, scales, strict=True)]
+    return Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
+
+
+@torch.no_grad()
+def extreme_eigenvalues(
+    land: Landscape,
+    theta: Tensor,
+    *,
+    steps: int = 30,
+    generator: torch.Generator,
+    tolerance: float = 1e-3,
+    weight_decay: bool = True,
+    scale: Tensor | None = None,
+) -> Extremes:
+    """Return the largest and the smallest eigenvalue of H by the Lanczos iteration, at several theta at once.
+
+    Power iteration finds the eigenvalue of largest size and says nothing of the other end; Lanczos finds both, in far
+    fewer products, and bounds its own error. It stops early once every theta has converged.
+
+    Args:
+        land: Any landscape.
+        theta: Where, (D,) or (P, D); every row starts from the same random vector.
+        steps: Most products for each theta.
+        generator: Source of the starting vector.
+        tolerance: Error, relative to the eigenvalue of largest size, at which an end counts as converged.
+        weight_decay: Whether H holds the λI of the weight decay.
+        scale: s, (D,) or the shape of ``theta``, for the eigenvalues of diag(s) H diag(s); s = θ gives adaptive ones.
+
+    Raises:
+        ValueError: If ``steps`` is below 1, shapes do not match, or a product is not finite.
+
+    References:
+        Parlett (1998), The Symmetric Eigenvalue Problem, chapter 13: residual bounds and re-orthogonalisation.
+    """
+    rows, scales = _rows(land, theta, scale)
+    steps = _at_most(steps, land.dim)
+    start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
+    together = max(1, _BASIS // (steps * land.dim))
+
+    def ends_at(t: Tensor, s: Tensor) -> Extremes:
+        return _extremes(lambda v: _product(land, t, v, weight_decay, s), start.expand_as(t), steps, tolerance)
+
+    found = [ends_at(t, s) for t, s in zip(torch.split(rows, together), torch.split(scales, together), strict=True)]
+
+    def joined(pick: Callable[[Extremes], Tensor]) -> Tensor:
+        many = torch.cat([pick(one) for one in found])
+        return many if theta.ndim == 2 else many[0]
+
+    return Extremes(
+        joined(lambda one: one.largest),
+        joined(lambda one: one.smallest),
+        joined(lambda one: one.largest_error),
+        joined(lambda one: one.smallest_error),
+        joined(lambda one: one.converged),
+        joined(lambda one: one.top_eigenvector),
+        max(one.steps for one in found),
+    )
+
+
+@torch.no_grad()
+def spectral_density(
+    land: Landscape,
+    theta: Tensor,
+    *,
+    num_probes: int = 4,
+    steps: int = 24,
+    generator: torch.Generator | None = None,
+    probes: Tensor | None = None,
+    weight_decay: bool = True,
+) -> SpectralDensity:
+    """Return the distribution of all D eigenvalues of H by stochastic Lanczos quadrature.
+
+    Args:
+        land: Any landscape.
+        theta: Where, (D,) or (P, D).
+        num_probes: Number of probes V to draw, the same ones at every theta.
+        steps: Products m for each probe, at most D.
+        generator: Source of the probes; needed unless ``probes`` are given.
+        probes: Probes (V, D) to use instead; each is scaled to length √D.
+        weight_decay: Whether H holds the λI of the weight decay.
+
+    Returns:
+        Nodes and weights (V, m) or (P, V, m).
+
+    Raises:
+        ValueError: If there is neither a generator nor probes, shapes do not match, or a product is not finite.
+
+    References:
+        Ubaru, Chen & Saad (2017), SIAM J. Matrix Anal. Appl. 38, 1075; Ghorbani, Krishnan & Xiao (2019), ICML.
+    """
+    probes = _probes(land, theta, num_probes, generator, probes)
+    steps = _at_most(steps, land.dim)
+
+    def quadrature(t: Tensor) -> tuple[Tensor, Tensor]:
+        *_, last = _lanczos(lambda v: hessian_vector_product(land, t, v, weight_decay=weight_decay), probes, steps)
+        nodes, vectors = last.eigen()
+        return nodes.to(theta), vectors[:, 0].square().to(theta)
+
+    nodes, weights = zip(*(quadrature(t) for t in theta.reshape(-1, land.dim)), strict=True)
+    shape = (*theta.shape[:-1], len(probes), steps)
+    return SpectralDensity(torch.stack(nodes).view(shape), torch.stack(weights).view(shape), land.dim)
+
+
+# --- Lanczos -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Krylov:
+    """R Lanczos runs after m steps: H ≈ Q T Qᵀ with Q the basis (R, m, D), T tridiagonal of diagonal and beside."""
+
+    basis: Tensor
+    diagonal: Tensor  # (R, m), float64 on the CPU, as is beside
+    beside: Tensor  # (R, m); the last is the length of what H takes out of the basis
+
+    def eigen(self) -> tuple[Tensor, Tensor]:
+        """Return the eigenvalues (R, m), ascending, and eigenvectors (R, m, m) of T."""
+        off = self.beside[:, :-1]
+        matrix = torch.diag_embed(self.diagonal) + torch.diag_embed(off, 1) + torch.diag_embed(off, -1)
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors
+
+
+def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
+    """Yield R Lanczos runs after each step, with full re-orthogonalisation.
+
+    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
+    which lie inside the spectrum and weigh nothing.
+
+    Args:
+        times: Multiplies (R, D) by H, row by row.
+        start: First vectors (R, D), none zero.
+        steps: Number of steps, at most D.
+    """
+    basis = start.new_zeros(len(start), steps, start.shape[-1])
+    diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
+    beside = torch.zeros_like(diagonal)
+    q = start / start.norm(dim=-1, keepdim=True)
+    alive = torch.ones(len(start), dtype=torch.bool)
+    for m in range(steps):
+        if alive.any():
+            basis[:, m] = q
+            w = times(q)
+            along = (q * w).sum(-1).to("cpu", torch.float64)
+            known = basis[:, : m + 1]
+            for _ in range(2):  # once leaves round-off along the basis, "twice is enough" (Parlett, section 6.9)
+                w = torch.baddbmm(w[:, None], torch.bmm(w[:, None], known.mT), known, alpha=-1)[:, 0]
+            length = w.norm(dim=-1)
+            beside[:, m] = length.to("cpu", torch.float64)
+            diagonal[:, m] = torch.where(alive, along, diagonal[:, 0])
+            size = (diagonal.abs() + beside)[:, : m + 1].amax(-1)
+            alive &= beside[:, m] > 10 * torch.finfo(w.dtype).eps * size
+            beside[:, m] *= alive
+            q = torch.where(alive.to(w.device)[:, None], w / length[:, None], 0)
+        else:
+            diagonal[:, m] = diagonal[:, 0]
+        yield _Krylov(basis[:, : m + 1], diagonal[:, : m + 1], beside[:, : m + 1])
+
+
+def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tolerance: float) -> Extremes:
+    for run in _lanczos(times, start, steps):
+        m = run.diagonal.shape[1]
+        if m % 5 and m < steps and run.beside[:, -1].any():  # T's eigenvalues are cheap, but not free
+            continue
+        values, vectors = run.eigen()
+        errors = (run.beside[:, -1:] * vectors[:, -1].abs())[:, [-1, 0]]  # residual norms |Hx - λx|, (R, 2)
+        converged = (errors <= tolerance * values.abs().amax(-1, keepdim=True)).all(-1)
+        if converged.all():
+            break
+    top = torch.bmm(vectors[:, None, :, -1].to(start), run.basis)[:, 0]
+    top = top / top.norm(dim=-1, keepdim=True)
+    largest, smallest, errors = values[:, -1].to(start), values[:, 0].to(start), errors.to(start)
+    return Extremes(largest, smallest, errors[:, 0], errors[:, 1], converged.to(start.device), top, m)
+
+
+# --- helpers -----------------------------------------------------------------------------------------------------
+
+
+def _product(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool, scale: Tensor) -> Tensor:
+    return scale * hessian_vector_product(land, theta, scale * vector, weight_decay=weight_decay)
+
+
+def _stacked_product(land: Network, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
+    """Return what ``hessian_vector_product`` does, by the hand-written pass for chains of linear layers."""
+    assert land._stack is not None
+    found = []
+    for k, v in enumerate(torch.split(vector.reshape(-1, land.dim), _STACKED)):
+        t = theta[k * _STACKED : (k + 1) * _STACKED] if theta.ndim == 2 else theta[None]
+        product = land.weight_decay * v if weight_decay else torch.zeros_like(v)
+        rows = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
+        for x, y in zip(torch.split(land.x, rows), torch.split(land.y, rows), strict=True):
+            share = len(x) / len(land.x)
+            product += share * land._stack.hessian_vector_product(t, v, x, _output_gradient(land, y))
+        found.append(product)
+    return torch.cat(found).view(vector.shape)
+
+
+def _output_gradient(land: Network, y: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Return the derivative δ of the mean loss by the outputs z, with δ̇, as a function of (z, ż)."""
+
+    def cross_entropy(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
+        p, mine = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
+        p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
+        return p.scatter_add(-1, mine, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
+
+    def mse(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
+        return 2 * (z - y) / y.numel(), 2 * z_dot / y.numel()
+
+    return mse if land.loss_name == "mse" else cross_entropy
+
+
+def _check(land: Landscape, theta: Tensor, vector: Tensor) -> None:
+    land.check(theta)
+    fits = vector.shape == theta.shape if theta.ndim == 2 else vector.ndim in (1, 2) and vector.shape[-1] == land.dim
+    if not fits or len(vector) == 0:
+        wanted = (
+            f"{tuple(theta.shape)}, one for each row of theta"
+            if theta.ndim == 2
+            else f"({land.dim},) or (V, {land.dim})"
+        )
+        raise ValueError(f"vector must have shape {wanted}, got {tuple(vector.shape)}.")
+
+
+def _finite(result: Tensor) -> Tensor:
+    if not result.isfinite().all():
+        raise ValueError(
+            "The curvature is not finite here (NaN or infinity): theta has probably diverged; "
+            "look at land.loss(theta), and train with a smaller learning rate."
+        )
+    return result
+
+
+def _rows(land: Landscape, theta: Tensor, scale: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return theta and its scale as rows, (P, D) each."""
+    land.check(theta)
+    if scale is None:
+        scale = theta.new_ones(())
+    elif scale.shape not in {theta.shape, theta.shape[-1:]}:
+        raise ValueError(f"scale must have shape ({land.dim},) or that of theta, got {tuple(scale.shape)}.")
+    return theta.reshape(-1, land.dim), scale.expand(theta.shape).reshape(-1, land.dim)
+
+
+def _probes(
+    land: Landscape, theta: Tensor, number: int, generator: torch.Generator | None, probes: Tensor | None
+) -> Tensor:
+    """Return the given probes, checked, or random signs (V, D); drawn where the generator lives."""
+    land.check(theta)
+    if probes is not None:
+        if probes.ndim != 2 or probes.shape[1] != land.dim or len(probes) == 0:
+            raise ValueError(f"probes must have shape (V, {land.dim}), got {tuple(probes.shape)}.")
+        return probes.to(theta)
+    if generator is None or number < 1:
+        raise ValueError(
+            f"Random probes need a generator and num_probes >= 1, got num_probes={number} and generator={generator}; "
+            "pass generator=torch.Generator().manual_seed(0), or probes of your own."
+        )
+    signs = torch.randint(2, (number, land.dim), generator=generator, device=generator.device)
+    return (2 * signs - 1).to(theta)
+
+
+def _at_most(steps: int, dim: int) -> int:
+    if steps < 1:
+        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
+    return min(steps, dim)

@@ -1,0 +1,238 @@
+"""A road through parameter space: a chain of pivots, with positions in [0, 1] by arc length."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .landscape import Landscape
+from .results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Projection(NamedTuple):
+    """The nearest point of a path: its position in [0, 1] and the Euclidean distance to it, one per walker."""
+
+    position: Tensor
+    distance: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Path(Result):
+    """A polyline from one minimum to another.
+
+    Attributes:
+        pivots: Points in order, shape (P, D); the first and last are the minima, bit for bit.
+        losses: The objective at the pivots, shape (P,), or None where nobody measured it.
+        losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
+        method: How it was built.
+        pivot_scallop: What ``connect`` found between the pivots that it relaxed, along the spline on which these lie.
+        landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
+    """
+
+    pivots: Tensor
+    losses: Tensor | None = None
+    losses_between: Tensor | None = None
+    method: str = "given"
+    landscape: str = ""
+    pivot_scallop: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pivots", self.pivots.detach())
+        if self.pivots.ndim != 2 or len(self.pivots) < 2:
+            raise ValueError(f"A path needs pivots of shape (P, D) with P >= 2, got {tuple(self.pivots.shape)}.")
+        if not self.pivots.is_floating_point():
+            raise ValueError(f"A path needs pivots of a floating-point type, got {self.pivots.dtype}; use .float().")
+        if not bool(self.pivots.isfinite().all()):
+            raise ValueError("The pivots hold NaN or infinity; a path needs finite points.")
+        if not math.isfinite(self.length):
+            raise ValueError("The path is longer than its numbers can hold; use pivots.double(), or smaller numbers.")
+        if not self.length > 0:
+            raise ValueError("The pivots all coincide, so the path has no length; give two different end points.")
+
+    @cached_property
+    def lengths(self) -> Tensor:
+        """Length of each segment, shape (P-1,)."""
+        return (self.pivots[1:] - self.pivots[:-1]).norm(dim=1)
+
+    @cached_property
+    def marks(self) -> Tensor:
+        """Position of each pivot, shape (P,), from 0 to 1."""
+        sums = torch.cat([self.lengths.new_zeros(1), self.lengths]).double().cumsum(0)
+        return (sums / sums[-1]).to(self.pivots.dtype)
+
+    @property
+    def length(self) -> float:
+        """Arc length."""
+        return float(self.lengths.sum())
+
+    @property
+    def straight_length(self) -> float:
+        """Distance between the end points."""
+        return float((self.pivots[-1] - self.pivots[0]).norm())
+
+    @property
+    def saddle_loss(self) -> float:
+        """Highest loss seen on the path, pivots and points between them; NaN where none was measured."""
+        if self.losses is None:
+            return float("nan")
+        between = [] if self.losses_between is None else [self.losses_between.flatten()]
+        return float(torch.cat([self.losses, *between]).max())
+
+    @property
+    def barrier(self) -> float:
+        """Saddle loss above the higher end."""
+        return float("nan") if self.losses is None else self.saddle_loss - float(self.losses[[0, -1]].max())
+
+    @property
+    def scallop(self) -> float:
+        """Largest rise of the loss between two neighbouring pivots above the straight line through theirs.
+
+        The larger of the two: between the points of this path, and between the fewer pivots that were relaxed.
+        """
+        if self.losses is None or self.losses_between is None:
+            return float("nan")
+        own = float(scallops(self.losses, self.losses_between).max().clamp(min=0))
+        return max(own, self.pivot_scallop or 0.0)
+
+    def at(self, position: float | Tensor) -> Tensor:
+        """Return the point at a position, () -> (D,) or (n,) -> (n, D); 0 and 1 are the end points bit for bit.
+
+        Raises:
+            ValueError: If a position lies outside [0, 1].
+        """
+        position, segment = self._segment(position)
+        along = (position - self.marks[segment]) / (self.marks[segment + 1] - self.marks[segment])
+        return torch.lerp(self.pivots[segment], self.pivots[segment + 1], along.clamp(0, 1)[..., None])
+
+    def tangent(self, position: float | Tensor) -> Tensor:
+        """Return the unit vector along the path, towards position 1; the shape of ``at``."""
+        _, segment = self._segment(position)
+        step = self.pivots[segment + 1] - self.pivots[segment]
+        return step / step.norm(dim=-1, keepdim=True)
+
+    def project(self, theta: Tensor) -> Projection:
+        """Return position and distance of the nearest point of the path, for (D,) or (W, D)."""
+        if theta.shape[-1] != self.pivots.shape[1]:
+            raise ValueError(
+                f"This path lives in {self.pivots.shape[1]} dimensions, got theta of shape {tuple(theta.shape)}; "
+                "was the path made for another model?"
+            )
+        walkers = theta if theta.ndim == 2 else theta[None]
+        near = self._nearest_segment(walkers)[:, None] + torch.tensor([-1, 0, 1], device=theta.device)  # (W, 3)
+        near = near.clamp(0, len(self.pivots) - 2)
+        start = self.pivots[near]  # (W, 3, D); the best and its neighbours again, free of cancellation
+        step, offset = self.pivots[near + 1] - start, walkers[:, None] - start
+        along = ((offset * step).sum(-1) / step.square().sum(-1).clamp(min=1e-30)).clamp(0, 1)
+        distance = (offset - along[..., None] * step).norm(dim=-1)
+        best = distance.argmin(1, keepdim=True)
+        segment, along = near.gather(1, best)[:, 0], along.gather(1, best)[:, 0]
+        position = torch.lerp(self.marks[segment], self.marks[segment + 1], along)
+        distance = distance.gather(1, best)[:, 0]
+        return Projection(position, distance) if theta.ndim == 2 else Projection(position[0], distance[0])
+
+    def resample(self, points: int) -> Path:
+        """Return the path through ``points`` points of this one, evenly spaced in arc length."""
+        if points < 2:
+            raise ValueError(f"A path needs at least 2 points, got {points}.")
+        even = torch.linspace(0, 1, points, dtype=self.pivots.dtype, device=self.pivots.device)
+        return self.through(self.at(even))
+
+    def smooth(self, points: int) -> Path:
+        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots; its ends are the same.
+
+        Between the pivots of a bent valley the straight pieces of a polyline cut corners, where the loss is higher.
+        The spline is a fixed linear map of the pivots, so it costs one matrix product.
+        """
+        if points < 2:
+            raise ValueError(f"A path needs at least 2 points, got {points}.")
+        if len(self.pivots) < 4:
+            return self.resample(points)
+        from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
+
+        spline = CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))
+        weights = torch.as_tensor(spline(np.linspace(0, 1, 4 * points)), dtype=self.pivots.dtype)
+        fine = weights.to(self.pivots.device) @ self.pivots
+        fine[0], fine[-1] = self.pivots[0], self.pivots[-1]
+        return self.through(Path(fine).resample(points).pivots)
+
+    def through(self, pivots: Tensor) -> Path:
+        """Return a path through other points, whose losses nobody has measured yet; method and landscape are kept."""
+        return replace(self, pivots=pivots, losses=None, losses_between=None, pivot_scallop=None)
+
+    def to(self, where: torch.device | torch.dtype) -> Path:
+        """Return the path on another device or in another dtype."""
+        return Path(self.pivots.to(where), self.losses, self.losses_between, method=self.method, complete=self.complete)
+
+    def check(self, land: Landscape) -> None:
+        """Raise a ValueError unless the path lives on a landscape of this dimension."""
+        if self.pivots.shape[1] != land.dim:
+            raise ValueError(
+                f"This path lives in {self.pivots.shape[1]} dimensions and the landscape has {land.dim} parameters; "
+                "the path was made for another model."
+            )
+        if self.landscape and self.landscape != land.signature:
+            raise ValueError(
+                f"This path was built on {self.landscape} and the landscape is {land.signature}: as many parameters in "
+                "another arrangement; the path was made for another model."
+            )
+
+    def summary(self) -> str:
+        measured = (
+            "loss not measured"
+            if self.losses is None
+            else f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end, "
+            f"scallops {self.scallop:.2g}"
+        )
+        stopped = "" if self.complete else " (stopped early)"
+        return (
+            f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
+            f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}."
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the loss along the path."""
+        from entropic_edu.figures import plots
+
+        return plots.path(self, ax)
+
+    def _segment(self, position: float | Tensor) -> tuple[Tensor, Tensor]:
+        where = torch.as_tensor(position, dtype=self.marks.dtype, device=self.marks.device)
+        if not bool(((where >= 0) & (where <= 1)).all()):
+            raise ValueError(f"A position on a path lies in [0, 1], got {position}.")
+        real = self.lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
+        inside = torch.searchsorted(self.marks[real], where.contiguous(), right=True) - 1
+        return where, real[inside.clamp(min=0)]
+
+    @cached_property
+    def _segments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Centre (D,), segments (P-1, D), their size and the rest of the constants of ``_nearest_segment``."""
+        centre = self.pivots.mean(0)
+        start, step = self.pivots[:-1] - centre, self.pivots[1:] - self.pivots[:-1]
+        constants = torch.stack([step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)])
+        return centre, start, step, constants
+
+    def _nearest_segment(self, walkers: Tensor) -> Tensor:
+        """Nearest segment of each walker by products of vectors, (W,)."""
+        centre, start, step, (size, start_step, start_start) = self._segments
+        theta = walkers - centre
+        cross = theta @ step.T - start_step
+        along = (cross / size).clamp(0, 1)  # (W, P-1)
+        offset = start_start - 2 * theta @ start.T  # |theta|^2 is the same for all segments
+        return (offset - 2 * along * cross + along**2 * size).argmin(1)
+
+
+def scallops(losses: Tensor, losses_between: Tensor) -> Tensor:
+    """Return, per segment, how far the loss between two pivots rises above the line through them, (P-1,)."""
+    inner = losses_between.shape[1]
+    along = torch.arange(1, inner + 1, dtype=losses.dtype, device=losses.device) / (inner + 1)
+    line = torch.lerp(losses[:-1, None], losses[1:, None], along)
+    return (losses_between - line).max(1).values

@@ -1,0 +1,148 @@
+"""What walkers did on a road, and how long they took to go home."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .results import Result
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+class Relaxation(NamedTuple):
+    """Relaxation time in steps and its standard error, (S,) each."""
+
+    steps: Tensor
+    error: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Release(Result):
+    """What the walkers did; columns are walkers, rows are records in time.
+
+    Attributes:
+        step: Steps taken at each record, (R,).
+        position: Nearest position on the path in [0, 1], (R, W).
+        distance: Distance from the path just before the record's projection, (R, W).
+        loss: The objective there, (R, W).
+        start: Where each walker began, (W,).
+        outside: Share of a walker's projections at which it was further from the path than ``valley_radius``, (W,).
+        temperature: η/((1-m)B), or T of the Langevin noise.
+        valley_radius: The distance past which a walker has left.
+        length: Arc length of the path.
+        recipe: The settings, as plain values.
+        theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
+        predicted: What ``predict`` says ``mean_position`` should be, (R, S), where ``drift`` was given a profile.
+    """
+
+    step: Tensor
+    position: Tensor
+    distance: Tensor
+    loss: Tensor
+    start: Tensor
+    outside: Tensor
+    temperature: float
+    valley_radius: float
+    length: float
+    recipe: dict[str, Any] = field(default_factory=dict)
+    predicted: Tensor | None = None
+    theta: Tensor | None = None
+
+    @property
+    def left_valley(self) -> Tensor:
+        """Whether a walker was outside at more than a twentieth of its projections, (W,).
+
+        A rare excursion ends at the next projection; a walker that is outside again and again has left, and its
+        position on the path means nothing.
+        """
+        return self.outside > 0.05
+
+    @property
+    def starts(self) -> Tensor:
+        """The different starts, ascending, (S,)."""
+        return self.start.unique()
+
+    @property
+    def stayed(self) -> Tensor:
+        """Share of walkers that stayed in the valley, for each start, (S,)."""
+        return torch.stack([(~self.left_valley[self.start == s]).double().mean() for s in self.starts])
+
+    @property
+    def mean_position(self) -> Tensor:
+        """Mean over the walkers of each start that stayed, (R, S); where none stayed, over all of them."""
+        return torch.stack([self._of(s).mean(1) for s in self.starts], 1)
+
+    @property
+    def position_error(self) -> Tensor:
+        """Standard error of ``mean_position`` over walkers, (R, S)."""
+        columns = [self._of(s) for s in self.starts]
+        return torch.stack(
+            [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns], 1
+        )
+
+    def relaxation_steps(self) -> Relaxation:
+        """Return, per start, the steps after which the mean distance from the own end has fallen to 1/e.
+
+        The own end is the nearer one. The time is interpolated between records, and is infinite where the mean has not
+        come so far. The error is the jackknife's over walkers; it is infinite too where leaving one walker out decides.
+        """
+        times, errors = [], []
+        for start in self.starts:
+            mine = self._of(start)
+            remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
+            times.append(_first_below(self.step, remaining.mean(1), float(remaining[0].mean()) / math.e))
+            walkers = remaining.shape[1]
+            others = [
+                _first_below(
+                    self.step, remaining[:, torch.arange(walkers) != w].mean(1), float(remaining[0].mean()) / math.e
+                )
+                for w in range(walkers if walkers > 1 else 0)
+            ]
+            spread = torch.tensor(others, dtype=torch.float64)
+            known = len(others) > 1 and bool(spread.isfinite().all())
+            variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
+            errors.append(math.sqrt(variance))
+        return Relaxation(torch.tensor(times), torch.tensor(errors))
+
+    def _of(self, start: Tensor) -> Tensor:
+        mine = self.start == start
+        stayed = mine & ~self.left_valley
+        return self.position[:, stayed if bool(stayed.any()) else mine]
+
+    def summary(self) -> str:
+        final, error = self.mean_position[-1], self.position_error[-1]
+        moves = "; ".join(
+            f"from {s:.2f} to {p:.3f} ± {e:.3f}" for s, p, e in zip(self.starts, final, error, strict=True)
+        )
+        left = int(self.left_valley.sum())
+        share = 100 * float(self.outside.mean())
+        valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
+        stopped = "" if self.complete else " (stopped early)"
+        return (
+            f"{len(self.start)} walkers, {int(self.step[-1])} steps at temperature {self.temperature:.3g}{stopped}: "
+            f"{moves}; {valley}."
+        )
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the position of the walkers against the step."""
+        from entropic_edu.figures import plots
+
+        return plots.release(self, ax)
+
+
+def _first_below(step: Tensor, values: Tensor, level: float) -> float:
+    """Return the step at which ``values`` (R,) first fall to ``level``, by linear interpolation; infinite if never."""
+    below = (values <= level).nonzero()
+    if len(below) == 0:
+        return math.inf
+    row = int(below[0])
+    if row == 0:
+        return float(step[0])
+    a, b = float(values[row - 1]), float(values[row])
+    return float(step[row - 1]) + (a - level) / (a - b) * float(step[row] - step[row - 1])

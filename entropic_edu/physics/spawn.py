@@ -1,0 +1,346 @@
+"""The late game: children of one trunk that part at step k, and the straight line between them.
+
+While a run is young, two children that see other batches end in valleys of their own. From some step on they end so
+near each other that no loss lies between them, and the question is whether the curvature still does.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace, is_piecewise_linear
+
+from .curvature import extreme_eigenvalues, hutchinson_trace
+from .landscape import Landscape
+from .results import Result, detached
+from .snapshot import Progress, Snapshot, Stream, verb
+from .steps import Optimizer, Schedule
+from .train import Run, train
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_PROBES = 16  # for the trace of a network that is not piecewise linear
+_LANCZOS = 24  # products for the top eigenvalue, as in probe
+
+
+@dataclass(frozen=True, eq=False)
+class Family(Result):
+    """Curves along the straight lines between siblings: T trunks, K steps of parting, all pairs of children.
+
+    A curve is (T, K, pairs, points); its barrier, (T, K), is how far its highest point lies above its higher end, mean
+    over pairs. Curvature is that of the data loss, as in ``Profile``, and ``loss_barrier`` likewise. On the whole
+    objective the weight-decay term dips between two ends, and with it hides part of a low barrier.
+
+    Attributes:
+        at: Steps k at which children part from their trunk, (K,), as far as they are finished.
+        positions: Positions on the line in [0, 1], (points,).
+        ends: Parameters of the children at the end of their training, (T, K, children, D).
+        loss: Curves of the whole objective.
+        data_loss: Curves of the objective without its weight-decay term.
+        trace: Curves of tr H.
+        trace_error: Its standard error; 0 where the trace is exact (piecewise-linear nets, up to 16 parameters).
+        top_eigenvalue: Curves of λ_max.
+        test_accuracy: Curves of the test accuracy; None without test data.
+        steps: Steps of a whole training.
+        recipe: The settings, as plain values.
+    """
+
+    at: Tensor
+    positions: Tensor
+    ends: Tensor
+    loss: Tensor
+    data_loss: Tensor
+    trace: Tensor
+    trace_error: Tensor
+    top_eigenvalue: Tensor
+    test_accuracy: Tensor | None = None
+    steps: int = field(default=0, kw_only=True)
+    recipe: dict[str, Any] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def loss_barrier(self) -> Tensor:
+        """Barrier of the data loss, (T, K)."""
+        return self.barrier(self.data_loss)
+
+    @property
+    def objective_barrier(self) -> Tensor:
+        """Barrier of the whole objective, (T, K)."""
+        return self.barrier(self.loss)
+
+    @property
+    def trace_barrier(self) -> Tensor:
+        """Barrier of tr H, (T, K)."""
+        return self.barrier(self.trace)
+
+    @property
+    def top_barrier(self) -> Tensor:
+        """Barrier of λ_max, (T, K)."""
+        return self.barrier(self.top_eigenvalue)
+
+    @property
+    def midpoint_accuracy(self) -> Tensor | None:
+        """Test accuracy half-way between siblings, mean over pairs, (T, K); None without test data."""
+        if self.test_accuracy is None:
+            return None
+        return self.test_accuracy[..., len(self.positions) // 2].mean(-1)
+
+    def barrier(self, curve: Tensor) -> Tensor:
+        """Return highest value less the higher end, mean over pairs: (T, K, pairs, points) -> (T, K)."""
+        return (curve.amax(-1) - _higher_end(curve)).mean(-1)
+
+    def relative_to_end(self, curve: Tensor) -> Tensor:
+        """Return the barrier of a curve over the curve's own value at the higher end: (T, K, pairs, points) -> (T, K).
+
+        Raises:
+            ValueError: If the curve is not positive at its ends, so that a share of it means nothing.
+        """
+        ends = _higher_end(curve).mean(-1)
+        return self.barrier(curve) / _positive(ends, "This curve is", "at the ends; compare the barriers themselves")
+
+    def relative_to_first(self, barrier: Tensor) -> Tensor:
+        """Return a barrier as a share of its value at the first k, mean over trunks: (T, K) -> (T, K).
+
+        Raises:
+            ValueError: If there is no barrier at the first k.
+        """
+        first = barrier[:, :1].mean()
+        where = f"at the first k, {int(self.at[0])}; begin at an earlier k, or compare the barriers themselves"
+        return barrier / _positive(first, "The barrier is", where)
+
+    def error(self, values: Tensor) -> Tensor:
+        """Return the standard error over trunks, (T, K) -> (K,); infinite for one trunk, which cannot tell."""
+        many = len(values) > 1
+        return values.std(0) / len(values) ** 0.5 if many else torch.full_like(values[0], torch.inf)
+
+    def summary(self) -> str:
+        stopped = "" if self.complete else " (stopped early)"
+        first, last = int(self.at[0]), int(self.at[-1])
+        return (
+            f"{self.ends.shape[2]} children of each of {len(self.ends)} trunks, parted at {len(self.at)} steps from "
+            f"{first} to {last} of {self.steps}{stopped}: from the first to the last the loss barrier goes from "
+            f"{self._ends_of(self.loss_barrier)}, the trace barrier from {self._ends_of(self.trace_barrier)}, the "
+            f"lambda_max barrier from {self._ends_of(self.top_barrier)}."
+        )
+
+    def _ends_of(self, barrier: Tensor) -> str:
+        spread = "" if len(barrier) == 1 else " ± {:.2g}"
+        pairs = zip(barrier.mean(0)[[0, -1]].tolist(), self.error(barrier)[[0, -1]].tolist(), strict=True)
+        return " to ".join(f"{mean:.3g}" + spread.format(error) for mean, error in pairs)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw loss barrier and trace barrier against k, each over its value at the ends."""
+        from entropic_edu.figures import plots
+
+        return plots.family(self, ax)
+
+
+@verb
+def spawn(
+    land: Landscape,
+    *,
+    at: Sequence[int],
+    generator: torch.Generator,
+    children: int = 2,
+    trunks: int = 1,
+    batch_size: int | None = 64,
+    learning_rate: float = 0.1,
+    momentum: float = 0.9,
+    epochs: int = 60,
+    optimizer: Optimizer = "sgd",
+    schedule: Schedule = "cosine",
+    points: int = 15,
+    progress: Progress = None,
+) -> Stream[Family]:
+    """Train trunks, let children part from them at each step k, and measure the straight lines between siblings.
+
+    Children take over all of the trunk's state at k (parameters, momentum, place in the schedule) and differ in the
+    order of their batches alone. Trunks are independent, each from its own start; all run side by side. The same seed
+    gives the same family, and the children of one k do not depend on which other k are asked for, as long as these
+    lie between epochs (a trunk that stops within an epoch begins a new one).
+
+    Args:
+        land: The landscape.
+        at: Steps k, ascending, from 0 (the children share the start alone) to all steps (they are one).
+        generator: Source of the starts, the shuffles and the probes.
+        children: Children of each trunk at each k, at least 2.
+        trunks: Independent trunks T.
+        batch_size: As in ``train``, for trunks and children; so are the next five.
+        learning_rate: η at the beginning of the schedule.
+        momentum: m of heavy ball or Nesterov, β₁ of Adam.
+        epochs: Passes through the data of a whole training, trunk and child together.
+        optimizer: "sgd", "nesterov" or "adam".
+        schedule: "cosine", "step" or "constant".
+        points: Points on a line, the ends included; odd, so that the midpoint is one of them.
+        progress: True for a bar with the time left, or a callable given each snapshot.
+
+    Returns:
+        The Family. (``ee.stream.spawn`` yields a snapshot after each k, when all its trunks have finished; ``done``
+        counts trunks times k.) Stopped early, it holds the k that are finished.
+
+    Raises:
+        ValueError: If a setting is out of range.
+        DivergenceError: If a trunk or a child becomes infinite or NaN.
+
+    Warns:
+        StabilityWarning: As in ``train``.
+
+    References:
+        Frankle et al. (2020), ICML, arXiv:1912.05671: children of step k and the loss between them; Di Carlo, Goddard &
+        Schwab (2025), arXiv:2512.06297: the curvature between them.
+    """
+    at = _checked(at, children, trunks, points)
+    recipe: dict[str, Any] = {
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "epochs": epochs,
+        "optimizer": optimizer,
+        "schedule": schedule,
+    }
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    own = torch.Generator(generator.device)  # the trunks' shuffles, apart from the children's
+    trunk = _trained(land, recipe, None, own.manual_seed(seed), runs=trunks, stop_at=0)
+    if at[-1] > trunk.steps:
+        raise ValueError(f"at must lie in [0, {trunk.steps}], the steps of this training, got {at}; raise epochs?")
+    line = _Line(land, points, torch.Generator(generator.device), seed)
+    ends: list[Tensor] = []  # at each k (T, children, D)
+    curves: list[list[Tensor]] = []  # at each k, for each quantity (T, pairs, points)
+    for k in at:
+        trunk = _trained(land, recipe, trunk, own, stop_at=k)
+        shuffles = torch.Generator(generator.device).manual_seed(seed + 1 + k)
+        theta = _trained(land, recipe, born(trunk, children), shuffles).theta.unflatten(0, (trunks, children))
+        ends.append(detached(theta))
+        curves.append(line.between(theta))
+        family = Family(
+            torch.tensor(at[: len(ends)]),
+            detached(line.positions),
+            torch.stack(ends, 1),
+            *(torch.stack(quantity, 1) for quantity in zip(*curves, strict=True)),
+            steps=trunk.steps,
+            recipe=recipe,
+            complete=len(ends) == len(at),
+        )
+        yield _snapshot(family, trunks * len(at))
+
+
+def born(trunk: Run, children: int) -> Run:
+    """Return ``children`` equal copies of every run in ``trunk`` as one Run, siblings side by side: (T·children, D).
+
+    Args:
+        trunk: Stopped runs, theta (T, D).
+        children: Copies of each.
+    """
+    state = trunk.optimizer_state  # (S, T, D)
+    return replace(
+        trunk,
+        theta=trunk.theta.repeat_interleave(children, 0),
+        optimizer_state=None if state is None else state.repeat_interleave(children, 1),
+        history_loss=trunk.history_loss.repeat_interleave(children, 1),
+    )
+
+
+def _trained(
+    land: Landscape,
+    recipe: dict[str, Any],
+    start: Run | None,
+    generator: torch.Generator,
+    runs: int | None = None,
+    stop_at: int | None = None,
+) -> Run:
+    """Train as a part of this call: Ctrl-C goes through, where the plain verb would return a shorter run."""
+    stream = inspect.unwrap(train)(land, generator=generator, start=start, runs=runs, stop_at=stop_at, **recipe)
+    for last in stream:
+        run: Run = last.result
+    return run
+
+
+class _Line:
+    """Measures straight lines; everything random is the same on all of them."""
+
+    def __init__(self, land: Landscape, points: int, generator: torch.Generator, seed: int) -> None:
+        self.land, self.generator, self.seed = land, generator, seed
+        self.positions = torch.linspace(0, 1, points, dtype=torch.float64)
+        self.exact = isinstance(land, Network) and is_piecewise_linear(land, generator=generator.manual_seed(seed))
+
+    def between(self, ends: Tensor) -> list[Tensor]:
+        """Return loss, data loss, trace, its error, λ_max and perhaps test accuracy, each (T, pairs, points).
+
+        Args:
+            ends: Siblings, (T, children, D).
+        """
+        pairs = [pair for siblings in ends for pair in itertools.combinations(siblings, 2)]
+        found = [self._along(a, b) for a, b in pairs]
+        return [torch.stack(quantity).unflatten(0, (len(ends), -1)) for quantity in zip(*found, strict=True)]
+
+    def _along(self, a: Tensor, b: Tensor) -> list[Tensor]:
+        theta = torch.lerp(a, b, self.positions.to(a)[:, None])  # (points, D)
+        apart = not torch.equal(a, b)
+        measured = self._at(theta if apart else theta[:1])  # of one point once: round-off makes no barrier
+        return [detached(quantity.expand(len(theta))) for quantity in measured]
+
+    def _at(self, theta: Tensor) -> list[Tensor]:
+        land = self.land
+        with torch.no_grad():
+            loss = land.loss(theta)
+            decay = 0.5 * land.weight_decay * theta.square().sum(-1)
+        top = extreme_eigenvalues(land, theta, steps=_LANCZOS, generator=self._again(), weight_decay=False).largest
+        measured = [loss, loss - decay, *self._trace(theta), top]
+        if isinstance(land, Network) and land.test and land.has_classes:
+            measured.append(land.accuracy(theta, "test"))
+        return measured
+
+    def _trace(self, theta: Tensor) -> list[Tensor]:
+        """Trace and its standard error, (P,) each."""
+        if self.exact and isinstance(self.land, Network):
+            value = exact_trace(self.land, theta, weight_decay=False)
+            return [value, torch.zeros_like(value)]
+        if self.land.dim <= _PROBES:  # as many unit vectors as there are parameters leave nothing to chance
+            units = self.land.dim**0.5 * torch.eye(self.land.dim, dtype=torch.float64)
+            value = hutchinson_trace(self.land, theta, probes=units, weight_decay=False).value
+            return [value, torch.zeros_like(value)]
+        found = hutchinson_trace(self.land, theta, num_probes=_PROBES, generator=self._again(), weight_decay=False)
+        return [found.value, found.error]
+
+    def _again(self) -> torch.Generator:
+        return self.generator.manual_seed(self.seed)
+
+
+def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list[int]:
+    """Return the steps as whole numbers, ascending."""
+    steps = [int(k) for k in at]
+    if not steps or any(k != whole for k, whole in zip(at, steps, strict=True)):
+        raise ValueError(f"at takes at least one step, whole numbers, such as [0, 50, 200, 800]; got {list(at)}.")
+    if steps[0] < 0 or any(a >= b for a, b in itertools.pairwise(steps)):
+        raise ValueError(f"at takes steps from 0, ascending and each once, got {steps}; try {sorted(set(steps))}.")
+    if children < 2:
+        raise ValueError(f"A line between siblings needs at least 2 children, got children={children}.")
+    if trunks < 1:
+        raise ValueError(f"trunks must be at least 1, got {trunks}.")
+    if points < 3 or points % 2 == 0:
+        raise ValueError(f"points must be odd and at least 3, so that the midpoint is one of them, got {points}.")
+    return steps
+
+
+def _higher_end(curve: Tensor) -> Tensor:
+    return curve[..., [0, -1]].amax(-1)
+
+
+def _positive(scale: Tensor, what: str, where: str) -> Tensor:
+    if not bool((scale > 0).all()):
+        raise ValueError(f"{what} {float(scale.min()):.3g} {where}.")
+    return scale
+
+
+def _snapshot(family: Family, total: int) -> Snapshot[Family]:
+    loss, trace = float(family.loss_barrier[:, -1].mean()), float(family.trace_barrier[:, -1].mean())
+    note = f"k {int(family.at[-1])}: loss barrier {loss:.3g}, trace barrier {trace:.3g}"
+    return Snapshot(len(family.ends) * len(family.at), total, note, lambda: family)

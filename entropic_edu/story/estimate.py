@@ -1,0 +1,175 @@
+"""What a story will cost, before it begins: one gradient of each stage's shape is timed, and multiplied."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from entropic_edu.networks import memory
+from entropic_edu.networks.network import Network
+
+if TYPE_CHECKING:
+    from .recipe import Recipe, Setting
+
+_SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
+_PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients
+_PLANE = 33**2  # places of the plane that the picture shows
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a stage does again and again.
+
+    Attributes:
+        stage: Its name.
+        networks: How many networks a step moves.
+        batch_size: Samples B of a step; None takes all data.
+        own: Whether each network draws its own batch.
+        steps: How many steps.
+        looks: How often one network is evaluated on all data.
+        products: Hessian-vector products on all data, which tell whether the steps are stable.
+    """
+
+    stage: str
+    networks: int
+    batch_size: int | None
+    own: bool
+    steps: int
+    looks: int
+    products: int = 12
+
+
+def shapes(land: Network, recipe: Recipe) -> list[Shape]:
+    """Return the stages with steps; the profile is made of other things."""
+    batch, epochs = recipe.train["batch_size"], recipe.train["epochs"]
+    found = [Shape("minima", 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1))]
+    pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
+    shared = min(recipe.connect.get("batch_size", 256), len(land.x))
+    # 4 points a pivot and 3 between each two, 3 between pivots to see whether it is fine enough, and the straight line
+    found.append(Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0))
+    return found + [_shape(setting, recipe) for setting in recipe.settings]
+
+
+def _shape(setting: Setting, recipe: Recipe) -> Shape:
+    walkers = len(recipe.starts) * setting.walkers
+    looks = walkers * ((recipe.records or 60) + 1)
+    return Shape(f"walkers, {setting.name}", walkers, setting.batch_size, True, setting.steps, looks)
+
+
+# --- memory ------------------------------------------------------------------------------------------------------
+
+
+def refuse(land: Network, recipe: Recipe) -> None:
+    """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
+    room = _room(land.device)
+    needs = {shape.stage: least_bytes(land, shape) for shape in shapes(land, recipe)} | {
+        "profile": _product_bytes(land)
+    }
+    worst, needed = max(needs.items(), key=lambda item: item[1])
+    if room is not None and needed > room:
+        raise MemoryError(
+            f"The stage {worst!r} needs at least {memory.in_words(needed)} beside the data, and {land.device} "
+            f"has {memory.in_words(room)}; take a smaller model or fewer --images, or another --device."
+        )
+
+
+def least_bytes(land: Network, shape: Shape) -> int:
+    """Return the bytes without which a stage cannot be: parameters, its batches, and what one backward pass keeps.
+
+    Batch norm needs the samples of a batch together, and a part of all data together with as many that give its
+    statistics; other networks take one sample at a time.
+    """
+    together = (shape.batch_size or 2 * len(land._seen)) if land._reestimates else 1
+    own = shape.networks if shape.own else 1
+    batches = own * (shape.batch_size or 0) * land.x[0].numel() * land.x.element_size()
+    vectors = 6 * shape.networks * land.dim * land.x.element_size()  # θ, gradient, momentum, and copies
+    return vectors + batches + 2 * together * land.bytes_per_sample
+
+
+def _product_bytes(land: Network) -> int:
+    """Return the same for a Hessian-vector product; with batch norm a part of the data comes with its statistics."""
+    together = 2 * len(land._seen) if land._reestimates else 1
+    return 3 * together * land.bytes_per_sample
+
+
+def _room(device: torch.device) -> int | None:
+    """Return what an accelerator has free; of a CPU all it has, since what is in use may be given back."""
+    names = getattr(os, "sysconf_names", {})
+    if device.type == "cpu" and "SC_PHYS_PAGES" in names:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return memory.free_bytes(device)
+
+
+# --- time --------------------------------------------------------------------------------------------------------
+
+
+def lines(land: Network, recipe: Recipe) -> Iterator[str]:
+    """Yield about how long each stage will take and what memory it needs, and then how long all take together."""
+    generator = torch.Generator().manual_seed(0)
+    theta = land.initial(generator)
+    look, slope = _passes(land, theta)
+    part = len(recipe.part(land).x) / len(land.x)
+
+    def step(shape: Shape) -> float:
+        if shape.batch_size is None:
+            return shape.networks * slope
+        rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
+        return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
+
+    total = 0.0
+    for shape in shapes(land, recipe):
+        seconds = shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
+        total += seconds
+        yield _line(shape.stage, seconds, least_bytes(land, shape))
+    seconds = part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
+    yield _line("profile and picture", seconds, _product_bytes(land))
+    yield f"About {in_words(total + seconds)} for each pair of minima, on {land.device.type}."
+
+
+def _line(stage: str, seconds: float, least: int) -> str:
+    return f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
+
+
+def _passes(land: Network, theta: Tensor) -> tuple[float, float]:
+    """Return the seconds that one network takes for the loss and for the gradient on all training data."""
+    some = copy.copy(land)
+    some.x, some.y = land.x[:_SAMPLE], land.y[:_SAMPLE]
+    many = 32 if land._stack is not None else 1  # stacks are evaluated together
+    rows, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
+    with torch.no_grad():
+        look = _seconds(lambda: some.loss(rows), land.device)
+    return share * look, share * _seconds(lambda: some.gradient(rows), land.device)
+
+
+def products(recipe: Recipe) -> int:
+    """Return about how many Hessian-vector products a profile takes: for spectrum, ends of it, and both traces."""
+    probes, steps = recipe.probe.get("num_probes", 4), recipe.probe.get("lanczos_steps", 24)
+    return recipe.points * ((probes + 2) * steps + 2 * max(16, probes))
+
+
+def _seconds(call: Callable[[], Tensor], device: torch.device) -> float:
+    """Return the shortest time of a call; first ones choose how to compute, and may record it."""
+    times: list[float] = []
+    while len(times) < 5 and sum(times) < 0.2:
+        began = time.perf_counter()
+        call()
+        if device.type != "cpu":
+            getattr(torch, device.type).synchronize()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def in_words(seconds: float) -> str:
+    """Return a time as text, e.g. "40 s" or "2.5 h"."""
+    for unit, size in (("s", 60), ("min", 60), ("h", 24)):
+        if seconds < 1.5 * size:
+            return f"{seconds:.2g} {unit}"
+        seconds /= size
+    return f"{seconds:.2g} days"

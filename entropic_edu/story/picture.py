@@ -1,0 +1,105 @@
+"""What the story looks like: road, profile, walkers and collapse on one page."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from entropic_edu.figures import plots
+
+from .report import prediction_for
+
+if TYPE_CHECKING:
+    from .recipe import Pair, Recipe
+
+
+def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
+    """Draw the first pair, with the profiles of the others behind it; panels that are not there yet stay empty."""
+    figure = Figure(figsize=(13, 10), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
+    panels = figure.subplots(2, 2)
+    first = pairs[0]
+    for ax, ready in zip(panels.flat, (first.road, first.profile, first.releases, first.complete), strict=True):
+        if not ready:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "not finished yet", ha="center", transform=ax.transAxes)
+    if first.road is not None:
+        plots.plane(first.part, first.road, panels[0, 0])
+    if first.profile is not None:
+        for other in pairs[1:]:
+            if other.profile is not None:
+                for values, colour in ((other.profile.trace, plots.RED), (other.profile.top_eigenvalue, plots.ORANGE)):
+                    panels[0, 1].plot(
+                        other.profile.position, values / values[[0, -1]].mean(), color=colour, lw=0.8, alpha=0.4
+                    )
+        plots.profile(first.profile, panels[0, 1])
+        thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
+        panels[0, 1].set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
+    if first.releases and first.profile is not None:
+        _homecoming(panels[1, 0], first, recipe)
+    if first.complete:
+        _collapse_panel(panels[1, 1], first, recipe)
+    figure.suptitle(
+        f"Entropic confinement on {recipe.title}, seed {first.seed}: {recipe.settings[0].walkers} walkers from "
+        "each start, bands are one standard error",
+        fontsize=13,
+    )
+    return figure
+
+
+def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
+    styles = {
+        "hot": (plots.RED, "-"),
+        "hot, excursions undone": (plots.ORANGE, "--"),
+        "cold": (plots.BLUE, "--"),
+        "no noise": (plots.BLACK, ":"),
+    }
+    drawn = [each for each in recipe.settings if each.name in styles and each.name in pair.releases]
+    time = len({each.learning_rate for each in drawn}) > 1  # then steps of different lengths would be compared
+    labels = []
+    for setting in drawn:
+        release, (colour, dash) = pair.releases[setting.name], styles[setting.name]
+        unit = setting.learning_rate / (1 - recipe.momentum) if time else 1.0
+        last = 1.01 * float(release.step[-1]) * unit
+        plots.release(release, ax, colour=colour, dash=dash, time=time)
+        size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
+        size = "excursions undone" if setting.undo_excursions else size
+        labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
+        if setting.name == "hot" and pair.profile is not None:
+            expected = prediction_for(setting, pair.profile, recipe)
+            for start in release.starts:
+                track = expected.track(float(start), release.step)
+                ax.plot(release.step * unit, track, color=plots.PURPLE, lw=1.5, ls="-.")
+                labels.append((last, float(track[-1]), f"B {setting.batch_size}, linear theory", plots.PURPLE))
+    plots.end_labels(ax, labels)
+    ax.set_title(recipe.panels[0], fontsize=12, loc="left")
+
+
+def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
+    colours = (plots.RED, plots.ORANGE, plots.GREEN, plots.BLUE, plots.BLACK)
+    labels = []
+    shown = [setting for setting in recipe.settings if not setting.undo_excursions]
+    for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
+        release = pair.releases[setting.name]
+        unit = setting.learning_rate / (1 - recipe.momentum)
+        home = (release.starts > 0.5).to(release.position)
+        way = ((release.mean_position - release.starts) * torch.sign(home - release.starts)).mean(1)
+        error = release.position_error.square().sum(1).sqrt() / len(release.starts)
+        ax.plot(release.step * unit, way, color=colour, ls=dash, lw=2)
+        ax.fill_between(release.step * unit, way - error, way + error, color=colour, alpha=0.2, lw=0)
+        size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
+        temperature = f"T {release.temperature:.3g}" if release.temperature else "T 0"
+        labels.append((1.01 * float(release.step[-1]) * unit, float(way[-1]), f"{size} ({temperature})", colour))
+    plots.end_labels(ax, labels)
+    plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
+
+
+def png(figure: Figure) -> bytes:
+    """Return the figure as PNG, the same bytes for the same library versions."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

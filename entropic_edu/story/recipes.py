@@ -1,0 +1,162 @@
+"""Recipes of the story for networks on CIFAR-10: the small CNN of the lessons, ResNet-20, and the paper's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from entropic_edu.data import cifar10
+from entropic_edu.networks.models import resnet20, small_cnn
+from entropic_edu.networks.network import Network
+from entropic_edu.physics import landscape
+from entropic_edu.recorded.cifar10 import RECIPE
+
+from .recipe import Recipe, Setting
+
+MODELS: dict[str, Callable[[tuple[int, ...], Any], nn.Module]] = {
+    "small_cnn": lambda widths, norm: small_cnn(widths, norm=None if norm == "none" else norm),
+    "resnet20": lambda widths, norm: resnet20(norm, widths[0]),
+}
+WIDTHS: dict[str, tuple[int, ...]] = {"small_cnn": tuple(RECIPE["channels"]), "resnet20": (16,)}
+NAMES = {"small_cnn": "the small CNN", "resnet20": "ResNet-20"}
+NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the first is the default
+
+
+@dataclass(frozen=True)
+class Cifar10(Recipe):
+    """The story on images of CIFAR-10; the defaults are those of the recording of lesson 09.
+
+    The window of temperature is narrow here: B 16 at η = 0.05 moves walkers towards their ends and leaves them in the
+    valley; at η = 0.1 it throws them out. Without noise only η times the steps counts, which is 300 in all settings.
+
+    Attributes:
+        model: "small_cnn" (``widths`` are the channels of its blocks) or "resnet20" (the channels of its first stage).
+        norm: "none", "group" or "batch"; statistics of batch norm are re-estimated at each θ.
+        images: The first so many of each of the five training files and of the test file; None takes all.
+        statistics: How many training images give the statistics of batch norm.
+    """
+
+    dataset: ClassVar[str] = "cifar10"
+    panels: ClassVar[tuple[str, str]] = ("Walkers with noise and without", "Way gone in equal times")
+    threads: ClassVar[int | None] = None  # torch's own number
+
+    model: str = "small_cnn"
+    norm: str = "none"
+    images: int | None = RECIPE["first"]
+    statistics: int = 512
+    widths: tuple[int, ...] = WIDTHS["small_cnn"]
+    weight_decay: float = RECIPE["weight_decay"]
+    train: dict[str, Any] = field(default_factory=lambda: dict(RECIPE["train"]))
+    connect: dict[str, Any] = field(default_factory=lambda: dict(RECIPE["connect"]))
+    probe: dict[str, Any] = field(
+        default_factory=lambda: {name: RECIPE["profile"][name] for name in ("num_probes", "lanczos_steps")}
+    )
+    points: int = RECIPE["profile"]["points"]
+    probed: int | None = RECIPE["profile"]["images"]
+    records: int | None = RECIPE["records"]
+    settings: tuple[Setting, ...] = (
+        Setting("hot", 16, 0.05, 15, 6000, walkers=8),
+        Setting("cold", 64, 0.1, 11, 3000, walkers=4),
+        Setting("no noise", None, 0.2, 8, 1500, walkers=1),
+    )
+
+    def landscape(self, device: torch.device) -> Network:
+        """Return the network and its images on a device.
+
+        Raises:
+            FileNotFoundError: If no copy of CIFAR-10 is found; it says how to get one.
+        """
+        data = cifar10(first=self.images)
+        return Network(
+            MODELS[self.model](self.widths, self.norm).to(device),
+            *data.train,
+            weight_decay=self.weight_decay,
+            test=data.test,
+            batch_norm="reestimate",
+            statistics=self.statistics,
+            # on a CPU vmap over convolutions is slower, and one way gives the same bits on every run
+            strategy="loop" if device.type == "cpu" else "auto",
+        )
+
+    @property
+    def title(self) -> str:
+        """What the picture is about."""
+        return f"{NAMES[self.model]} on CIFAR-10"
+
+    def device(self) -> torch.device:
+        """Return the fastest device at hand."""
+        return landscape.device()
+
+
+def paper(images: int | None = None) -> Cifar10:
+    """Return the paper's experiment: ResNet-20 with batch norm on all of CIFAR-10 (docs/paper.md compares the two).
+
+    Args:
+        images: Fewer than all, of each file.
+
+    References:
+        Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297; AutoNEB: Draxler et al. (2018), ICML.
+    """
+    return Cifar10(
+        model="resnet20",
+        norm="batch",
+        images=images,
+        widths=WIDTHS["resnet20"],
+        weight_decay=5e-4,
+        train={"batch_size": 256, "learning_rate": 0.1, "momentum": 0.9, "epochs": 200, "schedule": "step"},
+        connect={
+            "method": "autoneb",
+            "pivots": 20,
+            "sweeps": 4000,  # in four cycles of refinement
+            "batch_size": 256,
+            "learning_rate": 0.1,
+            "tolerance": 1e9,  # no refinement beyond those cycles
+        },
+        probe={"num_probes": 4, "lanczos_steps": 24},
+        points=25,
+        probed=2000,  # another number than ``statistics``: a network takes as many for all its data
+        momentum=0.0,
+        records=40,
+        settings=(
+            Setting("hot", 16, 0.02, 15, 10_000),
+            Setting("cold", 256, 0.02, 15, 10_000, walkers=4),
+            Setting("no noise", None, 0.1, 15, 2000, walkers=1),
+        ),
+    )
+
+
+def chosen(
+    dataset: str = "digits",
+    *,
+    model: str | None = None,
+    norm: str | None = None,
+    images: int | None = None,
+    use_paper: bool = False,
+) -> Recipe:
+    """Return the recipe that the options of the command ask for.
+
+    Raises:
+        ValueError: If options do not go together; it says which do.
+    """
+    given = [f"--{name}" for name, value in (("model", model), ("norm", norm), ("images", images)) if value is not None]
+    if use_paper:
+        if model not in (None, "resnet20") or norm not in (None, "batch"):
+            raise ValueError("--paper is ResNet-20 with batch norm; leave out --model and --norm.")
+        return paper(images)
+    if dataset == "digits":
+        if given:
+            raise ValueError(
+                f"{' and '.join(given)} belong to --dataset cifar10, got digits, whose network is an MLP without norm."
+            )
+        return Recipe()
+    model = model or "small_cnn"
+    if model not in MODELS:
+        raise ValueError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
+    norm = norm or NORMS[model][0]
+    if norm not in NORMS[model]:
+        raise ValueError(f"--model {model} takes --norm {' or '.join(NORMS[model])}, got {norm!r}.")
+    return Cifar10(model=model, norm=norm, widths=WIDTHS[model], images=images or RECIPE["first"])

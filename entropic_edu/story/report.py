@@ -1,0 +1,280 @@
+"""What the story says: every figure and every judged claim as plain values, and the table on the terminal."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import Prediction, predict
+
+if TYPE_CHECKING:
+    from .recipe import Pair, Recipe, Setting
+
+
+def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float) -> dict[str, Any]:
+    """Return everything measured and every claim judged, as plain values for story.json."""
+    rows = [_figures(pair, recipe) for pair in pairs]
+    judged = [row["claims"] for row in rows if row["complete"]]
+    names = list(judged[0]) if judged else []
+    return {
+        "complete": complete,
+        "dataset": recipe.dataset,
+        "device": _device_name(pairs),
+        "seconds": round(seconds, 1),
+        "recipe": dataclasses.asdict(recipe),
+        "pairs": rows,
+        "counts": {name: sum(claims[name] for claims in judged) for name in names},
+        "pairs_complete": len(judged),
+    }
+
+
+def _device_name(pairs: Sequence[Pair]) -> str | None:
+    if not pairs:
+        return None
+    device = pairs[0].land.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
+    """The figures of one pair, as far as they go."""
+    found: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
+    with torch.no_grad():
+        if pair.run is not None and pair.straight is not None:
+            found["minima"] = _minima(pair)
+        if pair.road is not None:
+            found["road"] = _road(pair)
+    if pair.profile is not None:
+        found["profile"] = _profile(pair.profile)
+    found["releases"] = [
+        _walk(setting, pair.releases[setting.name], pair.profile, recipe)
+        for setting in recipe.settings
+        if setting.name in pair.releases and pair.profile is not None
+    ]
+    if pair.complete:
+        found["collapse"] = collapse(pair, recipe)
+        found["claims"] = _CLAIMS[recipe.dataset](found)
+    return found
+
+
+def _minima(pair: Pair) -> dict[str, Any]:
+    assert pair.run is not None
+    assert pair.straight is not None
+    data = pair.land.data_loss(pair.straight.pivots)
+    return {
+        "data_loss": pair.land.data_loss(pair.run.theta).tolist(),
+        "objective": pair.land.loss(pair.run.theta).tolist(),
+        "accuracy": pair.land.accuracy(pair.run.theta).tolist(),
+        "test_accuracy": pair.land.accuracy(pair.run.theta, "test").tolist(),
+        "distance": pair.straight.straight_length,
+        "linear_barrier": float(data.max() - data[[0, -1]].max()),
+    }
+
+
+def _road(pair: Pair) -> dict[str, Any]:
+    assert pair.road is not None
+    data = torch.cat([pair.land.data_loss(some) for some in torch.split(pair.road.pivots, 32)])
+    return {
+        "method": pair.road.method,
+        "points": len(pair.road.pivots),
+        "length": pair.road.length,
+        "length_over_straight": pair.road.length / pair.road.straight_length,
+        "scallop": pair.road.scallop,
+        "highest_data_loss": float(data.max()),
+        "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
+        "highest_objective_over_higher_end": pair.road.saddle_loss / float(pair.road.losses[[0, -1]].max()),  # type: ignore[index]
+    }
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    columns = ("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue", "adaptive_trace")
+    more = ("adaptive_top", "noise", "norm", "test_accuracy")
+    return {
+        **{name: getattr(profile, name).tolist() for name in columns + more if getattr(profile, name) is not None},
+        "middle_over_ends": {
+            name: profile.bump(getattr(profile, name))
+            for name in ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
+        },
+        "trace_with_decay_middle_over_ends": profile.bump(profile.trace_with_decay),
+    }
+
+
+def _walk(setting: Setting, release: Release, profile: Profile | None, recipe: Recipe) -> dict[str, Any]:
+    assert profile is not None
+    expected = prediction_for(setting, profile, recipe)
+    return {
+        "name": setting.name,
+        "batch_size": setting.batch_size,
+        "learning_rate": setting.learning_rate,
+        "momentum": recipe.momentum,
+        "temperature": release.temperature,
+        "project_every": setting.project_every,
+        "walkers_per_start": setting.walkers,
+        "undo_excursions": setting.undo_excursions,
+        "starts": release.starts.tolist(),
+        "step": release.step.tolist(),
+        "mean_position": release.mean_position.T.tolist(),
+        "position_error": release.position_error.T.tolist(),
+        "end": release.mean_position[-1].tolist(),
+        "end_error": release.position_error[-1].tolist(),
+        "predicted_end": [float(expected.track(float(start), release.step[[0, -1]])[-1]) for start in release.starts],
+        "relaxation_steps": [t if math.isfinite(t) else None for t in release.relaxation_steps().steps.tolist()],
+        "left_valley": int(release.left_valley.sum()),
+        "share_outside": float(release.outside.mean()),
+        "median_distance": float(release.distance[1:].median()),
+        "median_objective": float(release.loss[1:].median()),
+        "mean_objective": float(release.loss[1:].mean()),
+    }
+
+
+def prediction_for(setting: Setting, profile: Profile, recipe: Recipe) -> Prediction:
+    """Return what linear theory makes of a setting on a measured road."""
+    return predict(
+        profile,
+        batch_size=setting.batch_size,
+        learning_rate=setting.learning_rate,
+        momentum=recipe.momentum,
+        project_every=setting.project_every,
+    )
+
+
+def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
+    """Compare the relaxation at one temperature between pairs (B, η), and with another temperature.
+
+    At seven equal times η/(1-m)·step, the way gone towards the own end, averaged over both starts; the disagreement of
+    two curves is the root mean square of their differences in units of their combined standard errors.
+    """
+    noisy = [s for s in recipe.settings if s.batch_size is not None and not s.undo_excursions]
+    hottest = max(effective_temperature(s.batch_size, s.learning_rate, recipe.momentum) for s in noisy)
+
+    def hot(setting: Setting) -> bool:
+        here = effective_temperature(setting.batch_size, setting.learning_rate, recipe.momentum)
+        return math.isclose(here, hottest, rel_tol=1e-6)
+
+    curves = {s.name: _way(pair.releases[s.name]) for s in noisy}
+    same = [s.name for s in noisy if hot(s)]
+    pairs_of = [(a, b) for i, a in enumerate(same) for b in same[i + 1 :]]
+    others = [(same[0], s.name) for s in noisy if not hot(s)]
+    return {
+        "same_temperature": {f"{a} / {b}": _disagreement(curves[a], curves[b]) for a, b in pairs_of},
+        "other_temperature": {f"{a} / {b}": _disagreement(curves[a], curves[b]) for a, b in others},
+    }
+
+
+def _way(release: Release) -> tuple[Tensor, Tensor]:
+    """Way gone towards the own end at seven equal times, and its standard error, (7,) each."""
+    at = torch.linspace(0.2, 1, 7, dtype=torch.float64) * float(release.step[-1])
+    rows = [int((release.step - t).abs().argmin()) for t in at]
+    home = (release.starts > 0.5).to(release.position)
+    gone = (release.mean_position[rows] - release.starts).abs() * torch.sign(
+        (release.mean_position[rows] - release.starts) * (home - release.starts)
+    )
+    error = release.position_error[rows].square().sum(1).sqrt() / len(release.starts)
+    return gone.mean(1), error
+
+
+def _disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> float:
+    error = (one[1] ** 2 + two[1] ** 2).sqrt().clamp(min=1e-6)
+    return float((((one[0] - two[0]) / error) ** 2).mean().sqrt())
+
+
+def _claims(found: dict[str, Any]) -> dict[str, bool]:
+    """Which of the claims this pair of minima shows."""
+    bump, walks = found["profile"]["middle_over_ends"], {w["name"]: w for w in found["releases"]}
+    hot, still = walks["hot"], walks["no noise"]
+    homes = [1.0 if start > 0.5 else 0.0 for start in hot["starts"]]
+    towards = [
+        (end - start) * (1 if home else -1)
+        for start, end, home in zip(still["starts"], still["end"], homes, strict=True)
+    ]
+    return {
+        "linear barrier >= 0.3": found["minima"]["linear_barrier"] >= 0.3,
+        "highest loss on the road <= 1.6 x higher end": found["road"]["highest_data_loss_over_higher_end"] <= 1.6,
+        "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
+        "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
+        "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
+        "also where every excursion out of the valley is undone": _from_home(walks["hot, excursions undone"]) <= 0.1,
+        "without noise they move < 0.05 towards it, or the other way": all(way < 0.05 for way in towards),
+        "noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05,
+        "equal temperature, equal relaxation (within 2 errors)": max(found["collapse"]["same_temperature"].values())
+        <= 2,
+        "four times colder, another relaxation (> 2 errors)": min(found["collapse"]["other_temperature"].values()) > 2,
+    }
+
+
+def _claims_cifar10(found: dict[str, Any]) -> dict[str, bool]:
+    """The same for a network on CIFAR-10, whose walkers are at one time η·steps wherever they are compared."""
+    bump, walks = found["profile"]["middle_over_ends"], {w["name"]: w for w in found["releases"]}
+    highest = found["road"]["highest_data_loss"]
+    return {
+        "training accuracy >= 0.99": min(found["minima"]["accuracy"]) >= 0.99,
+        "linear barrier >= 1": found["minima"]["linear_barrier"] >= 1,
+        "highest loss on the road <= 3 x higher end, and <= 0.05": highest <= 0.05
+        and found["road"]["highest_data_loss_over_higher_end"] <= 3,
+        "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
+        "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
+        "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(
+            walks["hot"], walks["no noise"]
+        ),
+        "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(walks["hot"], walks["cold"]),
+        "noisy walkers are in the valley at >= 95 % of projections": walks["hot"]["share_outside"] <= 0.05,
+    }
+
+
+_CLAIMS = {"digits": _claims, "cifar10": _claims_cifar10}
+
+
+def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
+    """Whether walkers are nearer to their ends than others by more than two standard errors, over both starts."""
+    error = math.hypot(*one["end_error"], *two["end_error"]) / len(one["end_error"])
+    return _from_home(two) - _from_home(one) > 2 * error
+
+
+def _from_home(walk: dict[str, Any]) -> float:
+    """Mean distance of the walkers from their own ends, over both starts."""
+    homes = [1.0 if start > 0.5 else 0.0 for start in walk["starts"]]
+    return sum(abs(end - home) for end, home in zip(walk["end"], homes, strict=True)) / len(homes)
+
+
+def table(found: dict[str, Any]) -> str:
+    """Return the story as lines of text for the terminal."""
+    lines = []
+    for row in found["pairs"]:
+        if "claims" not in row:
+            lines.append(f"Pair {row['seed']}: incomplete.")
+            continue
+        profile, road = row["profile"]["middle_over_ends"], row["road"]
+        lines += [
+            f"Pair {row['seed']}: train accuracy {min(row['minima']['accuracy']):.3f}, test "
+            f"{min(row['minima']['test_accuracy']):.3f}",
+            f"  straight line: barrier {row['minima']['linear_barrier']:.2f}; road: highest data loss "
+            f"{road['highest_data_loss_over_higher_end']:.2f} x the higher end, "
+            f"{road['length_over_straight']:.2f} x as long",
+            f"  middle third over ends: trace {profile['trace']:.2f}, lambda_max {profile['top_eigenvalue']:.2f}, "
+            f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}",
+        ]
+        for walk in row["releases"]:
+            ends = ", ".join(
+                f"{s:.1f} -> {e:.3f} ± {err:.3f}"
+                for s, e, err in zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
+            )
+            size = "all" if walk["batch_size"] is None else walk["batch_size"]
+            undone = ", excursions undone" if walk["undo_excursions"] else ""
+            lines.append(
+                f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
+                f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}; "
+                f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
+                f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
+            )
+    total = found["pairs_complete"]
+    lines += [f"{count} of {total}: {name}" for name, count in found["counts"].items()]
+    if not found["complete"]:
+        lines.append("Incomplete: go on with --resume.")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Long work, kept as it goes and resumed."""

@@ -1,0 +1,1 @@
+"""What any lesson needs, whatever it teaches."""

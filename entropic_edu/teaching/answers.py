@@ -1,0 +1,252 @@
+"""What a learner has answered: predictions and passed checks, in one file on this machine. Nothing is sent anywhere.
+
+The folder is ENTROPIC_EDU_HOME, or else ``~/.local/share/entropic_edu``. With ENTROPIC_EDU_ANSWERS=off nothing is read
+or written, and all is forgotten when the kernel ends.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from entropic_edu.physics.results import write_whole
+
+from .strings import text
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+FORMAT, KIND = 1, "entropic_edu answers"
+PATIENCE = 10.0  # seconds to wait for other kernels, each of which holds the lock for some milliseconds
+
+
+@dataclass(frozen=True)
+class Made:
+    """A prediction that was locked in. When it was made is not kept.
+
+    Attributes:
+        lesson: Number of the lesson, such as "02".
+        question: Name of the question in its lesson.
+        choice: Key of the option.
+        confidence: How sure the learner was, in (0, 1].
+        right: Whether the result bears the choice out.
+    """
+
+    lesson: str
+    question: str
+    choice: str
+    confidence: float
+    right: bool
+
+
+@dataclass
+class _Kept:
+    """What one file holds: bets by lesson and question, and (lesson, exercise) of each passed check."""
+
+    bets: dict[tuple[str, str], Made] = field(default_factory=dict)
+    passed: set[tuple[str, str]] = field(default_factory=set)
+
+    def merge(self, other: _Kept) -> _Kept:
+        """Take what is missing here: of two bets on one question the first stays, so no order of kernels matters."""
+        self.bets = other.bets | self.bets
+        self.passed |= other.passed
+        return self
+
+    def forget(self, lesson: str) -> None:
+        self.bets = {key: made for key, made in self.bets.items() if made.lesson != lesson}
+        self.passed = {(number, exercise) for number, exercise in self.passed if number != lesson}
+
+    def written(self) -> bytes:
+        bets = [dataclasses.asdict(self.bets[key]) for key in sorted(self.bets)]
+        content = {"kind": KIND, "format": FORMAT, "bets": bets, "passed": sorted(self.passed)}
+        content["checksum"] = _checksum(content["bets"], content["passed"])
+        return (json.dumps(content, indent=1) + "\n").encode()
+
+    @classmethod
+    def parsed(cls, content: bytes) -> _Kept:
+        """Return what a file holds, or raise ValueError with the reason why it is none of ours."""
+        try:
+            found: dict[str, Any] = json.loads(content)
+            if (found["kind"], found["format"]) != (KIND, FORMAT):
+                raise ValueError(f"format {found['format']} instead of {FORMAT}")
+            if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
+                raise ValueError("its checksum is another")  # files of before this was kept have none
+            bets = [_checked(Made(**made)) for made in found["bets"]]
+            passed = {(_word(lesson), _word(exercise)) for lesson, exercise in found["passed"]}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"{type(error).__name__}: {error}") from error
+        return cls({(made.lesson, made.question): made for made in bets}, passed)
+
+
+def _checksum(bets: Any, passed: Any) -> str:
+    """Return a hash of all answers, so that one flipped letter is noticed."""
+    return hashlib.sha256(json.dumps([bets, passed]).encode()).hexdigest()
+
+
+def _checked(made: Made) -> Made:
+    for word in (made.lesson, made.question, made.choice):
+        _word(word)
+    if not (isinstance(made.confidence, float | int) and 0 < made.confidence <= 1 and isinstance(made.right, bool)):
+        raise ValueError("a bet that this package did not write")
+    return made
+
+
+def _word(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} where a name belongs")
+    return value
+
+
+class Answers:
+    """The answers in one folder, or with no folder in memory only.
+
+    Nothing here raises for a disk that is full, read-only or gone: answers then stay in memory, ``news`` says so once,
+    and the next write that works takes them along. Several kernels, and several threads, may write at once.
+
+    Args:
+        folder: Where ``answers.json`` is kept; made when the first answer is. None keeps nothing.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.file = None if folder is None else folder / "answers.json"
+        self._memory, self._lock = _Kept(), threading.RLock()
+        self._news: list[str] = []
+        self._said = False
+
+    @property
+    def bets(self) -> list[Made]:
+        """All bets of all lessons, in the order of lessons and names."""
+        kept = self._now().bets
+        return [kept[key] for key in sorted(kept)]
+
+    def bet(self, lesson: str, question: str) -> Made | None:
+        """Return the bet on a question, or None."""
+        return self._now().bets.get((lesson, question))
+
+    def passed(self, lesson: str) -> set[str]:
+        """Return the numbers of the exercises of a lesson that were passed."""
+        return {exercise for number, exercise in self._now().passed if number == lesson}
+
+    def add_bet(self, made: Made) -> None:
+        """Keep a bet; where there is one on this question the first one stays, as the one made before the result."""
+        self._change(lambda kept: kept.merge(_Kept({(made.lesson, made.question): made})))
+
+    def add_passed(self, lesson: str, exercise: str) -> None:
+        """Keep that an exercise was passed."""
+        self._change(lambda kept: kept.passed.add((lesson, exercise)))
+
+    def forget(self, lesson: str) -> None:
+        """Delete all that is kept of a lesson."""
+        self._change(lambda kept: kept.forget(lesson))
+
+    def news(self) -> str:
+        """Return what the learner must be told about the file, each thing once; mostly nothing, an empty string."""
+        with self._lock:
+            told, self._news = " ".join(self._news), []
+        return told
+
+    def _now(self) -> _Kept:
+        with self._lock:
+            kept = _Kept()
+            if self.file is not None:
+                try:
+                    kept = self._read(self.file)
+                except OSError as error:
+                    self._failed(error)
+            return kept.merge(self._memory)
+
+    def _change(self, change: Callable[[_Kept], object]) -> None:
+        with self._lock:
+            change(self._memory)
+            if self.file is None:
+                return
+            try:
+                with _alone(self.file):
+                    kept = self._read(self.file, alone=True)
+                    change(kept)
+                    write_whole(self.file, kept.merge(self._memory).written())
+                self._memory = _Kept()
+            except OSError as error:
+                self._failed(error)
+
+    def _read(self, file: Path, alone: bool = False) -> _Kept:
+        """Read the file; one that cannot be understood is moved aside, which only the holder of the lock may do."""
+        try:
+            return _Kept.parsed(file.read_bytes())
+        except FileNotFoundError:
+            return _Kept()
+        except ValueError as error:
+            if not alone:
+                with _alone(file):
+                    return self._read(file, alone=True)
+            aside = next(name for n in count(1) if not (name := file.with_name(f"answers.broken-{n}.json")).exists())
+            file.rename(aside)
+            self._news.append(text("lesson.broken", file=file, aside=aside.name, reason=error))
+            return _Kept()
+
+    def _failed(self, error: OSError) -> None:
+        if not self._said:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            self._news.append(text("lesson.unsaved", file=self.file, reason=reason))
+            self._said = True
+
+
+@contextmanager
+def _alone(file: Path) -> Iterator[None]:
+    """Hold the lock beside a file, which the system releases when a kernel dies.
+
+    Raises:
+        OSError: If the lock cannot be made, or another kernel does not let go of it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file.with_name("answers.lock"), "a") as lock:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                _take(lock.fileno())
+                break
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                    break  # this file system has no locks: two kernels at once are rare, a lost answer is rarer
+                if time.monotonic() > end:
+                    raise TimeoutError(errno.EBUSY, "Another kernel holds the lock") from error
+                time.sleep(0.01)
+        yield
+
+
+def _take(descriptor: int) -> None:
+    if sys.platform == "win32":
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def here() -> Answers:
+    """Return the answers where the environment says; a setup cell that runs again finds what is only in memory."""
+    if os.environ.get("ENTROPIC_EDU_ANSWERS", "").lower() == "off":
+        return Answers(None)
+    named = os.environ.get("ENTROPIC_EDU_HOME")
+    try:
+        return _at(Path(named or "~/.local/share/entropic_edu").expanduser())
+    except RuntimeError:  # nobody's home: an account without one, as in some containers
+        return Answers(None)
+
+
+@cache
+def _at(folder: Path) -> Answers:
+    return Answers(folder)

@@ -1,0 +1,83 @@
+"""How sure a learner was against how often right, over all predictions that were locked in."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from entropic_edu.figures import plots
+from entropic_edu.figures.pixels import captioned, png
+
+from .answers import Made
+from .strings import text
+
+FEW = 5  # below this many bets a calibration says little
+GREY = "#595959"
+_BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 11}
+
+
+def wilson(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's interval of a share, ``right`` of ``count``; at z = 1.96 it holds the truth 95 times in 100.
+
+    References:
+        Wilson (1927), J. Am. Stat. Assoc. 22, 209.
+    """
+    share, unit = right / count, z * z / count
+    middle = (share + unit / 2) / (1 + unit)
+    half = (unit * share * (1 - share) + unit * unit / 4) ** 0.5 / (1 + unit)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How sure a learner was against how often right, over all bets; as the last line of a cell it shows itself."""
+
+    bets: Sequence[Made]
+
+    @property
+    def levels(self) -> dict[float, tuple[int, int]]:
+        """For each confidence, to the percent, how many bets were right and how many there are."""
+        found: dict[float, tuple[int, int]] = {}
+        for made in sorted(self.bets, key=lambda made: made.confidence):
+            right, count = found.get(round(made.confidence, 2), (0, 0))
+            found[round(made.confidence, 2)] = (right + made.right, count + 1)
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """What the picture shows, with its numbers."""
+        if not self.bets:
+            return text("calibration.none")
+        right, expected = sum(made.right for made in self.bets), sum(made.confidence for made in self.bets)
+        said = text("calibration.sentence", right=right, count=len(self.bets), expected=expected)
+        # the standard deviation of the number right, were every confidence true
+        chance = sum(made.confidence * (1 - made.confidence) for made in self.bets) ** 0.5
+        far = "even" if abs(right - expected) <= 2 * chance else "over" if right < expected else "under"
+        return f"{said} {text('calibration.few' if len(self.bets) < FEW else f'calibration.{far}')}"
+
+    def draw(self) -> bytes:
+        """Return the picture as PNG, the same bytes for the same bets and library versions."""
+        ax = plots.axes(7.92, 3.4)  # 760 CSS pixels, as wide as an explorer
+        ax.plot([0, 100], [0, 100], color=GREY, ls=plots.DASHES[1], lw=1.5)
+        along: dict[str, Any] = {"rotation": 45, "rotation_mode": "anchor", "transform_rotates_text": True}
+        ax.text(3, 4.5, text("calibration.diagonal"), color=GREY, fontsize=11, **along)
+        for confidence, (right, count) in self.levels.items():
+            share, (low, high) = right / count, wilson(right, count)
+            bars = [[100 * (share - low)], [100 * (high - share)]]
+            ax.errorbar(100 * confidence, 100 * share, yerr=bars, fmt="o", color=plots.BLUE, capsize=4, lw=2, ms=7)
+            said = text("calibration.dot", right=right, count=count)
+            ax.annotate(said, (100 * confidence, 100 * share), xytext=(8, -3), color=plots.BLUE, **_BESIDE)
+        ax.set(xlim=(0, 114), ylim=(-4, 108), xticks=range(0, 101, 20))
+        plots.labelled(ax, text("calibration.x"), text("calibration.y"))
+        if self.bets:
+            ax.text(2, 100, text("calibration.bars"), color=plots.BLUE, fontsize=11)
+        figure = ax.figure
+        return captioned(png(figure), text("calibration.title"), self.sentence)  # type: ignore[arg-type]  # no subfigure
+
+    def __repr__(self) -> str:
+        return self.sentence
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return {"image/png": base64.b64encode(self.draw()).decode(), "text/plain": self.sentence}

@@ -1,0 +1,304 @@
+"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised."""
+
+from __future__ import annotations
+
+import copy
+import html
+import inspect
+import math
+import numbers
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .strings import text
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A task whose known wrong answers are told apart.
+
+    An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
+
+    Attributes:
+        name: Unique in its lesson; the words are at ``<lesson>.exercise.<name>``: ``ask`` (one line), ``hint.1``,
+            ``hint.2``, ..., ``right``, and for each known slip ``wrong.<slip>``.
+        number: As the lesson prints it, such as "2.1".
+        truth: The answer.
+        wrong: The answer that each known slip leads to.
+        cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
+        tolerance: Largest relative difference that counts as equal.
+    """
+
+    name: str
+    number: str
+    truth: Callable[..., float | str]
+    wrong: Mapping[str, Callable[..., float | str]]
+    cases: Sequence[tuple[Any, ...]] = ((),)
+    tolerance: float = 1e-3
+
+
+Value: TypeAlias = str | NDArray[np.float64]  # of an answer, ready to be compared
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check says; as the last line of a cell it shows itself.
+
+    Attributes:
+        exercise: Number of the exercise.
+        passed: Cases that the answer got right.
+        of: Cases in all.
+        message: For the learner.
+        slip: Name of the known slip that the answer agrees with in all cases, or None.
+        attempted: False for a stub that nobody touched.
+    """
+
+    exercise: str
+    passed: int
+    of: int
+    message: str
+    slip: str | None = None
+    attempted: bool = True
+
+    @property
+    def right(self) -> bool:
+        """Whether all cases passed."""
+        return self.attempted and self.passed == self.of
+
+    def __repr__(self) -> str:
+        return self.message
+
+    def _repr_html_(self) -> str:
+        """Return a box whose symbol and first word say the same as its colour."""
+        kind = "right" if self.right else "wrong" if self.attempted else "untouched"
+        colour = {"right": "#009E73", "wrong": "#D55E00", "untouched": "#767676"}[kind]
+        said = html.escape(self.message).replace("\n", "<br>")
+        return (
+            f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
+            'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
+            f"<b>{text(f'check.{kind}')}</b><br>{said}</div>"
+        )
+
+
+class _Untouched(Exception):  # noqa: N818 - not an error: nobody has begun
+    """The stub is as it came."""
+
+
+class _Unfit(Exception):  # noqa: N818 - the learner's error, which is told and not raised
+    """An answer that cannot be compared; the message says why."""
+
+
+def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
+    """Compare an answer with the truth and with every known slip.
+
+    Args:
+        lesson: Number of the lesson, for the words.
+        exercise: What was asked.
+        answer: A function of the values of a case, or a plain number or text.
+    """
+    number, of = exercise.number, len(exercise.cases)
+    words = f"{lesson}.exercise.{exercise.name}"
+    truths = [_value(found) for found in _found(exercise, exercise.truth)]
+    slips = {name: [_value(found) for found in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
+    options = sorted({found for known in (truths, *slips.values()) for found in known if isinstance(found, str)})
+    try:
+        given = _given(exercise, answer)
+        together = zip(given, truths, _cases(exercise), strict=True)
+        values = [_fitting(value, truth, case, options) for value, truth, case in together]
+    except _Untouched:
+        return Verdict(number, 0, of, text("check.not_attempted", number=number), attempted=False)
+    except _Unfit as problem:
+        return Verdict(number, 0, of, f"{_counted(number, 0, of)}\n{problem}")
+    good = _agree(values, truths, exercise)
+    passed = sum(good)
+    if passed == of:
+        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{text(f'{words}.right')}")
+    slip = next((name for name, known in slips.items() if all(_agree(values, known, exercise))), None)
+    first = good.index(False)
+    why = text(f"{words}.wrong.{slip}") if slip else _missed(values[first], truths[first], _cases(exercise)[first])
+    return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}", slip)
+
+
+def _counted(number: str, passed: int, of: int) -> str:
+    return text("check.counted_one" if of == 1 else "check.counted", number=number, passed=passed, of=of)
+
+
+# --- calling the learner's function --------------------------------------------------------------------------------
+
+
+def _found(exercise: Exercise, function: Callable[..., Any]) -> list[Any]:
+    return [function(*_copied(case)) for case in exercise.cases]
+
+
+def _copied(case: Sequence[Any]) -> list[Any]:
+    """Return the values of a case, safe from in-place changes; tensors in float64."""
+    return [value.detach().clone().double() if isinstance(value, Tensor) else copy.deepcopy(value) for value in case]
+
+
+def _given(exercise: Exercise, answer: object) -> list[object]:
+    """Return the learner's value for each case."""
+    if answer is None or answer is Ellipsis:
+        raise _Untouched
+    names = ", ".join(inspect.signature(exercise.truth).parameters)
+    if not callable(answer):
+        if names:
+            raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
+        return [answer]
+    try:
+        inspect.signature(answer).bind(*exercise.cases[0])
+    except TypeError:
+        raise _Unfit(text("check.arguments", arguments=names) if names else text("check.wants_value")) from None
+    except ValueError:  # a built-in function does not tell
+        pass
+    given = [_called(answer, case) for case in exercise.cases]
+    if all(value is None or value is Ellipsis for value in given):
+        raise _Untouched
+    return given
+
+
+def _called(answer: Callable[..., object], case: Sequence[Any]) -> object:
+    try:
+        return answer(*_copied(case))
+    except NotImplementedError:
+        raise _Untouched from None
+    except Exception as error:
+        said = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+        raise _Unfit(text("check.raised", place=_place(error, answer), **said)) from None
+
+
+def _place(error: Exception, answer: Callable[..., object]) -> str:
+    """Return the line of the learner's function where an error arose, as far as Python tells."""
+    file = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
+    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
+    own = [frame for frame in frames if frame.filename == file] or list(frames)
+    return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+# --- from what came to a value that can be compared ----------------------------------------------------------------
+
+
+def _value(found: object) -> Value:
+    """Return a text in one spelling, anything else as an array of float64.
+
+    Raises:
+        TypeError: If it holds no numbers.
+    """
+    if isinstance(found, str):
+        return " ".join(found.split()).casefold()
+    if isinstance(found, Tensor):
+        found = found.detach().cpu()
+        found = (found.double() if found.dtype.is_floating_point else found.resolve_conj()).numpy()
+    array = np.asarray(found)
+    if array.dtype.kind in "bcSUmMV":
+        raise TypeError(f"{array.dtype} is no kind of real number")
+    return array.astype(np.float64)
+
+
+def _fitting(given: object, truth: Value, case: str, options: list[str]) -> Value:
+    """Return the learner's value in the form of the truth, or say why it has none."""
+    if given is None or given is Ellipsis:
+        raise _Unfit(text("check.nothing", case=case))
+    if isinstance(truth, str):
+        value = _value(given) if isinstance(given, str) else None
+        if value not in options:
+            raise _Unfit(text("check.wants_option", options=", ".join(f'"{option}"' for option in options)))
+        return value
+    try:
+        value = _value(_read(given) if isinstance(given, str) else given)
+    except (TypeError, ValueError):
+        raise _Unfit(text("check.wants_number", given=_kind(given))) from None
+    assert not isinstance(value, str)
+    if value.shape != truth.shape and not value.size == truth.size == 1:
+        wanted = text("check.one_number") if truth.ndim == 0 else text("check.shape", shape=truth.shape)
+        raise _Unfit(text("check.wants_shape", wanted=wanted, given=text("check.shape", shape=value.shape)))
+    if not np.isfinite(value).all():
+        worst = value[~np.isfinite(value)].flat[0]
+        known = {"given": worst, "case": case}
+        raise _Unfit(text("check.not_finite" if case else "check.not_finite_value", **known))
+    return value.reshape(truth.shape)
+
+
+def _read(words: str) -> float:
+    """Read a number with a decimal point or a decimal comma."""
+    plain = "".join(words.split()).replace("−", "-")
+    return float(plain.replace(",", "") if "." in plain else plain.replace(",", "."))
+
+
+def _kind(given: object) -> str:
+    """Name what came in a learner's words."""
+    if isinstance(given, str):
+        return text("check.a_text", words=given if len(given) <= 40 else f"{given[:40]}…")
+    if isinstance(given, numbers.Number) and not isinstance(given, bool | complex):
+        return text("check.a_number")
+    return text("check.a_thing", kind=type(given).__name__)
+
+
+# --- comparing -----------------------------------------------------------------------------------------------------
+
+
+def _agree(values: Sequence[Value], known: Sequence[Value], exercise: Exercise) -> list[bool]:
+    """Return for each case whether two values are equal within the exercise's tolerance."""
+    sizes = [np.abs(value).max(initial=0.0) for value in known if not isinstance(value, str)]
+    scale = max((size for size in sizes if math.isfinite(size)), default=1.0) or 1.0
+    return [_equal(value, other, exercise.tolerance, scale) for value, other in zip(values, known, strict=True)]
+
+
+def _equal(value: Value, known: Value, tolerance: float, scale: float) -> bool:
+    if isinstance(value, str) or isinstance(known, str):
+        return isinstance(value, str) and isinstance(known, str) and value == known
+    if value.shape != known.shape:
+        return False
+    size = np.where(known == 0, scale, np.abs(known))  # a zero has no relative difference
+    return bool((np.abs(value - known) <= tolerance * size).all())
+
+
+def _cases(exercise: Exercise) -> list[str]:
+    """Say what went in, case by case; empty where a plain value was asked for."""
+    names = inspect.signature(exercise.truth).parameters
+    return [
+        ", ".join(f"{name} = {_said(value)}" for name, value in zip(names, case, strict=False))
+        for case in exercise.cases
+    ]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Tensor | np.ndarray) and value.ndim > 0:
+        if value.ndim == 1 and len(value) <= 6:
+            return f"[{', '.join(f'{float(v):.4g}' for v in value)}]"
+        return text("check.shape", shape=tuple(value.shape))
+    return f"{float(value):.4g}" if isinstance(value, numbers.Real | Tensor | np.ndarray) else str(value)
+
+
+def _missed(value: Value, truth: Value, case: str) -> str:
+    """Say how a wrong value differs in kind from the right one, without telling the right one."""
+    if isinstance(value, str) or isinstance(truth, str):
+        return text("check.other_option", given=value)
+    far = np.abs(value - truth)
+    worst = int(far.argmax())
+    given, wanted = float(value.flat[worst]), float(truth.flat[worst])
+    came = f"{given:.4g}" if truth.ndim == 0 else text("check.entry", index=worst, value=given)
+    known = {"came": came, "how": _how(given, wanted)}
+    return text("check.missed", case=case, **known) if case else text("check.missed_value", **known)
+
+
+def _how(given: float, wanted: float) -> str:
+    if wanted == 0:
+        return text("check.how.above" if given > 0 else "check.how.below")
+    ratio = given / wanted
+    if ratio == 0:
+        return text("check.how.zero")
+    if ratio < 0:
+        return text("check.how.sign" if 0.99 < -ratio < 1.01 else "check.how.sign_and_size")
+    if 0.9 < ratio < 1.1:
+        return text("check.how.near", percent=100 * abs(ratio - 1))
+    factor = max(ratio, 1 / ratio)
+    times = f"{factor:.1f}" if factor < 10 else f"{factor:.0f}" if factor < 1e4 else f"{factor:.0e}"
+    return text("check.how.large" if ratio > 1 else "check.how.small", times=times)

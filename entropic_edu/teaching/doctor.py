@@ -1,0 +1,290 @@
+"""Is this installation fit for the story and the lessons? One line for each check, with what to do."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import torch
+from packaging.requirements import Requirement
+
+from entropic_edu import data
+from entropic_edu.physics.landscape import device
+from entropic_edu.physics.results import write_whole
+
+from . import lab
+
+OLDEST = (3, 11)  # Python, as pyproject.toml says
+NEEDED = 1.0  # GB that the story takes
+State = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report: a state, what was looked at, what was found, and what to do unless all is well."""
+
+    state: State
+    what: str
+    found: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state:4}  {self.what:12}  {self.found}" + (f"; {self.remedy}." if self.remedy else ".")
+
+
+def checks() -> Iterator[Check]:
+    """Yield all checks, in the order of the report."""
+    yield _python()
+    yield from _dependencies()
+    yield _device()
+    yield _threads()
+    yield _memory()
+    yield from _front_ends()
+    yield _lessons()
+    yield _digits()
+    yield _cifar10()
+    yield _writing()
+
+
+def report() -> str:
+    """Return the report: one line for each check."""
+    return "\n".join(map(str, checks()))
+
+
+def main() -> int:
+    """Print the report; return 1 if a check failed, else 0."""
+    found = list(checks())
+    print("\n".join(map(str, found)))
+    count = {state: sum(check.state == state for check in found) for state in ("ok", "warn", "fail")}
+    print(f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} failed.")
+    return 1 if count["fail"] else 0
+
+
+def report_main(file: str) -> int:
+    """Print a page to paste into a question, or write it to a file; return 1 if a check failed, else 0."""
+    found = list(checks())
+    page = written(found)
+    if file == "-":
+        print(page)
+    else:
+        write_whole(file, (page + "\n").encode())
+        print(f"Wrote {file}.")
+    return 1 if any(check.state == "fail" for check in found) else 0
+
+
+def written(found: list[Check]) -> str:
+    """Return checks as a page in Markdown, with no name of a user or a machine and no folder of a home in it."""
+    lines = ["### `entropic-edu doctor --report`", "", "| | what | found |", "|---|---|---|"]
+    for check in found:
+        told = check.found + (f"; {check.remedy}" if check.remedy else "")
+        lines.append(f"| {check.state} | {check.what} | {nameless(told).replace('|', '/')} |")
+    return "\n".join(lines)
+
+
+def nameless(text: str) -> str:
+    """Return a text without the home folder, the user's name and the machine's."""
+    home = os.path.expanduser("~")
+    if len(home) > 1:
+        text = text.replace(home, "~")
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # an account without a name
+        user = ""
+    for name, instead in ((user, "USER"), (platform.node(), "MACHINE")):
+        if name:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text)
+    return text
+
+
+def data_main() -> int:
+    """Print which data sets are at hand and where CIFAR-10 was looked for; return 1 if the digits are missing."""
+    for check in (digits := _digits(), _cifar10()):
+        print(check)
+    print("CIFAR-10 is looked for in")
+    for place in data.places(None):
+        print(f"  {place.absolute()}{'' if os.path.isdir(place) else '  (no such folder)'}")
+    return 1 if digits.state == "fail" else 0
+
+
+# --- the checks --------------------------------------------------------------------------------------------------
+
+
+def _python() -> Check:
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    major, minor, _ = platform.python_version_tuple()
+    if (int(major), int(minor)) < OLDEST:
+        return Check("fail", "Python", found, "install Python 3.11 or newer, then make clean check PYTHON=python3.12")
+    return Check("ok", "Python", found)
+
+
+def _dependencies() -> Iterator[Check]:
+    """Compare what is installed with the ranges in pyproject.toml, as the installed package declares them."""
+    try:
+        declared = [Requirement(line) for line in metadata.requires("entropic-edu") or []]
+    except metadata.PackageNotFoundError:
+        yield Check("warn", "entropic-edu", "imported but not installed", "run make check, or pip install -e .")
+        return
+    for needed in declared:
+        if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+            yield _dependency(needed)
+
+
+def _dependency(needed: Requirement) -> Check:
+    range_ = f"{needed.name}{needed.specifier}"
+    try:
+        version = metadata.version(needed.name)
+    except metadata.PackageNotFoundError:
+        return Check("fail", needed.name, "not installed", f'run pip install -c constraints.txt "{range_}"')
+    if not needed.specifier.contains(version, prereleases=True):
+        remedy = f'run pip install -c constraints.txt "{range_}"'
+        return Check("fail", needed.name, f"{version}, wanted {needed.specifier}", remedy)
+    return Check("ok", needed.name, version)
+
+
+def _device() -> Check:
+    chosen = device()
+    try:
+        probe = torch.ones(8, device=chosen, requires_grad=True)
+        probe.square().sum().backward()
+    except RuntimeError as error:
+        found = f"{chosen}, but a small gradient failed ({str(error).splitlines()[0]})"
+        return Check(
+            "fail", "device", found, "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
+        )
+    name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "enough for all of the story"
+    return Check("ok", "device", f"{chosen} ({name})")
+
+
+def _threads() -> Check:
+    """Torch may start a thread for each core of the machine where only a few are ours; then it crawls."""
+    threads, cores = torch.get_num_threads(), usable_cores()
+    found = f"torch uses {threads}, {cores} cores are usable"
+    if threads > cores:
+        return Check("warn", "threads", found, f"set OMP_NUM_THREADS={cores}, or torch.set_num_threads({cores})")
+    return Check("ok", "threads", found)
+
+
+def usable_cores() -> int:
+    """Return the cores that this process may use, by its affinity and a container's quota; at least 1."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _read("/sys/fs/cgroup/cpu.max").split()  # "max 100000" or "150000 100000"
+    if len(quota) == 2 and quota[0].isdigit():
+        allowed = min(allowed, -(-int(quota[0]) // int(quota[1])))
+    return max(1, allowed)
+
+
+def _memory() -> Check:
+    free = available_memory()
+    if free is None:
+        return Check("warn", "memory", "unknown on this system", f"see that {NEEDED:g} GB is free")
+    found = f"{free:.1f} GB available, the story takes up to {NEEDED:g} GB"
+    if free < NEEDED / 2:
+        return Check("fail", "memory", found, "close other programs or take a larger machine")
+    if free < 1.5 * NEEDED:
+        return Check("warn", "memory", found, "close other programs, or expect it to slow down")
+    return Check("ok", "memory", found)
+
+
+def available_memory() -> float | None:
+    """Return the memory in GB that can still be had, by the system and a container's limit; None where unknown."""
+    rows = dict(line.split(":", 1) for line in _read("/proc/meminfo").splitlines() if ":" in line)
+    if "MemAvailable" not in rows:
+        return None
+    free = int(rows["MemAvailable"].split()[0]) * 1024
+    limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
+    if limit.isdigit() and used.isdigit():
+        free = min(free, int(limit) - int(used))
+    return free / 1e9
+
+
+FRONT_ENDS = ("jupyterlab", "notebook", "voila")
+WIDGETS = (("ipywidgets", "@jupyter-widgets/jupyterlab-manager"), ("anywidget", "anywidget"))
+
+
+def _front_ends() -> Iterator[Check]:
+    """What shows the lessons, and whether the browser's half of the widgets lies where JupyterLab looks for it."""
+    there = {name: version for name in FRONT_ENDS if (version := _version(name))}
+    versions = ", ".join(f"{name} {version}" for name, version in there.items())
+    if there:
+        yield Check("ok", "front end", versions)
+    else:
+        remedy = 'to open the lessons, run pip install "entropic-edu[lab]"'
+        yield Check("warn", "front end", "no JupyterLab here", remedy)
+    for name, extension in WIDGETS:
+        version = _version(name)
+        if version is None:
+            yield Check("warn", name, "not installed", 'run pip install "entropic-edu[lab]"; the lessons need it')
+        elif there and not any((place / extension / "package.json").is_file() for place in _extensions()):
+            found = f"{version}, but its part for the browser is not where JupyterLab looks"
+            yield Check("warn", name, found, f"run pip install --force-reinstall {name} where JupyterLab runs")
+        else:
+            yield Check("ok", name, version)
+
+
+def _extensions() -> list[Path]:
+    """Return the folders where JupyterLab looks for extensions."""
+    try:
+        from jupyter_core.paths import jupyter_path
+    except ImportError:
+        return []
+    return [Path(place) for place in jupyter_path("labextensions")]
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _lessons() -> Check:
+    try:
+        return Check("ok", "lessons", f"{len(list(lab.shipped().glob('*.ipynb')))} in {lab.shipped()}")
+    except FileNotFoundError as error:
+        return Check("warn", "lessons", "missing", str(error).rstrip("."))
+
+
+def _digits() -> Check:
+    try:
+        found = data.digits()
+    except (OSError, ValueError) as error:
+        return Check("fail", "digits", f"could not be read ({error})", "reinstall scikit-learn, which carries them")
+    return Check("ok", "digits", f"{len(found.x):,} x {found.x.shape[1]} for training, {len(found.test_x)} held out")
+
+
+def _cifar10() -> Check:
+    folder = data.find_cifar10()
+    if folder is None:
+        hint = "to get it, run entropic-edu data fetch cifar10, or set ENTROPIC_EDU_DATA to the folder of a copy"
+        return Check("ok", "CIFAR-10", "no copy found, and none is needed for the story", hint)
+    missing = [file for file in data.files_of(folder) if not file.is_file()]
+    if missing:
+        found = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
+        return Check("warn", "CIFAR-10", found, data.remedy(missing[0]))
+    return Check("ok", "CIFAR-10", f"copy in {folder}")
+
+
+def _writing() -> Check:
+    try:
+        here = Path.cwd()
+        with tempfile.TemporaryFile(dir=here) as stream:
+            stream.write(b"entropic_edu")
+    except OSError as error:
+        found = f"the current folder cannot be written ({error.strerror})"
+        return Check("fail", "results", found, "change to a folder of your own, or name one with --out")
+    return Check("ok", "results", f"can be written in {here}")
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,314 @@
+"""The explorer: controls over a pure function ``render(**controls) -> (figure, sentence)``, on the page or without one.
+
+Callbacks of a notebook may come on any thread, so figures are object-oriented, all drawing holds one lock, and work of
+more than half a second goes to a ``work.Job``. Everything a mouse can do is a method too: tests and headless runs use
+those.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import inspect
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import ipywidgets as W
+from matplotlib.figure import Figure
+
+from entropic_edu.figures.pixels import RENDER, captioned, png
+from entropic_edu.physics.snapshot import Snapshot
+
+from .controls import Control, slider, switch
+from .job import Job
+from .page import Page
+from .strings import text
+
+__all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
+
+FRAME = 0.3  # seconds between pictures of work under way
+KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
+
+
+class Bet(Protocol):
+    """What an explorer asks of a prediction that covers it."""
+
+    @property
+    def open(self) -> bool: ...
+    @property
+    def ghost(self) -> Any: ...
+    def on_open(self, callback: Callable[[], object], /) -> None: ...
+
+
+class Drawn(NamedTuple):
+    """A state of an explorer: its picture and its sentence."""
+
+    png: bytes
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Work:
+    """Long work that a button starts.
+
+    Attributes:
+        stream: ``stream(**controls)`` yields snapshots, several a second.
+        show: ``show(result, **controls)`` returns figure and sentence of what there is, complete or not.
+        units: ``units(**controls)``: how many units, ``Snapshot.total``, the work has; for the estimate of its time.
+        frame: ``frame(result, **controls)`` returns figure and sentence of work under way, shown three times a second;
+            None leaves the picture as it is until the end.
+    """
+
+    stream: Callable[..., Iterator[Snapshot[Any]]]
+    show: Callable[..., tuple[Figure, str]]
+    units: Callable[..., int]
+    frame: Callable[..., tuple[Figure, str]] | None = None
+
+
+class Explorer:
+    """Controls, the picture they make, a sentence with its numbers, and the code that does the same.
+
+    Args:
+        render: Pure: the same controls give the same figure and sentence. It may keep one figure and move its animated
+            artists: only these are then drawn again. Where it has a parameter ``ghost`` it is given what the learner
+            predicted, where ``pinned`` the controls of a run to compare with, or None.
+        controls: In the order of the page.
+        title: Names the explorer in its alternative text.
+        code: ``code(**controls)`` returns the lines of code that make the same numbers.
+        work: What the button "run live" does.
+
+    Attributes:
+        values: The controls now, by name.
+    """
+
+    def __init__(
+        self,
+        render: Callable[..., tuple[Figure, str]],
+        controls: Sequence[Control],
+        *,
+        title: str = "",
+        code: Callable[..., str] | None = None,
+        work: Work | None = None,
+    ) -> None:
+        self.controls = tuple(controls)
+        self.title, self.code, self.work = title, code, work
+        self.values: dict[str, Any] = {control.name: control.default for control in self.controls}
+        self.job: Job[Any] | None = None
+        accepted = inspect.signature(render).parameters
+        self._render, self._takes = render, {name for name in ("ghost", "pinned") if name in accepted}
+        self._bet: Bet | None = None
+        self._pinned: dict[str, Any] | None = None
+        self._cache: OrderedDict[Any, Drawn] = OrderedDict()
+        self._live: Drawn | None = None
+        self._per_unit: float | None = None
+        self._framed = 0.0
+        self._page: Page | None = None
+
+    # --- what it shows -----------------------------------------------------------------------------------------
+
+    def draw(self, **controls: Any) -> Drawn:
+        """Return picture and sentence of a state, the other controls as they are, and change nothing on the page.
+
+        Raises:
+            ValueError: If there is no such control, or a control has no such option.
+        """
+        values = self.values | self._checked(controls)
+        extra = {"ghost": self.ghost, "pinned": self._pinned}
+        extra = {name: extra[name] for name in self._takes}
+        key = (tuple(values.items()), repr(sorted(extra.items())))
+        with RENDER:
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
+            figure, sentence = self._render(**values, **extra)
+            drawn = self._cache[key] = Drawn(png(figure), sentence)
+            if len(self._cache) > KEPT:
+                self._cache.popitem(last=False)
+        return drawn
+
+    def set(self, **controls: Any) -> str:
+        """Turn controls, show the new picture, and return its sentence.
+
+        Raises:
+            ValueError: If there is no such control, or a control has no such option.
+        """
+        self.values |= self._checked(controls)
+        self._live = None
+        drawn = self.draw()
+        if self._page is not None:
+            self._page.follow()
+            self._page.show(drawn)
+        return drawn.sentence
+
+    @property
+    def shown(self) -> Drawn:
+        """What stands on the page: the result of live work, or else the state of the controls."""
+        return self._live or self.draw()
+
+    @property
+    def sentence(self) -> str:
+        """The sentence under the picture."""
+        return self.shown.sentence
+
+    @property
+    def ghost(self) -> Any:
+        """What the learner predicted, where the explorer waits for a prediction and one was made."""
+        return self._bet.ghost if self._bet is not None and self._bet.open else None
+
+    def states(self) -> Iterator[dict[str, Any]]:
+        """Yield the first state, and every option of every control with the others as at first."""
+        first = {control.name: control.default for control in self.controls}
+        yield first
+        for control in self.controls:
+            for option in control.options:
+                if option != control.default:
+                    yield first | {control.name: option}
+
+    def _checked(self, controls: dict[str, Any]) -> dict[str, Any]:
+        known = {control.name: control for control in self.controls}
+        for name, value in controls.items():
+            if name not in known:
+                raise ValueError(f"There is no control {name!r} here; there are {', '.join(known)}.")
+            if value not in known[name].options:
+                raise ValueError(f"{name} can be {', '.join(map(str, known[name].options))}; got {value!r}.")
+        return controls
+
+    # --- twins, predictions ------------------------------------------------------------------------------------
+
+    def pin(self) -> str:
+        """Keep the present run in the picture: what is set next is its twin, with the same random draws."""
+        if "pinned" not in self._takes:
+            raise ValueError("This explorer shows one run only and has nothing to pin.")
+        self._pinned = dict(self.values)
+        return self.set()
+
+    def unpin(self) -> str:
+        """Take the pinned run out of the picture."""
+        self._pinned = None
+        return self.set()
+
+    def cover(self, bet: Bet) -> Explorer:
+        """Hide everything until the bet is locked or skipped; its prediction is then drawn as a ghost."""
+        self._bet = bet
+        bet.on_open(self._uncover)
+        return self
+
+    @property
+    def covered(self) -> bool:
+        """Whether it still waits for a prediction."""
+        return self._bet is not None and not self._bet.open
+
+    def _uncover(self) -> None:
+        if self._page is not None:
+            self._page.fill()
+
+    # --- long work ---------------------------------------------------------------------------------------------
+
+    def seconds(self) -> float:
+        """Return about how long the live work takes at the present controls, after a short trial of its speed."""
+        if self.work is None:
+            raise ValueError("This explorer answers at once and has no long work.")
+        if self._per_unit is None:
+            self._per_unit = _time_of_unit(self.work.stream(**self.values))
+        return self._per_unit * self.work.units(**self.values)
+
+    def start(self) -> Job[Any]:
+        """Begin the live work on a thread of its own; the page shows its progress and, at the end, its result.
+
+        Raises:
+            ValueError: If there is no long work.
+            RuntimeError: If it is running already.
+        """
+        if self.work is None:
+            raise ValueError("This explorer answers at once and has no long work.")
+        if self.job is not None and self.job.running:
+            raise RuntimeError("This work is running; cancel it, or wait for its end.")
+        values, page = dict(self.values), self._page
+        self._framed = 0.0
+        report = functools.partial(self._report, values=values)
+        self.job = Job(self.work.stream(**values), report, lambda job: self._finish(job, values))
+        if page is not None:
+            page.running(True)
+        self.job.start()
+        return self.job
+
+    def run(self) -> str:
+        """Do the live work to its end and return its sentence; a notebook's stop button cancels it."""
+        self.start().wait()
+        return self.sentence
+
+    def cancel(self) -> None:
+        """Stop the live work at its next snapshot and show what there is."""
+        if self.job is not None:
+            self.job.cancel()
+
+    def _report(self, snapshot: Snapshot[Any], values: dict[str, Any]) -> None:
+        """Show how far the work is, and now and then its picture."""
+        assert self.work is not None
+        if self._page is not None:
+            self._page.progress(snapshot)
+        now = time.monotonic()
+        if self.work.frame is None or now - self._framed < FRAME:
+            return
+        with RENDER:
+            figure, sentence = self.work.frame(snapshot.result, **values)
+            self._live = Drawn(png(figure), text("explorer.under_way", sentence=sentence))
+        self._framed = time.monotonic()  # after drawing: the work has the time between two frames to itself
+        if self._page is not None:
+            self._page.picture.value = self._live.png  # not the sentence: three a second would drown a screen reader
+
+    def _finish(self, job: Job[Any], values: dict[str, Any]) -> None:
+        try:
+            if job.error is not None:
+                raise job.error
+            assert self.work is not None
+            assert job.result is not None
+            with RENDER:
+                figure, sentence = self.work.show(job.result, **values)
+                kind = "live" if job.result.complete else "stopped"
+                self._live = Drawn(png(figure), text(f"explorer.{kind}", sentence=sentence))
+        except BaseException as error:
+            if self._page is not None:
+                self._page.fail(error)
+            raise
+        finally:
+            if self._page is not None:
+                self._page.running(False)
+        if self._page is not None:
+            self._page.show(self._live)
+
+    # --- on the page -------------------------------------------------------------------------------------------
+
+    @property
+    def widget(self) -> W.VBox:
+        """The explorer as a widget, made when it is first asked for."""
+        if self._page is None:
+            self._page = Page(self)
+        return self._page.box
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the widget, and a picture with the sentence for where no widget can run."""
+        bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_())
+        settings = " · ".join(
+            f"{control.label} {control.shown(self.values[control.name])}" for control in self.controls
+        )
+        drawn = self.shown
+        bundle["image/png"] = base64.b64encode(captioned(drawn.png, settings, drawn.sentence)).decode()
+        bundle["text/plain"] = f"{self.title}\n{settings}\n{drawn.sentence}".strip()
+        return bundle
+
+
+def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
+    """Return seconds for each unit of work, from reading a stream for a moment."""
+    first = next(stream)
+    begun, done = time.monotonic(), 0
+    for snapshot in stream:
+        done = snapshot.done - first.done
+        if time.monotonic() - begun > trial:
+            break
+    taken = time.monotonic() - begun
+    stream.close()  # type: ignore[attr-defined]
+    return taken / max(1, done)

@@ -1,0 +1,94 @@
+"""Long work on a thread of its own: progress while it runs, a cancel that acts at once, errors that are not lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+
+R = TypeVar("R", bound=Result)
+BETWEEN = 0.1  # seconds between progress messages: more would only fill the line to the browser
+
+
+class Job(Generic[R]):
+    """A stream of snapshots that is read on a thread.
+
+    Args:
+        stream: The snapshots; closed when the job ends, whichever way.
+        progress: Called on the job's thread with a snapshot, at most ten times a second.
+        ended: Called once on the job's thread when ``result`` or ``error`` stands.
+
+    Attributes:
+        result: The last snapshot's result, marked incomplete where the job was cancelled; None before the end.
+        error: What stopped the job, or None.
+    """
+
+    def __init__(
+        self,
+        stream: Iterator[Snapshot[R]],
+        progress: Callable[[Snapshot[R]], object] = lambda snapshot: None,
+        ended: Callable[[Job[R]], object] = lambda job: None,
+    ) -> None:
+        self.result: R | None = None
+        self.error: BaseException | None = None
+        self._stream, self._progress, self._ended = stream, progress, ended
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="entropic_edu job", daemon=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin; a job runs once."""
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask the job to stop at its next snapshot; what there is by then stays as the result."""
+        self._stop.set()
+
+    def wait(self) -> R | None:
+        """Wait for the end and return the result; Ctrl-C, or a notebook's stop button, cancels the job instead.
+
+        Raises:
+            BaseException: Whatever the job raised.
+        """
+        while self._thread.is_alive():
+            try:
+                self._thread.join(BETWEEN)
+            except KeyboardInterrupt:
+                self.cancel()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _work(self) -> None:
+        try:
+            self.result = self._read()
+        except BaseException as error:  # kept for wait(), shown by ``ended``
+            self.error = error
+        try:
+            self._ended(self)
+        except BaseException as error:
+            self.error = self.error or error
+
+    def _read(self) -> R:
+        last, told = None, -BETWEEN
+        try:
+            for last in self._stream:
+                if self._stop.is_set():
+                    break
+                if time.monotonic() - told >= BETWEEN:
+                    told = time.monotonic()
+                    self._progress(last)
+        finally:
+            close: Any = getattr(self._stream, "close", None)
+            if close is not None:
+                close()
+        assert last is not None  # every stream begins with a snapshot
+        return last.result

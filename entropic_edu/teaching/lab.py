@@ -1,0 +1,234 @@
+"""The lessons in a folder of the learner's, and a front end on it: ``entropic-edu lab``.
+
+A copy never overwrites work. The folder keeps a list of what was laid there, with the hash of each file as it was. A
+file that still has that hash is brought up to date; one that was changed stays, and its new version is laid beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from entropic_edu.physics.results import write_whole
+
+FOLDER = "entropic-edu-lessons"
+LIST, KIND, FORMAT = ".entropic-edu.json", "entropic_edu lessons", 1
+PATTERNS = ("*.ipynb", "solutions/*.ipynb")
+TEACHER = ("instructors/*", "quiz/*.json")
+FIRST = "00_start.ipynb"
+ADDRESS = "127.0.0.1"
+Say = Callable[[str], object]
+
+
+def shipped() -> Path:
+    """Return the folder of the lessons that this installation has.
+
+    Raises:
+        FileNotFoundError: If it has none.
+    """
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "lessons", package.parent / "lessons"):
+        if (folder / FIRST).is_file():
+            return folder
+    raise FileNotFoundError(
+        f"This installation of entropic_edu has no lessons ({package / 'lessons'} is missing); install it anew."
+    )
+
+
+def lay(folder: str | os.PathLike[str] = FOLDER, *, teacher: bool = False, say: Say = print) -> Path:
+    """Copy the lessons to a folder, or bring the copy that is there up to date, and return the folder.
+
+    Args:
+        folder: Where to; made where it is missing. The folder of the lessons themselves is left as it is.
+        teacher: Copy the instructors' pages and the quiz too.
+        say: Is told in words what was copied, updated and kept.
+
+    Raises:
+        OSError: If a file cannot be read or written; those already copied are whole and stay.
+        ValueError: If something that is no file bears the name of a lesson.
+    """
+    source, target = shipped(), Path(os.path.expanduser(folder))
+    if os.path.isdir(target) and target.resolve() == source:
+        return target
+    known = _known(target / LIST, say)
+    count = {"copied": 0, "brought up to date": 0}
+    try:
+        for file in _files(source, teacher):
+            name, content = file.relative_to(source).as_posix(), file.read_bytes()
+            if done := _lay_one(target, name, content, known, say):
+                count[done] += 1
+    finally:  # what was laid is known, even if the disk was full in the middle
+        if known:
+            written = {"kind": KIND, "format": FORMAT, "files": dict(sorted(known.items()))}
+            write_whole(target / LIST, (json.dumps(written, indent=1) + "\n").encode())
+    done = ", ".join(f"{number} {what}" for what, number in count.items() if number) or "all up to date"
+    say(f"Lessons in {target}: {done}.")
+    return target
+
+
+def _files(source: Path, teacher: bool) -> list[Path]:
+    patterns = PATTERNS + TEACHER if teacher else PATTERNS
+    return [file for pattern in patterns for file in sorted(source.glob(pattern)) if file.is_file()]
+
+
+def _lay_one(target: Path, name: str, content: bytes, known: dict[str, str], say: Say) -> str | None:
+    """Lay one file, or its new version beside a changed one; return what was done, None if nothing had to be."""
+    file, new = target / name, _hash(content)
+    if not os.path.lexists(file):
+        write_whole(file, content)
+        known[name] = new
+        return "copied"
+    if not file.is_file():
+        raise ValueError(f"{file} is no file, and a lesson is to go there; move it away, or name another folder.")
+    there = _hash(file.read_bytes())
+    if there == new:
+        known[name] = new
+        return None
+    if there == known.get(name):
+        write_whole(file, content)
+        known[name] = new
+        return "brought up to date"
+    if known.get(name) == new:  # changed by the learner, and there is no newer version
+        return None
+    beside = _beside(file, content)
+    if not beside.exists():
+        write_whole(beside, content)
+        say(f"{file.name} holds your work and stays; its new version is {beside.name}.")
+    known[name] = new
+    return None
+
+
+def _beside(file: Path, content: bytes) -> Path:
+    """Return the first name for a new version that is free, or that has this version already."""
+    number = 1
+    while True:
+        mark = ".new" if number == 1 else f".new-{number}"
+        beside = file.with_name(file.stem + mark + file.suffix)
+        if not os.path.lexists(beside) or (beside.is_file() and beside.read_bytes() == content):
+            return beside
+        number += 1
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _known(file: Path, say: Say) -> dict[str, str]:
+    """Return the hashes of what was laid; nothing is known from a list that is missing or damaged."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError:
+        return {}
+    try:
+        found = json.loads(content)
+        if (found["kind"], found["format"]) != (KIND, FORMAT):
+            raise ValueError("another kind or format")
+        return {str(name): str(value) for name, value in found["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        say(f"{file} is damaged; every file that differs from the lessons is taken for your work.")
+        return {}
+
+
+# --- the front end -------------------------------------------------------------------------------------------------
+
+
+CULL = 600  # seconds after which Voila ends a kernel that no page is connected to
+WIDGETS = (  # the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+)
+
+
+def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voila: bool = False) -> list[str]:
+    """Return what a front end is told: the folder, an address on this machine only, and a token.
+
+    Args:
+        folder: The folder it shows.
+        port: Where it listens.
+        token: What a browser must know to be let in.
+        browser: Open a browser.
+        voila: Voila, which shows lessons without their code, in place of JupyterLab.
+    """
+    if voila:
+        told = {
+            "Voila.ip": ADDRESS,
+            "Voila.port": port,
+            "Voila.port_retries": 0,
+            "Voila.token": token,
+            "Voila.open_browser": browser,
+            "MappingKernelManager.cull_idle_timeout": CULL,
+            "MappingKernelManager.cull_interval": CULL // 10,
+        }
+        given = [str(folder.resolve()), *(f"--VoilaConfiguration.extension_allowlist={name}" for name in WIDGETS)]
+    else:
+        told = {
+            "ServerApp.ip": ADDRESS,
+            "ServerApp.port": port,
+            "ServerApp.port_retries": 0,
+            "ServerApp.root_dir": folder.resolve(),
+            "ServerApp.open_browser": browser,
+            "ServerApp.allow_remote_access": False,
+            "ServerApp.allow_root": True,
+            "IdentityProvider.token": token,
+            "LabApp.default_url": f"/lab/tree/{FIRST}",
+        }
+        given = []
+    return [*given, *(f"--{name}={value}" for name, value in told.items())]
+
+
+def free_port(first: int) -> int:
+    """Return the first port from a number on that nobody listens at.
+
+    Raises:
+        OSError: If the hundred from there are all taken, or the number is no port.
+    """
+    for port in range(first, min(first + 100, 1 << 16)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+            return port
+    raise OSError(f"No port from {first} on is free, wanted one from 1024 to 65535; name another with --port.")
+
+
+def check(voila: bool = False) -> None:
+    """Raise an ImportError that says what to install, unless the front end is there."""
+    wanted = ["voila"] if voila else ["jupyterlab"]
+    missing = [name for name in [*wanted, "ipywidgets", "anywidget"] if find_spec(name) is None]
+    if missing:
+        extras = "lab,voila" if voila else "lab"
+        raise ImportError(f'{", ".join(missing)} not installed; run pip install "entropic-edu[{extras}]".')
+
+
+def serve(folder: Path, *, port: int = 8888, browser: bool = True, voila: bool = False, say: Say = print) -> None:
+    """Run a front end in this process until it is stopped; its token is in no list of processes.
+
+    Args:
+        folder: The folder it shows.
+        port: Where it listens; the next free one if this is taken.
+        browser: Open a browser.
+        voila: Voila in place of JupyterLab.
+        say: Is told the address.
+    """
+    token, port = secrets.token_hex(24), free_port(port)
+    page = "" if voila else f"lab/tree/{FIRST}"
+    say(f"{'Voila' if voila else 'JupyterLab'} comes at http://{ADDRESS}:{port}/{page}?token={token}")
+    say("It is open to this machine alone, to those who know that address. Ctrl-C ends it.")
+    told = arguments(folder, port=port, token=token, browser=browser, voila=voila)
+    if voila:
+        from voila.app import Voila
+
+        Voila.launch_instance(argv=told)
+    else:
+        from jupyterlab.labapp import LabApp
+
+        LabApp.launch_instance(argv=told)

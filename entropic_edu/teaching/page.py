@@ -1,0 +1,151 @@
+"""The widgets of one explorer: what its methods do, with a mouse or a keyboard."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+from PIL import Image as Pixels
+
+from entropic_edu.figures.pixels import DPI
+from entropic_edu.physics.snapshot import Snapshot
+
+from .controls import knob
+from .strings import text
+
+if TYPE_CHECKING:
+    from .explorer import Drawn, Explorer
+
+_TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
+_SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
+_CODE = (
+    "font:13px/1.4 var(--jp-code-font-family, monospace); margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
+    "word-break:normal; "
+    "border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
+)
+
+
+class Page:
+    """The widgets of one explorer."""
+
+    def __init__(self, explorer: Explorer) -> None:
+        self.explorer = explorer
+        self._quiet = False
+        self.turns = {control.name: knob(control) for control in explorer.controls}
+        for turn in self.turns.values():
+            turn.observe(self._turned, "value")
+        width = W.Layout(max_width="100%", width="760px")
+        # an img with its size reserves its place before it has loaded, and nothing below it jumps
+        self.picture = W.Image(format="png", layout=W.Layout(max_width="100%", height="auto"))
+        self.sentence = W.HTML(layout=width).add_class("ee-sentence")
+        self.code = W.HTML(layout=width).add_class("ee-code")
+        self.buttons = W.HBox(self._buttons(), layout=W.Layout(flex_flow="row wrap", align_items="center"))
+        self.box = W.VBox(layout=width).add_class("ee-explorer")
+        self.fill()
+
+    def _buttons(self) -> list[W.Widget]:
+        self.run = W.Button(layout=W.Layout(width="auto")).add_class("ee-run")
+        self.stop = W.Button(description=text("explorer.cancel"), disabled=True).add_class("ee-cancel")
+        self.bar = W.HTML().add_class("ee-progress")
+        self.twin = W.Button(description=text("explorer.pin"), tooltip=text("explorer.pin_why"))
+        self.twin.layout.width = "auto"
+        self.run.on_click(lambda _: self._guard(self.explorer.start))
+        self.stop.on_click(lambda _: self.explorer.cancel())
+        self.twin.on_click(lambda _: self._guard(self._twin))
+        pins = [self.twin.add_class("ee-pin")] if "pinned" in self.explorer._takes else []
+        return pins + ([self.run, self.stop, self.bar] if self.explorer.work is not None else [])
+
+    def fill(self) -> None:
+        """Put everything in the box, or the cover where a prediction comes first."""
+        if self.explorer.covered:
+            cover = f'<p class="ee-covered"><b>{html.escape(text("explorer.covered"))}</b></p>'
+            self.box.children = [W.HTML(cover).add_class("ee-covered")]
+            return
+        self.show(self.explorer.shown)
+        self.box.children = [
+            *self._rows(),
+            self.buttons,
+            self.picture,
+            self.sentence,
+            self.code,
+        ]
+
+    def _rows(self) -> list[W.HBox]:
+        """Return the sliders in one row and the switches in the next."""
+        forms = [
+            [self.turns[c.name] for c in self.explorer.controls if c.form == form] for form in ("slider", "switch")
+        ]
+        return [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in forms if row]
+
+    def show(self, drawn: Drawn) -> None:
+        """Show a picture and its sentence, and the code of the controls."""
+        if not self.picture.width:
+            wide, high = Pixels.open(io.BytesIO(drawn.png)).size
+            self.picture.width, self.picture.height = str(round(wide * 96 / DPI)), str(round(high * 96 / DPI))
+        said = html.escape(drawn.sentence)
+        self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{said}</p>'
+        if self.explorer.code is not None:
+            lines = html.escape(self.explorer.code(**self.explorer.values).strip())
+            self.code.value = (
+                f'<div style="{_SMALL}">{text("explorer.same_as")}</div><pre style="{_CODE}">{lines}</pre>'
+            )
+        if self.explorer.work is not None and self.stop.disabled:
+            self.run.description = text("explorer.run", time=duration(self.explorer.seconds()))
+        self.picture.value = drawn.png  # last: whoever sees a new picture has its sentence already
+
+    def follow(self) -> None:
+        """Let the controls on the page show the explorer's values, and the button what it would do."""
+        self.twin.description = text("explorer.pin" if self.explorer._pinned is None else "explorer.unpin")
+        self._quiet = True
+        try:
+            for control in self.explorer.controls:
+                self.turns[control.name].value = control.options.index(self.explorer.values[control.name])
+        finally:
+            self._quiet = False
+
+    def progress(self, snapshot: Snapshot[Any]) -> None:
+        """Show how far the work is."""
+        share = 100 * snapshot.done / max(1, snapshot.total)
+        words = text("explorer.progress", done=snapshot.done, total=snapshot.total, note=snapshot.note)
+        bar = f'<progress max="100" value="{share:.0f}" style="width:120px"></progress>'
+        self.bar.value = f'<span style="{_SMALL}">{bar} {html.escape(words)}</span>'
+
+    def running(self, now: bool) -> None:
+        """Lock the controls while the work runs."""
+        for turn in [*self.turns.values(), self.run, self.twin]:
+            turn.disabled = now
+        self.stop.disabled = not now
+        if not now:
+            self.bar.value = ""
+
+    def fail(self, error: BaseException) -> None:
+        """Say on the page what went wrong: an error in a callback is seen nowhere else."""
+        said = html.escape(text("explorer.failed", error=f"{type(error).__name__}: {error}"))
+        self.sentence.value = f'<p role="alert" class="ee-error" style="{_TEXT}"><b>{said}</b></p>'
+
+    def _turned(self, _: Any) -> None:
+        if not self._quiet:
+            values = {c.name: c.options[self.turns[c.name].value] for c in self.explorer.controls}
+            self._guard(lambda: self.explorer.set(**values))
+
+    def _twin(self) -> None:
+        self.explorer.pin() if self.explorer._pinned is None else self.explorer.unpin()
+
+    def _guard(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one says it."""
+    if seconds < 1:
+        return text("explorer.under_a_second")
+    if seconds < 90:
+        return text("explorer.seconds", count=round(seconds))
+    return text("explorer.minutes", count=round(seconds / 60))

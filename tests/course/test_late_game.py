@@ -1,0 +1,453 @@
+"""Lesson 07: its recording against shipped weights, barriers and heights against plain loops, words against numbers."""
+
+import dataclasses
+import math
+import re
+
+import pytest
+import torch
+from explorers import Bet, drive, run_code, same_from_anywhere
+
+import entropic_edu as ee
+from entropic_edu import recorded
+from entropic_edu.course.late_game import CHAPTER, EXERCISES, GAIN, LOSS, QUESTIONS, TRACE, K
+from entropic_edu.course.late_game.average import Average, gain
+from entropic_edu.course.late_game.axes import Decades, power
+from entropic_edu.course.late_game.barriers import Barriers
+from entropic_edu.course.late_game.hill import highest
+from entropic_edu.course.late_game.live import landscape, live
+from entropic_edu.course.late_game.measures import (
+    SCALES,
+    STEPS,
+    TASKS,
+    barrier,
+    fall,
+    fallen,
+    family,
+    heights,
+    jackknifed,
+    kept,
+    line,
+    number,
+    over_trunks,
+    rates,
+    ratio,
+    rise,
+    rises,
+    said,
+)
+from entropic_edu.course.late_game.slopes import Slopes
+from entropic_edu.figures.plots import axes
+from entropic_edu.physics.curvature import hutchinson_trace
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.results import Result
+from entropic_edu.recorded import late_game
+from entropic_edu.teaching.strings import catalogue
+
+MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
+ASKED = {"barriers": "order", "slopes": "force", "average": "mean"}
+RIGHT = {question.name: question for question in QUESTIONS}
+
+
+# --- the recording -------------------------------------------------------------------------------------------------
+
+
+def test_curves_of_the_shipped_pair_are_what_its_weights_give():
+    land, place = landscape("forty"), STEPS.index(late_game.RECIPE["kept"])
+    found, (a, b) = family("forty"), kept()["forty/pair"]
+    with torch.no_grad():
+        theta = torch.stack([a + share * (b - a) for share in found.positions.float()])
+        loss = torch.stack([torch.nn.functional.cross_entropy(land.outputs(row, land.x), land.y) for row in theta])
+        right = torch.stack(
+            [(land.outputs(row, land.test[0]).argmax(1) == land.test[1]).float().mean() for row in theta]
+        )
+    assert torch.allclose(loss, found.data_loss[0, place, 0], rtol=1e-4)  # float32
+    assert torch.allclose(right, found.test_accuracy[0, place, 0])
+    assert float((a - b).norm()) == pytest.approx(float(kept()["forty/length"][0, place]), rel=1e-5)
+    some = theta[[0, 5]]
+    trace = hutchinson_trace(
+        land, some, num_probes=200, generator=torch.Generator().manual_seed(0), weight_decay=False
+    )  # an estimate of another route than the recorded exact trace
+    assert bool(((trace.value - found.trace[0, place, 0, [0, 5]]).abs() < 4 * trace.error).all())
+
+    def one(x, y):
+        def of(flat):
+            return torch.nn.functional.cross_entropy(land.outputs(flat, x[None]), y[None])
+
+        return torch.func.grad(of)(theta[5])
+
+    each = torch.func.vmap(one)(land.x, land.y)
+    variance = float((each - each.mean(0)).square().sum(1).mean())
+    assert variance == pytest.approx(float(kept()["forty/noise"][0, place, 0, 5]), rel=1e-3)
+
+
+def test_the_miniature_is_the_same_twice_and_of_the_form_of_the_recording():
+    first, second = (recorded.record("late_game", tiny=True, say=lambda line: None) for _ in range(2))
+    assert list(first) == list(kept())
+    for name, value in first.items():
+        other = second[name]
+        assert type(value) is type(kept()[name])
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, other)
+            assert value.ndim == kept()[name].ndim
+        elif isinstance(value, Result):
+            assert torch.equal(value.trace, other.trace)
+        else:
+            assert value == other
+    assert kept().recipe == late_game.RECIPE
+
+
+def test_labels_are_redrawn_in_the_share_that_the_words_tell():
+    wrong = {task: kept()[f"{task}/wrong"] for task in TASKS}
+    # a share r drawn anew leaves r · 9/10 wrong, give or take three binomial errors of 600
+    own = ee.data.digits().y[:600]
+    for task, share in (("forty", 0.4), ("fifth", 0.2), ("clean", 0.0)):
+        assert float((landscape(task).y != own).double().mean()) == wrong[task]
+        assert abs(wrong[task] - 0.9 * share) <= 3 * math.sqrt(0.25 / 600) * (share > 0)
+    assert torch.equal(landscape("forty").test[1], ee.data.digits().test_y)
+
+
+# --- round 1 -------------------------------------------------------------------------------------------------------
+
+
+def test_barriers_are_what_a_plain_loop_finds():
+    found = family("forty")
+    for name, curves in (("loss", found.data_loss), ("trace", found.trace)):
+        plain = torch.tensor(
+            [[max(c) - max(c[0], c[-1]) for c in rows] for rows in curves[:, :, 0].double().tolist()]
+        ).double()
+        ends = torch.tensor([[max(c[0], c[-1]) for c in rows] for rows in curves[:, :, 0].tolist()]).double()
+        assert torch.allclose(barrier("forty", name, "raw"), plain, atol=1e-9)
+        assert torch.allclose(barrier("forty", name, "share"), plain / plain[:, 0].mean(), atol=1e-9)
+        assert torch.allclose(barrier("forty", name, "ends"), plain / ends, atol=1e-6)
+
+
+def test_a_barrier_has_fallen_where_it_stays_below():
+    k = torch.tensor([0.0, 10.0, 20.0, 40.0])
+    assert fall(k, torch.tensor([4.0, 0.5, 5.0, 0.0]), 1.0) == pytest.approx(36.0)
+    assert fall(k, torch.tensor([0.5, 0.5, 0.5, 0.5]), 1.0) == 0.0
+    assert math.isnan(fall(k, torch.tensor([4.0, 0.5, 2.0, 1.5]), 1.0))
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = torch.tensor([1.0, 4.0, 2.0, 7.0], dtype=torch.float64)[:, None]
+    found = jackknifed(values, lambda some: float(some.mean()))
+    assert float(found.error) == pytest.approx(float(over_trunks(values).error))
+
+
+@pytest.mark.parametrize("task", ["forty", "fifth", "decay"])
+def test_as_shares_of_their_first_height_the_loss_barrier_falls_first(task):
+    loss, trace = (fallen(task, name, "share") for name in ("loss", "trace"))
+    assert float(trace.value - loss.value) > 5 * math.hypot(float(loss.error), float(trace.error))
+    assert RIGHT["order"].right == "loss"
+
+
+def test_over_the_ends_the_order_is_the_reverse():
+    loss, trace = (fallen("forty", name, "ends") for name in ("loss", "trace"))
+    assert float(loss.value - trace.value) > 5 * math.hypot(float(loss.error), float(trace.error))
+    assert float(loss.value - trace.value) == pytest.approx(190, abs=10)  # as the key points say
+    shares = [fallen("forty", name, "share") for name in ("loss", "trace")]
+    assert float(shares[1].value - shares[0].value) == pytest.approx(280, abs=10)
+
+
+def test_settings_that_give_no_order_are_shown_to_give_none():
+    loss, trace = (fallen("clean", name, "share") for name in ("loss", "trace"))
+    assert abs(float(trace.value - loss.value)) < 2 * math.hypot(float(loss.error), float(trace.error))
+    assert barrier("squared", "trace", "share") is None
+    assert float(barrier("squared", "loss", "raw")[:, 0].min()) > 0
+    assert "no share" in MADE["barriers"].draw(task="squared").sentence
+
+
+def test_curvature_follows_the_loss_on_one_curve_for_all_k():
+    found = family("forty")
+    at = {k: [] for k in (0, 120, 240, 480)}
+    for k, values in at.items():
+        place = STEPS.index(k)
+        for loss, trace in zip(found.data_loss[:, place, 0], found.trace[:, place, 0], strict=True):
+            top = int(loss.argmax())
+            for side in (range(top + 1), range(len(loss) - 1, top - 1, -1)):
+                for i, j in zip(list(side), list(side)[1:], strict=False):
+                    if loss[i] <= 0.05 < loss[j]:  # on a straight line between two points
+                        share = (0.05 - loss[i]) / (loss[j] - loss[i])
+                        values.append(float(trace[i] + share * (trace[j] - trace[i])))
+    means = [sum(values) / len(values) for values in at.values()]
+    assert max(means) / min(means) < 1.06  # while the height of the hill differs by a factor of 16
+    raw = over_trunks(barrier("forty", "loss", "raw")).value
+    assert float(raw[0] / raw[STEPS.index(480)]) > 15
+
+
+def test_the_words_on_barriers_are_the_numbers():
+    values = {name: over_trunks(barrier("forty", name, "share") * 100) for name in ("loss", "trace")}
+    place = STEPS.index(480)
+    assert [round(float(values[name].value[place])) for name in ("loss", "trace")] == [6, 32]
+    sentence = MADE["barriers"].draw(parted=480).sentence
+    for name in ("loss", "trace"):
+        assert said(values[name], place) in sentence
+        assert said(fallen("forty", name, "share")) in sentence
+    assert "no errors" in MADE["barriers"].draw(trunks="one").sentence
+
+
+def test_the_opening_tells_the_highest_point_of_the_mean_hill():
+    ends, top = highest(480)
+    curve = family("forty").data_loss[:, STEPS.index(480), 0].double()
+    assert float(top.value) == pytest.approx(float(curve.max(-1).values.mean()))
+    assert said(top) in MADE["hill"].draw(parted=480).sentence
+    assert float(ends.value) == pytest.approx(0.5 * float(curve[:, [0, -1]].sum(1).mean()))
+
+
+def test_lines_and_points_stand_where_the_numbers_are():
+    picture = Barriers()
+    picture.scale("forty")
+    picture.heights({name: over_trunks(barrier("forty", name, "ends")) for name in ("loss", "trace")}, "ends", 480)
+    assert picture.bands["loss"].line.get_ydata()[0] == pytest.approx(
+        float(over_trunks(barrier("forty", "loss", "ends")).value[0])
+    )
+    scale = picture.scales["loss"][0]
+    assert (scale.low, scale.high) == (-2, 0)
+    picture.predicted(2.0, torch.tensor([0.4, 0.1]).repeat(5)[:9], torch.tensor([8.0, 2.0]).repeat(5)[:9])
+    assert picture.ghost.line.get_ydata()[1] == pytest.approx(8 * (0.1 / 0.4) ** 2)
+
+
+def test_decades_stand_at_even_distances():
+    scale = Decades(axes(), "x")
+    scale.fit(torch.tensor([0.02, 30.0]))
+    assert torch.allclose(scale.place(torch.tensor([0.01, 1.0, 100.0])), torch.tensor([0.0, 0.5, 1.0]))
+    assert [name.get_text() for name in scale.names if name.get_visible()] == ["0.01", "0.1", "1", "10", "100"]
+    moved = scale.mean(Mean(torch.tensor([1.0]), torch.tensor([0.01])))
+    exact = scale.place(torch.tensor([1.01])) - scale.place(torch.tensor([1.0]))
+    assert float(moved.error) == pytest.approx(float(exact), rel=1e-2)
+    assert power(1e-5) == "10⁻⁵"
+
+
+# --- live ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_live_family_ends_as_the_recorded_ones_do():
+    snapshots = list(live(0, "forty", 480))
+    assert snapshots[0].total == snapshots[-1].done == family("forty").steps
+    assert len(snapshots[1].result.trace) == 0
+    assert not snapshots[-3].result.complete
+    found = snapshots[-1].result
+    assert found.complete
+    high = float(found.data_loss.max() - found.data_loss[[0, -1]].max())
+    each = barrier("forty", "loss", "raw")[:, STEPS.index(480)]
+    assert abs(high - float(each.mean())) < 4 * float(each.std())
+    explorer = MADE["barriers"]
+    for result in (snapshots[1].result, found):
+        _, sentence = explorer.work.show(result, **explorer.values)
+        assert "trained now" in sentence
+    assert number(high) in sentence
+    assert explorer.draw(parted=480).png == CHAPTER.explorers["barriers"](0).draw(parted=480).png
+
+
+def test_a_live_family_is_the_same_twice_and_another_for_another_seed():
+    first, again, other = (list(live(seed, "forty", 2160))[-1].result for seed in (0, 0, 1))
+    assert torch.equal(first.trace, again.trace)
+    assert not torch.equal(first.trace, other.trace)
+
+
+# --- round 2 -------------------------------------------------------------------------------------------------------
+
+
+def test_a_rise_is_the_middle_less_both_ends():
+    assert float(rise(torch.tensor([1.0, 5.0, 7.0, 2.0, 3.0]))) == 5.0
+
+
+def test_the_entropic_height_at_one_temperature_is_that_of_the_trace(monkeypatch):
+    found = family("forty")
+    noise = 0.3 * found.trace  # C in a fixed ratio to H: T is the same everywhere
+    fake = {"forty/family": found, "forty/noise": noise}
+    monkeypatch.setattr("entropic_edu.course.late_game.measures.kept", lambda: fake)
+    loss, entropic = heights.__wrapped__("forty")
+    temperature = 0.3 / (2 * (1 - 0.9))
+    exact = 0.5 * temperature * (found.trace - found.trace[..., :1])[:, :, 0].double()
+    assert torch.allclose(entropic, exact, atol=1e-4)  # float32 traces of 80
+    assert torch.equal(loss[..., 0], torch.zeros_like(loss[..., 0]))
+
+
+def test_at_the_batch_size_of_the_training_the_loss_rise_is_the_larger_for_every_k():
+    share = ratio("forty", 16, "start")
+    seen = share.value.isfinite()
+    assert int(seen.sum()) >= 8
+    assert bool((share.value[seen] + 4 * share.error[seen] < 1).all())
+    assert RIGHT["force"].right == "never"
+    top = int(share.value.nan_to_num().argmax())
+    assert STEPS[top] in (240, 360, 480)
+    assert float(share.value[top]) == pytest.approx(2 / 3, abs=0.05)  # "about two thirds"
+    for k, told in ((0, 0.3), (240, 0.65), (480, 0.65), (720, 0.4)):  # as the lesson says
+        assert float(share.value[STEPS.index(k)]) == pytest.approx(told, abs=0.05)
+    hot = ratio("forty", 4, "start")
+    assert torch.allclose(hot.value[seen], 4 * share.value[seen])
+    assert bool((hot.value[seen] > 1).all())
+
+
+def test_without_noise_nothing_rises_and_the_schedule_cools():
+    _, entropic = rises("forty", None, "start")
+    assert not bool(entropic.any())
+    assert float(rates("forty", "now")[0]) == pytest.approx(0.05)
+    assert float(rates("forty", "now")[-1]) == pytest.approx(0.025 * (1 + math.cos(math.pi * 1440 / 2220)))
+    assert float(rates("squared", "start")[0]) == 0.3
+
+
+def test_no_ratio_is_told_where_the_loss_does_not_rise():
+    assert "no ratio" in MADE["slopes"].draw(parted=1440).sentence
+    assert "pushes nothing" in MADE["slopes"].draw(batch_size=None).sentence
+    share = ratio("forty", 16, "start")
+    assert said(share, STEPS.index(480)) in MADE["slopes"].draw(parted=480).sentence
+
+
+def test_both_rises_are_drawn_at_their_heights():
+    picture = Slopes()
+    found = dict(zip(("loss", "entropic"), map(over_trunks, rises("forty", 16, "start")), strict=True))
+    picture.against(found, ratio("forty", 16, "start"), 480)
+    assert picture.rises["entropic"].line.get_ydata()[0] == pytest.approx(float(found["entropic"].value[0]))
+    assert picture.points.points.get_ydata()[0] == pytest.approx(float(ratio("forty", 16, "start").value[0]))
+
+
+# --- round 3 -------------------------------------------------------------------------------------------------------
+
+
+def test_the_mean_of_siblings_gains_and_that_of_strangers_loses():
+    siblings, strangers = (over_trunks(gain(line("forty", name)[1])) for name in ("siblings", "strangers"))
+    assert float(siblings.value[0]) > 5 * float(siblings.error[0])
+    assert float(strangers.value[0]) < -10 * float(strangers.error[0])
+    assert said(Mean(siblings.value[0], siblings.error[0])) == "6.5 ± 0.5"
+    assert said(Mean(strangers.value[0], strangers.error[0])) in ("-32 ± 3", "-32 ± 2")
+    told = {}
+    for task in ("clean", "fifth"):
+        won = over_trunks(gain(line(task, "siblings")[1]))
+        told[task] = said(Mean(won.value[0], won.error[0]))
+    assert told == {"clean": "0.1 ± 0.3", "fifth": "2.5 ± 0.4"}  # as the lesson says
+    late = siblings.value[STEPS.index(720)], siblings.error[STEPS.index(720)]
+    assert said(Mean(*late)) == "1.1 ± 0.3"
+    assert float(kept()["forty/length"][:, STEPS.index(720)].mean()) == pytest.approx(5.6, abs=0.05)
+    loss = line("forty", "siblings")[0][:, 0].mean(0)
+    assert float(loss[5] / loss[[0, -1]].mean()) > 20  # "more than twentyfold"
+
+
+def test_a_gain_is_read_at_the_middle_in_percentage_points():
+    assert float(gain(torch.tensor([0.5, 0.9, 0.7, 0.1, 0.6]))) == pytest.approx(15.0)
+
+
+def test_the_average_draws_gains_and_the_pinned_line():
+    picture = Average()
+    won = Mean(torch.arange(9.0), torch.zeros(9))
+    picture.gains(won, Mean(torch.tensor(-30.0), torch.tensor(2.0)), (480, 3.0), -10.0)
+    assert list(picture.siblings.points.get_ydata()) == list(range(9))
+    assert picture.strangers.line.get_ydata() == pytest.approx([-30, -30])
+    assert picture.ghost.line.get_ydata() == pytest.approx([-10, -10])
+    explorer = CHAPTER.explorers["average"](0)
+    plain = explorer.draw(parted=480)
+    explorer.pin()
+    assert explorer.draw(parted=480).png != plain.png
+    assert "pinned" in explorer.draw(parted=480).sentence
+
+
+# --- every explorer ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_every_state_draws_and_says_finite_numbers(name):
+    drive(CHAPTER.explorers[name](0))
+
+
+def test_every_scale_is_drawn_for_every_task():
+    for task in TASKS:
+        for scale in SCALES:
+            assert "nan" not in MADE["barriers"].draw(task=task, divided=scale).sentence
+        assert "nan" not in MADE["slopes"].draw(task=task, parted=120).sentence
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_state_looks_the_same_whatever_was_drawn_before(name):
+    same_from_anywhere(CHAPTER.explorers[name](0), lambda: CHAPTER.explorers[name](0))
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_each_bet_shows_as_a_ghost(name):
+    explorer = CHAPTER.explorers[name](0)
+    pictures = {explorer.draw().png}
+    for ghost in RIGHT[ASKED[name]].ghosts.values():
+        explorer.cover(Bet(ghost))
+        pictures.add(explorer.draw().png)
+    assert len(pictures) == 1 + len(RIGHT[ASKED[name]].options)
+
+
+def test_the_code_gives_the_numbers_of_the_sentence():
+    names = run_code(MADE["barriers"].code(**MADE["barriers"].values))
+    assert f"{100 * float(names['trace']):.0f} ±" in MADE["barriers"].draw().sentence
+    names = run_code(MADE["slopes"].code(**MADE["slopes"].values))
+    loss, entropic = (values[:, STEPS.index(480)] for values in rises("forty", 16, "start"))
+    assert torch.allclose(names["loss"], loss)
+    assert torch.allclose(names["entropic"], entropic)
+    names = run_code(MADE["average"].code(**MADE["average"].values))
+    assert said(over_trunks(names["gain"].double())) in MADE["average"].draw().sentence
+    names = run_code(MADE["hill"].code(parted=480))
+    assert float(names["top"]) == pytest.approx(0.062, abs=0.001)
+    for divided in SCALES:
+        run_code(MADE["barriers"].code(parted=0, task="squared", divided=divided, trunks="one"))
+
+
+# --- words, questions, exercises -----------------------------------------------------------------------------------
+
+
+def test_numbers_are_written_with_the_digits_that_their_errors_leave():
+    def mean(value, error):
+        return Mean(torch.tensor(value, dtype=torch.float64), torch.tensor(error, dtype=torch.float64))
+
+    assert said(mean(6.234, 0.53)) == "6.2 ± 0.5"
+    assert said(mean(427.3, 14.2)) == "427 ± 14"
+    assert said(mean(3.1e-6, 2.0e-6)) == "(3 ± 2) · 10⁻⁶"
+    assert said(mean(0.0251, 0.0)) == "0.025"
+    assert number(0) == "0"
+    assert number(2.3e-5) == "2.3 · 10⁻⁵"
+
+
+def test_every_question_and_exercise_has_its_words():
+    words = catalogue("en")
+    for question in QUESTIONS:
+        assert question.right in question.options
+        assert set(question.ghosts) == set(question.options)
+        for option in question.options:
+            assert words[f"07.question.{question.name}.option.{option}"]
+            assert words[f"07.question.{question.name}.reply.{option}"]
+    for exercise in EXERCISES:
+        assert words[f"07.exercise.{exercise.name}.right"]
+        assert words[f"07.exercise.{exercise.name}.hint.2"]
+        assert all(words[f"07.exercise.{exercise.name}.wrong.{slip}"] for slip in exercise.wrong)
+
+
+def test_no_two_slips_of_an_exercise_give_the_same_answers():
+    for exercise in EXERCISES:
+        rules = {"truth": exercise.truth, **exercise.wrong}
+        answers = {name: tuple(round(rule(*case), 9) for case in exercise.cases) for name, rule in rules.items()}
+        assert len(set(answers.values())) == len(rules), answers
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
+def test_each_slip_is_named(exercise, monkeypatch, tmp_path):
+    monkeypatch.setenv("ENTROPIC_EDU_HOME", str(tmp_path))
+    lesson = ee.Lesson("07")
+    assert lesson.check(exercise.number, exercise.truth).right
+    for slip, rule in exercise.wrong.items():
+        assert lesson.check(exercise.number, rule).slip == slip
+
+
+def test_the_lists_of_the_last_exercise_are_the_recording():
+    assert list(STEPS) == K
+    for rounded, name in ((LOSS, "loss"), (TRACE, "trace")):
+        exact = over_trunks(barrier("forty", name, "raw")).value
+        assert torch.allclose(torch.tensor(rounded).double(), exact, rtol=0.04, atol=1e-3)
+    won = over_trunks(gain(line("forty", "siblings")[1])).value
+    assert torch.allclose(torch.tensor(GAIN).double(), won, atol=0.06)
+    falls = next(exercise for exercise in EXERCISES if exercise.name == "falls")
+    assert [falls.truth(*case) for case in falls.cases[:3]] == [480, 720, 960]
+    reply = catalogue("en")["07.exercise.falls.right"]
+    assert [int(found) for found in re.findall(r"\b(?:480|720|960)\b", reply)] == [480, 720, 960]
+
+
+def test_a_recorded_family_says_how_it_was_made():
+    found = family("forty")
+    assert dataclasses.asdict(found)["recipe"]["batch_size"] == 16
+    assert found.recipe == late_game.settings(late_game.RECIPE, "forty") | {"optimizer": "sgd", "schedule": "cosine"}
+    assert float(found.positions[5]) == 0.5

@@ -1,0 +1,143 @@
+"""Running out of memory: fewer samples at once, the same results, and words where nothing helps."""
+
+import pytest
+import torch
+from torch import nn
+
+from entropic_edu import Network
+from entropic_edu.networks import memory
+from entropic_edu.networks.models import small_cnn
+from entropic_edu.physics.curvature import hessian_vector_product
+
+ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums in another order
+
+
+class Tight(nn.Module):
+    """A model on a machine where at most ``room`` samples fit; it notes how many it was given."""
+
+    def __init__(self, room=None, error=torch.OutOfMemoryError, norm=False):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4) if norm else nn.Tanh(), nn.Linear(4, 3)).double()
+        self.room, self.error, self.tried = room, error, []
+
+    def forward(self, x):
+        self.tried.append(len(x))
+        if self.room is not None and len(x) > self.room:
+            raise self.error("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total of ...")
+        return self.inner(x)
+
+
+def data(generator, number=40):
+    x = torch.randn(number, 5, generator=generator, dtype=torch.float64)
+    return x, torch.randint(3, (number,), generator=generator)
+
+
+def roomy_and_tight(generator, room, **settings):
+    roomy, tight = Tight(), Tight(room, **settings)
+    tight.inner.load_state_dict(roomy.inner.state_dict())
+    x, y = data(generator)
+    return tuple(Network(model, x, y, test=(x[:30], y[:30]), weight_decay=0.1) for model in (roomy, tight))
+
+
+CALLS = {
+    "loss": lambda land, theta, g: land.loss(theta),
+    "gradient": lambda land, theta, g: land.gradient(theta),
+    "gradient of a batch": lambda land, theta, g: land.gradient(theta, 30, g, shared=True),
+    "gradients of batches": lambda land, theta, g: land.gradient(theta, 30, g),
+    "accuracy": lambda land, theta, g: land.accuracy(theta, "test"),
+    "product": lambda land, theta, g: hessian_vector_product(land, theta, theta),
+}
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
+@pytest.mark.parametrize("call", CALLS)
+def test_where_memory_runs_out_half_as_many_samples_give_the_same_result(call, error, generator):
+    roomy, tight = roomy_and_tight(generator, 7, error=error)
+    theta = torch.stack([roomy.initial(generator) for _ in range(2)])
+    expected, found = (CALLS[call](land, theta, torch.Generator().manual_seed(1)) for land in (roomy, tight))
+    torch.testing.assert_close(found, expected, **ROUND_OFF)
+    assert 4 <= tight._rows() <= 7  # of 40 or 30, halved until it is at most 7
+
+
+def test_what_fitted_once_is_what_later_calls_begin_with(generator):
+    _, land = roomy_and_tight(generator, 10)
+    theta = land.initial(generator)
+    land.loss(theta)
+    land.model.tried.clear()
+    land.loss(theta)
+    land.gradient(theta, 30, generator)
+    assert max(land.model.tried) == 10
+
+
+def test_a_batch_that_fits_is_not_cut(generator):
+    _, land = roomy_and_tight(generator, 40)
+    land.model.tried.clear()
+    land.gradient(land.initial(generator), 30, generator)
+    assert land.model.tried == [30]
+
+
+def test_a_single_sample_that_does_not_fit_is_a_memory_error_in_words(generator):
+    _, land = roomy_and_tight(generator, 2)
+    land.model.room = 0
+    words = r"ran out on cpu with up to 1 samples at once.* free; take a smaller model.*Tried to allocate 2.00 GiB\.\)$"
+    with pytest.raises(MemoryError, match=words):
+        land.loss(land.initial(generator))
+
+
+def test_batch_norm_needs_its_samples_together(generator):
+    x, y = data(generator)
+    land = Network(Tight(norm=True), x, y, batch_norm="reestimate", statistics=30)
+    land.model.room = 20
+    theta = land.initial(generator)
+    words = (
+        r"with up to 40 samples at once.*one keeps about .* bytes, so that about \d+ would fit; .*smaller statistics="
+    )
+    with pytest.raises(MemoryError, match=words):
+        land.loss(theta)
+    with pytest.raises(MemoryError, match=words.replace("40", "30")):
+        land.gradient(theta, 25, generator)
+
+
+def test_other_errors_pass_as_they_are(generator):
+    class Broken(Tight):
+        def forward(self, x):
+            if len(x) > 2:
+                raise RuntimeError("the weights are upside down")
+            return super().forward(x)
+
+    land = Network(Broken(), *data(generator))
+    with pytest.raises(RuntimeError, match="upside down"):
+        land.loss(land.initial(generator))
+
+
+def test_a_gradient_keeps_the_inputs_of_each_layer_that_has_weights_or_bends(generator):
+    # Linear keeps its input, tanh its output, which is the next layer's input; cross-entropy the log-softmax.
+    model = nn.Sequential(nn.Linear(50, 40), nn.Tanh(), nn.Linear(40, 30)).double()
+    x, y = torch.randn(8, 50, generator=generator, dtype=torch.float64), torch.arange(8)
+    land = Network(model, x, y, strategy="loop")
+    assert land.bytes_per_sample == pytest.approx(8 * (50 + 40 + 30 + 1), abs=16)  # and the label, and a scalar weight
+
+
+def test_an_estimate_grows_with_the_samples_and_not_with_the_weights(generator):
+    x, y = torch.randn(4, 3, 32, 32, generator=generator), torch.arange(4)
+    narrow, wide = (Network(small_cnn((c, 2 * c)), x, y).bytes_per_sample for c in (8, 16))
+    assert 1.7 < wide / narrow < 2  # twice the activations on the same images; the weights are four times as many
+
+
+@pytest.mark.parametrize(("size", "words"), [(12, "12 bytes"), (1500, "1.5 kB"), (2.5e6, "2.5 MB"), (8e10, "80 GB")])
+def test_sizes_are_written_as_people_do(size, words):
+    assert memory.in_words(size) == words
+
+
+def test_the_processor_has_free_memory_and_no_total_of_its_own():
+    free = memory.free_bytes(torch.device("cpu"))
+    assert free is None or free > 2**20
+    assert memory.total_bytes(torch.device("cpu")) is None
+
+
+def test_an_accelerator_takes_as_many_samples_as_an_eighth_of_its_memory_keeps(generator, monkeypatch):
+    land = Network(Tight(), *data(generator))
+    monkeypatch.setattr(memory, "total_bytes", lambda device: 8 * 1000 * land.bytes_per_sample)
+    assert land._rows() == 1000
+    monkeypatch.setattr(memory, "total_bytes", lambda device: 2**60)
+    assert land._rows() == 8192

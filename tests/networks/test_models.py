@@ -1,0 +1,151 @@
+import pytest
+import torch
+from torch import nn
+
+import entropic_edu as ee
+from entropic_edu.networks.models import mlp, resnet20, small_cnn
+
+
+def number_of_parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def images(generator, number=6, dtype=torch.float64):
+    return torch.randn(number, 3, 32, 32, generator=generator, dtype=dtype), torch.arange(number) % 10
+
+
+def test_an_mlp_has_a_weight_for_each_pair_and_a_bias_for_each_unit():
+    assert number_of_parameters(mlp(64, 64, 64, 10)) == 64 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10 == 8970
+
+
+def test_an_mlp_ends_in_a_linear_layer_and_takes_any_activation():
+    assert [type(layer) for layer in mlp(4, 5, 6, 2, activation=nn.Tanh)] == [
+        nn.Linear, nn.Tanh, nn.Linear, nn.Tanh, nn.Linear,
+    ]  # fmt: skip
+    assert [type(layer) for layer in mlp(4, 2)] == [nn.Linear]
+
+
+@pytest.mark.parametrize("widths", [(), (4,), (4, 0, 2)])
+def test_an_mlp_without_inputs_and_outputs_is_refused(widths):
+    with pytest.raises(ValueError, match=r"at least two positive widths, got .*; try mlp"):
+        mlp(*widths)
+
+
+def test_the_small_cnn_has_the_parameters_of_its_kernels():
+    kernels = 16 * (3 * 9 + 1) + 32 * (16 * 9 + 1) + 32 * (32 * 9 + 1)
+    assert number_of_parameters(small_cnn()) == kernels + 10 * (32 * 4 * 4 + 1) == 19466
+    assert number_of_parameters(small_cnn(norm="group")) == 19466 + 2 * (16 + 32 + 32)  # a scale and a shift each
+
+
+@pytest.mark.parametrize("channels", [(5,), (4, 6), (16, 32, 32), (2, 2, 2, 2, 7)])
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_the_small_cnn_maps_images_to_class_scores_with_any_channels(channels, norm, generator):
+    model = small_cnn(channels, classes=7, activation=nn.GELU, norm=norm)
+    assert model(images(generator, dtype=torch.float32)[0]).shape == (6, 7)
+
+
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_each_sample_passes_the_small_cnn_by_itself(norm, generator):
+    model, (x, _) = small_cnn(norm=norm).double(), images(generator)
+    torch.testing.assert_close(model(x)[2:3], model(x[2:3]), rtol=0, atol=1e-12)  # round-off of other sum orders
+
+
+def test_the_small_cnn_refuses_batch_norm_and_too_many_halvings():
+    with pytest.raises(ValueError, match=r'norm must be "group" or None, got \'batch\''):
+        small_cnn(norm="batch")
+    with pytest.raises(ValueError, match="takes 1 to 5 channels, got 6"):
+        small_cnn((1,) * 6)
+
+
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_the_small_cnn_as_a_landscape_has_the_loss_and_gradients_of_the_plain_module(norm, generator):
+    model, (x, y) = small_cnn((4, 8, 8), norm=norm).double(), images(generator)
+    land = ee.Network(model, x, y, weight_decay=0.1)
+    theta = torch.stack([land.initial(generator) for _ in range(3)])
+    gradients = land.gradient(theta)
+    for row, loss, gradient in zip(theta, land.loss(theta), gradients, strict=True):
+        plain = land.module(row)
+        expected = nn.functional.cross_entropy(plain(x), y) + 0.05 * sum(p.square().sum() for p in plain.parameters())
+        by_autograd = torch.autograd.grad(expected, list(plain.parameters()))
+        # The landscape keeps images in channels_last: other sum orders, so equal up to round-off.
+        torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=0)
+        torch.testing.assert_close(gradient, torch.cat([g.flatten() for g in by_autograd]), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_the_noise_of_the_small_cnn_is_that_of_its_samples_one_by_one(norm, generator):
+    x, y = images(generator, 5)
+    land = ee.Network(small_cnn((4, 4), norm=norm).double(), x, y)
+    theta = land.initial(generator)
+    each = torch.stack([ee.Network(land.module(theta), x[i : i + 1], y[i : i + 1]).gradient(theta) for i in range(5)])
+    expected = torch.cov(each.T, correction=0).trace()
+    torch.testing.assert_close(ee.gradient_covariance(land, theta).trace, expected, rtol=1e-9, atol=0)
+
+
+# --- ResNet-20 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+@pytest.mark.parametrize("width", [4, 16])
+def test_the_resnet_has_the_parameters_of_its_layers(norm, width):
+    w, kernel = width, 9
+    first = kernel * 3 * w
+    stages = 6 * kernel * w * w + kernel * (w * 2 * w + 5 * (2 * w) ** 2) + kernel * (2 * w * 4 * w + 5 * (4 * w) ** 2)
+    scales = 2 * (7 * w + 6 * 2 * w + 6 * 4 * w)
+    number = number_of_parameters(resnet20(norm, width))
+    assert number == first + stages + scales + 10 * (4 * w + 1)
+    if width == 16:
+        assert number == 269_722  # "0.27M" in table 6 of He et al. (2016)
+
+
+def test_the_resnet_has_twenty_layers_with_weights_and_nineteen_norms():
+    layers = list(resnet20("batch").modules())
+    assert sum(isinstance(layer, (nn.Conv2d, nn.Linear)) for layer in layers) == 20
+    assert sum(isinstance(layer, nn.BatchNorm2d) for layer in layers) == 19
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_the_resnet_is_its_equations_written_out(norm, generator):
+    model, (x, _) = resnet20(norm, 4).double(), images(generator, 3)
+    halved = {6, 9}  # places of the blocks that halve the image
+    h = model[2](model[1](model[0](x)))
+    for place in range(3, 12):
+        block = model[place]
+        shortcut = h
+        if place in halved:
+            shortcut = torch.cat([h, torch.zeros_like(h)], 1)[:, :, ::2, ::2]  # option A: new channels are zero
+        h = torch.relu(block.second_norm(block.second(torch.relu(block.first_norm(block.first(h))))) + shortcut)
+    assert h.shape == (3, 16, 8, 8)
+    torch.testing.assert_close(model(x), model[-1](h.mean((2, 3))), rtol=1e-12, atol=1e-12)
+
+
+def test_each_sample_passes_the_resnet_with_group_norm_by_itself_also_under_vmap(generator):
+    model, (x, _) = resnet20("group", 4, classes=7, activation=nn.GELU).double(), images(generator)
+    assert model(x).shape == (6, 7)
+    torch.testing.assert_close(model(x)[2:3], model(x[2:3]), rtol=0, atol=1e-12)
+    weights = {name: torch.stack([p, 2 * p]).detach() for name, p in model.named_parameters()}
+    both = torch.vmap(lambda w: torch.func.functional_call(model, w, (x,)))(weights)
+    torch.testing.assert_close(both[0], model(x), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_the_resnet_as_a_landscape_has_the_loss_and_gradients_of_the_plain_module(norm, generator):
+    model, (x, y) = resnet20(norm, 2).double(), images(generator)
+    land = ee.Network(model, x, y, batch_norm="reestimate", statistics=None)
+    theta = land.initial(generator)
+    plain = land.module(theta).train()
+    expected = nn.functional.cross_entropy(plain(x), y)
+    by_autograd = torch.autograd.grad(expected, list(plain.parameters()))
+    torch.testing.assert_close(land.loss(theta), expected.detach(), rtol=1e-10, atol=0)
+    torch.testing.assert_close(
+        land.gradient(theta), torch.cat([g.flatten() for g in by_autograd]), rtol=1e-8, atol=1e-10
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"norm": None}, 'must be "group" or "batch", got None'), ({"width": 0}, "positive numbers, got width=0")],
+)
+def test_a_resnet_of_nothing_is_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        resnet20(**settings)

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from torch import nn
+
+from entropic_edu.networks.network import Network
+from entropic_edu.networks.stacked import Stack
+from entropic_edu.physics.curvature import hessian_vector_product
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own, at its first jvp
+
+ACTIVATIONS = [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU]
+
+
+def chain(activation, loss, generator, *, bias=True, last=None, number=70, weight_decay=0.0):
+    layers = [nn.Linear(5, 6, bias=bias), activation(), nn.Linear(6, 4, bias=bias), activation(), nn.Linear(4, 3)]
+    model = nn.Sequential(*layers, *([last()] if last else [])).double()
+    x = torch.randn(number, 5, generator=generator, dtype=torch.float64)
+    y = torch.randint(3, (number,), generator=generator)
+    return Network(model, x, y, loss=loss, weight_decay=weight_decay)
+
+
+def by_autograd(land, theta, vector):
+    """Reverse over reverse through the module itself."""
+
+    def loss(t):
+        outputs = torch.func.functional_call(land.model, land.unflatten(t), (land.x,))
+        criterion = nn.functional.mse_loss if land.loss_name == "mse" else nn.functional.cross_entropy
+        return criterion(outputs, land.y) + 0.5 * land.weight_decay * t.square().sum()
+
+    return torch.func.grad(lambda t: torch.func.grad(loss)(t) @ vector)(theta)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_hand_written_product_equals_reverse_over_reverse_autograd(activation, loss, bias, generator):
+    land = chain(activation, loss, generator, bias=bias, weight_decay=0.01)
+    assert land._stack is not None
+    theta = torch.stack([land.initial(generator) for _ in range(3)])
+    vector = torch.randn(theta.shape, generator=generator, dtype=theta.dtype)
+    one_each = hessian_vector_product(land, theta, vector)
+    shared = hessian_vector_product(land, theta[0], vector)
+    for t, v, row, same in zip(theta, vector, one_each, shared, strict=True):
+        # float64 round-off of sums over 70 samples
+        torch.testing.assert_close(row, by_autograd(land, t, v), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(same, by_autograd(land, theta[0], v), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_an_activation_on_the_last_layer_is_differentiated_too(activation, generator):
+    land = chain(activation, "mse", generator, last=activation)
+    theta = land.initial(generator)
+    vector = torch.randn(land.dim, generator=generator, dtype=theta.dtype)
+    found = hessian_vector_product(land, theta, vector)
+    torch.testing.assert_close(found, by_autograd(land, theta, vector), rtol=1e-12, atol=1e-13)
+
+
+def test_many_vectors_and_samples_are_taken_in_chunks_that_add_up(generator):
+    # 70 vectors are three chunks of vectors, 300 samples several chunks of samples
+    land = chain(nn.Tanh, "cross_entropy", generator, number=300)
+    theta = land.initial(generator)
+    vector = torch.randn(70, land.dim, generator=generator, dtype=theta.dtype)
+    many = hessian_vector_product(land, theta.expand(70, -1), vector)
+    torch.testing.assert_close(many, hessian_vector_product(land, theta, vector), rtol=1e-12, atol=1e-13)
+    dense = torch.func.hessian(land.loss)(theta)
+    torch.testing.assert_close(many, vector @ dense, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_outputs_and_gradients_equal_those_of_the_module(activation, generator):
+    land = chain(activation, "cross_entropy", generator)
+    theta = torch.stack([land.initial(generator) for _ in range(2)])
+    for row, outputs, gradient in zip(theta, land.outputs(theta, land.x), land.gradient(theta), strict=True):
+        module = land.module(row)
+        loss = nn.functional.cross_entropy(module(land.x), land.y)
+        parts = torch.autograd.grad(loss, list(module.parameters()))
+        torch.testing.assert_close(outputs, module(land.x), rtol=1e-12, atol=1e-13)
+        torch.testing.assert_close(gradient, torch.cat([p.flatten() for p in parts]), rtol=1e-12, atol=1e-13)
+
+
+def test_what_is_not_a_chain_of_linear_layers_does_not_stack():
+    shared = nn.Linear(4, 4)
+    assert Stack.of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())) is None
+    assert Stack.of(nn.Sequential(shared, nn.Tanh(), shared)) is None
+    assert Stack.of(nn.Sequential(nn.Linear(4, 4), nn.GELU(approximate="tanh"))) is None
+    assert Stack.of(nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))) is not None

@@ -1,0 +1,523 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import Circle, arc, on_circle
+from torch import nn
+
+import entropic_edu as ee
+from entropic_edu import Path, connect
+from entropic_edu.physics.connect import _Band, _bernstein, _hats, _inserted, _springs, measured, tangents
+from entropic_edu.physics.valleys import DoubleWell, Hyperbola
+
+METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
+MOVING = METHODS[1:]
+ANGLE = 2.5  # of the arc between the two ends on the circle
+
+
+def doubles(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def seeded(number=7):
+    return torch.Generator().manual_seed(number)
+
+
+def on_the_circle(land=None, **settings):
+    ends = on_circle(doubles(0, ANGLE))
+    defaults = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "sweeps": 600, "pivots": 10}
+    return connect(land or Circle(), *ends, **{**defaults, **settings})
+
+
+def relaxed_band(method, **settings):
+    """Twelve pivots on the circle as the first of three stages leaves them, before any are spread anew."""
+    stream = ee.stream.connect(
+        Circle(), *on_circle(doubles(0, ANGLE)), method=method, generator=seeded(), batch_size=None, learning_rate=0.1,
+        sweeps=1200, pivots=36, **settings,
+    )  # fmt: skip
+    for snapshot in stream:
+        if snapshot.done == 400:
+            stream.close()
+            return snapshot.result
+    raise AssertionError("the stream ended before its first stage")
+
+
+class Recording(ee.Network):
+    """A network that notes who asks for a batch, and for how many samples."""
+
+    def draw(self, batch_size, generator, rows=None):
+        self.drawn.append((batch_size, rows))
+        return super().draw(batch_size, generator, rows)
+
+
+@pytest.fixture
+def network(generator):
+    x = torch.randn(60, 4, generator=generator, dtype=torch.float64)
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    model = nn.Sequential(nn.Linear(4, 12), nn.Tanh(), nn.Linear(12, 2)).double()
+    land = Recording(model, x, y, weight_decay=1e-3)
+    land.drawn = []
+    return land
+
+
+@pytest.fixture
+def ends(network):
+    run = ee.train(network, generator=seeded(), runs=2, epochs=150, batch_size=20, learning_rate=0.1)
+    network.drawn.clear()
+    return run.theta
+
+
+# --- tangents --------------------------------------------------------------------------------------------------
+
+BAND = doubles([0, 0], [2, 0], [2, 1])  # τ⁻ = (2, 0), τ⁺ = (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("losses", "direction"),
+    [
+        ((0, 1, 2), (0, 1)),  # uphill: the secant ahead (eq. 8)
+        ((2, 1, 0), (2, 0)),  # downhill: the secant behind
+        ((0, 3, 2), (2 * 1, 1 * 3)),  # maximum, ahead higher: ΔVmax = 3 to τ⁺ and ΔVmin = 1 to τ⁻ (eqs. 10, 11)
+        ((2, 3, 0), (2 * 3, 1 * 1)),  # maximum, behind higher
+        ((4, 3, 8), (2 * 1, 1 * 5)),  # minimum, ahead higher
+        ((8, 3, 4), (2 * 5, 1 * 1)),  # minimum, behind higher
+        ((1, 0, 1), (2, 1)),  # level neighbours: equal weights
+        ((5, 5, 5), (1, 1)),  # flat: the bisector of the two directions
+        ((0, 2, 2), (0, 1)),  # level ahead, and the neighbour ahead is the higher one
+        ((2, 2, 0), (2, 0)),
+    ],
+)
+def test_tangents_are_those_of_henkelman_and_jonsson_by_hand(losses, direction):
+    expected = doubles(*direction)
+    found = tangents(BAND, doubles(*losses))
+    torch.testing.assert_close(found[0], expected / expected.norm())
+
+
+def test_each_inner_pivot_has_a_tangent_of_its_own(generator):
+    pivots = torch.randn(9, 4, generator=generator, dtype=torch.float64)
+    losses = torch.rand(9, generator=generator, dtype=torch.float64)
+    whole = tangents(pivots, losses)
+    assert whole.shape == (7, 4)
+    torch.testing.assert_close(whole.norm(dim=1), torch.ones(7, dtype=torch.float64))
+    for i in range(7):
+        torch.testing.assert_close(whole[i : i + 1], tangents(pivots[i : i + 3], losses[i : i + 3]))
+
+
+@pytest.mark.parametrize("last", [1.5, 2.5])
+def test_the_tangent_turns_continuously_as_a_pivot_passes_through_an_extremum(last):
+    # The middle loss rises from below both neighbours (0 and last) to above both: slope, minimum and maximum in turn.
+    middle = torch.linspace(-1, 4, 1001, dtype=torch.float64)
+    turned = torch.cat([tangents(BAND, torch.stack([doubles(0)[0], m, doubles(last)[0]])) for m in middle])
+    # d(tangent)/d(middle) is at most a few, so steps of 0.005 turn it by about a hundredth; a swap would jump by 1
+    assert float((turned[1:] - turned[:-1]).norm(dim=1).max()) < 0.03
+    assert float((turned - doubles(0, 1)).norm(dim=1).max()) > 0.3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tangents_are_finite_on_a_flat_stretch_and_at_a_kink_that_turns_back(dtype):
+    flat = tangents(arc(1.0, 6).to(dtype), torch.full((6,), 0.25, dtype=dtype))
+    assert bool(flat.isfinite().all())
+    torch.testing.assert_close(flat.norm(dim=1), torch.ones(4, dtype=dtype))
+    back = tangents(torch.tensor([[0.0, 0], [1, 0], [0, 0]], dtype=dtype), torch.zeros(3, dtype=dtype))
+    assert back.tolist() == [[-1, 0]]
+    with pytest.raises(ValueError, match="at least 3 pivots, got 2"):
+        tangents(torch.eye(2), torch.zeros(2))
+
+
+# --- roads whose floor is known --------------------------------------------------------------------------------
+
+
+def test_the_straight_line_has_the_barrier_of_the_closed_form():
+    a, b = doubles(math.e, 1 / math.e), doubles(1 / math.e, math.e)
+    path = connect(Hyperbola(), a, b, method="linear", generator=seeded())
+    # at the midpoint u = v = cosh 1, so ½(cosh² 1 - 1)² = ½ sinh⁴ 1, and the ends have no loss
+    assert path.barrier == pytest.approx(0.5 * math.sinh(1) ** 4, rel=1e-3)  # 1e-3: midpoint within half a step
+    assert path.length == pytest.approx(2 * math.sqrt(2) * math.sinh(1))
+    chord = on_the_circle(method="linear")
+    assert chord.barrier == pytest.approx(0.5 * (1 - math.cos(ANGLE / 2)) ** 2, rel=1e-2)
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_each_method_finds_the_floor_of_the_hyperbola(method):
+    land = Hyperbola(half_length=1.0)
+    a, b = land.floor(2, dtype=torch.float64)
+    settings = {"batch_size": None, "learning_rate": 0.05, "sweeps": 1500, "pivots": 12}
+    path = connect(land, a, b, method=method, generator=seeded(), **settings)
+    assert path.complete
+    # of 0.95 on the straight line; a curve of three bends is no hyperbola, so it keeps a little more
+    assert path.saddle_loss < (0.02 if method in ("chain", "bezier") else 1e-4)
+    floor = Path(land.floor(2001, dtype=torch.float64))
+    assert path.length == pytest.approx(floor.length, rel=0.02)
+    u, v = path.pivots.unbind(1)
+    assert float((u * v - 1).abs().max()) < 0.2
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_each_method_follows_a_circle(method):
+    path = on_the_circle(method=method)
+    assert path.saddle_loss < (0.01 if method in ("chain", "bezier") else 1e-5)  # 0.23 on the chord
+    assert path.length == pytest.approx(ANGLE, rel=0.02)
+    assert path.straight_length == pytest.approx(2 * math.sin(ANGLE / 2))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_barrier_that_lies_on_the_floor_stays_and_is_measured(method):
+    land = DoubleWell(barrier=0.02, g_wide=4.0, g_narrow=4.0)
+    a, b = doubles(0, -1), doubles(0, 1)
+    path = connect(land, a, b, method=method, generator=seeded(), batch_size=None, sweeps=200, learning_rate=0.05)
+    assert path.barrier == pytest.approx(0.02, rel=0.02)
+    if method not in ("chain", "bezier"):  # their few control points slide past the wells, and the curve turns back
+        assert path.length == pytest.approx(2, rel=1e-6)
+    assert abs(float(path.at(float(path.marks[path.losses.argmax()]))[1])) < 0.1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_ends_are_those_given_bit_for_bit(method, network, ends):
+    path = connect(network, *ends, method=method, generator=seeded(), sweeps=60, pivots=6, points=9)
+    assert torch.equal(path.at(0), ends[0])
+    assert torch.equal(path.at(1), ends[1])
+    assert path.method == method
+    assert not path.pivots.requires_grad
+
+
+# --- what keeps the pivots apart -------------------------------------------------------------------------------
+
+
+def spacing(path):
+    return float(path.lengths.max() / path.lengths.min())
+
+
+def test_a_string_is_evenly_spaced():
+    assert spacing(relaxed_band("string")) < 1.02
+
+
+def test_springs_space_a_band_evenly_and_without_them_it_is_uneven():
+    assert spacing(relaxed_band("neb", spring_constant=1.0)) < 1.02
+    # even points of the chord, moved straight out to the arc, are crowded near its ends
+    assert spacing(relaxed_band("neb", spring_constant=0.0)) > 1.1
+
+
+def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
+    land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)  # whose floor would pull them into the wells
+    settings = {"generator": seeded(), "batch_size": None, "sweeps": 300, "pivots": 36}
+    for snapshot in ee.stream.connect(land, doubles(0, -1), doubles(0, 1), method="neb", **settings):
+        if snapshot.done <= 300 and snapshot.result.losses is None:
+            assert spacing(snapshot.result) < 1.001
+
+
+def last_band(land, a, b, **settings):
+    """The relaxed pivots of a NEB without noise, before they are spread on a spline."""
+    defaults = {"generator": seeded(), "method": "neb", "batch_size": None, "tolerance": math.inf}
+    snapshots = ee.stream.connect(land, a, b, **{**defaults, **settings})
+    return [shot.result.pivots for shot in snapshots if not shot.result.complete][-1]
+
+
+def test_both_parts_right_keep_the_band_on_the_floor_and_evenly_spaced():
+    land = Hyperbola(half_length=1.0)
+    pivots = last_band(land, *land.floor(2, dtype=torch.float64), pivots=12, sweeps=1500, learning_rate=0.05)
+    assert float((pivots.prod(1) - 1).abs().max()) < 1e-3  # slow only along the band, where the springs act
+    assert spacing(Path(pivots)) < 1.01
+
+
+def test_without_projection_springs_and_loss_balance_in_full_and_cut_the_corner():
+    land = Hyperbola(half_length=1.0)
+    ends = land.floor(2, dtype=torch.float64)
+    pivots = last_band(land, *ends, pivots=12, sweeps=3000, learning_rate=0.05, projection=False)
+    pull = pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]
+    torch.testing.assert_close(pull, land.gradient_on(pivots[1:-1], None), atol=1e-6, rtol=0)
+    assert bool((pivots[1:-1].prod(1) > 1.005).all())  # towards the chord, off the floor at uv = 1
+
+
+def test_without_projection_pivots_slide_down_to_the_ends():
+    land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)
+    settings = {"pivots": 12, "sweeps": 1200, "learning_rate": 0.05}
+    assert spacing(Path(last_band(land, doubles(0, -1), doubles(0, 1), **settings))) < 1.001
+    slid = last_band(land, doubles(0, -1), doubles(0, 1), projection=False, **settings)
+    assert spacing(Path(slid)) > 3
+    assert float(slid[:, 1].abs().median()) > 0.7  # half of them near the wells; evenly spaced it is 0.5
+
+
+def test_the_central_tangent_is_the_secant_of_both_neighbours(generator):
+    pivots = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    land = Hyperbola()
+    force = _springs(2.0, "central", True)(_Band(land, generator, None, 0.1, 0.0, 10), pivots)
+    for i in (1, 2, 3):
+        tau = (pivots[i + 1] - pivots[i - 1]) / (pivots[i + 1] - pivots[i - 1]).norm()
+        gradient = land.gradient_on(pivots[i], None)
+        stretch = (pivots[i + 1] - pivots[i]).norm() - (pivots[i] - pivots[i - 1]).norm()
+        torch.testing.assert_close(force[i - 1], 2 * stretch * tau - gradient + (gradient @ tau) * tau)
+
+
+def test_the_band_begins_at_its_first_guess():
+    a, b = on_circle(doubles(0, ANGLE))
+    guess = Path(torch.stack([a, -1.5 * (a + b), b]))  # the long way round
+    stream = ee.stream.connect(Circle(), a, b, method="string", generator=seeded(), guess=guess)
+    assert torch.equal(next(stream).result.pivots, guess.pivots)
+    for method in ("string", "neb"):
+        path = on_the_circle(method=method, guess=guess, pivots=16)
+        assert path.length == pytest.approx(2 * math.pi - ANGLE, rel=0.02)
+    bent = on_the_circle(method="bezier", guess=guess, bends=3)
+    assert float(bent.at(0.5) @ (a + b)) < 0  # its control points began on the other side, and it stays there
+
+
+def test_switches_are_refused_where_they_mean_nothing():
+    with pytest.raises(ValueError, match='tangent must be "upwind" or "central", got \'left\''):
+        on_the_circle(method="neb", tangent="left")
+    for method in ("linear", "chain", "bezier", "string"):
+        for wrong in ({"tangent": "central"}, {"projection": False}):
+            with pytest.raises(ValueError, match=f'belong to the methods "neb" and "autoneb"; the method {method!r}'):
+                on_the_circle(method=method, **wrong)
+    a, b = on_circle(doubles(0, ANGLE))
+    with pytest.raises(ValueError, match='A first guess has no meaning with method="linear"'):
+        on_the_circle(method="linear", guess=Path(torch.stack([a, b])))
+    with pytest.raises(ValueError, match="A first guess has no meaning with align=True"):
+        on_the_circle(method="neb", align=True, guess=Path(torch.stack([a, b])))
+    with pytest.raises(ValueError, match="must begin at the end point a and end at b, bit for bit"):
+        on_the_circle(method="neb", guess=Path(torch.stack([b, a])))
+
+
+def test_autoneb_inserts_where_the_loss_bulges_the_worst_first():
+    path = Path(
+        doubles([0, 0], [1, 0], [2, 0], [3, 0]),
+        losses=doubles(0, 1, 1, 0),
+        losses_between=doubles([0.25, 0.5, 0.75], [1, 1.5, 1], [0.75, 0.8, 0.25]),
+    )  # rises of 0, 0.5 and 0.3 above the lines; losses range over 1.5
+    assert _inserted(path, 9, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 2.5, 3]
+    assert _inserted(path, 9, 0.25).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
+    assert _inserted(path, 9, 0.4).pivots[:, 0].tolist() == [0, 1, 2, 3]
+    assert _inserted(path, 5, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
+    assert _inserted(path, 4, 0.1).pivots[:, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_the_threshold_of_autoneb_decides_how_many_pivots_it_takes():
+    def counts(threshold, pivots=30):
+        settings = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "sweeps": 400, "pivots": pivots}
+        ends = on_circle(doubles(0, ANGLE))
+        stream = ee.stream.connect(
+            Circle(base=0.1), *ends, method="autoneb", threshold=threshold, tolerance=math.inf, **settings
+        )
+        return [len(s.result.pivots) for s in stream if s.done and s.result.losses is None]
+
+    assert set(counts(1e9)) == {5}
+    eager = counts(0.01)
+    assert eager[0] == 5
+    assert eager == sorted(eager)
+    assert max(eager) > 10
+    assert max(counts(0.01, pivots=8)) == 8
+
+
+# --- curves ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [2, 3, 5, 8])
+def test_weights_of_a_bezier_curve_are_those_of_de_casteljau(number, generator):
+    controls = torch.randn(number, 3, generator=generator, dtype=torch.float64)
+    where = torch.linspace(0, 1, 21, dtype=torch.float64)
+    for t, point in zip(where, _bernstein(where, number) @ controls, strict=True):
+        rows = controls
+        while len(rows) > 1:
+            rows = torch.lerp(rows[:-1], rows[1:], t)
+        torch.testing.assert_close(point, rows[0])
+
+
+@pytest.mark.parametrize("number", [2, 3, 6])
+def test_weights_of_a_chain_interpolate_its_corners(number, generator):
+    corners = torch.randn(number, generator=generator, dtype=torch.float64)
+    where = torch.linspace(0, 1, 33, dtype=torch.float64)
+    expected = np.interp(where.numpy(), np.linspace(0, 1, number), corners.numpy())
+    torch.testing.assert_close(_hats(where, number) @ corners, torch.from_numpy(expected))
+
+
+def test_a_bezier_path_lies_on_a_bezier_curve():
+    path = on_the_circle(method="bezier", bends=1, pivots=20, sweeps=400)
+    a, b = path.pivots[[0, -1]]
+    control = 2 * path.at(0.5) - 0.5 * (a + b)  # by symmetry t = ½ lies halfway
+    t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
+    curve = Path((1 - t) ** 2 * a + 2 * t * (1 - t) * control + t**2 * b)
+    # the symmetry holds as far as the places are drawn evenly: they are jittered
+    assert float(curve.project(path.pivots).distance.max()) < 0.01
+    assert path.saddle_loss < 0.05
+
+
+# --- randomness ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_the_same_seed_gives_the_same_path_and_another_seed_another(method, network, ends):
+    settings = {"method": method, "sweeps": 60, "pivots": 6, "batch_size": 10}
+    one, two, other = (connect(network, *ends, generator=seeded(s), **settings) for s in (1, 1, 2))
+    assert torch.equal(one.pivots, two.pivots)
+    assert torch.equal(one.losses, two.losses)
+    assert one.pivots.shape != other.pivots.shape or not torch.equal(one.pivots, other.pivots)
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_all_pivots_of_a_sweep_see_one_shared_batch(method, network, ends):
+    kept, before = ends.clone(), torch.random.get_rng_state()
+    connect(network, *ends, method=method, generator=seeded(), sweeps=60, pivots=6, batch_size=10, tolerance=math.inf)
+    assert network.drawn == [(10, None)] * 60
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(ends, kept)
+
+
+def test_a_batch_is_capped_at_the_data_and_none_draws_nothing(network, ends):
+    settings = {"method": "neb", "sweeps": 12, "pivots": 4, "tolerance": math.inf}
+    connect(network, *ends, generator=seeded(), batch_size=4000, **settings)
+    assert set(network.drawn) == {(60, None)}
+    network.drawn.clear()
+    connect(network, *ends, generator=seeded(), batch_size=None, **settings)
+    assert network.drawn == []
+
+
+# --- measuring and refining ------------------------------------------------------------------------------------
+
+
+def test_measured_losses_are_those_of_the_landscape_at_and_between_the_points(network, ends):
+    path = measured(network, Path(ends).resample(40), inner=4)
+    assert path.losses.shape == (40,)
+    assert path.losses_between.shape == (39, 4)
+    for i in (0, 7, 38):
+        a, b = path.pivots[i], path.pivots[i + 1]
+        assert float(path.losses[i]) == pytest.approx(float(network.loss(a)), rel=1e-12)
+        for k in range(4):
+            point = a + (k + 1) / 5 * (b - a)
+            assert float(path.losses_between[i, k]) == pytest.approx(float(network.loss(point)), rel=1e-12)
+
+
+def test_the_scallop_of_a_chord_is_the_sagitta_squared_and_falls_as_the_fourth_power():
+    scallops = []
+    for pieces in (5, 10, 20):
+        path = measured(Circle(base=0.3), Path(arc(ANGLE, pieces + 1)))
+        sagitta = 1 - math.cos(ANGLE / pieces / 2)
+        assert path.scallop == pytest.approx(0.5 * sagitta**2, rel=1e-9)
+        assert path.barrier == pytest.approx(path.scallop)
+        scallops.append(path.scallop)
+    assert scallops[0] / scallops[1] == pytest.approx(16, rel=0.02)
+    assert scallops[1] / scallops[2] == pytest.approx(16, rel=0.01)
+
+
+def bulge(pivots):
+    """Highest loss on the spline through even points of the arc; it has none at them."""
+    off = Path(arc(ANGLE, pivots)).smooth(400).pivots.norm(dim=1) - 1
+    return 0.5 * float(off.abs().max()) ** 2
+
+
+@pytest.mark.parametrize("method", ["string", "neb", "autoneb"])
+def test_refinement_goes_on_until_the_loss_bulges_little_between_pivots_or_twice(method):
+    land, settings = Circle(base=0.1), {"method": method, "pivots": 5, "points": 5, "sweeps": 300}
+    between = 0.5 * bulge(5) / 0.1  # as a share of the loss at the ends: 5 pivots bulge more than that, 10 less
+    paths = [on_the_circle(land, tolerance=share, **settings) for share in (math.inf, between, 0.0)]
+    assert [len(path.pivots) for path in paths] == [5, 10, 20]
+    # four times the points on the arc: 19 / 4 pieces to the fourth power is 509, less what the finite sweeps leave
+    assert paths[2].scallop < paths[0].scallop / 250
+
+
+def test_points_says_how_many_points_come_back(network, ends):
+    settings = {"method": "string", "generator": seeded(), "sweeps": 12, "tolerance": math.inf}
+    assert len(connect(network, *ends, pivots=6, **settings).pivots) == 24
+    assert len(connect(network, *ends, pivots=6, points=11, **settings).pivots) == 11
+    assert len(connect(network, *ends, method="linear", generator=seeded(), points=13).pivots) == 13
+
+
+# --- alignment -------------------------------------------------------------------------------------------------
+
+
+def permuted(theta, order):
+    """The same network (4-12-2) with its hidden units in another order, written out by hand."""
+    first, bias, last, end = theta.split([48, 12, 24, 2])
+    return torch.cat([first.view(12, 4)[order].flatten(), bias[order], last.view(2, 12)[:, order].flatten(), end])
+
+
+def test_alignment_takes_the_barrier_away_between_a_network_and_its_own_permuted_copy(network, ends, generator):
+    a = ends[0]
+    copy = permuted(a, torch.randperm(12, generator=generator))
+    torch.testing.assert_close(network.loss(copy), network.loss(a), rtol=1e-12, atol=0)
+    copy = copy + 1e-3 * torch.randn(a.shape, generator=generator, dtype=a.dtype)  # so that the two stay two
+    apart = connect(network, a, copy, method="linear", generator=seeded())
+    aligned = connect(network, a, copy, method="linear", generator=seeded(), align=True)
+    assert apart.barrier > 0.1
+    assert aligned.barrier < 1e-4
+    assert aligned.length < 0.02
+    torch.testing.assert_close(network.loss(aligned.at(1)), network.loss(copy), rtol=1e-12, atol=0)
+
+
+# --- bad input and Ctrl-C --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_ends_and_settings_that_make_no_road_are_refused(method):
+    a, b = on_circle(doubles(0, ANGLE))
+    nan = doubles(math.nan, 1)
+    for one, two, words in (
+        (a, doubles(1, 2, 3), r"end point b must have shape \(2,\).*got \(3,\); was it trained on another model"),
+        (a[None], b, r"end point a must have shape \(2,\).*got \(1, 2\)"),
+        (a, a.clone(), "two end points are equal; a path needs two minima"),
+        (nan, b, "end point a is not finite"),
+        (a, nan, "end point b is not finite; train it again"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            connect(Circle(), one, two, method=method, generator=seeded())
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="one of linear, chain, bezier, string, neb, autoneb, got 'spline'"):
+        on_the_circle(method="spline")
+    for wrong in ({"pivots": 3}, {"sweeps": 3}, {"bends": 0}):
+        with pytest.raises(ValueError, match="needs pivots >= 4, sweeps >= 4, bends >= 1; got"):
+            on_the_circle(**wrong)
+    with pytest.raises(ValueError, match="a positive number, got -1"):
+        on_the_circle(learning_rate=-1.0)
+
+
+DIVERGES = "string"
+
+
+@pytest.mark.parametrize("method", ["chain", "bezier", DIVERGES, "neb", "autoneb"])
+def test_a_band_that_diverges_says_so(method):
+    with pytest.raises(ee.DivergenceError, match=r"diverged by step \d+: loss .*learning_rate \* lambda_max = "):
+        on_the_circle(Hyperbola(), method=method, learning_rate=50.0, sweeps=200)
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_ctrl_c_returns_the_road_so_far_marked_incomplete(method):
+    def ctrl_c(snapshot):
+        if snapshot.done >= 100:
+            raise KeyboardInterrupt
+
+    path = on_the_circle(method=method, progress=ctrl_c)
+    assert not path.complete
+    assert "(stopped early)" in path.summary()
+    assert torch.equal(path.pivots[[0, -1]], on_circle(doubles(0, ANGLE)))
+    assert path.length > path.straight_length * 1.01
+
+
+def test_ctrl_c_before_the_straight_line_is_measured_marks_it_incomplete():
+    def ctrl_c(snapshot):
+        raise KeyboardInterrupt
+
+    path = on_the_circle(method="linear", progress=ctrl_c)
+    assert path.losses is None
+    assert not path.complete
+
+
+def test_snapshots_count_the_sweeps_and_only_the_last_is_complete(network, ends):
+    settings = {"method": "string", "generator": seeded(), "sweeps": 150, "pivots": 6, "batch_size": 10}
+    snapshots = list(ee.stream.connect(network, *ends, tolerance=math.inf, **settings))
+    assert [s.done for s in snapshots] == [0, 25, 50, 75, 100, 125, 150, 150]
+    assert [s.result.complete for s in snapshots] == [False] * 7 + [True]
+    assert snapshots[-1].result.summary() == snapshots[-1].note
+
+
+# --- real data -------------------------------------------------------------------------------------------------
+
+
+def test_between_two_networks_for_the_digits_a_low_road_goes_round_a_high_barrier():
+    land = ee.Network(ee.models.mlp(64, 64, 64, 10), *ee.data.digits().train, weight_decay=5e-4)
+    a, b = ee.train(land, generator=seeded(), runs=2, epochs=60).theta
+    straight = connect(land, a, b, method="linear", generator=seeded())
+    settings = {"sweeps": 450, "batch_size": 256, "pivots": 10, "tolerance": math.inf}
+    road = connect(land, a, b, method="string", generator=seeded(), **settings)
+    assert straight.barrier >= 0.3
+    assert road.barrier < straight.barrier / 10
+    assert road.length > straight.length

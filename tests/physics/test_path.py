@@ -1,0 +1,256 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from oracles import Circle, arc, nearest_on_polyline, on_circle
+
+from entropic_edu import Path
+from entropic_edu.physics.path import scallops
+
+
+def doubles(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+@pytest.fixture
+def road(generator):
+    """A random polyline of 9 pivots in 6 dimensions, with segments of very different length."""
+    steps = torch.randn(9, 6, generator=generator, dtype=torch.float64)
+    return Path((steps * torch.logspace(-2, 1, 9, dtype=torch.float64)[:, None]).cumsum(0))
+
+
+# --- points and positions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_ends_are_the_first_and_last_pivot_bit_for_bit(dtype, generator):
+    for _ in range(50):
+        path = Path(torch.randn(4, 3, generator=generator, dtype=dtype))
+        ends = path.at(torch.tensor([0.0, 1.0]))
+        for at_0, at_1 in ((path.at(0), path.at(1)), (path.at(0.0), path.at(1.0)), tuple(ends)):
+            assert torch.equal(at_0, path.pivots[0])
+            assert torch.equal(at_1, path.pivots[-1])
+
+
+def test_a_position_is_a_share_of_the_arc_length(road):
+    gaps = np.linalg.norm(np.diff(road.pivots.numpy(), axis=0), axis=1)
+    passed = np.concatenate([[0], np.cumsum(gaps)])
+    where = np.linspace(0, 1, 101)
+    expected = [np.interp(where * passed[-1], passed, road.pivots[:, d].numpy()) for d in range(6)]
+    torch.testing.assert_close(road.at(torch.from_numpy(where)), torch.from_numpy(np.stack(expected, 1)))
+    assert road.length == pytest.approx(passed[-1])
+    torch.testing.assert_close(road.marks, torch.from_numpy(passed / passed[-1]))
+
+
+def test_the_pivots_lie_at_their_marks(road):
+    torch.testing.assert_close(road.at(road.marks), road.pivots, rtol=1e-12, atol=1e-12)
+
+
+def test_one_position_gives_one_point_and_many_give_many(road):
+    assert road.at(0.3).shape == road.tangent(0.3).shape == (6,)
+    assert road.at(torch.rand(7)).shape == road.tangent(torch.rand(7)).shape == (7, 6)
+    torch.testing.assert_close(road.at(doubles(0.2, 0.3))[1], road.at(0.3))
+
+
+def test_the_tangent_is_the_unit_vector_of_the_way_ahead(road, generator):
+    where = 0.998 * torch.rand(200, generator=generator, dtype=torch.float64) + 0.001
+    tangent = road.tangent(where)
+    torch.testing.assert_close(tangent.norm(dim=1), torch.ones(200, dtype=torch.float64))
+    step = 1e-7  # a share of the length; a pivot lies between two such points in a few cases in a million
+    ahead = (road.at(where + step) - road.at(where)) / (step * road.length)
+    torch.testing.assert_close(tangent, ahead, rtol=0, atol=1e-6)
+    for end, segment in ((0, 0), (1, -1)):
+        secant = road.pivots[segment + 1 if segment == 0 else -1] - road.pivots[0 if segment == 0 else -2]
+        torch.testing.assert_close(road.tangent(end), secant / secant.norm())
+
+
+# --- projection ------------------------------------------------------------------------------------------------
+
+
+def test_a_point_of_the_path_projects_onto_itself(road):
+    where = torch.linspace(0, 1, 301, dtype=torch.float64)
+    found = road.project(road.at(where))
+    # the road of random steps does not cross itself; round-off of a few lengths of 10
+    torch.testing.assert_close(found.position, where, rtol=0, atol=1e-12)
+    assert float(found.distance.max()) < 1e-12
+
+
+@pytest.mark.parametrize("pivots", [2, 3, 12, 40])
+@pytest.mark.parametrize("dim", [2, 5])
+def test_projection_is_that_of_a_search_through_all_segments(pivots, dim, generator):
+    path = Path(torch.randn(pivots, dim, generator=generator, dtype=torch.float64))
+    walkers = 1.5 * torch.randn(100, dim, generator=generator, dtype=torch.float64)
+    found = path.project(walkers)
+    for number, walker in enumerate(walkers):
+        position, distance = nearest_on_polyline(path.pivots, walker)
+        one = path.project(walker)
+        for by_path in (found.distance[number], one.distance):
+            assert float(by_path) == pytest.approx(distance, abs=1e-12)
+        for by_path in (found.position[number], one.position):
+            assert float(by_path) == pytest.approx(position, abs=1e-10)
+
+
+def test_projection_onto_a_fine_arc_is_that_onto_the_circle(generator):
+    angles, radii = (
+        2.0 * torch.rand(50, generator=generator).double(),
+        0.5 + torch.rand(50, generator=generator).double(),
+    )
+    found = Path(arc(2.0, 2001)).project(radii[:, None] * on_circle(angles))
+    # the polyline lies within Δ²/8 = 1.3e-7 of the arc, and angles within half a step times the offset
+    torch.testing.assert_close(found.distance, (radii - 1).abs(), rtol=0, atol=2e-7)
+    torch.testing.assert_close(found.position, angles / 2, rtol=0, atol=3e-4)
+
+
+def test_what_lies_beyond_an_end_projects_onto_the_end():
+    path = Path(doubles([0, 0], [1, 0], [1, 2]))
+    found = path.project(doubles([-3, -4], [1, 5], [0.5, -1]))
+    torch.testing.assert_close(found.position, doubles(0, 1, 1 / 6))
+    torch.testing.assert_close(found.distance, doubles(5, 3, 1))
+
+
+def test_float32_projection_is_free_of_cancellation_far_from_the_origin():
+    # 40 segments of length 1 lie 1e5 from the origin: |θ|² is 3e10 there, and float32 has no digits of it below 1000
+    along = torch.stack([torch.arange(41.0), torch.zeros(41), torch.zeros(41)], 1)
+    path = Path(1e5 + along)
+    walkers = 1e5 + torch.stack([torch.arange(0.5, 40), torch.full((40,), 0.25), torch.zeros(40)], 1)
+    found = path.project(walkers)
+    torch.testing.assert_close(found.distance, torch.full((40,), 0.25))  # exact in units of 2⁻⁷
+    torch.testing.assert_close(found.position, torch.arange(0.5, 40) / 40)
+
+
+# --- other points on the same road -----------------------------------------------------------------------------
+
+
+def test_resampled_points_lie_on_the_path_evenly_spaced(road):
+    even = road.resample(23)
+    assert len(even.pivots) == 23
+    torch.testing.assert_close(even.pivots, road.at(torch.linspace(0, 1, 23, dtype=torch.float64)))
+    assert torch.equal(even.pivots[[0, -1]], road.pivots[[0, -1]])
+    gaps = Path(doubles([0, 0], [1, 0], [4, 0])).resample(9).lengths
+    torch.testing.assert_close(gaps, torch.full((8,), 0.5, dtype=torch.float64))
+
+
+def test_the_spline_through_points_of_a_straight_line_is_that_line(generator):
+    a, b = torch.randn(2, 5, generator=generator, dtype=torch.float64)
+    shares = doubles(0, 0.1, 0.15, 0.5, 0.9, 1)
+    smooth = Path(torch.lerp(a, b, shares[:, None])).smooth(11)
+    # a cubic spline reproduces straight lines exactly
+    expected = torch.lerp(a, b, torch.linspace(0, 1, 11, dtype=torch.float64)[:, None])
+    torch.testing.assert_close(smooth.pivots, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("pivots", [4, 6, 10])
+def test_the_spline_lies_closer_to_a_circle_than_the_polyline(pivots):
+    polyline = Path(arc(2.5, pivots))
+    off = [float((p.pivots.norm(dim=1) - 1).abs().max()) for p in (polyline.smooth(61), polyline.resample(61))]
+    # the sagitta is Δ²/8, and the error of a spline of order Δ⁴
+    assert off[1] == pytest.approx(1 - math.cos(1.25 / (pivots - 1)), rel=0.15)
+    assert off[0] < 0.2 * off[1]
+    assert abs(polyline.smooth(61).length - 2.5) < abs(polyline.length - 2.5)
+
+
+@pytest.mark.parametrize("pivots", [2, 3, 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_smoothed_path_keeps_its_ends_bit_for_bit_and_is_evenly_spaced(pivots, dtype, generator):
+    path = Path(torch.randn(pivots, 4, generator=generator, dtype=dtype).cumsum(0), method="neb", complete=False)
+    smooth = path.smooth(40)
+    assert torch.equal(smooth.pivots[[0, -1]], path.pivots[[0, -1]])
+    assert (smooth.pivots.dtype, smooth.method, smooth.complete) == (dtype, "neb", False)
+    assert len(smooth.pivots) == 40
+
+
+def test_smoothed_points_of_a_bend_are_evenly_spaced():
+    uneven = Path(on_circle(doubles(0, 0.2, 0.5, 1.1, 1.5, 2.5)))
+    gaps = uneven.smooth(30).lengths
+    assert float(gaps.max() / gaps.min()) < 1.01  # chords and arcs of 0.09 differ by 3e-4
+
+
+def test_a_path_in_another_dtype_is_the_same_road(road):
+    single = road.to(torch.float32)
+    assert single.pivots.dtype == single.at(0.5).dtype == torch.float32
+    torch.testing.assert_close(single.at(0.5).double(), road.at(0.5), rtol=1e-5, atol=1e-5)
+
+
+def test_two_pivots_in_one_place_give_no_nan():
+    path = Path(doubles([0, 0], [0, 0], [1, 0], [1, 0], [1, 1], [1, 3]))
+    where = torch.linspace(0, 1, 17, dtype=torch.float64)
+    assert bool(path.at(where).isfinite().all())
+    assert bool(path.tangent(where).isfinite().all())
+    found = path.project(path.at(where))
+    torch.testing.assert_close(found.position, where)
+
+
+def test_two_last_pivots_in_one_place_give_no_nan():
+    path = Path(doubles([0, 0], [1, 0], [1, 0]))
+    assert path.at(1).tolist() == [1, 0]
+    assert path.tangent(1).tolist() == [1, 0]
+
+
+# --- what was measured on it -----------------------------------------------------------------------------------
+
+
+def test_barrier_saddle_and_scallop_are_read_off_the_losses():
+    pivots = doubles([0, 0], [1, 0], [2, 0], [3, 0])
+    losses = doubles(1, 2, 4, 3)
+    between = doubles([1.25, 1.5, 1.75], [2.5, 4.5, 3.5], [3.5, 3.5, 3])
+    path = Path(pivots, losses, between, method="neb")
+    assert path.saddle_loss == 4.5
+    assert path.barrier == 1.5  # above the higher end, 3
+    assert scallops(losses, between).tolist() == [0, 1.5, 0]
+    assert path.scallop == 1.5
+    assert path.straight_length == 3
+    for words in (
+        "neb path of 4 pivots",
+        "length 3 (1.00 x straight)",
+        "highest loss 4.5",
+        "1.5 above",
+        "scallops 1.5.",
+    ):
+        assert words in path.summary()
+
+
+def test_a_path_that_nobody_measured_knows_no_barrier():
+    path = Path(torch.eye(3), complete=False)
+    assert all(math.isnan(value) for value in (path.saddle_loss, path.barrier, path.scallop))
+    assert "loss not measured (stopped early)." in path.summary()
+
+
+def test_a_dip_between_two_pivots_is_no_scallop():
+    assert Path(torch.eye(2), doubles(1, 1), doubles([0.5])).scallop == 0
+
+
+# --- what a path cannot be -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("position", [-1e-6, 1 + 1e-6, float("nan"), [0.5, 1.5]])
+def test_a_position_outside_the_path_is_refused(position, road):
+    where = torch.tensor(position, dtype=torch.float64)
+    for call in (road.at, road.tangent):
+        with pytest.raises(ValueError, match=r"position on a path lies in \[0, 1\], got"):
+            call(where)
+
+
+@pytest.mark.parametrize(
+    ("pivots", "words"),
+    [
+        (torch.ones(3, 4), "pivots all coincide.*two different end points"),
+        (torch.ones(1, 4), r"shape \(P, D\) with P >= 2, got \(1, 4\)"),
+        (torch.ones(4), r"shape \(P, D\) with P >= 2, got \(4,\)"),
+        (torch.tensor([[0.0], [math.nan]]), "NaN or infinity; a path needs finite points"),
+        (torch.tensor([[0.0], [math.inf]]), "NaN or infinity"),
+    ],
+)
+def test_pivots_that_make_no_path_are_refused(pivots, words):
+    with pytest.raises(ValueError, match=words):
+        Path(pivots)
+
+
+def test_vectors_of_another_model_are_refused(road):
+    with pytest.raises(ValueError, match=r"lives in 6 dimensions, got theta of shape \(3, 5\).*another model"):
+        road.project(torch.zeros(3, 5, dtype=torch.float64))
+    with pytest.raises(ValueError, match="lives in 6 dimensions and the landscape has 2 parameters"):
+        road.check(Circle())
+    for call in (road.resample, road.smooth):
+        with pytest.raises(ValueError, match="at least 2 points, got 1"):
+            call(1)

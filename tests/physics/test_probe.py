@@ -1,0 +1,161 @@
+"""A profile against dense Hessians, closed forms and plain evaluation."""
+
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import entropic_edu as ee
+from entropic_edu.physics.curvature import dense_hessian
+
+
+def network(activation=nn.ReLU, hidden=8, **settings):
+    g = torch.Generator().manual_seed(1)
+    x = torch.randn(40, 6, generator=g, dtype=torch.float64)
+    y = torch.randint(3, (40,), generator=g)
+    model = ee.models.mlp(6, hidden, 3, activation=activation).double()
+    return ee.Network(model, x, y, weight_decay=1e-2, test=(x[:20], y[:20]), **settings)
+
+
+def road(land):
+    g = torch.Generator().manual_seed(0)
+    return ee.Path(torch.stack([land.initial(g), land.initial(g)])).resample(7)
+
+
+@pytest.fixture
+def sparse(monkeypatch):
+    """Send small networks down the way of large ones."""
+    monkeypatch.setattr(sys.modules["entropic_edu.physics.probe"], "_DENSE", 0)
+
+
+def expected(land, path, positions):
+    """Spectrum and adaptive spectrum of the data loss from dense Hessians."""
+    for t in positions:
+        theta = path.at(float(t))
+        hessian = dense_hessian(land, theta, weight_decay=False)
+        yield theta, hessian, theta[:, None] * hessian * theta
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh])
+def test_small_landscapes_are_measured_exactly(activation, generator):
+    land = network(activation)
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=5)
+    for row, (theta, hessian, adaptive) in enumerate(expected(land, path, profile.position)):
+        values = torch.linalg.eigvalsh(hessian)
+        assert float(profile.trace[row]) == pytest.approx(float(values.sum()), rel=1e-9)
+        assert float(profile.top_eigenvalue[row]) == pytest.approx(float(values[-1]), rel=1e-9)
+        assert float(profile.smallest_eigenvalue[row]) == pytest.approx(float(values[0]), rel=1e-9)
+        assert float(profile.adaptive_trace[row]) == pytest.approx(float(adaptive.trace()), rel=1e-9)
+        assert float(profile.adaptive_top[row]) == pytest.approx(float(torch.linalg.eigvalsh(adaptive)[-1]), rel=1e-9)
+        assert float(profile.spectral_sum(torch.square)[row]) == pytest.approx(float(values.square().sum()), rel=1e-9)
+        assert float(profile.loss[row]) == pytest.approx(float(land.loss(theta)), rel=1e-12)
+        assert float(profile.data_loss[row]) == pytest.approx(float(land.data_loss(theta)), rel=1e-9)
+        assert float(profile.norm[row]) == pytest.approx(float(theta.norm()))
+    assert bool((profile.trace_error == 0).all())
+
+
+def test_large_piecewise_linear_networks_have_the_exact_trace_and_converged_ends(sparse, generator):
+    land = network()
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=4, lanczos_steps=60)
+    for row, (_, hessian, adaptive) in enumerate(expected(land, path, profile.position)):
+        values = torch.linalg.eigvalsh(hessian)
+        assert float(profile.trace[row]) == pytest.approx(float(values.sum()), rel=1e-9)
+        assert float(profile.adaptive_trace[row]) == pytest.approx(float(adaptive.trace()), rel=1e-9)
+        assert float(profile.top_eigenvalue[row]) == pytest.approx(float(values[-1]), abs=2e-3 * float(values[-1]))
+    assert bool((profile.trace_error == 0).all())
+
+
+def test_large_smooth_networks_have_an_estimate_with_its_error(sparse, generator):
+    land = network(nn.Tanh)
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=4, num_probes=64)
+    exact = torch.stack([hessian.trace() for _, hessian, _ in expected(land, path, profile.position)])
+    assert bool((profile.trace_error > 0).all())
+    assert bool(((profile.trace - exact).abs() < 4 * profile.trace_error).all())
+    # the same probes at every point: differences along the path are more precise than the values
+    differences = (profile.trace - exact) - (profile.trace - exact).mean()
+    assert float(differences.norm()) < float((profile.trace - exact).norm()) + 1e-12
+
+
+def test_the_noise_is_the_covariance_of_per_sample_gradients(generator):
+    land = network()
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=3)
+    for row, t in enumerate(profile.position):
+        theta = path.at(float(t))
+        each = torch.stack(
+            [
+                torch.func.grad(
+                    lambda p, i=i: nn.functional.cross_entropy(land.outputs(p, land.x[i : i + 1]), land.y[i : i + 1])
+                )(theta)
+                for i in range(40)
+            ]
+        )
+        assert float(profile.noise[row]) == pytest.approx(float(each.var(0, unbiased=False).sum()), rel=1e-9)
+
+
+def test_weight_decay_shifts_the_trace_by_lambda_d_and_makes_no_bump(generator):
+    land = network()
+    profile = ee.probe(land, road(land), generator=generator, points=3)
+    shift = profile.trace_with_decay - profile.trace
+    assert torch.allclose(shift, torch.full_like(shift, 1e-2 * land.dim))
+
+
+def test_finite_curvature_sees_what_autograd_sees_on_a_smooth_network(generator):
+    land = network(nn.Tanh)
+    profile = ee.probe(land, road(land), generator=generator, points=5)
+    # second differences over a hundredth of the path; fourth derivatives leave less than 2 % here
+    assert torch.allclose(profile.finite_curvature, profile.tangent_curvature, rtol=0.02, atol=1e-3)
+
+
+def test_on_a_valley_the_profile_is_the_closed_form(generator):
+    valley = ee.valleys.Waist(noise="curvature", noise_scale=0.5)
+    path = ee.Path(valley.floor(201, dtype=torch.float64))
+    profile = ee.probe(valley, path, generator=generator, points=21)
+    h = valley.curvature_across(valley.coordinate(profile.position))
+    assert torch.allclose(profile.top_eigenvalue, h, rtol=1e-6)
+    assert torch.allclose(profile.noise, 0.25 * h, rtol=1e-6)
+    assert float(profile.loss.abs().max()) == 0
+    assert profile.accuracy is None
+    assert "nan" not in profile.summary()
+
+
+def test_the_same_seed_gives_the_same_profile(sparse):
+    land = network(nn.Tanh)
+    one, two = (
+        ee.probe(land, road(land), generator=torch.Generator().manual_seed(4), points=3, num_probes=4) for _ in range(2)
+    )
+    assert torch.equal(one.trace, two.trace)
+    assert torch.equal(one.nodes, two.nodes)
+
+
+def test_label_noise_gives_the_ratio_of_covariance_to_hessian(generator):
+    land = network(loss="mse", label_noise=0.3)
+    profile = ee.probe(land, road(land), generator=generator, points=2)
+    assert profile.label_ratio == pytest.approx(2 * 0.09 / 3)
+
+
+def test_an_interrupted_profile_holds_the_points_so_far(tmp_path):
+    land = network()
+
+    def stop(snapshot):
+        raise KeyboardInterrupt
+
+    profile = ee.probe(land, road(land), generator=torch.Generator().manual_seed(4), points=12, progress=stop)
+    assert not profile.complete
+    assert 0 < len(profile.position) < 12
+    profile.save(tmp_path / "p")
+    again = ee.Profile.load(tmp_path / "p")
+    assert torch.equal(again.trace, profile.trace)
+    assert again.summary() == profile.summary()
+
+
+def test_bad_requests_are_named(generator):
+    land = network()
+    with pytest.raises(ValueError, match="probe needs at least the 2 ends, got points=1"):
+        ee.probe(land, road(land), generator=generator, points=1)
+    with pytest.raises(ValueError, match="made for another model"):
+        ee.probe(land, ee.Path(torch.eye(2)), generator=generator)

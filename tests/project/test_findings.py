@@ -1,0 +1,48 @@
+"""The page of findings is what the recordings say."""
+
+import importlib.util
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def findings():
+    pytest.importorskip("ipywidgets", reason="the chapters of the course make explorers")
+    spec = importlib.util.spec_from_file_location("findings", DOCS / "findings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_as_it_would_be_written(findings, capsys):
+    assert findings.main(["--check"]) == 0
+    assert "as kept" in capsys.readouterr().out
+
+
+def test_a_page_that_differs_is_said_to_be_out_of_date(findings, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(findings, "PAGE", tmp_path / "findings.md")
+    assert findings.main(["--check"]) == 1
+    assert "out of date" in capsys.readouterr().out
+    assert findings.main([]) == 0
+    assert findings.main(["--check"]) == 0
+
+
+def test_every_number_stands_on_the_page_or_is_no_row_of_it_and_each_has_an_error(findings):
+    numbers, template = findings.numbers(), findings.TEMPLATE.read_text("utf-8")
+    used = set(re.findall(r"{(\w+)}", template))
+    assert used <= set(numbers)
+    for name in used - {"half256", "slopes_at", "label_noise"}:
+        value, error = map(float, numbers[name].split(" ± "))
+        assert math.isfinite(value)
+        assert error >= 0
+
+
+def test_a_mean_is_told_with_its_standard_error(findings):
+    # standard deviation of 1, 2, 3 is 1; over the root of three
+    assert findings.told(torch.tensor([1.0, 2.0, 3.0])) == "2.00 ± 0.58"

@@ -1,0 +1,116 @@
+"""What the README and the design say is so: examples run, commands and names exist, links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import entropic_edu as ee
+from entropic_edu import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/design.md", "docs/sweeps.md", "CHANGELOG.md")}
+EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGES["README.md"], re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_target_named_exists(page):
+    (declared,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z]+)", PAGES[page], re.MULTILINE)
+    assert named
+    assert set(named) <= set(declared.split())
+
+
+def test_every_declared_target_has_a_rule_that_sets_up_the_environment():
+    text = (ROOT / "Makefile").read_text()
+    (declared,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
+    ruled = dict(re.findall(r"^([a-z]+):(.*?)##", text, re.MULTILINE))
+    assert set(ruled) == set(declared.split())
+    assert {name for name, needs in ruled.items() if "$(READY)" not in needs} == {"clean"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_and_option_named_exists(page, capsys):
+    named = re.findall(r"entropic-edu ([a-z]+)([^`\n]*)", PAGES[page])
+    assert named
+    for command, options in named:
+        with pytest.raises(SystemExit) as left:
+            cli.main([command, "--help"])
+        assert left.value.code == 0
+        known = capsys.readouterr().out
+        assert [o for o in re.findall(r"--[a-z]+", options) if o not in known] == []
+
+
+def test_the_options_of_the_story_that_are_listed_alone_exist(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["story", "--help"])
+    known = capsys.readouterr().out
+    named = set(re.findall(r"`(--[a-z]+)`", PAGES["README.md"] + PAGES["CHANGELOG.md"]))
+    assert named
+    assert [option for option in named if option not in known] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_picture_leads_to_a_file(page):
+    for target in re.findall(r"\]\(([^)]+)\)", PAGES[page]):
+        assert target.startswith("https://") or (ROOT / page).parent.joinpath(target).is_file(), target
+
+
+def test_every_public_name_used_in_the_readme_exists():
+    for dotted in set(re.findall(r"\bee((?:\.[A-Za-z_]+)+)", PAGES["README.md"])):
+        found = ee
+        for name in dotted.strip(".").split("."):
+            assert hasattr(found, name), f"ee{dotted} is named, and {name} is not there"
+            found = getattr(found, name)
+
+
+def test_the_results_hold_what_the_table_of_verbs_says():
+    rows = re.findall(r"^\| `ee\.(\w+)` \|.*\| `(\w+)` \| (.*) \|$", PAGES["README.md"], re.MULTILINE)
+    assert [verb for verb, _, _ in rows] == ["train", "connect", "probe", "drift"]
+    for _, result, holding in rows:
+        kind = getattr(ee, result)
+        for name in re.findall(r"`(\w+)`", holding):
+            assert name in kind.__dataclass_fields__ or hasattr(kind, name), f"{result}.{name}"
+
+
+def test_the_layout_in_the_design_names_every_module_and_no_other():
+    rows = re.findall(r"^\| (`\w+\.py`.*?) \|", PAGES["docs/design.md"], re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+\.py)`", row)]
+    there = [file.name for file in (ROOT / "entropic_edu").glob("*.py") if not file.name.startswith("__")]
+    assert sorted(named) == sorted(there)
+
+
+def test_the_constraints_pin_exact_versions_and_nothing_local():
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert "torch==2.13.0" in lines
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line)] == []
+    assert [line for line in lines if re.match(r"nvidia|cuda|triton", line)] == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_runs_as_it_stands(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    exec(compile(example, "README.md", "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    assert [names[name].complete for name in ("run", "road", "profile", "release")] == [True] * 4
+    assert len(printed) == 4
+    assert (tmp_path / "release.png").stat().st_size > 0
+    assert torch.equal(names["road"].pivots[0], names["a"])
+
+
+def test_the_example_is_ten_lines_beside_the_readers_own_model():
+    (example,) = EXAMPLES
+    assert len(example.partition("\ndata, ")[2].strip().splitlines()) == 10
+
+
+def test_make_lab_opens_a_lesson_that_is_there_in_a_workspace_of_its_own():
+    recipe = re.search(r"^lab:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1]
+    opened = re.search(r"/lab/workspaces/([\w-]+)/tree/(\S+)", recipe)
+    assert (ROOT / "lessons" / opened[2]).is_file()
+    assert f"--name {opened[1]} lessons/workspace.json" in recipe
+    layout = json.loads((ROOT / "lessons" / "workspace.json").read_text())["data"]["layout-restorer:data"]
+    assert layout["left"]["collapsed"]
+    assert layout["right"]["collapsed"]  # so that a picture has its full width in a window of 900 pixels

@@ -1,0 +1,309 @@
+"""Recordings: what the file says can be computed anew from it, and a recipe makes the same thing twice."""
+
+import dataclasses
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import entropic_edu as ee
+from entropic_edu import cli, recorded
+from entropic_edu.data import find_cifar10
+from entropic_edu.physics.connect import measured
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import whole_or_nothing
+from entropic_edu.recorded import cifar10, label_noise, let_go, roads
+
+NAMES = recorded.names()
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path_factory, monkeypatch):
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
+def kinds(kept):
+    return {name: type(value).__name__ for name, value in kept.items()}
+
+
+def same(one, two):
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one.nan_to_num(-7), two.nan_to_num(-7)) if one.is_floating_point() else torch.equal(one, two)
+    if isinstance(one, Result):
+        return all(same(getattr(one, f.name), getattr(two, f.name)) for f in dataclasses.fields(one))
+    return one == two
+
+
+# --- the shipped files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recording_was_made_by_the_recipe_that_is_there(name):
+    kept = recorded.load(name)
+    wanted = importlib.import_module(f"entropic_edu.recorded.{name}").RECIPE
+    assert kept.name == name
+    assert kept.recipe == json.loads(json.dumps(wanted))  # tuples become lists
+    assert kept.recipe["seeds"]
+    assert set(kept.versions) == {"python", "torch", "numpy"}
+    assert kept.seconds > 1
+    assert len(kept.digest) == 12
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recording_holds_finite_numbers_or_marks_what_is_missing(name):
+    for key, value in recorded.load(name).items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            assert not value.isinf().any(), key
+        if isinstance(value, Result):
+            assert value.complete, key
+
+
+def test_the_recordings_of_the_digits_lessons_stay_below_5_megabytes_and_those_of_cifar_below_12():
+    folder = importlib.resources.files("entropic_edu.recorded")
+    size = {name: len(folder.joinpath(f"{name}.safetensors").read_bytes()) for name in NAMES}
+    assert size.pop("cifar10") < 12e6
+    assert sum(size.values()) < 5e6
+
+
+@pytest.mark.parametrize("pair", range(5))
+def test_the_losses_of_a_recorded_road_are_those_of_its_weights(pair):
+    land, kept = roads.landscape(), recorded.load("roads")
+    road = kept[f"pair{pair}/road"]
+    again = measured(land, road)
+    # sums of 1,297 terms in single precision, perhaps in another order on another machine
+    assert torch.allclose(again.losses, road.losses, rtol=1e-4)
+    assert torch.allclose(again.losses_between, road.losses_between, rtol=1e-4)
+    line = torch.lerp(road.pivots[0], road.pivots[-1], torch.linspace(0, 1, 25)[:, None])
+    assert torch.allclose(land.loss(line), kept[f"pair{pair}/line_loss"], rtol=1e-4)
+    for row, split in enumerate(("train", "test")):
+        assert torch.equal(land.accuracy(road.pivots[[0, -1]], split), kept[f"pair{pair}/accuracy"][row])
+
+
+@pytest.mark.parametrize("pair", range(5))
+def test_both_ends_are_minima_and_the_road_has_no_hill(pair):
+    kept, land = recorded.load("roads"), roads.landscape()
+    road = kept[f"pair{pair}/road"]
+    assert kept[f"pair{pair}/accuracy"][0].min() == 1.0
+    assert land.gradient(road.pivots[[0, -1]]).norm(dim=1).max() < 0.02
+    assert road.saddle_loss < 1.05 * float(road.losses[[0, -1]].max())
+    assert float(kept[f"pair{pair}/line_loss"].max()) > 10 * road.saddle_loss
+    smooth = measured(land, roads.road(pair))  # what the verbs go on: no higher between the pivots
+    assert smooth.saddle_loss < 1.05 * float(road.losses[[0, -1]].max())
+
+
+# --- making one anew -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_miniature_made_twice_is_the_same_and_has_the_kinds_of_the_shipped_one(name):
+    if name == "cifar10" and find_cifar10() is None:
+        pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
+    one = recorded.record(name, tiny=True, say=lambda line: None)
+    two = recorded.record(name, tiny=True, say=lambda line: None, workers=2)
+    assert kinds(one) == kinds(two)
+    for key in one:
+        assert same(one[key], two[key]), key
+    shipped = kinds(recorded.load(name))
+    assert {key: shipped.get(key) for key in kinds(one)} == kinds(one)
+
+
+def test_the_command_writes_what_the_recipe_makes(tmp_path, capsys):
+    file = tmp_path / "mine.safetensors"
+    assert cli.main(["record", "roads", "--tiny", "--out", str(file)]) == 0
+    assert f"Wrote {file}" in capsys.readouterr().out
+    kept, made = recorded.read(file), recorded.record("roads", tiny=True, say=lambda line: None)
+    assert list(kept) == list(made)
+    assert all(same(kept[key], made[key]) for key in made)
+    assert kept.recipe == made.recipe
+    assert kept.rounded == made.rounded == {"pair0/road.pivots"}
+    kept.save(tmp_path / "again.safetensors")
+    assert (tmp_path / "again.safetensors").read_bytes() == file.read_bytes()
+
+
+def test_the_command_lists_all_recordings(capsys):
+    assert cli.main(["record"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"Recording {name!r}" in said for name in NAMES)
+
+
+def test_one_thread_is_used_and_the_number_of_threads_is_given_back(monkeypatch):
+    seen, before = [], torch.get_num_threads()
+    monkeypatch.setattr(roads, "make", lambda recipe, say: seen.append(torch.get_num_threads()) or {})
+    recorded.record("roads")
+    assert seen == [1]
+    assert torch.get_num_threads() == before
+
+
+# --- stopped, and called again ---------------------------------------------------------------------------------------
+
+
+def stopping(monkeypatch, module, name, calls):
+    """Let a verb, as a recipe calls it, be stopped by Ctrl-C in the middle of its work at one of its calls."""
+    verb, left = getattr(module, name), iter(range(calls - 1, -1, -1))
+
+    def watched(*arguments, **settings):
+        def press(snapshot):
+            if last and snapshot.done:
+                raise KeyboardInterrupt
+
+        last = next(left) == 0
+        return verb(*arguments, progress=press, **settings)
+
+    monkeypatch.setattr(module, name, watched)
+
+
+@pytest.mark.parametrize("calls", [1, 4])
+def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, capsys, calls):
+    folder, file, lines = tmp_path / "mine.parts", tmp_path / "mine", []
+    whole = recorded.record("let_go", tiny=True, say=lambda line: None)
+    with monkeypatch.context() as patched:
+        stopping(patched, let_go, "drift", calls)
+        assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 130
+        assert "goes on from the parts in" in capsys.readouterr().err
+    first = {each.name: each.read_bytes() for each in folder.iterdir()}
+    assert "pair 0, profile.kept" in first
+    assert len(first) == calls  # the profile, and a run for each call of drift that came to its end
+    assert not file.exists()
+    with monkeypatch.context() as patched:  # nothing that is there is made again
+        patched.setattr(let_go, "probe", None)
+        made = recorded.record("let_go", tiny=True, say=lines.append, folder=folder)
+    found = {line for line in lines if f": from {folder}" in line}
+    assert found == {f"{name.removesuffix('.kept')}: from {folder / name}" for name in first}
+    assert list(made) == list(whole)
+    assert [key for key in whole if not same(made[key], whole[key])] == []
+    assert made.rounded == whole.rounded
+    assert {name: (folder / name).read_bytes() for name in first} == first
+    assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 0  # all of it is there
+    assert recorded.read(file).seconds == pytest.approx(made.seconds, abs=5.0)  # the parts' time counts
+    assert not folder.exists()
+
+
+def test_cifar10_goes_on_from_what_training_has_kept(tmp_path, monkeypatch):
+    if find_cifar10() is None:
+        pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
+    quiet = {"tiny": True, "say": lambda line: None}
+    whole = recorded.record("cifar10", **quiet)
+    for module, verb in (("train", "train"), ("connect", "connect"), ("drift", "drift")):
+        with monkeypatch.context() as patched:
+            stopping(patched, cifar10, verb, 1)
+            with pytest.raises(KeyboardInterrupt):
+                recorded.record("cifar10", **quiet, folder=tmp_path)
+        assert (tmp_path / "minima.checkpoint").exists() == (module == "train")
+    assert {each.name for each in tmp_path.iterdir()} == {
+        "minima.kept",
+        "pair 0, road.kept",
+        "pair 0, profile.kept",
+    }
+    made = recorded.record("cifar10", **quiet, folder=tmp_path)
+    assert list(made) == list(whole)
+    assert [key for key in whole if not same(made[key], whole[key])] == []
+
+
+def test_what_was_made_on_another_device_is_named(tmp_path, monkeypatch):
+    if find_cifar10() is None:
+        pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
+    with monkeypatch.context() as patched:
+        stopping(patched, cifar10, "connect", 1)
+        patched.setattr(cifar10, "device_name", lambda land: "another device")
+        with pytest.raises(KeyboardInterrupt):
+            recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
+    made = recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
+    assert made["device"] == "cpu; on another device: minima"
+
+
+def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(monkeypatch, capsys):
+    stopping(monkeypatch, label_noise, "connect", 1)
+    monkeypatch.setattr(label_noise, "RECIPE", label_noise.RECIPE | label_noise.TINY)
+    assert cli.main(["record", "label_noise"]) == 130
+    said = capsys.readouterr()
+    assert "nothing was written, and the same command begins anew" in said.err
+    assert said.out.startswith("The recording that comes with the package took 3 min.\n")
+    assert not list(Path().iterdir())
+
+
+def test_parts_of_other_settings_and_damaged_ones_are_refused_by_name(tmp_path, monkeypatch, capsys):
+    out, folder = tmp_path / "roads", tmp_path / "roads.parts"
+    quiet = {"tiny": True, "say": lambda line: None, "folder": folder}
+    recorded.record("roads", **quiet)
+    part = folder / "pair 0.kept"
+    with monkeypatch.context() as patched:
+        patched.setitem(roads.TINY, "weight_decay", 1e-3)
+        assert cli.main(["record", "roads", "--tiny", "--out", str(out)]) == 1
+    said = capsys.readouterr().err
+    assert f"{part} was made with other settings" in said
+    assert f"delete {folder} to begin afresh" in said
+    content = part.read_bytes()
+    for damaged in (content[:-100], b"GIF89a" + content, recorded.load("roads")._packed()):
+        part.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"pair 0\.kept (is cut short|holds a Recording)"):
+            recorded.record("roads", **quiet)
+    part.unlink()
+    (folder / "mine").touch()
+    recorded.record("roads", **quiet)
+    recorded.clear(folder)
+    assert [file.name for file in folder.iterdir()] == ["mine"]  # what is not a recipe's stays
+
+
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(monkeypatch, capsys):
+    Path("file").write_text("in the way")
+    monkeypatch.setattr(roads, "make", lambda recipe, work: pytest.fail("computed before looking"))
+    assert cli.main(["record", "roads", "--out", "file/roads"]) == 1
+    assert "file" in capsys.readouterr().err
+
+
+def test_outside_a_recipe_ctrl_c_leaves_what_there_is():
+    def press(snapshot):
+        if snapshot.done:
+            raise KeyboardInterrupt
+
+    valley = ee.valleys.Waist()
+    road, generator = ee.Path(valley.floor(21)), torch.Generator().manual_seed(0)
+
+    def drift():
+        return ee.drift(valley, road, generator=generator, learning_rate=0.01, batch_size=16, steps=500, progress=press)
+
+    assert not drift().complete
+    with whole_or_nothing(), pytest.raises(KeyboardInterrupt):
+        drift()
+    assert not drift().complete
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_names_that_are_not_there_are_answered_with_those_that_are(capsys):
+    with pytest.raises(ValueError, match=r"no recording 'road'; there are .*roads"):
+        recorded.load("road")
+    with pytest.raises(ValueError, match=r"no recipe 'road'; there are .*roads"):
+        recorded.record("road")
+    with pytest.raises(ValueError, match="has no 'pair7/road'; it has pair0/road"):
+        recorded.load("roads")["pair7/road"]
+    assert cli.main(["record", "road"]) == 1
+    assert "there are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["cut", "flipped", "foreign"])
+def test_a_damaged_file_is_named_with_the_command_that_makes_it_again(tmp_path, fault):
+    file = tmp_path / "roads.safetensors"
+    recorded.record("roads", tiny=True, say=lambda line: None).save(file)
+    content = bytearray(file.read_bytes())
+    if fault == "cut":
+        content = content[:-100]
+    elif fault == "flipped":
+        content[-100] ^= 1
+    else:
+        content = b"GIF89a" + content
+    file.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"roads.safetensors is cut short.* make it again with entropic-edu record roads"
+    ):
+        recorded.read(file)
+
+
+def test_another_kind_of_result_is_not_taken_for_a_recording(tmp_path):
+    file = tmp_path / "path.safetensors"
+    ee.Path(torch.eye(3)).save(file)
+    with pytest.raises(ValueError, match="holds a Path of format 1, wanted a Recording"):
+        recorded.read(file)

@@ -1,0 +1,411 @@
+"""The story on CIFAR-10, in miniature: random images in the official layout, a few steps of every stage."""
+
+import copy
+import dataclasses
+import json
+import re
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import entropic_edu as ee
+from benchmarks.cnn import flops
+from entropic_edu import cli, plots
+from entropic_edu.data import FOLDER, TEST_FILE, TRAIN_FILES
+from entropic_edu.recorded.cifar10 import RECIPE
+from entropic_edu.story import estimate, recipes, report
+from entropic_edu.story import tell as story
+
+DOCS = Path(__file__).parents[2] / "docs"
+IMAGES = 4  # of each file: 20 for training, 4 held out
+
+
+def small(recipe, **changes):
+    settings = [
+        dataclasses.replace(s, batch_size=s.batch_size and 8, learning_rate=0.01, project_every=3, steps=6, walkers=1)
+        for s in recipe.settings
+    ]
+    return dataclasses.replace(
+        recipe,
+        images=IMAGES,
+        train=recipe.train | {"batch_size": 8, "epochs": 4, "learning_rate": 0.02},
+        connect=recipe.connect | {"pivots": 4, "sweeps": 8, "batch_size": 8},
+        probe={"num_probes": 1, "lanczos_steps": 2},
+        points=3,
+        probed=10,
+        records=1,
+        settings=tuple(settings),
+        **changes,
+    )
+
+
+MINIATURES = {
+    "small_cnn": small(recipes.Cifar10(), widths=(4, 4)),
+    "resnet20": small(recipes.paper(), widths=(2,), statistics=12),
+}
+CNN = MINIATURES["small_cnn"]
+
+
+@pytest.fixture(autouse=True)
+def images(tmp_path, monkeypatch):
+    """A small copy of CIFAR-10, which is found, and an empty folder to work in."""
+    draw = np.random.default_rng(0)
+    folder = tmp_path / "data" / FOLDER
+    folder.mkdir(parents=True)
+    for name in (*TRAIN_FILES, TEST_FILE):
+        records = draw.integers(0, 256, (IMAGES, 3073), np.uint8)
+        records[:, 0] %= 10
+        records.tofile(folder / name)
+    monkeypatch.setenv("ENTROPIC_EDU_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(plots, "plane", partial(plots.plane, resolution=4))
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    return folder
+
+
+def asking(monkeypatch, recipe):
+    monkeypatch.setattr(recipes, "chosen", lambda *_, **__: recipe)
+
+
+def keys(value):
+    if isinstance(value, dict):
+        return set(value).union(*map(keys, value.values()))
+    return set().union(*map(keys, value)) if isinstance(value, list) else set()
+
+
+# --- the whole story -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.soak)])
+def test_the_command_tells_it_from_beginning_to_end(name, monkeypatch, capsys):
+    asking(monkeypatch, MINIATURES[name])
+    assert cli.main(["story", "--dataset", "cifar10", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "of 1: training accuracy >= 0.99" in said
+    for stage in ("minima", "road", "profile and picture", "walkers, hot", "walkers, no noise"):
+        assert re.search(rf"^  {stage}: about [\d.e+]+ (s|min|h)", said, re.MULTILINE), stage
+    assert re.search(r"^About \S+ \w+ for each pair of minima, on cpu\.$", said, re.MULTILINE)
+    found = json.loads(Path("story.json").read_text())
+    assert found["complete"]
+    assert (found["dataset"], found["device"]) == ("cifar10", "cpu")
+    assert found["recipe"]["model"] == name
+    (pair,) = found["pairs"]
+    free = {*pair["claims"], *keys(pair["collapse"]), *found["counts"], *keys(found["recipe"])}
+    documented = set(re.findall(r"`(\w+)`", (DOCS / "story.md").read_text()))
+    assert keys(found) - free - documented == set()
+    assert Path("story.png").stat().st_size > 20_000
+    assert not list(Path("story.work").glob("*.checkpoint"))
+
+
+def test_the_figures_are_those_of_plain_pytorch(images):
+    found = story.tell([0], recipe=CNN, device="cpu", say=lambda _: None)["pairs"][0]
+    run, data = ee.Run.load("story.work/seed0-minima.safetensors"), ee.data.cifar10(images.parent)
+    for theta, loss, accuracy in zip(
+        run.theta, found["minima"]["data_loss"], found["minima"]["test_accuracy"], strict=True
+    ):
+        model = ee.models.small_cnn((4, 4))
+        torch.nn.utils.vector_to_parameters(theta, model.parameters())
+        with torch.no_grad():
+            assert float(F.cross_entropy(model(data.x), data.y)) == pytest.approx(loss, rel=1e-5)
+            assert float((model(data.test_x).argmax(1) == data.test_y).float().mean()) == pytest.approx(accuracy)
+    assert len(found["profile"]["position"]) == 3
+    assert found["road"]["points"] == 16
+
+
+def test_training_that_was_stopped_in_the_middle_goes_on_there_to_the_same_story(monkeypatch, capsys):
+    asking(monkeypatch, CNN)
+    whole = story.tell([0], out="whole", recipe=CNN, say=lambda _: None)
+    plain, seen = story.train, []
+
+    def stopped(*args, **settings):
+        def stop(snapshot):
+            if snapshot.done == 4:  # two of four epochs
+                raise KeyboardInterrupt
+
+        return plain(*args, **{**settings, "progress": stop})
+
+    monkeypatch.setattr(story, "train", stopped)
+    assert cli.main(["story"]) == 130
+    assert ee.Run.load("story.work/seed0-minima.checkpoint").step == 4
+    monkeypatch.setattr(story, "train", lambda *a, **s: plain(*a, **{**s, "progress": lambda x: seen.append(x.done)}))
+    assert cli.main(["story", "--resume"]) == 0
+    assert seen == [4, 6, 8]  # nothing that was finished is computed again
+    resumed = json.loads(Path("story.json").read_text())
+    assert resumed | {"seconds": 0} == json.loads(json.dumps(whole | {"seconds": 0}))
+    for stage in Path("whole.work").glob("*.safetensors"):
+        assert (Path("story.work") / stage.name).read_bytes() == stage.read_bytes()
+
+
+def test_profile_and_picture_are_made_on_some_images_of_all(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(plots, "plane", lambda land, road, ax: sizes.append(len(land.x)))
+    plain = story.probe
+    monkeypatch.setattr(story, "probe", lambda land, *a, **s: sizes.append(len(land.x)) or plain(land, *a, **s))
+    story.tell([0], recipe=CNN, say=lambda _: None)
+    assert sizes == [10, 10]
+    land = CNN.landscape(torch.device("cpu"))
+    part = CNN.part(land)
+    assert torch.equal(part.x, CNN.part(land).x)
+    assert len({tuple(x.flatten().tolist()) for x in part.x}) == 10  # no image twice
+    assert dataclasses.replace(CNN, probed=20).part(land) is land
+
+
+# --- what it will cost -----------------------------------------------------------------------------------------------
+
+
+def test_the_steps_that_are_estimated_are_those_that_are_made(monkeypatch):
+    land, count = CNN.landscape(torch.device("cpu")), SimpleNamespace(steps=0, looks=0)
+    minima, road, hot, cold, still = estimate.shapes(land, CNN)
+    step, look = ee.Network.gradient_on, ee.Network.loss
+
+    def stepping(self, theta, batch):
+        count.steps += 1
+        assert (len(theta), None if batch is None else batch.size) == (count.shape.networks, count.shape.batch_size)
+        assert batch is None or batch.own == count.shape.own
+        return step(self, theta, batch)
+
+    def looking(self, theta):
+        count.looks += 1 if theta.ndim == 1 else len(theta)
+        return look(self, theta)
+
+    def counted(shape, call):
+        count.shape, count.steps, count.looks = shape, 0, 0
+        with monkeypatch.context() as patch:
+            patch.setattr(ee.Network, "gradient_on", stepping)
+            patch.setattr(ee.Network, "loss", looking)
+            result = call()
+        return result, (count.steps, count.looks)
+
+    seeded = partial(torch.Generator().manual_seed, 0)
+    run, made = counted(minima, lambda: ee.train(land, generator=seeded(), runs=2, **CNN.train))
+    assert made == (minima.steps, minima.looks)
+
+    def joined():
+        ee.connect(land, *run.theta, generator=seeded(), method="linear", points=25)
+        return ee.connect(land, *run.theta, generator=seeded(), **CNN.connect)
+
+    count.shape = road
+    way, (_, looks) = counted(dataclasses.replace(road), joined)
+    assert looks == pytest.approx(road.looks, abs=6)
+    for shape, setting in zip((hot, cold, still), CNN.settings, strict=True):
+        _, made = counted(
+            shape, lambda setting=setting: story._release(land, way, CNN, setting, seeded(), progress=False)
+        )
+        assert made[0] == shape.steps
+        assert shape.looks <= made[1] <= 2 * shape.looks  # a record at each projection, where so few are asked for
+
+
+def test_the_minimum_of_memory_counts_what_batch_norm_needs_together():
+    cnn, resnet = (recipe.landscape(torch.device("cpu")) for recipe in MINIATURES.values())
+    drawn = estimate.Shape("minima", 2, 8, True, 1, 1)
+    for land, together in ((cnn, 1), (resnet, 8)):
+        wanted = 6 * 2 * land.dim * 4 + 2 * 8 * 3072 * 4 + 2 * together * land.bytes_per_sample
+        assert estimate.least_bytes(land, drawn) == wanted
+    whole = dataclasses.replace(drawn, batch_size=None)  # 12 images and the 12 of the statistics
+    assert estimate.least_bytes(resnet, whole) == 6 * 2 * resnet.dim * 4 + 2 * 24 * resnet.bytes_per_sample
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_touched(monkeypatch, capsys):
+    asking(monkeypatch, CNN)
+    kept = Path("story.work/seed0-road.safetensors")
+    kept.parent.mkdir()
+    kept.write_bytes(b"of an earlier run")
+    monkeypatch.setattr(estimate, "_room", lambda device: 1000)
+    assert cli.main(["story"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"stage '.*' needs at least \S+ kB beside the data, and cpu has 1 kB; take a smaller model", line)
+    assert kept.read_bytes() == b"of an earlier run"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("Memory ran out on cpu with 64 samples"), RuntimeError("CUDA out of memory. 2 GiB")]
+)
+def test_memory_that_runs_out_is_one_line_and_what_is_finished_is_kept(error, monkeypatch, capsys):
+    asking(monkeypatch, CNN)
+
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(story, "probe", fails)
+    assert cli.main(["story"]) == 1
+    assert capsys.readouterr().err.splitlines() == [f"entropic-edu: {error}"]
+    assert Path("story.work/seed0-road.safetensors").exists()
+
+
+def test_an_error_of_another_kind_is_not_hidden(monkeypatch):
+    asking(monkeypatch, CNN)
+    monkeypatch.setattr(story, "train", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("a mistake of ours")))
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        cli.main(["story"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "0.2 s"), (80, "80 s"), (100, "1.7 min"), (7200, "2 h"), (4e5, "4.6 days")]
+)
+def test_a_time_is_told_in_the_unit_that_suits_it(seconds, words):
+    assert estimate.in_words(seconds) == words
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--norm", "group"], "--norm belong to --dataset cifar10, got digits, whose network is an MLP without norm"),
+        (["--model", "resnet20", "--images", "5"], "--model and --images belong to --dataset cifar10"),
+        (["--dataset", "cifar10", "--model", "vgg"], "--model must be one of small_cnn, resnet20, got 'vgg'"),
+        (["--dataset", "cifar10", "--norm", "batch"], "--model small_cnn takes --norm none or group, got 'batch'"),
+        (
+            ["--dataset", "cifar10", "--model", "resnet20", "--norm", "none"],
+            "--model resnet20 takes --norm group or batch, got 'none'",
+        ),
+        (["--paper", "--norm", "group"], "--paper is ResNet-20 with batch norm; leave out --model and --norm"),
+        (["--dataset", "cifar10", "--images", "5"], "4 images"),
+        (["--dataset", "cifar10", "--images", "2", "--device", "tpu"], "There is no device 'tpu' here; take one of"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused_in_one_line(options, problem, capsys):
+    assert cli.main(["story", *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert problem in line
+    assert not list(Path().iterdir())
+
+
+def test_without_images_it_says_how_to_get_them(monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv("ENTROPIC_EDU_DATA")
+    monkeypatch.setattr("entropic_edu.data.read.CACHE", tmp_path / "nowhere")
+    assert cli.main(["story", "--dataset", "cifar10"]) == 1
+    assert "entropic-edu data fetch cifar10" in capsys.readouterr().err
+
+
+def test_options_choose_model_norm_and_images():
+    for model, norm, images in (("small_cnn", "group", 3), ("resnet20", "group", 2), ("resnet20", "batch", 4)):
+        recipe = recipes.chosen("cifar10", model=model, norm=norm, images=images)
+        land = recipe.landscape(torch.device("cpu"))
+        layers = {type(layer).__name__ for layer in land.module(torch.zeros(land.dim)).modules()}
+        assert ("GroupNorm" in layers, "BatchNorm2d" in layers) == (norm == "group", norm == "batch")
+        assert ("Residual" in layers) == (model == "resnet20")
+        assert (len(land.x), len(land.test[0])) == (5 * images, images)
+    assert recipes.chosen("cifar10", model="resnet20").norm == "group"
+
+
+def test_the_defaults_are_the_recording_s_and_one_time_suits_all_settings():
+    recipe = recipes.chosen("cifar10")
+    assert (recipe.images, list(recipe.widths), recipe.weight_decay) == (1000, RECIPE["channels"], 8e-4)
+    assert (recipe.train, recipe.connect) == (RECIPE["train"], RECIPE["connect"])
+    for each in (recipe, recipes.paper()):
+        assert len({round(s.learning_rate * s.steps, 9) for s in each.settings}) == 1
+        assert [s.name for s in each.settings] == ["hot", "cold", "no noise"]
+
+
+# --- the paper -------------------------------------------------------------------------------------------------------
+
+
+def test_the_paper_s_recipe_is_resnet20_with_its_settings():
+    recipe = recipes.chosen(use_paper=True)
+    assert (recipe.model, recipe.norm, recipe.images, recipe.weight_decay) == ("resnet20", "batch", None, 5e-4)
+    assert recipe.train == {
+        "batch_size": 256,
+        "learning_rate": 0.1,
+        "momentum": 0.9,
+        "epochs": 200,
+        "schedule": "step",
+    }
+    assert recipe.connect["method"] == "autoneb"
+    hot, cold, _ = recipe.settings
+    assert (hot.learning_rate, hot.batch_size, hot.project_every) == (0.02, 16, 15)
+    assert (cold.learning_rate, cold.batch_size, cold.project_every) == (0.02, 256, 15)
+    assert recipes.chosen(use_paper=True, images=2).landscape(torch.device("cpu")).dim == 269_722
+
+
+@pytest.mark.parametrize("page", ["story.md", "paper.md"])
+def test_every_option_that_the_pages_name_exists(page, capsys):
+    named = set(re.findall(r"(?<![-\w])--[a-z]+", (DOCS / page).read_text()))
+    with pytest.raises(SystemExit):
+        cli.main(["story", "--help"])
+    known = capsys.readouterr().out
+    assert named
+    assert [option for option in named if option not in known] == []
+
+
+def test_the_page_on_the_paper_says_what_its_stages_cost():
+    # steps times networks times batch times what a gradient takes, and a third of that for a look
+    page, recipe = (DOCS / "paper.md").read_text(), recipes.paper()
+    model = ee.models.resnet20("batch")
+    gradient = flops(model, torch.zeros(2, 3, 32, 32)) / 2
+    land = SimpleNamespace(x=range(50_000), steps_per_epoch=lambda size: 50_000 // size)
+    told = dict(re.findall(r"^\| (minima|road|walkers, [a-z ]+|profile) \|.*\| ([\d.]+) \|$", page, re.MULTILINE))
+    wanted = {}
+    for shape in estimate.shapes(land, recipe):
+        twice = 1 if shape.batch_size else 2  # batch norm: each part of all data takes the statistics again
+        samples = shape.steps * shape.networks * (shape.batch_size or 50_000)
+        wanted[shape.stage] = (twice * samples + (shape.looks / 3 + 2 * 4 * shape.products) * 50_000) * gradient
+    wanted["profile"] = 2 * estimate.products(recipe) * 4 * recipe.probed * gradient
+    assert {stage: float(said) for stage, said in told.items()} == pytest.approx(
+        {stage: number / 1e15 for stage, number in wanted.items()}, rel=0.05
+    )
+    (total,) = re.findall(r"\| all \|.*\| (\d+) \|$", page, re.MULTILINE)
+    assert float(total) == pytest.approx(sum(wanted.values()) / 1e15, rel=0.02)
+    assert f"{gradient / 1e6:.0f} MFLOP" in page
+    x = torch.randn(8, 3, 32, 32)
+    kept = ee.Network(model, x, torch.arange(8), batch_norm="reestimate").bytes_per_sample
+    assert f"{kept / 1e6:.1f} MB" in page
+    together = 2 * recipe.statistics * kept / 1e9
+    assert f"gradient takes {2 * together:.1f} GB" in page
+    assert f"three times as much, {3 * together:.1f} GB" in page
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def walk(name, end, error, outside=0.0):
+    return {"name": name, "starts": [0.3, 0.7], "end": end, "end_error": error, "share_outside": outside}
+
+
+GOOD = {
+    "minima": {"accuracy": [0.99, 1.0], "linear_barrier": 1.0},
+    "road": {"highest_data_loss": 0.05, "highest_data_loss_over_higher_end": 3.0},
+    "profile": {"middle_over_ends": {"trace": 1.8, "top_eigenvalue": 1.8}},
+    "releases": [
+        walk("hot", [0.2, 0.8], [0.03, 0.04], 0.05),  # 0.2 from home, error of both starts √(0.03² + 0.04²)/2 = 0.025
+        walk("cold", [0.26, 0.74], [0.0, 0.0]),
+        walk("no noise", [0.251, 0.749], [0.0, 0.0]),
+    ],
+}
+
+
+def test_figures_at_their_bounds_show_every_claim():
+    assert all(report._claims_cifar10(GOOD).values())
+    assert len(report._claims_cifar10(GOOD)) == 8
+
+
+@pytest.mark.parametrize(
+    ("place", "worse", "claim"),
+    [
+        (("minima", "accuracy"), [0.98, 1.0], "training accuracy"),
+        (("minima", "linear_barrier"), 0.99, "linear barrier"),
+        (("road", "highest_data_loss"), 0.051, "highest loss"),
+        (("road", "highest_data_loss_over_higher_end"), 3.1, "highest loss"),
+        (("profile", "middle_over_ends", "trace"), 1.79, "trace"),
+        (("profile", "middle_over_ends", "top_eigenvalue"), 1.79, "lambda_max"),
+        (("releases", 2, "end"), [0.249, 0.751], "noisy walkers are nearer to their ends than those"),
+        (("releases", 1, "end_error"), [0.06, 0.0], "noisy walkers are nearer to their ends than colder"),
+        (("releases", 0, "share_outside"), 0.051, "noisy walkers are in the valley"),
+    ],
+)
+def test_a_figure_past_its_bound_takes_its_own_claim_and_no_other(place, worse, claim):
+    found = copy.deepcopy(GOOD)
+    inner = found
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = worse
+    assert [name for name, shown in report._claims_cifar10(found).items() if not shown] == [
+        name for name in report._claims_cifar10(GOOD) if name.startswith(claim)
+    ]

@@ -1,0 +1,201 @@
+"""The store of answers: what is kept, and that no fault of a file or a disk reaches the learner as an error."""
+
+import errno
+import json
+import threading
+
+import pytest
+
+from entropic_edu.teaching import answers as module
+from entropic_edu.teaching.answers import Answers, Made, here
+
+BET = Made("02", "where", "stays", 0.7, False)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("ENTROPIC_EDU_HOME", str(tmp_path))
+    monkeypatch.delenv("ENTROPIC_EDU_ANSWERS", raising=False)
+    return tmp_path
+
+
+def filled(folder):
+    answers = Answers(folder)
+    answers.add_bet(BET)
+    answers.add_passed("02", "2.1")
+    return answers
+
+
+def test_answers_are_found_again_by_another_kernel(home):
+    filled(home)
+    later = Answers(home)
+    assert later.bets == [BET]
+    assert later.bet("02", "where") == BET
+    assert later.passed("02") == {"2.1"}
+    assert later.passed("03") == set()
+    assert later.news() == ""
+
+
+def test_a_reader_makes_no_folder(home):
+    assert Answers(home / "not yet").bets == []
+    assert not (home / "not yet").exists()
+
+
+def test_neither_time_nor_name_is_stored(home):
+    filled(home)
+    found = json.loads((home / "answers.json").read_text())
+    assert set(found) == {"kind", "format", "bets", "passed", "checksum"}
+    assert set(found["bets"][0]) == {"lesson", "question", "choice", "confidence", "right"}
+
+
+def test_of_two_bets_on_one_question_the_first_counts(home):
+    answers = filled(home)
+    answers.add_bet(Made("02", "where", "falls", 0.99, True))
+    assert answers.bets == [BET]
+
+
+def test_forgetting_one_lesson_leaves_the_others(home):
+    answers = filled(home)
+    other = Made("03", "when", "never", 0.5, True)
+    answers.add_bet(other)
+    answers.forget("02")
+    assert Answers(home).bets == [other]
+    assert Answers(home).passed("02") == set()
+
+
+def test_what_another_kernel_forgets_is_forgotten_here(home):
+    answers = filled(home)
+    Answers(home).forget("02")
+    assert answers.bets == []
+    assert answers.passed("02") == set()
+
+
+def with_a_bet(**changes):
+    bet = {"lesson": "02", "question": "where", "choice": "stays", "confidence": 0.7, "right": False} | changes
+    return json.dumps({"kind": module.KIND, "format": module.FORMAT, "bets": [bet], "passed": []}).encode()
+
+
+BROKEN = {
+    "empty": b"",
+    "cut": with_a_bet()[:-20],
+    "binary": b"\xff\x00\x01",
+    "a list": b"[]",
+    "foreign": b'{"cells": []}',
+    "newer": with_a_bet().replace(b'"format": 1', b'"format": 2'),
+    "sure beyond all": with_a_bet(confidence=1.5),
+    "not a number": with_a_bet(confidence=float("nan")),
+    "right by word": with_a_bet(right="yes"),
+    "more than we write": with_a_bet(time=0),
+    "choice by number": with_a_bet(choice=3),
+    "deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_a_file_that_cannot_be_understood_is_moved_aside_and_told_once(home, content):
+    (home / "answers.json").write_bytes(content)
+    answers = Answers(home)
+    assert answers.bets == []
+    told = answers.news()
+    assert "answers.broken-1.json" in told
+    assert answers.news() == ""
+    assert (home / "answers.broken-1.json").read_bytes() == content
+    answers.add_bet(BET)
+    assert Answers(home).bets == [BET]
+
+
+def test_a_second_broken_file_does_not_replace_the_first(home):
+    for content in (b"one", b"two"):
+        (home / "answers.json").write_bytes(content)
+        filled(home)
+    assert (home / "answers.broken-1.json").read_bytes() == b"one"
+    assert (home / "answers.broken-2.json").read_bytes() == b"two"
+
+
+def test_the_example_of_a_broken_file_is_sound_where_nothing_is_changed(home):
+    (home / "answers.json").write_bytes(with_a_bet())
+    assert Answers(home).bets == [BET]
+
+
+def test_with_a_full_disk_answers_stay_in_memory_and_are_written_when_there_is_room(home, monkeypatch):
+    def full(file, content):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_whole", full)
+        answers = filled(home)
+        assert "No space left on device" in answers.news()
+        assert answers.news() == ""
+        assert answers.bets == [BET]
+        assert answers.passed("02") == {"2.1"}
+        assert not (home / "answers.json").exists()
+    answers.add_passed("03", "3.1")
+    assert Answers(home).bets == [BET]
+    assert Answers(home).passed("02") == {"2.1"}
+
+
+def test_a_folder_that_cannot_be_made_is_told_once(home):
+    (home / "file").write_text("no folder")
+    answers = filled(home / "file" / "below")
+    assert answers.news().count("ENTROPIC_EDU_HOME") == 1
+    assert answers.bets == [BET]
+
+
+def test_what_is_only_in_memory_can_be_forgotten(home):
+    (home / "file").write_text("no folder")
+    answers = filled(home / "file")
+    answers.forget("02")
+    assert answers.bets == []
+
+
+def test_kernels_that_write_at_once_lose_no_entry(home):
+    # every writer has a store of its own, as every kernel has: only the lock of the file keeps them apart
+    def write(lesson):
+        answers = Answers(home)
+        for number in range(15):
+            answers.add_passed(lesson, f"{number}")
+
+    writers = [threading.Thread(target=write, args=(f"{lesson:02d}",)) for lesson in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [len(Answers(home).passed(f"{lesson:02d}")) for lesson in range(4)] == [15] * 4
+
+
+def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    with module._alone(home / "answers.json"):
+        answers = filled(home)
+    assert answers.news() != ""
+    assert answers.bets == [BET]
+
+
+def test_where_the_file_system_has_no_locks_answers_are_written_all_the_same(home, monkeypatch):
+    def none(descriptor):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(module, "_take", none)
+    filled(home)
+    assert Answers(home).bets == [BET]
+
+
+def test_switched_off_nothing_is_read_or_written(home, monkeypatch):
+    filled(home)
+    before = sorted(home.iterdir())
+    monkeypatch.setenv("ENTROPIC_EDU_ANSWERS", "off")
+    answers = here()
+    assert answers.bets == []
+    answers.add_passed("02", "2.2")
+    assert answers.passed("02") == {"2.2"}
+    assert here().passed("02") == set()
+    assert sorted(home.iterdir()) == before
+
+
+def test_the_folder_is_the_one_that_the_environment_names(home, monkeypatch):
+    here().add_bet(BET)
+    assert (home / "answers.json").exists()
+    assert here() is here()
+    monkeypatch.delenv("ENTROPIC_EDU_HOME")
+    monkeypatch.setenv("HOME", str(home))
+    assert here().file == home / ".local" / "share" / "entropic_edu" / "answers.json"

@@ -1,0 +1,59 @@
+"""How sure against how right: counts, intervals, and a sentence that says no more than the numbers bear."""
+
+import io
+
+import pytest
+from PIL import Image
+from scipy.stats import binomtest
+
+from entropic_edu.teaching.answers import Made
+from entropic_edu.teaching.calibration import Calibration, wilson
+
+
+def made(confidence, *rights):
+    return [Made("02", f"{confidence} {number}", "a", confidence, right) for number, right in enumerate(rights)]
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 1), (1, 1), (3, 4), (7, 20), (99, 100)])
+def test_the_interval_is_wilsons(right, count):
+    known = binomtest(right, count).proportion_ci(0.95, method="wilson")
+    assert wilson(right, count) == pytest.approx((known.low, known.high), abs=1e-4)  # 1.96 is rounded
+
+
+def test_bets_are_counted_by_confidence():
+    bets = made(1 / 3, True, False, False) + made(0.9, True)
+    assert Calibration(bets).levels == {0.33: (1, 3), 0.9: (1, 1)}
+
+
+def test_without_bets_there_is_a_sentence_and_an_empty_picture():
+    empty = Calibration([])
+    assert repr(empty).startswith("No predictions yet")
+    assert Image.open(io.BytesIO(empty.draw())).size[0] > 600
+
+
+def test_few_bets_are_said_to_say_little():
+    assert "1 of 2 were right" in Calibration(made(0.7, True, False)).sentence
+    assert "about 1.4 would be" in Calibration(made(0.7, True, False)).sentence
+    assert "few bets say little" in Calibration(made(0.7, True, False)).sentence
+    assert "few bets say little" not in Calibration(made(0.7, *[True] * 5)).sentence
+
+
+@pytest.mark.parametrize(
+    ("rights", "said"),
+    [
+        ([False] * 6, "surer than right"),
+        ([True] * 6 + [False] * 6, "within what chance"),
+        ([True] * 12, "often right than sure"),
+    ],
+)  # at 50 %: 3 ± 1.2, 6 ± 1.7 and 6 ± 1.7 are expected
+def test_the_sentence_names_a_difference_only_where_chance_does_not_explain_it(rights, said):
+    assert said in Calibration(made(0.5, *rights)).sentence
+
+
+def test_the_picture_changes_with_the_bets_and_only_with_them():
+    some, same, more = (Calibration(made(0.7, *rights)) for rights in ([True], [True], [True, False]))
+    assert some.draw() == same.draw()
+    assert some.draw() != more.draw()
+    bundle = some._repr_mimebundle_()
+    assert set(bundle) == {"image/png", "text/plain"}
+    assert "Software" not in Image.open(io.BytesIO(some.draw())).info

@@ -1,0 +1,94 @@
+"""Long work on a thread: it completes, stops when asked, loses no error and leaves no thread behind."""
+
+import threading
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import pytest
+
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.job import Job
+
+
+@dataclass(frozen=True, eq=False)
+class Count(Result):
+    """A number reached."""
+
+    number: int = 0
+
+
+def counting(total, pause=0.0, fail_at=None, closed=None):
+    """A stream that counts to ``total``."""
+    try:
+        for number in range(total + 1):
+            if number == fail_at:
+                raise ZeroDivisionError("the stream broke at 3")
+            yield Snapshot(number, total, "", lambda number=number: Count(number, complete=number == total))
+            time.sleep(pause)
+    finally:
+        if closed is not None:
+            closed.append(True)
+
+
+def test_a_job_that_nobody_stops_completes():
+    job = Job(counting(5))
+    job.start()
+    result = job.wait()
+    assert (result.number, result.complete) == (5, True)
+    assert not job.running
+
+
+def test_a_cancelled_job_keeps_what_there_is_marked_incomplete_and_closes_its_stream():
+    closed = []
+    job = Job(counting(5000, pause=0.001, closed=closed))
+    job.start()
+    time.sleep(0.05)
+    job.cancel()
+    result = job.wait()
+    assert 0 <= result.number < 5000
+    assert not result.complete
+    assert closed
+
+
+def test_wait_raises_the_error_of_the_thread():
+    job = Job(counting(5, fail_at=3))
+    job.start()
+    with pytest.raises(ZeroDivisionError, match="broke at 3"):
+        job.wait()
+
+
+def test_an_error_in_the_ending_is_raised_too():
+    def broken(job):
+        raise RuntimeError("no picture")
+
+    job = Job(counting(2), ended=broken)
+    job.start()
+    with pytest.raises(RuntimeError, match="no picture"):
+        job.wait()
+
+
+def test_progress_comes_at_most_ten_times_a_second():
+    seen = []
+    job = Job(counting(200, pause=0.002), progress=lambda snapshot: seen.append(time.monotonic()))
+    job.start()
+    job.wait()
+    gaps = [b - a for a, b in pairwise(seen)]
+    assert len(seen) >= 2
+    assert min(gaps) > 0.09
+
+
+def test_ctrl_c_in_wait_becomes_a_cancel(monkeypatch):
+    job = Job(counting(5000, pause=0.001))
+    real, calls = threading.Thread.join, []
+
+    def interrupted(thread, timeout=None):
+        calls.append(timeout)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return real(thread, timeout)
+
+    job.start()
+    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    assert not job.wait().complete
