@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,9 @@ from . import memory
 from .graphs import Replays
 from .stacked import Stack
 
+if TYPE_CHECKING:
+    from entropic_edu.physics.mean import Estimate
+
 Loss = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
 T = TypeVar("T")
@@ -28,6 +31,7 @@ T = TypeVar("T")
 _NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
 _FEW = 3  # networks, below which a CPU computes their gradients as fast one after the other
 _SMALL = 3_000_000  # samples times parameters, above which it does
+_STACKED = 32  # vectors that a stack of layers takes at once
 _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
 
 
@@ -227,7 +231,7 @@ class Network(Landscape):
         return other
 
     @torch.no_grad()
-    def accuracy(self, theta: Tensor, split: Literal["train", "test"] = "train") -> Tensor:
+    def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
         """Return the share of samples whose largest output is the target's, (D,) -> () or (P, D) -> (P,)."""
         self.check(theta)
         if split == "test" and self.test is None:
@@ -250,6 +254,95 @@ class Network(Landscape):
             return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
 
         return self._fitting(right, len(x)) / len(x)
+
+    # --- what the verbs ask of a landscape ----------------------------------------------------------------------
+
+    @property
+    def num_samples(self) -> int:  # type: ignore[override]
+        """Number N of training samples."""
+        return len(self.x)
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Data on which ``accuracy`` can be measured."""
+        if not self.has_classes:
+            return ()
+        return ("train",) if self.test is None else ("train", "test")
+
+    @property
+    def label_ratio(self) -> float:  # type: ignore[override]
+        """Covariance that the jitter of mse targets adds, in units of H: 2σ²/C for the mean over C outputs."""
+        jitters = self.loss_name == "mse" and self.label_noise > 0
+        return 2 * self.label_noise**2 / self.y.shape[-1] if jitters else 0.0
+
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
+        if self._stack is not None:
+            return self._stacked_product(theta, vector, weight_decay)
+        if theta.ndim == 2:
+            return super().hessian_vector_product(theta, vector, weight_decay=weight_decay)
+        plain = super().hessian_vector_product
+        return self._fitting(lambda: plain(theta, vector, weight_decay=weight_decay), len(self.x))
+
+    def _stacked_product(self, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
+        """Hv by the hand-written pass for chains of linear layers."""
+        assert self._stack is not None
+        found = []
+        for k, v in enumerate(torch.split(vector.reshape(-1, self.dim), _STACKED)):
+            t = theta[k * _STACKED : (k + 1) * _STACKED] if theta.ndim == 2 else theta[None]
+            product = self.weight_decay * v if weight_decay else torch.zeros_like(v)
+            rows = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
+            for x, y in zip(torch.split(self.x, rows), torch.split(self.y, rows), strict=True):
+                share = len(x) / len(self.x)
+                product += share * self._stack.hessian_vector_product(t, v, x, self._output_gradients(y))
+            found.append(product)
+        return torch.cat(found).view(vector.shape)
+
+    def _output_gradients(self, y: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return the derivative δ of the mean loss by the outputs z, with δ̇, as a function of (z, ż)."""
+
+        def cross_entropy(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
+            p, mine = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
+            p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
+            return p.scatter_add(-1, mine, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
+
+        def mse(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
+            return 2 * (z - y) / y.numel(), 2 * z_dot / y.numel()
+
+        return mse if self.loss_name == "mse" else cross_entropy
+
+    def has_exact_trace(self, generator: torch.Generator) -> bool:
+        from .per_sample import is_piecewise_linear
+
+        return is_piecewise_linear(self, generator=generator)
+
+    def trace(
+        self,
+        theta: Tensor,
+        *,
+        generator: torch.Generator,
+        num_probes: int = 16,
+        weight_decay: bool = True,
+        scale: Tensor | None = None,
+    ) -> Estimate:
+        from entropic_edu.physics.mean import Estimate
+
+        from .per_sample import exact_trace, is_known_piecewise_linear
+
+        if is_known_piecewise_linear(self):
+            value = exact_trace(self, theta, weight_decay=weight_decay, scale=scale)
+            return Estimate(value, torch.zeros_like(value), value[..., None])
+        return super().trace(theta, generator=generator, num_probes=num_probes, weight_decay=weight_decay, scale=scale)
+
+    def noise_trace(self, theta: Tensor) -> Tensor:
+        from .per_sample import gradient_covariance
+
+        return gradient_covariance(self, theta).trace
+
+    def subset(self, index: Tensor) -> Network:
+        """Return the landscape of the training samples at these indices (n,); statistics of batch norm stay."""
+        some = copy.copy(self)
+        some.x, some.y = self.x[index.to(self.device)], self.y[index.to(self.device)]
+        return some
 
     # --- gradients ---------------------------------------------------------------------------------------------
 

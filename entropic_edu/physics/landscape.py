@@ -13,6 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from .mean import Estimate
 
 
 def device() -> torch.device:
@@ -39,15 +42,23 @@ def full_precision() -> Iterator[None]:
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 
-    A subclass says how to compute the loss, how to draw one batch, and the gradient on it; ``gradient`` joins them.
+    A subclass says how to compute the loss, how to draw one batch, and the gradient on it. All else follows from these;
+    a subclass that knows a faster or an exact way to curvature, trace or noise says so by a method of its own.
 
     Attributes:
         dim: Number of parameters D.
         weight_decay: Coefficient λ of the term ½λ‖θ‖² that ``loss`` already holds; 0 where there is none.
+        num_samples: Number N of samples that a batch is drawn from; None where a batch may have any size.
+        splits: Data on which ``accuracy`` can be measured, "train" and perhaps "test"; empty without classes.
+        label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H (2σ²/C for jittered
+            targets of squared loss); 0 without.
     """
 
     dim: int
     weight_decay: float = 0.0
+    num_samples: int | None = None
+    splits: tuple[str, ...] = ()
+    label_ratio: float = 0.0
 
     @abstractmethod
     def loss(self, theta: Tensor) -> Tensor:
@@ -69,6 +80,18 @@ class Landscape(ABC):
     @abstractmethod
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return a random start, shape (D,)."""
+
+    def data_loss(self, theta: Tensor) -> Tensor:
+        """Return the loss without its weight-decay term, (D,) -> () or (P, D) -> (P,)."""
+        return self.loss(theta) - 0.5 * self.weight_decay * theta.square().sum(-1)
+
+    def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
+        """Return the share of samples that are classified rightly, (D,) -> () or (P, D) -> (P,).
+
+        Raises:
+            ValueError: If there are no such data; ``splits`` lists those that there are.
+        """
+        raise ValueError(f"{type(self).__name__} classifies nothing, so it has no accuracy; use loss(theta).")
 
     @property
     def signature(self) -> str:
@@ -92,6 +115,111 @@ class Landscape(ABC):
             weight_decay: Whether the term ½λ‖θ‖² is among them.
         """
         return [self.loss]
+
+    # --- curvature and noise -----------------------------------------------------------------------------------
+
+    @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
+        """Return Hv, the shape of ``vector``: several vectors at one θ, or one for each row of ``theta``.
+
+        ``curvature.hessian_vector_product`` checks what comes and what goes, and then calls this.
+
+        Args:
+            theta: Where, (D,), or (P, D) with one vector for each row.
+            vector: (D,) or (V, D); (P, D) where ``theta`` is.
+            weight_decay: Whether H is that of the whole ``loss``, or of ``data_loss``.
+        """
+        if theta.ndim == 2:
+            rows = zip(theta, vector, strict=True)
+            return torch.stack([self.hessian_vector_product(t, v, weight_decay=weight_decay) for t, v in rows])
+        product = vector.new_zeros(vector.shape)
+        for piece in self.pieces(weight_decay):
+            with torch.enable_grad():  # torch.func does the same, but first loads torch's compiler: seconds
+                here = theta.detach().requires_grad_()
+                loss = piece(here)
+                graph = loss.requires_grad
+                gradient = torch.autograd.grad(loss, here, create_graph=True)[0] if graph else here.detach()
+            if not gradient.requires_grad:  # the same everywhere
+                continue
+            for v, total in zip(vector.reshape(-1, self.dim), product.view(-1, self.dim), strict=True):
+                # H is symmetric, so v ↦ Hv
+                total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
+        return product
+
+    def has_exact_trace(self, generator: torch.Generator) -> bool:
+        """Return whether ``trace`` needs no random probes however many parameters there are.
+
+        Args:
+            generator: For what a landscape may have to try out.
+        """
+        return False
+
+    @torch.no_grad()
+    def trace(
+        self,
+        theta: Tensor,
+        *,
+        generator: torch.Generator,
+        num_probes: int = 16,
+        weight_decay: bool = True,
+        scale: Tensor | None = None,
+    ) -> Estimate:
+        """Return tr H, or Σ sᵢ²Hᵢᵢ with a scale s: exact where that is known, else by Hutchinson's probes.
+
+        Up to ``num_probes`` parameters as many unit vectors leave nothing to chance.
+
+        Args:
+            theta: Where, (D,) or (P, D); the same probes serve at every row.
+            generator: Source of the probes.
+            num_probes: Random signs V.
+            weight_decay: Whether the term λD, or λΣsᵢ², of the weight decay is in it.
+            scale: s, (D,) or the shape of ``theta``.
+
+        Returns:
+            Value and standard error, () or (P,); the error is 0 where nothing is left to chance.
+        """
+        exact = self.dim <= num_probes
+        probes = self.dim**0.5 * torch.eye(self.dim, dtype=theta.dtype, device=theta.device)
+        if not exact:
+            signs = torch.randint(2, (num_probes, self.dim), generator=generator, device=generator.device)
+            probes = (2 * signs - 1).to(theta)
+        rows = theta.reshape(-1, self.dim)
+        scales = rows.new_ones(rows.shape) if scale is None else scale.expand(theta.shape).reshape(rows.shape)
+        samples = []
+        for t, s in zip(rows, scales, strict=True):
+            product = self.hessian_vector_product(t, s * probes, weight_decay=weight_decay)
+            samples.append((s * product * probes).sum(-1))
+        found = Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
+        return Estimate(found.value, torch.zeros_like(found.error), found.samples) if exact else found
+
+    def noise_trace(self, theta: Tensor) -> Tensor:
+        """Return the trace of the covariance of one sample's gradient (B = 1), (D,) -> () or (P, D) -> (P,).
+
+        Label noise counts, weight decay does not; 0 where a batch adds no noise.
+        """
+        return theta.new_zeros(theta.shape[:-1])
+
+    # --- the same landscape otherwise --------------------------------------------------------------------------
+
+    def subset(self, index: Tensor) -> Landscape:
+        """Return the landscape of the samples at these indices (n,), all else as it is.
+
+        Raises:
+            ValueError: If it has no samples.
+        """
+        raise ValueError(f"{type(self).__name__} has no samples to choose from; use it whole.")
+
+    def to(self, where: torch.device | torch.dtype | str) -> Landscape:
+        """Return the landscape on another device or in another dtype; itself where it follows θ."""
+        return self
+
+    def precise(self) -> Landscape:
+        """Return the landscape in float64, on the CPU where its device has no such numbers."""
+        device: torch.device | None = getattr(self, "device", None)
+        land = self.to("cpu") if device is not None and device.type == "mps" else self
+        return land if getattr(land, "dtype", None) == torch.float64 else land.to(torch.float64)
+
+    # --- gradients ---------------------------------------------------------------------------------------------
 
     def gradient(
         self,
