@@ -33,6 +33,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
 
 from . import Part, Work, load
+from ._arguments import arguments
 from .let_go import stacked
 
 _RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
@@ -265,7 +266,7 @@ def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
 
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
-    return drift(land, road, generator=_generator(10 + pair), **setting)
+    return drift(land, road, generator=_generator(10 + pair), **arguments(setting))
 
 
 def device_name(land: Network) -> str:

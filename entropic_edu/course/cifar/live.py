@@ -23,6 +23,7 @@ from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import cifar10
+from entropic_edu.recorded._arguments import arguments
 from entropic_edu.teaching.strings import text
 
 from .common import road
@@ -184,4 +185,4 @@ def release(land: Network, pair: int, seed: int, setting: dict[str, Any]) -> Ite
     k = setting["project_every"]
     changed = {"walkers": WALKERS, "steps": steps_of(setting["batch_size"], k), "record_every": k}
     generator = torch.Generator().manual_seed(seed)
-    yield from stream.drift(watched, road(pair), generator=generator, **(setting | changed))
+    yield from stream.drift(watched, road(pair), generator=generator, **arguments(setting | changed))
