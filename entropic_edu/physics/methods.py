@@ -80,7 +80,7 @@ class Linear(Method):
 
 
 class Relaxing(Method):
-    """A chain of pivots that gradients push and something keeps apart; more pivots can be relaxed where it is coarse."""
+    """A chain of pivots that gradients push and something keeps apart; where it is coarse, more are relaxed again."""
 
     redistributes: ClassVar[bool] = False  # along the spline, every fifth sweep
 
@@ -183,7 +183,7 @@ class AutoNEB(Springs):
                 road = latest
                 yield road
             if cycle < 3:
-                road = _inserted(measured(band.land, road), pivots, self.threshold)
+                road = inserted(measured(band.land, road), pivots, self.threshold)
 
 
 class Curve(Method):
@@ -305,7 +305,7 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
 
 
-def _inserted(path: Path, most: int, threshold: float) -> Path:
+def inserted(path: Path, most: int, threshold: float) -> Path:
     """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots."""
     assert path.losses is not None
     assert path.losses_between is not None

@@ -61,13 +61,14 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
         progress: Any = kwargs.get("progress")
         return finish(streaming(*args, **kwargs), progress, streaming.__name__)
 
-    written = {name: _Bare(words) for name, words in streaming.__annotations__.items()}
-    written["return"] = _Bare(written["return"].removeprefix("Stream[").removesuffix("]"))
-    signature = inspect.signature(streaming)
-    parameters = [each.replace(annotation=written[name]) for name, each in signature.parameters.items()]
+    written = {name: _Bare(words) for name, words in inspect.get_annotations(streaming).items()}
+    if "return" in written:
+        written["return"] = _Bare(written["return"].removeprefix("Stream[").removesuffix("]"))
+    signature, empty = inspect.signature(streaming), inspect.Signature.empty
+    parameters = [each.replace(annotation=written.get(name, empty)) for name, each in signature.parameters.items()]
     shown: Any = plain
     shown.__annotations__ = written
-    shown.__signature__ = signature.replace(parameters=parameters, return_annotation=written["return"])
+    shown.__signature__ = signature.replace(parameters=parameters, return_annotation=written.get("return", empty))
     return plain
 
 

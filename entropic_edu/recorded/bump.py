@@ -130,7 +130,10 @@ def _others(
     """Yield kind, landscape and roads of all kinds but ``string``."""
     line = {"method": "linear", "points": recipe["points"]}
     for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
-        built = [_joined(land, *road.pivots[[0, -1]], seeded(200 + pair), settings) for pair, road in enumerate(known)]
+        built = [
+            _joined(land, road.pivots[0], road.pivots[-1], seeded(200 + pair), settings)
+            for pair, road in enumerate(known)
+        ]
         yield kind, land, built
     for number, (kind, variant) in enumerate(recipe["variants"].items()):
         there = landscape(recipe, kind)

@@ -162,7 +162,8 @@ def mistakes(seed: int) -> Explorer:
         return (
             "from entropic_edu.course.one_road.mistakes import SETTINGS, Bend\n"
             "land = Bend()\n"
-            f"stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), method=ee.methods.Springs({said}), **SETTINGS)\n"
+            f"method = ee.methods.Springs({said})\n"
+            "stream = ee.stream.connect(land, *land.minima, method=method, generator=torch.Generator(), **SETTINGS)\n"
             f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
         )
 
