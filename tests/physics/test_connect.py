@@ -460,7 +460,7 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
 
 def test_settings_out_of_range_are_refused():
     with pytest.raises(
-        ValueError, match="one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"
+        ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"
     ):
         on_the_circle(method="spline")
     for wrong in ({"pivots": 3}, {"sweeps": 3}):
