@@ -228,7 +228,10 @@ class Custom(Loss):
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
         def hessian(z: Tensor, y: Tensor) -> Tensor:
-            result: Tensor = torch.func.jacrev(torch.func.grad(lambda one: self.function(one[None], y[None])))(z)
+            def one(z: Tensor) -> Tensor:
+                return self.function(z[None], y[None])
+
+            result: Tensor = torch.func.jacrev(torch.func.grad(one))(z)
             return result
 
         values, vectors = torch.linalg.eigh(torch.vmap(hessian)(z, y))  # (N, C), (N, C, C) with vectors in columns

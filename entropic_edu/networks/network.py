@@ -24,7 +24,7 @@ from .losses import Criterion, CrossEntropy, loss_of
 from .parameters import Layout
 
 _FEW = 16  # samples to measure on what is a property of the model
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 class Network(Sampled):
@@ -407,7 +407,7 @@ def _refuse_hidden_state(model: nn.Module) -> None:
             'alone; pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace '
             "batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
         )
-    drops = [n for n, m in model.named_modules() if isinstance(m, _DROPOUTS) and m.p > 0]
+    drops = [n for n, m in model.named_modules() if isinstance(m, DROPOUTS) and m.p > 0]
     if drops:
         raise ValueError(
             f"This model has dropout in {drops}, so its loss is random even on all data; "
