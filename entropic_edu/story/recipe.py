@@ -5,7 +5,6 @@ Recipes for CIFAR-10 are in ``recipes``.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -110,9 +109,7 @@ class Recipe:
         if self.probed is None or self.probed >= len(land.x):
             return land
         chosen = torch.randperm(len(land.x), generator=torch.Generator().manual_seed(0))[: self.probed]
-        some = copy.copy(land)  # statistics of batch norm, if any, stay those of the whole
-        some.x, some.y = land.x[chosen.to(land.device)], land.y[chosen.to(land.device)]
-        return some
+        return land.subset(chosen)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Without images nothing fails: the stream ends at once with ``Absent``, and the s
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -123,9 +122,7 @@ def missing(found: Absent, recorded: str) -> str:
 
 def some(land: Network, chosen: Tensor) -> Network:
     """Return the landscape of some of the training images."""
-    few = copy.copy(land)
-    few.x, few.y = land.x[chosen], land.y[chosen]
-    return few
+    return land.subset(chosen)
 
 
 def evaluate(land: Network, pair: int) -> Iterator[Snapshot[Evaluated]]:
