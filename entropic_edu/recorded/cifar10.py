@@ -31,30 +31,25 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
+from entropic_edu.story.recipes import Cifar10
 
 from . import Part, Work, load
 from .let_go import stacked
 
-_RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
+_STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
+_RUN: dict[str, Any] = {"momentum": _STORY.momentum, "walkers": 8}
 
 RECIPE: dict[str, Any] = {
     "seeds": [0],
     "pairs": 3,
-    "first": 1000,  # images of each of the five training files, and of the test file
-    "channels": [16, 32, 64],
-    "weight_decay": 8e-4,
-    "train": {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100},
-    "connect": {
-        "method": "string",
-        "pivots": 32,
-        "sweeps": 2000,
-        "batch_size": 128,
-        "learning_rate": 0.03,
-        "tolerance": 1e9,  # no more pivots than these: the recording says how high the scallops are
-    },
-    "profile": {"images": 1000, "points": 13, "num_probes": 2, "lanczos_steps": 12},
-    "starts": [0.3, 0.7],
-    "records": 26,
+    "first": _STORY.images,  # of each of the five training files, and of the test file
+    "channels": list(_STORY.widths),
+    "weight_decay": _STORY.weight_decay,
+    "train": _STORY.train,
+    "connect": _STORY.connect,
+    "profile": {"images": _STORY.probed, "points": _STORY.points, **_STORY.probe},
+    "starts": list(_STORY.starts),
+    "records": _STORY.records,
     "runs": {
         "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
         "eta 0.05, B 256": _RUN

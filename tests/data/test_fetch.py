@@ -468,7 +468,7 @@ def test_an_interrupt_while_unpacking_leaves_no_copy_and_what_is_left_by_a_kill_
 
 PROCESS = """
 import json, sys
-from entropic_edu import fetch
+from entropic_edu.data import fetch
 fetch.cifar10(sys.argv[2], archive=fetch.Archive(**json.loads(sys.argv[1])), say=lambda line: print(line, flush=True))
 """
 
