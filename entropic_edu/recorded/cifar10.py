@@ -10,7 +10,6 @@ many times less as there are cores. Over a third of them is the full-batch contr
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -252,10 +251,7 @@ def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
 
 def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the landscape of those training images on which curvature is measured."""
-    some = copy.copy(land)
-    chosen = torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]].to(land.device)
-    some.x, some.y = land.x[chosen], land.y[chosen]
-    return some
+    return land.subset(torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]])
 
 
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:

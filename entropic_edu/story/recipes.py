@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -100,6 +100,26 @@ class Cifar10(Recipe):
         """Return the fastest device at hand."""
         return landscape.device()
 
+    def tiny(self) -> Cifar10:
+        """Return a miniature of a few seconds, to see that it works; its numbers say nothing."""
+        settings = (
+            replace(s, batch_size=s.batch_size and 8, learning_rate=0.01, project_every=3, steps=6, walkers=1)
+            for s in self.settings
+        )
+        return replace(
+            self,
+            images=min(4, self.images or 4),
+            statistics=12,
+            widths={"small_cnn": (4, 4), "resnet20": (2,)}[self.model],
+            train=self.train | {"batch_size": 8, "epochs": 4, "learning_rate": 0.02},
+            connect=self.connect | {"pivots": 4, "sweeps": 8, "batch_size": 8},
+            probe={"num_probes": 1, "lanczos_steps": 2},
+            points=3,
+            probed=10,
+            records=1,
+            settings=tuple(settings),
+        )
+
 
 def paper(images: int | None = None) -> Cifar10:
     """Return the paper's experiment: ResNet-20 with batch norm on all of CIFAR-10 (docs/paper.md compares the two).
@@ -145,12 +165,18 @@ def chosen(
     norm: str | None = None,
     images: int | None = None,
     use_paper: bool = False,
+    tiny: bool = False,
 ) -> Recipe:
     """Return the recipe that the options of the command ask for.
 
     Raises:
         ValueError: If options do not go together; it says which do.
     """
+    recipe = _chosen(dataset, model, norm, images, use_paper)
+    return recipe.tiny() if tiny else recipe
+
+
+def _chosen(dataset: str, model: str | None, norm: str | None, images: int | None, use_paper: bool) -> Recipe:
     given = [f"--{name}" for name, value in (("model", model), ("norm", norm), ("images", images)) if value is not None]
     if use_paper:
         if model not in (None, "resnet20") or norm not in (None, "batch"):

@@ -21,7 +21,7 @@ from entropic_edu.physics.drift import drift
 from entropic_edu.physics.landscape import full_precision
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
-from entropic_edu.physics.snapshot import whole_or_nothing
+from entropic_edu.physics.snapshot import Progress, whole_or_nothing
 from entropic_edu.physics.train import train
 from entropic_edu.sweeps.kept import SUFFIX, Store
 
@@ -42,7 +42,7 @@ def tell(
     resume: bool = False,
     recipe: Recipe | None = None,
     device: str = "auto",
-    progress: bool = False,
+    progress: Progress = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Run the story for each seed and write ``out``.json and ``out``.png.
@@ -53,7 +53,7 @@ def tell(
         resume: Go on from the stages that are there.
         recipe: Settings; None takes the defaults.
         device: "cpu", "cuda", "mps", or "auto" for the one that suits the recipe.
-        progress: Whether to show bars.
+        progress: True for bars, or a callable that is given each snapshot of each stage.
         say: Receives one line per stage, and before the first about how long each will take.
 
     Returns:
@@ -111,7 +111,7 @@ def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
 
 
 def _pair(
-    store: Store, land: Network, recipe: Recipe, seed: int, progress: bool, say: Callable[[str], None]
+    store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Callable[[str], None]
 ) -> tuple[Pair, bool]:
     """All stages for one seed, and whether they came to their end."""
     pair = Pair(seed, land, recipe.part(land))
