@@ -193,7 +193,7 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
 
 def _of_digits(figures: dict[str, Any]) -> dict[str, bool]:
     bump, walks = figures["profile"]["middle_over_ends"], {w["name"]: w for w in figures["releases"]}
-    hot, still = walks["hot"], walks["no noise"]
+    hot, still, disagreements = walks["hot"], walks["no noise"], figures["collapse"]
     homes = [1.0 if start > 0.5 else 0.0 for start in hot["starts"]]
     towards = [
         (end - start) * (1 if home else -1)
@@ -208,10 +208,8 @@ def _of_digits(figures: dict[str, Any]) -> dict[str, bool]:
         "also where every excursion out of the valley is undone": _from_home(walks["hot, excursions undone"]) <= 0.1,
         "without noise they move < 0.05 towards it, or the other way": all(way < 0.05 for way in towards),
         "noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05,
-        "equal temperature, equal relaxation (within 2 errors)": max(figures["collapse"]["same_temperature"].values())
-        <= 2,
-        "four times colder, another relaxation (> 2 errors)": min(figures["collapse"]["other_temperature"].values())
-        > 2,
+        "equal temperature, equal relaxation (within 2 errors)": max(disagreements["same_temperature"].values()) <= 2,
+        "four times colder, another relaxation (> 2 errors)": min(disagreements["other_temperature"].values()) > 2,
     }
 
 
