@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Self, TypeVar
 
@@ -31,6 +32,19 @@ Rows = Callable[[Tensor, Tensor], Tensor]  # outputs (..., n, C) and targets of 
 T = TypeVar("T")
 
 
+@dataclass
+class Facts:
+    """What is true of a module at every θ, once it has been measured; copies of an engine share it.
+
+    Attributes:
+        linear: Whether no output is curved along any one parameter tensor.
+        layers: Names of the layers whose hooks give the right per-sample gradients.
+    """
+
+    linear: bool | None = None
+    layers: frozenset[str] | None = None
+
+
 class Engine(ABC):
     """A module, the loss of its outputs, and how to compute with them.
 
@@ -45,7 +59,7 @@ class Engine(ABC):
         self.model, self.criterion, self.few, self.seen = model, criterion, few, seen
         self.layout = Layout(model)
         self.most: int | None = None  # samples at once, once memory has run out
-        self.sound: dict[str, frozenset[str]] = {}  # layers that hooks do right, once measured
+        self.facts = Facts()
         self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
 
     @property
@@ -361,14 +375,14 @@ class ModuleEngine(Engine):
 
     @property
     def sound_layers(self) -> frozenset[str]:
-        """Layers whose hooks give the right per-sample gradients: measured once, as a property of the module."""
-        if "layers" not in self.sound:
+        """Names of the layers whose hooks give the right per-sample gradients."""
+        if self.facts.layers is None:
             generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
             precise, theta = anywhere(self, generator)
             rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
             here = ModuleAt(precise.model, precise.layout, theta)
-            self.sound["layers"] = here.sound_layers(precise.few.x, rows)
-        return self.sound["layers"]
+            self.facts.layers = here.sound_layers(precise.few.x, rows)
+        return self.facts.layers
 
     def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
         here, names, gradients = ModuleAt(self.model, self.layout, theta), self.layout.names, []

@@ -353,28 +353,22 @@ class Network(Sampled):
 
 
 def pooled_first(model: nn.Module) -> nn.Module:
-    """Return the model with max pooling before a ReLU that precedes it in a chain; itself where there is none.
+    """Return a copy of the model with max pooling before a ReLU that precedes it in a chain.
 
     max(relu(z)) = relu(max(z)), and either way the slope goes to the first largest pixel, or is zero: the same numbers
-    bit for bit, on fewer pixels. A gradient of ``small_cnn`` takes a fifth less time. Only chains within chains are
+    bit for bit, on fewer pixels. A gradient of ``small_cnn`` takes 10 to 25 % less time. Only chains within chains are
     changed: a module with a ``forward`` of its own may look at what lies between their layers.
     """
-    copied = copy.deepcopy(model)
-    return copied if _pool_first(copied) else model
-
-
-def _pool_first(model: nn.Module) -> bool:
-    """Do so in place, and return whether anything was changed."""
-    if type(model) is not nn.Sequential:
-        return False
-    changed = False
-    for place in range(len(model) - 1):
-        pool = model[place + 1]
-        if type(model[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
-            model[place], model[place + 1] = pool, model[place]
-            changed = True
-    inner = [_pool_first(layer) for layer in model]
-    return changed or any(inner)
+    model = copy.deepcopy(model)
+    chains = [model]
+    for chain in chains:  # which grows
+        if type(chain) is nn.Sequential:
+            for place in range(len(chain) - 1):
+                pool = chain[place + 1]
+                if type(chain[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
+                    chain[place], chain[place + 1] = pool, chain[place]
+            chains += chain
+    return model
 
 
 def _refuse_infinite(data: Tensor, what: str) -> None:

@@ -12,15 +12,12 @@ The rows r are the loss's (``losses``), the passes the engine's. What a user cal
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .engine import Engine, anywhere, normal
-
-_LINEAR: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
 
 
 def gauss_newton_trace(engine: Engine, theta: Tensor, x: Tensor, y: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -52,12 +49,12 @@ def is_piecewise_linear(engine: Engine, generator: torch.Generator) -> bool:
 
 
 def is_known_piecewise_linear(engine: Engine) -> bool:
-    """Return the same from a measurement that is made once for each engine; False for re-estimated batch norm."""
+    """Return the same from a measurement that is made once for each network; False for re-estimated batch norm."""
     if engine.reestimates:
         return False
-    if engine not in _LINEAR:  # any generic probe gives the same answer: it is a property of the module
-        _LINEAR[engine] = is_piecewise_linear(engine, torch.Generator().manual_seed(0))
-    return _LINEAR[engine]
+    if engine.facts.linear is None:  # any generic probe gives the same answer: it is a property of the module
+        engine.facts.linear = is_piecewise_linear(engine, torch.Generator().manual_seed(0))
+    return engine.facts.linear
 
 
 def check_finite(theta: Tensor) -> None:
@@ -91,7 +88,7 @@ def covariance(
     num_eigenvalues: int = 0,
     chunk: int = 64,
 ) -> GradientCovariance:
-    """Return the covariance of per-sample gradients; label noise is in it.
+    """Return the covariance of per-sample gradients, as ``per_sample.gradient_covariance`` says.
 
     Args:
         engine: What computes.
@@ -101,9 +98,6 @@ def covariance(
         chosen: Samples (n,) whose Gram matrix gives the eigenvalues.
         num_eigenvalues: How many of these.
         chunk: Samples whose whole gradients are formed at once.
-
-    Raises:
-        ValueError: If the loss has no rule for label noise.
     """
     if not engine.criterion.averages_noise(y):
         raise ValueError(
