@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from . import batch_norm as norms
 from . import memory, ways
-from .batches import Batch
+from .batches import Batch, Sampled
 from .graphs import Replays
 from .hessian import stacked_product
 from .layers import ModuleAt
@@ -54,6 +54,8 @@ class Engine(ABC):
         few: Some training samples, to measure on.
         seen: Inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated.
     """
+
+    stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
 
     def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor) -> None:
         self.model, self.criterion, self.few, self.seen = model, criterion, few, seen
@@ -218,14 +220,9 @@ class Engine(ABC):
             rows = min(self.rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
             self.forget()
             memory.release(self.device)
-            if rows == 1 or not self.divides:
+            if rows == 1 or self.reestimates or self.stacks:  # batch norm needs its samples together
                 raise MemoryError(self._does_not_fit(problem, max(rows, len(self.seen))))
             self.most = rows // 2
-
-    @property
-    def divides(self) -> bool:
-        """Whether fewer samples at once need less memory; batch norm needs its samples together."""
-        return not self.reestimates
 
     def forget(self) -> None:  # noqa: B027
         """Give up what is kept for speed."""
@@ -244,10 +241,17 @@ class Engine(ABC):
         )
 
 
+class Computed(Sampled):
+    """A landscape of samples with an engine; what one sample gives is in ``per_sample``."""
+
+    engine: Engine
+
+
 class StackEngine(Engine):
     """Chains of linear layers, for many parameter vectors at once by batched matrix products."""
 
     criterion: WrittenOut
+    stacks = True
 
     def __init__(self, model: nn.Module, criterion: WrittenOut, few: Batch, seen: Tensor, stack: Stack) -> None:
         super().__init__(model, criterion, few, seen)
@@ -302,10 +306,6 @@ class StackEngine(Engine):
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
 
-    @property
-    def divides(self) -> bool:
-        return False
-
 
 class ModuleEngine(Engine):
     """Any module, by autograd: networks one after the other, or side by side with vmap."""
@@ -356,14 +356,11 @@ class ModuleEngine(Engine):
 
         inputs = (theta.detach(), batch.x, batch.y)
         key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
-        samples = len(theta) * batch.size
-        return self.replays(key, compute, inputs) if self._replayable(samples) else compute(*inputs)
-
-    def _replayable(self, samples: int) -> bool:
-        """Whether a gradient on so many samples may be kept as a CUDA graph, with its memory."""
         if self.device.type != "cuda" or self.reestimates:
-            return False
-        return memory.is_small(samples * self.bytes_per_sample, memory.total_bytes(self.device))
+            return compute(*inputs)
+        kept = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
+        small = memory.is_small(kept, memory.total_bytes(self.device))
+        return self.replays(key, compute, inputs) if small else compute(*inputs)
 
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         if theta.ndim == 2:
@@ -412,17 +409,17 @@ def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, stra
     Raises:
         ValueError: If layers are to be stacked that do not stack.
     """
-    stack = Stack.of(model) if isinstance(criterion, WrittenOut) else None
-    if strategy == "stacked" and stack is None:
+    if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
+        stack = Stack.of(model)
+        if stack is not None:
+            return StackEngine(model, criterion, few, seen, stack)
+    if strategy == "stacked":
         raise ValueError(
             'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
-            f'loss, got {type(model).__name__} with loss {criterion.name!r}; use "auto".'
+            f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
+            f'targets of {few.y.dtype}; use "auto".'
         )
-    if stack is None or strategy in ("loop", "vmap") or not isinstance(criterion, WrittenOut):
-        return ModuleEngine(model, criterion, few, seen, strategy)
-    if not criterion.stacks(few.y):
-        return ModuleEngine(model, criterion, few, seen, strategy)
-    return StackEngine(model, criterion, few, seen, stack)
+    return ModuleEngine(model, criterion, few, seen, strategy)
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:

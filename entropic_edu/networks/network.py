@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from entropic_edu.physics.mean import Estimate
 
 from . import batch_norm as norms
-from . import squares
-from .batches import Batch, Sampled
-from .engine import Strategy, engine_for
+from . import per_sample
+from .batches import Batch
+from .engine import Computed, Strategy, engine_for
 from .losses import Criterion, CrossEntropy, loss_of
 from .parameters import Layout
 
@@ -27,7 +27,7 @@ _FEW = 16  # samples to measure on what is a property of the model
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
-class Network(Sampled):
+class Network(Computed):
     """Any ``nn.Module`` with its data, as a function of one flat parameter vector.
 
     The model is copied and never changed. θ concatenates its trainable parameters in the order of
@@ -190,7 +190,7 @@ class Network(Sampled):
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
     def has_exact_trace(self, generator: torch.Generator) -> bool:
-        return squares.is_piecewise_linear(self.engine, generator)
+        return per_sample.is_piecewise_linear(self, generator=generator)
 
     def trace(
         self,
@@ -201,23 +201,14 @@ class Network(Sampled):
         weight_decay: bool = True,
         scale: Tensor | None = None,
     ) -> Estimate:
-        if not squares.is_known_piecewise_linear(self.engine):
+        if not per_sample.is_known_piecewise_linear(self):
             by_probes = partial(super().trace, generator=generator, num_probes=num_probes)
             return by_probes(theta, weight_decay=weight_decay, scale=scale)
-        value = self.gauss_newton_trace(theta, weight_decay=weight_decay, scale=scale)
+        value = per_sample.exact_trace(self, theta, weight_decay=weight_decay, scale=scale)
         return Estimate(value, torch.zeros_like(value), value[..., None])
 
-    def gauss_newton_trace(self, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
-        """Return the trace of the Gauss-Newton matrix: ``per_sample.gauss_newton_trace``."""
-        total = squares.gauss_newton_trace(self.engine, theta, self.x, self.y, scale)
-        if weight_decay:
-            size = torch.as_tensor(self.dim) if scale is None else scale.square().sum(-1)
-            total = total + self.weight_decay * size.to(total)
-        return total
-
     def noise_trace(self, theta: Tensor) -> Tensor:
-        squares.check_finite(theta)
-        return squares.covariance(self.engine, theta, self.x, self.y).trace
+        return per_sample.gradient_covariance(self, theta).trace
 
     # --- what it is --------------------------------------------------------------------------------------------
 
@@ -250,11 +241,11 @@ class Network(Sampled):
     @property
     def stacks(self) -> bool:
         """Whether many parameter vectors are computed together, by products of stacked matrices."""
-        return not self.engine.divides and not self.engine.reestimates
+        return self.engine.stacks
 
     @property
     def samples_at_once(self) -> int:
-        """Samples that are taken at once where there are more; fewer once memory has run out. It may be set."""
+        """Samples taken at once where there are more; fewer once memory has run out. It may be set, not of a stack."""
         return self.engine.rows()
 
     @samples_at_once.setter
