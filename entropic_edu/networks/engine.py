@@ -62,7 +62,7 @@ class Engine(ABC):
         self.layout = Layout(model)
         self.most: int | None = None  # samples at once, once memory has run out
         self.facts = Facts()
-        self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
+        self._bytes: int | None = None  # bytes that a gradient keeps for each sample, once measured
 
     @property
     def device(self) -> torch.device:
@@ -79,7 +79,7 @@ class Engine(ABC):
         other = copy.copy(self)
         other.model = copy.deepcopy(self.model).to(where)
         other.few, other.seen = Batch(place(self.few.x), place(self.few.y)), place(self.seen)
-        other.most = other._kept = None
+        other.most = other._bytes = None
         other.forget()
         return other
 
@@ -201,12 +201,12 @@ class Engine(ABC):
     @property
     def bytes_per_sample(self) -> int:
         """Memory that a gradient keeps for each sample and network, in bytes: an estimate of what a batch will need."""
-        if self._kept is None:
+        if self._bytes is None:
             ends = [0, -1]  # two samples also of one, whose variance batch norm asks for
             two = Batch(self.few.x[ends], self.few.y[ends])
             weights = self.layout.split(self.layout.flatten(self.model).requires_grad_())
-            self._kept = max(1, memory.bytes_kept(lambda: self.value(weights, two), weights.values()) // 2)
-        return self._kept
+            self._bytes = max(1, memory.bytes_held(lambda: self.value(weights, two), weights.values()) // 2)
+        return self._bytes
 
     def fitting(self, compute: Callable[[], T], size: int) -> T:
         """Return compute(), taking half as many samples at once each time that memory runs out."""
@@ -225,7 +225,7 @@ class Engine(ABC):
             self.most = rows // 2
 
     def forget(self) -> None:  # noqa: B027
-        """Give up what is kept for speed."""
+        """Give up what was recorded or chosen for speed."""
 
     def _does_not_fit(self, problem: str, at_once: int) -> str:
         free = memory.free_bytes(self.device)
@@ -358,8 +358,8 @@ class ModuleEngine(Engine):
         key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
         if self.device.type != "cuda" or self.reestimates:
             return compute(*inputs)
-        kept = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
-        small = memory.is_small(kept, memory.total_bytes(self.device))
+        size = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
+        small = memory.is_small(size, memory.total_bytes(self.device))
         return self.replays(key, compute, inputs) if small else compute(*inputs)
 
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
