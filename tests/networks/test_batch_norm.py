@@ -181,8 +181,11 @@ def test_statistics_are_those_of_evenly_spaced_inputs_so_that_sorted_data_give_e
         assert torch.equal(value, dict(four.module(theta).named_buffers())[name])
 
 
-def test_a_subset_keeps_the_statistics_of_the_whole_also_where_it_has_as_many_samples_as_give_them(generator):
-    land = network(generator, statistics=10)
+@pytest.mark.parametrize("statistics", [10, None])
+def test_a_subset_keeps_the_statistics_of_the_whole_also_where_it_has_as_many_samples_as_give_them(
+    statistics, generator
+):
+    land = network(generator, statistics=statistics)
     some, theta = land.subset(torch.arange(20, 30)), anywhere(land, generator)
     torch.testing.assert_close(some.gradient(theta), torch.func.grad(some.loss)(theta), **ROUND_OFF)
     loss = F.cross_entropy(land.module(theta)(some.x), some.y).detach()
