@@ -127,8 +127,9 @@ class Network(Computed):
             _refuse_what_changes(called, self.x[:2])
         # whether one batch of all data gives batch norm its statistics; where not, each part of the data takes them
         self._sees_all = reestimates and (statistics is None or statistics >= len(self.x))
-        seen = self.x[_evenly(len(self.x), statistics)] if reestimates else self.x[:0]
-        self.engine = engine_for(called, self.criterion, Batch(self.x[:_FEW], self.y[:_FEW]), seen, strategy)
+        seen = self.x[_evenly(len(self.x), statistics) if reestimates else []]
+        few = Batch(self.x[:_FEW].clone(), self.y[:_FEW].clone())  # a view would be pickled with all the data
+        self.engine = engine_for(called, self.criterion, few, seen, strategy)
         self.engine.statistics(self.layout.split(self.flatten(self.model)))  # refuses norms that are used twice
 
     # --- the objective -----------------------------------------------------------------------------------------
