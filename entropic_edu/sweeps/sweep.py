@@ -194,7 +194,7 @@ def sweep(
     def keep(key: str, content: bytes) -> None:
         if folder is not None:
             store.write(key, content)
-        results[key] = store.opened(key, content).values["result"]
+        results[key] = store.read(key, content).values["result"]
 
     yield snapshot()
     lacking = {key: Part(partial(_point, given, _words(points[key]))) for key in points if key not in results}
