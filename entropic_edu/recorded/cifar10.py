@@ -34,6 +34,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.story.recipes import Cifar10
 
 from . import Part, Work, load
+from ._arguments import arguments
 from .let_go import stacked
 
 _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
@@ -263,7 +264,7 @@ def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
 
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
-    return drift(land, road, generator=_generator(10 + pair), **setting)
+    return drift(land, road, generator=_generator(10 + pair), **arguments(setting))
 
 
 def device_name(land: Network) -> str:

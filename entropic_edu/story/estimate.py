@@ -84,10 +84,9 @@ def refuse(land: Network, recipe: Recipe) -> None:
 def least_bytes(land: Network, shape: Shape) -> int:
     """Return the bytes without which a stage cannot be: parameters, its batches, and what one backward pass keeps.
 
-    Batch norm needs the samples of a batch together, and a part of all data together with as many that give its
-    statistics; other networks take one sample at a time.
+    Networks without batch norm take one sample at a time.
     """
-    together = (shape.batch_size or 2 * len(land._seen)) if land._reestimates else 1
+    together = land.least_samples(shape.batch_size)
     own = shape.networks if shape.own else 1
     batches = own * (shape.batch_size or 0) * land.x[0].numel() * land.x.element_size()
     vectors = 6 * shape.networks * land.dim * land.x.element_size()  # θ, gradient, momentum, and copies
@@ -95,9 +94,8 @@ def least_bytes(land: Network, shape: Shape) -> int:
 
 
 def _product_bytes(land: Network) -> int:
-    """Return the same for a Hessian-vector product; with batch norm a part of the data comes with its statistics."""
-    together = 2 * len(land._seen) if land._reestimates else 1
-    return 3 * together * land.bytes_per_sample
+    """Return the same for a Hessian-vector product."""
+    return 3 * land.least_samples(None) * land.bytes_per_sample
 
 
 def _room(device: torch.device) -> int | None:
@@ -141,7 +139,7 @@ def _line(stage: str, seconds: float, least: int) -> str:
 def _passes(land: Network, theta: Tensor) -> tuple[float, float]:
     """Return the seconds that one network takes for the loss and for the gradient on all training data."""
     some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
-    many = 32 if land._stack is not None else 1  # stacks are evaluated together
+    many = 32 if land.stacks else 1  # stacks are evaluated together
     rows, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
     with torch.no_grad():
         look = _seconds(lambda: some.loss(rows), land.device)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import Prediction, predict

@@ -17,7 +17,7 @@ import torch
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.drift import Projections, drift
 from entropic_edu.physics.landscape import full_precision
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
@@ -172,7 +172,6 @@ def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
         "momentum": recipe.momentum,
         "walkers": setting.walkers,
         "steps": setting.steps,
-        "project_every": setting.project_every,
-        "undo_excursions": setting.undo_excursions,
+        "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
         "record_every": record_every(setting, recipe.records),
     }
