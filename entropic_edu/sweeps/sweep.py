@@ -50,6 +50,18 @@ class Sweep(Result):
         results: What the function returned at each point; None where it failed or has not come so far.
         failed: The points that failed, with their errors.
         complete: Whether every point has its result.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> import entropic_edu as ee
+        >>> def power(base, exponent):
+        ...     return base**exponent
+        >>> with ThreadPoolExecutor() as executor:
+        ...     swept = ee.sweep(power, over={"base": [2, 3], "exponent": [1, 2]}, executor=executor)
+        >>> swept.at(base=3)
+        [3, 9]
+        >>> swept.table()[-1]
+        {'base': 3, 'exponent': 2, 'value': 9}
     """
 
     function: str
@@ -179,6 +191,23 @@ def sweep(
     Warns:
         RuntimeWarning: If a file in the folder is damaged (its point is computed again), or if this machine allows no
             worker processes (the points are then computed one after another in this one).
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> import torch
+        >>> import entropic_edu as ee
+        >>> def relax(seed, batch_size):
+        ...     land, generator = ee.valleys.Waist(), torch.Generator().manual_seed(seed)
+        ...     road = ee.Path(land.floor(11))
+        ...     return ee.drift(
+        ...         land, road, generator=generator, batch_size=batch_size, learning_rate=0.02, walkers=3, steps=30
+        ...     )
+        >>> with ThreadPoolExecutor() as executor:  # in a script or a notebook leave it out, and have processes
+        ...     swept = ee.sweep(relax, over={"seed": range(2), "batch_size": [4, 16]}, executor=executor)
+        >>> swept.complete
+        True
+        >>> [release.step[-1].item() for release in swept.at(batch_size=16)]
+        [30, 30]
     """
     _check(executor, workers, threads, retries)
     points = {_key(point): point for point in _points(function, over)}
