@@ -191,8 +191,8 @@ def record(
     if folder is not None:
         File(folder).mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    settings, kept = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
-    work = Work(name, settings, say, kept, _workers(workers))
+    settings, place = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
+    work = Work(name, settings, say, place, _workers(workers))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
