@@ -24,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _ran_out(error):
             raise
-        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error
-        print(f"entropic-edu: {reason if str(reason) else 'Memory ran out.'}", file=sys.stderr)
+        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else str(error)
+        ran_out = reason in ("", "std::bad_alloc")  # the words of Python and of C++
+        print(f"entropic-edu: {'Memory ran out.' if ran_out else reason}", file=sys.stderr)
         return 1
 
 

@@ -193,21 +193,14 @@ def sweep(
             worker processes (the points are then computed one after another in this one).
 
     Example:
+        >>> import entropic_edu as ee, torch
         >>> from concurrent.futures import ThreadPoolExecutor
-        >>> import torch
-        >>> import entropic_edu as ee
-        >>> def relax(seed, batch_size):
+        >>> def drifted(seed):
         ...     land, generator = ee.valleys.Waist(), torch.Generator().manual_seed(seed)
-        ...     road = ee.Path(land.floor(11))
-        ...     return ee.drift(
-        ...         land, road, generator=generator, batch_size=batch_size, learning_rate=0.02, walkers=3, steps=30
-        ...     )
-        >>> with ThreadPoolExecutor() as executor:  # in a script or a notebook leave it out, and have processes
-        ...     swept = ee.sweep(relax, over={"seed": range(2), "batch_size": [4, 16]}, executor=executor)
-        >>> swept.complete
+        ...     return ee.drift(land, ee.Path(land.floor(11)), generator=generator, learning_rate=0.02, steps=30)
+        >>> with ThreadPoolExecutor() as executor:  # leave it out to have processes, where ``drifted`` is in a file
+        ...     ee.sweep(drifted, over={"seed": range(4)}, executor=executor).complete
         True
-        >>> [release.step[-1].item() for release in swept.at(batch_size=16)]
-        [30, 30]
     """
     _check(executor, workers, threads, retries)
     points = {_key(point): point for point in _points(function, over)}
