@@ -105,8 +105,10 @@ def _story(chosen: argparse.Namespace) -> int:
     from .story import recipes, report
     from .story.tell import tell
 
-    options = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
-    recipe = recipes.chosen(chosen.dataset, **options, use_paper=chosen.paper, tiny=chosen.tiny)
+    recipe = recipes.chosen(
+        chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
+    )
+    recipe = recipe.tiny() if chosen.tiny else recipe
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
     figures = tell(
