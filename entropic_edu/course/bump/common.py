@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.probe import Profile
 from entropic_edu.teaching.strings import text
 
@@ -71,9 +71,7 @@ def over_ends(values: Tensor) -> Tensor:
 
 def bump(values: Tensor) -> Tensor:
     """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    where = positions(values.shape[-1])
-    middle = (where >= 1 / 3) & (where <= 2 / 3)
-    return over_ends(values)[..., middle].mean(-1)
+    return middle_over_ends(positions(values.shape[-1]), values)
 
 
 def over_pairs(values: Tensor) -> Mean:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
@@ -101,9 +101,7 @@ def over_ends(values: Tensor) -> Tensor:
 
 def bump(values: Tensor) -> Tensor:
     """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    last = values.shape[-1] - 1
-    middle = slice(-(-last // 3), 2 * last // 3 + 1)  # in whole numbers: round-off may not decide on 1/3 and 2/3
-    return over_ends(values)[..., middle].mean(-1)
+    return middle_over_ends(torch.linspace(0, 1, values.shape[-1]), values)
 
 
 def over_pairs(values: Tensor, pair: int | None = None) -> Mean:

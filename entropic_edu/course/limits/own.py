@@ -35,12 +35,6 @@ def tracks(pair: int, run: str) -> Tensor:
     return found.double()
 
 
-def bump(values: Tensor, position: Tensor) -> float:
-    """Return the mean in the middle third of the road over the mean of the two ends."""
-    middle = (position > 1 / 3) & (position < 2 / 3)
-    return float(values[middle].mean() / values[[0, -1]].mean())
-
-
 def noise_share(pair: int, run: str) -> float:
     """Return what part of the walk from 0.3 and 0.7 the noise makes, the mean of both; NaN without noise."""
     noisy, still = (tracks(pair, name)[:, [1, 5]] for name in (run, "still"))
@@ -129,12 +123,12 @@ def yours(seed: int) -> Explorer:
     def render(*, pair: int, batch_size: int | None, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(pair, batch_size, ghost)
         found, run = profile(pair), RUNS[batch_size]
-        bumps = over_pairs([bump(profile(one).trace, profile(one).position) for one in PAIRS])
-        invariant = over_pairs([bump(profile(one).adaptive_trace, profile(one).position) for one in PAIRS])
+        bumps = over_pairs([profile(one).bump(profile(one).trace) for one in PAIRS])
+        invariant = over_pairs([profile(one).bump(profile(one).adaptive_trace) for one in PAIRS])
         words = text(
             "10.yours.road",
             pair=pair,
-            bump=bump(found.trace, found.position),
+            bump=found.bump(found.trace),
             mean=float(bumps.value),
             error=float(bumps.error),
             adaptive=float(invariant.value),

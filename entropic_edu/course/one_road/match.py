@@ -38,8 +38,8 @@ def rises(lines: Tensor) -> Tensor:
     return lines.max(-1).values - lines[:, [0, -1]].max(-1).values
 
 
-def bump(traces: Tensor) -> Tensor:
-    """Return the curvature in the middle over the mean of the ends, (n, 9) -> (n,)."""
+def halfway(traces: Tensor) -> Tensor:
+    """Return the curvature at the halfway point over the mean of the ends, (n, 9) -> (n,)."""
     return traces[:, traces.shape[1] // 2] / traces[:, [0, -1]].mean(1)
 
 
@@ -130,9 +130,9 @@ def match(seed: int) -> Explorer:
             distance=least_and_most(kept("matched/distance")[rows, int(line_to == "matched")]),
             length=least_and_most(kept("matched/ending")[rows, 2]),
             road=least_and_most(torch.tensor([digits.road(pair).length for pair in rows])),
-            wide=least_and_most(bump(kept("trace/road")[rows]), 2),
-            matched=least_and_most(bump(kept("trace/matched")[rows]), 2),
-            line=least_and_most(bump(kept("trace/line")[rows]), 2),
+            wide=least_and_most(halfway(kept("trace/road")[rows]), 2),
+            matched=least_and_most(halfway(kept("trace/matched")[rows]), 2),
+            line=least_and_most(halfway(kept("trace/line")[rows]), 2),
         )
         return picture.figure, words
 
