@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -41,9 +41,6 @@ from .common import (
 )
 from .film import Road
 
-if TYPE_CHECKING:
-    pass
-
 WALKERS, LIVE = 16, 2000  # of the live run
 LIMIT = 0.05  # share of projections from outside past which a walker counts as gone
 
@@ -77,9 +74,10 @@ class Walk:
 
     def clear(self, steps: float) -> None:
         """Take everything off the two left panels and set their axis of steps."""
-        for panel in (self.ax, self.below):
-            panel.set_xlim(0, steps)
-            panel.set_xticks([0, steps / 2, steps])
+        if self.ax.get_xlim() != (0, steps):  # any change of limits or ticks draws the whole figure anew
+            for panel in (self.ax, self.below):
+                panel.set_xlim(0, steps)
+                panel.set_xticks([0, steps / 2, steps])
         for band in self.bands.values():
             band.show(torch.empty(0), None)
         for line in [*self.fan, *self.walkers, *self.away.values()]:
