@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import entropic_edu as ee
-from entropic_edu import models, plots, valleys
+from entropic_edu import models, valleys
 from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.physics.spawn import Family, born, spawn
 
