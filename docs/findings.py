@@ -20,9 +20,9 @@ from entropic_edu.course.bad_valleys.common import column
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import spectrum
 from entropic_edu.course.late_game import measures as late
-from entropic_edu.course.let_go import labels, relaxation
+from entropic_edu.course.let_go import labels
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded import cifar10
+from entropic_edu.recorded import cifar10, let_go
 
 PAGE = Path(__file__).with_suffix(".md")
 TEMPLATE = Path(__file__).with_name("findings.in.md")
@@ -69,17 +69,17 @@ def curvature() -> dict[str, str]:
 
 def walkers() -> dict[str, str]:
     """Relaxation on the road: what batch size, learning rate and start do."""
-    half = relaxation.half("eta 0.2, B 16", 0.3)
+    half = let_go.half("eta 0.2, B 16", 0.3)
     found = {
         "half16": told(half, 0),
-        "half256": "never" if math.isinf(relaxation.half("eta 0.2, B 256", 0.3).value) else "reached",
+        "half256": "never" if math.isinf(let_go.half("eta 0.2, B 256", 0.3).value) else "reached",
     }
     for rate in ("0.1", "0.2", "0.4"):
         for size in (16, 32, 64, 128, 256):
-            found[f"gone_{rate}_{size}".replace(".", "")] = told(relaxation.gone(f"eta {rate}, B {size}", 0.3), 0)
-    found["gone_none"] = told(relaxation.gone("control", 0.3), 0)
+            found[f"gone_{rate}_{size}".replace(".", "")] = told(let_go.gone(f"eta {rate}, B {size}", 0.3), 0)
+    found["gone_none"] = told(let_go.gone("control", 0.3), 0)
     for start in (0.1, 0.2, 0.4):
-        found[f"gone_from_{start:g}".replace(".", "")] = told(relaxation.gone("eta 0.2, B 16", start), 0)
+        found[f"gone_from_{start:g}".replace(".", "")] = told(let_go.gone("eta 0.2, B 16", start), 0)
     found["label_noise"] = ", ".join(told(labels.ratio(net, 0.3, 50, 0.02)) for net in range(3))
     return found
 

@@ -12,16 +12,17 @@ from matplotlib.lines import Line2D
 
 from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean
+from entropic_edu.recorded.let_go import Point, gone, half, points
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import text
 
-from .common import boxed, kept
-from .relaxation import FOLDED, Point, gone, half, points
+from .common import STARTS, boxed, kept
 
 AGAINST = ("temperature", "batch", "ratio")
 MEASURES = ("gone", "steps", "time")
+FOLDED = tuple(start for start in STARTS if start < 0.5)  # both sides of the road together
 # colour, marker, dash by (η, m)
 SERIES: dict[tuple[float, float], tuple[str, str, Any]] = {
     (0.05, 0.9): (ORANGE, "v", (0, (1, 1))),
@@ -194,9 +195,9 @@ def collapse(seed: int) -> Explorer:
         verb = "gone" if measured_by == "gone" else "half"
         return "\n".join(
             [
-                f"from entropic_edu.course.let_go.relaxation import {verb}, points",
-                f"found = {{one.name: {verb}(one.name, {from_end:g}) for one in points({from_end:g})}}  # recorded",
                 "from entropic_edu.recorded import let_go, roads",
+                f"names = [setting.name for setting in let_go.points({from_end:g})]",
+                f"found = {{name: let_go.{verb}(name, {from_end:g}) for name in names}}  # recorded",
                 "# each made by, for each pair (here the first):",
                 '# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()["eta 0.2, B 16"])',
             ]

@@ -173,11 +173,15 @@ def sceptic(seed: int) -> Explorer:
         return picture.figure, told(doubt, road_pair)
 
     def code(*, doubt: str, road_pair: int | None) -> str:
+        pairs = ":" if road_pair is None else f"{road_pair - 1}:{road_pair}"
         return "\n".join(
             [
-                "from entropic_edu.course.let_go.sceptic import DOUBTS, course",
-                f'found = {{name: course(name, {road_pair}) for name in DOUBTS["{doubt}"]}}  # recorded',
+                "from entropic_edu import recorded",
                 "from entropic_edu.recorded import let_go, roads",
+                'kept, left = recorded.load("let_go"), {}',
+                f"for name in {DOUBTS[doubt]}:",
+                f'    position = kept[f"{{name}}/position"][{pairs}, -1].double()  # pair, start (0.3 and 0.7), walker',
+                "    left[name] = torch.cat([position[:, 0], 1 - position[:, 1]], -1).mean(-1)  # from the own end",
                 "# each made by, for each pair (here the first):",
                 f"# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()['{DOUBTS[doubt][-1]}'])",
             ]

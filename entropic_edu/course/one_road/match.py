@@ -149,15 +149,11 @@ def code(*, line_to: str, minima: int | None) -> str:
     pair = 0 if minima is None else minima - 1
     goal = {
         "other": "goal = b",
-        "matched": f"goal = align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
-        "shuffled": (
-            f"draws = torch.Generator().manual_seed({1000 * pair + 6})\n"
-            "goal = permute(land, a, [torch.randperm(32, generator=draws) for layer in range(2)])"
-        ),
+        "matched": f"goal = ee.align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
+        "shuffled": f"goal = one_road.shuffled(land, a, {pair})",
     }[line_to]
     return (
-        "from entropic_edu.networks.align import align, permute\n"
-        "from entropic_edu.recorded import roads\n"
+        "from entropic_edu.recorded import one_road, roads\n"
         f"land, (a, b) = roads.landscape(), roads.road({pair}).pivots[[0, -1]]\n"
         f"{goal}\n"
         "land.loss(torch.lerp(a, goal, torch.linspace(0, 1, 25)[:, None]))"

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
-from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
+from entropic_edu.recorded.one_road import Bend
 from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
@@ -33,33 +33,6 @@ SETTINGS: dict[str, Any] = {
     "tolerance": math.inf,
 }
 SWEEPS = (0, 50, 100, 200, 400, 600)
-
-
-class Bend(Landscape):
-    """Two minima at (0, ±1) in a bent valley: V = E (1 - y²)² + ½h (x - 1 + y²)²; its saddle is at (1, 0), height E."""
-
-    dim = 2
-    height, curvature = 2.0, 1.0
-
-    def loss(self, theta: Tensor) -> Tensor:
-        x, y = theta.unbind(-1)
-        return self.height * (1 - y**2) ** 2 + 0.5 * self.curvature * (x - 1 + y**2) ** 2
-
-    def draw(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> None:
-        """Draw nothing: there is no noise here."""
-
-    def gradient_on(self, theta: Tensor, batch: Any | None) -> Tensor:
-        x, y = theta.unbind(-1)
-        across = self.curvature * (x - 1 + y**2)
-        return torch.stack([across, 2 * y * across - 4 * self.height * y * (1 - y**2)], -1)
-
-    def initial(self, generator: torch.Generator) -> Tensor:
-        return torch.randn(2, generator=generator, dtype=torch.float64)
-
-    @property
-    def minima(self) -> Tensor:
-        """Both minima, (2, 2)."""
-        return torch.tensor([[0, -1], [0, 1]], dtype=torch.float64)
 
 
 @cache
@@ -158,11 +131,12 @@ def mistakes(seed: int) -> Explorer:
         )
 
     def code(*, neb_parts: str, neb_sweeps: int) -> str:
-        said = "".join(f", {name}={value!r}" for name, value in PARTS[neb_parts].items())
+        settings = SETTINGS | PARTS[neb_parts]
         return (
-            "from entropic_edu.course.one_road.mistakes import SETTINGS, Bend\n"
-            "land = Bend()\n"
-            f"stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), **SETTINGS{said})\n"
+            f"from entropic_edu.recorded.one_road import Bend\nland, settings = Bend(), {settings}\n".replace(
+                "inf", "math.inf"
+            )
+            + "stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), **settings)\n"
             f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
         )
 
