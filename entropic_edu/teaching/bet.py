@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .answers import Answers, Made
-from .strings import text
+from .strings import question_text, text
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class _State(NamedTuple):
     choice: str | None = None
     confidence: float | None = None
     open: bool = False
-    word: str = "invite"  # of the catalogue, for where the bet stands
+    word: str = "bet.invite"  # of the catalogue, for where the bet stands
     revealed: bool = False
 
 
@@ -76,7 +76,7 @@ class Bet:
         self._state = _State()
         made = answers.bet(lesson, question.name)
         if made is not None and made.choice in question.options:
-            self._state = _State(made.choice, made.confidence, open=True, word="earlier")
+            self._state = _State(made.choice, made.confidence, open=True, word="bet.earlier")
 
     @property
     def choice(self) -> str | None:
@@ -140,7 +140,7 @@ class Bet:
             self._answers.add_bet(
                 Made(self.lesson, self.question.name, choice, float(confidence), choice == self.question.right)
             )
-            self._state = _State(choice, float(confidence), open=True, word="second" if second else "locked")
+            self._state = _State(choice, float(confidence), open=True, word="bet.second" if second else "bet.locked")
         self._opened()
 
     def skip(self) -> None:
@@ -148,7 +148,7 @@ class Bet:
         with self._lock:
             if self._state.open:
                 return
-            self._state = _State(open=True, word="skipped")
+            self._state = _State(open=True, word="bet.skipped")
         self._opened()
 
     def again(self) -> None:
@@ -182,13 +182,13 @@ class Bet:
         """Where the bet stands."""
         state = self._state
         if state.choice is None or state.confidence is None:
-            return text(f"bet.{state.word}")
+            return text(state.word)
         option, sure = self.words(f"option.{state.choice}"), self.said(state.confidence)
-        return text(f"bet.{state.word}", option=option, sure=sure)
+        return text(state.word, option=option, sure=sure)
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
-        return text(f"{self.lesson}.question.{self.question.name}.{key}")
+        return question_text(self.lesson, self.question.name, key)
 
     def said(self, confidence: float) -> str:
         """Return how the page writes a confidence."""
@@ -254,10 +254,10 @@ class _Form:
             style={"description_width": "140px"},
             layout=W.Layout(width="400px", max_width="100%"),
         )
-        self.lock = self._button("lock", self._locked)
-        self.skip = self._button("skip", bet.skip)
-        self.again = self._button("again", bet.again)
-        self.reveal = self._button("reveal", bet.reveal)
+        self.lock = self._button(text("bet.lock"), self._locked)
+        self.skip = self._button(text("bet.skip"), bet.skip)
+        self.again = self._button(text("bet.again"), bet.again)
+        self.reveal = self._button(text("bet.reveal"), bet.reveal)
         self.row = W.HBox(layout=W.Layout(flex_flow="row wrap"))
         self.status = W.HTML(layout=whole).add_class("ee-bet-status")
         self.reply = W.HTML(layout=whole).add_class("ee-bet-reply")
@@ -267,8 +267,8 @@ class _Form:
         ).add_class("ee-bet")
         self.show()
 
-    def _button(self, word: str, act: Callable[[], object]) -> W.Button:
-        button = W.Button(description=text(f"bet.{word}"), layout=W.Layout(width="auto"))
+    def _button(self, label: str, act: Callable[[], object]) -> W.Button:
+        button = W.Button(description=label, layout=W.Layout(width="auto"))
         button.on_click(lambda _: self._guard(act))
         return button
 
@@ -307,6 +307,3 @@ class _Form:
 
 def _paragraph(inner: str) -> str:
     return f'<p style="{_TEXT}">{inner}</p>'
-
-
-# --- how well they came out ------------------------------------------------------------------------------------------

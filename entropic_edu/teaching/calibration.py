@@ -54,8 +54,13 @@ class Calibration:
         said = text("calibration.sentence", right=right, count=len(self.bets), expected=expected)
         # the standard deviation of the number right, were every confidence true
         chance = sum(made.confidence * (1 - made.confidence) for made in self.bets) ** 0.5
-        far = "even" if abs(right - expected) <= 2 * chance else "over" if right < expected else "under"
-        return f"{said} {text('calibration.few' if len(self.bets) < FEW else f'calibration.{far}')}"
+        if len(self.bets) < FEW:
+            verdict = "calibration.few"
+        elif abs(right - expected) <= 2 * chance:
+            verdict = "calibration.even"
+        else:
+            verdict = "calibration.over" if right < expected else "calibration.under"
+        return f"{said} {text(verdict)}"
 
     def draw(self) -> bytes:
         """Return the picture as PNG, the same bytes for the same bets and library versions."""

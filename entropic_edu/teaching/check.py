@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .strings import text
+from .strings import exercise_text, option_text, text
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,12 @@ class Verdict:
         """Return a box whose symbol and first word say the same as its colour."""
         kind = "right" if self.right else "wrong" if self.attempted else "untouched"
         colour = {"right": "#009E73", "wrong": "#D55E00", "untouched": "#767676"}[kind]
+        title = option_text(kind, "check.right", "check.wrong", "check.untouched")
         said = html.escape(self.message).replace("\n", "<br>")
         return (
             f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
             'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
-            f"<b>{text(f'check.{kind}')}</b><br>{said}</div>"
+            f"<b>{title}</b><br>{said}</div>"
         )
 
 
@@ -103,7 +104,6 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         answer: A function of the values of a case, or a plain number or text.
     """
     number, of = exercise.number, len(exercise.cases)
-    words = f"{lesson}.exercise.{exercise.name}"
     truths = [_value(found) for found in _found(exercise, exercise.truth)]
     slips = {name: [_value(found) for found in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
     options = sorted({found for known in (truths, *slips.values()) for found in known if isinstance(found, str)})
@@ -118,10 +118,14 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
     good = _agree(values, truths, exercise)
     passed = sum(good)
     if passed == of:
-        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{text(f'{words}.right')}")
+        why = exercise_text(lesson, exercise.name, "right")
+        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}")
     slip = next((name for name, known in slips.items() if all(_agree(values, known, exercise))), None)
     first = good.index(False)
-    why = text(f"{words}.wrong.{slip}") if slip else _missed(values[first], truths[first], _cases(exercise)[first])
+    if slip is not None:
+        why = exercise_text(lesson, exercise.name, f"wrong.{slip}")
+    else:
+        why = _missed(values[first], truths[first], _cases(exercise)[first])
     return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}", slip)
 
 

@@ -268,8 +268,8 @@ class Explorer:
             assert job.result is not None
             with RENDER:
                 figure, sentence = self.work.show(job.result, **values)
-                kind = "live" if job.result.complete else "stopped"
-                self._live = Drawn(png(figure), text(f"explorer.{kind}", sentence=sentence))
+                kind = "explorer.live" if job.result.complete else "explorer.stopped"
+                self._live = Drawn(png(figure), text(kind, sentence=sentence))
         except BaseException as error:
             if self._page is not None:
                 self._page.fail(error)

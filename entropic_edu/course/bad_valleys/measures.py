@@ -19,7 +19,7 @@ from entropic_edu.recorded._flatness import COLUMNS
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Points, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, boxed_label, column, kept, over
 
@@ -98,7 +98,9 @@ class Measures:
     def show(self, objective: str, measure: str, alpha: float) -> None:
         """Draw both ends of all pairs through training: each run a dot, the mean of five a symbol on a line."""
         found, plain = tracks(objective, measure, alpha), tracks(objective, measure)
-        self.title.set_text(text(f"08.measure.{measure}"))
+        self.title.set_text(
+            option_text(measure, "08.measure.trace", "08.measure.top", "08.measure.norm", "08.measure.adaptive")
+        )
         self.same.set_data(*_means(plain.good_loss, plain.good) if alpha != 1 else ([], []))
         for name, losses, values in (("good", found.good_loss, found.good), ("bad", found.bad_loss, found.bad)):
             x, y = _means(losses, values)
@@ -161,8 +163,10 @@ def measures(seed: int) -> Explorer:
         )
         words = text(
             "08.measures.sentence",
-            objective=text(f"08.objective.{bad_objective}"),
-            measure=text(f"08.measured.{bad_measure}"),
+            objective=option_text(bad_objective, "08.objective.cross_entropy", "08.objective.mse"),
+            measure=option_text(
+                bad_measure, "08.measured.trace", "08.measured.top", "08.measured.norm", "08.measured.adaptive"
+            ),
             scaled=text("08.measures.plain" if bad_alpha == 1 else "08.measures.scaled", alpha=bad_alpha),
             good=float(good.value),
             good_error=float(good.error),

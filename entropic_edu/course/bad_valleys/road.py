@@ -13,7 +13,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, apart, boxed_label, column, kept, over
 
@@ -88,9 +88,11 @@ def road(seed: int) -> Explorer:
         picture.show(bad_kind, bad_shown, place)
         picture.predicted(ghost)
         loss, train, test = (curves(bad_kind, bad_shown, name) for name in ("loss", "train", "test"))
-        return picture.figure, text(
-            f"08.road.{bad_shown}",
-            kind=text(f"08.kind.{bad_kind}"),
+        return picture.figure, option_text(
+            bad_shown,
+            "08.road.five",
+            "08.road.one",
+            kind=option_text(bad_kind, "08.kind.poison", "08.kind.squared", "08.kind.large"),
             position=float(WHERE[place]),
             loss=said(loss, place, bad_shown, ".1e"),
             train=float(train.value[place]),

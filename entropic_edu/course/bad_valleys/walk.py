@@ -14,7 +14,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import release as walkers
 from .common import apart, boxed_label, kept, over
@@ -38,7 +38,12 @@ class Walk:
         self.axes = {name: self.figure.add_axes(place) for name, place in places.items()}
         labels = {"along": "position", "accuracy": "step"}
         for name, ax in self.axes.items():
-            labelled(ax, text(f"08.axis.{labels[name]}") if name in labels else "", "", text(f"08.walk.{name}"))
+            labelled(
+                ax,
+                option_text(labels[name], "08.axis.position", "08.axis.step") if name in labels else "",
+                "",
+                option_text(name, "08.walk.trace", "08.walk.along", "08.walk.position", "08.walk.accuracy"),
+            )
             ax.title.set_fontsize(11)
         for name in ("trace", "along"):
             self.axes[name].set_xlim(-0.02, 1.02)
@@ -110,8 +115,10 @@ class Walk:
 
 def setting_of(bad_noise: str, batch_size: int, bad_road: str) -> str:
     """Name noise and road in a sentence."""
-    noise = text(f"08.noise.{bad_noise}", batch_size=batch_size)
-    return text("08.walk.setting", noise=noise, road=text(f"08.walk.{bad_road}"))
+    noise = option_text(
+        bad_noise, "08.noise.labels", "08.noise.batch", "08.noise.none", "08.noise.decay", batch_size=batch_size
+    )
+    return text("08.walk.setting", noise=noise, road=option_text(bad_road, "08.walk.found", "08.walk.matched"))
 
 
 def released(count: int) -> str:
@@ -145,8 +152,10 @@ def walk(seed: int) -> Explorer:
         picture.way_of(kept("step"), position, nearest, own, cooled)
         picture.law_of(law)
         picture.predicted(ghost, bad_start)
-        words = text(
-            f"08.walk.{bad_pairs}",
+        words = option_text(
+            bad_pairs,
+            "08.walk.three",
+            "08.walk.one",
             setting=setting_of(bad_noise, batch_size, bad_road),
             count=released(1 if bad_noise in ("none", "decay") else 8),
             start=bad_start,

@@ -11,7 +11,7 @@ from torch import Tensor
 from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.probe import Profile
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
@@ -93,7 +93,7 @@ def told(mean: Mean, pair: str, digits: str = ".2f") -> str:
     if digits == ".2f" and pair == "all" and error < 0.005:
         digits = ".3f"  # an error of 0.00 tells nothing
     known: dict[str, Any] = {"value": format(float(mean.value), digits)}
-    return text(f"05.told.{kind}", error=format(error, digits.replace("3g", "2g")), **known)
+    return option_text(kind, "05.told.all", "05.told.one", error=format(error, digits.replace("3g", "2g")), **known)
 
 
 def amid(pair: str) -> str:

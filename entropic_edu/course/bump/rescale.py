@@ -13,7 +13,7 @@ from entropic_edu.recorded._bump import rescaled
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import COUNT, bump, kept, over_pairs, positions, told
 
@@ -146,7 +146,7 @@ def sentence(layer: int, alpha: float, where_scaled: str) -> str:
         "05.rescale.sentence",
         layer=layer,
         alpha=alpha,
-        where=text(f"05.where.{where_scaled}"),
+        where=option_text(where_scaled, "05.where.everywhere", "05.where.middle", "05.where.ends"),
         ends=told(over_pairs(after[:, [0, -1]].mean(1)), "all", ".3g"),
         middle=told(over_pairs(after[:, middle]), "all", ".3g"),
         ratio=told(over_pairs(bump(after)), "all"),

@@ -15,7 +15,7 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, told
 
@@ -106,7 +106,13 @@ class Spectrum:
         }
         self.exact = moving(ax, colour=RED, dash="", marker="x", ms=6)
         self.names = [
-            ax.text(0.00085, 5.2 / 1.6**row, text(f"05.spectrum.key.{key}"), fontsize=sheet.SMALL, color=ink)
+            ax.text(
+                0.00085,
+                5.2 / 1.6**row,
+                option_text(key, "05.spectrum.key.here", "05.spectrum.key.start", "05.spectrum.key.end"),
+                fontsize=sheet.SMALL,
+                color=ink,
+            )
             for row, (key, ink) in enumerate((("here", BLUE), ("start", GREY), ("end", BLACK)))
         ]
         self.crosses = ax.text(
@@ -149,7 +155,11 @@ class Spectrum:
         self.level.set_data([threshold, threshold], [16, self.ax.get_ylim()[1]])  # above the key
         self.number.show(self.where, _ratio(number_above(threshold)[pair]))
         for part, band in self.parts.items():
-            band.show(self.where, exact(over_ends(parts(pair)[part])), text(f"05.label.{part}"))
+            band.show(
+                self.where,
+                exact(over_ends(parts(pair)[part])),
+                option_text(part, "05.label.top", "05.label.ten", "05.label.rest"),
+            )
         sheet.part(*self.parts.values(), gap=0.11)
         for ax, mark in self.marks:
             mark.set_data([place, place], ax.get_ylim())

@@ -18,7 +18,7 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .common import ALL, PLACES, at, code, even, every, known, named, on_digits, over_pairs, told
@@ -70,7 +70,7 @@ class Both:
         if part == "share":
             labelled(ax, text("09.axis.between"), "").set(xlim=(0, 1), ylim=(0, 1.05))
             return ax
-        labelled(ax, "", "", text(f"09.panel.{task}")).title.set_fontsize(11)
+        labelled(ax, "", "", option_text(task, "09.panel.digits", "09.panel.cifar")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), yscale="log", ylim=(8e-4, 15))
         ax.set_yticks([1e-3, 1e-2, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
         ax.minorticks_off()
@@ -90,7 +90,15 @@ class Both:
             for part, ways in (("loss", losses(task)), ("share", accuracies(task, seen))):
                 self._draw(self.bands[task, part], ways, chosen, part)
         for name, task in zip(self.names, ("digits", "cifar"), strict=True):
-            name.set_text(text(f"09.panel.{seen}_{task}"))
+            name.set_text(
+                option_text(
+                    f"{seen}_{task}",
+                    "09.panel.new_digits",
+                    "09.panel.new_cifar",
+                    "09.panel.training_digits",
+                    "09.panel.training_cifar",
+                )
+            )
         x = even(49)
         end = float(losses("cifar")["line"][:, [0, -1]].mean())
         self.ghost.show(x, None if ghost is None else exact(end * (ghost / end) ** torch.sin(torch.pi * x)))
@@ -208,7 +216,7 @@ def sentence(place: float, pair: int | None, seen: str) -> str:
     share = accuracies("cifar", seen)
     return text(
         "09.both.sentence",
-        **known(pairs=named(pair), place=place, seen=text(f"09.seen.{seen}")),
+        **known(pairs=named(pair), place=place, seen=option_text(seen, "09.seen.new", "09.seen.training")),
         ends=told(over_pairs(cifar["road"][:, [0, -1]].mean(1), pair), ".4f"),
         line=told(over_pairs(cifar["line"].amax(1), pair)),
         road=told(over_pairs(cifar["road"].amax(1), pair), ".4f"),
@@ -226,8 +234,10 @@ def evaluated(found: live.Evaluated, pair: int) -> str:
     kept = recorded_ends(pair - 1)
     if not found.complete:
         return text("09.both.growing", pair=pair, now=_two(found.loss, ".5f"), kept=_two(kept["loss"], ".5f"))
-    return text(
-        f"09.both.{'same' if agrees(found, pair - 1) else 'differs'}",
+    return option_text(
+        "same" if agrees(found, pair - 1) else "differs",
+        "09.both.same",
+        "09.both.differs",
         pair=pair,
         now=_two(found.loss, ".5f"),
         kept=_two(kept["loss"], ".5f"),

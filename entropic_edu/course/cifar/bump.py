@@ -16,7 +16,7 @@ from entropic_edu.recorded import cifar10
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .both import first
@@ -37,6 +37,25 @@ from .common import (
     told,
 )
 from .common import bump as ratio
+
+LABEL_KEYS = (
+    "09.label.trace",
+    "09.label.top",
+    "09.label.adaptive",
+    "09.label.data_loss",
+    "09.label.per_loss",
+    "09.label.adaptive_per_loss",
+    "09.label.objective",
+)
+QUANTITY_KEYS = (
+    "09.quantity.trace",
+    "09.quantity.top",
+    "09.quantity.adaptive",
+    "09.quantity.data_loss",
+    "09.quantity.per_loss",
+    "09.quantity.adaptive_per_loss",
+    "09.quantity.objective",
+)
 
 POINTS = 13  # of the recorded profiles
 WHERE = tuple(round(place / (POINTS - 1), 2) for place in range(POINTS))
@@ -100,7 +119,9 @@ class Bump:
 
     def _panel(self, bottom: float, name: str) -> Axes:
         ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
-        labelled(ax, "", "", text(f"09.panel.{name}")).title.set_fontsize(11)
+        labelled(
+            ax, "", "", option_text(name, "09.panel.data_loss", "09.panel.trace", "09.panel.top")
+        ).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, 1.3 * float(values(name).max())))
         if bottom == floor.RIGHT[-1]:
             ax.set_xlabel(text("09.axis.position"), fontsize=11)
@@ -114,7 +135,7 @@ class Bump:
         for number, (line, row) in enumerate(zip(self.singles, each, strict=True), start=1):
             line.set_data(self.where.numpy(), row.numpy())
             line.set_visible(number != pair)
-        self.bands["run"].show(self.where, over_pairs(each, pair), text(f"09.label.{name}"))
+        self.bands["run"].show(self.where, over_pairs(each, pair), option_text(name, *LABEL_KEYS))
         small = over_ends(digits_values(name)).mean(0)
         self.bands["digits"].show(even(len(small)), exact(small))
         loss = None if name == "data_loss" else over_pairs(over_ends(values("data_loss")), pair)
@@ -197,7 +218,7 @@ def sentence(name: str, pair: int | None, point: float) -> str:
     found, here = values(name), WHERE.index(point)
     return text(
         "09.bump.sentence",
-        **known(pairs=named(pair), quantity=text(f"09.quantity.{name}"), place=point),
+        **known(pairs=named(pair), quantity=option_text(name, *QUANTITY_KEYS), place=point),
         images=along_images(),
         ends=told(over_pairs(found[:, [0, -1]].mean(1), pair), ".3g"),
         here=told(over_pairs(found[:, here], pair), ".3g"),

@@ -23,7 +23,7 @@ from entropic_edu.teaching import sheet
 from entropic_edu.teaching.controls import Control
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .both import first
@@ -50,7 +50,15 @@ def named_run(name: str, form: str) -> str:
     """Name a run on the slider ("short") or in a sentence ("long")."""
     setting = settings()[name]
     kind = "all" if setting["batch_size"] is None else "some"
-    return text(f"09.run.{form}_{kind}", batch_size=setting["batch_size"], learning_rate=setting["learning_rate"])
+    return option_text(
+        f"{form}_{kind}",
+        "09.run.short_all",
+        "09.run.short_some",
+        "09.run.long_all",
+        "09.run.long_some",
+        batch_size=setting["batch_size"],
+        learning_rate=setting["learning_rate"],
+    )
 
 
 def column(name: str, key: str, start: float) -> Tensor:
@@ -150,7 +158,9 @@ class Walk:
         """Draw the frame of the triptych."""
         axes = [self.figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in floor.RIGHT]
         for ax, panel in zip(axes, ("objective", "trace", "drift"), strict=True):
-            labelled(ax, "", "", text(f"09.panel.{panel}")).title.set_fontsize(11)
+            labelled(
+                ax, "", "", option_text(panel, "09.panel.trace", "09.panel.objective", "09.panel.drift")
+            ).title.set_fontsize(11)
             ax.set_xlim(0, 1)
             ax.tick_params(labelbottom=panel == "drift")
         axes[0].set_ylim(0.92 * float(objective().min()), 1.04 * float(objective().max()))

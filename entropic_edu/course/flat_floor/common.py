@@ -8,7 +8,7 @@ from torch import Tensor
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
 from entropic_edu.physics.theory import occupation
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 WAIST = {"width": 0.28, "noise_scale": 3.0, "end_curvature": 20.0}  # h is 16 in the middle and 1.03 at the ends
 BATCHES = (1, 4, 16, 64, 256, None)
@@ -25,7 +25,7 @@ def said(batch_size: int | None) -> str:
 
 def heard(batch_size: int | None, noise: str) -> str:
     """Name the noise in a sentence; the gradient of all data has none."""
-    return text(f"say.noise.{'off' if batch_size is None else noise}")
+    return option_text("off" if batch_size is None else noise, "say.noise.on", "say.noise.off", "say.noise.late")
 
 
 def expected(crowd: Crowd, steps: Tensor, *, batch_size: int | None, noise: str, learning_rate: float) -> Tensor:

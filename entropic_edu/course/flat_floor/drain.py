@@ -17,7 +17,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
 
@@ -57,19 +57,21 @@ def drain(seed: int) -> Explorer:
         law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
         twin = None if pinned is None else over_crowds(shares(pinned)[1])
         scene.plan.show(floor.last(release)[:96])
-        bands["run"].show(release.step, share, text(f"say.{crowd}"))
+        bands["run"].show(release.step, share, option_text(crowd, "say.eight", "say.one"))
         bands["theory"].show(release.step, exact(law))
         bands["twin"].show(release.step, twin, text("say.pinned"))
         bands["ghost"].show(release.step[[0, -1]], _level(ghost), text("say.prediction"))
         sheet.part(*bands.values())
         where, speed = floor.velocity(along(release), release.step, BINS)
         scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
-        words = text(
-            f"02.drain.{crowd}",
+        words = option_text(
+            crowd,
+            "02.drain.eight",
+            "02.drain.one",
             data=said(batch_size),
             learning_rate=learning_rate,
             noise=heard(batch_size, noise),
-            walls=text(f"02.drain.{walls}"),
+            walls=option_text(walls, "02.drain.tighten", "02.drain.straight"),
             share=100 * share.value[-1],
             error=100 * share.error[-1],
             law=100 * law[-1],

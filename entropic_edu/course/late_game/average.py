@@ -13,10 +13,18 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, Points, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .axes import BESIDE, LAST, against_k, logarithmic
 from .measures import STEPS, TASKS, family, line, opening, over_trunks, said, setting_of
+
+TASK_NAME_KEYS = (
+    "07.task_name.forty",
+    "07.task_name.fifth",
+    "07.task_name.clean",
+    "07.task_name.decay",
+    "07.task_name.squared",
+)
 
 RELATIONS = ("siblings", "strangers")
 GAINS = (-65.0, 15.0)  # percentage points
@@ -126,10 +134,12 @@ def measured(parted: int, task: str, relation: str) -> str:
     ends = {name: over_trunks(0.5 * (curve[:, 0] + curve[:, -1])) for name, curve in (("l", loss), ("a", accuracy))}
     mean = {"l": over_trunks(loss[:, middle]), "a": over_trunks(accuracy[:, middle])}
     won = over_trunks(gain(accuracy))
-    return text(
-        f"07.average.{relation}",
+    return option_text(
+        relation,
+        "07.average.siblings",
+        "07.average.strangers",
         parted=parted,
-        task=text(f"07.task_name.{task}"),
+        task=option_text(task, *TASK_NAME_KEYS),
         loss=said(mean["l"]),
         loss_ends=said(ends["l"]),
         accuracy=said(mean["a"] * 100),

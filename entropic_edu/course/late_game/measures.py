@@ -14,7 +14,9 @@ from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.spawn import Family
 from entropic_edu.recorded import Recording, late_game
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text
+
+TASK_KEYS = ("07.task.forty", "07.task.fifth", "07.task.clean", "07.task.decay", "07.task.squared")
 
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")
@@ -206,7 +208,7 @@ def said(mean: Mean, place: int | None = None) -> str:
 def setting_of(task: str, trunks: str = "all") -> str:
     """Name data, network, noise and seeds in a sentence."""
     known: dict[str, Any] = {"wrong": 100 * kept()[f"{task}/wrong"], "count": len(family(task).trace)}
-    return text(f"07.setting.{trunks}", task=text(f"07.task.{task}", **known), **known)
+    return option_text(trunks, "07.setting.all", "07.setting.one", task=option_text(task, *TASK_KEYS, **known), **known)
 
 
 def opening(task: str) -> str:

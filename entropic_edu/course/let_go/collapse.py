@@ -16,7 +16,7 @@ from entropic_edu.recorded.let_go import Point, gone, half, points
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import STARTS, boxed, kept
 
@@ -100,8 +100,8 @@ class Collapse:
 
     def axes(self, against: str, measure: str) -> None:
         """Write ticks and names of the axes."""
-        self.x.set_text(text(f"06.axis.{against}"))
-        self.y.set_text(text(f"06.axis.{measure}"))
+        self.x.set_text(option_text(against, "06.axis.temperature", "06.axis.batch", "06.axis.ratio"))
+        self.y.set_text(option_text(measure, "06.axis.gone", "06.axis.steps", "06.axis.time"))
         self.note.set_visible(measure != "gone")
         heights = (-25, 0, 25, 50, 75, 100) if measure == "gone" else (10, 100, 1000, 10000)
         for line in self.marks:
@@ -234,13 +234,28 @@ def told(against: str, measure: str, start: float) -> str:
         kind = "past" if not reached else "value" if known else "loose"
         series = text("06.collapse.series", learning_rate=one.learning_rate)
         series += text("06.collapse.momentum", momentum=one.momentum) if one.momentum != 0.9 else ""
-        items.append(text(f"06.collapse.{kind}", series=series, value=value, error=error))
+        items.append(
+            option_text(
+                kind,
+                "06.collapse.value",
+                "06.collapse.loose",
+                "06.collapse.past",
+                series=series,
+                value=value,
+                error=error,
+            )
+        )
     control = gone("control", start)
-    return text(
-        f"06.collapse.{measure}",
+    return option_text(
+        measure,
+        "06.collapse.gone",
+        "06.collapse.steps",
+        "06.collapse.time",
         pairs=text("06.pairs.all"),
         start=start,
-        level=text(f"06.collapse.at.{against}", value=AT[against]),
+        level=option_text(
+            against, "06.collapse.at.batch", "06.collapse.at.ratio", "06.collapse.at.temperature", value=AT[against]
+        ),
         items="; ".join(items),
         control=float(control.value),
         control_error=float(control.error),

@@ -24,7 +24,7 @@ from entropic_edu.recorded.label_noise import recorded as kept
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import boxed
 
@@ -80,7 +80,7 @@ class Jitter:
         ]
         sides = [self.figure.add_axes((0.7, bottom, 0.28, height)) for bottom, height in ((0.6, 0.32), (0.125, 0.32))]
         for side, name in zip(sides, ("square", "trace_small"), strict=True):
-            labelled(side, "", "", text(f"06.panel.{name}")).set(xlim=(0, 1))
+            labelled(side, "", "", option_text(name, "06.panel.square", "06.panel.trace_small")).set(xlim=(0, 1))
             side.title.set_fontsize(11)
         sides[1].set_xlabel(text("06.axis.position"), fontsize=11)
         sides[0].set_ylim(0, 8)

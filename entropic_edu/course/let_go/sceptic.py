@@ -18,9 +18,17 @@ from entropic_edu.recorded import let_go
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import ALL, boxed, kept, over_pairs, pairs_named, pick
+
+SCEPTIC_KEYS = (
+    "06.sceptic.excursions",
+    "06.sceptic.switched",
+    "06.sceptic.steps_k",
+    "06.sceptic.optimizer",
+    "06.sceptic.free",
+)
 
 DOUBTS: dict[str, tuple[str, ...]] = {
     "excursions": ("hot", "undone"),
@@ -28,6 +36,25 @@ DOUBTS: dict[str, tuple[str, ...]] = {
     "steps_k": ("k5", "k10", "hot", "k20", "k45"),
     "optimizer": ("hot", "nesterov", "adam_large", "adam", "plain", "plain_hot"),
     "free": ("free", "free_32", "free_64", "free_all"),
+}
+RUNS = {  # what a line is called in the picture, and in the sentence
+    "hot": ("06.run.hot", "06.said.hot"),
+    "undone": ("06.run.undone", "06.said.undone"),
+    "late": ("06.run.late", "06.said.late"),
+    "early": ("06.run.early", "06.said.early"),
+    "plain": ("06.run.plain", "06.said.plain"),
+    "plain_hot": ("06.run.plain_hot", "06.said.plain_hot"),
+    "nesterov": ("06.run.nesterov", "06.said.nesterov"),
+    "adam": ("06.run.adam", "06.said.adam"),
+    "adam_large": ("06.run.adam_large", "06.said.adam_large"),
+    "k5": ("06.run.k5", "06.said.k5"),
+    "k10": ("06.run.k10", "06.said.k10"),
+    "k20": ("06.run.k20", "06.said.k20"),
+    "k45": ("06.run.k45", "06.said.k45"),
+    "free": ("06.run.free", "06.said.free"),
+    "free_32": ("06.run.free_32", "06.said.free_32"),
+    "free_64": ("06.run.free_64", "06.said.free_64"),
+    "free_all": ("06.run.free_all", "06.said.free_all"),
 }
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (PURPLE, DASHES[4]), (ORANGE, DASHES[5]), (BLACK, ":"))
 LOWEST, HIGHEST = 0.01, 200.0  # of the axis of distances
@@ -145,7 +172,7 @@ class Sceptic:
         self.marks[1][i].set_data([float(where[-1])], [float(away[-1])])
         for marks in self.marks:
             marks[i].set_clip_on(False)
-        self.names[i].set_text(text(f"06.run.{name}"))
+        self.names[i].set_text(text(RUNS[name][0]))
 
     def key(self, ends: list[Tensor]) -> None:
         """Put the names at the ends of the lines at the right, moved apart."""
@@ -202,9 +229,11 @@ def told(doubt: str, pair: int | None) -> str:
         found = course(name, pair)
         key = "free_item" if doubt == "free" else "item"
         items.append(
-            text(
-                f"06.sceptic.{key}",
-                name=text(f"06.said.{name}"),
+            option_text(
+                key,
+                "06.sceptic.item",
+                "06.sceptic.free_item",
+                name=text(RUNS[name][1]),
                 left=float(found.left.value[-1]),
                 error=float(found.left.error[-1]),
                 away=float(found.away[-1]),
@@ -213,4 +242,4 @@ def told(doubt: str, pair: int | None) -> str:
             )
         )
     walkers = let_go.RECIPE["walkers"]
-    return text(f"06.sceptic.{doubt}", pairs=pairs_named(pair), walkers=walkers, items="; ".join(items))
+    return option_text(doubt, *SCEPTIC_KEYS, pairs=pairs_named(pair), walkers=walkers, items="; ".join(items))

@@ -16,7 +16,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import cases
 from .cases import BATCHES, LETTERS, RATES, Case
@@ -72,7 +72,9 @@ class Picture:
         self.figure, self.measure = sheet.figure(), measure
         self.field = Field(self.figure)
         ax = self.ax = self.figure.add_axes((0.095, 0.125, 0.375, 0.215))
-        labelled(ax, text("axis.along"), "", text(f"10.panel.{measure}")).set(xlim=ALONG)
+        labelled(
+            ax, text("axis.along"), "", option_text(measure, "10.panel.walkers", "10.panel.kicks", "10.panel.double")
+        ).set(xlim=ALONG)
         ax.title.set_fontsize(11)
         if measure == "double":
             ax.set(yscale="log", ylim=(0.3, 3e4))
@@ -156,7 +158,7 @@ class Picture:
         low = max(0.3, min(ends))
         heights = (low, max(low + 0.55, max(ends)))
         for name, word, end in zip(self.names, ("along", "across"), ends, strict=True):
-            name.set_text(text(f"10.label.{word}"))
+            name.set_text(option_text(word, "10.label.along", "10.label.across"))
             name.set_position((3.2, heights[int(end > min(ends) or (word == "across" and ends[0] == ends[1]))]))
 
     def predicted(self, ghost: float | None) -> None:

@@ -15,7 +15,7 @@ from entropic_edu.physics.probe import Profile
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 PAIRS = (1, 2, 3, 4, 5)
 RUNS = {8: "warm", 16: "base", 32: "cool", None: "still"}
@@ -72,7 +72,14 @@ class Roads:
         lines = (("trace", RED, "-"), ("top_eigenvalue", ORANGE, "--"), ("adaptive_trace", PURPLE, "-."))
         self.lines = {name: moving(left, colour=colour, dash=dash) for name, colour, dash in lines}
         inks = {RED: sheet.INK[RED], PURPLE: sheet.INK[PURPLE], ORANGE: BLACK}
-        self.names = {name: sheet.end_label(left, text(f"10.label.{name}"), inks[colour]) for name, colour, _ in lines}
+        self.names = {
+            name: sheet.end_label(
+                left,
+                option_text(name, "10.label.trace", "10.label.top_eigenvalue", "10.label.adaptive_trace"),
+                inks[colour],
+            )
+            for name, colour, _ in lines
+        }
         self.noisy = [moving(right, colour=BLUE) for _ in range(2)]
         self.still = [moving(right, colour=BLACK, dash=":") for _ in range(2)]
         self.ghost = [moving(right, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8) for _ in range(2)]
@@ -241,9 +248,11 @@ def open_questions(seed: int) -> Explorer:
         picture.show(varied, start_at)
         moved = over_pairs(list(_moves(varied, start_at)))
         still, far = over_pairs(list(_moves("still", start_at))), away(varied, start_at)
-        return picture.figure, text(
-            f"10.open.{'free' if varied == 'free' else 'held'}",
-            how=text(f"10.open.how.{varied}"),
+        return picture.figure, option_text(
+            "free" if varied == "free" else "held",
+            "10.open.held",
+            "10.open.free",
+            how=option_text(varied, "10.open.how.base", "10.open.how.often", "10.open.how.seldom", "10.open.how.free"),
             start=start_at,
             moved=float(moved.value),
             error=float(moved.error),

@@ -21,9 +21,18 @@ from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import COLOURS, GUESSES, METHODS, STROKES, Outlined, draw_plane, ends, kept, least_and_most, plane
+
+BAND_METHOD_KEYS = (
+    "control.band_method.string",
+    "control.band_method.neb",
+    "control.band_method.autoneb",
+    "control.band_method.bezier",
+)
+METHOD_KEYS = ("04.method.string", "04.method.neb", "04.method.autoneb", "04.method.bezier")
+GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
 
 FRAMES = tuple(one_road.RECIPE["frames"])
 POINTS, TOTAL = one_road.RECIPE["points"], one_road.RECIPE["connect"]["sweeps"]
@@ -59,7 +68,7 @@ def relax(method: str, guess: str) -> Iterator[Snapshot[Bands]]:
             paths[name] = snapshot.result
             complete = snapshot.result.complete and number == len(names) - 1
             found = partial(Bands, dict(paths), snapshot.done, complete=complete)
-            note = text("04.band.note", method=text(f"control.band_method.{name}"), pivots=len(snapshot.result.pivots))
+            note = text("04.band.note", method=option_text(name, *BAND_METHOD_KEYS), pivots=len(snapshot.result.pivots))
             yield Snapshot(number * TOTAL + snapshot.done, total, note, found)
 
 
@@ -83,7 +92,11 @@ class Finished:
         for left, (name, (limits, ticks)) in zip((0.71, 0.81, 0.91), SCALES.items(), strict=True):
             ax = figure.add_axes((left, 0.13, 0.075, 0.22))
             labelled(ax, "", "")
-            ax.set_title(text(f"04.finished.{name}"), fontsize=sheet.SMALL, loc="left")
+            ax.set_title(
+                option_text(name, "04.finished.highest", "04.finished.length", "04.finished.scallop"),
+                fontsize=sheet.SMALL,
+                loc="left",
+            )
             ax.set(xscale="log", xlim=limits, ylim=(-0.5, 3.5), yticks=[])
             ax.set_xticks(ticks, [NAMED.get(tick, f"{tick:g}") for tick in ticks])
             ax.minorticks_off()
@@ -94,7 +107,7 @@ class Finished:
             sample = Line2D([0.572, 0.612], [height, height], color=COLOURS[method], lw=2.2)
             sample.set(transform=figure.transFigure, linestyle=STROKES[method])
             figure.add_artist(sample)
-            figure.text(0.618, height, text(f"control.band_method.{method}"), fontsize=sheet.SMALL, va="center")
+            figure.text(0.618, height, option_text(method, *BAND_METHOD_KEYS), fontsize=sheet.SMALL, va="center")
 
     def show(self, guess: str) -> None:
         """Draw the finished roads of a first guess."""
@@ -151,7 +164,7 @@ class Band:
 def told(name: str, row: Tensor) -> str:
     """Return what a band is like, from its row of ``COLUMNS``."""
     values = {column: float(row[number]) for column, number in COLUMNS.items()}
-    return text("04.band.told", method=text(f"04.method.{name}"), **values)
+    return text("04.band.told", method=option_text(name, *METHOD_KEYS), **values)
 
 
 def over_pairs(method: str, guess: str) -> str:
@@ -192,7 +205,7 @@ def band(seed: int) -> Explorer:
         picture.predicted(ghost)
         words = text(
             "04.band.recorded",
-            guess=text(f"04.guess.{first_guess}"),
+            guess=option_text(first_guess, *GUESS_KEYS),
             sweep=band_sweeps,
             sweeps=TOTAL,
             ends=ends_objective(),
@@ -210,7 +223,7 @@ def band(seed: int) -> Explorer:
         picture.predicted(None)
         return picture.figure, text(
             "04.band.live",
-            guess=text(f"04.guess.{first_guess}"),
+            guess=option_text(first_guess, *GUESS_KEYS),
             sweep=found.sweep,
             sweeps=TOTAL,
             ends=ends_objective(),
@@ -224,7 +237,7 @@ def band(seed: int) -> Explorer:
             height = digits.land().loss(path.pivots)
         picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
         picture.predicted(None)
-        method = text(f"04.method.{last}")
+        method = option_text(last, *METHOD_KEYS)
         return picture.figure, text("04.band.moving", method=method, sweep=found.sweep, highest=float(height.max()))
 
     return Explorer(

@@ -13,7 +13,7 @@ from entropic_edu.figures.plots import BLUE, DASHES, GREEN, PURPLE, RED, labelle
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import kept, least_and_most
 from .hill import EVEN, NUMBERS
@@ -55,7 +55,12 @@ class Match:
         ax.minorticks_off()
         ax.title.set_fontsize(11)
         self.lines = {goal: [moving(ax) for _ in NUMBERS] for goal in GOALS}
-        self.names = {goal: end_label(ax, text(f"04.match.{goal}"), COLOURS[goal]) for goal in GOALS}
+        self.names = {
+            goal: end_label(
+                ax, option_text(goal, "04.match.other", "04.match.matched", "04.match.shuffled"), COLOURS[goal]
+            )
+            for goal in GOALS
+        }
         for name in self.names.values():
             name.set_horizontalalignment("center")
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
@@ -75,7 +80,10 @@ class Match:
         self.traces = {
             name: [moving(ax, colour=colour, dash=dash) for _ in NUMBERS] for name, (colour, dash) in TRACES.items()
         }
-        self.labels = {name: end_label(ax, text(f"04.trace.{name}"), look[0]) for name, look in TRACES.items()}
+        self.labels = {
+            name: end_label(ax, option_text(name, "04.trace.road", "04.trace.matched", "04.trace.line"), look[0])
+            for name, look in TRACES.items()
+        }
         for place, kind in zip((15.5, 8.5, 3.0), ("line", "road", "matched"), strict=True):
             self.labels[kind].set_position((1.03, place))
 
@@ -120,8 +128,11 @@ def match(seed: int) -> Explorer:
         picture.show(line_to, rows)
         picture.predicted(ghost, rows)
         before, rise = rises(objective("other")[rows]), rises(objective(line_to)[rows])
-        words = text(
-            f"04.match.say.{line_to}",
+        words = option_text(
+            line_to,
+            "04.match.say.other",
+            "04.match.say.matched",
+            "04.match.say.shuffled",
             which=text("04.match.all") if minima is None else text("04.match.one", pair=minima),
             rise=least_and_most(rise, 2),
             share=least_and_most(100 * rise / before, 2),

@@ -18,7 +18,7 @@ from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import Outlined
 
@@ -120,7 +120,7 @@ def mistakes(seed: int) -> Explorer:
         spacing = gaps(pivots)
         return picture.figure, text(
             "04.mistakes.sentence",
-            parts=text(f"04.mistakes.{neb_parts}"),
+            parts=option_text(neb_parts, "04.mistakes.both", "04.mistakes.tangent", "04.mistakes.projection"),
             sweep=neb_sweeps,
             sweeps=SETTINGS["sweeps"],
             pivots=len(pivots),

@@ -21,7 +21,7 @@ from entropic_edu.physics.steps import DivergenceError, StabilityWarning
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, INK, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import across, how_many, measured, rounded, shown, spread
 
@@ -136,8 +136,11 @@ def cliff(seed: int) -> Explorer:
         picture.show(release, crowd, mean, edge, ghost)
         guess = GUESSES.get(ghost or "")
         exact = edge / (CLIFF_BATCH * (2 - edge)) if edge < 2 else float(variance_after(release.step[-1:], edge))
-        said = text(
-            f"01.cliff.{regime(edge)}",
+        said = option_text(
+            regime(edge),
+            "01.cliff.settles",
+            "01.cliff.wanders",
+            "01.cliff.falls",
             edge=edge,
             batch_size=CLIFF_BATCH,
             walkers=how_many(x.shape[1]),

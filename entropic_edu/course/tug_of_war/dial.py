@@ -19,7 +19,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import ACROSS, ALONG, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, show_drift
 from .threshold import (
@@ -186,8 +186,10 @@ def dial(seed: int) -> Explorer:
         picture.show(release, moved, turned, twin)
         batch_size = batch_of(turned["batch_size"], turned["noise"])
         ratio = 0.0 if batch_size is None else turned["learning_rate"] / batch_size
-        words = text(
-            f"03.dial.{turned['crowd']}",
+        words = option_text(
+            turned["crowd"],
+            "03.dial.eight",
+            "03.dial.one",
             setting=setting_of(turned),
             steps=int(release.step[-1]),
             moved=float(moved.value),
