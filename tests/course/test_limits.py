@@ -16,7 +16,7 @@ from entropic_edu.course.floor import CROWDS
 from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, WHICH, cases, kept, own
 from entropic_edu.course.limits.controls import CONTROLS as READINGS
 from entropic_edu.course.limits.measure import BINS, SIZES, Measured, in_bins, measured
-from entropic_edu.course.limits.own import PAIRS, STARTS, bump, noise_share, over_pairs, profile, tracks
+from entropic_edu.course.limits.own import PAIRS, STARTS, noise_share, over_pairs, profile, tracks
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import limits
 
@@ -286,8 +286,8 @@ def test_a_seed_that_was_not_recorded_says_the_same():
     recipe = limits.RECIPE | {"starts": [0.3, 0.7], "varied": {"still": {"batch_size": None}, "base": {}}, "walkers": 4}
     found = limits._pair(limits.landscape(), 0, 17, recipe)
     road = found["pair0/profile"]
-    assert bump(road.trace, road.position) > 2
-    assert bump(road.adaptive_trace, road.position) > 1.2
+    assert road.bump(road.trace) > 2
+    assert road.bump(road.adaptive_trace) > 1.2
     gone, alone = (found[f"pair0/{run}"][-1] - found[f"pair0/{run}"][0] for run in ("base", "still"))
     assert bool((1 - alone / gone > 0.7).all())
 

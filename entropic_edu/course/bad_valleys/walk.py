@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -131,6 +132,31 @@ def leavers(count: int) -> str:
     return text("08.walk.nobody" if count == 0 else "08.walk.left", count=count)
 
 
+def sentence(bad_noise: str, batch_size: int, chosen: tuple[str, str, float, str]) -> str:
+    """Say where recorded walkers ended; ``chosen`` is the road, the noise, the start and the pairs of ``tracks``."""
+    road, _, start, pairs = chosen
+    position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
+    nearest, law, cooled = walkers.accuracy_at(*chosen), walkers.law(*chosen), walkers.cooled(*chosen)
+    words = option_text(
+        pairs,
+        "08.walk.three",
+        "08.walk.one",
+        setting=setting_of(bad_noise, batch_size, road),
+        count=released(1 if bad_noise in ("none", "decay") else 8),
+        start=start,
+        steps=STEPS,
+        end=float(position.value[-1]),
+        error=float(position.error[-1]),
+        before=float(nearest.value[0]),
+        after=float(nearest.value[-1]),
+        own=float(own.value[-1]),
+        left=leavers(walkers.left(*chosen)),
+    )
+    if cooled is not None and law is not None:
+        words += " " + text("08.walk.labels", cooled=float(cooled.value), law=float(law[-1]))
+    return words
+
+
 def walk(seed: int) -> Explorer:
     """Show which way walkers go between a good minimum and a bad one, and what becomes of test accuracy."""
     picture = Walk()
@@ -146,64 +172,11 @@ def walk(seed: int) -> Explorer:
     ) -> tuple[Figure, str]:
         chosen = (bad_road, kind_of(bad_noise, batch_size), bad_start, bad_pairs)
         position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
-        nearest, law = walkers.accuracy_at(*chosen), walkers.law(*chosen)
-        cooled = walkers.cooled(*chosen)
         picture.road(bad_road, bad_pairs, bad_start, float(position.value[-1]))
-        picture.way_of(kept("step"), position, nearest, own, cooled)
-        picture.law_of(law)
+        picture.way_of(kept("step"), position, walkers.accuracy_at(*chosen), own, walkers.cooled(*chosen))
+        picture.law_of(walkers.law(*chosen))
         picture.predicted(ghost, bad_start)
-        words = option_text(
-            bad_pairs,
-            "08.walk.three",
-            "08.walk.one",
-            setting=setting_of(bad_noise, batch_size, bad_road),
-            count=released(1 if bad_noise in ("none", "decay") else 8),
-            start=bad_start,
-            steps=STEPS,
-            end=float(position.value[-1]),
-            error=float(position.error[-1]),
-            before=float(nearest.value[0]),
-            after=float(nearest.value[-1]),
-            own=float(own.value[-1]),
-            left=leavers(walkers.left(*chosen)),
-        )
-        if cooled is not None and law is not None:
-            words += " " + text("08.walk.labels", cooled=float(cooled.value), law=float(law[-1]))
-        return picture.figure, words
-
-    def show(
-        found: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
-    ) -> tuple[Figure, str]:
-        position = over(found.position.double().T)
-        nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], found.position).T)
-        picture.road(bad_road, "one", bad_start, float(position.value[-1]))
-        picture.way_of(found.step, position, nearest)
-        picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
-        picture.predicted(None, bad_start)
-        return picture.figure, text(
-            "08.walk.live",
-            setting=setting_of(bad_noise, batch_size, bad_road),
-            count=released(found.position.shape[1]),
-            start=bad_start,
-            steps=int(found.step[-1]),
-            end=float(position.value[-1]),
-            error=float(position.error[-1]),
-            after=float(nearest.value[-1]),
-            left=leavers(int(found.left_valley.sum())),
-        )
-
-    def code(*, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, bad_pairs: str) -> str:
-        options = {"labels": "label_noise=0.5", "decay": "weight_decay=5e-4"}.get(bad_noise, "")
-        noise = walkers.SAID.get(bad_noise, "none")
-        again = "\nroad = minima.matched(land, road)" if bad_road == "matched" else ""
-        return (
-            "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima as minima, roads\n"
-            'kept = recorded.load("bad_minima")\n'
-            f'kept["{bad_road}/{kind_of(bad_noise, batch_size)}/position"]  # pairs, records, walkers of three starts\n'
-            "# pair 0 anew:\n"
-            f'land, road = minima.landscape({options}), roads.whole(kept["road"]){again}\n'
-            f"release = ee.drift(land, road, **minima.settings('{noise}', {batch_size}))"
-        )
+        return picture.figure, sentence(bad_noise, batch_size, chosen)
 
     return Explorer(
         render,
@@ -220,8 +193,46 @@ def walk(seed: int) -> Explorer:
             stream=lambda bad_start, bad_noise, batch_size, bad_road, **turned: walkers.live(
                 bad_road, bad_noise, batch_size, bad_start
             ),
-            show=show,
-            frame=show,
+            show=partial(live, picture),
+            frame=partial(live, picture),
             units=lambda **turned: LIVE_STEPS,
         ),
+    )
+
+
+def live(
+    picture: Walk, found: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
+) -> tuple[Figure, str]:
+    """Draw live walkers, and say where they are."""
+    position = over(found.position.double().T)
+    nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], found.position).T)
+    picture.road(bad_road, "one", bad_start, float(position.value[-1]))
+    picture.way_of(found.step, position, nearest)
+    picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
+    picture.predicted(None, bad_start)
+    return picture.figure, text(
+        "08.walk.live",
+        setting=setting_of(bad_noise, batch_size, bad_road),
+        count=released(found.position.shape[1]),
+        start=bad_start,
+        steps=int(found.step[-1]),
+        end=float(position.value[-1]),
+        error=float(position.error[-1]),
+        after=float(nearest.value[-1]),
+        left=leavers(int(found.left_valley.sum())),
+    )
+
+
+def code(*, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, bad_pairs: str) -> str:
+    """Return the lines that read the recorded walkers and make those of the first pair anew."""
+    options = {"labels": "label_noise=0.5", "decay": "weight_decay=5e-4"}.get(bad_noise, "")
+    noise = walkers.SAID.get(bad_noise, "none")
+    again = "\nroad = minima.matched(land, road)" if bad_road == "matched" else ""
+    return (
+        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima as minima, roads\n"
+        'kept = recorded.load("bad_minima")\n'
+        f'kept["{bad_road}/{kind_of(bad_noise, batch_size)}/position"]  # pairs, records, walkers of three starts\n'
+        "# pair 0 anew:\n"
+        f'land, road = minima.landscape({options}), roads.whole(kept["road"]){again}\n'
+        f"release = ee.drift(land, road, **minima.settings('{noise}', {batch_size}))"
     )

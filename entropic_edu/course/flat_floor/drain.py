@@ -64,34 +64,38 @@ def drain(seed: int) -> Explorer:
         sheet.part(*bands.values())
         where, speed = floor.velocity(along(release), release.step, BINS)
         scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
-        words = option_text(
-            crowd,
-            "02.drain.eight",
-            "02.drain.one",
-            data=said(batch_size),
-            learning_rate=learning_rate,
-            noise=heard(batch_size, noise),
-            walls=option_text(walls, "02.drain.tighten", "02.drain.straight"),
-            share=100 * share.value[-1],
-            error=100 * share.error[-1],
-            law=100 * law[-1],
-        )
+        words = _sentence(share, law[-1], walls, crowd, **turned)
         if twin is not None and pinned is not None:
             words += " " + text("02.drain.twin", data=said(pinned["batch_size"]), share=100 * twin.value[-1])
         return scene.figure, words
 
-    controls = [
-        slider("batch_size", BATCHES, 16),
-        slider("learning_rate", RATES, 0.04),
-        switch("noise", SWITCH),
-        switch("walls", tuple(WALLS)),
-        switch("crowd", ("eight", "one")),
-    ]
+    return Explorer(
+        render,
+        [
+            slider("batch_size", BATCHES, 16),
+            slider("learning_rate", RATES, 0.04),
+            switch("noise", SWITCH),
+            switch("walls", tuple(WALLS)),
+            switch("crowd", ("eight", "one")),
+        ],
+        title=text("02.drain.title"),
+        code=lambda walls, crowd, **turned: crowds[walls].code(seed, **turned),
+    )
 
-    def code(*, walls: str, crowd: str, **turned: Any) -> str:
-        return crowds[walls].code(seed, **turned)
 
-    return Explorer(render, controls, title=text("02.drain.title"), code=code)
+def _sentence(share: Mean, law: Tensor, walls: str, crowd: str, **turned: Any) -> str:
+    return option_text(
+        crowd,
+        "02.drain.eight",
+        "02.drain.one",
+        data=said(turned["batch_size"]),
+        learning_rate=turned["learning_rate"],
+        noise=heard(turned["batch_size"], turned["noise"]),
+        walls=option_text(walls, "02.drain.tighten", "02.drain.straight"),
+        share=100 * share.value[-1],
+        error=100 * share.error[-1],
+        law=100 * law,
+    )
 
 
 def _drain_scene(crowd: Crowd) -> tuple[floor.Stage, dict[str, sheet.Band]]:

@@ -223,21 +223,7 @@ def gallery(seed: int) -> Explorer:
             setting = {name: pinned[name] for name in ("case", "learning_rate")}
             left = said(twin.spread_ends, 0)
             words += " " + text("10.cases.twin", **setting, data=heard(pinned["batch_size"]), left=left)
-        return drawn(case, found, batch_size, learning_rate, measure, ghost, twin), words
-
-    def drawn(
-        case: str,
-        found: Measured,
-        batch_size: int | None,
-        learning_rate: float,
-        measure: str,
-        ghost: float | None = None,
-        twin: Measured | None = None,
-    ) -> Figure:
-        law = None if batch_size is None else story(LETTERS[case], batch_size, learning_rate)
-        pictures[measure].predicted(ghost)
-        pictures[measure].show(case, found, law, twin)
-        return pictures[measure].figure
+        return drawn(pictures[measure], case, found, batch_size, learning_rate, ghost, twin), words
 
     def live(
         release: Release, *, case: str, batch_size: int | None, learning_rate: float, measure: str
@@ -245,7 +231,7 @@ def gallery(seed: int) -> Explorer:
         found = measured(cases.land(case), release)
         made = text("10.cases.computed", seed=seed + 1)
         words = sentence(case, found, batch_size, learning_rate, measure, made, int(release.step[-1]))
-        return drawn(case, found, batch_size, learning_rate, measure), words
+        return drawn(pictures[measure], case, found, batch_size, learning_rate), words
 
     return Explorer(
         render,
@@ -264,6 +250,21 @@ def gallery(seed: int) -> Explorer:
             frame=live,
         ),
     )
+
+
+def drawn(
+    picture: Picture,
+    case: str,
+    found: Measured,
+    batch_size: int | None,
+    learning_rate: float,
+    ghost: float | None = None,
+    twin: Measured | None = None,
+) -> Figure:
+    """Draw a case, what the story says of it, a bet and a pinned run; return the figure."""
+    picture.predicted(ghost)
+    picture.show(case, found, None if batch_size is None else story(LETTERS[case], batch_size, learning_rate), twin)
+    return picture.figure
 
 
 def sentence(

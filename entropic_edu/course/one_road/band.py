@@ -230,16 +230,6 @@ def band(seed: int) -> Explorer:
             bands=" ".join(told(name, row) for name, (_, row) in both.items()),
         )
 
-    def frame(found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
-        last = list(found.paths)[-1]  # only this one moves
-        path = found.paths[last].resample(POINTS)
-        with torch.no_grad():
-            height = digits.land().loss(path.pivots)
-        picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
-        picture.predicted(None)
-        method = option_text(last, *METHOD_KEYS)
-        return picture.figure, text("04.band.moving", method=method, sweep=found.sweep, highest=float(height.max()))
-
     return Explorer(
         render,
         [
@@ -253,9 +243,21 @@ def band(seed: int) -> Explorer:
             stream=lambda band_method, first_guess, band_sweeps: relax(band_method, first_guess),
             show=show,
             units=lambda band_method, first_guess, band_sweeps: TOTAL * len(chosen(band_method)),
-            frame=frame,
+            frame=partial(frame, picture),
         ),
     )
+
+
+def frame(picture: Band, found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
+    """Draw bands under way."""
+    last = list(found.paths)[-1]  # only this one moves
+    path = found.paths[last].resample(POINTS)
+    with torch.no_grad():
+        height = digits.land().loss(path.pivots)
+    picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
+    picture.predicted(None)
+    method = option_text(last, *METHOD_KEYS)
+    return picture.figure, text("04.band.moving", method=method, sweep=found.sweep, highest=float(height.max()))
 
 
 def code(*, band_method: str, first_guess: str, band_sweeps: int) -> str:

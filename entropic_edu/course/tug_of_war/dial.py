@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -203,22 +204,6 @@ def dial(seed: int) -> Explorer:
             words += " " + text("03.dial.twin", setting=setting, moved=float(twin[1].value))
         return picture.scene.figure, words
 
-    def show(found: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
-        picture.sweep(found, learning_rate)
-        between = found.threshold
-        law = crossing(HEATS, expected(learning_rate, "on"))
-        return picture.scene.figure, text(
-            "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
-            count=len(found.ratio),
-            learning_rate=learning_rate,
-            walkers=EACH // floor.CROWDS,
-            found=1000 * float(between.value),
-            error=1000 * float(between.error),
-            law=1000 * law,
-            edge=1000 * threshold(learning_rate),
-            batch_size=learning_rate / law,
-        )
-
     return Explorer(
         render,
         [
@@ -231,7 +216,25 @@ def dial(seed: int) -> Explorer:
         code=lambda crowd, **turned: tilted(turned["learning_rate"]).code(seed, **turned),
         work=Work(
             stream=lambda learning_rate, **turned: sweep(seed, learning_rate),
-            show=show,
+            show=partial(swept, picture),
             units=lambda **turned: len(SWEPT) * REPEATS,
         ),
+    )
+
+
+def swept(picture: Dial, found: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
+    """Draw a sweep over batch sizes, and say where the crowd turned round."""
+    picture.sweep(found, learning_rate)
+    between = found.threshold
+    law = crossing(HEATS, expected(learning_rate, "on"))
+    return picture.scene.figure, text(
+        "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
+        count=len(found.ratio),
+        learning_rate=learning_rate,
+        walkers=EACH // floor.CROWDS,
+        found=1000 * float(between.value),
+        error=1000 * float(between.error),
+        law=1000 * law,
+        edge=1000 * threshold(learning_rate),
+        batch_size=learning_rate / law,
     )
