@@ -351,7 +351,7 @@ def test_the_story_of_the_sentence_is_that_of_a_bath():
 def test_the_sentences_of_the_roads_tell_the_recorded_numbers():
     said = MADE["yours"].draw(pair=3, batch_size=32).sentence
     road = profile(3)
-    inside = (road.position > 1 / 3) & (road.position < 2 / 3)
+    inside = (road.position > 0.333) & (road.position < 0.667)
     ratio = float(road.trace[inside].mean() / road.trace[[0, -1]].mean())
     assert f"the trace is {ratio:.2f} times" in said
     share = [100 * noise_share(pair, "cool") for pair in PAIRS]
