@@ -29,5 +29,5 @@ def road(pair: int) -> Path:
 
 def line_loss(pair: int) -> torch.Tensor:
     """Return the objective at 25 even positions of the straight line between the ends, (25,)."""
-    found: torch.Tensor = recorded.load("roads")[f"pair{pair}/line_loss"]
-    return found
+    losses: torch.Tensor = recorded.load("roads")[f"pair{pair}/line_loss"]
+    return losses

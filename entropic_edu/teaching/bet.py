@@ -183,14 +183,14 @@ class Bet:
         state = self._state
         if state.choice is None or state.confidence is None:
             return text(state.word)
-        option, sure = self.words(f"option.{state.choice}"), self.said(state.confidence)
+        option, sure = self.words(f"option.{state.choice}"), self.worded(state.confidence)
         return text(state.word, option=option, sure=sure)
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
         return question_text(self.lesson, self.question.name, key)
 
-    def said(self, confidence: float) -> str:
+    def worded(self, confidence: float) -> str:
         """Return how the page writes a confidence."""
         return text("bet.guess") if confidence == self.confidences[0] else text("bet.percent", percent=100 * confidence)
 
@@ -229,8 +229,8 @@ class Bet:
             f"  ({'x' if option == self.choice else ' '}) {self.words(f'option.{option}')}"
             for option in self.question.options
         ]
-        told = [self.reply] if self.revealed else []
-        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *told])
+        reply = [self.reply] if self.revealed else []
+        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *reply])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
@@ -248,7 +248,7 @@ class _Form:
         options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
         self.sure = W.SelectionSlider(
-            options=[(bet.said(value), value) for value in bet.confidences],
+            options=[(bet.worded(value), value) for value in bet.confidences],
             value=bet.confidences[0],
             description=text("bet.sure"),
             style={"description_width": "140px"},

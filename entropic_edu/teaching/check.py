@@ -79,11 +79,11 @@ class Verdict:
         kind = "right" if self.right else "wrong" if self.attempted else "untouched"
         colour = {"right": "#009E73", "wrong": "#D55E00", "untouched": "#767676"}[kind]
         title = option_text(kind, "check.right", "check.wrong", "check.untouched")
-        said = html.escape(self.message).replace("\n", "<br>")
+        message = html.escape(self.message).replace("\n", "<br>")
         return (
             f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
             'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
-            f"<b>{title}</b><br>{said}</div>"
+            f"<b>{title}</b><br>{message}</div>"
         )
 
 
@@ -104,9 +104,9 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         answer: A function of the values of a case, or a plain number or text.
     """
     number, of = exercise.number, len(exercise.cases)
-    truths = [_value(found) for found in _found(exercise, exercise.truth)]
-    slips = {name: [_value(found) for found in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
-    options = sorted({found for known in (truths, *slips.values()) for found in known if isinstance(found, str)})
+    truths = [_value(each) for each in _found(exercise, exercise.truth)]
+    slips = {name: [_value(each) for each in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
+    options = sorted({each for known in (truths, *slips.values()) for each in known if isinstance(each, str)})
     try:
         given = _given(exercise, answer)
         together = zip(given, truths, _cases(exercise), strict=True)
@@ -172,8 +172,8 @@ def _called(answer: Callable[..., object], case: Sequence[Any]) -> object:
     except NotImplementedError:
         raise _Untouched from None
     except Exception as error:
-        said = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
-        raise _Unfit(text("check.raised", place=_place(error, answer), **said)) from None
+        known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+        raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
 
 
 def _place(error: Exception, answer: Callable[..., object]) -> str:
@@ -187,18 +187,18 @@ def _place(error: Exception, answer: Callable[..., object]) -> str:
 # --- from what came to a value that can be compared ----------------------------------------------------------------
 
 
-def _value(found: object) -> Value:
+def _value(value: object) -> Value:
     """Return a text in one spelling, anything else as an array of float64.
 
     Raises:
         TypeError: If it holds no numbers.
     """
-    if isinstance(found, str):
-        return " ".join(found.split()).casefold()
-    if isinstance(found, Tensor):
-        found = found.detach().cpu()
-        found = (found.double() if found.dtype.is_floating_point else found.resolve_conj()).numpy()
-    array = np.asarray(found)
+    if isinstance(value, str):
+        return " ".join(value.split()).casefold()
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = (value.double() if value.dtype.is_floating_point else value.resolve_conj()).numpy()
+    array = np.asarray(value)
     if array.dtype.kind in "bcSUmMV":
         raise TypeError(f"{array.dtype} is no kind of real number")
     return array.astype(np.float64)

@@ -59,10 +59,10 @@ class Ends:
 
     def show(self, network: str, page: int) -> int:
         """Draw a page of digits; return how many of them the network reads as they are labelled."""
-        said = answers(network)
+        answered = answers(network)
         first, right = EACH * (page - 1), 0
         for number, (shown, name) in enumerate(self.places, start=first):
-            truth, answer = int(self.labels[number]), int(said[number])
+            truth, answer = int(self.labels[number]), int(answered[number])
             shown.set_data(self.pixels[number].numpy())
             right += truth == answer
             kind = "right" if truth == answer else "wrong"

@@ -71,7 +71,7 @@ class Road:
             self.bet.set_position((0.3, ghost[len(ghost) // 3] - 0.06))
 
 
-def said(mean: Mean, place: int, shown: str, form: str) -> str:
+def with_error(mean: Mean, place: int, shown: str, form: str) -> str:
     """Return a value, with its error where there are five."""
     value = format(float(mean.value[place]), form)
     return value if shown == "one" else f"{value} ± {format(float(mean.error[place]), form)}"
@@ -94,9 +94,9 @@ def road(seed: int) -> Explorer:
             "08.road.one",
             kind=option_text(bad_kind, "08.kind.poison", "08.kind.squared", "08.kind.large"),
             position=float(WHERE[place]),
-            loss=said(loss, place, bad_shown, ".1e"),
+            loss=with_error(loss, place, bad_shown, ".1e"),
             train=float(train.value[place]),
-            test=said(test, place, bad_shown, ".3f"),
+            test=with_error(test, place, bad_shown, ".3f"),
             good=float(test.value[0]),
             bad=float(test.value[-1]),
             highest=float(loss.value.max()),

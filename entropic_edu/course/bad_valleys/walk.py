@@ -201,25 +201,25 @@ def walk(seed: int) -> Explorer:
 
 
 def live(
-    picture: Walk, found: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
+    picture: Walk, release: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
 ) -> tuple[Figure, str]:
     """Draw live walkers, and say where they are."""
-    position = over(found.position.double().T)
-    nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], found.position).T)
+    position = over(release.position.double().T)
+    nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], release.position).T)
     picture.road(bad_road, "one", bad_start, float(position.value[-1]))
-    picture.way_of(found.step, position, nearest)
+    picture.way_of(release.step, position, nearest)
     picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
     picture.predicted(None, bad_start)
     return picture.figure, text(
         "08.walk.live",
         setting=setting_of(bad_noise, batch_size, bad_road),
-        count=released(found.position.shape[1]),
+        count=released(release.position.shape[1]),
         start=bad_start,
-        steps=int(found.step[-1]),
+        steps=int(release.step[-1]),
         end=float(position.value[-1]),
         error=float(position.error[-1]),
         after=float(nearest.value[-1]),
-        left=leavers(int(found.left_valley.sum())),
+        left=leavers(int(release.left_valley.sum())),
     )
 
 

@@ -76,8 +76,10 @@ def _verdicts(**changed: str) -> Callable[[str], str]:
 
 def _one_wrong() -> dict[str, Callable[[str], str]]:
     """Return for each objection and each wrong verdict on it an answer with this slip alone."""
-    pairs = [(objection, said) for objection in TRUTH for said in VERDICTS if said != TRUTH[objection]]
-    return {f"{objection}_{said}".replace(" ", "_"): _verdicts(**{objection: said}) for objection, said in pairs}
+    pairs = [(objection, verdict) for objection in TRUTH for verdict in VERDICTS if verdict != TRUTH[objection]]
+    return {
+        f"{objection}_{verdict}".replace(" ", "_"): _verdicts(**{objection: verdict}) for objection, verdict in pairs
+    }
 
 
 EXERCISES = [

@@ -49,8 +49,8 @@ def has(key: str) -> bool:
 @cache
 def profile(pair: int) -> Profile:
     """Return the recorded Profile of a road, pairs counted from 0."""
-    found: Profile = recorded.load("bump")[f"pair{pair}/profile"]
-    return found
+    measured: Profile = recorded.load("bump")[f"pair{pair}/profile"]
+    return measured
 
 
 @cache
@@ -87,7 +87,7 @@ def chosen(values: Tensor, pair: str) -> Mean:
     return Mean(one, torch.zeros_like(one))
 
 
-def told(mean: Mean, pair: str, digits: str = ".2f") -> str:
+def with_error(mean: Mean, pair: str, digits: str = ".2f") -> str:
     """Write a number with its error over the pairs, or without where it comes from one pair."""
     kind, error = "all" if pair == "all" else "one", float(mean.error)
     if digits == ".2f" and pair == "all" and error < 0.005:

@@ -16,7 +16,7 @@ from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import bump, has, kept, over_ends, over_pairs, positions, told
+from .common import bump, has, kept, over_ends, over_pairs, positions, with_error
 
 MEASURE_KEYS = ("05.measure.trace", "05.measure.top", "05.measure.adaptive")
 SCEPTIC_KEYS = (
@@ -171,8 +171,8 @@ class Sceptic:
         self._curves(rows, measure)
 
     def _row(self, rows: tuple[Condition, ...], measure: str) -> None:
-        found = [(row, measured(condition, measure)) for row, condition in enumerate(rows)]
-        there = [(row + LANES[measure], each) for row, each in found if each is not None]
+        ratios = [(row, measured(condition, measure)) for row, condition in enumerate(rows)]
+        there = [(row + LANES[measure], each) for row, each in ratios if each is not None]
         heights = torch.tensor([height for height, _ in there], dtype=torch.float64)
         points = [(float(each), height) for height, one in there for each in one if RATIOS[0] < each < RATIOS[1]]
         self.pairs[measure].set_data([x for x, _ in points], [height + 0.075 for _, height in points])
@@ -205,12 +205,12 @@ class Sceptic:
                 _to_the_middle(band)
             sheet.part(*bands, gap=0.17)
 
-    def _band(self, band: Band, found: Tensor | None, condition: Condition | None) -> None:
-        if found is None or condition is None:
+    def _band(self, band: Band, curve: Tensor | None, condition: Condition | None) -> None:
+        if curve is None or condition is None:
             band.show(torch.empty(0), None)
             return
-        mean = over_pairs(over_ends(found))
-        band.show(positions(found.shape[1]), mean, text(NAMES[condition.name][1]))
+        mean = over_pairs(over_ends(curve))
+        band.show(positions(curve.shape[1]), mean, text(NAMES[condition.name][1]))
         band.area.set_clip_on(True)
 
 
@@ -249,9 +249,9 @@ def sentence(objection: str, measure: str) -> str:
     """Say the bump of each condition in one measure, with its error, and how flat its road is."""
     parts = []
     for condition in OBJECTIONS[objection]:
-        found = measured(condition, measure)
-        if found is not None:
-            ratio = told(over_pairs(found), "all")
+        ratios = measured(condition, measure)
+        if ratios is not None:
+            ratio = with_error(over_pairs(ratios), "all")
             parts.append(text("05.sceptic.part", condition=text(NAMES[condition.name][0]), ratio=ratio))
     known: dict[str, Any] = {
         "measure": option_text(measure, "05.of.trace", "05.of.top", "05.of.adaptive"),
@@ -263,8 +263,8 @@ def sentence(objection: str, measure: str) -> str:
 def notes(objection: str) -> dict[str, str]:
     """Return the numbers that the last sentence of an objection asks for: bumps of data loss and objective."""
     kinds = {condition.loss for condition in OBJECTIONS[objection]}
-    found = {f"{kind}_data": told(over_pairs(bump(kept(f"{kind}/data_loss"))), "all") for kind in kinds}
-    return found | {f"{kind}_loss": told(over_pairs(bump(kept(f"{kind}/loss"))), "all") for kind in kinds}
+    numbers = {f"{kind}_data": with_error(over_pairs(bump(kept(f"{kind}/data_loss"))), "all") for kind in kinds}
+    return numbers | {f"{kind}_loss": with_error(over_pairs(bump(kept(f"{kind}/loss"))), "all") for kind in kinds}
 
 
 def code(*, objection: str, curve_of: str) -> str:

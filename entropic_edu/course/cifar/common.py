@@ -24,8 +24,8 @@ MADE = "# anew, with the images: entropic-edu record cifar10"
 
 def kept(key: str) -> Tensor:
     """Return a tensor of the recording, float64."""
-    found: Tensor = recorded.load("cifar10")[key]
-    return found.double()
+    recorded_values: Tensor = recorded.load("cifar10")[key]
+    return recorded_values.double()
 
 
 def has(key: str) -> bool:
@@ -52,8 +52,8 @@ def road(pair: int) -> Path:
 @cache
 def profile(pair: int) -> Profile:
     """Return the recorded profile of a road, pairs counted from 0."""
-    found: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
-    return found
+    measured: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
+    return measured
 
 
 @cache
@@ -111,7 +111,7 @@ def over_pairs(values: Tensor, pair: int | None = None) -> Mean:
     return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
 
 
-def told(mean: Mean, digits: str = ".2f") -> str:
+def with_error(mean: Mean, digits: str = ".2f") -> str:
     """Write a number with its error, or alone where it has none."""
     value, error = float(mean.value), float(mean.error)
     if error == 0:

@@ -27,7 +27,21 @@ from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .both import first
-from .common import ALL, PAIRS, along, code, even, kept, known, named, objective, over_pairs, profile, sampled, told
+from .common import (
+    ALL,
+    PAIRS,
+    along,
+    code,
+    even,
+    kept,
+    known,
+    named,
+    objective,
+    over_pairs,
+    profile,
+    sampled,
+    with_error,
+)
 from .hook import key
 from .relaxation import bound, faster, partner, quarter, settings, temperature, times
 
@@ -101,13 +115,13 @@ def together(name: str) -> float:
 def law(pair: int, name: str) -> Prediction:
     """Return the linear theory's velocity on a road, pairs counted from 0; the slope is taken where the loss was."""
     options = {key: settings()[name][key] for key in ("batch_size", "learning_rate", "momentum", "project_every")}
-    found = predict(profile(pair), **options)
+    prediction = predict(profile(pair), **options)
     height = objective()[pair]
-    spacing = found.length / (len(height) - 1)
+    spacing = prediction.length / (len(height) - 1)
     energy = -options["learning_rate"] / (1 - options["momentum"]) * torch.gradient(height, spacing=spacing)[0]
     position = even(len(height))
-    noise, error = (sampled(part.double(), position) for part in (found.noise, found.velocity_error))
-    return Prediction(position, energy + noise, error, energy, noise, found.length)
+    noise, error = (sampled(part.double(), position) for part in (prediction.noise, prediction.velocity_error))
+    return Prediction(position, energy + noise, error, energy, noise, prediction.length)
 
 
 def speed_by_law(name: str, pair: int | None) -> Tensor:
@@ -219,12 +233,12 @@ class Walk:
         position = kept(f"{name}/position")
         self.points.show(*speed(kept(f"{name}/step"), position if pair is None else position[pair - 1 : pair]))
 
-    def show_live(self, found: Release, rate: float) -> None:
+    def show_live(self, release: Release, rate: float) -> None:
         """Draw walkers that go now over the recorded ones."""
-        when = found.step.double() * rate
-        for line, each in zip(self.walkers, found.position.T, strict=True):
+        when = release.step.double() * rate
+        for line, each in zip(self.walkers, release.position.T, strict=True):
             line.set_data(when.numpy(), each.numpy())
-        self.far.set_data(when[1:].numpy(), found.distance[1:].mean(1).numpy())
+        self.far.set_data(when[1:].numpy(), release.distance[1:].mean(1).numpy())
 
 
 def walk(seed: int) -> Explorer:
@@ -241,14 +255,14 @@ def walk(seed: int) -> Explorer:
         setting = settings()[noisy(cifar_run)] | {"start": released_at}
         return live.with_images(lambda land: live.release(land, first(cifar_pair) - 1, seed, setting))
 
-    def show(found: Any, **turned: Any) -> tuple[Figure, str]:
-        if isinstance(found, live.Absent):
+    def show(result: Any, **turned: Any) -> tuple[Figure, str]:
+        if isinstance(result, live.Absent):
             figure, words = render(**turned)
-            return figure, live.missing(found, words)
+            return figure, live.missing(result, words)
         name, pair = noisy(turned["cifar_run"]), first(turned["cifar_pair"])
         picture.show(name, pair, turned["released_at"], None)
-        picture.show_live(found, settings()[name]["learning_rate"])
-        return picture.figure, released(found, name, pair, turned["released_at"])
+        picture.show_live(result, settings()[name]["learning_rate"])
+        return picture.figure, released(result, name, pair, turned["released_at"])
 
     runs = tuple(settings())
     return Explorer(
@@ -287,7 +301,7 @@ def sentence(name: str, pair: int | None, start: float) -> str:
         "start": start,
         "steps": int(setting["steps"]),
         "time": time,
-        "end": told(end, ".3f"),
+        "end": with_error(end, ".3f"),
         "law": float(track(name, pair, start)[-1]),
         "lowest": lowest(start, pair),
     }
@@ -297,8 +311,8 @@ def sentence(name: str, pair: int | None, start: float) -> str:
         "09.walk.noisy",
         **known(**common),
         temperature=temperature(setting),
-        there=told(at_time(name, start, pair, time), ".3f"),
-        control=told(at_time(CONTROL, start, pair, time), ".3f"),
+        there=with_error(at_time(name, start, pair, time), ".3f"),
+        control=with_error(at_time(CONTROL, start, pair, time), ".3f"),
         outside=100 * float(chosen.mean()),
         gone=int((chosen > LIMIT).sum()),
         of=chosen.numel(),
@@ -315,7 +329,7 @@ def compared(name: str) -> str:
     if other is not None:
         words += _faster("09.walk.partner", name, other)
     if bool(each.isfinite().all()):
-        words += text("09.walk.quarter", time=told(_mean(each), ".0f"))
+        words += text("09.walk.quarter", time=with_error(_mean(each), ".0f"))
         least = bound(name)
         return words + (" " + text("09.walk.bound", **least._asdict()) if least is not None else "")
     return words + text("09.walk.never", length=length)
@@ -324,27 +338,27 @@ def compared(name: str) -> str:
 def _faster(key: str, name: str, than: str) -> str:
     ratio = faster(name, than)
     mean = Mean(torch.tensor(ratio.value), torch.tensor(ratio.error))
-    return text(key, ratio=told(mean, ".3g"), level=ratio.level)
+    return text(key, ratio=with_error(mean, ".3g"), level=ratio.level)
 
 
 def _mean(each: Tensor) -> Mean:
     return Mean(each.mean(), each.std() / len(each) ** 0.5)
 
 
-def released(found: Release, name: str, pair: int, start: float) -> str:
+def released(release: Release, name: str, pair: int, start: float) -> str:
     """Say where walkers that go now stand, beside the recorded ones at the same step."""
-    step, rate = int(found.step[-1]), settings()[name]["learning_rate"]
+    step, rate = int(release.step[-1]), settings()[name]["learning_rate"]
     away = column(name, "distance", start)[pair - 1, 1:-1].mean()
     return text(
-        "09.walk.live" if found.complete else "09.walk.growing",
+        "09.walk.live" if release.complete else "09.walk.growing",
         run=named_run(name, "long"),
         pair=pair,
-        walkers=found.position.shape[1],
+        walkers=release.position.shape[1],
         start=start,
         steps=step,
-        mean=float(found.position[-1].mean()),
+        mean=float(release.position[-1].mean()),
         kept=float(at_time(name, start, pair, step * rate).value),
-        distance=float(found.distance[1:].mean()) if step else 0.0,
+        distance=float(release.distance[1:].mean()) if step else 0.0,
         kept_distance=float(away),
     )
 

@@ -121,10 +121,10 @@ class _BarrierScene:
         return shares @ (0.5 * (1 + middle.sign()))
 
     def show(self, runs: dict[str, Release], temperature: float) -> tuple[Figure, str]:
-        found = {}
+        ends = {}
         for name, release in runs.items():
             crossed = over_crowds((along(release) > 0).double())
-            found[name] = crossed
+            ends[name] = crossed
             self.plans[name].show(floor.last(release)[:96])
             self.bands[name].show(release.step, crossed)
             self.laws[name].set_data(release.step, self._law(name, temperature, release.step))
@@ -136,10 +136,10 @@ class _BarrierScene:
             temperature=temperature,
             learning_rate=rate,
             batch_size=batch,
-            pinch=100 * found["pinch"].value[-1],
-            pinch_error=100 * found["pinch"].error[-1],
-            hill=100 * found["hill"].value[-1],
-            hill_error=100 * found["hill"].error[-1],
+            pinch=100 * ends["pinch"].value[-1],
+            pinch_error=100 * ends["pinch"].error[-1],
+            hill=100 * ends["hill"].value[-1],
+            hill_error=100 * ends["hill"].error[-1],
             hill_over=HILL / temperature,
         )
         return self.figure, words

@@ -18,12 +18,12 @@ CENTRES = 0.5 * (CELLS[1:] + CELLS[:-1])
 BINS = torch.linspace(-0.7, 0.7, 10, dtype=torch.float64)  # nearer to an end its wall takes part
 
 
-def said(batch_size: int | None) -> str:
+def data_of(batch_size: int | None) -> str:
     """Name a batch size in a sentence."""
     return text("say.all_data") if batch_size is None else text("say.batches", batch_size=batch_size)
 
 
-def heard(batch_size: int | None, noise: str) -> str:
+def noise_of(batch_size: int | None, noise: str) -> str:
     """Name the noise in a sentence; the gradient of all data has none."""
     return option_text("off" if batch_size is None else noise, "say.noise.on", "say.noise.off", "say.noise.late")
 

@@ -19,7 +19,7 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
+from .common import BATCHES, BINS, CENTRES, RATES, WAIST, data_of, expected, noise_of, pushed
 
 NARROW = 1 / 3  # |y| below this is the narrow third of the floor
 WALLS = {
@@ -66,7 +66,7 @@ def drain(seed: int) -> Explorer:
         scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
         words = _sentence(share, law[-1], walls, crowd, **turned)
         if twin is not None and pinned is not None:
-            words += " " + text("02.drain.twin", data=said(pinned["batch_size"]), share=100 * twin.value[-1])
+            words += " " + text("02.drain.twin", data=data_of(pinned["batch_size"]), share=100 * twin.value[-1])
         return scene.figure, words
 
     return Explorer(
@@ -88,9 +88,9 @@ def _sentence(share: Mean, law: Tensor, walls: str, crowd: str, **turned: Any) -
         crowd,
         "02.drain.eight",
         "02.drain.one",
-        data=said(turned["batch_size"]),
+        data=data_of(turned["batch_size"]),
         learning_rate=turned["learning_rate"],
-        noise=heard(turned["batch_size"], turned["noise"]),
+        noise=noise_of(turned["batch_size"], turned["noise"]),
         walls=option_text(walls, "02.drain.tighten", "02.drain.straight"),
         share=100 * share.value[-1],
         error=100 * share.error[-1],

@@ -16,7 +16,7 @@ from entropic_edu.teaching.sheet import GREY, Band, Points, moving
 from entropic_edu.teaching.strings import option_text, text
 
 from .axes import BESIDE, LAST, against_k, logarithmic
-from .measures import STEPS, TASKS, family, line, opening, over_trunks, said, setting_of
+from .measures import STEPS, TASKS, family, line, opening, over_trunks, setting_of, with_error
 
 TASK_NAME_KEYS = (
     "07.task_name.forty",
@@ -140,11 +140,11 @@ def measured(parted: int, task: str, relation: str) -> str:
         "07.average.strangers",
         parted=parted,
         task=option_text(task, *TASK_NAME_KEYS),
-        loss=said(mean["l"]),
-        loss_ends=said(ends["l"]),
-        accuracy=said(mean["a"] * 100),
-        accuracy_ends=said(ends["a"] * 100),
-        gain=said(won),
+        loss=with_error(mean["l"]),
+        loss_ends=with_error(ends["l"]),
+        accuracy=with_error(mean["a"] * 100),
+        accuracy_ends=with_error(ends["a"] * 100),
+        gain=with_error(won),
     )
 
 
@@ -155,12 +155,12 @@ def sentence(parted: int, task: str, relation: str) -> str:
 
 def code(*, parted: int, task: str, relation: str) -> str:
     """Return lines that compute the gain in test accuracy for each trunk, (T,)."""
-    found = {
+    lines = {
         "siblings": f"family.test_accuracy[:, family.at.tolist().index({parted}), 0]",
         "strangers": f'kept["{task}/strangers"][3]',
     }[relation]
     return (
-        f"{opening(task)}\naccuracy = {found}  # along the line, for each trunk\n"
+        f"{opening(task)}\naccuracy = {lines}  # along the line, for each trunk\n"
         "middle = accuracy.shape[1] // 2\n"
         "gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))"
     )

@@ -51,8 +51,8 @@ def place(point: Point, against: str) -> float:
 def height(point: Point, measure: str, start: float) -> tuple[float, float, bool]:
     """Return a measure with its error, and whether it was reached; else it is the length of the run."""
     if measure == "gone":
-        found = gone(point.name, start)
-        return float(found.value), float(found.error), True
+        share = gone(point.name, start)
+        return float(share.value), float(share.error), True
     time, clock = half(point.name, start), point.clock if measure == "time" else 1.0
     if math.isfinite(float(time.value)):
         error = float(time.error)
@@ -123,12 +123,12 @@ class Collapse:
     def show(self, against: str, measure: str, start: float, bet: float | None) -> None:
         """Draw all settings."""
         self.axes(against, measure)
-        found = points(start)
+        settings = points(start)
         for series in SERIES:
-            mine = [one for one in found if (one.learning_rate, one.momentum) == series and one.batch_size is not None]
+            mine = [one for one in settings if (one.learning_rate, one.momentum) == series and one.batch_size]
             mine.sort(key=lambda one: place(one, against))
             self.series(series, mine, against, measure, start)
-        control = found[-1]
+        control = settings[-1]
         y, _, reached = height(control, "gone", start) if measure == "gone" else (0.0, 0.0, False)
         self.control.set_visible(measure == "gone")
         self.names["control"].set_visible(measure == "gone")
@@ -189,7 +189,7 @@ def collapse(seed: int) -> Explorer:
 
     def render(*, against: str, measured_by: str, from_end: float, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(against, measured_by, from_end, ghost)
-        return picture.figure, told(against, measured_by, from_end)
+        return picture.figure, sentence(against, measured_by, from_end)
 
     def code(*, against: str, measured_by: str, from_end: float) -> str:
         verb = "gone" if measured_by == "gone" else "half"
@@ -220,12 +220,12 @@ AT = {"temperature": SAME, "batch": 16.0, "ratio": SAME / 10}  # where a sentenc
 
 def level(against: str, start: float) -> list[Point]:
     """Return the settings that share B, η/B or T, those that a sentence compares, by η."""
-    found = [one for one in points(start) if one.batch_size is not None]
-    mine = [one for one in found if math.isclose(place(one, against), AT[against], rel_tol=1e-6)]
+    settings = [one for one in points(start) if one.batch_size is not None]
+    mine = [one for one in settings if math.isclose(place(one, against), AT[against], rel_tol=1e-6)]
     return sorted(mine, key=lambda one: (-one.momentum, one.learning_rate))
 
 
-def told(against: str, measure: str, start: float) -> str:
+def sentence(against: str, measure: str, start: float) -> str:
     """Return the sentence of a state."""
     items = []
     for one in level(against, start):

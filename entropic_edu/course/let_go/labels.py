@@ -36,9 +36,9 @@ BEGUN, WALKERS, STEPS = (0.2, 0.3), 6, 600  # of the live run
 
 def ratio(net: int, jitter: float, batch_size: int, learning_rate: float) -> Mean:
     """Return measured over predicted velocity, a fit over all starts, with its error from the walkers' scatter."""
-    found, law = velocity(net, jitter, batch_size, learning_rate)
+    measured, law = velocity(net, jitter, batch_size, learning_rate)
     weight = law.square().sum()
-    return Mean((found.value * law).sum() / weight, (found.error * law).norm() / weight)
+    return Mean((measured.value * law).sum() / weight, (measured.error * law).norm() / weight)
 
 
 def simple_law(net: int, heat: float, learning_rate: float) -> tuple[Tensor, Tensor]:
@@ -93,8 +93,8 @@ class Jitter:
         where = kept("position").numpy()
         self.loss.set_data(where, 1e5 * kept("loss")[pair].numpy())
         self.trace.set_data(where, kept("trace")[pair].numpy())
-        found, _ = velocity(net, jitter, batch_size, learning_rate)
-        self.points.show(torch.tensor(RECIPE["starts"], dtype=torch.float64), found)
+        measured, _ = velocity(net, jitter, batch_size, learning_rate)
+        self.points.show(torch.tensor(RECIPE["starts"], dtype=torch.float64), measured)
         heat = jitter**2 / batch_size
         law = kept("slide")[pair, rate] if jitter == 0 else heat * kept("push")[pair, rate]
         self.law.set_data(where, 1e6 * law.numpy())
@@ -130,8 +130,8 @@ def sigma_sweep(net: int, batch_size: int, learning_rate: float) -> tuple[Mean, 
     rows = [velocity(net, sigma, batch_size, learning_rate) for sigma in SIGMAS[1:]]
     best = int(rows[0][1].abs().argmax())
     sign = float(rows[0][1][best].sign())
-    value = torch.stack([sign * found.value[best] for found, _ in rows])
-    error = torch.stack([found.error[best] for found, _ in rows])
+    value = torch.stack([sign * measured.value[best] for measured, _ in rows])
+    error = torch.stack([measured.error[best] for measured, _ in rows])
     return Mean(value, error), torch.stack([sign * law[best] for _, law in rows])
 
 
@@ -143,7 +143,7 @@ def jitter(seed: int) -> Explorer:
         *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int, ghost: float | None = None
     ) -> tuple[Figure, str]:
         picture.show(tanh_net, jitter, batch_size, learning_rate, ghost)
-        return picture.figure, told(tanh_net, jitter, batch_size, learning_rate)
+        return picture.figure, sentence(tanh_net, jitter, batch_size, learning_rate)
 
     return Explorer(
         render,
@@ -159,22 +159,22 @@ def jitter(seed: int) -> Explorer:
     )
 
 
-def told(net: int, jitter: float, batch_size: int, learning_rate: float) -> str:
+def sentence(net: int, jitter: float, batch_size: int, learning_rate: float) -> str:
     """Return the sentence of a state."""
     values: dict[str, Any] = {"net": net, "learning_rate": learning_rate, "batch_size": batch_size, "jitter": jitter}
     values |= {"steps": RECIPE["steps"], "walkers": RECIPE["walkers"], "starts": len(RECIPE["starts"])}
     if jitter == 0:
-        found, _ = velocity(net, jitter, batch_size, learning_rate)
-        return text("06.jitter.off", most=float(found.value.abs().max()), **values)
+        measured, _ = velocity(net, jitter, batch_size, learning_rate)
+        return text("06.jitter.off", most=float(measured.value.abs().max()), **values)
     fit = ratio(net, jitter, batch_size, learning_rate)
     every = torch.stack([ratio(one, jitter, batch_size, learning_rate).value for one in NETS])
-    found, law = velocity(net, jitter, batch_size, learning_rate)
+    measured, law = velocity(net, jitter, batch_size, learning_rate)
     best = int(law.abs().argmax())
     return text(
         "06.jitter.on",
         start=RECIPE["starts"][best],
-        speed=float(found.value[best]),
-        error=float(found.error[best]),
+        speed=float(measured.value[best]),
+        error=float(measured.error[best]),
         law=float(law[best]),
         fit=float(fit.value),
         fit_error=float(fit.error),
@@ -219,23 +219,23 @@ def going(
 
 
 def live(
-    picture: Jitter, found: Release, *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int
+    picture: Jitter, release: Release, *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int
 ) -> tuple[Figure, str]:
     """Draw what live walkers did: their velocity beside theory, the slope of the loss included."""
     picture.show(tanh_net, jitter, batch_size, learning_rate, None)
-    steps = max(1, int(found.step[-1]))
-    moved = 1e6 / steps * (found.position[-1] - found.position[0]).unflatten(0, (len(BEGUN), -1))
+    steps = max(1, int(release.step[-1]))
+    moved = 1e6 / steps * (release.position[-1] - release.position[0]).unflatten(0, (len(BEGUN), -1))
     mean = Mean(moved.mean(1), moved.std(1) / moved.shape[1] ** 0.5)
-    picture.points.show(found.starts.double(), mean)
+    picture.points.show(release.starts.double(), mean)
     pair, rate = tanh_net - 1, RATES.index(learning_rate)
     both = kept("slide")[pair, rate] + jitter**2 / batch_size * kept("push")[pair, rate]
     picture.law.set_data(kept("position").numpy(), 1e6 * both.numpy())
-    law = 1e6 * between(kept("position"), both, found.starts.double())
+    law = 1e6 * between(kept("position"), both, release.starts.double())
     words = text(
         "06.jitter.live",
         net=tanh_net,
         walkers=WALKERS,
-        steps=int(found.step[-1]),
+        steps=int(release.step[-1]),
         learning_rate=learning_rate,
         jitter=jitter,
         batch_size=batch_size,

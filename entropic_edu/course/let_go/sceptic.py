@@ -136,10 +136,10 @@ class Sceptic:
 
     def show(self, doubt: str, pair: int | None, bet: float | None) -> None:
         """Draw the runs of a doubt."""
-        found = [course(name, pair) for name in DOUBTS[doubt]]
+        courses = [course(name, pair) for name in DOUBTS[doubt]]
         for i in range(len(STYLES)):
-            self.run(i, DOUBTS[doubt][i] if i < len(found) else "", found[i] if i < len(found) else None)
-        self.key([one.away[-1] for one in found])
+            self.run(i, DOUBTS[doubt][i] if i < len(courses) else "", courses[i] if i < len(courses) else None)
+        self.key([one.away[-1] for one in courses])
         still = kept("control/position")
         both = torch.cat([still[:, :, 2], 1 - still[:, :, 6]], -1)
         step = kept("control/step")
@@ -155,20 +155,20 @@ class Sceptic:
             self.bet.set_data([0.6, 1], [bet, bet])
             self.guess.set_position((0.8, 1.15 * bet))
 
-    def run(self, i: int, name: str, found: Course | None) -> None:
+    def run(self, i: int, name: str, walked: Course | None) -> None:
         """Draw one run, or take its lines off."""
-        self.names[i].set_visible(found is not None)
+        self.names[i].set_visible(walked is not None)
         lines = (self.aways[i], *(marks[i] for marks in self.marks))
         for line in lines:
-            line.set_visible(found is not None)
-        self.bands[i].show(torch.empty(0) if found is None else found.share, None if found is None else found.left)
-        if found is None:
+            line.set_visible(walked is not None)
+        self.bands[i].show(torch.empty(0) if walked is None else walked.share, None if walked is None else walked.left)
+        if walked is None:
             return
         self.bands[i].name.set_visible(False)
-        away = found.away.clamp(LOWEST, HIGHEST)
-        where = found.share[1 : 1 + len(away)]
+        away = walked.away.clamp(LOWEST, HIGHEST)
+        where = walked.share[1 : 1 + len(away)]
         self.aways[i].set_data(where.numpy(), away.numpy())
-        self.marks[0][i].set_data([1.0], [float(found.left.value[-1])])
+        self.marks[0][i].set_data([1.0], [float(walked.left.value[-1])])
         self.marks[1][i].set_data([float(where[-1])], [float(away[-1])])
         for marks in self.marks:
             marks[i].set_clip_on(False)
@@ -197,7 +197,7 @@ def sceptic(seed: int) -> Explorer:
 
     def render(*, doubt: str, road_pair: int | None, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(doubt, road_pair, ghost)
-        return picture.figure, told(doubt, road_pair)
+        return picture.figure, sentence(doubt, road_pair)
 
     def code(*, doubt: str, road_pair: int | None) -> str:
         pairs = ":" if road_pair is None else f"{road_pair - 1}:{road_pair}"
@@ -222,11 +222,11 @@ def sceptic(seed: int) -> Explorer:
     )
 
 
-def told(doubt: str, pair: int | None) -> str:
+def sentence(doubt: str, pair: int | None) -> str:
     """Return the sentence of a state."""
     items = []
     for name in DOUBTS[doubt]:
-        found = course(name, pair)
+        walked = course(name, pair)
         key = "free_item" if doubt == "free" else "item"
         items.append(
             option_text(
@@ -234,11 +234,11 @@ def told(doubt: str, pair: int | None) -> str:
                 "06.sceptic.item",
                 "06.sceptic.free_item",
                 name=text(RUNS[name][1]),
-                left=float(found.left.value[-1]),
-                error=float(found.left.error[-1]),
-                away=float(found.away[-1]),
-                outside=found.outside,
-                accuracy=found.accuracy or 0.0,
+                left=float(walked.left.value[-1]),
+                error=float(walked.left.error[-1]),
+                away=float(walked.away[-1]),
+                outside=walked.outside,
+                accuracy=walked.accuracy or 0.0,
             )
         )
     walkers = let_go.RECIPE["walkers"]

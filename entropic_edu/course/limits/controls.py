@@ -19,7 +19,7 @@ from entropic_edu.teaching.sheet import moving
 from entropic_edu.teaching.strings import option_text, text
 
 from . import cases
-from .kept import crowds, halved, said
+from .kept import crowds, halved, with_error
 from .measure import WINDOWS, Measured
 
 SUSPECT_KEYS = (
@@ -214,11 +214,11 @@ def controls(seed: int) -> Explorer:
     def render(*, control: str, suspect: str) -> tuple[Figure, str]:
         picture.show(control, suspect)
         what = CONTROLS[control]
-        found = {"first": said(what.first(suspect)), "healthy_first": said(what.first("healthy"))}
-        if what.second is not None:
-            found |= {"second": said(what.second(suspect)), "healthy_second": said(what.second("healthy"))}
+        readings = {"first": what.first} | ({} if what.second is None else {"second": what.second})
+        values = {name: with_error(read(suspect)) for name, read in readings.items()}
+        values |= {f"healthy_{name}": with_error(read("healthy")) for name, read in readings.items()}
         name = option_text(suspect, *SUSPECT_KEYS)
-        return picture.figure, option_text(f"{control}.sentence", *SENTENCE_KEYS, suspect=name, **found)
+        return picture.figure, option_text(f"{control}.sentence", *SENTENCE_KEYS, suspect=name, **values)
 
     return Explorer(
         render,

@@ -25,14 +25,14 @@ STARTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 def profile(pair: int) -> Profile:
     """Return the profile of a pair's road; pairs count from 1."""
-    found: Profile = recorded.load("limits")[f"pair{pair - 1}/profile"]
-    return found
+    measured: Profile = recorded.load("limits")[f"pair{pair - 1}/profile"]
+    return measured
 
 
 def tracks(pair: int, run: str) -> Tensor:
     """Return the mean position of the walkers of each start at each record, (R, 7)."""
-    found: Tensor = recorded.load("limits")[f"pair{pair - 1}/{run}"]
-    return found.double()
+    positions: Tensor = recorded.load("limits")[f"pair{pair - 1}/{run}"]
+    return positions.double()
 
 
 def noise_share(pair: int, run: str) -> float:
@@ -50,8 +50,8 @@ def over_pairs(values: list[float]) -> Mean:
 
 def away(run: str, start: float) -> Mean:
     """Return the distance from the road at the end over its length, mean over the pairs."""
-    kept = recorded.load("limits")
-    return over_pairs([float(kept[f"pair{pair - 1}/{run}_away"][STARTS.index(start)]) for pair in PAIRS])
+    recording = recorded.load("limits")
+    return over_pairs([float(recording[f"pair{pair - 1}/{run}_away"][STARTS.index(start)]) for pair in PAIRS])
 
 
 # --- round 3 ---------------------------------------------------------------------------------------------------------
@@ -90,15 +90,15 @@ class Roads:
 
     def show(self, pair: int, batch_size: int | None, ghost: float | None) -> None:
         """Draw a pair's road and its walkers from 0.3 and 0.7."""
-        found, run = profile(pair), RUNS[batch_size]
+        measured, run = profile(pair), RUNS[batch_size]
         for line, number in zip(self.others, PAIRS, strict=True):
             other = profile(number)
             line.set_data(other.position.numpy(), (other.trace / other.trace[[0, -1]].mean()).numpy())
         ends = []
         for name, line in self.lines.items():
-            values = getattr(found, name)
+            values = getattr(measured, name)
             height = values / values[[0, -1]].mean()
-            line.set_data(found.position.numpy(), height.numpy())
+            line.set_data(measured.position.numpy(), height.numpy())
             ends.append((float(height[-1]), name))
         at = -1.0
         for height, name in sorted(ends):
@@ -129,13 +129,13 @@ def yours(seed: int) -> Explorer:
 
     def render(*, pair: int, batch_size: int | None, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(pair, batch_size, ghost)
-        found, run = profile(pair), RUNS[batch_size]
+        measured, run = profile(pair), RUNS[batch_size]
         bumps = over_pairs([profile(one).bump(profile(one).trace) for one in PAIRS])
         invariant = over_pairs([profile(one).bump(profile(one).adaptive_trace) for one in PAIRS])
         words = text(
             "10.yours.road",
             pair=pair,
-            bump=found.bump(found.trace),
+            bump=measured.bump(measured.trace),
             mean=float(bumps.value),
             error=float(bumps.error),
             adaptive=float(invariant.value),

@@ -67,9 +67,9 @@ def relax(method: str, guess: str) -> Iterator[Snapshot[Bands]]:
         for snapshot in connect(digits.land(), *a_b, **one_road.settings(name, guess, 0)):
             paths[name] = snapshot.result
             complete = snapshot.result.complete and number == len(names) - 1
-            found = partial(Bands, dict(paths), snapshot.done, complete=complete)
+            make = partial(Bands, dict(paths), snapshot.done, complete=complete)
             note = text("04.band.note", method=option_text(name, *BAND_METHOD_KEYS), pivots=len(snapshot.result.pivots))
-            yield Snapshot(number * TOTAL + snapshot.done, total, note, found)
+            yield Snapshot(number * TOTAL + snapshot.done, total, note, make)
 
 
 def recorded_frame(method: str, guess: str, sweep: int) -> tuple[Tensor, Tensor]:
@@ -161,7 +161,7 @@ class Band:
             self.bet.set_position((0.5, 1.6 * height))
 
 
-def told(name: str, row: Tensor) -> str:
+def outcome(name: str, row: Tensor) -> str:
     """Return what a band is like, from its row of ``COLUMNS``."""
     values = {column: float(row[number]) for column, number in COLUMNS.items()}
     return text("04.band.told", method=option_text(name, *METHOD_KEYS), **values)
@@ -209,25 +209,25 @@ def band(seed: int) -> Explorer:
             sweep=band_sweeps,
             sweeps=TOTAL,
             ends=ends_objective(),
-            bands=" ".join(told(name, row) for name, (_, row) in both.items()),
+            bands=" ".join(outcome(name, row) for name, (_, row) in both.items()),
         )
         ended = band_sweeps == TOTAL and band_method != "all"
         return picture.figure, words + (over_pairs(band_method, first_guess) if ended else "")
 
-    def show(found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
+    def show(bands: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
         both = {
-            name: one_road.table(digits.land(), plane(), path, found.sweep, POINTS)
-            for name, path in found.paths.items()
+            name: one_road.table(digits.land(), plane(), path, bands.sweep, POINTS)
+            for name, path in bands.paths.items()
         }
         picture.show(first_guess, {name: points for name, (points, _) in both.items()})
         picture.predicted(None)
         return picture.figure, text(
             "04.band.live",
             guess=option_text(first_guess, *GUESS_KEYS),
-            sweep=found.sweep,
+            sweep=bands.sweep,
             sweeps=TOTAL,
             ends=ends_objective(),
-            bands=" ".join(told(name, row) for name, (_, row) in both.items()),
+            bands=" ".join(outcome(name, row) for name, (_, row) in both.items()),
         )
 
     return Explorer(
@@ -248,16 +248,16 @@ def band(seed: int) -> Explorer:
     )
 
 
-def frame(picture: Band, found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
+def frame(picture: Band, bands: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
     """Draw bands under way."""
-    last = list(found.paths)[-1]  # only this one moves
-    path = found.paths[last].resample(POINTS)
+    last = list(bands.paths)[-1]  # only this one moves
+    path = bands.paths[last].resample(POINTS)
     with torch.no_grad():
         height = digits.land().loss(path.pivots)
     picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
     picture.predicted(None)
     method = option_text(last, *METHOD_KEYS)
-    return picture.figure, text("04.band.moving", method=method, sweep=found.sweep, highest=float(height.max()))
+    return picture.figure, text("04.band.moving", method=method, sweep=bands.sweep, highest=float(height.max()))
 
 
 def code(*, band_method: str, first_guess: str, band_sweeps: int) -> str:

@@ -41,8 +41,8 @@ def bands(parts: str) -> dict[int, Tensor]:
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
     stream = connect(land, a, b, generator=generator, **SETTINGS, **PARTS[parts])
-    found = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
-    return {sweep: found[sweep] for sweep in SWEEPS}
+    pivots = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
+    return {sweep: pivots[sweep] for sweep in SWEEPS}
 
 
 def above_saddle(pivots: Tensor) -> float:
@@ -52,8 +52,8 @@ def above_saddle(pivots: Tensor) -> float:
 
 def gaps(pivots: Tensor) -> Tensor:
     """Return the distances of neighbours over their mean, (P-1,)."""
-    found = (pivots[1:] - pivots[:-1]).norm(dim=1)
-    return found / found.mean()
+    distances = (pivots[1:] - pivots[:-1]).norm(dim=1)
+    return distances / distances.mean()
 
 
 def turning(pivots: Tensor) -> float:
@@ -104,8 +104,8 @@ class Mistakes:
         fine = path.resample(201)
         self.along.set_data(fine.marks, Bend().loss(fine.pivots))
         self.pivots.set_data(path.marks, Bend().loss(pivots))
-        found = gaps(pivots)
-        self.gaps.set_data(torch.arange(1, len(found) + 1), found)
+        distances = gaps(pivots)
+        self.gaps.set_data(torch.arange(1, len(distances) + 1), distances)
 
 
 def mistakes(seed: int) -> Explorer:

@@ -198,11 +198,11 @@ def bowl(seed: int) -> Explorer:
         variance = exact_at(**turned)
         expected = _predicted(ghost, turned["batch_size"], turned["learning_rate"])
         picture.show(release, turned["crowd"], variance, twin, expected)
-        said = sentence("01.bowl.cloud" if variance else "01.bowl.still", late(release), release, variance, **turned)
+        words = sentence("01.bowl.cloud" if variance else "01.bowl.still", late(release), release, variance, **turned)
         if expected is not None:
             end = float(expected(release.step[-1].double()).square())
-            said = f"{said} {text('01.bowl.guess', guess=rounded(end))}"
-        return said if twin is None else f"{said} {compared('01.bowl.pinned', spread(late(twin)), pinned or {})}"
+            words = f"{words} {text('01.bowl.guess', guess=rounded(end))}"
+        return words if twin is None else f"{words} {compared('01.bowl.pinned', spread(late(twin)), pinned or {})}"
 
     def render(*, pinned: dict[str, Any] | None = None, ghost: str | None = None, **turned: Any) -> tuple[Figure, str]:
         return live.figure, draw(live, let_go(seed, **run_of(turned)), pinned, ghost, **turned)

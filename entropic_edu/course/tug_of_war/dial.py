@@ -146,18 +146,18 @@ class Dial:
             self.names["twin"].set_position((twin[2], max(-0.08, min(0.33, float(twin[1].value))) - 0.085))
         show_drift(self.scene.triptych, release, turned["noise"], batch_size, learning_rate, 0.4)
 
-    def sweep(self, found: Sweep, learning_rate: float) -> None:
+    def sweep(self, points: Sweep, learning_rate: float) -> None:
         """Draw the points of a sweep and theory, and no single run."""
         self.scene.plan.show(torch.empty(0, 2))
         self.scene.triptych.show(None)
         self.predicted(None, learning_rate)
         self.threshold(learning_rate, "on")
-        self.points.show(found.ratio, found.mean)
+        self.points.show(points.ratio, points.mean)
         self.twin.set_data([], [])
         for name in ("run", "twin"):
             self.names[name].set_visible(False)
-        self.names["sweep"].set_visible(len(found.ratio) > 0)
-        for at, height in zip(found.ratio[-1:], found.mean.value[-1:], strict=True):
+        self.names["sweep"].set_visible(len(points.ratio) > 0)
+        for at, height in zip(points.ratio[-1:], points.mean.value[-1:], strict=True):
             self.names["sweep"].set_position((0.9 * float(at), float(height) + 0.03))
 
 
@@ -222,14 +222,14 @@ def dial(seed: int) -> Explorer:
     )
 
 
-def swept(picture: Dial, found: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
+def swept(picture: Dial, points: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
     """Draw a sweep over batch sizes, and say where the crowd turned round."""
-    picture.sweep(found, learning_rate)
-    between = found.threshold
+    picture.sweep(points, learning_rate)
+    between = points.threshold
     law = crossing(HEATS, expected(learning_rate, "on"))
     return picture.scene.figure, text(
         "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
-        count=len(found.ratio),
+        count=len(points.ratio),
         learning_rate=learning_rate,
         walkers=EACH // floor.CROWDS,
         found=1000 * float(between.value),

@@ -163,13 +163,13 @@ def shape(seed: int) -> Explorer:
     def measured(release: Release, turned: Mapping[str, Any], window: tuple[float, float]) -> str:
         batch_size = batch_of(turned["batch_size"], turned["noise"])
         land = shaped(turned["noise_shape"], "all").land
-        found, law = speed_between(release, land, turned["noise"], batch_size, turned["learning_rate"], window)
+        speed, law = speed_between(release, land, turned["noise"], batch_size, turned["learning_rate"], window)
         _, spread = spread_across(release, turned["noise"], torch.tensor(window, dtype=torch.float64))
-        met = bool((found.error + spread.error[0]).isfinite())
+        met = bool((speed.error + spread.error[0]).isfinite())
         return text(
             "03.shape.measured" if met else "03.shape.nobody",
-            speed=float(found.value),
-            error=float(found.error),
+            speed=float(speed.value),
+            error=float(speed.error),
             law=law,
             spread=float(spread.value[0]),
         )

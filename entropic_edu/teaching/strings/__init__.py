@@ -26,10 +26,10 @@ def text(key: str, **values: Any) -> str:
     Raises:
         KeyError: If the catalogue has no such entry, or the entry asks for a value that was not given.
     """
-    found = find(key)
-    if found is None:
+    words = find(key)
+    if words is None:
         raise KeyError(f"The catalogue of strings has no entry {key!r}; add it to strings/{ENGLISH}.toml.")
-    return found.format(**values)
+    return words.format(**values)
 
 
 def option_text(option: str, /, *keys: str, **values: Any) -> str:
