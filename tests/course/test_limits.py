@@ -336,9 +336,9 @@ def test_the_sentence_of_a_case_tells_the_recorded_numbers(letter):
         said = MADE["cases"].draw(case=letter, batch_size=64, learning_rate=0.02, measure=measure).sentence
         assert f"{100 * float(found.narrow.value):.1f} ± {100 * float(found.narrow.error):.1f} %" in said
         assert f"(story: {100 * kept.story_narrow(name, 64, 0.02):.0f} %)" in said
-        ends = [kept.said(Mean(part.reshape(-1)[0], error.reshape(-1)[0])) for part, error in [mean]]
+        ends = [kept.with_error(Mean(part.reshape(-1)[0], error.reshape(-1)[0])) for part, error in [mean]]
         assert all(end in said for end in ends)
-        assert kept.said(found.spread_ends, 0) in said
+        assert kept.with_error(found.spread_ends, 0) in said
 
 
 def test_the_story_of_the_sentence_is_that_of_a_bath():
@@ -391,7 +391,7 @@ def test_a_pinned_case_shows_and_is_named():
     twin = explorer.draw(learning_rate=0.01)
     assert twin.png != plain.png
     assert twin.sentence.startswith(plain.sentence)
-    assert kept.said(kept.crowds("steps", *HOT).spread_ends, 0) in twin.sentence.removeprefix(plain.sentence)
+    assert kept.with_error(kept.crowds("steps", *HOT).spread_ends, 0) in twin.sentence.removeprefix(plain.sentence)
 
 
 def test_the_button_runs_a_case_with_other_random_numbers():
