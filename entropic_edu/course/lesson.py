@@ -1,10 +1,4 @@
-"""A lesson on the page: what it plays, asks, checks and hints at.
-
-lesson = ee.Lesson("02")
-lesson.predict("where")
-lesson.explore("drain", after="where")
-lesson.check("2.1", answer)
-"""
+"""A lesson on the page: what it plays, asks, checks and hints at."""
 
 from __future__ import annotations
 
@@ -56,6 +50,18 @@ class Lesson:
 
     Raises:
         ValueError: If there is no such lesson, the seat is no number, or there is a seat but no class.
+
+    >>> import entropic_edu as ee
+    >>> lesson = ee.Lesson("02", class_code="Team A", seat=3)
+    >>> bet = lesson.predict("where")
+    >>> explorer = lesson.explore("drain", after="where")  # covered until the bet is locked or skipped
+    >>> explorer.covered
+    True
+    >>> bet.skip()
+    >>> explorer.covered
+    False
+    >>> lesson.check("2.1", None)
+    Exercise 2.1: not attempted yet.
     """
 
     def __init__(self, number: str, *, class_code: str | None = None, seat: int | None = None) -> None:

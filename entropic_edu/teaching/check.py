@@ -33,6 +33,10 @@ class Exercise:
         wrong: The answer that each known slip leads to.
         cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
         tolerance: Largest relative difference that counts as equal.
+
+    >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
+    >>> heat.truth(*heat.cases[0])
+    0.05
     """
 
     name: str
@@ -102,6 +106,11 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         lesson: Number of the lesson, for the words.
         exercise: What was asked.
         answer: A function of the values of a case, or a plain number or text.
+
+    >>> scale = Exercise("scale", "2.1", truth=lambda batch_size: 1 / batch_size, wrong={}, cases=[(4,), (16,)])
+    >>> check("02", scale, lambda batch_size: 2 / batch_size)
+    0 of 2 checks of exercise 2.1 passed.
+    For batch_size = 4 your function returns 0.5, which is about 2.0 times too large.
     """
     number, of = exercise.number, len(exercise.cases)
     truths = [_value(each) for each in _found(exercise, exercise.truth)]

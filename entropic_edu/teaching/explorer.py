@@ -82,6 +82,17 @@ class Explorer:
 
     Attributes:
         values: The controls now, by name.
+
+    >>> from entropic_edu.figures import plots
+    >>> def render(*, batch_size):
+    ...     ax = plots.axes()
+    ...     _ = ax.plot([0, 1], [0, 1 / batch_size])
+    ...     return ax.figure, f"The slope is {1 / batch_size}."
+    >>> explorer = Explorer(render, [slider("batch_size", (4, 16), 4)])
+    >>> explorer.set(batch_size=16)
+    'The slope is 0.0625.'
+    >>> list(explorer.states())
+    [{'batch_size': 4}, {'batch_size': 16}]
     """
 
     def __init__(
