@@ -12,7 +12,6 @@ from entropic_edu.physics.path import Path
 from entropic_edu.recorded import roads
 
 PAIRS = tuple(range(len(roads.RECIPE["seeds"])))  # of minima
-CODE = "land, road = recorded.roads.landscape(), recorded.roads.road({pair})"
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised."""
+"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised.
+
+Longer than most modules: the whole way from a learner's function to the sentence about it is read here in order.
+"""
 
 from __future__ import annotations
 

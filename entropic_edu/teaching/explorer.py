@@ -2,7 +2,7 @@
 
 Callbacks of a notebook may come on any thread, so figures are object-oriented, all drawing holds one lock, and work of
 more than half a second goes to a ``work.Job``. Everything a mouse can do is a method too: tests and headless runs use
-those.
+those. Longer than most modules: the methods share one state, and the widgets are in ``page`` already.
 """
 
 from __future__ import annotations
