@@ -17,13 +17,15 @@ import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.drift import drift, effective_temperature
+from entropic_edu.physics.drift import drift
 from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 
 from . import Work, load, roads
+from ._arguments import arguments
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
 
@@ -154,7 +156,7 @@ def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return one run: all runs of a pair draw from the same stream."""
-    return drift(land, road, generator=_generator(pair, 4), **setting)
+    return drift(land, road, generator=_generator(pair, 4), **arguments(setting))
 
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:

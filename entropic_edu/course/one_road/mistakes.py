@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded.one_road import Bend
 from entropic_edu.stream import connect
@@ -24,7 +25,6 @@ from .common import Outlined
 
 PARTS: dict[str, dict[str, Any]] = {"both": {}, "tangent": {"tangent": "central"}, "projection": {"projection": False}}
 SETTINGS: dict[str, Any] = {
-    "method": "neb",
     "batch_size": None,
     "learning_rate": 0.01,
     "momentum": 0.0,
@@ -40,7 +40,7 @@ def bands(parts: str) -> dict[int, Tensor]:
     """Return the pivots after each of ``SWEEPS``, by sweep."""
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
-    stream = connect(land, a, b, generator=generator, **SETTINGS, **PARTS[parts])
+    stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **SETTINGS)
     pivots = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
     return {sweep: pivots[sweep] for sweep in SWEEPS}
 
@@ -131,12 +131,13 @@ def mistakes(seed: int) -> Explorer:
         )
 
     def code(*, neb_parts: str, neb_sweeps: int) -> str:
-        settings = SETTINGS | PARTS[neb_parts]
+        options = ", ".join(f"{name}={value!r}" for name, value in PARTS[neb_parts].items())
+        settings = repr(SETTINGS).replace("inf", "math.inf")
         return (
-            f"from entropic_edu.recorded.one_road import Bend\nland, settings = Bend(), {settings}\n".replace(
-                "inf", "math.inf"
-            )
-            + "stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), **settings)\n"
+            "from entropic_edu.recorded.one_road import Bend\n"
+            f"land, settings = Bend(), {settings}\n"
+            f"method = ee.methods.Springs({options})\n"
+            "stream = ee.stream.connect(land, *land.minima, method=method, generator=torch.Generator(), **settings)\n"
             f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
         )
 
