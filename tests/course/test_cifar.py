@@ -15,7 +15,8 @@ from entropic_edu.course.cifar.both import Both, Photos, accuracies, agrees, los
 from entropic_edu.course.cifar.bump import WHERE, Bump, digits_values, exactly, explained, over_groups, values
 from entropic_edu.course.cifar.hook import line_loss
 from entropic_edu.course.cifar.relaxation import bound, faster, partner, quarter, reached, remaining, settings, times
-from entropic_edu.course.cifar.walk import CONTROL, HOT, Walk, at_time, law, lowest, mean_of, together, track
+from entropic_edu.course.cifar.tracks import CONTROL, at_time, law, lowest, mean_of, together, track
+from entropic_edu.course.cifar.walk import HOT, Walk
 from entropic_edu.data import CLASSES, FOLDER, TRAIN_FILES, find_cifar10
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.results import Result
