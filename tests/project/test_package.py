@@ -124,13 +124,8 @@ def test_the_oldest_constraints_are_the_lower_bounds():
 
 def test_what_the_package_imports_is_declared():
     """What another dependency happens to bring may be gone with its next version."""
-    names = {
-        "sklearn": "scikit-learn",
-        "PIL": "pillow",
-        "IPython": "ipywidgets",
-        "requests": "pooch",
-        "urllib3": "pooch",
-    }
+    names = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipywidgets", "jupyter_core": "jupyterlab"}
+    names |= {"requests": "pooch", "urllib3": "pooch", "traitlets": "ipywidgets"}  # which are made of these
     extras = PROJECT["optional-dependencies"]
     lines = [*PROJECT["dependencies"], *extras["lab"], *extras["voila"]]
     declared = {Requirement(line).name.lower() for line in lines} | {"entropic_edu"}

@@ -153,12 +153,17 @@ def test_a_part_that_fails_is_tried_again_and_what_needs_it_is_left_out():
 
 
 def test_closed_early_it_keeps_what_is_finished_and_cancels_the_rest():
-    kept, held = store(), threading.Event()
-    parts = {"a": PARTS["a"], "held": Part(lambda: {"total": held.wait(60)}), "never": PARTS["a"]}
+    kept, begun, held = store(), threading.Event(), threading.Event()
+
+    def hold():
+        begun.set()
+        return {"total": held.wait(60)}
+
+    parts = {"a": PARTS["a"], "unseen": PARTS["a"], "held": Part(hold), "never": PARTS["a"]}
     with ThreadPoolExecutor(1) as executor:
         running = Dispatch(parts, kept, executor, kept.write).run()
         assert next(running) == ("a", None)
+        assert begun.wait(60)  # and so the one before it is finished
         running.close()
         held.set()
-    assert "a" in kept
-    assert "never" not in kept
+    assert [name for name in parts if name in kept] == ["a", "unseen"]
