@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -19,6 +20,19 @@ from .parameters import Layout
 _HELD = 2**22  # numbers in the largest block of weight gradients: bounds memory
 
 Pulled = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by layer: (module, input (n, ...), output gradients (K, n, ...))
+
+
+@dataclass
+class Facts:
+    """What is true of a module at every θ, once it has been measured; copies of an engine share it.
+
+    Attributes:
+        linear: Whether no output is curved along any one parameter tensor.
+        layers: Names of the layers whose hooks give the right per-sample gradients.
+    """
+
+    linear: bool | None = None
+    layers: frozenset[str] | None = None
 
 
 class ModuleAt:
@@ -182,3 +196,8 @@ def _is_plain(module: nn.Module) -> bool:
     if type(module) is nn.Conv2d:
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return type(module) is nn.Linear
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)

@@ -19,7 +19,8 @@ from torch import Tensor
 
 from entropic_edu.physics.landscape import Landscape
 
-from .engine import Computed, Engine, anywhere, normal
+from .engine import Computed, Engine, anywhere
+from .layers import normal
 
 # --- the trace -------------------------------------------------------------------------------------------------
 
