@@ -1,5 +1,6 @@
 """What every explorer of the course is held to; its lesson's tests call these."""
 
+import inspect
 import math
 import re
 import warnings
@@ -47,6 +48,17 @@ def same_from_anywhere(make):
     drawn = {tuple(state.items()): one.draw(**state) for state in one.states()}
     for state in reversed(list(other.states())):
         assert other.draw(**state) == drawn[tuple(state.items())], state
+
+
+def takes(explorer):
+    """Return which of "ghost" and "pinned" an explorer can show beside its state."""
+    return {"ghost", "pinned"} & set(inspect.signature(explorer._render).parameters)
+
+
+def figure(explorer, *, ghost=None, pinned=None, **state):
+    """Return the figure of a state, with a prediction and a pinned run where there are any."""
+    extra = {"ghost": ghost, "pinned": pinned}
+    return explorer._render(**explorer.values | state, **{name: extra[name] for name in takes(explorer)})[0]
 
 
 def sentences(player):
