@@ -251,16 +251,19 @@ def test_a_rise_is_the_middle_less_both_ends():
     assert float(rise(torch.tensor([1.0, 5.0, 7.0, 2.0, 3.0]))) == 5.0
 
 
-def test_the_entropic_height_at_one_temperature_is_that_of_the_trace(monkeypatch):
-    found = family("forty")
-    noise = 0.3 * found.trace  # C in a fixed ratio to H: T is the same everywhere
-    fake = {"forty/family": found, "forty/noise": noise}
-    monkeypatch.setattr("entropic_edu.course.late_game.measures.kept", lambda: fake)
-    loss, entropic = heights.__wrapped__("forty")
-    temperature = 0.3 / (2 * (1 - 0.9))
-    exact = 0.5 * temperature * (found.trace - found.trace[..., :1])[:, :, 0].double()
-    assert torch.allclose(entropic, exact, atol=1e-4)  # float32 traces of 80
+def test_the_entropic_height_is_half_the_temperature_times_the_rise_of_the_trace_from_point_to_point():
+    found, noise = family("forty"), kept()["forty/noise"].double()
+    loss, entropic = heights("forty")
+    for trunk, k in ((0, 0), (3, 5), (7, 8)):
+        trace, height = found.trace[trunk, k, 0].tolist(), 0.0
+        heat = [
+            c / h / (2 * (1 - 0.9)) for c, h in zip(noise[trunk, k, 0].tolist(), trace, strict=True)
+        ]  # T at η/B = 1
+        for place in range(1, len(trace)):
+            height += 0.5 * 0.5 * (heat[place - 1] + heat[place]) * (trace[place] - trace[place - 1])
+            assert float(entropic[trunk, k, place]) == pytest.approx(height, rel=1e-9, abs=1e-9)
     assert torch.equal(loss[..., 0], torch.zeros_like(loss[..., 0]))
+    assert torch.equal(entropic[..., 0], torch.zeros_like(loss[..., 0]))
 
 
 def test_at_the_batch_size_of_the_training_the_loss_rise_is_the_larger_for_every_k():

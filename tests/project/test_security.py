@@ -67,7 +67,7 @@ def test_the_search_finds_what_it_looks_for(text, tmp_path):
 
 
 def test_the_one_unpickler_finds_nothing_by_name():
-    text = (ROOT / "entropic_edu" / "data.py").read_text("utf-8")
+    text = (ROOT / "entropic_edu" / "data" / "read.py").read_text("utf-8")
     assert text.count("pickle.Unpickler") == 1
     assert "def find_class" in text
     assert not re.search(r"pickle\.(load|loads)\(", text)
