@@ -256,9 +256,8 @@ def test_the_entropic_height_is_half_the_temperature_times_the_rise_of_the_trace
     loss, entropic = heights("forty")
     for trunk, k in ((0, 0), (3, 5), (7, 8)):
         trace, height = found.trace[trunk, k, 0].tolist(), 0.0
-        heat = [
-            c / h / (2 * (1 - 0.9)) for c, h in zip(noise[trunk, k, 0].tolist(), trace, strict=True)
-        ]  # T at η/B = 1
+        spread = noise[trunk, k, 0].tolist()
+        heat = [c / h / (2 * (1 - 0.9)) for c, h in zip(spread, trace, strict=True)]  # T at η/B = 1
         for place in range(1, len(trace)):
             height += 0.5 * 0.5 * (heat[place - 1] + heat[place]) * (trace[place] - trace[place - 1])
             assert float(entropic[trunk, k, place]) == pytest.approx(height, rel=1e-9, abs=1e-9)
