@@ -91,7 +91,7 @@ def test_a_release_is_drawn_with_its_mean_and_every_walker(land, road, generator
     spread = Panel(replace(release, position=release.position + apart).plot())
     for walker in (release.position + apart).T:
         assert spread.follows(None, release.step, walker) + spread.follows(FAINT, release.step, walker) > 0.9
-    assert spread.follows(FAINT, release.step, release.position[:, 0] + 0.28) == 0
+    assert spread.follows(FAINT, release.step, release.position[:, 0] + 0.25) == 0
     in_time = plots.release(release, time=True)
     assert drawn(in_time, release.step * 0.1, release.mean_position[:, 0])  # η/(1-m) = 0.1
     check_labels(ax)
