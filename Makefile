@@ -29,10 +29,11 @@ lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
 bench: $(READY)  ## measured ratios against plain code and peers
 	$(BIN)/python -m benchmarks
 
-check: $(READY)  ## style and types
+check: $(READY)  ## style, types, and what may import what
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 audit: $(READY)  ## asks a public list of advisories about what is installed; needs a network
 	$(BIN)/python -m pip install -q pip-audit

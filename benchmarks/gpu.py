@@ -169,9 +169,9 @@ def _whole(report: Report, name: str, model: nn.Module, device: torch.device, sm
     """Full-batch loss and gradient of 5,000 pictures, and a Hessian-vector product, by the samples taken at once."""
     land, _ = pictures(model, 32 if small else 5000, device, "loop")
     flop, theta = flops(model.eval(), land.x[:1]), land.initial(torch.Generator().manual_seed(0))
-    own = land._rows()
+    own = land.samples_at_once
     for rows in sorted({min(own, 512), min(own, 2048), own}):
-        land._most = rows
+        land.samples_at_once = rows
         row = {"what": "whole", "model": name, "tf32": False, "rows": rows, "bytes_per_sample": land.bytes_per_sample}
         work, number = float(flop * len(land.x)), len(land.x)
         report.measure(torch.no_grad()(lambda: land.loss(theta)), device, work / 3, number, **row, way="loss")

@@ -8,11 +8,12 @@ from .networks import models
 from .networks.align import align
 from .networks.network import Network
 from .networks.per_sample import exact_trace, gradient_covariance
-from .physics import curvature, theory, valleys
+from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
 from .physics.connect import connect
-from .physics.drift import drift, effective_temperature
+from .physics.drift import Projections, drift
 from .physics.landscape import Landscape, device
+from .physics.noise import effective_temperature
 from .physics.path import Path
 from .physics.probe import Profile, probe
 from .physics.release import Release
@@ -45,6 +46,7 @@ __all__ = [
     "Network",
     "Path",
     "Profile",
+    "Projections",
     "Release",
     "Run",
     "StabilityWarning",
@@ -58,7 +60,9 @@ __all__ = [
     "effective_temperature",
     "exact_trace",
     "gradient_covariance",
+    "methods",
     "models",
+    "noise",
     "optimizers",
     "plots",
     "predict",

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     story.add_argument("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
     story.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
     story.add_argument("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
+    story.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
     story.set_defaults(run=_story)
     record = commands.add_parser(
         "record", help="make a recorded result of the lessons anew, by its recipe; goes on where it was stopped"
@@ -103,12 +104,11 @@ def _story(chosen: argparse.Namespace) -> int:
     from .story import recipes, report
     from .story.tell import tell
 
-    recipe = recipes.chosen(
-        chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
-    )
+    options = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
+    recipe = recipes.chosen(chosen.dataset, **options, use_paper=chosen.paper, tiny=chosen.tiny)
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
-    found = tell(
+    figures = tell(
         range(chosen.seed, chosen.seed + chosen.seeds),
         out=chosen.out,
         resume=chosen.resume,
@@ -117,9 +117,9 @@ def _story(chosen: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),
         say=lambda line: print(line, file=stream, flush=True),
     )
-    print(json.dumps(found, indent=2) if chosen.json else report.table(found))
+    print(json.dumps(figures, indent=2) if chosen.json else report.table(figures))
     print(f"Wrote {chosen.out}.json and {chosen.out}.png.", file=stream)
-    return 0 if found["complete"] else 130
+    return 0 if figures["complete"] else 130
 
 
 def _record(chosen: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ import torch
 
 from entropic_edu.physics import valleys
 from entropic_edu.physics.drift import drift
+from entropic_edu.physics.noise import During, Minibatch
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
@@ -80,6 +81,8 @@ class Crowd:
         walls = [f"{name}={value!r}" for name, value in self.walls.items()]
         walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
         said = {name: repr(value) for name, value in self._settings(**turned).items()}
+        if "noise" in said:
+            said["noise"] = f"ee.noise.{said['noise'].replace('Minibatch', 'ee.noise.Minibatch')}"
         if self.start is None:
             said["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
         settings = ["generator=generator", "keep_theta=True", *(f"{name}={value}" for name, value in said.items())]
@@ -99,7 +102,13 @@ class Crowd:
         return ((torch.arange(self.walkers) % self._each + 0.5) / self._each).tolist()
 
     def _settings(
-        self, *, batch_size: int | None, learning_rate: float, noise: str = "on", **others: Any
+        self,
+        *,
+        batch_size: int | None,
+        learning_rate: float,
+        noise: str = "on",
+        noisy_steps: range | None = None,
+        **others: Any,
     ) -> dict[str, Any]:
         if noise not in SWITCH:
             raise ValueError(f"noise is {', '.join(SWITCH)}; got {noise!r}.")
@@ -113,8 +122,10 @@ class Crowd:
             "project_every": None,
         } | others
         settings.setdefault("record_every", max(1, round(settings["steps"] / self.records)))
-        if noise == "late" and batch_size is not None:
-            settings["noisy_steps"] = range(settings["steps"] // 2 + 1, settings["steps"] + 1)
+        if noise == "late":
+            noisy_steps = range(settings["steps"] // 2 + 1, settings["steps"] + 1)
+        if noisy_steps is not None and settings["batch_size"] is not None:
+            settings["noise"] = During(Minibatch(settings["batch_size"]), noisy_steps)
         return settings
 
 

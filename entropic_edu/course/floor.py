@@ -18,6 +18,8 @@ from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelle
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
+from entropic_edu.recorded._crowds import CROWDS as CROWDS
+from entropic_edu.recorded._crowds import over_crowds as over_crowds
 from entropic_edu.teaching.sheet import GREY, HEIGHT, WIDTH, Points, figure, moving
 from entropic_edu.teaching.strings import text
 
@@ -26,14 +28,7 @@ if TYPE_CHECKING:
 
     from .crowd import Crowd
 
-CROWDS = 8  # independent crowds: the band of every figure
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
-
-
-def over_crowds(values: Tensor) -> Mean:
-    """Return mean and standard error over the independent crowds, (R, CROWDS · W) -> (R,) each."""
-    each = values.unflatten(-1, (CROWDS, -1)).mean(-1)
-    return Mean(each.mean(-1), each.std(-1) / CROWDS**0.5)
 
 
 def velocity(along: Tensor, step: Tensor, edges: Tensor) -> tuple[Tensor, Mean]:

@@ -159,8 +159,6 @@ def release(
     for mean, error in zip(result.mean_position.T, result.position_error.T, strict=True):
         ax.plot(x, mean, color=colour, ls=dash, lw=2)
         ax.fill_between(x, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
-    if result.predicted is not None:
-        ax.plot(x, result.predicted, color=PURPLE, ls="-.", lw=1.5)
     ax.set_ylim(-0.02, 1.02)
     return labelled(ax, "time η/(1-m) · step" if time else "step", "position on the path", "Let go on the road")
 

@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+BatchNorm = Literal["refuse", "reestimate"]
+
 
 class ReestimatedNorm(nn.Module):
     """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given.
@@ -28,7 +31,7 @@ class ReestimatedNorm(nn.Module):
     mean: Tensor | None
     var: Tensor | None
 
-    def __init__(self, norm: nn.modules.batchnorm._BatchNorm) -> None:
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm) -> None:
         super().__init__()
         self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
         self.register_buffer("mean", None)
@@ -55,14 +58,19 @@ class ReestimatedNorm(nn.Module):
             nn.init.zeros_(self.bias)
 
 
-def replace_norms(model: nn.Module) -> dict[str, ReestimatedNorm]:
-    """Replace each batch norm of the model, in place, by one that keeps its parameters and their names."""
+def norm_names(model: nn.Module) -> list[str]:
+    """Return the names of the batch norms of a model."""
+    return [name for name, module in model.named_modules() if isinstance(module, NORMS)]
+
+
+def with_reestimated(model: nn.Module) -> nn.Module:
+    """Return a copy of the model with each batch norm replaced by one that keeps its parameters and their names."""
+    model = copy.deepcopy(model)
     made: dict[nn.Module, ReestimatedNorm] = {}
-    for parent in list(model.modules()):
-        for name, child in list(parent._modules.items()):  # named_children skips a norm that is used again
-            if isinstance(child, nn.modules.batchnorm._BatchNorm):
-                setattr(parent, name, made.setdefault(child, ReestimatedNorm(child)))
-    return {name: module for name, module in model.named_modules() if isinstance(module, ReestimatedNorm)}
+    for name, module in list(model.named_modules(remove_duplicate=False)):  # a norm that is used again has two names
+        if isinstance(module, NORMS):
+            model.set_submodule(name, made.setdefault(module, ReestimatedNorm(module)))
+    return model
 
 
 def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
@@ -75,16 +83,16 @@ def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> di
         ValueError: If one norm is used twice in a pass, which gives it two means.
     """
     norms = {name: module for name, module in model.named_modules() if isinstance(module, ReestimatedNorm)}
-    found: dict[str, Tensor] = {}
+    noted: dict[str, Tensor] = {}
 
     def noting(name: str) -> Callable[[Tensor, Tensor], None]:
         def note(mean: Tensor, var: Tensor) -> None:
-            if f"{name}.mean" in found:
+            if f"{name}.mean" in noted:
                 raise ValueError(
                     f"The batch norm {name!r} is used twice in one pass, so it has no one mean; give each place a "
                     "batch norm of its own."
                 )
-            found.update({f"{name}.mean": mean, f"{name}.var": var})
+            noted.update({f"{name}.mean": mean, f"{name}.var": var})
 
         return note
 
@@ -95,17 +103,15 @@ def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> di
     finally:
         for module in norms.values():
             module.note = None
-    return found
+    return noted
 
 
-def with_running(model: nn.Module, found: dict[str, Tensor]) -> nn.Module:
-    """Return a copy of a plain model in eval mode that holds these statistics as its running ones."""
-    model = copy.deepcopy(model).eval()
+def with_running(model: nn.Module, statistics: dict[str, Tensor]) -> nn.Module:
+    """Return a plain model in eval mode, changed in place, that holds these statistics as its running ones."""
+    model.eval()
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and f"{name}.mean" in found:
-            module.running_mean, module.running_var = found[f"{name}.mean"].detach(), found[f"{name}.var"].detach()
+        if isinstance(module, NORMS) and f"{name}.mean" in statistics:
+            module.running_mean = statistics[f"{name}.mean"].detach()
+            module.running_var = statistics[f"{name}.var"].detach()
             module.track_running_stats = True
     return model
-
-
-BatchNorm = Literal["refuse", "reestimate"]

@@ -42,7 +42,7 @@ class Replay:
         for kept, given in zip(self.inputs, inputs, strict=True):
             kept.copy_(given)
         self.graph.replay()
-        return tuple(found.clone() for found in self.outputs)
+        return tuple(output.clone() for output in self.outputs)
 
 
 class Replays:
@@ -50,11 +50,12 @@ class Replays:
 
     Args:
         most: How many are kept; the oldest makes room for a new one.
+        record: What records one.
     """
 
-    def __init__(self, most: int = 8) -> None:
-        self.most = most
-        self.kept: dict[object, Replay | None] = {}
+    def __init__(self, most: int = 8, record: Callable[[Compute, tuple[Tensor, ...]], Compute] = Replay) -> None:
+        self.most, self.record = most, record
+        self.kept: dict[object, Compute | None] = {}
         self.seen: set[object] = set()
 
     def __call__(self, key: object, compute: Compute, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -66,7 +67,7 @@ class Replays:
             if len(self.kept) >= self.most:
                 del self.kept[next(iter(self.kept))]
             try:
-                self.kept[key] = Replay(compute, inputs)
+                self.kept[key] = self.record(compute, inputs)
             except RuntimeError:
                 self.kept[key] = None
         replay = self.kept[key]

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
+_NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
+_SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
+
 
 def bytes_kept(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
     """Return the bytes that autograd keeps for the backward pass of ``loss()``; each tensor's storage counts once.
@@ -28,6 +31,24 @@ def bytes_kept(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
         loss()
     others = {tensor.untyped_storage().data_ptr() for tensor in apart_from}
     return sum(size for where, size in sizes.items() if where not in others)
+
+
+def rows(numbers: int, total: int | None, each: int) -> int:
+    """Return how many samples to take at once: what keeps activations in cache on a CPU, bounds memory elsewhere.
+
+    Args:
+        numbers: Numbers in one input.
+        total: Bytes of an accelerator; None for a CPU.
+        each: Bytes that a gradient keeps for one sample.
+    """
+    if total is None:
+        return min(4096, max(64, _NUMBERS // numbers))
+    return min(8192, max(16, total // _SHARE // each))
+
+
+def is_small(size: int, total: int | None) -> bool:
+    """Return whether so many bytes are little beside all that a device has."""
+    return size < (total or 0) // (4 * _SHARE)
 
 
 def ran_out(error: BaseException) -> bool:

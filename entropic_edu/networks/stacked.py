@@ -1,42 +1,75 @@
 """Many small networks at once: a plain chain of layers, forward and backward by batched matrix products.
 
 For P parameter vectors a Python loop pays the overhead of every call P times, and vmap with autograd still builds a
-graph. A chain of linear layers and elementwise activations needs neither: its backward pass is written below.
+graph. A chain of linear layers and elementwise activations needs neither: its backward passes are written below, that
+of a batch and that of each sample. (Of second derivatives: ``hessian``.)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_aten = torch.ops.aten
-# activation -> (forward of the pre-activation z, backward of (delta, z, h) with h the activation's output)
-_ACTIVATIONS: dict[type[nn.Module], tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor, Tensor], Tensor]]] = {
-    nn.ReLU: (torch.relu, lambda delta, z, h: _aten.threshold_backward(delta, h, 0)),
-    nn.Tanh: (torch.tanh, lambda delta, z, h: delta * (1 - h * h)),
-    nn.Sigmoid: (torch.sigmoid, lambda delta, z, h: delta * h * (1 - h)),
-    nn.GELU: (F.gelu, lambda delta, z, h: _aten.gelu_backward(delta, z)),
-}
-# activation -> its second derivative, of (z, h); that of a ReLU is zero
-_SECOND: dict[type[nn.Module], Callable[[Tensor, Tensor], Tensor]] = {
-    nn.Tanh: lambda z, h: -2 * h * (1 - h * h),
-    nn.Sigmoid: lambda z, h: h * (1 - h) * (1 - 2 * h),
-    nn.GELU: lambda z, h: (2 - z * z) * torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi),
+_CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An elementwise function h = φ(z).
+
+    Attributes:
+        forward: φ.
+        backward: Of (δ, z, h), the product δ φ'(z); in terms of h where that is cheaper.
+        second: Of (z, h), the second derivative φ''(z), or None where it is zero.
+    """
+
+    forward: Callable[[Tensor], Tensor]
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
+    second: Callable[[Tensor, Tensor], Tensor] | None
+
+
+def _relu_backward(delta: Tensor, z: Tensor, h: Tensor) -> Tensor:
+    """Return δ sign(h), as h >= 0: a comparison, or where(), takes three to ten times as long."""
+    slope = h.sign()
+    return slope.mul_(delta) if slope.shape == delta.shape else delta * slope  # memory anew costs more than the product
+
+
+ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.ReLU: Activation(torch.relu, _relu_backward, None),
+    nn.Tanh: Activation(torch.tanh, lambda delta, z, h: delta * (1 - h * h), lambda z, h: -2 * h * (1 - h * h)),
+    nn.Sigmoid: Activation(
+        torch.sigmoid, lambda delta, z, h: delta * h * (1 - h), lambda z, h: h * (1 - h) * (1 - 2 * h)
+    ),
+    # The one kernel of torch taken by its internal name: written in public functions it is two to six times slower.
+    # tests/networks/test_stacked.py notices where it no longer is the derivative of F.gelu.
+    nn.GELU: Activation(
+        F.gelu,
+        lambda delta, z, h: torch.ops.aten.gelu_backward(delta, z),
+        lambda z, h: (2 - z * z) * torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi),
+    ),
 }
 
 
 @dataclass(frozen=True)
-class _Layer:
+class Layer:
+    """One linear layer, with the activation after it, as a part of θ."""
+
     start: int  # where its weights begin in theta
     inputs: int
     outputs: int
     bias: bool
-    activation: type[nn.Module] | None
+    kind: type[nn.Module] | None = None  # of its activation
+
+    @property
+    def activation(self) -> Activation | None:
+        """The activation after it."""
+        return None if self.kind is None else ACTIVATIONS[self.kind]
 
     @property
     def stop(self) -> int:
@@ -45,6 +78,11 @@ class _Layer:
     def weight(self, theta: Tensor) -> Tensor:
         size = self.outputs * self.inputs
         return theta[:, self.start : self.start + size].view(-1, self.outputs, self.inputs)  # (P, out, in)
+
+    def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (z, h): what the weights make of the inputs (P, N, in), and what the activation makes of that."""
+        z = self.affine(theta, h)
+        return z, z if self.activation is None else self.activation.forward(z)
 
     def affine(self, theta: Tensor, h: Tensor) -> Tensor:
         weight = self.weight(theta).mT
@@ -56,7 +94,7 @@ class _Layer:
 class Stack:
     """Linear layers with elementwise activations between them, for P parameter vectors at once."""
 
-    def __init__(self, layers: list[_Layer]) -> None:
+    def __init__(self, layers: list[Layer]) -> None:
         self.layers = layers
 
     @classmethod
@@ -65,7 +103,7 @@ class Stack:
         modules = _flat(model)
         if modules is None or len({id(m) for m in modules}) < len(modules):  # a module used twice shares its weights
             return None
-        layers: list[_Layer] = []
+        layers: list[Layer] = []
         start, open_layer = 0, False
         for number, module in enumerate(modules):
             if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1) and number == 0:
@@ -73,12 +111,11 @@ class Stack:
             if type(module) is nn.Identity:
                 continue
             if type(module) is nn.Linear:
-                layer = _Layer(start, module.in_features, module.out_features, module.bias is not None, None)
+                layer = Layer(start, module.in_features, module.out_features, module.bias is not None)
                 layers.append(layer)
                 start, open_layer = layer.stop, True
-            elif type(module) in _ACTIVATIONS and open_layer and getattr(module, "approximate", "none") == "none":
-                last = layers[-1]
-                layers[-1] = _Layer(last.start, last.inputs, last.outputs, last.bias, type(module))
+            elif type(module) in ACTIVATIONS and open_layer and getattr(module, "approximate", "none") == "none":
+                layers[-1] = replace(layers[-1], kind=type(module))
                 open_layer = False
             else:
                 return None
@@ -87,11 +124,9 @@ class Stack:
 
     def outputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return the outputs (P, N, C) of P networks on shared inputs (N, ...), or each one's ``own`` (P, N, ...)."""
-        h = self._inputs(theta, x, own)
+        h = self.inputs(theta, x, own)
         for layer in self.layers:
-            h = layer.affine(theta, h)
-            if layer.activation is not None:
-                h = _ACTIVATIONS[layer.activation][0](h)
+            h = layer.forward(theta, h)[1]
         return h
 
     def gradient(
@@ -105,11 +140,10 @@ class Stack:
             output_gradient: Maps outputs (P, N, C) to the derivative of the loss by them, the same shape.
             own: Whether ``x`` is per network.
         """
-        h = self._inputs(theta, x, own)
+        h = self.inputs(theta, x, own)
         before, after = [], [h]
         for layer in self.layers:
-            z = layer.affine(theta, h)
-            h = z if layer.activation is None else _ACTIVATIONS[layer.activation][0](z)
+            z, h = layer.forward(theta, h)
             before.append(z)
             after.append(h)
         delta = output_gradient(h)
@@ -117,7 +151,7 @@ class Stack:
         for number in reversed(range(len(self.layers))):
             layer = self.layers[number]
             if layer.activation is not None:
-                delta = _ACTIVATIONS[layer.activation][1](delta, before[number], after[number + 1])
+                delta = layer.activation.backward(delta, before[number], after[number + 1])
             if layer.bias:
                 parts.append(delta.sum(1))
             parts.append(torch.bmm(delta.mT, after[number]).flatten(1))
@@ -125,80 +159,79 @@ class Stack:
                 delta = torch.bmm(delta, layer.weight(theta))
         return torch.cat(parts[::-1], 1)
 
-    def hessian_vector_product(
-        self,
-        theta: Tensor,
-        vector: Tensor,
-        x: Tensor,
-        output_gradient: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
-    ) -> Tensor:
-        """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator.
+    # --- each sample's own ------------------------------------------------------------------------------------
 
-        Beside each quantity q of the two passes of ``gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
-        product rule on each line gives the line for q̇, and the q̇ of the gradient is Hv, exactly.
+    def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Callable[..., Tensor], scale: Tensor | None) -> Tensor:
+        """Return E Σ_k |s∘Jᵀr_k|² over the samples, (P,).
+
+        The weight gradient of a linear layer with input a and back-propagated δ is the outer product δaᵀ, of squared
+        norm |δ|²|a|²: only δs are propagated, and no sample's gradient is formed.
 
         Args:
-            theta: Parameter vectors (V, D), one for each vector, or (1, D) for all, whose two passes are then shared.
-            vector: Vectors v, shape (V, D).
-            x: Inputs (N, ...), shared.
-            output_gradient: Maps outputs and their derivative along v to the derivative δ of the loss by the outputs
-                and δ̇, each (V, N, C), or (1, N, C) where it is shared.
+            theta: Parameter vectors (P, D).
+            x: Inputs (N, ...).
+            y: Targets (N, ...).
+            rows: Of (z, y), maps outputs (P, n, C) and targets of n samples to vectors r (P, K, n, C).
+            scale: s, (P, D) or (1, D).
 
         References:
-            Pearlmutter (1994), Neural Computation 6, 147.
+            Goodfellow (2015), arXiv:1510.01799.
         """
-        before, after = self._with_tangents(theta, vector, self._inputs(theta, x, False))
-        h, h_dot = after[-1]
-        assert h_dot is not None
-        delta, delta_dot = output_gradient(h, h_dot)
-        parts: list[Tensor] = []
-        for number in reversed(range(len(self.layers))):
-            layer, (h, h_dot) = self.layers[number], after[number]
-            if layer.activation is not None:
-                backward, (z, z_dot), out = _ACTIVATIONS[layer.activation][1], before[number], after[number + 1][0]
-                delta_dot = backward(delta_dot, z, out)
-                if layer.activation in _SECOND:
-                    delta_dot = torch.addcmul(delta_dot, _SECOND[layer.activation](z, out) * delta, z_dot)
-                delta = backward(delta, z, out)
-            if layer.bias:
-                parts.append(delta_dot.sum(1))
-            weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(h, vector)), _for_each(delta, vector)
-            if h_dot is not None:
-                weight_dot.baddbmm_(shared.mT, h_dot)
-            parts.append(weight_dot.flatten(1))
-            if number:
-                delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
-                delta_dot.baddbmm_(shared, layer.weight(vector))
-                delta = torch.bmm(delta, layer.weight(theta))
-        return torch.cat(parts[::-1], 1)
+        width = max(layer.outputs for layer in self.layers) * self.layers[-1].outputs * len(theta)
+        total = theta.new_zeros(len(theta))
+        weights = None if scale is None else scale.square()
+        size = max(16, _CACHED // width)
+        for some, targets in zip(x.split(size), y.split(size), strict=True):
+            for layer, a, delta in self._backward(theta, some, partial(rows, y=targets)):
+                total += _outer_squares(layer, a, delta.square().sum(1), weights)
+        return total / len(x)
 
-    def _with_tangents(
-        self, theta: Tensor, vector: Tensor, h: Tensor
-    ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor | None]]]:
-        """Return (z, ż) of each layer and (h, ḣ) around them; ḣ of the inputs is None, as they do not depend on θ."""
-        before: list[tuple[Tensor, Tensor]] = []
-        after: list[tuple[Tensor, Tensor | None]] = [(h, None)]
+    def gram(self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,): Σ over layers (aᵢ·aⱼ + 1)(δᵢ·δⱼ).
+
+        Args:
+            theta: Parameters (D,).
+            x: Inputs (N, ...).
+            slopes: Maps outputs (1, N, C) to the derivative of each sample's loss by them.
+        """
+        gram = torch.zeros(len(x), len(x), dtype=torch.float64, device=theta.device)
+        for layer, a, delta in self._backward(theta[None], x, lambda z: slopes(z).unsqueeze(1)):
+            a, delta = a[0].double(), delta[0, 0].double()
+            gram += (a @ a.T + layer.bias) * (delta @ delta.T)
+        return gram
+
+    def _backward(
+        self, theta: Tensor, x: Tensor, rows: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
+        """Yield (layer, its input (P, n, in), its δs (P, K, n, out)), last layer first."""
+        h = self.inputs(theta, x)
+        inputs, slopes = [], []
         for layer in self.layers:
-            h, h_dot = after[-1]
-            z, z_dot = layer.affine(theta, h), layer.affine(vector, _for_each(h, vector))
-            if h_dot is not None:
-                z_dot.baddbmm_(h_dot, _for_each(layer.weight(theta), vector).mT)
-            before.append((z, z_dot))
-            if layer.activation is None:
-                after.append((z, z_dot))
-            else:
-                forward, backward = _ACTIVATIONS[layer.activation]
-                h = forward(z)
-                after.append((h, backward(z_dot, z, h)))
-        return before, after
+            inputs.append(h)
+            z, h = layer.forward(theta, h)
+            one = torch.ones_like(z)
+            slopes.append(None if layer.activation is None else layer.activation.backward(one, z, h).unsqueeze(1))
+        delta = rows(h)
+        for number in reversed(range(len(inputs))):
+            layer, slope = self.layers[number], slopes[number]
+            delta = delta if slope is None else delta * slope
+            yield layer, inputs[number], delta
+            if number:
+                delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
 
-    def _inputs(self, theta: Tensor, x: Tensor, own: bool) -> Tensor:
+    def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
+        """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
         return x.flatten(2) if own else x.flatten(1).expand(len(theta), -1, -1)
 
 
-def _for_each(shared: Tensor, vector: Tensor) -> Tensor:
-    """View what is one for all (1, ...), or one for each (V, ...), as (V, ...)."""
-    return shared.expand(len(vector), -1, -1)
+def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | None) -> Tensor:
+    """Return Σ S²_ij δ_i² a_j² over samples (P,), with ``squares`` = δ² summed over directions (P, n, out)."""
+    if weights is None:
+        return ((a.square().sum(-1) + layer.bias) * squares.sum(-1)).sum(-1)
+    total = (torch.matmul(squares, layer.weight(weights)) * a.square()).sum((-2, -1))
+    if layer.bias:
+        total = total + (squares.sum(1) * weights[:, layer.stop - layer.outputs : layer.stop]).sum(-1)
+    return total
 
 
 def _flat(model: nn.Module) -> list[nn.Module] | None:

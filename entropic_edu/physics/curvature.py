@@ -8,18 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from entropic_edu.networks.network import Network
-
-from .landscape import Landscape
+from .landscape import Landscape, random_signs
 from .mean import Estimate
 
-_STACKED = 32  # vectors that a stack of layers takes at once
 _BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
 
 
@@ -81,7 +76,6 @@ class SpectralDensity:
 
 
 @torch.no_grad()
-@sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
 def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
     """Return Hv, the derivative of the gradient along v: exact, and at the price of about two gradients.
 
@@ -103,29 +97,7 @@ def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, we
         Pearlmutter (1994), Neural Computation 6, 147.
     """
     _check(land, theta, vector)
-    if isinstance(land, Network) and land._stack is not None:
-        return _finite(_stacked_product(land, theta, vector, weight_decay))
-    if theta.ndim == 2:
-        rows = zip(theta, vector, strict=True)
-        return torch.stack([hessian_vector_product(land, t, v, weight_decay=weight_decay) for t, v in rows])
-    compute = partial(_products, land, theta, vector, weight_decay)
-    return _finite(land._fitting(compute, len(land.x)) if isinstance(land, Network) else compute())
-
-
-def _products(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
-    """The loss is the sum of its pieces, and so is Hv."""
-    product = vector.new_zeros(vector.shape)
-    for piece in land.pieces(weight_decay):
-        with torch.enable_grad():  # torch.func does the same, but first loads torch's compiler, which takes seconds
-            here = theta.detach().requires_grad_()
-            loss = piece(here)
-            gradient = torch.autograd.grad(loss, here, create_graph=True)[0] if loss.requires_grad else here.detach()
-        if not gradient.requires_grad:  # the same everywhere
-            continue
-        for v, total in zip(vector.reshape(-1, land.dim), product.view(-1, land.dim), strict=True):
-            # H is symmetric, so v ↦ Hv
-            total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
-    return product
+    return _finite(land.hessian_vector_product(theta, vector, weight_decay=weight_decay))
 
 
 def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) -> Tensor:
@@ -169,8 +141,7 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         raise ValueError(f"A second difference needs a step scale > 0, got {scale}.")
     if direction.shape not in {theta.shape, theta.shape[-1:]}:
         raise ValueError(f"direction must have shape ({land.dim},) or that of theta, got {tuple(direction.shape)}.")
-    if isinstance(land, Network) and land.dtype != torch.float64:
-        land = land.to(torch.float64)
+    land = land.precise()
     theta, step = theta.double(), direction.double()
     length = step.norm(dim=-1, keepdim=True)
     if not (length > 0).all():
@@ -216,9 +187,10 @@ def hutchinson_trace(
         ICML (ASAM).
     """
     probes = _probes(land, theta, num_probes, generator, probes)
-    rows, scales = _rows(land, theta, scale)
-    samples = [(_product(land, t, probes, weight_decay, s) * probes).sum(-1) for t, s in zip(rows, scales, strict=True)]
-    return Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
+    _rows(land, theta, scale)  # checks both
+    estimate = land.probed_trace(theta, probes, weight_decay, scale)
+    _finite(estimate.value)
+    return estimate
 
 
 @torch.no_grad()
@@ -399,35 +371,6 @@ def _product(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool,
     return scale * hessian_vector_product(land, theta, scale * vector, weight_decay=weight_decay)
 
 
-def _stacked_product(land: Network, theta: Tensor, vector: Tensor, weight_decay: bool) -> Tensor:
-    """Return what ``hessian_vector_product`` does, by the hand-written pass for chains of linear layers."""
-    assert land._stack is not None
-    found = []
-    for k, v in enumerate(torch.split(vector.reshape(-1, land.dim), _STACKED)):
-        t = theta[k * _STACKED : (k + 1) * _STACKED] if theta.ndim == 2 else theta[None]
-        product = land.weight_decay * v if weight_decay else torch.zeros_like(v)
-        rows = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
-        for x, y in zip(torch.split(land.x, rows), torch.split(land.y, rows), strict=True):
-            share = len(x) / len(land.x)
-            product += share * land._stack.hessian_vector_product(t, v, x, _output_gradient(land, y))
-        found.append(product)
-    return torch.cat(found).view(vector.shape)
-
-
-def _output_gradient(land: Network, y: Tensor) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Return the derivative δ of the mean loss by the outputs z, with δ̇, as a function of (z, ż)."""
-
-    def cross_entropy(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
-        p, mine = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
-        p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
-        return p.scatter_add(-1, mine, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
-
-    def mse(z: Tensor, z_dot: Tensor) -> tuple[Tensor, Tensor]:
-        return 2 * (z - y) / y.numel(), 2 * z_dot / y.numel()
-
-    return mse if land.loss_name == "mse" else cross_entropy
-
-
 def _check(land: Landscape, theta: Tensor, vector: Tensor) -> None:
     land.check(theta)
     fits = vector.shape == theta.shape if theta.ndim == 2 else vector.ndim in (1, 2) and vector.shape[-1] == land.dim
@@ -473,8 +416,7 @@ def _probes(
             f"Random probes need a generator and num_probes >= 1, got num_probes={number} and generator={generator}; "
             "pass generator=torch.Generator().manual_seed(0), or probes of your own."
         )
-    signs = torch.randint(2, (number, land.dim), generator=generator, device=generator.device)
-    return (2 * signs - 1).to(theta)
+    return random_signs(number, theta, generator)
 
 
 def _at_most(steps: int, dim: int) -> int:

@@ -39,6 +39,12 @@ def full_precision() -> Iterator[None]:
             place.allow_tf32 = allowed
 
 
+def random_signs(number: int, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return random signs (number, D) for θ (..., D), drawn where the generator lives."""
+    signs = torch.randint(2, (number, like.shape[-1]), generator=generator, device=generator.device)
+    return (2 * signs - 1).to(like)
+
+
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 
@@ -52,6 +58,8 @@ class Landscape(ABC):
         splits: Data on which ``accuracy`` can be measured, "train" and perhaps "test"; empty without classes.
         label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H (2σ²/C for jittered
             targets of squared loss); 0 without.
+        noise_shape: Name of the ``noise.Shape`` that a batch's gradient noise has: "isotropic", or "curvature" for a
+            covariance in proportion to H, which for networks is an assumption.
     """
 
     dim: int
@@ -59,6 +67,7 @@ class Landscape(ABC):
     num_samples: int | None = None
     splits: tuple[str, ...] = ()
     label_ratio: float = 0.0
+    noise_shape: str = "curvature"
 
     @abstractmethod
     def loss(self, theta: Tensor) -> Tensor:
@@ -67,6 +76,14 @@ class Landscape(ABC):
     @abstractmethod
     def draw(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Any:
         """Draw what is random in one step: one batch for all (``rows=None``) or one for each of ``rows`` walkers."""
+
+    def draw_labels(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Any:
+        """Draw label noise without sampling noise, as strong as in batches of B.
+
+        Raises:
+            ValueError: If there are no labels to jitter.
+        """
+        raise ValueError(f'{type(self).__name__} has no labels to jitter; take noise="minibatch".')
 
     @abstractmethod
     def gradient_on(self, theta: Tensor, batch: Any | None) -> Tensor:
@@ -178,19 +195,21 @@ class Landscape(ABC):
         Returns:
             Value and standard error, () or (P,); the error is 0 where nothing is left to chance.
         """
-        exact = self.dim <= num_probes
-        probes = self.dim**0.5 * torch.eye(self.dim, dtype=theta.dtype, device=theta.device)
-        if not exact:
-            signs = torch.randint(2, (num_probes, self.dim), generator=generator, device=generator.device)
-            probes = (2 * signs - 1).to(theta)
+        if self.dim > num_probes:
+            return self.probed_trace(theta, random_signs(num_probes, theta, generator), weight_decay, scale)
+        units = self.dim**0.5 * torch.eye(self.dim, dtype=theta.dtype, device=theta.device)
+        exact = self.probed_trace(theta, units, weight_decay, scale)
+        return Estimate(exact.value, torch.zeros_like(exact.error), exact.samples)
+
+    def probed_trace(self, theta: Tensor, probes: Tensor, weight_decay: bool, scale: Tensor | None) -> Estimate:
+        """Return the mean of vᵀHv over probes v (V, D), an estimate of ``trace`` if the mean of vvᵀ is I."""
         rows = theta.reshape(-1, self.dim)
         scales = rows.new_ones(rows.shape) if scale is None else scale.expand(theta.shape).reshape(rows.shape)
         samples = []
         for t, s in zip(rows, scales, strict=True):
             product = self.hessian_vector_product(t, s * probes, weight_decay=weight_decay)
             samples.append((s * product * probes).sum(-1))
-        found = Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
-        return Estimate(found.value, torch.zeros_like(found.error), found.samples) if exact else found
+        return Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         """Return the trace of the covariance of one sample's gradient (B = 1), (D,) -> () or (P, D) -> (P,).

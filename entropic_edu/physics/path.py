@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .results import Result
+from .results import Result, detached, finite
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -170,7 +170,7 @@ class Path(Result):
 
     def to(self, where: torch.device | torch.dtype) -> Path:
         """Return the path on another device or in another dtype."""
-        return Path(self.pivots.to(where), self.losses, self.losses_between, method=self.method, complete=self.complete)
+        return replace(self, pivots=self.pivots.to(where))
 
     def check(self, land: Landscape) -> None:
         """Raise a ValueError unless the path lives on a landscape of this dimension."""
@@ -236,3 +236,16 @@ def scallops(losses: Tensor, losses_between: Tensor) -> Tensor:
     along = torch.arange(1, inner + 1, dtype=losses.dtype, device=losses.device) / (inner + 1)
     line = torch.lerp(losses[:-1, None], losses[1:, None], along)
     return (losses_between - line).max(1).values
+
+
+def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
+    """Return the path with the objective on all data at its points and at ``inner`` points of each segment."""
+    path.check(land)
+    along = torch.arange(1, inner + 1, dtype=path.pivots.dtype, device=path.pivots.device) / (inner + 1)
+    between = torch.lerp(path.pivots[:-1, None], path.pivots[1:, None], along[:, None])  # (P-1, M, D)
+    with torch.no_grad():
+        losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(32)])
+        inside = torch.cat([land.loss(chunk) for chunk in between.flatten(0, 1).split(32)])
+    for values in (losses, inside):
+        finite(values, "The loss on the path", "lower the learning_rate of connect")
+    return replace(path, losses=detached(losses), losses_between=detached(inside).view(len(losses) - 1, inner))

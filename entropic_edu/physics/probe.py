@@ -6,27 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from entropic_edu.networks.network import Network
-from entropic_edu.networks.per_sample import exact_trace, gradient_covariance, is_piecewise_linear
-
-from .curvature import (
-    curvature_along,
-    dense_hessian,
-    extreme_eigenvalues,
-    hessian_vector_product,
-    hutchinson_trace,
-    spectral_density,
-)
+from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
 from .landscape import Landscape
 from .path import Path
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
-from .valleys import Valley
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +53,7 @@ class Profile(Result):
         weight_decay: λ.
         label_ratio: Where the targets of squared loss are jittered, what that noise's covariance is in units of H
             (2σ²/C for the mean over C outputs); else 0.
+        noise_shape: Name of the shape of the gradient noise, see ``noise.Shape``.
     """
 
     position: Tensor
@@ -89,6 +79,7 @@ class Profile(Result):
     dim: int = 0
     weight_decay: float = 0.0
     label_ratio: float = 0.0
+    noise_shape: str = "curvature"
 
     @property
     def trace_with_decay(self) -> Tensor:
@@ -162,28 +153,39 @@ def probe(
         raise ValueError(f"probe needs at least the 2 ends, got points={points!r}; give a whole number.")
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    exact = isinstance(land, Network) and land.dim > _DENSE and is_piecewise_linear(land, generator=generator)
+    exact = land.dim > _DENSE and land.has_exact_trace(generator)
     finite_scale = path.length / 100
-    precise = _in_float64(land)
-    found: Profile | None = None
+    precise = land.precise()
+    whole: Profile | None = None
     for some in where.split(5 if land.dim < 50_000 else 1):
         fresh = torch.Generator(generator.device).manual_seed(seed)  # the same probes at every point
-        theta = path.at(some.to(path.pivots.device))
-        new = _measure(land, theta, fresh, num_probes, lanczos_steps, exact)
-        along = path.tangent(some.to(path.pivots.device))
-        new = replace(
-            new,
+        theta, along = path.at(some.to(path.pivots.device)), path.tangent(some.to(path.pivots.device))
+        product = hessian_vector_product(land, theta, along, weight_decay=False)
+        part = replace(
+            _measure(land, theta, fresh, num_probes, lanczos_steps, exact),
             position=some,
-            tangent_curvature=detached(
-                (hessian_vector_product(land, theta, along, weight_decay=False) * along).sum(-1)
-            ),
+            tangent_curvature=detached((product * along).sum(-1)),
             finite_curvature=_finite_curvature(precise, land, theta, along, finite_scale),
             finite_scale=finite_scale,
             length=path.length,
         )
-        found = new if found is None else _joined(found, new)
-        done = len(found.position)
-        yield _snapshot(replace(found, complete=done == points), points)
+        whole = part if whole is None else _joined(whole, part)
+        done = len(whole.position)
+        yield _snapshot(replace(whole, complete=done == points), points)
+
+
+class _Curvature(NamedTuple):
+    """What is measured of H at P points; see ``Profile``."""
+
+    trace: Tensor
+    trace_error: Tensor
+    top_eigenvalue: Tensor
+    top_error: Tensor
+    smallest_eigenvalue: Tensor
+    adaptive_trace: Tensor
+    adaptive_top: Tensor
+    nodes: Tensor
+    weights: Tensor
 
 
 def _measure(
@@ -194,98 +196,73 @@ def _measure(
     with torch.no_grad():
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
-    traces = _dense(land, theta) if land.dim <= _DENSE else _sparse(land, theta, generator, num_probes, steps, exact)
-    network = land if isinstance(land, Network) else None
-    classes = network is not None and network.has_classes
-    mse_targets = network is not None and network.loss_name == "mse" and network.label_noise > 0
+    dense = land.dim <= _DENSE
+    curvature = _dense(land, theta) if dense else _sparse(land, theta, generator, num_probes, steps, exact)
+    measured: dict[str, Any] = {name: detached(value) for name, value in curvature._asdict().items()}
+    scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(
         position=empty,
         loss=detached(loss),
         data_loss=detached(loss - decay),
-        trace=detached(traces[0]),
-        trace_error=detached(traces[1]),
-        top_eigenvalue=detached(traces[2]),
-        top_error=detached(traces[3]),
-        smallest_eigenvalue=detached(traces[4]),
-        adaptive_trace=detached(traces[5]),
-        adaptive_top=detached(traces[6]),
-        noise=detached(_noise(land, theta, traces[0])),
+        noise=detached(land.noise_trace(theta)),
         norm=detached(theta.norm(dim=-1)),
         tangent_curvature=empty,
         finite_curvature=empty,
-        nodes=detached(traces[7]),
-        weights=detached(traces[8]),
-        accuracy=detached(network.accuracy(theta)) if network is not None and classes else None,
-        test_accuracy=detached(network.accuracy(theta, "test"))
-        if network is not None and classes and network.test
-        else None,
+        accuracy=scores.get("train"),
+        test_accuracy=scores.get("test"),
         dim=land.dim,
         weight_decay=land.weight_decay,
-        label_ratio=2 * network.label_noise**2 / network.y.shape[-1] if network is not None and mse_targets else 0.0,
+        label_ratio=land.label_ratio,
+        noise_shape=land.noise_shape,
+        **measured,
     )
 
 
-def _dense(land: Landscape, theta: Tensor) -> list[Tensor]:
+def _dense(land: Landscape, theta: Tensor) -> _Curvature:
     """Everything from the whole Hessian: exact up to round-off."""
     hessian = torch.stack([dense_hessian(land, t, weight_decay=False) for t in theta])
     values = torch.linalg.eigvalsh(hessian.double()).to(theta)  # (P, D)
     adaptive = theta[:, :, None] * hessian * theta[:, None]
-    top = torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta)
     zero = torch.zeros_like(values[:, 0])
-    trace, adaptive_trace = values.sum(-1), adaptive.diagonal(dim1=1, dim2=2).sum(-1)
-    weights = torch.full_like(values, 1 / land.dim)
-    return [trace, zero, values[:, -1], zero, values[:, 0], adaptive_trace, top, values[:, None], weights[:, None]]
+    return _Curvature(
+        trace=values.sum(-1),
+        trace_error=zero,
+        top_eigenvalue=values[:, -1],
+        top_error=zero,
+        smallest_eigenvalue=values[:, 0],
+        adaptive_trace=adaptive.diagonal(dim1=1, dim2=2).sum(-1),
+        adaptive_top=torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
+        nodes=values[:, None],
+        weights=torch.full_like(values, 1 / land.dim)[:, None],
+    )
 
 
 def _sparse(
     land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
-) -> list[Tensor]:
-    """Everything from products: the exact trace where the net is piecewise linear, Hutchinson's elsewhere."""
+) -> _Curvature:
+    """Everything from products; the traces are exact where the landscape knows them."""
     density = spectral_density(land, theta, num_probes=num_probes, steps=steps, generator=generator, weight_decay=False)
     ends = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False)
     adaptive = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False, scale=theta)
-    if exact and isinstance(land, Network):
-        trace = exact_trace(land, theta, weight_decay=False)
-        error = torch.zeros_like(trace)
-        adaptive_trace = exact_trace(land, theta, weight_decay=False, scale=theta)
-    else:
-        count = max(16, num_probes)
-        raw = hutchinson_trace(land, theta, num_probes=count, generator=generator, weight_decay=False)
-        trace, error = raw.value, raw.error
-        adaptive_trace = hutchinson_trace(
-            land, theta, num_probes=count, generator=generator, weight_decay=False, scale=theta
-        ).value
-    return [
-        trace,
-        error,
-        ends.largest,
-        ends.largest_error,
-        ends.smallest,
-        adaptive_trace,
-        adaptive.largest,
-        density.nodes,
-        density.weights,
-    ]
-
-
-def _noise(land: Landscape, theta: Tensor, trace: Tensor) -> Tensor:
-    if isinstance(land, Network):
-        return gradient_covariance(land, theta).trace
-    if isinstance(land, Valley):
-        return land.noise_scale**2 * (torch.full_like(trace, 2.0) if land.noise == "isotropic" else trace)
-    return torch.zeros_like(trace)
-
-
-def _in_float64(land: Landscape) -> Landscape:
-    """The landscape in float64, on the CPU where the device has no such numbers."""
-    if not isinstance(land, Network):
-        return land
-    return (land.to("cpu") if land.device.type == "mps" else land).to(torch.float64)
+    probes = num_probes if exact else max(16, num_probes)
+    trace = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False)
+    scaled = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False, scale=theta)
+    return _Curvature(
+        trace=trace.value,
+        trace_error=trace.error,
+        top_eigenvalue=ends.largest,
+        top_error=ends.largest_error,
+        smallest_eigenvalue=ends.smallest,
+        adaptive_trace=scaled.value,
+        adaptive_top=adaptive.largest,
+        nodes=density.nodes,
+        weights=density.weights,
+    )
 
 
 def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
     """Second difference of the data loss in float64."""
-    where = precise.device if isinstance(precise, Network) else theta.device
+    where = getattr(precise, "device", theta.device)
     point, direction = theta.to(where).double(), along.to(where).double()
     whole = curvature_along(precise, point, direction, scale=scale)
     return detached(whole - land.weight_decay).to(theta.dtype)

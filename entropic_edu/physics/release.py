@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,8 +38,9 @@ class Release(Result):
         length: Arc length of the path.
         recipe: The settings, as plain values.
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
-        predicted: What ``predict`` says ``mean_position`` should be, (R, S), where ``drift`` was given a profile.
     """
+
+    retired: ClassVar[tuple[str, ...]] = ("predicted",)  # ``drift`` was once given the profile
 
     step: Tensor
     position: Tensor
@@ -51,7 +52,6 @@ class Release(Result):
     valley_radius: float
     length: float
     recipe: dict[str, Any] = field(default_factory=dict)
-    predicted: Tensor | None = None
     theta: Tensor | None = None
 
     @property

@@ -10,7 +10,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path as File
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import safetensors.torch
 import torch
@@ -52,6 +52,8 @@ class Result:
         complete: False where the run was stopped before its end.
     """
 
+    retired: ClassVar[tuple[str, ...]] = ()  # fields that files of former versions hold
+
     complete: bool = dataclasses.field(default=True, kw_only=True)
 
     def summary(self) -> str:
@@ -77,8 +79,8 @@ class Result:
             ValueError: If the file is cut short, damaged, foreign, or holds another kind of result.
         """
         tensors, plain = unpacked(File(file).read_bytes(), cls.__name__, str(file), f"{cls.__name__}.save()")
-        fields: dict[str, Any] = {**plain, **tensors}
-        return cls(**fields)
+        values: dict[str, Any] = {**plain, **tensors}
+        return cls(**{name: value for name, value in values.items() if name not in cls.retired})
 
 
 def packed(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bytes:

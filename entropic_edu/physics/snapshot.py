@@ -7,6 +7,8 @@ verbs are all readers of this one stream; closing it, or Ctrl-C in the plain ver
 from __future__ import annotations
 
 import functools
+import inspect
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -48,7 +50,7 @@ Progress = bool | Callable[[Snapshot[Any]], object] | None
 
 
 def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
-    """Turn a function that yields snapshots into one that returns the last one's result.
+    """Turn a function that yields snapshots into one that returns the last one's result, and says so in its signature.
 
     Its argument ``progress`` is read here: True for a bar with an estimate of the time left, or a callable that is
     given each snapshot. The streaming form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
@@ -59,7 +61,32 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
         progress: Any = kwargs.get("progress")
         return finish(streaming(*args, **kwargs), progress, streaming.__name__)
 
+    written = {name: _Bare(words) for name, words in inspect.get_annotations(streaming).items()}
+    if "return" in written:
+        written["return"] = _Bare(written["return"].removeprefix("Stream[").removesuffix("]"))
+    signature, empty = inspect.signature(streaming), inspect.Signature.empty
+    parameters = [each.replace(annotation=written.get(name, empty)) for name, each in signature.parameters.items()]
+    shown: Any = plain
+    shown.__annotations__ = written
+    shown.__signature__ = signature.replace(parameters=parameters, return_annotation=written.get("return", empty))
     return plain
+
+
+class _Bare(str):
+    """An annotation as it is written; ``help`` shows it without quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line outside of this package that led here, however many calls lie between."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(f"{__package__.split('.')[0]}."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
 
 
 _whole = ContextVar("_whole", default=False)

@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from entropic_edu.networks.network import Network
-from entropic_edu.networks.per_sample import exact_trace, is_piecewise_linear
-
-from .curvature import extreme_eigenvalues, hutchinson_trace
+from .curvature import extreme_eigenvalues
 from .landscape import Landscape
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
@@ -269,7 +266,6 @@ class _Line:
     def __init__(self, land: Landscape, points: int, generator: torch.Generator, seed: int) -> None:
         self.land, self.generator, self.seed = land, generator, seed
         self.positions = torch.linspace(0, 1, points, dtype=torch.float64)
-        self.exact = isinstance(land, Network) and is_piecewise_linear(land, generator=generator.manual_seed(seed))
 
     def between(self, ends: Tensor) -> list[Tensor]:
         """Return loss, data loss, trace, its error, λ_max and perhaps test accuracy, each (T, pairs, points).
@@ -294,21 +290,14 @@ class _Line:
             decay = 0.5 * land.weight_decay * theta.square().sum(-1)
         top = extreme_eigenvalues(land, theta, steps=_LANCZOS, generator=self._again(), weight_decay=False).largest
         measured = [loss, loss - decay, *self._trace(theta), top]
-        if isinstance(land, Network) and land.test and land.has_classes:
+        if "test" in land.splits:
             measured.append(land.accuracy(theta, "test"))
         return measured
 
     def _trace(self, theta: Tensor) -> list[Tensor]:
         """Trace and its standard error, (P,) each."""
-        if self.exact and isinstance(self.land, Network):
-            value = exact_trace(self.land, theta, weight_decay=False)
-            return [value, torch.zeros_like(value)]
-        if self.land.dim <= _PROBES:  # as many unit vectors as there are parameters leave nothing to chance
-            units = self.land.dim**0.5 * torch.eye(self.land.dim, dtype=torch.float64)
-            value = hutchinson_trace(self.land, theta, probes=units, weight_decay=False).value
-            return [value, torch.zeros_like(value)]
-        found = hutchinson_trace(self.land, theta, num_probes=_PROBES, generator=self._again(), weight_decay=False)
-        return [found.value, found.error]
+        trace = self.land.trace(theta, generator=self._again(), num_probes=_PROBES, weight_decay=False)
+        return [trace.value, trace.error]
 
     def _again(self) -> torch.Generator:
         return self.generator.manual_seed(self.seed)

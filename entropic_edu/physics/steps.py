@@ -6,15 +6,14 @@ Every rule here works entry by entry, so one optimizer moves (D,) or (P, D) alik
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
+from .snapshot import warn
 
 Optimizer = Literal["sgd", "nesterov", "adam"]
 LARGEST = 1e30  # learning rate; more is no number to single precision once it is multiplied
@@ -49,8 +48,7 @@ class Stepper:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
         if optimizer not in ("sgd", "nesterov", "adam"):
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
-        self._fused = self.theta.device.type in ("cpu", "cuda")
-        self._momentum: list[Tensor | None] = [None]  # of SGD; before its first step there is none
+        self._momentum: Tensor | None = None  # of SGD; before its first step there is none
         self._adam = None
         if optimizer == "adam":
             self._adam = torch.optim.Adam([self.theta], lr=learning_rate, betas=(momentum, 0.999))
@@ -70,22 +68,15 @@ class Stepper:
             self._adam.param_groups[0]["lr"] = self.learning_rate * scale
             self._adam.step()
             return
-        # what torch.optim.SGD calls, with the same arithmetic: the object around it takes longer than the step of a
-        # small network, and the first of its kind loads torch's compiler, which takes as long as torch itself
-        sgd(
-            [self.position],
-            [gradient],
-            self._momentum,
-            weight_decay=0.0,
-            momentum=self.momentum,
-            lr=self.learning_rate * scale,
-            dampening=0.0,
-            nesterov=self.kind == "nesterov",
-            maximize=False,
-            has_sparse_grad=False,
-            foreach=False,
-            fused=self._fused,
-        )
+        # the arithmetic of torch.optim.SGD, bit for bit; the object around it takes longer than the step of a small
+        # network, and the first of its kind loads torch's compiler, which takes as long as torch itself
+        if self._momentum is None:
+            self._momentum = gradient.clone()
+        else:
+            self._momentum.mul_(self.momentum).add_(gradient)
+        nesterov = self.kind == "nesterov"
+        along = gradient.add(self._momentum, alpha=self.momentum) if nesterov else self._momentum
+        self.position.add_(along, alpha=-self.learning_rate * scale)
 
     def place(self, theta: Tensor) -> None:
         """Move to ``theta`` and keep the momentum."""
@@ -103,7 +94,7 @@ class Stepper:
     def _averages(self) -> list[Tensor]:
         """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
         if self._adam is None:
-            return [memory for memory in self._momentum if memory is not None]
+            return [] if self._momentum is None else [self._momentum]
         kept = self._adam.state[self.theta]
         return [kept[name] for name in ("exp_avg", "exp_avg_sq") if name in kept]
 
@@ -116,7 +107,7 @@ class Stepper:
         """Take over a memory that ``state`` returned after ``steps`` steps."""
         memory = [value.to(self.theta, copy=True) for value in state]
         if self._adam is None:
-            self._momentum = [memory[0] if memory else None]
+            self._momentum = memory[0] if memory else None
         elif memory:
             step = torch.tensor(float(steps))
             self._adam.state[self.theta].update(step=step, exp_avg=memory[0], exp_avg_sq=memory[1])
@@ -162,12 +153,11 @@ def warn_if_unstable(
         return
     steepest = sharpness(land, theta)
     if learning_rate * steepest > limit:
-        warnings.warn(
+        warn(
             f"learning_rate * lambda_max = {learning_rate:g} * {steepest:.3g} = {learning_rate * steepest:.3g} is past "
             f"the stability limit {limit:.3g} where the steps start; they may diverge. "
             f"A learning_rate below {limit / steepest:.2g} is stable here.",
             StabilityWarning,
-            stacklevel=4,
         )
 
 

@@ -5,9 +5,9 @@ along the road, the spread costs loss, and the mean force is
 
     f(s) = -dL/ds - ½ Σᵢ Var(hᵢ) dhᵢ/ds.
 
-With noise shaped like the curvature, of covariance cH/B, Var(h) = (c h/B) φ(h), where φ(h) is the variance that
-gradient noise of variance 1 sustains: η/(h(2-ηh)) for plain SGD at rest, and less soon after a projection, which sets
-it to 0.
+A noise model says the covariance q(s) u(h) of the gradient noise in a direction of curvature h (``noise.Covariance``).
+Then Var(h) = q u(h) φ(h), where φ(h) is the variance that gradient noise of variance 1 sustains: η/(h(2-ηh)) for plain
+SGD at rest, and less soon after a projection, which sets it to 0 (``noise.sustained_variance``).
 """
 
 from __future__ import annotations
@@ -19,41 +19,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .noise import Noise, Shape, named, require_batch, require_steps, sustained_variance
 from .probe import Profile
-from .valleys import Valley, require_batch, require_steps
+from .valley import Valley
 
-
-def sustained_variance(
-    curvature: Tensor, learning_rate: float, momentum: float = 0.0, steps: int | None = None
-) -> Tensor:
-    """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
-
-    Args:
-        curvature: h, any shape.
-        learning_rate: η.
-        momentum: m.
-        steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
-            exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
-
-    Raises:
-        ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
-    """
-    h, eta, m = curvature.double(), learning_rate, momentum
-    if steps is None:
-        if not bool(((h > 0) & (eta * h < 2 * (1 + m))).all()):
-            raise ValueError(
-                f"A stationary spread needs 0 < eta h < {2 * (1 + m):g}, got eta h from {float((eta * h).min()):.3g} "
-                f"to {float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
-            )
-        return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
-    xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
-    total = torch.zeros_like(h)
-    for _ in range(steps):  # v ← m v + h x + ξ, x ← x - η v
-        total = total + xx
-        new_vv = m * m * vv + 2 * m * h * xv + h * h * xx + 1
-        new_xv = m * xv + h * xx
-        xx, xv, vv = xx - 2 * eta * new_xv + eta**2 * new_vv, new_xv - eta * new_vv, new_vv
-    return (total / steps).to(curvature)
+__all__ = ["Prediction", "occupation", "predict", "sustained_variance"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +68,14 @@ def predict(
     learning_rate: float,
     momentum: float = 0.0,
     project_every: int | None = 15,
-    noise: str = "minibatch",
+    noise: str | Noise | None = None,
     temperature: float | None = None,
 ) -> Prediction:
     """Predict the mean velocity of ``drift`` along a road from its profile, with no free constant.
 
-    For "minibatch" the gradient covariance is taken to be c(s)H/B with the measured c = tr C / tr H. That is exact for
-    label noise under squared loss at interpolation, and an assumption for sampling noise. "isotropic" takes the
-    temperature T. Valid for spreads small enough that the loss across the road is quadratic.
+    The covariance of the gradient noise is what the noise model says of the profile. For "minibatch" on a network that
+    is c(s)H/B with the measured c = tr C / tr H: exact for label noise under squared loss at interpolation, and an
+    assumption for sampling noise. Valid for spreads small enough that the loss across the road is quadratic.
 
     Args:
         profile: Measured road.
@@ -113,39 +83,40 @@ def predict(
         learning_rate: η.
         momentum: m of heavy ball.
         project_every: k free steps between projections; None for walkers that are never projected.
-        noise: "minibatch", "label", "isotropic" or "none".
+        noise: As in ``drift``: "minibatch", "label", "isotropic", "none", or a noise model.
         temperature: T of isotropic noise.
 
     Raises:
-        ValueError: If batch size, learning rate, momentum or project_every is none, or a step is past the stability
-            limit.
+        ValueError: If batch size, learning rate, momentum, noise or project_every is none, or a step is past the
+            stability limit.
 
     References:
         Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land = ee.valleys.Waist()
+        >>> road, g = ee.Path(land.floor(21)), torch.Generator().manual_seed(0)
+        >>> profile = ee.probe(land, road, points=21, generator=g)
+        >>> law = ee.predict(profile, batch_size=4, learning_rate=0.1)
+        >>> [round(float(x), 2) for x in law.track(0.4, torch.tensor([0, 2000]))]  # away from the narrow middle
+        [0.4, 0.2]
     """
     require_steps(learning_rate, momentum)
     if batch_size is not None:
         require_batch(batch_size)
     if project_every is not None and project_every < 1:
         raise ValueError(f"project_every must be at least 1, got {project_every}; None never projects.")
+    model = named(noise, batch_size, temperature)
+    strength, shape = model.covariance(profile, learning_rate, momentum)
     position = profile.position.double()
     along = (position * profile.length).numpy()
     eta = learning_rate / (1 - momentum)
     energy = -eta * torch.as_tensor(np.gradient(profile.loss.double().numpy(), along))
-    if noise == "none" or (batch_size is None and noise != "isotropic"):
+    if not bool(strength.any()):
         zero = torch.zeros_like(energy)
         return Prediction(position, energy, zero, energy, zero, profile.length)
-    if noise == "isotropic":
-        assert temperature is not None
-        strength = torch.full_like(position, 2 * temperature * (1 - momentum) / learning_rate)
-    else:
-        assert batch_size is not None
-        ratio = (
-            profile.noise / profile.trace if noise == "minibatch" else torch.full_like(position, profile.label_ratio)
-        )
-        strength = ratio.double() / batch_size
-    shift = profile.weight_decay  # the walker feels the whole objective's curvature
-    potential = _potential(profile, shift, learning_rate, momentum, project_every, noise)
+    potential = _potential(profile, learning_rate, momentum, project_every, shape)
     sums = _traces(profile, potential)  # (n, V)
     slopes = torch.as_tensor(np.gradient(sums.double().numpy(), along, axis=0))
     each = -0.5 * eta * strength[:, None] * slopes
@@ -168,12 +139,13 @@ def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def _potential(
-    profile: Profile, shift: float, learning_rate: float, momentum: float, steps: int | None, noise: str
+    profile: Profile, learning_rate: float, momentum: float, steps: int | None, shape: Shape
 ) -> Callable[[Tensor], Tensor]:
-    """Return Ψ with Ψ'(h) = u(h)φ(h), where u = h for curvature-shaped noise and 1 for isotropic noise.
+    """Return Ψ with Ψ'(h) = u(h)φ(h), u being the shape of the noise.
 
     Then ½ (strength) d tr Ψ(H)/ds = ½ Σ Var(hᵢ) dhᵢ/ds: only the spectrum along the road is needed.
     """
+    shift = profile.weight_decay  # the walker feels the whole objective's curvature
     low, high = float(profile.nodes.min()), float(profile.nodes.max())
     grid = torch.linspace(min(low, 0.0), high, 4001, dtype=torch.float64)
     felt = grid + shift
@@ -186,8 +158,7 @@ def _potential(
     if steps is None:
         felt = felt.clamp(min=1e-3 * high)  # directions flatter than this never come to rest
     spread = sustained_variance(felt, learning_rate, momentum, steps)
-    integrand = spread if noise == "isotropic" else grid.clamp(min=0) * spread
-    sums = torch.cumulative_trapezoid(integrand, grid)
+    sums = torch.cumulative_trapezoid(shape(grid.clamp(min=0)) * spread, grid)
     table = torch.cat([sums.new_zeros(1), sums]).numpy()
     return lambda h: torch.as_tensor(np.interp(h.double().numpy(), grid.numpy(), table))
 

@@ -25,10 +25,10 @@ import torch
 from entropic_edu.physics.landscape import device, full_precision
 from entropic_edu.physics.results import packed, unpacked, write_whole
 from entropic_edu.physics.snapshot import whole_or_nothing
+from entropic_edu.sweeps.kept import Part, put_together, taken_apart
 from entropic_edu.sweeps.workers import cores
 
-from ._values import put_together, taken_apart
-from ._work import Part, Work, begun, clear
+from ._work import Work, begun, clear
 
 __all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
 

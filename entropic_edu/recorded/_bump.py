@@ -60,7 +60,7 @@ def heated(land: Network, theta: Tensor, wanted: Tensor) -> Tensor:
 
     Where the accuracy is 1 larger logits have a smaller loss; a factor stays between 1/16 and 16.
     """
-    last = slice(land.dim - sum(land._sizes[-2:]), land.dim)
+    last = slice(list(land.layout.slices.values())[-2].start, land.dim)  # its weights and biases
 
     def turned(factor: Tensor) -> Tensor:
         theta_new = theta.clone()
@@ -81,9 +81,8 @@ def rescaled(land: Network, theta: Tensor, layer: int, alpha: float | Tensor) ->
     A ReLU passes a positive factor on, so that the function stays as it was.
     """
     up = theta.new_zeros(land.dim)
-    places = dict(zip(land._names, torch.arange(land.dim).split(land._sizes), strict=True))
     for name, sign in ((f"{2 * layer - 2}.weight", 1), (f"{2 * layer - 2}.bias", 1), (f"{2 * layer}.weight", -1)):
-        up[places[name]] = sign
+        up[land.layout.slices[name]] = sign
     return theta * torch.as_tensor(alpha, dtype=theta.dtype)[..., None] ** up
 
 
@@ -103,7 +102,7 @@ def balanced(land: Network, theta: Tensor, sweeps: int = 60) -> Tensor:
             weight *= factor[..., None]
             bias *= factor
             following /= factor[:, None]
-    return torch.cat([parts[name].flatten(1) for name in land._names], 1).to(theta)
+    return land.layout.join(parts, lead=1).to(theta)
 
 
 def top(land: Network, points: Tensor) -> Tensor:

@@ -23,8 +23,9 @@ from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import probe
+from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
 from ._flatness import matched, measures, rescaled
@@ -265,10 +266,11 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
             fine = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
             rows.setdefault(f"{name}/fine", []).append(fine)
             for kind, noise, field, size in _kinds(land, noisy, decayed, recipe):
-                law = profile if noise == "label" else None
-                release = drift(field, road, keep_theta=True, profile=law, **settings(noise, size, pair, recipe))
+                release = drift(field, road, keep_theta=True, **settings(noise, size, pair, recipe))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
-                kept = _kept(land, release) | (_cooled(land, release, recipe) if noise == "label" else {})
+                kept = _kept(land, release)
+                if noise == "label":
+                    kept |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
                 for key, value in kept.items():
                     rows.setdefault(f"{name}/{kind}/{key}", []).append(value)
                 step = release.step
@@ -286,8 +288,14 @@ def _kinds(
 def _kept(land: Network, release: Release) -> dict[str, Tensor]:
     assert release.theta is not None
     own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
-    kept = {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
-    return kept if release.predicted is None else kept | {"predicted": release.predicted.half()}
+    return {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+
+
+def _predicted(profile: Profile, release: Release) -> Tensor:
+    """Return where theory says the mean walker of each start is at each record, (R, S)."""
+    given = ("batch_size", "learning_rate", "momentum", "project_every", "noise")
+    law = predict(profile, **{name: release.recipe[name] for name in given})
+    return torch.stack([law.track(float(start), release.step) for start in release.starts], 1).half()
 
 
 def _cooled(land: Network, release: Release, recipe: dict[str, Any]) -> dict[str, Tensor]:

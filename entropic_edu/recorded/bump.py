@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entropic_edu.networks.align import align
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.curvature import dense_hessian
@@ -130,7 +131,7 @@ def _others(
     line = {"method": "linear", "points": recipe["points"]}
     for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
         built = [
-            connect(land, *road.pivots[[0, -1]], generator=seeded(200 + pair), **settings)
+            _joined(land, road.pivots[0], road.pivots[-1], seeded(200 + pair), settings)
             for pair, road in enumerate(known)
         ]
         yield kind, land, built
@@ -147,6 +148,14 @@ def _others(
                 for pair, both in enumerate(ends)
             ],
         )
+
+
+def _joined(land: Network, a: Tensor, b: Tensor, generator: torch.Generator, settings: dict[str, Any]) -> Path:
+    """Return the road between two ends; ``align`` among the settings permutes the hidden units of ``b`` first."""
+    plain = dict(settings)
+    if plain.pop("align", False):
+        b = align(land, a, b, generator=generator).theta
+    return connect(land, a, b, generator=generator, **plain)
 
 
 def _closer(recipe: dict[str, Any], land: Network, points: Tensor, say: Callable[[str], None]) -> dict[str, Any]:

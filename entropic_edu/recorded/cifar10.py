@@ -10,8 +10,8 @@ many times less as there are cores. Over a third of them is the full-batch contr
 
 from __future__ import annotations
 
-import copy
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path as File
@@ -31,30 +31,26 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
+from entropic_edu.story.recipes import Cifar10
 
 from . import Part, Work, load
+from ._arguments import arguments
 from .let_go import stacked
 
-_RUN: dict[str, Any] = {"momentum": 0.9, "walkers": 8}
+_STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
+_RUN: dict[str, Any] = {"momentum": _STORY.momentum, "walkers": 8}
 
 RECIPE: dict[str, Any] = {
     "seeds": [0],
     "pairs": 3,
-    "first": 1000,  # images of each of the five training files, and of the test file
-    "channels": [16, 32, 64],
-    "weight_decay": 8e-4,
-    "train": {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100},
-    "connect": {
-        "method": "string",
-        "pivots": 32,
-        "sweeps": 2000,
-        "batch_size": 128,
-        "learning_rate": 0.03,
-        "tolerance": 1e9,  # no more pivots than these: the recording says how high the scallops are
-    },
-    "profile": {"images": 1000, "points": 13, "num_probes": 2, "lanczos_steps": 12},
-    "starts": [0.3, 0.7],
-    "records": 26,
+    "first": _STORY.images,  # of each of the five training files, and of the test file
+    "channels": list(_STORY.widths),
+    "weight_decay": _STORY.weight_decay,
+    "train": _STORY.train,
+    "connect": _STORY.connect,
+    "profile": {"images": _STORY.probed, "points": _STORY.points, **_STORY.probe},
+    "starts": list(_STORY.starts),
+    "records": _STORY.records,
     "runs": {
         "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
         "eta 0.05, B 256": _RUN
@@ -108,28 +104,34 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     _built.cache_clear()  # it may be of other images
     land, pairs = _land(recipe), range(recipe["pairs"])
     work(f"{2 * len(pairs)} networks are trained first, on {device_name(land)}")
-    parts = {"minima": Part(partial(_minima, recipe, work.checkpoint("minima")))}
-    for pair in pairs:
-        parts[f"pair {pair}, road"] = Part(partial(_road, recipe, pair), ("minima",))
-    for pair in pairs:
-        parts[f"pair {pair}, profile"] = Part(partial(_profile, recipe), (f"pair {pair}, road",))
-    for name in sorted(settings(recipe), key=partial(_cost, recipe)):
-        for pair in pairs:
-            parts[f"pair {pair}, {name}"] = Part(partial(_release, recipe, pair, name), (f"pair {pair}, road",))
-    made = work.parts(parts)
+    made = work.parts(parts(recipe, work.checkpoint("minima")))
 
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for pair in pairs:
         values = made[f"pair {pair}, road"] | made[f"pair {pair}, profile"]
-        found |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
-    length = torch.tensor([going(land, found[f"pair{pair}/road"]).length for pair in pairs])
+        results |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
+    length = torch.tensor([going(land, results[f"pair{pair}/road"]).length for pair in pairs])
     for name, setting in settings(recipe).items():
         releases = [made[f"pair {pair}, {name}"]["release"] for pair in pairs]
         together = stacked(releases, len(setting["start"]))
         together |= {"length": length.clone(), "temperature": torch.tensor(releases[0].temperature)}
-        found |= {f"{name}/{key}": value for key, value in together.items()}
+        results |= {f"{name}/{key}": value for key, value in together.items()}
     _built.cache_clear()
-    return found | {"device": _told(made)}
+    return results | {"device": devices(made)}
+
+
+def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, Part]:
+    """Return what can be made at the same time, each after what it needs, the longest releases first."""
+    pairs = range(recipe["pairs"])
+    wanted = {"minima": Part(partial(_minima, recipe, checkpoint))}
+    for pair in pairs:
+        wanted[f"pair {pair}, road"] = Part(partial(_road, recipe, pair), ("minima",))
+    for pair in pairs:
+        wanted[f"pair {pair}, profile"] = Part(partial(_profile, recipe), (f"pair {pair}, road",))
+    for name in sorted(settings(recipe), key=partial(_cost, recipe)):
+        for pair in pairs:
+            wanted[f"pair {pair}, {name}"] = Part(partial(_release, recipe, pair, name), (f"pair {pair}, road",))
+    return wanted
 
 
 def _minima(recipe: dict[str, Any], checkpoint: File | None) -> dict[str, Any]:
@@ -174,8 +176,8 @@ def _built(recipe: str, on: torch.device) -> Network:
     return landscape(json.loads(recipe))
 
 
-def _told(made: dict[str, dict[str, Any]]) -> str:
-    """Say on what most parts were made, and which on something else."""
+def devices(made: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return on what most parts were made, and which on something else."""
     made_on: dict[str, list[str]] = {}
     for name, values in made.items():
         made_on.setdefault(values["device"], []).append(name)
@@ -257,15 +259,12 @@ def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
 
 def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the landscape of those training images on which curvature is measured."""
-    some = copy.copy(land)
-    chosen = torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]].to(land.device)
-    some.x, some.y = land.x[chosen], land.y[chosen]
-    return some
+    return land.subset(torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]])
 
 
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
-    return drift(land, road, generator=_generator(10 + pair), **setting)
+    return drift(land, road, generator=_generator(10 + pair), **arguments(setting))
 
 
 def device_name(land: Network) -> str:

@@ -21,6 +21,7 @@ from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 
 from . import Work, roads
+from ._arguments import arguments
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
 
@@ -151,7 +152,7 @@ def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return one run: all runs of a pair draw from the same stream."""
-    return drift(land, road, generator=_generator(pair, 4), **setting)
+    return drift(land, road, generator=_generator(pair, 4), **arguments(setting))
 
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:

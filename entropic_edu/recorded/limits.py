@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from entropic_edu.course.limits import cases
-from entropic_edu.course.limits.measure import Measured, measured
 from entropic_edu.data import digits
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
@@ -19,6 +17,9 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
+
+from .look_alikes import cases
+from .look_alikes.measure import Measured, measured
 
 RECIPE: dict[str, Any] = {
     "case_seed": 0,

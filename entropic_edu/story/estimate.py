@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
 
 if TYPE_CHECKING:
-    from .recipe import Recipe, Setting
+    from .recipe import Recipe
 
 _SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
 _PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients
@@ -47,20 +46,22 @@ class Shape:
 
 
 def shapes(land: Network, recipe: Recipe) -> list[Shape]:
-    """Return the stages with steps; the profile is made of other things."""
+    """Return the stages with steps; the profile is made of ``products`` and of the places of the picture.
+
+    A row of this table says of each verb what only that verb knows: what it calls, and how often.
+    """
     batch, epochs = recipe.train["batch_size"], recipe.train["epochs"]
-    found = [Shape("minima", 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1))]
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
-    shared = min(recipe.connect.get("batch_size", 256), len(land.x))
-    # 4 points a pivot and 3 between each two, 3 between pivots to see whether it is fine enough, and the straight line
-    found.append(Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0))
-    return found + [_shape(setting, recipe) for setting in recipe.settings]
-
-
-def _shape(setting: Setting, recipe: Recipe) -> Shape:
-    walkers = len(recipe.starts) * setting.walkers
-    looks = walkers * ((recipe.records or 60) + 1)
-    return Shape(f"walkers, {setting.name}", walkers, setting.batch_size, True, setting.steps, looks)
+    shared, records = min(recipe.connect.get("batch_size", 256), len(land.x)), recipe.records or 60
+    # the road's looks: 4 points a pivot, 3 between each two, 3 between pivots to see whether it is fine, the line
+    rows = [
+        Shape("minima", 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1)),
+        Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0),
+    ]
+    for s in recipe.settings:
+        walkers = len(recipe.starts) * s.walkers
+        rows.append(Shape(f"walkers, {s.name}", walkers, s.batch_size, True, s.steps, walkers * (records + 1)))
+    return rows
 
 
 # --- memory ------------------------------------------------------------------------------------------------------
@@ -83,10 +84,9 @@ def refuse(land: Network, recipe: Recipe) -> None:
 def least_bytes(land: Network, shape: Shape) -> int:
     """Return the bytes without which a stage cannot be: parameters, its batches, and what one backward pass keeps.
 
-    Batch norm needs the samples of a batch together, and a part of all data together with as many that give its
-    statistics; other networks take one sample at a time.
+    Networks without batch norm take one sample at a time.
     """
-    together = (shape.batch_size or 2 * len(land._seen)) if land._reestimates else 1
+    together = land.least_samples(shape.batch_size)
     own = shape.networks if shape.own else 1
     batches = own * (shape.batch_size or 0) * land.x[0].numel() * land.x.element_size()
     vectors = 6 * shape.networks * land.dim * land.x.element_size()  # θ, gradient, momentum, and copies
@@ -94,9 +94,8 @@ def least_bytes(land: Network, shape: Shape) -> int:
 
 
 def _product_bytes(land: Network) -> int:
-    """Return the same for a Hessian-vector product; with batch norm a part of the data comes with its statistics."""
-    together = 2 * len(land._seen) if land._reestimates else 1
-    return 3 * together * land.bytes_per_sample
+    """Return the same for a Hessian-vector product."""
+    return 3 * land.least_samples(None) * land.bytes_per_sample
 
 
 def _room(device: torch.device) -> int | None:
@@ -139,9 +138,8 @@ def _line(stage: str, seconds: float, least: int) -> str:
 
 def _passes(land: Network, theta: Tensor) -> tuple[float, float]:
     """Return the seconds that one network takes for the loss and for the gradient on all training data."""
-    some = copy.copy(land)
-    some.x, some.y = land.x[:_SAMPLE], land.y[:_SAMPLE]
-    many = 32 if land._stack is not None else 1  # stacks are evaluated together
+    some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
+    many = 32 if land.stacks else 1  # stacks are evaluated together
     rows, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
     with torch.no_grad():
         look = _seconds(lambda: some.loss(rows), land.device)

@@ -5,8 +5,7 @@ Recipes for CIFAR-10 are in ``recipes``.
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
@@ -109,10 +108,24 @@ class Recipe:
         """Return the landscape on the ``probed`` inputs, the same ones each time."""
         if self.probed is None or self.probed >= len(land.x):
             return land
-        chosen = torch.randperm(len(land.x), generator=torch.Generator().manual_seed(0))[: self.probed]
-        some = copy.copy(land)  # statistics of batch norm, if any, stay those of the whole
-        some.x, some.y = land.x[chosen.to(land.device)], land.y[chosen.to(land.device)]
-        return some
+        return land.subset(torch.randperm(len(land.x), generator=torch.Generator().manual_seed(0))[: self.probed])
+
+    def tiny(self) -> Recipe:
+        """Return a miniature of a few seconds, to see that it works; its numbers say nothing."""
+        return replace(
+            self,
+            widths=(64, 10, 10),
+            train={"batch_size": 64, "learning_rate": 0.1, "momentum": 0.9, "epochs": 6},
+            connect={"method": "string", "pivots": 6, "sweeps": 60},
+            points=7,
+            settings=(
+                Setting("hot", 16, 0.05, 15, 60, walkers=3),
+                Setting("hot, larger steps", 32, 0.1, 11, 33, walkers=3),
+                Setting("hot, excursions undone", 16, 0.05, 15, 60, walkers=3, undo_excursions=True),
+                Setting("cold", 64, 0.05, 15, 60, walkers=3),
+                Setting("no noise", None, 0.05, 15, 30, walkers=1),
+            ),
+        )
 
 
 @dataclass(frozen=True)

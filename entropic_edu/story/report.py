@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import Prediction, predict
@@ -45,23 +45,23 @@ def _device_name(pairs: Sequence[Pair]) -> str | None:
 
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     """The figures of one pair, as far as they go."""
-    found: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
+    figures: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
-            found["minima"] = _minima(pair)
+            figures["minima"] = _minima(pair)
         if pair.road is not None:
-            found["road"] = _road(pair)
+            figures["road"] = _road(pair)
     if pair.profile is not None:
-        found["profile"] = _profile(pair.profile)
-    found["releases"] = [
+        figures["profile"] = _profile(pair.profile)
+    figures["releases"] = [
         _walk(setting, pair.releases[setting.name], pair.profile, recipe)
         for setting in recipe.settings
         if setting.name in pair.releases and pair.profile is not None
     ]
     if pair.complete:
-        found["collapse"] = collapse(pair, recipe)
-        found["claims"] = _CLAIMS[recipe.dataset](found)
-    return found
+        figures["collapse"] = collapse(pair, recipe)
+        figures["claims"] = claims(figures, recipe.dataset)
+    return figures
 
 
 def _minima(pair: Pair) -> dict[str, Any]:
@@ -163,8 +163,8 @@ def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     pairs_of = [(a, b) for i, a in enumerate(same) for b in same[i + 1 :]]
     others = [(same[0], s.name) for s in noisy if not hot(s)]
     return {
-        "same_temperature": {f"{a} / {b}": _disagreement(curves[a], curves[b]) for a, b in pairs_of},
-        "other_temperature": {f"{a} / {b}": _disagreement(curves[a], curves[b]) for a, b in others},
+        "same_temperature": {f"{a} / {b}": disagreement(curves[a], curves[b]) for a, b in pairs_of},
+        "other_temperature": {f"{a} / {b}": disagreement(curves[a], curves[b]) for a, b in others},
     }
 
 
@@ -180,44 +180,48 @@ def _way(release: Release) -> tuple[Tensor, Tensor]:
     return gone.mean(1), error
 
 
-def _disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> float:
+def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> float:
+    """Return the root mean square of the differences of two curves, in units of their combined standard errors."""
     error = (one[1] ** 2 + two[1] ** 2).sqrt().clamp(min=1e-6)
     return float((((one[0] - two[0]) / error) ** 2).mean().sqrt())
 
 
-def _claims(found: dict[str, Any]) -> dict[str, bool]:
-    """Which of the claims this pair of minima shows."""
-    bump, walks = found["profile"]["middle_over_ends"], {w["name"]: w for w in found["releases"]}
-    hot, still = walks["hot"], walks["no noise"]
+def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
+    """Return for each claim of a data set, "digits" or "cifar10", whether the figures of a pair of minima show it."""
+    return {"digits": _of_digits, "cifar10": _of_cifar10}[dataset](figures)
+
+
+def _of_digits(figures: dict[str, Any]) -> dict[str, bool]:
+    bump, walks = figures["profile"]["middle_over_ends"], {w["name"]: w for w in figures["releases"]}
+    hot, still, disagreements = walks["hot"], walks["no noise"], figures["collapse"]
     homes = [1.0 if start > 0.5 else 0.0 for start in hot["starts"]]
     towards = [
         (end - start) * (1 if home else -1)
         for start, end, home in zip(still["starts"], still["end"], homes, strict=True)
     ]
     return {
-        "linear barrier >= 0.3": found["minima"]["linear_barrier"] >= 0.3,
-        "highest loss on the road <= 1.6 x higher end": found["road"]["highest_data_loss_over_higher_end"] <= 1.6,
+        "linear barrier >= 0.3": figures["minima"]["linear_barrier"] >= 0.3,
+        "highest loss on the road <= 1.6 x higher end": figures["road"]["highest_data_loss_over_higher_end"] <= 1.6,
         "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
         "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
         "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
         "also where every excursion out of the valley is undone": _from_home(walks["hot, excursions undone"]) <= 0.1,
         "without noise they move < 0.05 towards it, or the other way": all(way < 0.05 for way in towards),
         "noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05,
-        "equal temperature, equal relaxation (within 2 errors)": max(found["collapse"]["same_temperature"].values())
-        <= 2,
-        "four times colder, another relaxation (> 2 errors)": min(found["collapse"]["other_temperature"].values()) > 2,
+        "equal temperature, equal relaxation (within 2 errors)": max(disagreements["same_temperature"].values()) <= 2,
+        "four times colder, another relaxation (> 2 errors)": min(disagreements["other_temperature"].values()) > 2,
     }
 
 
-def _claims_cifar10(found: dict[str, Any]) -> dict[str, bool]:
+def _of_cifar10(figures: dict[str, Any]) -> dict[str, bool]:
     """The same for a network on CIFAR-10, whose walkers are at one time η·steps wherever they are compared."""
-    bump, walks = found["profile"]["middle_over_ends"], {w["name"]: w for w in found["releases"]}
-    highest = found["road"]["highest_data_loss"]
+    bump, walks = figures["profile"]["middle_over_ends"], {w["name"]: w for w in figures["releases"]}
+    highest = figures["road"]["highest_data_loss"]
     return {
-        "training accuracy >= 0.99": min(found["minima"]["accuracy"]) >= 0.99,
-        "linear barrier >= 1": found["minima"]["linear_barrier"] >= 1,
+        "training accuracy >= 0.99": min(figures["minima"]["accuracy"]) >= 0.99,
+        "linear barrier >= 1": figures["minima"]["linear_barrier"] >= 1,
         "highest loss on the road <= 3 x higher end, and <= 0.05": highest <= 0.05
-        and found["road"]["highest_data_loss_over_higher_end"] <= 3,
+        and figures["road"]["highest_data_loss_over_higher_end"] <= 3,
         "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
         "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
         "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(
@@ -226,9 +230,6 @@ def _claims_cifar10(found: dict[str, Any]) -> dict[str, bool]:
         "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(walks["hot"], walks["cold"]),
         "noisy walkers are in the valley at >= 95 % of projections": walks["hot"]["share_outside"] <= 0.05,
     }
-
-
-_CLAIMS = {"digits": _claims, "cifar10": _claims_cifar10}
 
 
 def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
@@ -243,10 +244,10 @@ def _from_home(walk: dict[str, Any]) -> float:
     return sum(abs(end - home) for end, home in zip(walk["end"], homes, strict=True)) / len(homes)
 
 
-def table(found: dict[str, Any]) -> str:
+def table(figures: dict[str, Any]) -> str:
     """Return the story as lines of text for the terminal."""
     lines = []
-    for row in found["pairs"]:
+    for row in figures["pairs"]:
         if "claims" not in row:
             lines.append(f"Pair {row['seed']}: incomplete.")
             continue
@@ -273,8 +274,8 @@ def table(found: dict[str, Any]) -> str:
                 f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
                 f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
             )
-    total = found["pairs_complete"]
-    lines += [f"{count} of {total}: {name}" for name, count in found["counts"].items()]
-    if not found["complete"]:
+    total = figures["pairs_complete"]
+    lines += [f"{count} of {total}: {name}" for name, count in figures["counts"].items()]
+    if not figures["complete"]:
         lines.append("Incomplete: go on with --resume.")
     return "\n".join(lines)

@@ -11,58 +11,24 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.drift import Projections, drift
 from entropic_edu.physics.landscape import full_precision
-from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile, probe
-from entropic_edu.physics.release import Release
-from entropic_edu.physics.results import Result, write_whole
-from entropic_edu.physics.snapshot import whole_or_nothing
-from entropic_edu.physics.train import Run, train
+from entropic_edu.physics.probe import probe
+from entropic_edu.physics.results import write_whole
+from entropic_edu.physics.snapshot import Progress, whole_or_nothing
+from entropic_edu.physics.train import train
+from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
 from .picture import picture, png
 from .recipe import Pair, Recipe, Setting, record_every
 from .report import report
-
-R = TypeVar("R", bound=Result)
-
-
-class _Stages:
-    """Results by name in a folder; each is made once and read again on resume.
-
-    Args:
-        folder: Where they are kept.
-        say: Receives a line for each.
-    """
-
-    def __init__(self, folder: File, say: Callable[[str], None]) -> None:
-        self.folder, self.say = folder, say
-
-    def get(self, kind: type[R], name: str, make: Callable[[], R]) -> R:
-        file = self.folder / f"{name}.safetensors"
-        if file.exists():
-            self.say(f"  {name}: from {file}")
-            return kind.load(file)
-        began = time.perf_counter()
-        result = make()
-        if result.complete:
-            result.save(file)
-            self.checkpoint(name).unlink(missing_ok=True)
-        self.say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
-        if not result.complete:
-            raise _StoppedError
-        return result
-
-    def checkpoint(self, name: str) -> File:
-        """Return where a long stage may keep what it has until it is finished."""
-        return self.folder / f"{name}.checkpoint"
 
 
 class _StoppedError(Exception):
@@ -76,7 +42,7 @@ def tell(
     resume: bool = False,
     recipe: Recipe | None = None,
     device: str = "auto",
-    progress: bool = False,
+    progress: Progress = None,
     say: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Run the story for each seed and write ``out``.json and ``out``.png.
@@ -87,7 +53,7 @@ def tell(
         resume: Go on from the stages that are there.
         recipe: Settings; None takes the defaults.
         device: "cpu", "cuda", "mps", or "auto" for the one that suits the recipe.
-        progress: Whether to show bars.
+        progress: True for bars, or a callable that is given each snapshot of each stage.
         say: Receives one line per stage, and before the first about how long each will take.
 
     Returns:
@@ -101,22 +67,22 @@ def tell(
     recipe = recipe or Recipe()
     land = recipe.landscape(_device(device, recipe))
     estimate.refuse(land, recipe)
-    stages = _Stages(_prepared(File(f"{out}.work"), recipe, resume), say)
+    store = _prepared(File(f"{out}.work"), recipe, resume)
     began, pairs, complete = time.perf_counter(), [], True
     with full_precision():
         for line in estimate.lines(land, recipe):
             say(line)
         for seed in seeds:
             say(f"Pair of minima from seed {seed}")
-            pair, finished = _pair(stages, land, recipe, seed, progress)
+            pair, finished = _pair(store, land, recipe, seed, progress, say)
             pairs.append(pair)
             if not finished:
                 complete = False
                 break
-        found = report(pairs, recipe, complete, time.perf_counter() - began)
-        write_whole(f"{out}.json", json.dumps(found, indent=2).encode())
+        figures = report(pairs, recipe, complete, time.perf_counter() - began)
+        write_whole(f"{out}.json", json.dumps(figures, indent=2).encode())
         write_whole(f"{out}.png", png(picture(pairs, recipe)))
-    return found
+    return figures
 
 
 def _device(name: str, recipe: Recipe) -> torch.device:
@@ -130,89 +96,82 @@ def _device(name: str, recipe: Recipe) -> torch.device:
     return torch.device(name)
 
 
-def _prepared(folder: File, recipe: Recipe, resume: bool) -> File:
-    """Make the work folder, empty unless it is to be resumed, and note the recipe in it."""
-    note, wanted = folder / "recipe.json", json.dumps(dataclasses.asdict(recipe), sort_keys=True)
-    there = note.read_bytes() if note.exists() else b"none"  # a run that was killed as it began may leave stages alone
-    if resume and (note.exists() or any(folder.glob("seed*"))) and there != wanted.encode():
-        raise ValueError(
-            f"{folder} holds stages of another recipe; run without --resume to start afresh, or choose another --out."
-        )
-    if not resume and folder.exists():
+def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
+    """Make the work folder, empty unless it is to be resumed, and look at what is in it."""
+    settings = dataclasses.asdict(recipe)
+    other = "is a stage of another recipe; run without --resume to start afresh, or choose another --out."
+    store = Store(folder, settings, other=other, remedy="story without --resume")
+    if resume:
+        for file in folder.glob(f"*{SUFFIX}"):
+            store.read(file.stem)
+    elif folder.exists():
         shutil.rmtree(folder)
-    write_whole(note, wanted.encode())
-    return folder
+    write_whole(folder / "recipe.json", json.dumps(settings, indent=1).encode())
+    return store
 
 
-def _pair(stages: _Stages, land: Network, recipe: Recipe, seed: int, progress: bool) -> tuple[Pair, bool]:
+def _pair(
+    store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Callable[[str], None]
+) -> tuple[Pair, bool]:
     """All stages for one seed, and whether they came to their end."""
     pair = Pair(seed, land, recipe.part(land))
 
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
         return torch.Generator().manual_seed(1000 * seed + stage)
 
+    def stage(name: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
+        return _stage(store, say, f"seed{seed}-{name}", lambda: verb(on, *given, progress=progress, **settings))
+
     try:
-        run = stages.get(
-            Run, f"seed{seed}-minima", lambda: _trained(stages, land, recipe, seed, generator(0), progress)
-        )
+        checkpoint = store.checkpoint(
+            f"seed{seed}-minima"
+        )  # what an interruption left in the middle goes on from there
+        training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
+        run = stage("minima", train, land, generator=generator(0), **training)
         a, b = run.theta.to(land.device)  # what was read lies on the CPU
         with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
             straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
         pair = dataclasses.replace(pair, run=run, straight=straight)
-        road = stages.get(
-            Path,
-            f"seed{seed}-road",
-            lambda: connect(land, a, b, generator=generator(2), progress=progress, **recipe.connect),
-        )
+        road = stage("road", connect, land, a, b, generator=generator(2), **recipe.connect)
         road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
         pair = dataclasses.replace(pair, road=road)
-        profile = stages.get(
-            Profile,
-            f"seed{seed}-profile",
-            lambda: probe(
-                pair.part, road, generator=generator(3), points=recipe.points, progress=progress, **recipe.probe
-            ),
-        )
+        profile = stage("profile", probe, pair.part, road, generator=generator(3), points=recipe.points, **recipe.probe)
         pair = dataclasses.replace(pair, profile=profile)
         for number, setting in enumerate(recipe.settings):
-            release = stages.get(
-                Release,
-                f"seed{seed}-walkers{number}",
-                lambda setting=setting: _release(land, road, recipe, setting, generator(4), progress),  # type: ignore[misc]
+            walking = release_settings(recipe, setting)
+            pair.releases[setting.name] = stage(
+                f"walkers{number}", drift, land, road, generator=generator(4), **walking
             )
-            pair.releases[setting.name] = release
-    except _StoppedError:
-        return pair, False
-    except KeyboardInterrupt:  # between stages
+    except (_StoppedError, KeyboardInterrupt):  # in a stage, or between two
         return pair, False
     return dataclasses.replace(pair, complete=True), True
 
 
-def _trained(
-    stages: _Stages, land: Network, recipe: Recipe, seed: int, generator: torch.Generator, progress: bool
-) -> Run:
-    """Train both ends side by side; what an interruption left in the middle goes on from there."""
-    checkpoint = stages.checkpoint(f"seed{seed}-minima")
-    return train(
-        land, generator=generator, runs=2, checkpoint=checkpoint, resume=True, progress=progress, **recipe.train
-    )
+def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[], Any]) -> Any:
+    """Return the result of a stage: from its file if there is one, and else from ``make``."""
+    if name in store:
+        say(f"  {name}: from {store.file(name)}")
+
+    def made() -> dict[str, Any]:
+        began = time.perf_counter()
+        result = make()
+        say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
+        if not result.complete:
+            raise _StoppedError
+        return {"result": result}
+
+    return store.get(name, made).values["result"]
 
 
-def _release(
-    land: Network, road: Path, recipe: Recipe, setting: Setting, generator: torch.Generator, progress: bool
-) -> Release:
-    return drift(
-        land,
-        road,
-        generator=generator,
-        start=recipe.starts,
-        batch_size=setting.batch_size,
-        learning_rate=setting.learning_rate,
-        momentum=recipe.momentum,
-        walkers=setting.walkers,
-        steps=setting.steps,
-        project_every=setting.project_every,
-        undo_excursions=setting.undo_excursions,
-        record_every=record_every(setting, recipe.records),
-        progress=progress,
-    )
+def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
+    """Return the arguments of ``drift`` for a setting, all but landscape, road and generator."""
+    return {
+        "start": recipe.starts,
+        "batch_size": setting.batch_size,
+        "learning_rate": setting.learning_rate,
+        "momentum": recipe.momentum,
+        "walkers": setting.walkers,
+        "steps": setting.steps,
+        "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
+        "record_every": record_every(setting, recipe.records),
+    }

@@ -14,21 +14,20 @@ import re
 import sys
 import textwrap
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path as File
-from queue import SimpleQueue
 from typing import Any, NamedTuple, Self
 
 import torch
-from torch import Tensor
 
 from entropic_edu.physics.results import Result, packed, unpacked, write_whole
-from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb, whole_or_nothing
+from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb
 
-from .workers import Workers, cores, crew
+from .kept import SUFFIX, Dispatch, Part, Store, in_words, put_together, taken_apart
+from .workers import cores, pool
 
 Function = Callable[..., Any]
 NOTE = "sweep.json"  # in a sweep's folder: which function its points are of
@@ -99,12 +98,11 @@ class Sweep(Result):
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        parts = [_apart(result) for result in self.results]
-        tensors = {f"{i}.{name}": value for i, part in enumerate(parts) for name, value in part.tensors.items()}
+        tensors, shapes = taken_apart({str(i): result for i, result in enumerate(self.results)})
         plain = {
             "function": self.function,
             "settings": self.settings,
-            "results": [(part.kind, part.plain) for part in parts],
+            "results": [_as_saved(shape) for shape in shapes.values()],
             "failed": self.failed,
             "complete": self.complete,
         }
@@ -113,17 +111,22 @@ class Sweep(Result):
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
         tensors, plain = unpacked(File(file).read_bytes(), "Sweep", str(file), "Sweep.save()")
-        of: list[dict[str, Tensor]] = [{} for _ in plain["results"]]
-        for name, value in tensors.items():
-            index, _, field = name.partition(".")
-            of[int(index)][field] = value
+        shapes = {
+            str(i): {"kind": kind, "fields": value} if kind else {"kind": "plain", "value": value}
+            for i, (kind, value) in enumerate(plain["results"])
+        }
         return cls(
             function=plain["function"],
             settings=tuple(plain["settings"]),
-            results=tuple(_together(_Parts(k, t, p)) for (k, p), t in zip(plain["results"], of, strict=True)),
+            results=tuple(put_together(tensors, shapes).values()),
             failed=tuple(Failure(*failure) for failure in plain["failed"]),
             complete=plain["complete"],
         )
+
+
+def _as_saved(shape: dict[str, Any]) -> tuple[str, Any]:
+    """Return a result's kind and fields, or "" and a plain value, as the files of sweeps have them."""
+    return ("", shape["value"]) if shape["kind"] == "plain" else (shape["kind"], shape["fields"])
 
 
 @verb
@@ -178,32 +181,32 @@ def sweep(
             worker processes (the points are then computed one after another in this one).
     """
     _check(executor, workers, threads, retries)
-    points = _points(function, over)
+    points = {_key(point): point for point in _points(function, over)}
     name, given = _name(function), _shipped(function, executor)
-    kept = None if folder is None else _Folder(File(folder), function)
-    results: dict[int, Any] = {} if kept is None else kept.read(points)
-    errors: dict[int, str] = {}
+    store = _store(None if folder is None else File(folder), function)
+    results = _there(store, points)
+    errors: dict[str, str] = {}
 
     def snapshot() -> Snapshot[Sweep]:
         note = f"{len(errors)} failed" if errors else ""
         return Snapshot(len(results) + len(errors), len(points), note, lambda: _sweep(name, points, results, errors))
 
-    def call(index: int, attempt: int) -> tuple[Any, ...]:
-        return given, name, _words(points[index]), threads, attempt
-
-    def keep(index: int, content: bytes) -> None:
-        if kept is not None:
-            kept.write(points[index], content)
-        results[index] = _opened(content, name, points[index], "the point")
+    def keep(key: str, content: bytes) -> None:
+        if folder is not None:
+            store.write(key, content)
+        results[key] = store.opened(key, content).values["result"]
 
     yield snapshot()
-    lacking = [i for i in range(len(points)) if i not in results]
+    lacking = {key: Part(partial(_point, given, _words(points[key]))) for key in points if key not in results}
     if lacking:
-        with crew(executor, min(workers or cores(), len(lacking)), threads) as hands:
-            for index, error in _Job(hands, call, keep, retries).run(lacking):
-                if error is not None:
-                    errors[index] = f"{name}({_call(points[index])}) failed in {_times(retries + 1)}: {error}"
-                yield snapshot()
+        with pool(executor, min(workers or cores(), len(lacking)), threads) as own:
+            dispatch = Dispatch(lacking, store, own, keep, threads=threads, retries=retries)
+            with contextlib.closing(dispatch.run()) as ended:
+                for key, error in ended:
+                    if error is not None:
+                        times = f"{retries + 1} tries" if retries else "1 try"
+                        errors[key] = f"{name}({_call(points[key])}) failed in {times}: {in_words(error)}"
+                    yield snapshot()
 
 
 # --- the grid --------------------------------------------------------------------------------------------------
@@ -287,12 +290,13 @@ def _words(settings: Mapping[str, Any]) -> str:
     return json.dumps(settings, sort_keys=True)
 
 
+def _key(settings: Mapping[str, Any]) -> str:
+    """Return the name of a point's file."""
+    return hashlib.sha256(_words(settings).encode()).hexdigest()[:20]
+
+
 def _call(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in settings.items())
-
-
-def _times(number: int) -> str:
-    return f"{number} tries" if number > 1 else "1 try"
 
 
 # --- the function ----------------------------------------------------------------------------------------------
@@ -344,212 +348,76 @@ def _source(function: Function) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-# --- a point's file --------------------------------------------------------------------------------------------
+# --- the folder ------------------------------------------------------------------------------------------------
 
 
-class _Parts(NamedTuple):
-    """A result taken apart: the name of its class ("" for plain values), its tensors, and the rest."""
-
-    kind: str
-    tensors: dict[str, Tensor]
-    plain: Any
-
-
-def _apart(value: Any) -> _Parts:
-    if not isinstance(value, Result):
-        return _Parts("", {}, _plain(value, "the result"))
-    every = {f.name: getattr(value, f.name) for f in fields(value)}
-    tensors = {name: field for name, field in every.items() if isinstance(field, Tensor)}
-    return _Parts(type(value).__name__, tensors, {n: v for n, v in every.items() if n not in tensors})
-
-
-def _together(parts: _Parts) -> Any:
-    if not parts.kind:
-        return parts.plain
-    classes: list[type[Result]] = [Result]
-    for known in classes:
-        classes.extend(known.__subclasses__())
-    named = [known for known in classes if known.__name__ == parts.kind]
-    if not named:
-        raise LookupError(f"A result here is a {parts.kind}, a class that nobody has defined; import its module first.")
-    values: dict[str, Any] = {**parts.tensors, **parts.plain}
-    return named[-1](**values)
-
-
-def _packed(name: str, settings: dict[str, Any], value: Any) -> bytes:
-    parts = _apart(value)
-    plain = {"function": name, "settings": settings, "kind": parts.kind, "value": parts.plain}
-    return packed("Point", parts.tensors, {**plain, "torch": torch.__version__})
-
-
-def _opened(content: bytes, name: str, settings: dict[str, Any], file: str) -> Any:
-    """Return the result of a point.
+def _store(folder: File | None, function: Function) -> Store:
+    """Return where the points of a function are kept; a note beside them says which function that is.
 
     Raises:
-        ValueError: If the content is damaged, or that of another point.
-        LookupError: If its class is not defined.
+        ValueError: If the folder belongs to something else.
+        OSError: If the folder cannot be written.
     """
-    tensors, plain = unpacked(content, "Point", file, "the same sweep")
-    if (plain["function"], _words(plain["settings"])) != (name, _words(settings)):
+    name, source = _name(function), _source(function)
+    store = Store(folder, name, other="is of another point or function.", remedy="the same sweep")
+    if folder is None:
+        return store
+    names = {file.name for file in folder.glob("[!.]*")}
+    points = {name for name in names if re.fullmatch(rf"[0-9a-f]{{20}}\{SUFFIX}", name)}
+    if points and NOTE in names:
+        _compare(folder / NOTE, name, source)
+    elif foreign := sorted(names - points - {NOTE}):
+        raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
+    else:
+        write_whole(folder / NOTE, json.dumps({"function": name, "source": source}, indent=1).encode())
+    return store
+
+
+def _compare(note: File, name: str, source: str) -> None:
+    """Raise a ValueError where a note is damaged, or is of another function than this."""
+    try:
+        theirs = json.loads(note.read_bytes())
+        function, its_source = theirs["function"], theirs["source"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
+    if function != name:
+        raise ValueError(f"{note.parent} holds a sweep of {function}, this one is of {name}; take another folder.")
+    if its_source != source:
         raise ValueError(
-            f"{file} is of {plain['function']}({_call(plain['settings'])}), wanted {name}({_call(settings)})."
+            f"{name} has changed since the points in {note.parent} were computed; take another folder. If the "
+            f"change cannot alter a result, delete {note} and call again: the points are kept."
         )
-    return _together(_Parts(plain["kind"], tensors, plain["value"]))
 
 
-class _Folder:
-    """Finished points, each in a file named by a hash of its settings, and a note of the function they are of."""
-
-    def __init__(self, folder: File, function: Function) -> None:
-        self.folder, self.name, self.source = folder, _name(function), _source(function)
-        names = {file.name for file in folder.glob("[!.]*")}
-        points = {name for name in names if re.fullmatch(r"[0-9a-f]{20}\.safetensors", name)}
-        if points and NOTE in names:
-            self._compare(folder / NOTE)
-        elif foreign := sorted(names - points - {NOTE}):
-            raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
-        else:
-            note = {"function": self.name, "source": self.source}
-            write_whole(folder / NOTE, json.dumps(note, indent=1).encode())
-
-    def _compare(self, note: File) -> None:
-        try:
-            theirs = json.loads(note.read_bytes())
-            function, source = theirs["function"], theirs["source"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
-        if function != self.name:
-            raise ValueError(
-                f"{note.parent} holds a sweep of {function}, this one is of {self.name}; take another folder."
-            )
-        if source != self.source:
-            raise ValueError(
-                f"{self.name} has changed since the points in {note.parent} were computed; take another folder. If the "
-                f"change cannot alter a result, delete {note} and call again: the points are kept."
-            )
-
-    def _file(self, settings: dict[str, Any]) -> File:
-        return self.folder / f"{hashlib.sha256(_words(settings).encode()).hexdigest()[:20]}.safetensors"
-
-    def write(self, settings: dict[str, Any], content: bytes) -> None:
-        write_whole(self._file(settings), content)
-
-    def read(self, points: Sequence[dict[str, Any]]) -> dict[int, Any]:
-        """Return the results that are there, by index; warn of files that are no such points."""
-        there = {}
-        for index, settings in enumerate(points):
-            file = self._file(settings)
-            if file.exists():
-                try:
-                    there[index] = _opened(file.read_bytes(), self.name, settings, str(file))
-                except ValueError as error:
-                    warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
-        return there
+def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the results that are kept, by key; warn of files that are no such points."""
+    there = {}
+    for key in points:
+        if key in store:
+            try:
+                there[key] = store.read(key).values["result"]
+            except ValueError as error:
+                warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
+    return there
 
 
-def _sweep(name: str, points: tuple[dict[str, Any], ...], results: dict[int, Any], errors: dict[int, str]) -> Sweep:
+def _sweep(
+    name: str, points: Mapping[str, dict[str, Any]], results: Mapping[str, Any], errors: Mapping[str, str]
+) -> Sweep:
     return Sweep(
         function=name,
-        settings=points,
-        results=tuple(results.get(i) for i in range(len(points))),
-        failed=tuple(Failure(points[i], errors[i]) for i in sorted(errors)),
+        settings=tuple(points.values()),
+        results=tuple(results.get(key) for key in points),
+        failed=tuple(Failure(points[key], errors[key]) for key in points if key in errors),
         complete=len(results) == len(points),
     )
 
 
-# --- on the worker ---------------------------------------------------------------------------------------------
-
-
-class _Outcome(NamedTuple):
-    """A point's file, or the error in its place: as text, because not every exception survives the way back."""
-
-    content: bytes
-    error: str | None
-
-
-def _work(function: Function | bytes, name: str, words: str, threads: int, attempt: int) -> _Outcome:
-    """Compute one point. The ``attempt`` is there so that dask, which knows calls by their arguments, calls again."""
-    settings = json.loads(words)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        called: Function = pickle.loads(function) if isinstance(function, bytes) else function
-        with whole_or_nothing():
-            value = called(**settings)
-        if value is None:
-            raise ValueError("it returned None; return a Result, or numbers in lists or dicts")
-        return _Outcome(_packed(name, json.loads(words), value), None)
-    except Exception as error:
-        return _Outcome(b"", _told(error))
-    finally:
-        torch.set_num_threads(before)
-
-
-def _told(error: BaseException) -> str:
-    if isinstance(error, BrokenExecutor):
-        return "its worker was killed (out of memory?)"
-    return f"{type(error).__name__}: {error}"
-
-
-# --- handing out -----------------------------------------------------------------------------------------
-
-
-class _Job:
-    """Points on an executor: each is handed out, handed out again after an error, and kept."""
-
-    def __init__(
-        self,
-        hands: Executor,
-        call: Callable[[int, int], tuple[Any, ...]],
-        keep: Callable[[int, bytes], None],
-        retries: int,
-    ) -> None:
-        self.hands, self.call, self.keep, self.retries = hands, call, keep, retries
-        self.ended: SimpleQueue[Future[_Outcome]] = SimpleQueue()
-        self.running: dict[Future[_Outcome], tuple[int, int]] = {}
-
-    def run(self, indices: Sequence[int]) -> Iterator[tuple[int, str | None]]:
-        """Yield each point's index as it ends, with its error if it failed; closed early, cancel the rest."""
-        waiting = deque((index, 0) for index in indices)
-        room = self.hands.workers if isinstance(self.hands, Workers) else len(indices)
-        try:
-            while waiting or self.running:
-                while waiting and len(self.running) < room:
-                    self._hand_out(*waiting.popleft())
-                future = self.ended.get()
-                index, attempt = self.running[future]
-                error = self._take(future)
-                if error is not None and attempt < self.retries:
-                    waiting.append((index, attempt + 1))
-                else:
-                    yield index, error
-        finally:
-            for future in list(self.running):
-                if future.done():
-                    self._take(future)  # finished while Ctrl-C came
-                else:
-                    future.cancel()
-
-    def _hand_out(self, index: int, attempt: int) -> None:
-        try:
-            future = self.hands.submit(_work, *self.call(index, attempt))
-        except Exception as error:
-            future = Future()
-            future.set_result(_Outcome(b"", f"the executor takes no work ({_told(error)}); call again with another"))
-        self.running[future] = index, attempt
-        future.add_done_callback(self.ended.put)
-
-    def _take(self, future: Future[_Outcome]) -> str | None:
-        """Keep the point and return None, or return its error."""
-        index, _ = self.running.pop(future)
-        if future.cancelled():
-            return "its executor dropped it; is its cluster still there?"
-        fault = future.exception()
-        if fault is not None:
-            if isinstance(self.hands, Workers) and isinstance(fault, BrokenExecutor):
-                self.hands.check()
-            return _told(fault)
-        outcome = future.result()
-        if outcome.error is None:
-            self.keep(index, outcome.content)
-        return outcome.error
+def _point(function: Function | bytes, words: str) -> dict[str, Any]:
+    """Return what is kept of one point; settings go as text, so that a function cannot change them."""
+    called: Function = pickle.loads(function) if isinstance(function, bytes) else function
+    value = called(**json.loads(words))
+    if value is None:
+        raise ValueError("it returned None; return a Result, or numbers in lists or dicts")
+    plain = value if isinstance(value, Result) else _plain(value, "the result")
+    return {"settings": json.loads(words), "torch": torch.__version__, "result": plain}

@@ -1,4 +1,4 @@
-"""Worker processes at home: one point each, replaced when killed, gone when their caller is."""
+"""Worker processes at home: one part each, replaced when killed, gone when their caller is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import torch
 
 
 @contextlib.contextmanager
-def crew(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
-    """Yield the executor, or a sweep's own; and leave the caller's threads of torch as they were."""
+def pool(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
+    """Yield the executor, or one of so many worker processes; leave the caller's threads of torch as they were."""
     before = torch.get_num_threads()
     own = None if executor is not None else _own(workers, threads)
     try:
@@ -25,7 +25,7 @@ def crew(executor: Executor | None, workers: int, threads: int) -> Iterator[Exec
     finally:
         if own is not None:
             own.shutdown(cancel_futures=True)
-        torch.set_num_threads(before)  # points in threads may have left theirs to threads to come
+        torch.set_num_threads(before)  # parts in threads may have left theirs to threads to come
 
 
 def _own(workers: int, threads: int) -> Executor:
@@ -49,7 +49,7 @@ def cores() -> int:
 
 
 class Workers(Executor):
-    """A sweep's own worker processes, one point each; a killed one is replaced."""
+    """Worker processes, one part each; a killed one is replaced."""
 
     def __init__(self, workers: int, threads: int) -> None:
         self.workers, self.threads = workers, threads
@@ -87,7 +87,7 @@ class Workers(Executor):
             )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all workers; one that still computes is killed, since a point may take hours."""
+        """End all workers; one that still computes is killed, since a part may take hours."""
         computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.stillborn}
         for process in multiprocessing.active_children():
             if process.pid in computing:
@@ -97,7 +97,7 @@ class Workers(Executor):
 
 
 class _Worker:
-    """One worker process: a pool of one, so that what kills it takes only its own point with it."""
+    """One worker process: a pool of one, so that what kills it takes only its own part with it."""
 
     def __init__(self, threads: int) -> None:
         spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
@@ -116,7 +116,7 @@ def _begin(threads: int) -> None:
     threading.Thread(target=_end_with_caller, daemon=True).start()
     import threadpoolctl  # type: ignore[import-untyped]
 
-    threadpoolctl.threadpool_limits(threads)  # of numpy and scipy; torch is told at each point
+    threadpoolctl.threadpool_limits(threads)  # of numpy and scipy; those of torch are set for each part
 
 
 def _end_with_caller() -> None:

@@ -19,7 +19,7 @@ from entropic_edu.course.cifar.relaxation import bound, faster, partner, quarter
 from entropic_edu.course.cifar.walk import CONTROL, HOT, at_time, law, lowest, mean_of, together, track
 from entropic_edu.data import CLASSES, FOLDER, TRAIN_FILES, find_cifar10
 from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
-from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.results import Result
 from entropic_edu.recorded import cifar10, roads
 from entropic_edu.teaching.sheet import GREY

@@ -13,12 +13,13 @@ from PIL import Image
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course.floor import CROWDS
-from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, WHICH, cases, kept, own
+from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, WHICH, kept, own
 from entropic_edu.course.limits.controls import CONTROLS as READINGS
-from entropic_edu.course.limits.measure import BINS, SIZES, Measured, in_bins, measured
 from entropic_edu.course.limits.own import PAIRS, STARTS, bump, noise_share, over_pairs, profile, tracks
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import limits
+from entropic_edu.recorded.look_alikes import cases
+from entropic_edu.recorded.look_alikes.measure import BINS, SIZES, Measured, in_bins, measured
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 MIDDLES = 0.5 * (BINS[1:] + BINS[:-1])

@@ -16,7 +16,8 @@ from entropic_edu.course.one_road.common import GUESSES, METHODS, ends, kept, le
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.per_sample import exact_trace
-from entropic_edu.physics.connect import _Band, _springs, connect, tangents
+from entropic_edu.physics.connect import connect, tangents
+from entropic_edu.physics.methods import Band, Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
 
@@ -375,7 +376,7 @@ def test_the_exercise_on_barriers_asks_for_what_a_path_calls_its_barrier():
 def test_the_exercise_on_neb_asks_for_the_force_that_connect_uses(generator):
     land = mistakes.Bend()
     pivots = torch.randn(6, 2, generator=generator, dtype=torch.float64)
-    force = _springs(1.5, "upwind", True)(_Band(land, generator, None, 0.1, 0.0, 10), pivots)
+    force = Springs(spring_constant=1.5).force(Band(land, generator, None, 0.1, 0.0, 10), pivots)
     along, gap = tangents(pivots, land.loss(pivots)), (pivots[1:] - pivots[:-1]).norm(dim=1)
     for i in range(1, 5):
         mine = neb(land.gradient_on(pivots[i], None), along[i - 1], gap[i], gap[i - 1], 1.5)

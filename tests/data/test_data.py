@@ -254,9 +254,8 @@ def test_types_that_hold_no_image_are_refused_and_so_is_normalising_twice(nowher
         module.normalised(cifar10(folder).x)
 
 
-def test_files_longer_than_a_chunk_and_of_different_lengths_are_read_whole(nowhere, monkeypatch):
-    monkeypatch.setattr(module, "CHUNK", 3)
-    folder, records = write_copy(nowhere, number=7)
+def test_files_longer_than_a_chunk_and_of_different_lengths_are_read_whole(nowhere):
+    folder, records = write_copy(nowhere, number=module.CHUNK + 1)
     records[1, :2].tofile(folder / TRAIN_FILES[1])
     kept = np.concatenate([records[0], records[1, :2], *records[2:5]])
     data = cifar10(folder)

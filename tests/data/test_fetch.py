@@ -6,13 +6,12 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import Mock
@@ -384,31 +383,46 @@ def test_what_is_no_whole_archive_is_refused(server, tmp_path, content):
 # --- the disk fails, or the process ----------------------------------------------------------------------------------
 
 
-def test_too_little_space_is_said_before_the_download(server, tmp_path, monkeypatch):
-    archive = serve(server)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+def test_too_little_space_is_said_before_the_download(server, tmp_path):
+    archive = replace(serve(server), files=dict.fromkeys(SIZES, 10**17))
     with pytest.raises(
-        OSError, match=r"to has 1 MB free, and 1 MB are needed; make space, or name another folder with --to"
+        OSError,
+        match=r"to has [\d,]+ MB free, and 600,000,\S+ MB are needed; make space, or name another folder with --to",
     ):
         get(tmp_path / "to", archive)
     assert server.asked == []
 
 
-def test_a_disk_that_fills_up_is_reported_and_the_archive_is_not_fetched_twice(server, tmp_path, monkeypatch):
-    archive, write = serve(server), fetch._write
-    with monkeypatch.context() as patch:
+FAULTS = {}  # by the end of a file's name, what opening it raises
 
-        def full(source, file):
-            if file.name == data.TEST_FILE:
-                file.write_bytes(b"half")
-                raise OSError(errno.ENOSPC, "No space left on device")
-            write(source, file)
 
-        patch.setattr(fetch, "_write", full)
-        with pytest.raises(
-            OSError, match=r"Could not write to .*to \(No space left on device\); .* --to, and run again"
-        ):
-            get(tmp_path / "to", archive)
+def _refuse(event, arguments):
+    if event == "open" and FAULTS:
+        for name, error in FAULTS.items():
+            if str(arguments[0]).endswith(name):
+                raise error
+
+
+sys.addaudithook(_refuse)  # Python asks it before it opens a file
+
+
+@contextmanager
+def opening(name, error):
+    """Let an error come whenever a file of this name is opened, as of a disk, or of Ctrl-C at that moment."""
+    FAULTS[name] = error
+    try:
+        yield
+    finally:
+        del FAULTS[name]
+
+
+def test_a_disk_that_fills_up_is_reported_and_the_archive_is_not_fetched_twice(server, tmp_path):
+    archive, full = serve(server), OSError(errno.ENOSPC, "No space left on device")
+    with (
+        opening(data.TEST_FILE, full),
+        pytest.raises(OSError, match=r"Could not write to .*to \(No space left on device\); .* --to, and run again"),
+    ):
+        get(tmp_path / "to", archive)
     assert data.find_cifar10(tmp_path / "to") is None
     assert [p.name for p in (tmp_path / "to" / f".{data.FOLDER}.fetch").iterdir()] == ["archive.tar.gz"]
     assert_whole(get(tmp_path / "to", archive)[0])
@@ -433,31 +447,20 @@ def test_a_read_only_folder_is_named(server, tmp_path):
         get(tmp_path / "to", archive)
 
 
-def test_a_read_only_file_system_is_named(server, tmp_path, monkeypatch):
-    def refuse(*_, **__):
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    archive = serve(server)
-    monkeypatch.setattr(fetch.filelock.FileLock, "acquire", refuse)
-    with pytest.raises(OSError, match=r"Could not write to .*to \(Read-only file system\); .* Name another folder"):
+def test_a_read_only_file_system_is_named(server, tmp_path):
+    archive, refused = serve(server), OSError(errno.EROFS, "Read-only file system")
+    with (
+        opening(".lock", refused),
+        pytest.raises(OSError, match=r"Could not write to .*to \(Read-only file system\); .* Name another folder"),
+    ):
         get(tmp_path / "to", archive)
 
 
 @pytest.mark.parametrize("at", [data.TRAIN_FILES[2], data.TEST_FILE])
-def test_an_interrupt_while_unpacking_leaves_no_copy_and_what_is_left_by_a_kill_does_no_harm(
-    server, tmp_path, monkeypatch, at
-):
-    archive, write = serve(server), fetch._write
-    with monkeypatch.context() as patch:
-
-        def stopped(source, file):
-            write(source, file)
-            if file.name == at:
-                raise KeyboardInterrupt
-
-        patch.setattr(fetch, "_write", stopped)
-        with pytest.raises(KeyboardInterrupt):
-            get(tmp_path / "to", archive)
+def test_an_interrupt_while_unpacking_leaves_no_copy_and_what_is_left_by_a_kill_does_no_harm(server, tmp_path, at):
+    archive = serve(server)
+    with opening(at, KeyboardInterrupt()), pytest.raises(KeyboardInterrupt):
+        get(tmp_path / "to", archive)
     assert data.find_cifar10(tmp_path / "to") is None
     left = tmp_path / "to" / f".{data.FOLDER}.fetch" / data.FOLDER / "data_batch_1.bin"
     left.parent.mkdir()
@@ -468,7 +471,7 @@ def test_an_interrupt_while_unpacking_leaves_no_copy_and_what_is_left_by_a_kill_
 
 PROCESS = """
 import json, sys
-from entropic_edu import fetch
+from entropic_edu.data import fetch
 fetch.cifar10(sys.argv[2], archive=fetch.Archive(**json.loads(sys.argv[1])), say=lambda line: print(line, flush=True))
 """
 
@@ -569,10 +572,7 @@ def test_the_command_fails_with_one_for_a_mirror_that_refuses_or_is_no_address(c
         assert told in capsys.readouterr().err
 
 
-def test_a_stopped_command_says_that_it_goes_on(command, capsys, monkeypatch):
-    def stop(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(fetch, "cifar10", stop)
-    assert command("fetch", "cifar10") == 130
+def test_a_stopped_command_says_that_it_goes_on(command, capsys):
+    with opening(data.TRAIN_FILES[1], KeyboardInterrupt()):
+        assert command("fetch", "cifar10") == 130
     assert "the same command goes on from there" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_on_a_drawn_batch_batch_norm_takes_the_statistics_of_the_batch(make, inp
 def test_a_batch_of_pictures_is_not_cut_since_its_statistics_are_those_of_all_its_samples(generator):
     model = pictures()
     land = network(generator, model, inputs=(2, 6, 6), statistics=10)
-    land._most = 4
+    land.samples_at_once = 4
     theta, batch = anywhere(land, generator), land.draw(9, generator)
     expected = as_in_training(model, theta, batch.x, batch.y)
     torch.testing.assert_close(land.loss_and_gradient_on(theta, batch), expected, **ROUND_OFF)
@@ -175,7 +175,18 @@ def test_norms_without_scales_and_frozen_ones_are_normed_too(generator):
 
 def test_statistics_are_those_of_evenly_spaced_inputs_so_that_sorted_data_give_every_class(generator):
     land = network(generator, statistics=4, number=30)
-    assert torch.equal(land._seen, land.x[[0, 7, 15, 22]])
+    theta = anywhere(land, generator)
+    four = Network(normed(), land.x[[0, 7, 15, 22]], land.y[[0, 7, 15, 22]], batch_norm="reestimate")
+    for name, found in land.module(theta).named_buffers():
+        assert torch.equal(found, dict(four.module(theta).named_buffers())[name])
+
+
+def test_a_subset_keeps_the_statistics_of_the_whole_also_where_it_has_as_many_samples_as_give_them(generator):
+    land = network(generator, statistics=10)
+    some, theta = land.subset(torch.arange(20, 30)), anywhere(land, generator)
+    torch.testing.assert_close(some.gradient(theta), torch.func.grad(some.loss)(theta), **ROUND_OFF)
+    loss = F.cross_entropy(land.module(theta)(some.x), some.y).detach()
+    torch.testing.assert_close(some.loss_and_gradient_on(theta, None)[0], loss, **ROUND_OFF)
 
 
 def test_another_dtype_keeps_statistics_and_module(generator):
@@ -264,4 +275,4 @@ def test_a_norm_that_is_used_twice_has_no_one_mean(generator):
 
 def test_a_model_without_batch_norm_may_ask_for_it_too(generator):
     land = network(generator, nn.Sequential(nn.Linear(5, 3)).double())
-    assert land._stack is not None
+    assert land.stacks

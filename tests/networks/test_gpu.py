@@ -117,13 +117,13 @@ def test_a_choice_is_timed_for_each_shape():
     theta = starts(gpu)
     for size in (4, 8, 8):
         gpu.gradient(theta, size, seeded())
-    assert len(gpu._chosen) == 2
-    assert set(gpu._chosen.values()) <= {"loop", "vmap"}
+    assert len(gpu.engine.choice.made) == 2
+    assert set(gpu.engine.choice.made.values()) <= {"loop", "vmap"}
 
 
 def test_all_data_that_fit_are_taken_at_once():
     _, gpu = networks("cnn", number=1000)
-    assert gpu._rows() >= 1000
+    assert gpu.samples_at_once >= 1000
     assert len(gpu.pieces(weight_decay=False)) == 1
 
 
@@ -149,5 +149,5 @@ def test_memory_that_runs_out_is_met_with_fewer_samples():
         gradient = gpu.gradient(theta)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
-    assert gpu._most is not None
+    assert gpu.engine.most is not None
     torch.testing.assert_close(gradient.cpu(), cpu.gradient(theta.cpu()), **CLOSE)

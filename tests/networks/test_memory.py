@@ -56,29 +56,29 @@ def test_where_memory_runs_out_half_as_many_samples_give_the_same_result(call, e
     theta = torch.stack([roomy.initial(generator) for _ in range(2)])
     expected, found = (CALLS[call](land, theta, torch.Generator().manual_seed(1)) for land in (roomy, tight))
     torch.testing.assert_close(found, expected, **ROUND_OFF)
-    assert 4 <= tight._rows() <= 7  # of 40 or 30, halved until it is at most 7
+    assert 4 <= tight.samples_at_once <= 7  # of 40 or 30, halved until it is at most 7
 
 
 def test_what_fitted_once_is_what_later_calls_begin_with(generator):
     _, land = roomy_and_tight(generator, 10)
     theta = land.initial(generator)
     land.loss(theta)
-    land.model.tried.clear()
+    land.engine.model.tried.clear()
     land.loss(theta)
     land.gradient(theta, 30, generator)
-    assert max(land.model.tried) == 10
+    assert max(land.engine.model.tried) == 10
 
 
 def test_a_batch_that_fits_is_not_cut(generator):
     _, land = roomy_and_tight(generator, 40)
-    land.model.tried.clear()
+    land.engine.model.tried.clear()
     land.gradient(land.initial(generator), 30, generator)
-    assert land.model.tried == [30]
+    assert land.engine.model.tried == [30]
 
 
 def test_a_single_sample_that_does_not_fit_is_a_memory_error_in_words(generator):
     _, land = roomy_and_tight(generator, 2)
-    land.model.room = 0
+    land.engine.model.room = 0
     words = r"ran out on cpu with up to 1 samples at once.* free; take a smaller model.*Tried to allocate 2.00 GiB\.\)$"
     with pytest.raises(MemoryError, match=words):
         land.loss(land.initial(generator))
@@ -87,7 +87,7 @@ def test_a_single_sample_that_does_not_fit_is_a_memory_error_in_words(generator)
 def test_batch_norm_needs_its_samples_together(generator):
     x, y = data(generator)
     land = Network(Tight(norm=True), x, y, batch_norm="reestimate", statistics=30)
-    land.model.room = 20
+    land.engine.model.room = 20
     theta = land.initial(generator)
     words = (
         r"with up to 40 samples at once.*one keeps about .* bytes, so that about \d+ would fit; .*smaller statistics="
@@ -135,9 +135,12 @@ def test_the_processor_has_free_memory_and_no_total_of_its_own():
     assert memory.total_bytes(torch.device("cpu")) is None
 
 
-def test_an_accelerator_takes_as_many_samples_as_an_eighth_of_its_memory_keeps(generator, monkeypatch):
-    land = Network(Tight(), *data(generator))
-    monkeypatch.setattr(memory, "total_bytes", lambda device: 8 * 1000 * land.bytes_per_sample)
-    assert land._rows() == 1000
-    monkeypatch.setattr(memory, "total_bytes", lambda device: 2**60)
-    assert land._rows() == 8192
+def test_an_accelerator_takes_as_many_samples_as_an_eighth_of_its_memory_keeps():
+    assert memory.rows(5, 8 * 1000 * 77, 77) == 1000
+    assert memory.rows(5, 2**60, 77) == 8192
+    assert memory.rows(5, 1, 77) == 16
+
+
+def test_a_processor_takes_what_stays_in_its_cache():
+    assert memory.rows(3 * 32 * 32, None, 0) == 85
+    assert (memory.rows(2**20, None, 0), memory.rows(5, None, 0)) == (64, 4096)

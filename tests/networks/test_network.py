@@ -1,4 +1,5 @@
 import math
+import time
 
 import pytest
 import torch
@@ -7,7 +8,10 @@ from oracles import Residual, plain_loss_and_gradient, with_parameters
 from torch import nn
 
 from entropic_edu import Network
-from entropic_edu.networks import network as network_module
+from entropic_edu.networks.batch_norm import NORMS
+from entropic_edu.networks.batches import Batch
+from entropic_edu.networks.network import DROPOUTS, pooled_first
+from entropic_edu.networks.ways import Choice
 
 ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums over a few hundred samples, in another order
 
@@ -45,7 +49,7 @@ def starts(land, generator, number=3):
 def test_loss_and_gradient_are_those_of_the_module_by_backward(make, inputs, weight_decay, generator):
     model, (x, y) = make(), data(generator, 530, inputs)
     land = Network(model, x, y, weight_decay=weight_decay)
-    land._most = 100  # so that the data come in several parts
+    land.samples_at_once = 100  # so that the data come in several parts
     theta = starts(land, generator)
     losses, gradients = land.loss(theta), land.gradient(theta)
     assert (losses.shape, gradients.shape) == ((3,), (3, land.dim))
@@ -147,7 +151,7 @@ def test_weight_decay_is_a_part_of_loss_and_gradient_and_of_nothing_else(generat
 @pytest.mark.parametrize("make", [mlp, lambda: Residual().double()])
 def test_pieces_add_up_to_the_loss(make, weight_decay, generator):
     land = Network(make(), *data(generator, 1100), weight_decay=0.1)
-    land._most = 500
+    land.samples_at_once = 500
     theta = land.initial(generator)
     whole = land.loss(theta) if weight_decay else land.data_loss(theta)
     total = sum(piece(theta) for piece in land.pieces(weight_decay))
@@ -187,43 +191,84 @@ def test_loss_and_gradient_on_one_batch_are_those_of_its_samples(make, generator
         torch.testing.assert_close((loss, gradient), plain, **ROUND_OFF)
 
 
-def test_what_auto_takes_depends_on_shapes_alone_on_a_cpu(generator, monkeypatch):
-    monkeypatch.setattr(network_module, "_seconds", lambda *_: pytest.fail("the clock has a say"))
-    model, pixels = Residual().double(), data(generator, 90, (2, 6, 6))
-    for taken, land, rows, size in (
-        ("vmap", Network(model, *data(generator)), 3, 8),
-        ("loop", Network(model, *data(generator)), 2, 8),
-        ("loop", Network(pictures(), *pixels), 8, 8),
-        ("loop", Network(model, *data(generator)), 3, 9),
-    ):
-        monkeypatch.setattr(network_module, "_SMALL", 8 * land.dim)
-        theta = torch.stack([land.initial(generator) for _ in range(rows)])
+class Counted(nn.Module):
+    """A model that notes how many samples each of its calls was given; vmap calls it once for all networks."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.calls = inner, []
+
+    def forward(self, x):
+        self.calls.append(len(x))
+        return self.inner(x)
+
+
+@pytest.mark.parametrize(
+    ("taken", "inner", "inputs", "rows", "size"),
+    [
+        ("vmap", lambda: nn.Linear(5, 62_500), (5,), 3, 8),  # 3,000,000 samples times parameters
+        ("loop", lambda: nn.Linear(5, 62_500), (5,), 3, 9),  # more
+        ("loop", lambda: nn.Linear(5, 3), (5,), 2, 8),  # few networks
+        ("vmap", lambda: nn.Linear(5, 3), (5,), 3, 8),
+        ("loop", lambda: pictures().float(), (2, 6, 6), 8, 8),
+    ],
+)
+def test_what_auto_takes_on_a_cpu_depends_on_shapes_alone(taken, inner, inputs, rows, size, generator):
+    x, y = data(generator, 90, inputs)
+    land = Network(Counted(inner()), x.float(), y)
+    theta = torch.stack([land.initial(generator) for _ in range(rows)])
+    for _ in range(2):  # in the first call vmap is tried
+        land.engine.model.calls.clear()
         land.gradient_on(theta, land.draw(size, generator, rows))
-        assert set(land._chosen.values()) == {taken}
+    assert len(land.engine.model.calls) == (1 if taken == "vmap" else rows)
 
 
-@pytest.mark.parametrize("by", ["_expected", "_timed"])
-def test_the_choice_gives_the_gradient_of_the_loop_and_is_made_once(by, generator, monkeypatch):
+@pytest.mark.parametrize(
+    ("taken", "seconds"), [("vmap", {"loop": 0.02, "vmap": 0.002}), ("loop", {"loop": 0.002, "vmap": 0.02})]
+)
+def test_elsewhere_vmap_is_taken_where_a_timing_has_it_clearly_faster_and_each_shape_is_timed_once(
+    taken, seconds, generator
+):
+    asked = []
+
+    def by(way, theta, batch):
+        asked.append(way)
+        time.sleep(seconds[way])
+        return theta, theta
+
+    choice, theta = Choice(18, torch.device("meta")), torch.zeros(3, 18)
+    batch = Batch(*data(generator, 8))
+    assert [choice(theta, batch, by) for _ in range(3)] == [taken] * 3
+    assert asked == ["loop"] * 4 + ["vmap"] * 4
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_model_without_a_batching_rule_goes_by_the_loop_wherever_it_is(device, generator):
+    def by(way, theta, batch):
+        if way == "vmap":
+            raise RuntimeError("Batching rule not implemented for aten::gru.input")
+        return theta, theta
+
+    assert Choice(18, torch.device(device))(torch.zeros(3, 18), Batch(*data(generator, 8)), by) == "loop"
+
+
+def test_the_choice_gives_the_gradient_of_the_loop(generator):
     x, y = data(generator)
     model = Residual().double()
     auto, loop = Network(model, x, y), Network(model, x, y, strategy="loop")
-    if by == "_timed":  # as on a GPU
-        monkeypatch.setattr(auto, "_expected", auto._timed)
     theta = starts(auto, generator)
-    for _ in range(2):
-        batch = auto.draw(8, generator, 3)
-        torch.testing.assert_close(auto.gradient_on(theta, batch), loop.gradient_on(theta, batch), **ROUND_OFF)
-    assert len(auto._chosen) == 1
+    batch = auto.draw(8, generator, 3)
+    torch.testing.assert_close(auto.gradient_on(theta, batch), loop.gradient_on(theta, batch), **ROUND_OFF)
 
 
 def test_a_batch_of_pictures_may_be_cut_into_parts_that_stay_in_cache(generator):
     model, (x, y) = pictures(), data(generator, 90, (2, 6, 6))
     whole, parts = Network(model, x, y), Network(model, x, y)
-    parts._most = 32
+    parts.samples_at_once = 32
     theta = starts(whole, generator)
     for rows in (None, 3):
         batch = whole.draw(70, generator, rows)
-        assert [part.size for _, part in parts._parts(theta, batch)] == [32, 32, 6]
+        assert [part.size for _, part in parts.engine.parts(batch)] == [32, 32, 6]
         torch.testing.assert_close(
             parts.loss_and_gradient_on(theta, batch), whole.loss_and_gradient_on(theta, batch), **ROUND_OFF
         )
@@ -236,8 +281,9 @@ def test_max_pooling_before_a_relu_changes_no_bit_and_only_inside(activation, mo
     x[:, :, :3] = 1.0  # windows of equal pixels: ties
     land = Network(model, x, y)
     theta = land.initial(generator)
-    assert (type(land.model[1]) is nn.MaxPool2d) is moved
-    assert [type(layer) for layer in land.module(theta)] == [type(layer) for layer in model]
+    assert (type(pooled_first(model)[1]) is nn.MaxPool2d) is moved
+    for seen in (model, land.model, land.module(theta)):  # what a user looks at keeps its order
+        assert [type(layer) for layer in seen[1:3]] == [activation, nn.MaxPool2d]
     plain = with_parameters(model, theta)
     loss = F.cross_entropy(plain(land.x), y)
     loss.backward()
@@ -341,6 +387,20 @@ def test_walkers_side_by_side_have_a_shuffle_each(generator):
     orders = [[tuple(sample) for batch in batches for sample in batch.x[walker].tolist()] for walker in range(3)]
     assert all(sorted(order) == sorted(map(tuple, x.tolist())) for order in orders)
     assert orders[0] != orders[1] != orders[2]
+
+
+def test_a_subset_is_the_landscape_of_its_samples(generator):
+    x, y = data(generator)
+    index = torch.tensor([3, 17, 4])
+    some, land = (
+        Network(mlp(), x, y, weight_decay=0.1).subset(index),
+        Network(mlp(), x[index], y[index], weight_decay=0.1),
+    )
+    theta = land.initial(generator)
+    assert some.num_samples == 3
+    assert torch.equal(some.loss(theta), land.loss(theta))
+    assert torch.equal(some.gradient(theta), land.gradient(theta))
+    assert torch.equal(some.draw(2, seeded()).x, land.draw(2, seeded()).x)
 
 
 # --- label noise -----------------------------------------------------------------------------------------------
@@ -502,6 +562,14 @@ def test_layers_that_make_the_loss_depend_on_more_than_theta_are_refused_unless_
         evaluated = F.cross_entropy(with_parameters(model, theta).eval()(x), y)
     torch.testing.assert_close(land.loss(theta), evaluated, **ROUND_OFF)
     assert torch.equal(land.gradient(theta), land.gradient(theta))
+
+
+def test_every_batch_norm_and_dropout_that_torch_has_is_known():
+    lazy = {name for name in dir(nn) if name.startswith("Lazy")}  # they become others at their first call
+    norms = {getattr(nn, name) for name in dir(nn) if "BatchNorm" in name and name not in lazy}
+    drops = {getattr(nn, name) for name in dir(nn) if "Dropout" in name}
+    assert norms == set(NORMS)
+    assert drops == set(DROPOUTS)
 
 
 def test_a_dropout_that_drops_nothing_is_fine(generator):

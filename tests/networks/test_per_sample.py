@@ -2,17 +2,15 @@
 
 import itertools
 import warnings
-from dataclasses import replace
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from entropic_edu.networks import per_sample
+from entropic_edu.networks.layers import ModuleAt
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import (
-    _facts,
     exact_trace,
     gauss_newton_trace,
     gradient_covariance,
@@ -69,7 +67,7 @@ def stacked_gradients(land, theta, x=None, y=None):
     x, y = (land.x if x is None else x), (land.y if y is None else y)
     return torch.stack(
         [
-            torch.func.grad(lambda t, i=i: land._criterion(land.outputs(t, x[i : i + 1]), y[i : i + 1]))(theta)
+            torch.func.grad(lambda t, i=i: land.criterion.mean(land.outputs(t, x[i : i + 1]), y[i : i + 1]))(theta)
             for i in range(len(x))
         ]
     )
@@ -182,21 +180,19 @@ def test_parameters_beyond_plain_layers_go_the_general_way(generator, model, inp
     land = network(generator, model, inputs=inputs, strategy="loop")
     theta = start(land, generator)
     dense = dense_gauss_newton(land, theta)
-    assert _facts(land).layers == sound
+    assert land.engine.sound_layers == sound
     torch.testing.assert_close(gauss_newton_trace(land, theta), dense.trace(), **EXACT)
     expected = (dense.diagonal() * theta**2).sum()
     torch.testing.assert_close(gauss_newton_trace(land, theta, scale=theta), expected, **EXACT)
 
 
-def test_layers_add_up_in_the_order_of_the_model_so_that_every_process_finds_the_same_bits(generator, monkeypatch):
+def test_layers_add_up_in_the_order_of_the_model_so_that_every_process_finds_the_same_bits(generator):
     land = Network(cnn().float(), torch.randn(9, 2, 8, 8, generator=generator), torch.arange(9) % 3)
-    theta, facts = start(land, generator).float(), _facts(land)
-    assert len(facts.layers) == 3
-    found = set()
-    for order in itertools.permutations(facts.layers):  # a set's own order changes with the seed of Python's hashes
-        monkeypatch.setattr(per_sample, "_facts", lambda land, order=order: replace(facts, layers=order))
-        found.add(float(exact_trace(land, theta)))
-    assert len(found) == 1
+    theta = start(land, generator).float()
+    here, rows = ModuleAt(land.model, land.layout, theta), land.criterion.curvature_rows
+    orders = itertools.permutations(["0", "3", "6"])  # a set's own order changes with the seed of Python's hashes
+    values = {float(here.squares(land.x, land.y, rows, layers=order, outputs=3)) for order in orders}
+    assert values == {float(exact_trace(land, theta))}
 
 
 def test_frozen_parameters_are_no_part_of_the_trace(generator):
@@ -205,7 +201,7 @@ def test_frozen_parameters_are_no_part_of_the_trace(generator):
     model[6].bias.requires_grad_(False)
     land = network(generator, model, inputs=(2, 8, 8))
     theta = start(land, generator)
-    assert _facts(land).layers == {"0", "3", "6"}
+    assert land.engine.sound_layers == {"0", "3", "6"}
     torch.testing.assert_close(exact_trace(land, theta), hessian_diagonal(land, theta).sum(), **EXACT)
 
 
@@ -243,7 +239,7 @@ def test_piecewise_linear_networks_are_told_from_smooth_ones(generator, kind, ac
 
 
 def test_plain_layers_take_the_short_way_even_before_an_activation_in_place(generator):
-    assert _facts(make("cnn", generator)).layers == {"0", "3", "6"}
+    assert make("cnn", generator).engine.sound_layers == {"0", "3", "6"}
 
 
 def test_a_smooth_network_is_recognised_even_where_all_its_weights_are_zero(generator):
@@ -276,7 +272,7 @@ def test_asking_leaves_the_landscape_and_the_global_stream_alone(generator):
     gradient_covariance(land, theta, num_eigenvalues=1)
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(before, land.flatten(land.model))
-    assert not any(module._forward_hooks for module in land.model.modules())
+    assert not any(module._forward_hooks for module in land.engine.model.modules())
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -323,8 +319,18 @@ def test_the_batches_that_the_landscape_draws_have_this_covariance(generator, lo
     assert (found.trace - torch.cov(drawn.T, correction=0).trace()).abs() < 4 * error
 
 
+def test_a_class_that_a_subset_lacks_is_in_its_label_noise_all_the_same(generator):
+    land = network(generator, samples=40, label_noise=0.5)
+    some = land.subset((land.y < 2).nonzero()[:, 0])
+    theta = start(land, generator)
+    batch = some.draw(None, generator, rows=2000)
+    squares = stacked_gradients_fast(land, theta, batch.x.flatten(0, 1), batch.y.flatten(0, 1)).square().sum(1)
+    error = squares.std() / len(squares) ** 0.5
+    assert (gradient_covariance(some, theta).mean_square_norm - squares.mean()).abs() < 4 * error
+
+
 def stacked_gradients_fast(land, theta, x, y):
-    one = torch.func.grad(lambda t, x, y: land._criterion(land.outputs(t, x[None]), y[None]))
+    one = torch.func.grad(lambda t, x, y: land.criterion.mean(land.outputs(t, x[None]), y[None]))
     return torch.vmap(one, in_dims=(None, 0, 0))(theta, x, y)
 
 

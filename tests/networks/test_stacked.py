@@ -35,7 +35,7 @@ def by_autograd(land, theta, vector):
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_hand_written_product_equals_reverse_over_reverse_autograd(activation, loss, bias, generator):
     land = chain(activation, loss, generator, bias=bias, weight_decay=0.01)
-    assert land._stack is not None
+    assert land.stacks
     theta = torch.stack([land.initial(generator) for _ in range(3)])
     vector = torch.randn(theta.shape, generator=generator, dtype=theta.dtype)
     one_each = hessian_vector_product(land, theta, vector)

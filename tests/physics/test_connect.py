@@ -8,7 +8,8 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.physics.connect import _Band, _bernstein, _hats, _inserted, _springs, measured, tangents
+from entropic_edu.physics.connect import measured, tangents
+from entropic_edu.physics.methods import Band, Springs, bernstein, hats, inserted
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
 METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
@@ -193,9 +194,9 @@ def test_a_string_is_evenly_spaced():
 
 
 def test_springs_space_a_band_evenly_and_without_them_it_is_uneven():
-    assert spacing(relaxed_band("neb", spring_constant=1.0)) < 1.02
+    assert spacing(relaxed_band(Springs(spring_constant=1.0))) < 1.02
     # even points of the chord, moved straight out to the arc, are crowded near its ends
-    assert spacing(relaxed_band("neb", spring_constant=0.0)) > 1.1
+    assert spacing(relaxed_band(Springs(spring_constant=0.0))) > 1.1
 
 
 def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
@@ -223,7 +224,7 @@ def test_both_parts_right_keep_the_band_on_the_floor_and_evenly_spaced():
 def test_without_projection_springs_and_loss_balance_in_full_and_cut_the_corner():
     land = Hyperbola(half_length=1.0)
     ends = land.floor(2, dtype=torch.float64)
-    pivots = last_band(land, *ends, pivots=12, sweeps=3000, learning_rate=0.05, projection=False)
+    pivots = last_band(land, *ends, pivots=12, sweeps=3000, learning_rate=0.05, method=Springs(projection=False))
     pull = pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]
     torch.testing.assert_close(pull, land.gradient_on(pivots[1:-1], None), atol=1e-6, rtol=0)
     assert bool((pivots[1:-1].prod(1) > 1.005).all())  # towards the chord, off the floor at uv = 1
@@ -233,7 +234,7 @@ def test_without_projection_pivots_slide_down_to_the_ends():
     land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)
     settings = {"pivots": 12, "sweeps": 1200, "learning_rate": 0.05}
     assert spacing(Path(last_band(land, doubles(0, -1), doubles(0, 1), **settings))) < 1.001
-    slid = last_band(land, doubles(0, -1), doubles(0, 1), projection=False, **settings)
+    slid = last_band(land, doubles(0, -1), doubles(0, 1), method=Springs(projection=False), **settings)
     assert spacing(Path(slid)) > 3
     assert float(slid[:, 1].abs().median()) > 0.7  # half of them near the wells; evenly spaced it is 0.5
 
@@ -241,7 +242,7 @@ def test_without_projection_pivots_slide_down_to_the_ends():
 def test_the_central_tangent_is_the_secant_of_both_neighbours(generator):
     pivots = torch.randn(5, 2, generator=generator, dtype=torch.float64)
     land = Hyperbola()
-    force = _springs(2.0, "central", True)(_Band(land, generator, None, 0.1, 0.0, 10), pivots)
+    force = Springs(spring_constant=2.0, tangent="central").force(Band(land, generator, None, 0.1, 0.0, 10), pivots)
     for i in (1, 2, 3):
         tau = (pivots[i + 1] - pivots[i - 1]) / (pivots[i + 1] - pivots[i - 1]).norm()
         gradient = land.gradient_on(pivots[i], None)
@@ -257,22 +258,18 @@ def test_the_band_begins_at_its_first_guess():
     for method in ("string", "neb"):
         path = on_the_circle(method=method, guess=guess, pivots=16)
         assert path.length == pytest.approx(2 * math.pi - ANGLE, rel=0.02)
-    bent = on_the_circle(method="bezier", guess=guess, bends=3)
+    bent = on_the_circle(method=ee.methods.Bezier(bends=3), guess=guess)
     assert float(bent.at(0.5) @ (a + b)) < 0  # its control points began on the other side, and it stays there
 
 
-def test_switches_are_refused_where_they_mean_nothing():
+def test_settings_of_methods_and_guesses_that_mean_nothing_are_refused():
     with pytest.raises(ValueError, match='tangent must be "upwind" or "central", got \'left\''):
-        on_the_circle(method="neb", tangent="left")
-    for method in ("linear", "chain", "bezier", "string"):
-        for wrong in ({"tangent": "central"}, {"projection": False}):
-            with pytest.raises(ValueError, match=f'belong to the methods "neb" and "autoneb"; the method {method!r}'):
-                on_the_circle(method=method, **wrong)
+        Springs(tangent="left")
+    with pytest.raises(ValueError, match="A curve needs bends >= 1, got 0"):
+        ee.methods.Chain(bends=0)
     a, b = on_circle(doubles(0, ANGLE))
     with pytest.raises(ValueError, match='A first guess has no meaning with method="linear"'):
         on_the_circle(method="linear", guess=Path(torch.stack([a, b])))
-    with pytest.raises(ValueError, match="A first guess has no meaning with align=True"):
-        on_the_circle(method="neb", align=True, guess=Path(torch.stack([a, b])))
     with pytest.raises(ValueError, match="must begin at the end point a and end at b, bit for bit"):
         on_the_circle(method="neb", guess=Path(torch.stack([b, a])))
 
@@ -283,11 +280,11 @@ def test_autoneb_inserts_where_the_loss_bulges_the_worst_first():
         losses=doubles(0, 1, 1, 0),
         losses_between=doubles([0.25, 0.5, 0.75], [1, 1.5, 1], [0.75, 0.8, 0.25]),
     )  # rises of 0, 0.5 and 0.3 above the lines; losses range over 1.5
-    assert _inserted(path, 9, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 2.5, 3]
-    assert _inserted(path, 9, 0.25).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
-    assert _inserted(path, 9, 0.4).pivots[:, 0].tolist() == [0, 1, 2, 3]
-    assert _inserted(path, 5, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
-    assert _inserted(path, 4, 0.1).pivots[:, 0].tolist() == [0, 1, 2, 3]
+    assert inserted(path, 9, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 2.5, 3]
+    assert inserted(path, 9, 0.25).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
+    assert inserted(path, 9, 0.4).pivots[:, 0].tolist() == [0, 1, 2, 3]
+    assert inserted(path, 5, 0.1).pivots[:, 0].tolist() == [0, 1, 1.5, 2, 3]
+    assert inserted(path, 4, 0.1).pivots[:, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_the_threshold_of_autoneb_decides_how_many_pivots_it_takes():
@@ -295,7 +292,7 @@ def test_the_threshold_of_autoneb_decides_how_many_pivots_it_takes():
         settings = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "sweeps": 400, "pivots": pivots}
         ends = on_circle(doubles(0, ANGLE))
         stream = ee.stream.connect(
-            Circle(base=0.1), *ends, method="autoneb", threshold=threshold, tolerance=math.inf, **settings
+            Circle(base=0.1), *ends, method=ee.methods.AutoNEB(threshold=threshold), tolerance=math.inf, **settings
         )
         return [len(s.result.pivots) for s in stream if s.done and s.result.losses is None]
 
@@ -314,7 +311,7 @@ def test_the_threshold_of_autoneb_decides_how_many_pivots_it_takes():
 def test_weights_of_a_bezier_curve_are_those_of_de_casteljau(number, generator):
     controls = torch.randn(number, 3, generator=generator, dtype=torch.float64)
     where = torch.linspace(0, 1, 21, dtype=torch.float64)
-    for t, point in zip(where, _bernstein(where, number) @ controls, strict=True):
+    for t, point in zip(where, bernstein(where, number) @ controls, strict=True):
         rows = controls
         while len(rows) > 1:
             rows = torch.lerp(rows[:-1], rows[1:], t)
@@ -326,11 +323,11 @@ def test_weights_of_a_chain_interpolate_its_corners(number, generator):
     corners = torch.randn(number, generator=generator, dtype=torch.float64)
     where = torch.linspace(0, 1, 33, dtype=torch.float64)
     expected = np.interp(where.numpy(), np.linspace(0, 1, number), corners.numpy())
-    torch.testing.assert_close(_hats(where, number) @ corners, torch.from_numpy(expected))
+    torch.testing.assert_close(hats(where, number) @ corners, torch.from_numpy(expected))
 
 
 def test_a_bezier_path_lies_on_a_bezier_curve():
-    path = on_the_circle(method="bezier", bends=1, pivots=20, sweeps=400)
+    path = on_the_circle(method=ee.methods.Bezier(bends=1), pivots=20, sweeps=400)
     a, b = path.pivots[[0, -1]]
     control = 2 * path.at(0.5) - 0.5 * (a + b)  # by symmetry t = ½ lies halfway
     t = torch.linspace(0, 1, 2001, dtype=torch.float64)[:, None]
@@ -435,7 +432,8 @@ def test_alignment_takes_the_barrier_away_between_a_network_and_its_own_permuted
     torch.testing.assert_close(network.loss(copy), network.loss(a), rtol=1e-12, atol=0)
     copy = copy + 1e-3 * torch.randn(a.shape, generator=generator, dtype=a.dtype)  # so that the two stay two
     apart = connect(network, a, copy, method="linear", generator=seeded())
-    aligned = connect(network, a, copy, method="linear", generator=seeded(), align=True)
+    moved = ee.align(network, a, copy, generator=seeded()).theta
+    aligned = connect(network, a, moved, method="linear", generator=seeded())
     assert apart.barrier > 0.1
     assert aligned.barrier < 1e-4
     assert aligned.length < 0.02
@@ -461,10 +459,12 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="one of linear, chain, bezier, string, neb, autoneb, got 'spline'"):
+    with pytest.raises(
+        ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"
+    ):
         on_the_circle(method="spline")
-    for wrong in ({"pivots": 3}, {"sweeps": 3}, {"bends": 0}):
-        with pytest.raises(ValueError, match="needs pivots >= 4, sweeps >= 4, bends >= 1; got"):
+    for wrong in ({"pivots": 3}, {"sweeps": 3}):
+        with pytest.raises(ValueError, match="needs pivots >= 4 and sweeps >= 4; got"):
             on_the_circle(**wrong)
     with pytest.raises(ValueError, match="a positive number, got -1"):
         on_the_circle(learning_rate=-1.0)

@@ -1,5 +1,6 @@
 """What is shipped: the wheel and the source archive hold what they should; the package is quick to import."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -119,6 +120,31 @@ def test_the_oldest_constraints_are_the_lower_bounds():
     for line in [*PROJECT["dependencies"], *extras["lab"], *extras["voila"]]:
         needed = Requirement(line)
         assert {Version(each.version) for each in needed.specifier} == {pins[needed.name.lower()]}, line
+
+
+def test_what_the_package_imports_is_declared():
+    """What another dependency happens to bring may be gone with its next version."""
+    names = {
+        "sklearn": "scikit-learn",
+        "PIL": "pillow",
+        "IPython": "ipywidgets",
+        "requests": "pooch",
+        "urllib3": "pooch",
+    }
+    extras = PROJECT["optional-dependencies"]
+    lines = [*PROJECT["dependencies"], *extras["lab"], *extras["voila"]]
+    declared = {Requirement(line).name.lower() for line in lines} | {"entropic_edu"}
+    for file in (ROOT / "entropic_edu").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                imported = [node.module]
+            else:
+                imported = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            for module in (name.partition(".")[0] for name in imported):
+                assert module in sys.stdlib_module_names or names.get(module, module).lower() in declared, (
+                    file,
+                    module,
+                )
 
 
 def test_python_is_as_declared():

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from entropic_edu.data import find_cifar10
 from entropic_edu.physics.connect import measured
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import whole_or_nothing
-from entropic_edu.recorded import cifar10, label_noise, let_go, roads
+from entropic_edu.physics.train import Run
+from entropic_edu.recorded import cifar10, roads
 
 NAMES = recorded.names()
 
@@ -128,98 +130,92 @@ def test_the_command_lists_all_recordings(capsys):
     assert all(f"Recording {name!r}" in said for name in NAMES)
 
 
-def test_one_thread_is_used_and_the_number_of_threads_is_given_back(monkeypatch):
+def test_one_thread_is_used_and_the_number_of_threads_is_given_back():
     seen, before = [], torch.get_num_threads()
-    monkeypatch.setattr(roads, "make", lambda recipe, say: seen.append(torch.get_num_threads()) or {})
-    recorded.record("roads")
+    torch.set_num_threads(2)
+    try:
+        recorded.record("roads", tiny=True, say=lambda line: seen.append(torch.get_num_threads()))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
     assert seen == [1]
-    assert torch.get_num_threads() == before
 
 
 # --- stopped, and called again ---------------------------------------------------------------------------------------
 
 
-def stopping(monkeypatch, module, name, calls):
-    """Let a verb, as a recipe calls it, be stopped by Ctrl-C in the middle of its work at one of its calls."""
-    verb, left = getattr(module, name), iter(range(calls - 1, -1, -1))
+def stopping(word, times=1):
+    """Return a terminal on which Ctrl-C is pressed as a recipe says a word for so manieth time."""
+    left = iter(range(times - 1, -1, -1))
 
-    def watched(*arguments, **settings):
-        def press(snapshot):
-            if last and snapshot.done:
-                raise KeyboardInterrupt
+    def say(line):
+        if word in line and next(left) == 0:
+            raise KeyboardInterrupt
 
-        last = next(left) == 0
-        return verb(*arguments, progress=press, **settings)
-
-    monkeypatch.setattr(module, name, watched)
+    return say
 
 
-@pytest.mark.parametrize("calls", [1, 4])
-def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, monkeypatch, capsys, calls):
+@pytest.mark.parametrize("runs", [1, 4])
+def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, runs):
     folder, file, lines = tmp_path / "mine.parts", tmp_path / "mine", []
-    whole = recorded.record("let_go", tiny=True, say=lambda line: None)
-    with monkeypatch.context() as patched:
-        stopping(patched, let_go, "drift", calls)
-        assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 130
-        assert "goes on from the parts in" in capsys.readouterr().err
-    first = {each.name: each.read_bytes() for each in folder.iterdir()}
+    quiet = {"tiny": True, "say": lambda line: None}
+    whole = recorded.record("let_go", **quiet)
+    with pytest.raises(KeyboardInterrupt):  # it says what a run came to before that is kept
+        recorded.record("let_go", **quiet | {"say": stopping(": ", runs)}, folder=folder)
+    assert recorded.begun(folder)
+    first = {each.name: (each.read_bytes(), each.stat().st_mtime_ns) for each in folder.iterdir()}
     assert "pair 0, profile.kept" in first
-    assert len(first) == calls  # the profile, and a run for each call of drift that came to its end
-    assert not file.exists()
-    with monkeypatch.context() as patched:  # nothing that is there is made again
-        patched.setattr(let_go, "probe", None)
-        made = recorded.record("let_go", tiny=True, say=lines.append, folder=folder)
-    found = {line for line in lines if f": from {folder}" in line}
-    assert found == {f"{name.removesuffix('.kept')}: from {folder / name}" for name in first}
+    assert len(first) == runs  # the profile, and each run that came to its end
+    made = recorded.record("let_go", **quiet | {"say": lines.append}, folder=folder)
+    read = {line for line in lines if f": from {folder}" in line}
+    assert read == {f"{name.removesuffix('.kept')}: from {folder / name}" for name in first}
     assert list(made) == list(whole)
     assert [key for key in whole if not same(made[key], whole[key])] == []
     assert made.rounded == whole.rounded
-    assert {name: (folder / name).read_bytes() for name in first} == first
+    again = {name: ((folder / name).read_bytes(), (folder / name).stat().st_mtime_ns) for name in first}
+    assert again == first  # nothing that is there is made again
     assert cli.main(["record", "let_go", "--tiny", "--out", str(file)]) == 0  # all of it is there
     assert recorded.read(file).seconds == pytest.approx(made.seconds, abs=5.0)  # the parts' time counts
     assert not folder.exists()
 
 
-def test_cifar10_goes_on_from_what_training_has_kept(tmp_path, monkeypatch):
+def test_cifar10_goes_on_from_the_parts_that_are_kept(tmp_path):
     if find_cifar10() is None:
         pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
     quiet = {"tiny": True, "say": lambda line: None}
     whole = recorded.record("cifar10", **quiet)
-    for module, verb in (("train", "train"), ("connect", "connect"), ("drift", "drift")):
-        with monkeypatch.context() as patched:
-            stopping(patched, cifar10, verb, 1)
-            with pytest.raises(KeyboardInterrupt):
-                recorded.record("cifar10", **quiet, folder=tmp_path)
-        assert (tmp_path / "minima.checkpoint").exists() == (module == "train")
-    assert {each.name for each in tmp_path.iterdir()} == {
-        "minima.kept",
-        "pair 0, road.kept",
-        "pair 0, profile.kept",
-    }
+    for word in ("minima:", "pair 0, road:", "pair 0, profile:"):
+        with pytest.raises(KeyboardInterrupt):
+            recorded.record("cifar10", **quiet | {"say": stopping(word)}, folder=tmp_path)
+    assert {each.name for each in tmp_path.iterdir()} == {"minima.kept", "pair 0, road.kept", "pair 0, profile.kept"}
     made = recorded.record("cifar10", **quiet, folder=tmp_path)
     assert list(made) == list(whole)
     assert [key for key in whole if not same(made[key], whole[key])] == []
 
 
-def test_what_was_made_on_another_device_is_named(tmp_path, monkeypatch):
+def test_the_networks_of_cifar10_are_kept_while_they_are_trained(tmp_path):
     if find_cifar10() is None:
         pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
-    with monkeypatch.context() as patched:
-        stopping(patched, cifar10, "connect", 1)
-        patched.setattr(cifar10, "device_name", lambda land: "another device")
-        with pytest.raises(KeyboardInterrupt):
-            recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
-    made = recorded.record("cifar10", tiny=True, say=lambda line: None, folder=tmp_path)
-    assert made["device"] == "cpu; on another device: minima"
+    recipe = cifar10.RECIPE | cifar10.TINY
+    made = cifar10.parts(recipe, tmp_path / "minima.checkpoint")["minima"].make()
+    assert torch.equal(Run.load(tmp_path / "minima.checkpoint").theta.half().float(), made["theta"].flatten(0, 1))
 
 
-def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(monkeypatch, capsys):
-    stopping(monkeypatch, label_noise, "connect", 1)
-    monkeypatch.setattr(label_noise, "RECIPE", label_noise.RECIPE | label_noise.TINY)
-    assert cli.main(["record", "label_noise"]) == 130
-    said = capsys.readouterr()
-    assert "nothing was written, and the same command begins anew" in said.err
-    assert said.out.startswith("The recording that comes with the package took 3 min.\n")
+def test_what_was_made_on_another_device_is_named():
+    made = {"minima": {"device": "NVIDIA H200"}, "road": {"device": "cpu"}, "profile": {"device": "cpu"}}
+    assert cifar10.devices(made) == "cpu; on NVIDIA H200: minima"
+
+
+def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(capsys):
+    handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 2.0)  # the recipe takes minutes
+    try:
+        assert cli.main(["record", "label_noise"]) == 130
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    out, err = capsys.readouterr()
+    assert "nothing was written, and the same command begins anew" in err
+    assert out == "The recording that comes with the package took 3 min.\n"
     assert not list(Path().iterdir())
 
 
@@ -235,7 +231,8 @@ def test_parts_of_other_settings_and_damaged_ones_are_refused_by_name(tmp_path, 
     assert f"{part} was made with other settings" in said
     assert f"delete {folder} to begin afresh" in said
     content = part.read_bytes()
-    for damaged in (content[:-100], b"GIF89a" + content, recorded.load("roads")._packed()):
+    shipped = importlib.resources.files("entropic_edu.recorded").joinpath("roads.safetensors").read_bytes()
+    for damaged in (content[:-100], b"GIF89a" + content, shipped):
         part.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"pair 0\.kept (is cut short|holds a Recording)"):
             recorded.record("roads", **quiet)
@@ -246,11 +243,12 @@ def test_parts_of_other_settings_and_damaged_ones_are_refused_by_name(tmp_path, 
     assert [file.name for file in folder.iterdir()] == ["mine"]  # what is not a recipe's stays
 
 
-def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(monkeypatch, capsys):
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(capsys):
     Path("file").write_text("in the way")
-    monkeypatch.setattr(roads, "make", lambda recipe, work: pytest.fail("computed before looking"))
-    assert cli.main(["record", "roads", "--out", "file/roads"]) == 1
-    assert "file" in capsys.readouterr().err
+    assert cli.main(["record", "roads", "--out", "file/roads"]) == 1  # what it makes takes minutes
+    out, err = capsys.readouterr()
+    assert "file" in err
+    assert len(out.splitlines()) == 1
 
 
 def test_outside_a_recipe_ctrl_c_leaves_what_there_is():

@@ -5,8 +5,6 @@ import os
 import signal
 import time
 from functools import partial
-from types import SimpleNamespace
-from unittest.mock import Mock
 
 import pytest
 import torch
@@ -88,15 +86,15 @@ def slow(seconds):
     return {}
 
 
-def test_the_time_of_parts_is_added_up_and_waiting_for_workers_is_not(tmp_path, monkeypatch):
-    def make(recipe, work):
-        return {"nothing": torch.zeros(1)} | work.parts({name: Part(partial(slow, 0.5)) for name in "abcd"})["a"]
-
-    monkeypatch.setattr(roads, "make", make)
+def test_the_time_of_parts_is_added_up_and_waiting_for_workers_is_not(tmp_path):
+    wanted = {name: Part(partial(slow, 0.5)) for name in "abcd"}
+    at_work, later = work(tmp_path, workers=4), work(tmp_path)
     began = time.perf_counter()
-    made = recorded.record("roads", say=lambda line: None, folder=tmp_path, workers=4)
-    assert 2.0 <= made.seconds < 2.0 + time.perf_counter() - began - 0.5  # once more: from what is there
-    assert recorded.record("roads", say=lambda line: None, folder=tmp_path).seconds == pytest.approx(2.0, abs=0.5)
+    at_work.parts(wanted)
+    assert at_work.spent == pytest.approx(2.0, abs=0.3)
+    assert 0.5 < at_work.waited <= time.perf_counter() - began
+    later.parts(wanted)
+    assert (later.spent, later.waited) == (at_work.spent, 0)  # once more: from what is there
 
 
 def killed_once(flag, needed):
@@ -144,16 +142,6 @@ def test_ctrl_c_ends_all_workers_and_finished_parts_are_kept(tmp_path):
     assert list(files(tmp_path)) == ["quick.kept"]
 
 
-def test_where_no_worker_processes_are_allowed_parts_are_made_one_after_the_other(tmp_path, monkeypatch):
-    def no(*_):
-        raise PermissionError("no semaphores")
-
-    monkeypatch.setattr("entropic_edu.sweeps.workers.Workers", no)
-    with pytest.warns(RuntimeWarning, match="allows no worker processes"):
-        found = work(tmp_path).parts(PARTS)
-    assert all(torch.equal(found[name]["walk"], each["walk"]) for name, each in work(workers=1).parts(PARTS).items())
-
-
 def test_by_default_the_command_uses_all_cores_but_not_on_a_gpu(monkeypatch, tmp_path):
     seen = []
     monkeypatch.chdir(tmp_path)
@@ -174,13 +162,8 @@ def test_no_workers_are_refused(capsys):
     assert "must be at least 1, got 0" in capsys.readouterr().err
 
 
-def test_the_longest_runs_of_cifar10_come_first_and_every_part_needs_what_is_named_before_it(monkeypatch):
-    monkeypatch.setattr(cifar10, "_land", lambda recipe: SimpleNamespace(device=torch.device("cpu")))
-    asked = Mock()
-    asked.parts.side_effect = InterruptedError
-    with pytest.raises(InterruptedError):
-        cifar10.make(cifar10.RECIPE, asked)
-    wanted, runs = asked.parts.call_args.args[0], cifar10.RECIPE["runs"]
+def test_the_longest_runs_of_cifar10_come_first_and_every_part_needs_what_is_named_before_it():
+    wanted, runs = cifar10.parts(cifar10.RECIPE), cifar10.RECIPE["runs"]
     names = list(wanted)
     assert len(names) == 1 + 3 * (2 + len(runs))
     order = [name.split(", ", 1)[1] for name in names if name.startswith("pair 0, ")]

@@ -1,6 +1,7 @@
 """The story from the command line, with a small recipe: its files, its keys, Ctrl-C and resume."""
 
 import copy
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,32 +14,30 @@ import entropic_edu as ee
 from entropic_edu import cli
 from entropic_edu.story import recipes, report
 from entropic_edu.story import tell as story
+from entropic_edu.sweeps.kept import Store
 
-TINY = story.Recipe(
-    widths=(64, 10, 10),
-    train={"batch_size": 64, "learning_rate": 0.1, "momentum": 0.9, "epochs": 6},
-    connect={"method": "string", "pivots": 6, "sweeps": 60},
-    points=7,
-    settings=(
-        story.Setting("hot", 16, 0.05, 15, 60, walkers=3),
-        story.Setting("hot, larger steps", 32, 0.1, 11, 33, walkers=3),
-        story.Setting("hot, excursions undone", 16, 0.05, 15, 60, walkers=3, undo_excursions=True),
-        story.Setting("cold", 64, 0.05, 15, 60, walkers=3),
-        story.Setting("no noise", None, 0.05, 15, 30, walkers=1),
-    ),
-)
+TINY = story.Recipe().tiny()
 DOCUMENT = Path(__file__).parents[2] / "docs" / "story.md"
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch, tmp_path):
-    for module in (story, recipes):
-        monkeypatch.setattr(module, "Recipe", lambda: TINY)
+def in_an_empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
 
 
+def tell(seeds=(0,), **settings):
+    return story.tell(seeds, **{"recipe": TINY, "say": lambda line: None, **settings})
+
+
+def kept(name, folder="story.work"):
+    """The result of a stage."""
+    store = Store(Path(folder), dataclasses.asdict(TINY), other="is of another recipe", remedy="a story")
+    return store.read(name).values["result"]
+
+
 def test_the_command_without_options_tells_the_story_of_the_digits():
-    assert recipes.chosen() is TINY
+    assert recipes.chosen() == story.Recipe()
+    assert recipes.chosen(tiny=True) == TINY
 
 
 def without_time(found):
@@ -58,7 +57,7 @@ def keys(value, found=None):
 
 
 def test_the_command_writes_a_table_a_picture_and_every_documented_key(capsys):
-    assert cli.main(["story", "--seeds", "2"]) == 0
+    assert cli.main(["story", "--tiny", "--seeds", "2"]) == 0
     said = capsys.readouterr().out
     assert "of 2: linear barrier >= 0.3" in said
     assert "Wrote story.json and story.png." in said
@@ -75,11 +74,9 @@ def test_the_command_writes_a_table_a_picture_and_every_documented_key(capsys):
 
 
 def test_the_figures_are_those_of_the_verbs():
-    found = story.tell([3], say=lambda line: None)
-    pair, land = found["pairs"][0], story.landscape(TINY)
-    run = ee.Run.load("story.work/seed3-minima.safetensors")
-    road = ee.Path.load("story.work/seed3-road.safetensors")
-    walkers = ee.Release.load("story.work/seed3-walkers0.safetensors")
+    found = tell([3])
+    pair, land = found["pairs"][0], TINY.landscape(TINY.device())
+    run, road, walkers = (kept(f"seed3-{stage}") for stage in ("minima", "road", "walkers0"))
     assert pair["minima"]["objective"] == pytest.approx(land.loss(run.theta).tolist())
     line = land.data_loss(ee.Path(run.theta).resample(25).pivots)
     assert pair["minima"]["linear_barrier"] == pytest.approx(float(line.max() - line[[0, -1]].max()), rel=1e-5)
@@ -96,69 +93,80 @@ def test_the_figures_are_those_of_the_verbs():
 
 
 def test_the_same_seed_tells_the_same_story():
-    one, two = (story.tell([1], out=name, say=lambda line: None) for name in ("one", "two"))
+    one, two = (tell([1], out=name) for name in ("one", "two"))
     assert without_time(one) == without_time(two)
 
 
-@pytest.mark.parametrize("stage", ["minima", "line", "road", "profile", "walkers1"])
-def test_ctrl_c_leaves_what_there_is_and_resume_goes_on(stage, monkeypatch, capsys):
-    whole = story.tell([0], out="whole", say=lambda line: None)
-    verbs = {"minima": "train", "line": "connect", "road": "connect", "profile": "probe", "walkers1": "drift"}
-    name = verbs[stage]
-    plain, calls = getattr(story, name), []
+KINDS = {"minima": ee.Run, "road": ee.Path, "profile": ee.Profile, "walkers1": ee.Release}
 
-    def interrupted(*args, **settings):
-        calls.append(1)
-        first_release = stage == "walkers1" and len(calls) == 1
-        linear = settings.get("method") == "linear"
 
-        def stop(snapshot):
-            if linear == (stage == "line") and (linear or snapshot.done > 0) and not first_release:
+@pytest.mark.parametrize("stage", KINDS)
+def test_ctrl_c_in_a_stage_leaves_what_there_is_and_resume_goes_on(stage):
+    whole, releases = tell(out="whole"), 0
+
+    def press(snapshot):
+        nonlocal releases
+        if isinstance(snapshot.result, KINDS[stage]):
+            releases += snapshot.done == 0
+            if snapshot.done > 0 and (stage != "walkers1" or releases == 2):
                 raise KeyboardInterrupt
 
-        return plain(*args, **{**settings, "progress": stop})
-
-    monkeypatch.setattr(story, name, interrupted)
-    assert cli.main(["story"]) == 130
-    monkeypatch.setattr(story, name, plain)
-    assert "Incomplete: go on with --resume." in capsys.readouterr().out
+    tell(progress=press)
     partial = json.loads(Path("story.json").read_text())
     assert not partial["complete"]
     assert not partial["pairs"][0]["complete"]
     assert ("profile" in partial["pairs"][0]) == (stage == "walkers1")
+    assert report.table(partial).endswith("Incomplete: go on with --resume.")
     assert Path("story.png").stat().st_size > 5000
-    done = {file.name: file.stat().st_mtime_ns for file in Path("story.work").glob("*.safetensors")}
-    assert cli.main(["story", "--resume"]) == 0
-    assert without_time(json.loads(Path("story.json").read_text())) == without_time(whole)
-    for file, written in done.items():  # nothing that was finished is computed again
-        assert (Path("story.work") / file).stat().st_mtime_ns == written
+    done = {file: file.stat().st_mtime_ns for file in Path("story.work").glob("*.kept")}
+    assert len(done) == list(KINDS).index(stage) + (stage == "walkers1")
+    assert without_time(tell(resume=True)) == without_time(whole)
+    assert {file: file.stat().st_mtime_ns for file in done} == done  # nothing that was finished is computed again
 
 
-def test_stages_of_another_recipe_are_not_mixed_in(monkeypatch, capsys):
-    story.tell([0], say=lambda line: None)
-    other = story.dataclasses.replace(TINY, weight_decay=1e-3)
-    monkeypatch.setattr(recipes, "Recipe", lambda: other)
-    assert cli.main(["story", "--resume"]) == 1
-    assert "holds stages of another recipe; run without --resume" in capsys.readouterr().err
+def test_ctrl_c_between_two_stages_leaves_what_there_is():
+    def press(line):
+        if line.startswith("  seed0-road"):
+            raise KeyboardInterrupt
+
+    assert not tell(say=press)["complete"]
+    assert tell(resume=True)["complete"]
+
+
+def test_a_stage_is_made_once_and_read_on_resume():
+    lines = []
+    tell()
+    tell(resume=True, say=lines.append)
+    stages = [f"seed0-{name}" for name in ("minima", "road", "profile", *(f"walkers{n}" for n in range(5)))]
+    assert [line for line in lines if line.startswith("  seed")] == [f"  {s}: from story.work/{s}.kept" for s in stages]
+
+
+def test_stages_of_another_recipe_are_not_mixed_in():
+    tell()
+    other = dataclasses.replace(TINY, weight_decay=1e-3)
+    with pytest.raises(ValueError, match=r"seed0.*kept is a stage of another recipe; run without --resume to start"):
+        tell(recipe=other, resume=True)
+    assert tell(recipe=other)["complete"]
 
 
 def test_a_damaged_stage_is_named(capsys):
-    story.tell([0], say=lambda line: None)
-    stage = Path("story.work/seed0-road.safetensors")
+    tell()
+    stage = Path("story.work/seed0-road.kept")
     stage.write_bytes(stage.read_bytes()[:200])
-    assert cli.main(["story", "--resume"]) == 1
-    assert "seed0-road.safetensors is cut short, damaged" in capsys.readouterr().err
+    assert cli.main(["story", "--tiny", "--resume"]) == 1
+    assert "seed0-road.kept is cut short, damaged" in capsys.readouterr().err
 
 
-def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(monkeypatch, capsys):
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_computed(capsys):
     Path("file").write_text("in the way")
-    monkeypatch.setattr(story, "train", lambda *_, **__: pytest.fail("computed before looking"))
     assert cli.main(["story", "--out", "file/story"]) == 1
-    assert "Could not write" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "Could not write" in err
+    assert out == ""  # the first line says how long the first stage will take
 
 
 def test_json_goes_to_standard_output_alone(capsys):
-    assert cli.main(["story", "--json"]) == 0
+    assert cli.main(["story", "--tiny", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["complete"]
     assert "Pair of minima from seed 0" in err
@@ -185,8 +193,8 @@ GOOD = {
 
 
 def test_figures_at_their_bounds_show_every_claim():
-    assert all(report._claims(GOOD).values())
-    assert len(report._claims(GOOD)) == 10
+    assert all(report.claims(GOOD, "digits").values())
+    assert len(report.claims(GOOD, "digits")) == 10
 
 
 @pytest.mark.parametrize(
@@ -212,8 +220,8 @@ def test_a_figure_past_its_bound_takes_its_own_claim_and_no_other(place, worse, 
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = worse
-    assert [name for name, shown in report._claims(found).items() if not shown] == [
-        name for name in report._claims(GOOD) if name.startswith(claim)
+    assert [name for name, shown in report.claims(found, "digits").items() if not shown] == [
+        name for name in report.claims(GOOD, "digits") if name.startswith(claim)
     ]
 
 
@@ -221,12 +229,12 @@ def test_relaxation_curves_are_compared_in_units_of_their_errors():
     flat = torch.full((7,), 0.1, dtype=torch.float64)
     error = torch.full((7,), 0.03, dtype=torch.float64)
     other = (flat + 0.1, torch.full((7,), 0.04, dtype=torch.float64))
-    assert report._disagreement((flat, error), other) == pytest.approx(2)  # 0.1 over √(0.03² + 0.04²)
+    assert report.disagreement((flat, error), other) == pytest.approx(2)  # 0.1 over √(0.03² + 0.04²)
 
 
 def test_the_larger_and_smaller_steps_of_the_recipe_spread_a_free_walker_alike():
     # k is chosen so that the variance that a free walker sustains between projections is that of η = 0.2, k = 15.
-    recipe = story.dataclasses.replace(ORIGINAL)
+    recipe = story.Recipe()
     hot = [s for s in recipe.settings if s.name.startswith("hot") and not s.undo_excursions]
     still = torch.zeros(1, dtype=torch.float64)
     spread = [
@@ -239,6 +247,3 @@ def test_the_larger_and_smaller_steps_of_the_recipe_spread_a_free_walker_alike()
     assert max(times) / min(times) < 1.01
     heat = {ee.effective_temperature(s.batch_size, s.learning_rate, recipe.momentum) for s in hot}
     assert max(heat) / min(heat) == pytest.approx(1)
-
-
-ORIGINAL = story.Recipe()  # before the fixture puts the small one in its place

@@ -15,39 +15,18 @@ import torch.nn.functional as F
 
 import entropic_edu as ee
 from benchmarks.cnn import flops
-from entropic_edu import cli, plots
+from entropic_edu import cli
 from entropic_edu.data import FOLDER, TEST_FILE, TRAIN_FILES
 from entropic_edu.recorded.cifar10 import RECIPE
 from entropic_edu.story import estimate, recipes, report
 from entropic_edu.story import tell as story
+from entropic_edu.sweeps.kept import Store
 
 DOCS = Path(__file__).parents[2] / "docs"
 IMAGES = 4  # of each file: 20 for training, 4 held out
 
 
-def small(recipe, **changes):
-    settings = [
-        dataclasses.replace(s, batch_size=s.batch_size and 8, learning_rate=0.01, project_every=3, steps=6, walkers=1)
-        for s in recipe.settings
-    ]
-    return dataclasses.replace(
-        recipe,
-        images=IMAGES,
-        train=recipe.train | {"batch_size": 8, "epochs": 4, "learning_rate": 0.02},
-        connect=recipe.connect | {"pivots": 4, "sweeps": 8, "batch_size": 8},
-        probe={"num_probes": 1, "lanczos_steps": 2},
-        points=3,
-        probed=10,
-        records=1,
-        settings=tuple(settings),
-        **changes,
-    )
-
-
-MINIATURES = {
-    "small_cnn": small(recipes.Cifar10(), widths=(4, 4)),
-    "resnet20": small(recipes.paper(), widths=(2,), statistics=12),
-}
+MINIATURES = {"small_cnn": recipes.Cifar10().tiny(), "resnet20": recipes.paper().tiny()}
 CNN = MINIATURES["small_cnn"]
 
 
@@ -62,15 +41,10 @@ def images(tmp_path, monkeypatch):
         records[:, 0] %= 10
         records.tofile(folder / name)
     monkeypatch.setenv("ENTROPIC_EDU_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(plots, "plane", partial(plots.plane, resolution=4))
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)
     return folder
-
-
-def asking(monkeypatch, recipe):
-    monkeypatch.setattr(recipes, "chosen", lambda *_, **__: recipe)
 
 
 def keys(value):
@@ -82,10 +56,12 @@ def keys(value):
 # --- the whole story -------------------------------------------------------------------------------------------------
 
 
+OPTIONS = {"small_cnn": [], "resnet20": ["--paper"]}
+
+
 @pytest.mark.parametrize("name", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.soak)])
-def test_the_command_tells_it_from_beginning_to_end(name, monkeypatch, capsys):
-    asking(monkeypatch, MINIATURES[name])
-    assert cli.main(["story", "--dataset", "cifar10", "--device", "cpu"]) == 0
+def test_the_command_tells_it_from_beginning_to_end(name, capsys):
+    assert cli.main(["story", "--dataset", "cifar10", "--device", "cpu", "--tiny", *OPTIONS[name]]) == 0
     said = capsys.readouterr().out
     assert "of 1: training accuracy >= 0.99" in said
     for stage in ("minima", "road", "profile and picture", "walkers, hot", "walkers, no noise"):
@@ -105,7 +81,7 @@ def test_the_command_tells_it_from_beginning_to_end(name, monkeypatch, capsys):
 
 def test_the_figures_are_those_of_plain_pytorch(images):
     found = story.tell([0], recipe=CNN, device="cpu", say=lambda _: None)["pairs"][0]
-    run, data = ee.Run.load("story.work/seed0-minima.safetensors"), ee.data.cifar10(images.parent)
+    run, data = kept("seed0-minima"), ee.data.cifar10(images.parent)
     for theta, loss, accuracy in zip(
         run.theta, found["minima"]["data_loss"], found["minima"]["test_accuracy"], strict=True
     ):
@@ -118,39 +94,38 @@ def test_the_figures_are_those_of_plain_pytorch(images):
     assert found["road"]["points"] == 16
 
 
-def test_training_that_was_stopped_in_the_middle_goes_on_there_to_the_same_story(monkeypatch, capsys):
-    asking(monkeypatch, CNN)
-    whole = story.tell([0], out="whole", recipe=CNN, say=lambda _: None)
-    plain, seen = story.train, []
+def kept(name):
+    """The result of a stage."""
+    store = Store(Path("story.work"), dataclasses.asdict(CNN), other="is of another recipe", remedy="a story")
+    return store.read(name).values["result"]
 
-    def stopped(*args, **settings):
-        def stop(snapshot):
-            if snapshot.done == 4:  # two of four epochs
-                raise KeyboardInterrupt
 
-        return plain(*args, **{**settings, "progress": stop})
+def test_training_that_was_stopped_in_the_middle_goes_on_there_to_the_same_story():
+    whole, seen = story.tell([0], out="whole", recipe=CNN, say=lambda _: None), []
 
-    monkeypatch.setattr(story, "train", stopped)
-    assert cli.main(["story"]) == 130
+    def stop(snapshot):
+        if snapshot.done == 4:  # two of four epochs
+            raise KeyboardInterrupt
+
+    assert not story.tell([0], recipe=CNN, say=lambda _: None, progress=stop)["complete"]
     assert ee.Run.load("story.work/seed0-minima.checkpoint").step == 4
-    monkeypatch.setattr(story, "train", lambda *a, **s: plain(*a, **{**s, "progress": lambda x: seen.append(x.done)}))
-    assert cli.main(["story", "--resume"]) == 0
+
+    def look(snapshot):
+        if isinstance(snapshot.result, ee.Run):
+            seen.append(snapshot.done)
+
+    resumed = story.tell([0], recipe=CNN, resume=True, say=lambda _: None, progress=look)
     assert seen == [4, 6, 8]  # nothing that was finished is computed again
-    resumed = json.loads(Path("story.json").read_text())
-    assert resumed | {"seconds": 0} == json.loads(json.dumps(whole | {"seconds": 0}))
-    for stage in Path("whole.work").glob("*.safetensors"):
-        assert (Path("story.work") / stage.name).read_bytes() == stage.read_bytes()
+    assert resumed | {"seconds": 0} == whole | {"seconds": 0}
+    assert not list(Path("story.work").glob("*.checkpoint"))
 
 
-def test_profile_and_picture_are_made_on_some_images_of_all(monkeypatch):
-    sizes = []
-    monkeypatch.setattr(plots, "plane", lambda land, road, ax: sizes.append(len(land.x)))
-    plain = story.probe
-    monkeypatch.setattr(story, "probe", lambda land, *a, **s: sizes.append(len(land.x)) or plain(land, *a, **s))
+def test_the_profile_is_made_on_some_images_of_all():
     story.tell([0], recipe=CNN, say=lambda _: None)
-    assert sizes == [10, 10]
     land = CNN.landscape(torch.device("cpu"))
-    part = CNN.part(land)
+    part, generator = CNN.part(land), torch.Generator().manual_seed(3)
+    again = ee.probe(part, kept("seed0-road"), generator=generator, points=CNN.points, **CNN.probe)
+    assert torch.equal(again.trace, kept("seed0-profile").trace)
     assert torch.equal(part.x, CNN.part(land).x)
     assert len({tuple(x.flatten().tolist()) for x in part.x}) == 10  # no image twice
     assert dataclasses.replace(CNN, probed=20).part(land) is land
@@ -159,28 +134,32 @@ def test_profile_and_picture_are_made_on_some_images_of_all(monkeypatch):
 # --- what it will cost -----------------------------------------------------------------------------------------------
 
 
-def test_the_steps_that_are_estimated_are_those_that_are_made(monkeypatch):
-    land, count = CNN.landscape(torch.device("cpu")), SimpleNamespace(steps=0, looks=0)
+class Counting(ee.Network):
+    """A network that counts its steps, and how often one of it is evaluated on all data."""
+
+    steps = looks = 0
+    shape = None
+
+    def gradient_on(self, theta, batch):
+        self.steps += 1
+        assert (len(theta), None if batch is None else batch.size) == (self.shape.networks, self.shape.batch_size)
+        assert batch is None or batch.own == self.shape.own
+        return super().gradient_on(theta, batch)
+
+    def loss(self, theta):
+        self.looks += 1 if theta.ndim == 1 else len(theta)
+        return super().loss(theta)
+
+
+def test_the_steps_that_are_estimated_are_those_that_are_made():
+    data = ee.data.cifar10(first=CNN.images)
+    settings = {"weight_decay": CNN.weight_decay, "test": data.test, "strategy": "loop"}
+    land = Counting(ee.models.small_cnn(CNN.widths), *data.train, **settings)
     minima, road, hot, cold, still = estimate.shapes(land, CNN)
-    step, look = ee.Network.gradient_on, ee.Network.loss
-
-    def stepping(self, theta, batch):
-        count.steps += 1
-        assert (len(theta), None if batch is None else batch.size) == (count.shape.networks, count.shape.batch_size)
-        assert batch is None or batch.own == count.shape.own
-        return step(self, theta, batch)
-
-    def looking(self, theta):
-        count.looks += 1 if theta.ndim == 1 else len(theta)
-        return look(self, theta)
 
     def counted(shape, call):
-        count.shape, count.steps, count.looks = shape, 0, 0
-        with monkeypatch.context() as patch:
-            patch.setattr(ee.Network, "gradient_on", stepping)
-            patch.setattr(ee.Network, "loss", looking)
-            result = call()
-        return result, (count.steps, count.looks)
+        land.shape, land.steps, land.looks = shape, 0, 0
+        return call(), (land.steps, land.looks)
 
     seeded = partial(torch.Generator().manual_seed, 0)
     run, made = counted(minima, lambda: ee.train(land, generator=seeded(), runs=2, **CNN.train))
@@ -190,13 +169,12 @@ def test_the_steps_that_are_estimated_are_those_that_are_made(monkeypatch):
         ee.connect(land, *run.theta, generator=seeded(), method="linear", points=25)
         return ee.connect(land, *run.theta, generator=seeded(), **CNN.connect)
 
-    count.shape = road
-    way, (_, looks) = counted(dataclasses.replace(road), joined)
+    way, (steps, looks) = counted(road, joined)
+    assert steps == road.steps
     assert looks == pytest.approx(road.looks, abs=6)
     for shape, setting in zip((hot, cold, still), CNN.settings, strict=True):
-        _, made = counted(
-            shape, lambda setting=setting: story._release(land, way, CNN, setting, seeded(), progress=False)
-        )
+        walked = story.release_settings(CNN, setting)
+        _, made = counted(shape, lambda walked=walked: ee.drift(land, way, generator=seeded(), **walked))
         assert made[0] == shape.steps
         assert shape.looks <= made[1] <= 2 * shape.looks  # a record at each projection, where so few are asked for
 
@@ -211,38 +189,47 @@ def test_the_minimum_of_memory_counts_what_batch_norm_needs_together():
     assert estimate.least_bytes(resnet, whole) == 6 * 2 * resnet.dim * 4 + 2 * 24 * resnet.bytes_per_sample
 
 
-def test_what_cannot_fit_is_refused_before_anything_is_touched(monkeypatch, capsys):
-    asking(monkeypatch, CNN)
-    kept = Path("story.work/seed0-road.safetensors")
-    kept.parent.mkdir()
-    kept.write_bytes(b"of an earlier run")
-    monkeypatch.setattr(estimate, "_room", lambda device: 1000)
-    assert cli.main(["story"]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(r"stage '.*' needs at least \S+ kB beside the data, and cpu has 1 kB; take a smaller model", line)
-    assert kept.read_bytes() == b"of an earlier run"
+def test_what_cannot_fit_is_refused_before_anything_is_touched():
+    earlier = Path("story.work/seed0-road.kept")
+    earlier.parent.mkdir()
+    earlier.write_bytes(b"of an earlier run")
+    crowd = dataclasses.replace(CNN.settings[0], walkers=10**12)
+    with pytest.raises(
+        MemoryError, match=r"stage 'walkers, hot' needs at least \S+ GB beside the data, and cpu has .*; take a smaller"
+    ):
+        story.tell([0], recipe=dataclasses.replace(CNN, settings=(crowd,)))
+    assert earlier.read_bytes() == b"of an earlier run"
+
+
+def test_what_is_finished_is_kept_where_memory_runs_out():
+    def fails(snapshot):
+        if isinstance(snapshot.result, ee.Profile):
+            raise MemoryError("Memory ran out on cpu with 64 samples")
+
+    with pytest.raises(MemoryError):
+        story.tell([0], recipe=CNN, say=lambda _: None, progress=fails)
+    assert Path("story.work/seed0-road.kept").exists()
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError("Memory ran out on cpu with 64 samples"), RuntimeError("CUDA out of memory. 2 GiB")]
+    "error",
+    [
+        MemoryError("Memory ran out on cpu with 64 samples"),
+        RuntimeError("CUDA out of memory. 2 GiB"),
+        RuntimeError("a mistake of ours"),
+    ],
 )
-def test_memory_that_runs_out_is_one_line_and_what_is_finished_is_kept(error, monkeypatch, capsys):
-    asking(monkeypatch, CNN)
-
+def test_memory_that_runs_out_is_one_line_and_an_error_of_another_kind_is_not_hidden(error, monkeypatch, capsys):
     def fails(*_, **__):
         raise error
 
-    monkeypatch.setattr(story, "probe", fails)
-    assert cli.main(["story"]) == 1
-    assert capsys.readouterr().err.splitlines() == [f"entropic-edu: {error}"]
-    assert Path("story.work/seed0-road.safetensors").exists()
-
-
-def test_an_error_of_another_kind_is_not_hidden(monkeypatch):
-    asking(monkeypatch, CNN)
-    monkeypatch.setattr(story, "train", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("a mistake of ours")))
-    with pytest.raises(RuntimeError, match="a mistake of ours"):
-        cli.main(["story"])
+    monkeypatch.setattr(story, "tell", fails)
+    if "mistake" in str(error):
+        with pytest.raises(RuntimeError, match="a mistake of ours"):
+            cli.main(["story", "--tiny"])
+    else:
+        assert cli.main(["story", "--tiny"]) == 1
+        assert capsys.readouterr().err.splitlines() == [f"entropic-edu: {error}"]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +267,7 @@ def test_options_that_do_not_go_together_are_refused_in_one_line(options, proble
 
 def test_without_images_it_says_how_to_get_them(monkeypatch, tmp_path, capsys):
     monkeypatch.delenv("ENTROPIC_EDU_DATA")
-    monkeypatch.setattr("entropic_edu.data.read.CACHE", tmp_path / "nowhere")
+    monkeypatch.setenv("HOME", str(tmp_path / "nowhere"))
     assert cli.main(["story", "--dataset", "cifar10"]) == 1
     assert "entropic-edu data fetch cifar10" in capsys.readouterr().err
 
@@ -382,8 +369,8 @@ GOOD = {
 
 
 def test_figures_at_their_bounds_show_every_claim():
-    assert all(report._claims_cifar10(GOOD).values())
-    assert len(report._claims_cifar10(GOOD)) == 8
+    assert all(report.claims(GOOD, "cifar10").values())
+    assert len(report.claims(GOOD, "cifar10")) == 8
 
 
 @pytest.mark.parametrize(
@@ -406,6 +393,6 @@ def test_a_figure_past_its_bound_takes_its_own_claim_and_no_other(place, worse, 
     for key in place[:-1]:
         inner = inner[key]
     inner[place[-1]] = worse
-    assert [name for name, shown in report._claims_cifar10(found).items() if not shown] == [
-        name for name in report._claims_cifar10(GOOD) if name.startswith(claim)
+    assert [name for name, shown in report.claims(found, "cifar10").items() if not shown] == [
+        name for name in report.claims(GOOD, "cifar10") if name.startswith(claim)
     ]

@@ -261,7 +261,7 @@ def test_a_point_that_always_fails_is_tried_again_recorded_and_the_rest_goes_on(
     assert failure.error.endswith("fragile(a=2) failed in 3 tries: ZeroDivisionError: no such place")
     assert swept.summary().startswith("2 of 3 points of test_sweep.test_a_point_that_always_fails")
     assert "over a; 1 failed, the first: test_sweep." in swept.summary()
-    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 2  # a failure is not kept: it is tried again
+    assert len(list((tmp_path / "kept").glob("*.kept"))) == 2  # a failure is not kept: it is tried again
 
 
 def test_an_error_that_goes_away_leaves_no_trace(pool):
@@ -380,7 +380,7 @@ def test_a_damaged_file_is_named_and_its_point_computed_again(damage, pool, tmp_
     log.mkdir()
     over = {"a": [1, 2], "log": [str(log)]}
     ee.sweep(logged, over=over, executor=pool, folder=folder)
-    file, other = sorted(folder.glob("*.safetensors"))
+    file, other = sorted(folder.glob("*.kept"))
     content = file.read_bytes()
     flipped = bytearray(content)
     flipped[content.index(b"square") + 12] ^= 1
@@ -532,7 +532,7 @@ def test_half_a_point_is_not_kept_where_ctrl_c_reaches_its_worker(tmp_path):
         swept = ee.sweep(walked, over={"steps": [10, 20, 30]}, executor=executor, folder=tmp_path)
     assert [result and result.complete for result in swept.results] == [True, None, True]
     assert "KeyboardInterrupt" in swept.failed[0].error
-    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    assert len(list(tmp_path.glob("*.kept"))) == 2
 
 
 # --- scripts -----------------------------------------------------------------------------------------------------
@@ -594,7 +594,7 @@ GUARDED = """
 def test_ctrl_c_in_a_script_ends_at_once_with_what_is_finished_and_no_worker_stays(tmp_path):
     running = script(tmp_path, GUARDED.replace("WORKERS", "2"))  # one is idle when the signal comes
     worker = worker_of(tmp_path)
-    while not list((tmp_path / "kept").glob("*.safetensors")):
+    while not list((tmp_path / "kept").glob("*.kept")):
         time.sleep(0.02)
     begun = time.monotonic()
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the workers too
@@ -603,7 +603,7 @@ def test_ctrl_c_in_a_script_ends_at_once_with_what_is_finished_and_no_worker_sta
     assert time.monotonic() - begun < 10
     assert gone(worker)
     assert json.loads((tmp_path / "kept" / "sweep.json").read_text())["function"] == "mine.slow"
-    assert len(list((tmp_path / "kept").glob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "kept").glob("*.kept"))) == 1
 
 
 def test_a_killed_script_leaves_no_worker_and_no_half_written_file(tmp_path):
@@ -612,9 +612,9 @@ def test_a_killed_script_leaves_no_worker_and_no_half_written_file(tmp_path):
     running.kill()
     running.communicate(timeout=30)
     assert gone(worker)
-    (kept,) = (tmp_path / "kept").glob("*.safetensors")
-    _, plain = unpacked(kept.read_bytes(), "Point", kept.name, "the sweep")
-    assert plain["settings"] == {"a": 0}
+    (kept,) = (tmp_path / "kept").glob("*.kept")
+    _, plain = unpacked(kept.read_bytes(), "Part", kept.name, "the sweep")
+    assert plain["values"]["settings"] == {"kind": "plain", "value": {"a": 0}}
 
 
 def test_a_script_without_a_guard_is_told_what_it_lacks(tmp_path):

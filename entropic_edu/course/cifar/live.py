@@ -5,7 +5,6 @@ Without images nothing fails: the stream ends at once with ``Absent``, and the s
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import cifar10
+from entropic_edu.recorded._arguments import arguments
 from entropic_edu.teaching.strings import text
 
 from .common import road
@@ -122,9 +122,7 @@ def missing(found: Absent, recorded: str) -> str:
 
 def some(land: Network, chosen: Tensor) -> Network:
     """Return the landscape of some of the training images."""
-    few = copy.copy(land)
-    few.x, few.y = land.x[chosen], land.y[chosen]
-    return few
+    return land.subset(chosen)
 
 
 def evaluate(land: Network, pair: int) -> Iterator[Snapshot[Evaluated]]:
@@ -184,4 +182,4 @@ def release(land: Network, pair: int, seed: int, setting: dict[str, Any]) -> Ite
     k = setting["project_every"]
     changed = {"walkers": WALKERS, "steps": steps_of(setting["batch_size"], k), "record_every": k}
     generator = torch.Generator().manual_seed(seed)
-    yield from stream.drift(watched, road(pair), generator=generator, **(setting | changed))
+    yield from stream.drift(watched, road(pair), generator=generator, **arguments(setting | changed))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.drift import effective_temperature
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import cifar10
 
 from .common import has, kept

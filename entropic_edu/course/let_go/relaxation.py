@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.drift import effective_temperature
 from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import let_go
 
 from .common import STARTS, kept

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from entropic_edu import stream
 from entropic_edu.course import digits
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.physics.drift import effective_temperature
 from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider

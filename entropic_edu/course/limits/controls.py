@@ -13,14 +13,14 @@ from matplotlib.patches import Rectangle
 
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.recorded.look_alikes import cases
+from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import moving
 from entropic_edu.teaching.strings import text
 
-from . import cases
 from .kept import crowds, halved, said
-from .measure import WINDOWS, Measured
 
 SUSPECTS = ("healthy", "slope", "constant", "steps", "along", "scale")  # from the top of the picture
 BASE = (16, 0.04)  # B and η of all readings but those that halve or switch off
@@ -184,7 +184,7 @@ def controls(seed: int) -> Explorer:
         [switch("control", tuple(CONTROLS)), switch("suspect", SUSPECTS, "slope")],
         title=text("10.controls.title"),
         code=lambda control, suspect: (
-            "from entropic_edu.course.limits import cases, measure\n"
+            "from entropic_edu.recorded.look_alikes import cases, measure\n"
             f'land, generator = cases.named("{suspect}"), torch.Generator().manual_seed(0)\n'
             f"settings = cases.settings({SETTINGS.get(control, 'batch_size=16, learning_rate=0.04')})  # 768 walkers\n"
             "release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)\n"

@@ -13,15 +13,15 @@ from entropic_edu.course import floor
 from entropic_edu.figures.pixels import png
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.physics.release import Release
+from entropic_edu.recorded.look_alikes import cases
+from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES, Case
+from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, measured
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import text
 
-from . import cases
-from .cases import BATCHES, LETTERS, RATES, Case
 from .kept import crowds, heard, said, story, story_narrow, story_push, story_push_ends
-from .measure import BINS, CELLS, Measured, measured
 
 ALONG, ACROSS = (0.6, 3.6), (-0.8, 0.8)
 MEASURES = ("walkers", "kicks", "double")
@@ -190,7 +190,7 @@ def opening(seed: int) -> Explorer:
         [switch("case", tuple(LETTERS))],
         title=text("10.opening.title"),
         code=lambda case: (
-            "from entropic_edu.course.limits import cases\n"
+            "from entropic_edu.recorded.look_alikes import cases\n"
             f'land = cases.land("{case}")\n'
             "h = land.curvature_across(torch.tensor([1.0, 3.0]))"
         ),
@@ -254,7 +254,7 @@ def gallery(seed: int) -> Explorer:
             switch("measure", MEASURES),
         ],
         title=text("10.cases.title"),
-        code=lambda measure, case, **turned: cases.code(case, 0, **turned),
+        code=lambda measure, case, **turned: code_of(case, 0, **turned),
         work=Work(
             stream=lambda case, measure, **turned: cases.stream(cases.land(case), seed + 1, **turned),
             show=live,
@@ -287,3 +287,14 @@ def sentence(
     share["law"] = 100 * law
     # the story's share is for the whole run
     return f"{setting} {text('10.cases.noisy' if steps == cases.STEPS else '10.cases.running', **share, **ends)} {more}"
+
+
+def code_of(letter: str, seed: int, batch_size: int | None, learning_rate: float) -> str:
+    """Return the lines that make a case's crowds anew, and measure them."""
+    return (
+        "from entropic_edu.recorded.look_alikes import cases, measure\n"
+        f'land, generator = cases.land("{letter}"), torch.Generator().manual_seed({seed})\n'
+        f"settings = cases.settings(batch_size={batch_size}, learning_rate={learning_rate})  # of 768 walkers\n"
+        "release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)\n"
+        "found = measure.measured(land, release)"
+    )

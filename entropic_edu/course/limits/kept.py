@@ -9,10 +9,9 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean
+from entropic_edu.recorded.look_alikes.cases import BATCHES, RATES, Case
+from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
 from entropic_edu.teaching.strings import text
-
-from .cases import BATCHES, RATES, Case
-from .measure import WINDOWS, Measured
 
 
 def crowds(name: str, batch_size: int | None, learning_rate: float) -> Measured:

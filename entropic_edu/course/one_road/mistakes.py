@@ -13,6 +13,7 @@ from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
 from entropic_edu.physics.landscape import Landscape
+from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
@@ -24,7 +25,6 @@ from .common import Outlined
 
 PARTS: dict[str, dict[str, Any]] = {"both": {}, "tangent": {"tangent": "central"}, "projection": {"projection": False}}
 SETTINGS: dict[str, Any] = {
-    "method": "neb",
     "batch_size": None,
     "learning_rate": 0.01,
     "momentum": 0.0,
@@ -67,7 +67,7 @@ def bands(parts: str) -> dict[int, Tensor]:
     """Return the pivots after each of ``SWEEPS``, by sweep."""
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
-    stream = connect(land, a, b, generator=generator, **SETTINGS, **PARTS[parts])
+    stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **SETTINGS)
     found = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
     return {sweep: found[sweep] for sweep in SWEEPS}
 
@@ -158,11 +158,12 @@ def mistakes(seed: int) -> Explorer:
         )
 
     def code(*, neb_parts: str, neb_sweeps: int) -> str:
-        said = "".join(f", {name}={value!r}" for name, value in PARTS[neb_parts].items())
+        said = ", ".join(f"{name}={value!r}" for name, value in PARTS[neb_parts].items())
         return (
             "from entropic_edu.course.one_road.mistakes import SETTINGS, Bend\n"
             "land = Bend()\n"
-            f"stream = ee.stream.connect(land, *land.minima, generator=torch.Generator(), **SETTINGS{said})\n"
+            f"method = ee.methods.Springs({said})\n"
+            "stream = ee.stream.connect(land, *land.minima, method=method, generator=torch.Generator(), **SETTINGS)\n"
             f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
         )
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from entropic_edu.course.floor import CROWDS, over_crowds
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
+from entropic_edu.recorded._crowds import CROWDS, over_crowds
 
 from .cases import END, MIDDLE, SCALE, START, Case
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.course.floor import CROWDS
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
 from entropic_edu.physics.theory import occupation
 from entropic_edu.physics.valleys import Valley
+from entropic_edu.recorded._crowds import CROWDS
 from entropic_edu.stream import drift as streamed
 
 START, END = 1.0, 3.0  # of every floor
@@ -220,14 +220,3 @@ def stream(case: Case, seed: int, batch_size: int | None, learning_rate: float) 
     """Yield snapshots of the same release."""
     generator = torch.Generator().manual_seed(seed)
     return streamed(case, Path(case.floor(2)), generator=generator, **settings(batch_size, learning_rate))
-
-
-def code(letter: str, seed: int, batch_size: int | None, learning_rate: float) -> str:
-    """Return the lines that make a case's crowds anew, and measure them."""
-    return (
-        "from entropic_edu.course.limits import cases, measure\n"
-        f'land, generator = cases.land("{letter}"), torch.Generator().manual_seed({seed})\n'
-        f"settings = cases.settings(batch_size={batch_size}, learning_rate={learning_rate})  # of 768 walkers\n"
-        "release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)\n"
-        "found = measure.measured(land, release)"
-    )

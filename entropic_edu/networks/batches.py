@@ -1,0 +1,127 @@
+"""What a step sees of the data: batches drawn with replacement, shuffled epochs, and label noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from entropic_edu.physics.landscape import Landscape
+
+from .losses import Loss
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step sees: inputs and targets, shared by all walkers (B, ...) or each one's ``own`` (P, B, ...).
+
+    Attributes:
+        whole: Whether these are the whole data or a part of them, so that batch norm takes the statistics re-estimated
+            at θ and not those of the batch.
+    """
+
+    x: Tensor
+    y: Tensor
+    own: bool = False
+    whole: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of samples, of each walker."""
+        return self.x.shape[int(self.own)]
+
+    def split(self, rows: int) -> list[tuple[float, Batch]]:
+        """Return parts of at most ``rows`` samples with their shares of them all."""
+        if self.size <= rows:
+            return [(1.0, self)]
+        dim = int(self.own)
+        parts = zip(self.x.split(rows, dim), self.y.split(rows, dim), strict=True)
+        return [(x.shape[dim] / self.size, Batch(x, y, self.own, self.whole)) for x, y in parts]
+
+    def of(self, walker: int) -> Batch:
+        """Return what one walker sees."""
+        return Batch(self.x[walker], self.y[walker]) if self.own else self
+
+
+class Sampled(Landscape):
+    """A landscape whose loss is a mean over samples: how its batches are drawn.
+
+    Attributes:
+        x: Training inputs (N, ...).
+        y: Training targets (N,) or (N, C).
+        criterion: The loss of outputs and targets, with its label noise.
+    """
+
+    x: Tensor
+    y: Tensor
+    criterion: Loss
+
+    @property
+    def num_samples(self) -> int:  # type: ignore[override]
+        """Number N of training samples."""
+        return len(self.x)
+
+    def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Batch:
+        """Draw samples with replacement and, where the landscape has label noise, jitter their targets.
+
+        Args:
+            batch_size: Samples B in a batch, at most N; None takes all data in order (label noise still acts).
+            generator: Draws happen on its device and are then moved.
+            rows: How many independent batches; None draws one that all walkers share.
+        """
+        if batch_size is None:
+            noisy = self.criterion.label_noise > 0
+            x, y = self._all_for(rows if noisy else None)
+            return Batch(x, self.criterion.jitter(y, generator), rows is not None and noisy)
+        self._check_batch_size(batch_size)
+        lead = () if rows is None else (rows,)
+        # batch first, so that with the same seed a smaller batch holds the first samples of a larger one
+        index = torch.randint(len(self.x), (batch_size, *lead), generator=generator, device=generator.device)
+        return self._pick(index.movedim(0, -1).contiguous(), generator)
+
+    def draw_labels(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Batch:
+        """Draw label noise without sampling noise: all data in order, the jitter as strong as in batches of B.
+
+        For "mse" only: σ√(N/B) on all N targets gives the gradient the covariance that σ gives in a batch of B.
+        """
+        if not self.y.is_floating_point():
+            raise ValueError('Pure label noise needs real targets; use loss="mse", or noise="minibatch".')
+        x, y = self._all_for(rows)
+        return Batch(x, self.criterion.jitter(y, generator, math.sqrt(len(self.x) / batch_size)), rows is not None)
+
+    def steps_per_epoch(self, batch_size: int | None) -> int:
+        if batch_size is None:
+            return 1
+        self._check_batch_size(batch_size)
+        return len(self.x) // batch_size
+
+    def epoch(
+        self, batch_size: int | None, generator: torch.Generator, rows: int | None = None
+    ) -> Iterator[Batch | None]:
+        """Yield shuffled batches without replacement, one shuffle for each row; the incomplete last is dropped."""
+        if batch_size is None:
+            yield self.draw(None, generator, rows) if self.criterion.label_noise else None
+            return
+        shuffles = [torch.randperm(len(self.x), generator=generator, device=generator.device) for _ in range(rows or 1)]
+        order = shuffles[0] if rows is None else torch.stack(shuffles)
+        for number in range(self.steps_per_epoch(batch_size)):
+            yield self._pick(order[..., number * batch_size : (number + 1) * batch_size], generator)
+
+    def _all_for(self, rows: int | None) -> tuple[Tensor, Tensor]:
+        if rows is None:
+            return self.x, self.y
+        return self.x.expand(rows, *self.x.shape), self.y.expand(rows, *self.y.shape)
+
+    def _pick(self, index: Tensor, generator: torch.Generator) -> Batch:
+        index = index.to(self.x.device)
+        return Batch(self.x[index], self.criterion.jitter(self.y[index], generator), index.ndim == 2)
+
+    def _check_batch_size(self, batch_size: int) -> None:
+        if not 1 <= batch_size <= len(self.x):
+            raise ValueError(
+                f"A batch takes 1 to {len(self.x)} of the {len(self.x)} training samples, got batch_size={batch_size}; "
+                "pass batch_size=None for all of them."
+            )

@@ -1,0 +1,442 @@
+"""One face for all ways to compute a network's loss and its derivatives, at one θ or at many on one batch.
+
+``engine_for`` chooses: ``StackEngine`` for plain chains of layers, ``ModuleEngine`` (a loop or vmap, replayed from CUDA
+graphs where they are small) for any other module. Both take the data in parts that fit in caches and in memory; so one
+reader finds here all that depends on how a network is computed, and no other file asks.
+"""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, Self, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from . import batch_norm as norms
+from . import memory, ways
+from .batches import Batch
+from .graphs import Replays
+from .hessian import stacked_product
+from .layers import ModuleAt
+from .losses import Loss, WrittenOut
+from .parameters import Layout
+from .stacked import Stack
+
+Strategy = Literal["auto", "loop", "vmap", "stacked"]
+Rows = Callable[[Tensor, Tensor], Tensor]  # outputs (..., n, C) and targets of n samples -> vectors (..., K, n, C)
+T = TypeVar("T")
+
+
+class Engine(ABC):
+    """A module, the loss of its outputs, and how to compute with them.
+
+    Args:
+        model: The module that is called; batch norm that is to be re-estimated is replaced in it.
+        criterion: The loss.
+        few: Some training samples, to measure on.
+        seen: Inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated.
+    """
+
+    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor) -> None:
+        self.model, self.criterion, self.few, self.seen = model, criterion, few, seen
+        self.layout = Layout(model)
+        self.most: int | None = None  # samples at once, once memory has run out
+        self.sound: dict[str, frozenset[str]] = {}  # layers that hooks do right, once measured
+        self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
+
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and data are."""
+        return self.few.x.device
+
+    @property
+    def reestimates(self) -> bool:
+        """Whether batch norm takes statistics that are computed anew at each θ."""
+        return len(self.seen) > 0
+
+    def to(self, where: torch.device | torch.dtype | str, place: Callable[[Tensor], Tensor]) -> Self:
+        """Return the same on another device or in another dtype; ``place`` moves data there."""
+        other = copy.copy(self)
+        other.model = copy.deepcopy(self.model).to(where)
+        other.few, other.seen = Batch(place(self.few.x), place(self.few.y)), place(self.seen)
+        other.most = other._kept = None
+        other.forget()
+        return other
+
+    def with_statistics_of(self, theta: Tensor) -> Self:
+        """Return the same with batch norm's statistics at one θ (D,) as constants, near θ and far."""
+        other = copy.copy(self)
+        other.model, other.seen = copy.deepcopy(self.model), self.seen[:0]
+        other.forget()
+        with torch.no_grad():
+            statistics = self.statistics(self.layout.split(theta))
+        for name, value in statistics.items():
+            owner, _, buffer = name.rpartition(".")
+            setattr(other.model.get_submodule(owner), buffer, value)
+        return other
+
+    # --- values --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+        """Return compute(theta): for all rows of (P, D) at once, or row by row and stacked."""
+
+    @abstractmethod
+    def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), (P, N, C) at (P, D)."""
+
+    def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Return the outputs on inputs (N, ...): (D,) -> (N, C), or (P, D) -> (P, N, C)."""
+        return self.each(lambda theta: self.at(theta)(x), theta)
+
+    def loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the mean loss over the whole data, (D,) -> () or (P, D) -> (P,)."""
+        return self.each(lambda theta: self.fitting(lambda: self._loss(theta, batch), batch.size), theta)
+
+    @abstractmethod
+    def _loss(self, theta: Tensor, batch: Batch) -> Tensor: ...
+
+    def losses(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the loss on one batch at once, (D,) -> (), as a function that torch.func differentiates."""
+        return self.value(self.layout.split(theta), batch)
+
+    @torch.no_grad()
+    def right(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return for how many samples the largest output is that of their class, (D,) -> () or (P, D) -> (P,)."""
+
+        def count(theta: Tensor) -> Tensor:
+            outputs = self.at(theta)
+            parts = batch.split(self.rows(theta))
+            return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
+
+        return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
+
+    def call(self, weights: dict[str, Tensor], x: Tensor, statistics: dict[str, Tensor]) -> Tensor:
+        """Return the module's outputs."""
+        result: Tensor = torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
+        return result
+
+    def value(self, weights: dict[str, Tensor], batch: Batch, statistics: dict[str, Tensor] | None = None) -> Tensor:
+        """Return the loss of one network on one batch; ``statistics`` where they are known."""
+        if statistics is None:
+            statistics = self.statistics(weights) if batch.whole else {}
+        return self.criterion.mean(self.call(weights, batch.x, statistics), batch.y)
+
+    def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return means and variances of batch norm at θ; none where there is nothing to re-estimate."""
+        return norms.statistics(self.model, weights, self.seen) if self.reestimates else {}
+
+    # --- derivatives ---------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss on a batch, () or (P,), and its gradient, the shape of ``theta``."""
+
+    @abstractmethod
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        """Return the gradient of the loss on a batch, the shape of ``theta``."""
+
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
+        """Return (H + λI)v, or None where autograd is the way."""
+        return None
+
+    @abstractmethod
+    def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
+        """Return E Σ_k |s∘Jᵀr_k|² over the samples, () or (P,).
+
+        Args:
+            theta: (D,) or (P, D).
+            x: Inputs (N, ...).
+            y: Targets (N, ...).
+            rows: What maps outputs and targets to vectors r.
+            scale: s, (D,) or the shape of ``theta``.
+        """
+
+    @abstractmethod
+    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
+        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,), ``chunk`` samples at once."""
+
+    def mean_gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return the gradient, the shape of ``theta``, from the losses' slopes: label noise is averaged over."""
+
+        def mean(theta: Tensor) -> Tensor:
+            total, size = torch.zeros_like(theta), self.rows(theta)
+            for some, targets in zip(x.split(size), y.split(size), strict=True):
+                z, pull = torch.func.vjp(partial(self.outputs, x=some), theta.detach())[:2]
+                total += pull(self.criterion.slopes(z, targets))[0] / len(x)
+            return total
+
+        return self.each(mean, theta)
+
+    # --- parts that fit ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def rows(self, theta: Tensor | None = None) -> int:
+        """Return how many samples of all data to take at once."""
+
+    @abstractmethod
+    def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
+        """Return a batch in parts that fit, with their shares of the mean."""
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """Memory that a gradient keeps for each sample and network, in bytes: an estimate of what a batch will need."""
+        if self._kept is None:
+            ends = [0, -1]  # two samples also of one, whose variance batch norm asks for
+            two = Batch(self.few.x[ends], self.few.y[ends])
+            weights = self.layout.split(self.layout.flatten(self.model).requires_grad_())
+            self._kept = max(1, memory.bytes_kept(lambda: self.value(weights, two), weights.values()) // 2)
+        return self._kept
+
+    def fitting(self, compute: Callable[[], T], size: int) -> T:
+        """Return compute(), taking half as many samples at once each time that memory runs out."""
+        while True:
+            try:
+                return compute()
+            except (RuntimeError, MemoryError) as error:
+                if not memory.ran_out(error):
+                    raise
+                problem = str(error).splitlines()[0]
+            rows = min(self.rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
+            self.forget()
+            memory.release(self.device)
+            if rows == 1 or not self.divides:
+                raise MemoryError(self._does_not_fit(problem, max(rows, len(self.seen))))
+            self.most = rows // 2
+
+    @property
+    def divides(self) -> bool:
+        """Whether fewer samples at once need less memory; batch norm needs its samples together."""
+        return not self.reestimates
+
+    def forget(self) -> None:  # noqa: B027
+        """Give up what is kept for speed."""
+
+    def _does_not_fit(self, problem: str, at_once: int) -> str:
+        free = memory.free_bytes(self.device)
+        room = "" if free is None else f" with {memory.in_words(free)} free"
+        fits = ""
+        if self.reestimates and free is not None:
+            fits = f"; one keeps about {memory.in_words(self.bytes_per_sample)}, so that about "
+            fits += f"{max(1, free // (4 * self.bytes_per_sample))} would fit"
+        advice = "smaller batches and a smaller statistics=" if self.reestimates else "a smaller model"
+        return (
+            f"Memory ran out on {self.device} with up to {at_once} samples at once{room}{fits}; take {advice}, "
+            f"fewer walkers, or another device. ({problem})"
+        )
+
+
+class StackEngine(Engine):
+    """Chains of linear layers, for many parameter vectors at once by batched matrix products."""
+
+    criterion: WrittenOut
+
+    def __init__(self, model: nn.Module, criterion: WrittenOut, few: Batch, seen: Tensor, stack: Stack) -> None:
+        super().__init__(model, criterion, few, seen)
+        self.stack = stack
+
+    def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+        return compute(theta)
+
+    def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        def outputs(x: Tensor) -> Tensor:
+            many = self.stack.outputs(_many(theta), x)
+            return many if theta.ndim == 2 else many[0]
+
+        return outputs
+
+    def losses(self, theta: Tensor, batch: Batch) -> Tensor:
+        if theta.ndim == 1:
+            return super().losses(theta, batch)
+        return self.criterion.means(self.stack.outputs(theta, batch.x, batch.own), batch.y)
+
+    def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        parts = batch.split(self.rows(theta))
+        return torch.stack([part.size * self.losses(theta, part) for _, part in parts]).sum(0) / batch.size
+
+    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        loss = self.loss(theta, batch) if batch.whole else self.losses(theta, batch)
+        return loss, self.gradient(theta, batch)  # which passes by the loss
+
+    @torch.no_grad()
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        def on(part: Batch) -> tuple[Tensor]:
+            slopes = partial(self.criterion.mean_slopes, y=part.y)
+            return (self.stack.gradient(_many(theta), part.x, slopes, part.own),)
+
+        many = self.fitting(lambda: _mean(self.parts(batch, theta), on)[0], batch.size)
+        return many if theta.ndim == 2 else many[0]
+
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
+        return stacked_product(self.stack, self.criterion, theta, vector, batch.x, batch.y, decay)
+
+    @torch.no_grad()
+    def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
+        many = self.stack.squares(_many(theta), x, y, rows, None if scale is None else _many(scale))
+        return many if theta.ndim == 2 else many[0]
+
+    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
+        return self.stack.gram(theta, x, partial(self.criterion.slopes, y=y))
+
+    def rows(self, theta: Tensor | None = None) -> int:
+        return max(64, 4096 // (1 if theta is None else len(_many(theta))))
+
+    def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
+        return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
+
+    @property
+    def divides(self) -> bool:
+        return False
+
+
+class ModuleEngine(Engine):
+    """Any module, by autograd: networks one after the other, or side by side with vmap."""
+
+    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> None:
+        super().__init__(model, criterion, few, seen)
+        self.strategy = strategy
+        self.forget()
+
+    def forget(self) -> None:
+        self.replays, self.choice = Replays(), ways.Choice(self.layout.dim, self.device)
+
+    def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+        return compute(theta) if theta.ndim == 1 else torch.stack([compute(row) for row in theta])
+
+    def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
+        weights = self.layout.split(theta)
+        statistics = self.statistics(weights)
+        return lambda x: self.call(weights, x, statistics)
+
+    def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        parts = batch.split(self.rows(theta))
+        weights = self.layout.split(theta)
+        statistics = self.statistics(weights)
+        return torch.stack([share * self.value(weights, part, statistics) for share, part in parts]).sum(0)
+
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        return self.loss_and_gradient(theta, batch)[1]
+
+    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        def on(part: Batch) -> tuple[Tensor, ...]:
+            if theta.ndim == 1:
+                return self._by("loop", theta[None], part)
+            chosen = self.strategy in ("loop", "vmap")
+            return self._by(self.strategy if chosen else self.choice(theta, part, self._by), theta, part)
+
+        loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on), batch.size)
+        return (loss, gradient) if theta.ndim == 2 else (loss[0], gradient[0])
+
+    def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+        """Losses (P,) and gradients (P, D) on one part, replayed where that was recorded."""
+
+        def compute(theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            part = Batch(x, y, batch.own, batch.whole)
+            if way == "vmap":
+                return ways.by_vmap(self.losses, theta, part)
+            return ways.by_loop(self.value, self.layout, theta, part)
+
+        inputs = (theta.detach(), batch.x, batch.y)
+        key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
+        samples = len(theta) * batch.size
+        return self.replays(key, compute, inputs) if self._replayable(samples) else compute(*inputs)
+
+    def _replayable(self, samples: int) -> bool:
+        """Whether a gradient on so many samples may be kept as a CUDA graph, with its memory."""
+        if self.device.type != "cuda" or self.reestimates:
+            return False
+        return memory.is_small(samples * self.bytes_per_sample, memory.total_bytes(self.device))
+
+    def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
+        if theta.ndim == 2:
+            scales = [scale] * len(theta) if scale is None or scale.ndim == 1 else list(scale)
+            return torch.stack([self.squares(t, x, y, rows, s) for t, s in zip(theta, scales, strict=True)])
+        here = ModuleAt(self.model, self.layout, theta)
+        outputs = self.outputs(theta, x[:1]).shape[-1]
+        return here.squares(x, y, rows, layers=self.sound_layers, outputs=outputs, scale=scale)
+
+    @property
+    def sound_layers(self) -> frozenset[str]:
+        """Layers whose hooks give the right per-sample gradients: measured once, as a property of the module."""
+        if "layers" not in self.sound:
+            generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
+            precise, theta = anywhere(self, generator)
+            rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
+            here = ModuleAt(precise.model, precise.layout, theta)
+            self.sound["layers"] = here.sound_layers(precise.few.x, rows)
+        return self.sound["layers"]
+
+    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
+        here, names, gradients = ModuleAt(self.model, self.layout, theta), self.layout.names, []
+        for some, targets in zip(x.split(chunk), y.split(chunk), strict=True):
+            rows = self.criterion.slopes(self.outputs(theta, some), targets)[None]
+            pulled = here.gradients(names, some, rows)
+            gradients.append(torch.cat([pulled[name].flatten(1) for name in names], 1))
+        a = torch.cat(gradients).double()
+        return a @ a.T
+
+    def rows(self, theta: Tensor | None = None) -> int:
+        total = memory.total_bytes(self.device)
+        rows = memory.rows(self.few.x[0].numel(), total, 0 if total is None else self.bytes_per_sample)
+        return min(rows, self.most or rows)
+
+    def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
+        if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
+            return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
+        if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
+            return batch.split(self.rows())  # of drawn batches only convolutions on a CPU gain from smaller parts
+        return batch.split(self.most or batch.size)
+
+
+def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
+    """Return the fastest engine for a module and a loss, or the one that is asked for.
+
+    Raises:
+        ValueError: If layers are to be stacked that do not stack.
+    """
+    stack = Stack.of(model) if isinstance(criterion, WrittenOut) else None
+    if strategy == "stacked" and stack is None:
+        raise ValueError(
+            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
+            f'loss, got {type(model).__name__} with loss {criterion.name!r}; use "auto".'
+        )
+    if stack is None or strategy in ("loop", "vmap") or not isinstance(criterion, WrittenOut):
+        return ModuleEngine(model, criterion, few, seen, strategy)
+    if not criterion.stacks(few.y):
+        return ModuleEngine(model, criterion, few, seen, strategy)
+    return StackEngine(model, criterion, few, seen, stack)
+
+
+def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:
+    """Return the engine in float64 on the CPU, and a random θ near its module's: nothing sits at exactly 0."""
+    precise = engine.to("cpu", lambda data: data.to("cpu", torch.float64) if data.is_floating_point() else data.cpu())
+    precise.model.to(torch.float64)
+    shape = precise.model(precise.few.x).shape
+    if len(shape) != 2:
+        raise ValueError(f"Per-sample backward passes need outputs of shape (N, C), got {tuple(shape)}; flatten them.")
+    theta = precise.layout.flatten(precise.model)
+    return precise, theta + 0.1 * normal(theta, generator)
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
+
+
+def _many(theta: Tensor) -> Tensor:
+    return theta if theta.ndim == 2 else theta[None]
+
+
+def _mean(parts: list[tuple[float, Batch]], compute: Callable[[Batch], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Return the mean of what compute gives for the parts, each with its share; of one part just that."""
+    if len(parts) == 1:
+        return compute(parts[0][1])
+    total: tuple[Tensor, ...] = ()
+    for share, part in parts:
+        more = tuple(share * each for each in compute(part))
+        total = tuple(one + other for one, other in zip(total, more, strict=True)) if total else more
+    return total

@@ -1,0 +1,287 @@
+"""The losses of a network: each with its derivatives by the outputs, and with what label noise does to it.
+
+A new loss is one class here. Outputs z are (..., N, C) for N samples; targets y are theirs, (N,) or (N, C).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(ABC):
+    """A mean over samples of what outputs cost against targets.
+
+    Attributes:
+        name: What it is called.
+        label_noise: σ of the jitter of real targets, or the probability that a class is drawn anew.
+        classes: How many classes label noise draws from; 0 for real targets.
+    """
+
+    name: str
+    label_noise: float = 0.0
+    classes: int = 0
+
+    @abstractmethod
+    def mean(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the mean over the samples of one network, (N, C) -> ()."""
+
+    @abstractmethod
+    def slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the derivative of each sample's loss by its outputs (..., N, C), averaged over label noise."""
+
+    @abstractmethod
+    def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return r_c (..., K, N, C) with Σ_c r_c r_cᵀ = H_out, the Hessian of a sample's loss by its outputs."""
+
+    def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return vectors (..., K, N, C) whose E Σ |Jᵀr|² is E|g|²; label noise adds, or splits, directions."""
+        return self.slopes(z, y).unsqueeze(-3)
+
+    def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
+        """Return targets as this loss takes them.
+
+        Raises:
+            ValueError: If they do not fit the outputs (N, ...); ``what`` says which data they are.
+        """
+        return y
+
+    def jitter(self, y: Tensor, generator: torch.Generator, factor: float = 1.0) -> Tensor:
+        """Return targets with fresh label noise, ``factor`` times as strong if they are real numbers."""
+        if not self.label_noise:
+            return y
+        if y.is_floating_point():
+            noise = torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
+            return y + self.label_noise * factor * noise.to(y.device)
+        flip = torch.rand(y.shape, generator=generator, device=generator.device) < self.label_noise
+        other = torch.randint(self.classes, y.shape, generator=generator, device=generator.device)
+        return torch.where(flip.to(y.device), other.to(y.device), y)
+
+    def label_ratio(self, y: Tensor) -> float:
+        """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
+        return 0.0
+
+    def averages_noise(self, y: Tensor) -> bool:
+        """Return whether ``slopes`` and ``gradient_rows`` know what label noise does to such targets."""
+        return not self.label_noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenOut(Loss):
+    """A loss whose derivatives for stacked networks, outputs (P, N, C), are written out."""
+
+    def stacks(self, y: Tensor) -> bool:
+        """Return whether they are for such targets."""
+        return True
+
+    @abstractmethod
+    def means(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the mean of each network, (P, N, C) -> (P,)."""
+
+    @abstractmethod
+    def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
+
+    @abstractmethod
+    def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossEntropy(WrittenOut):
+    """-log softmax(z)_y for class numbers y, or its mean over classes with weights y (N, C)."""
+
+    name: str = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        if self.label_noise > 1:
+            raise ValueError(f"label_noise is a probability for class targets, got {self.label_noise}.")
+
+    def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
+        if not y.is_floating_point():
+            return _labels(y, outputs, what)
+        if y.ndim == 1:
+            raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
+        return y
+
+    def mean(self, z: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(z, y)
+
+    def stacks(self, y: Tensor) -> bool:
+        return not y.is_floating_point()
+
+    def means(self, z: Tensor, y: Tensor) -> Tensor:
+        right = z.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0]
+        return (torch.logsumexp(z, -1) - right).mean(1)  # torch's own is slow for few classes
+
+    def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        shares = _softmax(z)
+        at = y.expand(shares.shape[:-1])[..., None]
+        return shares.scatter_add_(-1, at, shares.new_full((), -1.0).expand(at.shape)).div_(z.shape[-2])
+
+    def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        p, at = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
+        p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
+        return p.scatter_add(-1, at, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
+
+    def slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        weights = self._weights(z, y)
+        return weights.sum(-1, keepdim=True) * torch.softmax(z, -1) - weights
+
+    def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        p = torch.softmax(z, -1)
+        rows = _class_rows(p, p)
+        return rows * y.sum(-1, keepdim=True).sqrt() if y.is_floating_point() else rows
+
+    def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        if not self.label_noise:
+            return super().gradient_rows(z, y)
+        # E|Jᵀ(p - e_c)|² over the classes c that the label may become
+        return _class_rows(self._weights(z, y), torch.softmax(z, -1))
+
+    def averages_noise(self, y: Tensor) -> bool:
+        return not self.label_noise or not y.is_floating_point()
+
+    def _weights(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return each sample's probability of classes as its target, (N, C)."""
+        if y.is_floating_point():
+            return y
+        weights = (1 - self.label_noise) * F.one_hot(y, z.shape[-1]).to(z)
+        if self.label_noise:
+            weights[:, : self.classes] += self.label_noise / self.classes
+        return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class SquaredError(WrittenOut):
+    """|z - y|²/C for targets y (N, C); class numbers become one-hot rows."""
+
+    name: str = "mse"
+
+    def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
+        if not y.is_floating_point():
+            return F.one_hot(_labels(y, outputs, what), outputs.shape[-1]).to(outputs.dtype)
+        if y.shape[1:] != outputs.shape[1:]:
+            raise ValueError(
+                f"mse needs targets of the outputs' shape (N, {', '.join(map(str, outputs.shape[1:]))}), "
+                f"got {tuple(y.shape)}; for one output use y[:, None]."
+            )
+        return y
+
+    def mean(self, z: Tensor, y: Tensor) -> Tensor:
+        return F.mse_loss(z, y)
+
+    def means(self, z: Tensor, y: Tensor) -> Tensor:
+        return (z - y).square().mean((-2, -1))
+
+    def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        return (z - y) * (2 / (z.shape[-1] * z.shape[-2]))
+
+    def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return 2 * (z - y) / y.numel(), 2 * z_dot / y.numel()
+
+    def slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        return (z - y) * (2 / z.shape[-1])
+
+    def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        classes = z.shape[-1]
+        return torch.mul(_eye(z), (2 / classes) ** 0.5).expand(*z.shape[:-2], classes, *z.shape[-2:])
+
+    def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        rows = super().gradient_rows(z, y)
+        if not self.label_noise:
+            return rows
+        # ∂ℓ/∂z = (2/C)(z - y - σξ), and E ξξᵀ = 1
+        return torch.cat([rows, self.label_noise * (2 / z.shape[-1]) ** 0.5 * self.curvature_rows(z, y)], -3)
+
+    def label_ratio(self, y: Tensor) -> float:
+        return 2 * self.label_noise**2 / y.shape[-1] if self.label_noise else 0.0
+
+    def averages_noise(self, y: Tensor) -> bool:
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Custom(Loss):
+    """A callable (outputs, targets) -> scalar that is a mean over samples; torch.func differentiates it."""
+
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def mean(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.function(z, y)
+
+    def slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        def one(z: Tensor, y: Tensor) -> Tensor:
+            return self.function(z[None], y[None])
+
+        result: Tensor = torch.vmap(torch.func.grad(one))(z, y)
+        return result
+
+    def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        def hessian(z: Tensor, y: Tensor) -> Tensor:
+            def one(z: Tensor) -> Tensor:
+                return self.function(z[None], y[None])
+
+            result: Tensor = torch.func.jacrev(torch.func.grad(one))(z)
+            return result
+
+        values, vectors = torch.linalg.eigh(torch.vmap(hessian)(z, y))  # (N, C), (N, C, C) with vectors in columns
+        # round-off of p - p² in the Hessian of a softmax is not concavity
+        if values.min() < -1e-4 * values.abs().max() - 10 * torch.finfo(z.dtype).eps:
+            raise ValueError(
+                f"The loss {self.name!r} is not convex in the outputs (smallest eigenvalue of its Hessian "
+                f"{float(values.min()):.3g}), so it has no Gauss-Newton factors; use hutchinson_trace."
+            )
+        return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1)
+
+
+def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
+    """Return the loss of a name or a callable.
+
+    Raises:
+        ValueError: If the name is unknown, or the label noise no probability where it is one.
+    """
+    if criterion in ("cross_entropy", F.cross_entropy):
+        return CrossEntropy(label_noise=label_noise)
+    if criterion in ("mse", F.mse_loss):
+        return SquaredError(label_noise=label_noise)
+    if not callable(criterion):
+        raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
+    # a callable keeps its own name, apart from the two that are built in
+    name = f"custom {getattr(criterion, '__name__', 'loss')}"
+    return Custom(name=name, function=criterion, label_noise=label_noise)
+
+
+def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:
+    classes = outputs.shape[-1]
+    if y.ndim != 1 or int(y.min()) < 0 or int(y.max()) >= classes:
+        raise ValueError(
+            f"The {what} labels must be class numbers 0 to {classes - 1} of shape (N,), since the model has "
+            f"{classes} outputs; got {int(y.min())} to {int(y.max())} of shape {tuple(y.shape)}."
+        )
+    return y.long()
+
+
+def _class_rows(weights: Tensor, p: Tensor) -> Tensor:
+    """Return √w_c (e_c - p), (..., C, N, C): with w = p they square to diag(p) - ppᵀ, without cancellation."""
+    return weights.mT.sqrt().unsqueeze(-1) * (_eye(p) - p.unsqueeze(-3))
+
+
+def _eye(z: Tensor) -> Tensor:
+    return torch.eye(z.shape[-1], dtype=z.dtype, device=z.device).unsqueeze(1)  # (C, 1, C)
+
+
+def _softmax(z: Tensor) -> Tensor:
+    """Softmax over the last dimension; over few classes torch's is several times faster with the classes in front."""
+    if z.shape[-1] > 32:
+        return torch.softmax(z, -1)
+    return torch.softmax(z.movedim(-1, 0).contiguous(), 0).movedim(0, -1).contiguous()

@@ -1,0 +1,50 @@
+"""One flat vector θ and the parameters of a module: which entry is which."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor, nn
+
+
+class Layout:
+    """Where each trainable parameter lies in θ: one after the other, in the order of ``model.named_parameters()``.
+
+    Attributes:
+        names: Their names.
+        shapes: Their shapes.
+        sizes: How many entries of θ each takes.
+        slices: Where each lies, by name.
+        dim: Entries D of θ.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not parameters:
+            raise ValueError("This model has no trainable parameters; there is nothing to move.")
+        self.names, self.shapes = list(parameters), [p.shape for p in parameters.values()]
+        self.sizes = [p.numel() for p in parameters.values()]
+        self.dim = sum(self.sizes)
+        stops = torch.tensor(self.sizes).cumsum(0).tolist()
+        self.slices = {
+            name: slice(stop - size, stop) for name, stop, size in zip(self.names, stops, self.sizes, strict=True)
+        }
+
+    def split(self, theta: Tensor) -> dict[str, Tensor]:
+        """Return views of θ by name, (..., D) -> (..., *shape)."""
+        parts = zip(self.names, self.shapes, theta.split(self.sizes, -1), strict=True)
+        return {name: part.reshape(*theta.shape[:-1], *shape) for name, shape, part in parts}
+
+    def join(self, parts: dict[str, Tensor], lead: int = 0) -> Tensor:
+        """Return parts (*lead, *shape), by name, as one vector (*lead, D); ``lead`` counts the leading dimensions."""
+        return torch.cat([parts[name].flatten(lead) for name in self.names], lead)
+
+    def flatten(self, model: nn.Module) -> Tensor:
+        """Return the trainable parameters of a model of this architecture, (D,)."""
+        return self.join({name: p.detach() for name, p in model.named_parameters()})
+
+    def signature(self, kind: str) -> str:
+        """Return a short text that tells this layout, of a model of this kind, from others."""
+        layout = [(name, tuple(shape)) for name, shape in zip(self.names, self.shapes, strict=True)]
+        return f"{kind}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"

@@ -1,0 +1,108 @@
+"""Two ways to the gradients of many networks on one batch, and which of them to take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .batches import Batch
+from .parameters import Layout
+
+_FEW = 3  # networks, below which a CPU computes their gradients as fast one after the other
+_SMALL = 3_000_000  # samples times parameters, above which it does
+By = Callable[[str, Tensor, Batch], tuple[Tensor, ...]]
+
+
+def by_loop(
+    value: Callable[[dict[str, Tensor], Batch], Tensor], layout: Layout, theta: Tensor, batch: Batch
+) -> tuple[Tensor, Tensor]:
+    """Return losses (P,) and gradients (P, D) of networks one after the other.
+
+    Args:
+        value: Maps parameters by name and a batch to the loss.
+        layout: Where the parameters lie in θ.
+        theta: (P, D).
+        batch: What they see.
+    """
+    losses, gradients = theta.new_empty(len(theta)), torch.empty_like(theta)
+    for p in range(len(theta)):
+        weights = {name: w.detach().requires_grad_() for name, w in layout.split(theta[p].detach()).items()}
+        with torch.enable_grad():
+            loss = value(weights, batch.of(p))
+            slopes = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+        losses[p] = loss.detach()
+        torch.cat([slope.detach().flatten() for slope in slopes], out=gradients[p])
+    return losses, gradients
+
+
+def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return losses (P,) and gradients (P, D) of networks side by side; ``value`` maps θ and a batch to the loss."""
+    dims = (0, 0, 0) if batch.own else (0, None, None)
+    with torch.enable_grad():
+        leaf = theta.detach().requires_grad_()
+        one = torch.vmap(lambda row, x, y: value(row, Batch(x, y, False, batch.whole)), in_dims=dims)
+        losses = one(leaf, batch.x.contiguous(), batch.y)  # vmap has no channels_last rule for group norm
+        return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
+
+
+class Choice:
+    """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere.
+
+    Args:
+        dim: Parameters D of a network.
+        device: Where it is computed.
+
+    Attributes:
+        made: What was chosen so far, "loop" or "vmap", by shapes.
+    """
+
+    def __init__(self, dim: int, device: torch.device) -> None:
+        self.dim, self.device = dim, device
+        self.made: dict[tuple[int, ...], str] = {}
+
+    def __call__(self, theta: Tensor, batch: Batch, by: By) -> str:
+        """Return "loop" or "vmap" for networks (P, D) on a batch; ``by`` computes in a way that is named."""
+        key = (len(theta), batch.own, batch.whole, *batch.x.shape)
+        if key not in self.made:
+            choose = self.expected if self.device.type == "cpu" else self.timed
+            self.made[key] = choose(theta, batch, by)
+        return self.made[key]
+
+    def expected(self, theta: Tensor, batch: Batch, by: By) -> str:
+        """Return "vmap" for several small products; "loop" for large ones, and for grouped convolutions."""
+        pictures = batch.x.ndim - int(batch.own) == 4
+        if pictures or len(theta) < _FEW or batch.size * self.dim > _SMALL:
+            return "loop"
+        try:
+            by("vmap", theta, batch)
+        except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
+            return "loop"
+        return "vmap"
+
+    def timed(self, theta: Tensor, batch: Batch, by: By) -> str:
+        """Return "vmap" where a short timing has it 1.3 times faster than the loop."""
+        loop = _seconds(lambda: by("loop", theta, batch), self.device)
+        try:
+            vmap = _seconds(lambda: by("vmap", theta, batch), self.device)
+        except RuntimeError:
+            vmap = float("inf")
+        return "vmap" if 1.3 * vmap < loop else "loop"
+
+
+def _seconds(call: Callable[[], object], where: torch.device) -> float:
+    """Best of three timings after one warm-up."""
+
+    def timed() -> float:
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        began = time.perf_counter()
+        call()
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        return time.perf_counter() - began
+
+    call()
+    return min(timed() for _ in range(3))

@@ -1,0 +1,320 @@
+"""Ways to build a road: what moves its points, and what keeps them apart.
+
+All move a few points at once by gradients of the same objective, on one batch that all points share in a sweep. They
+differ in what keeps the points apart: springs (NEB), redistribution (string), or a curve with few control points
+(Bezier, chain). A method of your own is a class with ``build``; docs/design.md walks through one.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from .landscape import Landscape
+from .path import Path, measured, scallops
+from .steps import Stepper, check_finite
+
+Tangent = Literal["upwind", "central"]
+
+
+@dataclass
+class Band:
+    """What a sweep of the whole band needs, and how many were made."""
+
+    land: Landscape
+    generator: torch.Generator
+    batch_size: int | None
+    learning_rate: float
+    momentum: float
+    sweeps: int
+    swept: int = 0
+
+    def scale(self, late: bool) -> float:
+        """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
+        done = self.swept / self.sweeps
+        done = 0.5 + 0.5 * done if late else done
+        return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
+
+    def look(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and gradient of all points on one shared batch."""
+        batch = None if self.batch_size is None else self.land.draw(self.batch_size, self.generator)
+        return self.land.loss_and_gradient_on(theta, batch)
+
+    def slope(self, theta: Tensor) -> Tensor:
+        return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
+
+
+class Method(ABC):
+    """A way to build a road.
+
+    Attributes:
+        name: Its short name.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
+        """Yield the road while it is built, from a first guess to the end of the band's sweeps.
+
+        Args:
+            band: Gradients, the generator, and the schedule of the learning rate; counts the sweeps.
+            road: First guess, whose ends stay where they are.
+            pivots: Points to move, ends included.
+        """
+
+
+class Linear(Method):
+    """The straight line; nothing moves."""
+
+    name = "linear"
+
+    def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
+        yield road
+
+
+class Relaxing(Method):
+    """A chain of pivots that gradients push and something keeps apart; where it is coarse, more are relaxed again."""
+
+    redistributes: ClassVar[bool] = False  # along the spline, every fifth sweep
+
+    @abstractmethod
+    def force(self, band: Band, pivots: Tensor) -> Tensor:
+        """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
+
+    def relax(self, band: Band, road: Path, sweeps: int, late: bool = False) -> Iterator[Path]:
+        """Relax a chain with fixed ends, and yield it now and then; ``late`` takes the small steps of the end."""
+        ends = road.pivots[[0, -1]]
+        stepper = Stepper(road.pivots[1:-1], "sgd", band.learning_rate, band.momentum)
+        begun = stepper.position.clone()
+
+        def whole() -> Tensor:
+            return torch.cat([ends[:1], stepper.position, ends[1:]])
+
+        for number in range(1, sweeps + 1):
+            stepper.step(-self.force(band, whole()), band.scale(late))
+            band.swept += 1
+            if self.redistributes and (number % 5 == 0 or number == sweeps):
+                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+                stepper.place(road.through(whole()).smooth(len(road.pivots)).pivots[1:-1])
+            if number % 25 == 0 or number == sweeps:
+                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+                yield road.through(whole())
+
+    def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
+        for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
+            for latest in self.relax(band, road.smooth(number), band.sweeps // 3):
+                road = latest
+                yield road
+
+
+class String(Relaxing):
+    """Pivots slide down, and are redistributed evenly (E, Ren & Vanden-Eijnden 2007)."""
+
+    name = "string"
+    redistributes = True
+
+    def force(self, band: Band, pivots: Tensor) -> Tensor:
+        return -band.slope(pivots[1:-1])
+
+
+class Springs(Relaxing):
+    """Springs between pivots: the nudged elastic band, "neb" (Henkelman & Jónsson 2000).
+
+    Args:
+        spring_constant: Pull along the band per unit of unequal spacing.
+        tangent: "upwind" (the secant to the higher neighbour) or, to see what it is for, "central": the secant of both
+            neighbours, as the first codes had it. With that the loss along the band bends it into kinks where it is
+            steep.
+        projection: Whether the loss acts only across the band and the springs only along it. Without it, to see what it
+            is for, both act in full: the band cuts corners and its pivots slide down to the ends.
+    """
+
+    name = "neb"
+
+    def __init__(self, *, spring_constant: float = 1.0, tangent: Tangent = "upwind", projection: bool = True) -> None:
+        if tangent not in ("upwind", "central"):
+            raise ValueError(f'tangent must be "upwind" or "central", got {tangent!r}.')
+        self.spring_constant, self.tangent, self.projection = spring_constant, tangent, projection
+
+    def force(self, band: Band, pivots: Tensor) -> Tensor:
+        """The loss acts across the band, the springs along it (Henkelman & Jónsson 2000, eqs. 4, 5 and 12)."""
+        if not self.projection:  # springs of no rest length: a plain elastic band
+            return self.spring_constant * (pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]) - band.slope(pivots[1:-1])
+        losses, gradient = band.look(pivots)
+        along = tangents(pivots, losses) if self.tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
+        across = gradient[1:-1] - (gradient[1:-1] * along).sum(1, keepdim=True) * along
+        gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
+        return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
+
+
+class AutoNEB(Springs):
+    """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3).
+
+    Args:
+        threshold: A pivot is inserted where the loss between two rises above the line through them by more than this
+            share of the band's range of losses.
+        spring_constant, tangent, projection: As in ``Springs``.
+    """
+
+    name = "autoneb"
+
+    def __init__(
+        self,
+        *,
+        threshold: float = 0.1,
+        spring_constant: float = 1.0,
+        tangent: Tangent = "upwind",
+        projection: bool = True,
+    ) -> None:
+        super().__init__(spring_constant=spring_constant, tangent=tangent, projection=projection)
+        self.threshold = threshold
+
+    def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
+        road = road.resample(min(5, pivots))
+        for cycle in range(4):
+            for latest in self.relax(band, road, band.sweeps // 4):
+                road = latest
+                yield road
+            if cycle < 3:
+                road = inserted(measured(band.land, road), pivots, self.threshold)
+
+
+class Curve(Method):
+    """A curve that is linear in its control points, moved by gradients at random places (Garipov et al. 2018).
+
+    Each control point takes the average of the gradients, weighted by its share in each place.
+
+    Args:
+        bends: Inner control points.
+    """
+
+    basis: ClassVar[Callable[[Tensor, int], Tensor]]
+
+    def __init__(self, *, bends: int = 3) -> None:
+        if bends < 1:
+            raise ValueError(f"A curve needs bends >= 1, got {bends}.")
+        self.bends = bends
+
+    def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
+        number, basis = self.bends + 2, type(self).basis
+        controls = road.resample(number).pivots
+        ends = controls[[0, -1]]
+        stepper = Stepper(controls[1:-1], "sgd", band.learning_rate, band.momentum)
+        begun = stepper.position.clone()
+        for sweep in range(1, band.sweeps + 1):
+            jitter = torch.rand(pivots, generator=band.generator, device=band.generator.device, dtype=controls.dtype)
+            where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
+            weights = basis(where, number).to(controls)
+            slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
+            inner = weights[:, 1:-1]
+            stepper.step(inner.T @ slope / inner.sum(0)[:, None].clamp(min=1e-3), band.scale(late=False))
+            band.swept += 1
+            if sweep % 25 == 0 or sweep == band.sweeps:
+                check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
+                fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
+                drawn = fine @ torch.cat([ends[:1], stepper.position, ends[1:]])
+                drawn[0], drawn[-1] = ends[0], ends[1]
+                yield road.through(Path(drawn).resample(4 * pivots).pivots)
+
+
+def bernstein(where: Tensor, number: int) -> Tensor:
+    """Weights of a Bezier curve's control points, (n,) -> (n, number)."""
+    degree = number - 1
+    binomial = torch.tensor([math.comb(degree, k) for k in range(number)], dtype=where.dtype)
+    power = torch.arange(number, dtype=where.dtype)
+    return binomial * where[:, None] ** power * (1 - where[:, None]) ** (degree - power)
+
+
+def hats(where: Tensor, number: int) -> Tensor:
+    """Weights of a polygonal chain's corners, (n,) -> (n, number)."""
+    return (1 - (where[:, None] * (number - 1) - torch.arange(number, dtype=where.dtype)).abs()).clamp(min=0)
+
+
+class Bezier(Curve):
+    """A Bezier curve."""
+
+    name = "bezier"
+    basis = bernstein
+
+
+class Chain(Curve):
+    """A polygonal chain."""
+
+    name = "chain"
+    basis = hats
+
+
+METHODS: dict[str, type[Method]] = {each.name: each for each in (Linear, Chain, Bezier, String, Springs, AutoNEB)}
+
+
+def named(method: str | Method) -> Method:
+    """Return the method of a short name, with its defaults, or the method that is given."""
+    if isinstance(method, Method):
+        return method
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, or a method of ee.methods; got {method!r}.")
+    return METHODS[method]()
+
+
+def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
+    """Return the unit tangent at each interior pivot, pointing along the band.
+
+    On a slope the tangent is the secant towards the higher neighbour. At an extremum of the loss it mixes both secants,
+    weighted by the rises, so that it turns smoothly as the band relaxes; where all three losses agree it is the
+    bisector.
+
+    Args:
+        pivots: Band of parameter vectors, shape (P, D), with P >= 3.
+        losses: Loss at each pivot, shape (P,).
+
+    Returns:
+        Tangents of pivots 1 .. P-2, shape (P-2, D).
+
+    Raises:
+        ValueError: If the band has no interior pivot.
+
+    References:
+        Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, equations 8 to 11.
+    """
+    if len(pivots) < 3:
+        raise ValueError(f"A tangent needs at least 3 pivots, got {len(pivots)}.")
+    forward, backward = pivots[2:] - pivots[1:-1], pivots[1:-1] - pivots[:-2]  # τ⁺ and τ⁻, (P-2, D)
+    rise_forward, rise_backward = losses[2:] - losses[1:-1], losses[:-2] - losses[1:-1]  # (P-2,)
+    larger = torch.maximum(rise_forward.abs(), rise_backward.abs())
+    smaller = torch.minimum(rise_forward.abs(), rise_backward.abs())
+    ahead_higher = losses[2:] > losses[:-2]
+    weight_forward = torch.where(ahead_higher, larger, smaller)  # eq. 10
+    weight_backward = torch.where(ahead_higher, smaller, larger)
+    slope = rise_forward * rise_backward < 0  # one neighbour higher, one lower: eq. 8
+    weight_forward = torch.where(slope, (rise_forward > 0).to(losses.dtype), weight_forward)
+    weight_backward = torch.where(slope, (rise_backward > 0).to(losses.dtype), weight_backward)
+    mixed = weight_forward[:, None] * forward + weight_backward[:, None] * backward
+    bisector = _unit(forward) + _unit(backward)
+    flat = larger <= 0
+    return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
+
+
+def inserted(path: Path, most: int, threshold: float) -> Path:
+    """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots."""
+    assert path.losses is not None
+    assert path.losses_between is not None
+    rise = scallops(path.losses, path.losses_between)
+    every = torch.cat([path.losses, path.losses_between.flatten()])
+    worst = rise.argsort(descending=True)[: max(0, most - len(path.pivots))]
+    chosen = set(worst[rise[worst] > threshold * (every.max() - every.min())].tolist())
+    rows = [path.pivots[:1]]
+    for segment in range(len(path.pivots) - 1):
+        here, there = path.pivots[segment], path.pivots[segment + 1]
+        rows.append(torch.stack([(here + there) / 2, there]) if segment in chosen else there[None])
+    return path.through(torch.cat(rows))

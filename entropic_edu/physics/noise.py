@@ -1,0 +1,343 @@
+"""Noise models: what a step adds to the gradient, what that does to a cloud of walkers, and what it is called.
+
+``drift`` asks a model for the noisy gradient of a step; ``predict`` asks the same model for its covariance along a
+road. A model of your own is a class with these two methods; docs/design.md walks through one.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .landscape import Landscape
+
+if TYPE_CHECKING:
+    from .probe import Profile
+
+NAMES = ("minibatch", "none", "isotropic", "label")
+
+
+# --- what steps of SGD make of noise -----------------------------------------------------------------------------
+
+
+def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
+    """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data.
+
+    Raises:
+        ValueError: If batch size, learning rate or momentum is none.
+
+    Example:
+        >>> import entropic_edu as ee
+        >>> ee.effective_temperature(batch_size=16, learning_rate=0.25, momentum=0.5)
+        0.03125
+    """
+    require_steps(learning_rate, momentum)
+    if batch_size is not None:
+        require_batch(batch_size)
+    return 0.0 if batch_size is None else learning_rate / ((1 - momentum) * batch_size)
+
+
+def sustained_variance(
+    curvature: Tensor, learning_rate: float, momentum: float = 0.0, steps: int | None = None
+) -> Tensor:
+    """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
+
+    Args:
+        curvature: h, any shape.
+        learning_rate: η.
+        momentum: m.
+        steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
+            exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
+
+    Raises:
+        ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
+
+    Example:
+        >>> import torch
+        >>> from entropic_edu.physics.noise import sustained_variance
+        >>> round(float(sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
+        0.0156
+    """
+    h, eta, m = curvature.double(), learning_rate, momentum
+    if steps is None:
+        if not bool(((h > 0) & (eta * h < 2 * (1 + m))).all()):
+            raise ValueError(
+                f"A stationary spread needs 0 < eta h < {2 * (1 + m):g}, got eta h from {float((eta * h).min()):.3g} "
+                f"to {float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
+            )
+        return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
+    xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
+    total = torch.zeros_like(h)
+    for _ in range(steps):  # v ← m v + h x + ξ, x ← x - η v
+        total = total + xx
+        new_vv = m * m * vv + 2 * m * h * xv + h * h * xx + 1
+        new_xv = m * xv + h * xx
+        xx, xv, vv = xx - 2 * eta * new_xv + eta**2 * new_vv, new_xv - eta * new_vv, new_vv
+    return (total / steps).to(curvature)
+
+
+# --- shapes ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the variance of gradient noise in a direction depends on the curvature h in that direction.
+
+    Attributes:
+        name: "isotropic" or "curvature".
+        variance: h -> variance, up to the noise's strength; any shape.
+    """
+
+    name: str
+    variance: Callable[[Tensor], Tensor]
+
+    def __call__(self, curvature: Tensor) -> Tensor:
+        """Return the variance in directions of curvature h, in units of the strength."""
+        return self.variance(curvature)
+
+
+WHITE = Shape("isotropic", torch.ones_like)  # the same in every direction: a heat bath
+CURVED = Shape("curvature", lambda h: h)  # covariance in proportion to H, as label noise has it on a floor
+SHAPES = {shape.name: shape for shape in (WHITE, CURVED)}
+
+
+class Covariance(NamedTuple):
+    """Covariance of a step's gradient noise along a road: ``strength`` (n,) times ``shape`` of the curvature."""
+
+    strength: Tensor
+    shape: Shape
+
+
+# --- models ------------------------------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """A step that a walker takes: its number, counted from 1, a generator seeded for it alone, η and m."""
+
+    number: int
+    generator: torch.Generator
+    learning_rate: float
+    momentum: float
+
+
+class Noise(ABC):
+    """A noise model.
+
+    Attributes:
+        name: What releases and messages call it.
+        batch_size: Samples B that a step draws; None where it draws none.
+        noisy_steps: Numbers of the steps that are noisy, counted from 1; None means all.
+    """
+
+    name: ClassVar[str]
+    batch_size: int | None = None
+    noisy_steps: range | None = None
+
+    @abstractmethod
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        """Return the noisy gradient of each walker, (P, D) -> (P, D); all that is random comes from the step."""
+
+    @abstractmethod
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        """Return the covariance of the gradient noise at each point of a measured road."""
+
+    def temperature(self, learning_rate: float, momentum: float) -> float:
+        """Return the one number that a release calls its temperature."""
+        return effective_temperature(self.batch_size, learning_rate, momentum)
+
+    def check(self, land: Landscape) -> None:  # noqa: B027  (most noises suit any landscape)
+        """Raise a ValueError where the landscape cannot have such noise."""
+
+
+class Silent(Noise):
+    """No noise: every step takes the gradient of all data."""
+
+    name = "none"
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        return land.gradient_on(theta, None)
+
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        return Covariance(torch.zeros_like(profile.position.double()), WHITE)
+
+
+class Minibatch(Noise):
+    """What the landscape's own batches add: each walker draws B samples in a step.
+
+    ``predict`` takes the measured trace of the covariance, in the shape that the landscape says: that of H for
+    networks. This is exact for label noise under squared loss at interpolation, and an assumption elsewhere.
+
+    Args:
+        batch_size: B.
+    """
+
+    name = "minibatch"
+
+    def __init__(self, batch_size: int) -> None:
+        require_batch(batch_size)
+        self.batch_size: int = batch_size
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.batch_size})"
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        return land.gradient_on(theta, land.draw(self.batch_size, step.generator, len(theta)))
+
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        shape = SHAPES[profile.noise_shape]
+        whole = profile.trace if shape is CURVED else torch.full_like(profile.trace, profile.dim)
+        return Covariance((profile.noise / whole).double() / self.batch_size, shape)
+
+
+class Label(Noise):
+    """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B.
+
+    Args:
+        batch_size: B.
+    """
+
+    name = "label"
+
+    def __init__(self, batch_size: int) -> None:
+        require_batch(batch_size)
+        self.batch_size: int = batch_size
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        return land.gradient_on(theta, land.draw_labels(self.batch_size, step.generator, len(theta)))
+
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        strength = torch.full_like(profile.position.double(), profile.label_ratio) / self.batch_size
+        return Covariance(strength, CURVED)
+
+    def check(self, land: Landscape) -> None:
+        if not land.label_ratio:
+            raise ValueError(
+                'noise="label" needs a Network with loss="mse" and label_noise > 0; pass label_noise=0.1 to Network, '
+                'or take noise="minibatch".'
+            )
+
+
+class Isotropic(Noise):
+    """White noise on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
+
+    Args:
+        temperature: T, in units of the loss. A step θ ← θ - η(∇L + ξ) has T = η var(ξ) / (2(1-m)).
+    """
+
+    name = "isotropic"
+
+    def __init__(self, temperature: float) -> None:
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"A temperature is finite and not negative, got {temperature}.")
+        self._temperature = float(temperature)
+
+    def temperature(self, learning_rate: float, momentum: float) -> float:
+        return self._temperature
+
+    def variance(self, learning_rate: float, momentum: float) -> float:
+        """Return the variance of ξ in each direction."""
+        return 2 * self._temperature * (1 - momentum) / learning_rate
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        kick = torch.randn(theta.shape, generator=step.generator, device=step.generator.device, dtype=theta.dtype)
+        width = math.sqrt(self.variance(step.learning_rate, step.momentum))
+        return land.gradient_on(theta, None) + width * kick.to(theta.device)
+
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        strength = torch.full_like(profile.position.double(), self.variance(learning_rate, momentum))
+        return Covariance(strength, WHITE)
+
+
+class During(Noise):
+    """Another noise on some steps alone; all others take the gradient of all data.
+
+    Args:
+        noise: What acts on those steps.
+        steps: Their numbers, counted from 1: ``range(501, 1001)`` switches it on after 500 steps and off after 1,000.
+    """
+
+    name = "during"
+
+    def __init__(self, noise: Noise, steps: range) -> None:
+        if not isinstance(steps, range):
+            raise ValueError(f"steps is a range of step numbers, such as range(501, 1001), got {steps!r}.")
+        self.noise, self.noisy_steps, self.batch_size = noise, steps, noise.batch_size
+        self.name = noise.name  # type: ignore[misc]  # what acts is what a release calls it
+
+    def __repr__(self) -> str:
+        return f"During({self.noise!r}, {self.noisy_steps!r})"
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        assert self.noisy_steps is not None
+        model = self.noise if step.number in self.noisy_steps else Silent()
+        return model.gradient(land, theta, step)
+
+    def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
+        raise ValueError("The drift is predicted for noise on every step; predict it for During.noise instead.")
+
+    def temperature(self, learning_rate: float, momentum: float) -> float:
+        return self.noise.temperature(learning_rate, momentum)
+
+    def check(self, land: Landscape) -> None:
+        self.noise.check(land)
+
+
+def named(noise: str | Noise | None, batch_size: int | None, temperature: float | None = None) -> Noise:
+    """Return the model that a verb's arguments mean.
+
+    Args:
+        noise: A model, or its short name; None means "minibatch" where there is a batch size and else "none".
+        batch_size: B of "minibatch" and "label".
+        temperature: T of "isotropic".
+
+    Raises:
+        ValueError: If there is no such noise, or what it needs is missing or too much.
+
+    Example:
+        >>> from entropic_edu.physics import noise
+        >>> noise.named(None, batch_size=16).name, noise.named(None, batch_size=None).name
+        ('minibatch', 'none')
+    """
+    if isinstance(noise, Noise):
+        return noise
+    name = noise or ("none" if batch_size is None else "minibatch")
+    if name not in NAMES:
+        raise ValueError(
+            f"noise must be {', '.join(map(repr, NAMES))} or a model of entropic_edu.noise, got {noise!r}."
+        )
+    if (name == "isotropic") != (temperature is not None):
+        raise ValueError(
+            f"Isotropic noise needs a temperature, and no other noise takes one; got noise={name!r} with "
+            f"temperature={temperature}. Pass noise=ee.noise.Isotropic(temperature=0.01)."
+        )
+    if temperature is not None:
+        return Isotropic(temperature)
+    if name == "none":
+        return Silent()
+    if batch_size is None:
+        raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
+    return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)
+
+
+# --- checks ------------------------------------------------------------------------------------------------------
+
+
+def require_batch(batch_size: Any) -> None:
+    """Raise a ValueError unless this is a number of samples."""
+    if not isinstance(batch_size, Integral) or batch_size < 1:  # Integral: numpy's integers too
+        raise ValueError(f"batch_size is a whole number of samples, at least 1; got {batch_size!r}.")
+
+
+def require_steps(learning_rate: float, momentum: float) -> None:
+    """Raise a ValueError unless these are η and m of steps that can be taken."""
+    if not 0 < learning_rate < math.inf:
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}.")
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum lies in [0, 1), got {momentum}.")

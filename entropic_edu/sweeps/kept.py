@@ -1,0 +1,338 @@
+"""Work in parts, each made once: kept in a file as soon as it is finished, and read from there ever after.
+
+Story, sweeps and recordings stand on this. ``Store`` reads and writes the files of finished parts; ``Dispatch`` lets an
+executor make many parts, each when those that it needs are there, again after an error, and keeps each at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+import time
+import traceback
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from dataclasses import dataclass, fields
+from pathlib import Path as File
+from queue import SimpleQueue
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from entropic_edu.physics.results import Result, packed, unpacked, write_whole
+from entropic_edu.physics.snapshot import whole_or_nothing
+
+from .workers import Workers
+
+SUFFIX = ".kept"
+
+# --- values in a file ---------------------------------------------------------------------------------------------
+
+
+def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors among values by name, and a note of what each of the values is.
+
+    Args:
+        values: Tensors, results of verbs and plain values, by name.
+
+    Returns:
+        Tensors, those inside a result as "name.field"; and for each name "tensor", a result's kind and its other
+        fields, or a plain value, as JSON values.
+    """
+    tensors: dict[str, Tensor] = {}
+    shapes: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            tensors[name] = value
+            shapes[name] = "tensor"
+        elif isinstance(value, Result):
+            every = {f.name: getattr(value, f.name) for f in fields(value)}
+            tensors |= {f"{name}.{field}": each for field, each in every.items() if isinstance(each, Tensor)}
+            plain = {field: each for field, each in every.items() if not isinstance(each, Tensor)}
+            shapes[name] = {"kind": type(value).__name__, "fields": plain}
+        else:
+            shapes[name] = {"kind": "plain", "value": value}
+    return tensors, shapes
+
+
+def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that ``taken_apart`` took apart.
+
+    Raises:
+        LookupError: If the class of a result is not defined.
+    """
+    inside: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, field = key.rpartition(".")
+        inside.setdefault(name, {})[field] = tensor
+    values: dict[str, Any] = {}
+    for name, shape in shapes.items():
+        if shape == "tensor":
+            values[name] = tensors[name]
+        elif shape["kind"] == "plain":
+            values[name] = shape["value"]
+        else:
+            every: dict[str, Any] = shape["fields"] | inside.get(name, {})
+            values[name] = _class(shape["kind"], set(every))(**every)
+    return values
+
+
+def _class(kind: str, names: set[str]) -> type[Result]:
+    """Return the latest class of results of this name and with these fields."""
+    classes: list[type[Result]] = [Result]
+    for known in classes:
+        classes.extend(known.__subclasses__())
+    fitting = [known for known in classes if known.__name__ == kind and names <= {f.name for f in fields(known)}]
+    if not fitting:
+        raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
+    return fitting[-1]
+
+
+# --- files --------------------------------------------------------------------------------------------------------
+
+
+class Made(NamedTuple):
+    """A part: its values by name, and the seconds that making it took."""
+
+    values: dict[str, Any]
+    seconds: float
+
+
+class Store:
+    """Finished parts by name, each in a file of its own that says what it belongs to.
+
+    Args:
+        folder: Where the files are; None keeps the parts that are written in memory.
+        of: What parts must agree in to be taken up again, as JSON values.
+        other: What an error says of a file that belongs to something else, after its name.
+        remedy: What makes a part again.
+    """
+
+    def __init__(self, folder: File | None, of: Any, *, other: str, remedy: str) -> None:
+        self.folder, self.of, self.other, self.remedy = folder, json.dumps(of, sort_keys=True), other, remedy
+        self.memory: dict[str, bytes] = {}
+
+    def file(self, name: str) -> File:
+        """Return the file of a part."""
+        assert self.folder is not None
+        return self.folder / f"{name}{SUFFIX}"
+
+    def checkpoint(self, name: str) -> File | None:
+        """Return where a verb may keep what it has of a part until that is finished; None where nothing is kept."""
+        return None if self.folder is None else self.folder / f"{name}.checkpoint"
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.memory or (self.folder is not None and self.file(name).exists())
+
+    def content(self, name: str) -> bytes:
+        """Return the file of a finished part as bytes."""
+        return self.memory[name] if name in self.memory else self.file(name).read_bytes()
+
+    def read(self, name: str) -> Made:
+        """Return a finished part.
+
+        Raises:
+            ValueError: If its file is damaged, or that of another part or of something else.
+            LookupError: If the class of a result in it is not defined.
+        """
+        return self.opened(name, self.content(name))
+
+    def opened(self, name: str, content: bytes) -> Made:
+        """Return the part that a file holds; raises as ``read``."""
+        file = name if self.folder is None else str(self.file(name))
+        tensors, note = unpacked(content, "Part", file, self.remedy)
+        if (note["name"], note["of"]) != (name, self.of):
+            raise ValueError(f"{file} {self.other}")
+        return Made(put_together(tensors, note["values"]), note["seconds"])
+
+    def write(self, name: str, content: bytes) -> None:
+        """Keep a finished part, whole or not at all.
+
+        Raises:
+            OSError: If the folder cannot be written.
+        """
+        if self.folder is None:
+            self.memory[name] = content
+        else:
+            write_whole(self.file(name), content)
+
+    def get(self, name: str, make: Callable[[], dict[str, Any]]) -> Made:
+        """Return a part: as it was kept, and else from ``make``, kept at once."""
+        if self.folder is None and name not in self.memory:
+            return Made(make(), 0.0)
+        if name not in self:
+            began = time.perf_counter()
+            made = Made(make(), time.perf_counter() - began)
+            self.write(name, written(name, self.of, made))
+        else:
+            made = self.read(name)
+        if (checkpoint := self.checkpoint(name)) is not None:
+            checkpoint.unlink(missing_ok=True)
+        return made
+
+
+def written(name: str, of: str, made: Made) -> bytes:
+    """Return the file of a part."""
+    tensors, shapes = taken_apart(made.values)
+    return packed("Part", tensors, {"name": name, "of": of, "values": shapes, "seconds": made.seconds})
+
+
+# --- many at once -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that can be made in another process.
+
+    Attributes:
+        make: Returns its values by name; a function at the top of a module, or a ``partial`` of one. It draws from
+            generators of its own, so that it returns the same wherever and whenever it is called.
+        needs: Names of the parts whose values it is given, in this order.
+    """
+
+    make: Callable[..., dict[str, Any]]
+    needs: tuple[str, ...] = ()
+
+
+class NotMadeError(RuntimeError):
+    """A part was not made, for a reason that its text gives."""
+
+
+class KilledError(NotMadeError):
+    """The worker that made a part was killed."""
+
+
+class _Outcome(NamedTuple):
+    """What a worker sends back: the part's file, or the error in its place."""
+
+    content: bytes
+    error: Exception | None
+
+
+def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int, attempt: int) -> _Outcome:
+    """Make one part. The ``attempt`` is there so that dask, which knows calls by their arguments, calls again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        notes = (
+            unpacked(content, "Part", need, "the same call") for need, content in zip(part.needs, needed, strict=True)
+        )
+        given = [put_together(tensors, note["values"]) for tensors, note in notes]
+        began = time.perf_counter()
+        with whole_or_nothing():
+            values = part.make(*given)
+        return _Outcome(written(name, of, Made(values, time.perf_counter() - began)), None)
+    except Exception as error:
+        return _Outcome(b"", _portable(error))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error as it survives the way back, with where it arose; not every exception can be pickled."""
+    error.add_note("".join(traceback.format_tb(error.__traceback__)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return NotMadeError(in_words(error))
+    return error
+
+
+def in_words(error: BaseException) -> str:
+    """Return an error as a line of text."""
+    return str(error) if isinstance(error, NotMadeError) else f"{type(error).__name__}: {error}"
+
+
+class Dispatch:
+    """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept.
+
+    Args:
+        parts: What to make, by name; the first come first.
+        store: Holds the parts that they need and that are there already.
+        executor: Where they are made.
+        keep: Is given the name and the file of each part that is finished.
+        threads: Threads of torch on which a part is made.
+        retries: How often a part is tried again.
+    """
+
+    def __init__(
+        self,
+        parts: Mapping[str, Part],
+        store: Store,
+        executor: Executor,
+        keep: Callable[[str, bytes], None],
+        *,
+        threads: int = 1,
+        retries: int = 0,
+    ) -> None:
+        self.parts, self.store, self.executor, self.keep = parts, store, executor, keep
+        self.threads, self.retries = threads, retries
+        self.ended: SimpleQueue[Future[_Outcome]] = SimpleQueue()
+        self.running: dict[Future[_Outcome], tuple[str, int]] = {}
+        self.lacking = set(parts)
+
+    def run(self) -> Generator[tuple[str, BaseException | None], None, None]:
+        """Yield each part's name as it ends, with its error if it failed; closed early, cancel the rest.
+
+        A part that needs one which failed is left out.
+
+        Raises:
+            RuntimeError: If worker processes die before they begin.
+            OSError: If a part cannot be kept.
+        """
+        waiting = [(name, 0) for name in self.parts]
+        room = self.executor.workers if isinstance(self.executor, Workers) else len(waiting)
+        try:
+            while waiting or self.running:
+                ready = (each for each in waiting if self.lacking.isdisjoint(self.parts[each[0]].needs))
+                for each in list(itertools.islice(ready, room - len(self.running))):
+                    waiting.remove(each)
+                    self._submit(*each)
+                if not self.running:
+                    return
+                future = self.ended.get()
+                name, attempt = self.running[future]
+                error = self._take(future)
+                if error is not None and attempt < self.retries:
+                    waiting.append((name, attempt + 1))
+                else:
+                    yield name, error
+        finally:
+            for future in list(self.running):
+                if future.done():
+                    self._take(future)  # finished while Ctrl-C came
+                else:
+                    future.cancel()
+
+    def _submit(self, name: str, attempt: int) -> None:
+        part = self.parts[name]
+        needed = [self.store.content(need) for need in part.needs]
+        try:
+            future = self.executor.submit(_make, part, needed, name, self.store.of, self.threads, attempt)
+        except Exception as error:
+            refused = NotMadeError(f"the executor takes no work ({in_words(_reason(error))}); call again with another")
+            future = Future()
+            future.set_result(_Outcome(b"", refused))
+        self.running[future] = name, attempt
+        future.add_done_callback(self.ended.put)
+
+    def _take(self, future: Future[_Outcome]) -> BaseException | None:
+        """Keep the part and return None, or return its error."""
+        name, _ = self.running.pop(future)
+        if future.cancelled():
+            return NotMadeError("its executor dropped it; is its cluster still there?")
+        if (fault := future.exception()) is not None:
+            if isinstance(self.executor, Workers) and isinstance(fault, BrokenExecutor):
+                self.executor.check()
+            return _reason(fault)
+        content, error = future.result()
+        if error is None:
+            self.keep(name, content)
+            self.lacking.discard(name)
+        return error
+
+
+def _reason(error: BaseException) -> BaseException:
+    return KilledError("its worker was killed (out of memory?)") if isinstance(error, BrokenExecutor) else error
