@@ -193,8 +193,8 @@ def test_neb_goes_over_the_saddle_evenly_and_each_mistake_costs_what_it_is_named
 def test_kinks_and_cut_corners_do_not_hang_on_the_settings(settings, generator):
     land, ended = mistakes.Bend(), {}
     for parts, changed in mistakes.PARTS.items():
-        given = mistakes.SETTINGS | changed | settings
-        *_, last, _ = stream.connect(land, *land.minima, generator=generator, **given)
+        given = mistakes.SETTINGS | settings
+        *_, last, _ = stream.connect(land, *land.minima, generator=generator, method=Springs(**changed), **given)
         assert last.done == given["sweeps"]
         ended[parts] = last.result.pivots  # before the road is made smooth
     assert mistakes.turning(ended["tangent"]) > 1.4 * mistakes.turning(ended["both"])
