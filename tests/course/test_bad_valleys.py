@@ -300,7 +300,7 @@ def test_walkers_that_left_are_not_in_the_mean():
 @pytest.mark.parametrize("name", MADE)
 def test_every_control_of_an_explorer_answers(name):
     drive(MADE[name])
-    same_from_anywhere(lambda: CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 def numbers(sentence):

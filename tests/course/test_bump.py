@@ -242,7 +242,7 @@ def test_every_state_draws_and_says_something_of_its_own(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(lambda: chapter.CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: chapter.CHAPTER.explorers[name](0))
 
 
 def test_the_sentence_of_the_road_is_made_of_the_recorded_profiles():

@@ -433,7 +433,7 @@ def test_every_state_draws_without_a_warning_and_says_finite_numbers(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(lambda: fresh(name))
+    same_from_anywhere(MADE[name], lambda: fresh(name))
 
 
 @pytest.mark.parametrize("name", BETS)

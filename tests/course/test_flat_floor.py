@@ -25,7 +25,7 @@ def test_every_option_draws_and_says_something_of_its_own(explorer):
 
 
 def test_a_picture_does_not_depend_on_what_was_drawn_before(explorer):
-    same_from_anywhere(lambda: explorer[1](0))
+    same_from_anywhere(explorer[0], lambda: explorer[1](0))
 
 
 def figures(sentence, pattern):

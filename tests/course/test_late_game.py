@@ -366,7 +366,7 @@ def test_every_scale_is_drawn_for_every_task():
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(lambda: CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", ASKED)

@@ -326,7 +326,7 @@ def test_every_state_says_finite_numbers_of_its_own(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    explorers.same_from_anywhere(lambda: CHAPTER.explorers[name](0))
+    explorers.same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("letter", cases.LETTERS)

@@ -212,7 +212,7 @@ def test_every_state_draws_and_says_something_of_its_own(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(lambda: CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 def test_all_combinations_of_method_and_guess_say_different_numbers():

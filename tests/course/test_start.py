@@ -22,8 +22,8 @@ def test_every_option_draws_and_says_something_of_its_own(seeds, twins):
 
 
 def test_a_picture_does_not_depend_on_what_was_drawn_before(seeds, twins):
-    same_from_anywhere(lambda: start.seeds(0))
-    same_from_anywhere(lambda: start.twins(0))
+    same_from_anywhere(seeds, lambda: start.seeds(0))
+    same_from_anywhere(twins, lambda: start.twins(0))
 
 
 def test_some_runs_end_on_the_left_and_some_on_the_right(seeds):
