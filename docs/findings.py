@@ -20,15 +20,15 @@ from entropic_edu.course.bad_valleys.common import column
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import spectrum
 from entropic_edu.course.late_game import measures as late
-from entropic_edu.course.let_go import labels, relaxation
+from entropic_edu.course.let_go import labels
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded import cifar10
+from entropic_edu.recorded import cifar10, let_go
 
 PAGE = Path(__file__).with_suffix(".md")
 TEMPLATE = Path(__file__).with_name("findings.in.md")
 
 
-def told(values: torch.Tensor | Mean, places: int = 2) -> str:
+def with_error(values: torch.Tensor | Mean, places: int = 2) -> str:
     """Return mean ± standard error, over the first dimension where it is not known yet."""
     mean = values if isinstance(values, Mean) else bump.over_pairs(values.double())
     return f"{float(mean.value):.{places}f} ± {float(mean.error):.{places}f}"
@@ -46,78 +46,78 @@ def road() -> dict[str, str]:
     ends = lines[:, [0, -1]]
     matched = recorded.load("one_road")["matched/line"]
     return {
-        "line_barrier": told(lines.max(1).values - ends.max(1).values),
-        "road_barrier": told(torch.tensor([one.barrier for one in roads]), 3),
-        "road_length": told(torch.tensor([one.length / one.straight_length for one in roads])),
-        "matched_barrier": told(matched.max(1).values - matched[:, [0, -1]].max(1).values, 3),
+        "line_barrier": with_error(lines.max(1).values - ends.max(1).values),
+        "road_barrier": with_error(torch.tensor([one.barrier for one in roads]), 3),
+        "road_length": with_error(torch.tensor([one.length / one.straight_length for one in roads])),
+        "matched_barrier": with_error(matched.max(1).values - matched[:, [0, -1]].max(1).values, 3),
     }
 
 
 def curvature() -> dict[str, str]:
     """The bump on roads of every kind: middle third over the mean of the ends."""
     kinds = ("string", "bezier", "aligned", "squared", "undecayed", "decayed", "longer", "wide")
-    found = {
-        f"{kind}_{name}": told(bump.bump(bump.kept(f"{kind}/{name}")))
+    entries = {
+        f"{kind}_{name}": with_error(bump.bump(bump.kept(f"{kind}/{name}")))
         for kind in kinds
         for name in ("trace", "top", "adaptive", "loss", "data_loss")
     }
-    found["noise"] = told(bump.bump(bump.along("gradient_noise")))
-    found |= {f"rank{rank}": told(spectrum.rank_ratio(rank)) for rank in (1, 10, 100, 300)}
-    found |= {name: told(bump.bump(bump.kept(f"string/{name}"))) for name in ("matched", "alone", "balanced")}
-    return found
+    entries["noise"] = with_error(bump.bump(bump.along("gradient_noise")))
+    entries |= {f"rank{rank}": with_error(spectrum.rank_ratio(rank)) for rank in (1, 10, 100, 300)}
+    entries |= {name: with_error(bump.bump(bump.kept(f"string/{name}"))) for name in ("matched", "alone", "balanced")}
+    return entries
 
 
 def walkers() -> dict[str, str]:
     """Relaxation on the road: what batch size, learning rate and start do."""
-    half = relaxation.half("eta 0.2, B 16", 0.3)
-    found = {
-        "half16": told(half, 0),
-        "half256": "never" if math.isinf(relaxation.half("eta 0.2, B 256", 0.3).value) else "reached",
+    half = let_go.half("eta 0.2, B 16", 0.3)
+    entries = {
+        "half16": with_error(half, 0),
+        "half256": "never" if math.isinf(let_go.half("eta 0.2, B 256", 0.3).value) else "reached",
     }
     for rate in ("0.1", "0.2", "0.4"):
         for size in (16, 32, 64, 128, 256):
-            found[f"gone_{rate}_{size}".replace(".", "")] = told(relaxation.gone(f"eta {rate}, B {size}", 0.3), 0)
-    found["gone_none"] = told(relaxation.gone("control", 0.3), 0)
+            entries[f"gone_{rate}_{size}".replace(".", "")] = with_error(let_go.gone(f"eta {rate}, B {size}", 0.3), 0)
+    entries["gone_none"] = with_error(let_go.gone("control", 0.3), 0)
     for start in (0.1, 0.2, 0.4):
-        found[f"gone_from_{start:g}".replace(".", "")] = told(relaxation.gone("eta 0.2, B 16", start), 0)
-    found["label_noise"] = ", ".join(told(labels.ratio(net, 0.3, 50, 0.02)) for net in range(3))
-    return found
+        entries[f"gone_from_{start:g}".replace(".", "")] = with_error(let_go.gone("eta 0.2, B 16", start), 0)
+    entries["label_noise"] = ", ".join(with_error(labels.ratio(net, 0.3, 50, 0.02)) for net in range(3))
+    return entries
 
 
 def late_game() -> dict[str, str]:
     """From which step on each barrier stays below a level."""
-    found = {}
+    entries = {}
     for task in ("forty", "fifth", "clean", "decay"):
         for quantity in ("loss", "trace"):
             for scale in ("share", "ends"):
                 fallen = late.fallen(task, quantity, scale)
-                found[f"{task}_{quantity}_{scale}"] = "never" if fallen is None else told(fallen, 0)
+                entries[f"{task}_{quantity}_{scale}"] = "never" if fallen is None else with_error(fallen, 0)
     ratio = late.ratio("forty", 16, "start")
     best = int(ratio.value.nan_to_num(-1).argmax())
-    found["slopes"] = told(Mean(ratio.value[best], ratio.error[best]))
-    found["slopes_at"] = str(late.STEPS[best])
-    return found
+    entries["slopes"] = with_error(Mean(ratio.value[best], ratio.error[best]))
+    entries["slopes_at"] = str(late.STEPS[best])
+    return entries
 
 
 def bad_minima() -> dict[str, str]:
     """The ends of the roads from good to bad, and where noise goes."""
     kept = recorded.load("bad_minima")
-    found = {}
+    entries = {}
     for kind in ("poison", "large"):
         test = 100 * column(kept[f"{kind}/road"], "test")
-        found |= {f"{kind}_good": told(test[:, 0], 1), f"{kind}_bad": told(test[:, -1], 1)}
+        entries |= {f"{kind}_good": with_error(test[:, 0], 1), f"{kind}_bad": with_error(test[:, -1], 1)}
     for name in ("trace", "top", "adaptive"):
         at = flatness.times_at_equal_loss(flatness.tracks("cross_entropy", name))
         assert at is not None
-        found[f"equal_{name}"] = told(at[1])
+        entries[f"equal_{name}"] = with_error(at[1])
     tracks = flatness.tracks("cross_entropy", "trace")
-    found["trained_trace"] = told(flatness.times(tracks, flatness.joined("cross_entropy")))
+    entries["trained_trace"] = with_error(flatness.times(tracks, flatness.joined("cross_entropy")))
     for which in ("found", "matched"):
         for start in (0.1, 0.5, 0.95):
             for kind in ("label1", "batch1", "none"):
                 track = bad.tracks(which, kind, start, "three")
-                found[f"{which}_{kind}_{100 * start:.0f}"] = told(Mean(track.value[-1], track.error[-1]))
-    return found
+                entries[f"{which}_{kind}_{100 * start:.0f}"] = with_error(Mean(track.value[-1], track.error[-1]))
+    return entries
 
 
 def page() -> str:
@@ -134,25 +134,25 @@ def cifar() -> dict[str, str]:
     accuracy = torch.stack([kept[f"pair{pair}/road_accuracy"][1] for pair in pairs])
     profiles = [kept[f"pair{pair}/profile"] for pair in pairs]
     ends = lines[:, [0, -1]]
-    found = {
-        "cifar_barrier": told(lines.max(1).values - ends.max(1).values),
-        "cifar_highest": told(roads.max(1).values, 4),
-        "cifar_ends": told(roads[:, [0, -1]].mean(1), 4),
-        "cifar_length": told(torch.tensor([way.length / way.straight_length for way in ways])),
-        "cifar_test_ends": told(100 * accuracy[:, [0, -1]].mean(1), 1),
-        "cifar_test_middle": told(100 * accuracy[:, accuracy.shape[1] // 2], 1),
+    entries = {
+        "cifar_barrier": with_error(lines.max(1).values - ends.max(1).values),
+        "cifar_highest": with_error(roads.max(1).values, 4),
+        "cifar_ends": with_error(roads[:, [0, -1]].mean(1), 4),
+        "cifar_length": with_error(torch.tensor([way.length / way.straight_length for way in ways])),
+        "cifar_test_ends": with_error(100 * accuracy[:, [0, -1]].mean(1), 1),
+        "cifar_test_middle": with_error(100 * accuracy[:, accuracy.shape[1] // 2], 1),
     }
     for name in ("trace", "top_eigenvalue", "adaptive_trace", "noise", "loss", "data_loss"):
-        found[f"cifar_{name}"] = told(torch.tensor([each.bump(getattr(each, name)) for each in profiles]))
+        entries[f"cifar_{name}"] = with_error(torch.tensor([each.bump(getattr(each, name)) for each in profiles]))
     for name, run in cifar10.RECIPE["runs"].items():
         short = "cifar_" + name.replace(", B ", "_").replace("eta 0.", "")
         record = int((kept[f"{name}/step"] * run["learning_rate"] - 100).abs().argmin())
         position = kept[f"{name}/position"][:, record].mean(-1).double()  # (pairs, starts)
         start = torch.tensor(cifar10.RECIPE["starts"], dtype=torch.float64)
         gone = (start - position).abs() / torch.minimum(start, 1 - start)
-        found[short] = told(100 * gone.mean(1), 0)
-        found[f"{short}_outside"] = told(100 * kept[f"{name}/outside"].mean((1, 2)), 1)
-    return found
+        entries[short] = with_error(100 * gone.mean(1), 0)
+        entries[f"{short}_outside"] = with_error(100 * kept[f"{name}/outside"].mean((1, 2)), 1)
+    return entries
 
 
 def main(arguments: list[str]) -> int:

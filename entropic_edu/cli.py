@@ -24,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not _ran_out(error):
             raise
-        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else error
-        print(f"entropic-edu: {reason if str(reason) else 'Memory ran out.'}", file=sys.stderr)
+        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else str(error)
+        ran_out = reason in ("", "std::bad_alloc")  # the words of Python and of C++
+        print(f"entropic-edu: {'Memory ran out.' if ran_out else reason}", file=sys.stderr)
         return 1
 
 
@@ -104,8 +105,10 @@ def _story(chosen: argparse.Namespace) -> int:
     from .story import recipes, report
     from .story.tell import tell
 
-    options = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
-    recipe = recipes.chosen(chosen.dataset, **options, use_paper=chosen.paper, tiny=chosen.tiny)
+    recipe = recipes.chosen(
+        chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
+    )
+    recipe = recipe.tiny() if chosen.tiny else recipe
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
     figures = tell(

@@ -31,7 +31,7 @@ class Gallery(Directive):
 
 def pictures() -> list[tuple[str, str, str, bytes]]:
     """Return file name and title of the lesson, words and PNG of the first two pictures of each lesson."""
-    found = []
+    rows = []
     for file in sorted((ROOT / "lessons").glob("[0-9][0-9]_*.ipynb")):
         cells = json.loads(file.read_text("utf-8"))["cells"]
         title = next(
@@ -40,11 +40,11 @@ def pictures() -> list[tuple[str, str, str, bytes]]:
             if cell["cell_type"] == "markdown" and "".join(cell["source"]).startswith("# ")
         )
         shown = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
-        told = [data for data in shown if "image/png" in data and "".join(data.get("text/plain", "")).strip()]
-        for data in told[:2]:
+        drawn = [data for data in shown if "image/png" in data and "".join(data.get("text/plain", "")).strip()]
+        for data in drawn[:2]:
             words = [line for line in "".join(data["text/plain"]).splitlines() if line.strip()][-1]
-            found.append((file.stem, title, words, base64.b64decode("".join(data["image/png"]))))
-    return found
+            rows.append((file.stem, title, words, base64.b64decode("".join(data["image/png"]))))
+    return rows
 
 
 def write(app: Sphinx, error: Exception | None) -> None:

@@ -34,17 +34,17 @@ def turned(text: str, docs: Path, name: str) -> str:
     """Return a page with its links turned to places of the site."""
     home, page = origin(docs, name), docs / Path(name).parent
 
-    def turn(found: re.Match[str]) -> str:
-        words, anchor = found["words"], found["anchor"] or ""
-        target = (home / found["target"]).resolve()
+    def turn(link: re.Match[str]) -> str:
+        words, anchor = link["words"], link["anchor"] or ""
+        target = (home / link["target"]).resolve()
         on_site = ANCHORS.get((target, anchor[1:])) or PAGES.get(target)
         if on_site:
-            return f"{found['picture']}[{words}]({os.path.relpath(docs / on_site, page)})"
+            return f"{link['picture']}[{words}]({os.path.relpath(docs / on_site, page)})"
         if copied := (place(target) if target.is_relative_to(ROOT) and target.is_file() else None):
-            return f"{found['picture']}[{words}]({os.path.relpath(docs / copied, page)}{anchor})"
+            return f"{link['picture']}[{words}]({os.path.relpath(docs / copied, page)}{anchor})"
         if target.exists() and not target.is_relative_to(docs):
             return words  # in the repository, and not on the site
-        return found[0]
+        return link[0]
 
     return LINK.sub(turn, BADGE.sub(r"[\g<words>](\g<target>)", text))
 

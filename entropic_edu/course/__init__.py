@@ -53,5 +53,5 @@ def chapter(number: str) -> Chapter:
     """
     if number not in MODULES:
         raise ValueError(f"There is no lesson {number!r}; the lessons are {', '.join(MODULES)}.")
-    found: Chapter = importlib.import_module(f".{MODULES[number]}", __name__).CHAPTER
-    return found
+    lesson: Chapter = importlib.import_module(f".{MODULES[number]}", __name__).CHAPTER
+    return lesson

@@ -80,12 +80,12 @@ class Crowd:
         """Return the lines that make the same release."""
         walls = [f"{name}={value!r}" for name, value in self.walls.items()]
         walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
-        said = {name: repr(value) for name, value in self._settings(**turned).items()}
-        if "noise" in said:
-            said["noise"] = f"ee.noise.{said['noise'].replace('Minibatch', 'ee.noise.Minibatch')}"
+        arguments = {name: repr(value) for name, value in self._settings(**turned).items()}
+        if "noise" in arguments:
+            arguments["noise"] = f"ee.noise.{arguments['noise'].replace('Minibatch', 'ee.noise.Minibatch')}"
         if self.start is None:
-            said["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
-        settings = ["generator=generator", "keep_theta=True", *(f"{name}={value}" for name, value in said.items())]
+            arguments["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
+        settings = ["generator=generator", "keep_theta=True", *(f"{name}={value}" for name, value in arguments.items())]
         return (
             f"land = ee.valleys.{self.valley}({walls_said})\n"
             f"road = ee.Path(land.floor({self.pivots}))\n"

@@ -12,7 +12,6 @@ from entropic_edu.physics.path import Path
 from entropic_edu.recorded import roads
 
 PAIRS = tuple(range(len(roads.RECIPE["seeds"])))  # of minima
-CODE = "land, road = recorded.roads.landscape(), recorded.roads.road({pair})"
 
 
 @cache
@@ -29,5 +28,5 @@ def road(pair: int) -> Path:
 
 def line_loss(pair: int) -> torch.Tensor:
     """Return the objective at 25 even positions of the straight line between the ends, (25,)."""
-    found: torch.Tensor = recorded.load("roads")[f"pair{pair}/line_loss"]
-    return found
+    losses: torch.Tensor = recorded.load("roads")[f"pair{pair}/line_loss"]
+    return losses

@@ -94,7 +94,6 @@ class Plan:
         ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
         ax.set(xlim=along, ylim=across)
         labelled(ax, "", text("axis.across"))
-        self.spread = [moving(ax, colour=BLACK, dash=":", width=1.5) for _ in range(2)]
         self.twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
         self.walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
 
@@ -102,11 +101,6 @@ class Plan:
         """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
         self.walkers.set_offsets(theta.flip(-1).numpy())
         self.twins.set_offsets(np.empty((0, 2)) if twins is None else twins.flip(-1).numpy())
-
-    def show_spread(self, y: Tensor, deviation: Tensor) -> None:
-        """Draw the standard deviation of x that theory expects at each y, on both sides of the floor."""
-        for line, side in zip(self.spread, (1, -1), strict=True):
-            line.set_data(y.numpy(), side * deviation.numpy())
 
 
 class Triptych:

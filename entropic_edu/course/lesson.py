@@ -1,16 +1,9 @@
-"""A lesson on the page: what it plays, asks, checks and hints at.
-
-lesson = ee.Lesson("02")
-lesson.predict("where")
-lesson.explore("drain", after="where")
-lesson.check("2.1", answer)
-"""
+"""A lesson on the page: what it plays, asks, checks and hints at."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import html
 import os
 import threading
 from collections.abc import Iterable
@@ -23,11 +16,10 @@ from entropic_edu.teaching.answers import here
 from entropic_edu.teaching.bet import Bet
 from entropic_edu.teaching.calibration import Calibration
 from entropic_edu.teaching.check import Verdict, check
-from entropic_edu.teaching.strings import find, text
+from entropic_edu.teaching.hints import Hints
+from entropic_edu.teaching.strings import lesson_title, text
 
 from . import Exercise
-
-import ipywidgets as W  # isort: skip  # after bet, which says what to install where it is missing
 
 if TYPE_CHECKING:
     from entropic_edu.teaching.explorer import Explorer
@@ -58,6 +50,18 @@ class Lesson:
 
     Raises:
         ValueError: If there is no such lesson, the seat is no number, or there is a seat but no class.
+
+    >>> import entropic_edu as ee
+    >>> lesson = ee.Lesson("02", class_code="Team A", seat=3)
+    >>> bet = lesson.predict("where")
+    >>> explorer = lesson.explore("drain", after="where")  # covered until the bet is locked or skipped
+    >>> explorer.covered
+    True
+    >>> bet.skip()
+    >>> explorer.covered
+    False
+    >>> lesson.check("2.1", None)
+    Exercise 2.1: not attempted yet.
     """
 
     def __init__(self, number: str, *, class_code: str | None = None, seat: int | None = None) -> None:
@@ -72,7 +76,7 @@ class Lesson:
         self._tell()
 
     def __repr__(self) -> str:
-        known = {"number": self.number, "title": text(f"lesson.title.{self.number}"), "seed": self.seed}
+        known = {"number": self.number, "title": lesson_title(self.number), "seed": self.seed}
         if self.class_code is None:
             return text("lesson.line", **known)
         seat = text("lesson.no_seat") if self.seat is None else self.seat
@@ -185,66 +189,6 @@ class Lesson:
     def _tell(self) -> None:
         if news := self._answers.news():
             print(news)
-
-
-class Hints:
-    """The hints of one exercise, shown one after the other."""
-
-    def __init__(self, lesson: str, exercise: Exercise) -> None:
-        self.exercise = exercise
-        self.hints: list[str] = []
-        while (key := f"{lesson}.exercise.{exercise.name}.hint.{len(self.hints) + 1}") and find(key) is not None:
-            self.hints.append(text(key))
-        self.shown = 0
-        self._box: W.VBox | None = None
-        self._lock = threading.Lock()
-
-    def layer(self, number: int) -> str:
-        """Return one hint in words.
-
-        Raises:
-            ValueError: If there is no hint of this number.
-        """
-        if number not in range(1, len(self.hints) + 1):
-            raise ValueError(f"Exercise {self.exercise.number} has hints 1 to {len(self.hints)}; got {number}.")
-        return text("hint.said", number=number, of=len(self.hints), hint=self.hints[number - 1])
-
-    def next(self) -> None:
-        """Show one hint more, up to the last."""
-        with self._lock:
-            self.shown = min(self.shown + 1, len(self.hints))
-        self._show()
-
-    @property
-    def widget(self) -> W.VBox:
-        """The hints as a widget, made when it is first asked for."""
-        if self._box is None:
-            self._words = W.HTML(layout=W.Layout(width="auto"))
-            self._button = W.Button(layout=W.Layout(width="auto"))
-            self._button.on_click(lambda _: self.next())
-            layout = W.Layout(max_width="760px", align_items="flex-start")
-            self._box = W.VBox([self._words, self._button], layout=layout).add_class("ee-hint")
-            self._show()
-        return self._box
-
-    def _show(self) -> None:
-        if self._box is None:
-            return
-        said = "".join(f"<p>{html.escape(self.layer(number))}</p>" for number in range(1, self.shown + 1))
-        style = "font-size:15px; line-height:1.4; color:var(--jp-ui-font-color1, #222)"
-        self._words.value = f'<div role="status" style="{style}">{said}</div>'
-        left = self.shown < len(self.hints)
-        word = "hint.last" if not left else "hint.next" if self.shown else "hint.first"
-        self._button.description = text(word, number=self.shown + 1, of=len(self.hints))
-        self._button.disabled = not left
-
-    def __repr__(self) -> str:
-        shown = [self.layer(number) for number in range(1, self.shown + 1)]
-        known = {"number": self.exercise.number, "of": len(self.hints), "next": min(self.shown + 1, len(self.hints))}
-        return "\n".join([*shown, text("hint.plain_one" if len(self.hints) == 1 else "hint.plain", **known)])
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
 
 
 def _named(known: Any, name: str, kind: str, number: str) -> Any:

@@ -19,7 +19,7 @@ from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.player import Player
 from entropic_edu.teaching.sheet import GREY
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import Chapter, Exercise, Question
 from .crowd import Crowd
@@ -109,8 +109,10 @@ class _SeedsScene:
         level = None if ghost is None else exact(torch.full((2,), ghost))
         self.ghost.show(when[[0, -1]], level, text("say.prediction"))
         sheet.part(self.one, self.mean, self.ghost)
-        words = text(
-            f"00.seeds.{runs_shown}",
+        words = option_text(
+            runs_shown,
+            "00.seeds.one",
+            "00.seeds.eight",
             steps=int(release.step[-1]),
             run=run,
             y=mine[-1],
@@ -157,7 +159,7 @@ def twins(seed: int) -> Explorer:
             "00.twins.all" if batch_size is None else "00.twins.sentence",
             batch_size=batch_size,
             beside=BESIDE,
-            draws=text(f"00.twins.{draws}"),
+            draws=option_text(draws, "00.twins.same", "00.twins.new"),
             ratio=size / reference.square().mean().sqrt(),
             alike=alike,
         )

@@ -108,8 +108,8 @@ def cifar10(
 def _whole(folder: Path, archive: Archive) -> bool:
     """Return whether a folder holds all images, in either version; a file of the python version is the larger one."""
     wanted = archive.files.values()
-    found = data.files_of(folder)
-    return all(file.is_file() and file.stat().st_size >= size for file, size in zip(found, wanted, strict=True))
+    files = data.files_of(folder)
+    return all(file.is_file() and file.stat().st_size >= size for file, size in zip(files, wanted, strict=True))
 
 
 @contextmanager
@@ -274,8 +274,8 @@ def _reason(error: BaseException, url: str, timeout: float) -> str:
 
 def _again(work: Path) -> str:
     """Return what to do after a transfer that failed."""
-    kept = f"the {_megabytes(_came(work))} that came are kept. Run again to go on" if _came(work) else "run again"
-    return f"No copy was made; {kept}, or name another address of the same archive with --url (or ENTROPIC_EDU_MIRROR)."
+    rest = f"the {_megabytes(_came(work))} that came are kept. Run again to go on" if _came(work) else "run again"
+    return f"No copy was made; {rest}, or name another address of the same archive with --url (or ENTROPIC_EDU_MIRROR)."
 
 
 # --- the archive ---------------------------------------------------------------------------------------------------

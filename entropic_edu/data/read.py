@@ -74,6 +74,12 @@ def digits(dtype: torch.dtype = torch.float32) -> Data:
     Returns:
         Inputs (N, 64) in [0, 1] (pixel counts 0 to 16, divided by 16), row by row.
 
+    Example:
+        >>> import entropic_edu as ee
+        >>> data = ee.data.digits()
+        >>> data.x.shape, data.test_x.shape
+        (torch.Size([1297, 64]), torch.Size([500, 64]))
+
     References:
         Alpaydin & Kaynak (1998), Optical Recognition of Handwritten Digits, UCI repository (its test set).
     """
@@ -95,6 +101,16 @@ def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
 
     Args:
         where: Place to look in first.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import entropic_edu as ee
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     folder = pathlib.Path(place, ee.data.FOLDER)
+        ...     folder.mkdir()
+        ...     (folder / ee.data.TEST_FILE).touch()
+        ...     ee.data.find_cifar10(place) == folder
+        True
     """
     for folder in places(where):
         if any(map(os.path.isfile, files_of(folder))):
@@ -122,6 +138,14 @@ def cifar10(
         FileNotFoundError: If no copy is found, or the copy lacks one of the six files.
         ValueError: If ``first`` or ``dtype`` is none of the above, or a file is damaged, foreign, or holds fewer images
             than ``first``.
+
+    Example:
+        Two images of each of the six files; not run here, because the images do not come with the package.
+
+        >>> import entropic_edu as ee
+        >>> data = ee.data.cifar10(first=2)  # doctest: +SKIP
+        >>> data.x.shape, data.test_x.shape  # doctest: +SKIP
+        (torch.Size([10, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
 
     References:
         Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; layouts: "Binary version" and
@@ -155,6 +179,13 @@ def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
     Raises:
         ValueError: If the pixels are no bytes; they may have been normalised before.
+
+    Example:
+        >>> import torch
+        >>> import entropic_edu as ee
+        >>> black = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+        >>> ee.data.normalised(black)[0, :, 0, 0]
+        tensor([-1.9895, -1.9803, -1.7068])
     """
     if pixels.dtype != torch.uint8:
         raise ValueError(f"normalised takes pixels as bytes (torch.uint8), got {pixels.dtype}; normalise only once.")

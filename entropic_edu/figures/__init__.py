@@ -1,1 +1,47 @@
 """Results as pictures."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from matplotlib.axes import Axes
+
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.spawn import Family
+from entropic_edu.physics.train import Run
+
+from . import plots
+
+
+@singledispatch
+def draw(result: object, ax: Axes | None = None) -> Axes:
+    """Draw a result in the way of its kind; ``result.plot()`` comes here.
+
+    Another kind of result joins with ``draw.register(Kind, function)``.
+
+    Args:
+        result: A Run, Path, Profile, Release or Family.
+        ax: Where to draw; the axes of a new figure if None.
+
+    Returns:
+        The axes.
+
+    Raises:
+        TypeError: If there is no picture of results of this kind.
+
+    >>> import torch
+    >>> road = Path(torch.eye(3), losses=torch.tensor([0.1, 0.3, 0.2]))
+    >>> draw(road).get_ylabel()
+    'objective'
+    """
+    known = ", ".join(kind.__name__ for kind in draw.registry if kind is not object)
+    raise TypeError(f"There is a picture of each of {known}, none of a {type(result).__name__}; plot its fields.")
+
+
+draw.register(Run, plots.run)
+draw.register(Path, plots.path)
+draw.register(Profile, plots.profile)
+draw.register(Release, plots.release)
+draw.register(Family, plots.family)

@@ -57,7 +57,13 @@ def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
 
 
 def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], gap: float = 0.055) -> None:
-    """Write names at the ends of lines, (x, y, text, colour), moved apart so that none covers another."""
+    """Write names at the ends of lines, (x, y, text, colour), moved apart so that none covers another.
+
+    >>> ax = axes()
+    >>> end_labels(ax, [(1.0, 0.5, "loss", BLUE), (1.0, 0.5, "trace", RED)], gap=0.1)
+    >>> [round(float(word.get_position()[1]), 3) for word in ax.texts]
+    [0.5, 0.6]
+    """
     low, high = ax.get_ylim()
     step = gap * (high - low)
     placed: list[float] = []
@@ -79,7 +85,13 @@ def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], gap: f
 def path(
     result: Path, ax: Axes | None = None, *, colour: str = BLUE, dash: object = "-", label: str | None = None
 ) -> Axes:
-    """Draw the objective along a path; a second path on the same axes takes another colour, dash and label."""
+    """Draw the objective along a path; a second path on the same axes takes another colour, dash and label.
+
+    >>> line = Path(torch.eye(3), losses=torch.tensor([0.1, 0.4, 0.2]))
+    >>> ax = path(line, label="straight line")
+    >>> ax.get_title(loc="left")
+    'The road (given)'
+    """
     ax = ax or axes()
     if result.losses is None:
         raise ValueError("This path has no measured losses; use connect.measured(land, path) first.")
@@ -102,7 +114,13 @@ def path(
 
 
 def run(result: Run, ax: Axes | None = None) -> Axes:
-    """Draw the objective against the step."""
+    """Draw the objective against the step.
+
+    >>> import entropic_edu as ee
+    >>> land = ee.valleys.Waist()
+    >>> run(ee.train(land, generator=torch.Generator().manual_seed(0), batch_size=8, epochs=2)).get_yscale()
+    'log'
+    """
     ax = ax or axes()
     losses = result.history.loss.reshape(len(result.history.step), -1)
     for number, column in enumerate(losses.T):
@@ -112,7 +130,14 @@ def run(result: Run, ax: Axes | None = None) -> Axes:
 
 
 def profile(result: Profile, ax: Axes | None = None) -> Axes:
-    """Draw height and width of the road, each over the mean of its two ends, with error bars of the trace."""
+    """Draw height and width of the road, each over the mean of its two ends, with error bars of the trace.
+
+    >>> import entropic_edu as ee
+    >>> land = ee.valleys.Waist()
+    >>> measured = ee.probe(land, Path(land.floor(5)), generator=torch.Generator().manual_seed(0), points=5)
+    >>> profile(measured).get_ylabel()
+    'value / mean of the two ends'
+    """
     ax = ax or axes()
     ax.axhline(1, color="0.75", lw=1)
     rows = [
@@ -151,6 +176,12 @@ def release(
         colour: Of the lines.
         dash: Of the mean.
         time: Whether the abscissa is η/(1-m) times the step instead of the step.
+
+    >>> import entropic_edu as ee
+    >>> land, generator = ee.valleys.Waist(), torch.Generator().manual_seed(0)
+    >>> walkers = ee.drift(land, Path(land.floor(5)), generator=generator, batch_size=8, learning_rate=0.01, steps=20)
+    >>> release(walkers, time=True).get_xlabel()
+    'time η/(1-m) · step'
     """
     ax = ax or axes()
     unit = result.recipe["learning_rate"] / (1 - result.recipe["momentum"]) if time else 1.0
@@ -212,7 +243,14 @@ class Plane:
 
 
 def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 33) -> Axes:
-    """Draw the data loss on the plane through three points of a path, with the path's shadow on it."""
+    """Draw the data loss on the plane through three points of a path, with the path's shadow on it.
+
+    >>> import entropic_edu as ee
+    >>> land = ee.Network(ee.models.mlp(2, 3, 2), torch.eye(2), torch.tensor([0, 1]))
+    >>> ends = torch.stack([torch.zeros(land.dim), torch.ones(land.dim)])
+    >>> plane(land, Path(ends), resolution=5).get_title(loc="left")
+    'The road bends round the hill'
+    """
     ax = ax or axes()
     flat = Plane.through(road)
     shadow = flat.coordinates(road.pivots).cpu()

@@ -70,6 +70,15 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
     Raises:
         ValueError: If the model is not such a chain, or a and b are not finite and of shape (D,).
 
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> x, y = torch.randn(20, 4, generator=generator), torch.arange(20) % 3
+        >>> land = Network(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), x, y)
+        >>> a = land.initial(generator)
+        >>> b = permute(land, a, [torch.randperm(6, generator=generator)])  # the same function, units renamed
+        >>> torch.equal(align(land, a, b, generator=generator).theta, a)
+        True
+
     References:
         Ainsworth, Hayase & Srinivasa (2022), Git Re-Basin, arXiv:2209.04836, section 3.2 and algorithm 1; the
         sweeps follow ``weight_matching`` in the authors' code.
@@ -175,11 +184,11 @@ def _refusal(name: str, module: nn.Module) -> ValueError:
 
 
 def _check_names(land: Network, layers: list[_Layer]) -> None:
-    found = {name for layer in layers for name in (layer.weight, layer.bias) if name}
-    known = set(land.unflatten(torch.arange(land.dim)))
-    if found != known:
+    used = {name for layer in layers for name in (layer.weight, layer.bias) if name}
+    known = set(land.layout.names)
+    if used != known:
         raise ValueError(
-            f"align needs every weight and bias to be trainable and used once; {sorted(found ^ known)} are frozen, "
+            f"align needs every weight and bias to be trainable and used once; {sorted(used ^ known)} are frozen, "
             "shared or not of a Linear or Conv2d layer."
         )
 
@@ -193,7 +202,7 @@ def _order(land: Network, layers: list[_Layer], orders: Sequence[Tensor]) -> Ten
         index[layer.weight] = blocks[after][:, before].view_as(weight)
         if layer.bias:
             index[layer.bias] = index[layer.bias][after]
-    return torch.cat([part.flatten() for part in index.values()])
+    return land.layout.join(index)
 
 
 def _weights(land: Network, layers: list[_Layer], theta: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Self, TypeVar
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from . import batch_norm as norms
 from . import memory, ways
-from .batches import Batch
+from .batches import Batch, Sampled
 from .graphs import Replays
 from .hessian import stacked_product
 from .layers import ModuleAt
@@ -31,6 +32,19 @@ Rows = Callable[[Tensor, Tensor], Tensor]  # outputs (..., n, C) and targets of 
 T = TypeVar("T")
 
 
+@dataclass
+class Facts:
+    """What is true of a module at every θ, once it has been measured; copies of an engine share it.
+
+    Attributes:
+        linear: Whether no output is curved along any one parameter tensor.
+        layers: Names of the layers whose hooks give the right per-sample gradients.
+    """
+
+    linear: bool | None = None
+    layers: frozenset[str] | None = None
+
+
 class Engine(ABC):
     """A module, the loss of its outputs, and how to compute with them.
 
@@ -41,12 +55,14 @@ class Engine(ABC):
         seen: Inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated.
     """
 
+    stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
+
     def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor) -> None:
         self.model, self.criterion, self.few, self.seen = model, criterion, few, seen
         self.layout = Layout(model)
         self.most: int | None = None  # samples at once, once memory has run out
-        self.sound: dict[str, frozenset[str]] = {}  # layers that hooks do right, once measured
-        self._kept: int | None = None  # bytes that a gradient keeps for each sample, once measured
+        self.facts = Facts()
+        self._bytes: int | None = None  # bytes that a gradient keeps for each sample, once measured
 
     @property
     def device(self) -> torch.device:
@@ -63,7 +79,7 @@ class Engine(ABC):
         other = copy.copy(self)
         other.model = copy.deepcopy(self.model).to(where)
         other.few, other.seen = Batch(place(self.few.x), place(self.few.y)), place(self.seen)
-        other.most = other._kept = None
+        other.most = other._bytes = None
         other.forget()
         return other
 
@@ -185,12 +201,12 @@ class Engine(ABC):
     @property
     def bytes_per_sample(self) -> int:
         """Memory that a gradient keeps for each sample and network, in bytes: an estimate of what a batch will need."""
-        if self._kept is None:
+        if self._bytes is None:
             ends = [0, -1]  # two samples also of one, whose variance batch norm asks for
             two = Batch(self.few.x[ends], self.few.y[ends])
             weights = self.layout.split(self.layout.flatten(self.model).requires_grad_())
-            self._kept = max(1, memory.bytes_kept(lambda: self.value(weights, two), weights.values()) // 2)
-        return self._kept
+            self._bytes = max(1, memory.bytes_held(lambda: self.value(weights, two), weights.values()) // 2)
+        return self._bytes
 
     def fitting(self, compute: Callable[[], T], size: int) -> T:
         """Return compute(), taking half as many samples at once each time that memory runs out."""
@@ -204,17 +220,12 @@ class Engine(ABC):
             rows = min(self.rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
             self.forget()
             memory.release(self.device)
-            if rows == 1 or not self.divides:
+            if rows == 1 or self.reestimates or self.stacks:  # batch norm needs its samples together
                 raise MemoryError(self._does_not_fit(problem, max(rows, len(self.seen))))
             self.most = rows // 2
 
-    @property
-    def divides(self) -> bool:
-        """Whether fewer samples at once need less memory; batch norm needs its samples together."""
-        return not self.reestimates
-
     def forget(self) -> None:  # noqa: B027
-        """Give up what is kept for speed."""
+        """Give up what was recorded or chosen for speed."""
 
     def _does_not_fit(self, problem: str, at_once: int) -> str:
         free = memory.free_bytes(self.device)
@@ -230,10 +241,17 @@ class Engine(ABC):
         )
 
 
+class Computed(Sampled):
+    """A landscape of samples with an engine; what one sample gives is in ``per_sample``."""
+
+    engine: Engine
+
+
 class StackEngine(Engine):
     """Chains of linear layers, for many parameter vectors at once by batched matrix products."""
 
     criterion: WrittenOut
+    stacks = True
 
     def __init__(self, model: nn.Module, criterion: WrittenOut, few: Batch, seen: Tensor, stack: Stack) -> None:
         super().__init__(model, criterion, few, seen)
@@ -288,10 +306,6 @@ class StackEngine(Engine):
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
 
-    @property
-    def divides(self) -> bool:
-        return False
-
 
 class ModuleEngine(Engine):
     """Any module, by autograd: networks one after the other, or side by side with vmap."""
@@ -342,14 +356,11 @@ class ModuleEngine(Engine):
 
         inputs = (theta.detach(), batch.x, batch.y)
         key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
-        samples = len(theta) * batch.size
-        return self.replays(key, compute, inputs) if self._replayable(samples) else compute(*inputs)
-
-    def _replayable(self, samples: int) -> bool:
-        """Whether a gradient on so many samples may be kept as a CUDA graph, with its memory."""
         if self.device.type != "cuda" or self.reestimates:
-            return False
-        return memory.is_small(samples * self.bytes_per_sample, memory.total_bytes(self.device))
+            return compute(*inputs)
+        size = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
+        small = memory.is_small(size, memory.total_bytes(self.device))
+        return self.replays(key, compute, inputs) if small else compute(*inputs)
 
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         if theta.ndim == 2:
@@ -361,14 +372,14 @@ class ModuleEngine(Engine):
 
     @property
     def sound_layers(self) -> frozenset[str]:
-        """Layers whose hooks give the right per-sample gradients: measured once, as a property of the module."""
-        if "layers" not in self.sound:
+        """Names of the layers whose hooks give the right per-sample gradients."""
+        if self.facts.layers is None:
             generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
             precise, theta = anywhere(self, generator)
             rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
             here = ModuleAt(precise.model, precise.layout, theta)
-            self.sound["layers"] = here.sound_layers(precise.few.x, rows)
-        return self.sound["layers"]
+            self.facts.layers = here.sound_layers(precise.few.x, rows)
+        return self.facts.layers
 
     def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
         here, names, gradients = ModuleAt(self.model, self.layout, theta), self.layout.names, []
@@ -398,17 +409,17 @@ def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, stra
     Raises:
         ValueError: If layers are to be stacked that do not stack.
     """
-    stack = Stack.of(model) if isinstance(criterion, WrittenOut) else None
-    if strategy == "stacked" and stack is None:
+    if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
+        stack = Stack.of(model)
+        if stack is not None:
+            return StackEngine(model, criterion, few, seen, stack)
+    if strategy == "stacked":
         raise ValueError(
             'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
-            f'loss, got {type(model).__name__} with loss {criterion.name!r}; use "auto".'
+            f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
+            f'targets of {few.y.dtype}; use "auto".'
         )
-    if stack is None or strategy in ("loop", "vmap") or not isinstance(criterion, WrittenOut):
-        return ModuleEngine(model, criterion, few, seen, strategy)
-    if not criterion.stacks(few.y):
-        return ModuleEngine(model, criterion, few, seen, strategy)
-    return StackEngine(model, criterion, few, seen, stack)
+    return ModuleEngine(model, criterion, few, seen, strategy)
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:

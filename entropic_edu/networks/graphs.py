@@ -39,8 +39,8 @@ class Replay:
                 self.outputs = compute(*self.inputs)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        for kept, given in zip(self.inputs, inputs, strict=True):
-            kept.copy_(given)
+        for own, given in zip(self.inputs, inputs, strict=True):
+            own.copy_(given)
         self.graph.replay()
         return tuple(output.clone() for output in self.outputs)
 
@@ -49,13 +49,13 @@ class Replays:
     """The recorded computations of one landscape, by what tells them apart; few, since each keeps its memory.
 
     Args:
-        most: How many are kept; the oldest makes room for a new one.
+        most: How many there may be; the oldest makes room for a new one.
         record: What records one.
     """
 
     def __init__(self, most: int = 8, record: Callable[[Compute, tuple[Tensor, ...]], Compute] = Replay) -> None:
         self.most, self.record = most, record
-        self.kept: dict[object, Compute | None] = {}
+        self.recorded: dict[object, Compute | None] = {}
         self.seen: set[object] = set()
 
     def __call__(self, key: object, compute: Compute, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -63,12 +63,12 @@ class Replays:
         if key not in self.seen:  # what is asked for once is not worth recording
             self.seen.add(key)
             return compute(*inputs)
-        if key not in self.kept:
-            if len(self.kept) >= self.most:
-                del self.kept[next(iter(self.kept))]
+        if key not in self.recorded:
+            if len(self.recorded) >= self.most:
+                del self.recorded[next(iter(self.recorded))]
             try:
-                self.kept[key] = self.record(compute, inputs)
+                self.recorded[key] = self.record(compute, inputs)
             except RuntimeError:
-                self.kept[key] = None
-        replay = self.kept[key]
+                self.recorded[key] = None
+        replay = self.recorded[key]
         return compute(*inputs) if replay is None else replay(*inputs)

@@ -12,7 +12,7 @@ _NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep 
 _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
 
 
-def bytes_kept(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
+def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
     """Return the bytes that autograd keeps for the backward pass of ``loss()``; each tensor's storage counts once.
 
     What it keeps of the tensors ``apart_from`` (weights, say) is not counted. A gradient holds these at its peak, and

@@ -28,6 +28,11 @@ def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Seque
 
     Raises:
         ValueError: If fewer than two widths are given, or one is not positive.
+
+    Example:
+        >>> model = mlp(64, 64, 64, 10)
+        >>> sum(p.numel() for p in model.parameters())
+        8970
     """
     if len(widths) < 2 or min(widths) < 1:
         raise ValueError(f"An MLP needs at least two positive widths, got {widths}; try mlp(64, 64, 10).")
@@ -60,6 +65,11 @@ def small_cnn(
 
     Raises:
         ValueError: If five halvings of the image are not enough for the blocks, or ``norm`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> small_cnn((8, 16), classes=3)(torch.zeros(5, 3, 32, 32)).shape
+        torch.Size([5, 3])
     """
     if not 1 <= len(channels) <= 5:
         raise ValueError(f"Each block halves 32 x 32 images, so small_cnn takes 1 to 5 channels, got {len(channels)}.")
@@ -100,6 +110,11 @@ def resnet20(
 
     Raises:
         ValueError: If ``norm`` is unknown, or ``width`` or ``classes`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> resnet20(width=4)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([2, 10])
 
     References:
         He, Zhang, Ren & Sun (2016), CVPR, section 4.2. Weights start as torch's constructors draw them, not as there.

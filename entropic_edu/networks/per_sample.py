@@ -1,20 +1,30 @@
-"""The exact trace of the Hessian and the covariance of gradient noise of a network, from per-sample backward passes."""
+"""What per-sample backward passes give exactly: the trace of the Hessian, and the covariance of gradient noise.
+
+One sum serves both. With J the Jacobian of a sample's outputs by θ and r a vector on those outputs, Jᵀr is one
+backward pass, and
+
+    tr H = E Σ_c |Jᵀr_c|²   where   Σ_c r_c r_cᵀ = H_out, the Hessian of the sample's loss by its outputs,
+    E|g|² = E |Jᵀr|²        where   r is the derivative of the sample's loss by its outputs.
+
+The rows r are the loss's (``losses``), the passes the engine's (``engine``).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from entropic_edu.physics.landscape import Landscape
 
-from . import squares
-from .network import Network
-from .squares import GradientCovariance
+from .engine import Computed, Engine, anywhere, normal
 
-__all__ = ["GradientCovariance", "exact_trace", "gauss_newton_trace", "gradient_covariance", "is_piecewise_linear"]
+# --- the trace -------------------------------------------------------------------------------------------------
 
 
-def exact_trace(land: Network, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
+def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
     """Return tr H, or Σ sᵢ² Hᵢᵢ, of a piecewise-linear (ReLU) network: no probes, so no variance.
 
     The outputs are linear in each weight away from kinks, hence the second term of
@@ -22,7 +32,7 @@ def exact_trace(land: Network, theta: Tensor, *, weight_decay: bool = True, scal
     the Gauss-Newton matrix. (The matrices themselves differ.) Like autograd's Hessian it does not see the kinks.
 
     Args:
-        land: Network with a loss convex in the outputs.
+        land: A network with a loss convex in the outputs.
         theta: One parameter vector (D,) or several (P, D).
         weight_decay: Whether to add the term λD (λ Σ sᵢ² with a scale) of ½λ‖θ‖².
         scale: Weights s, (D,) or the shape of theta. With s = θ the sum is the adaptive trace, which rescaling
@@ -36,9 +46,10 @@ def exact_trace(land: Network, theta: Tensor, *, weight_decay: bool = True, scal
             convex in the outputs.
 
     Example:
+        >>> from entropic_edu import Network, models
         >>> generator = torch.Generator().manual_seed(0)
         >>> x, y = torch.randn(30, 4, generator=generator), torch.arange(30) % 3
-        >>> land = Network(torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3)), x, y)
+        >>> land = Network(models.mlp(4, 5, 3), x, y)
         >>> theta = land.initial(generator)
         >>> dense = torch.func.hessian(land.loss)(theta)  # D² numbers, where D passes of one sample are enough
         >>> torch.allclose(exact_trace(land, theta), dense.trace(), rtol=1e-4)
@@ -47,18 +58,17 @@ def exact_trace(land: Network, theta: Tensor, *, weight_decay: bool = True, scal
     References:
         Dinh et al. (2017), arXiv:1703.04933, for the rescaling; Kwon et al. (2021), arXiv:2102.11600, for s = θ.
     """
-    _check(land, theta, scale)
-    if not squares.is_known_piecewise_linear(land.engine):
+    if not is_known_piecewise_linear(_checked(land, theta, scale)):
         raise ValueError(
             "exact_trace needs a network whose outputs are piecewise linear in each parameter tensor (ReLU, max "
             "pooling, no normalisation layer), and a measurement says that this one is not: its Hessian has a part "
             "beyond Gauss-Newton. Use hutchinson_trace for tr H, or gauss_newton_trace for the Gauss-Newton part."
         )
-    return land.gauss_newton_trace(theta, weight_decay=weight_decay, scale=scale)
+    return gauss_newton_trace(land, theta, weight_decay=weight_decay, scale=scale)
 
 
 def gauss_newton_trace(
-    land: Network, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None
+    land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None
 ) -> Tensor:
     """Return the trace of the Gauss-Newton matrix E Jᵀ H_out J of any network, exactly.
 
@@ -68,11 +78,24 @@ def gauss_newton_trace(
 
     Args, Returns, Raises: As ``exact_trace``, but for the network, which need not be piecewise linear.
     """
-    _check(land, theta, scale)
-    return land.gauss_newton_trace(theta, weight_decay=weight_decay, scale=scale)
+    net = _checked(land, theta, scale)
+    total = _gauss_newton(net, net.engine, theta, scale)
+    if weight_decay:
+        size = torch.as_tensor(net.dim) if scale is None else scale.square().sum(-1)
+        total = total + net.weight_decay * size.to(total)
+    return total
 
 
-def is_piecewise_linear(land: Network, *, generator: torch.Generator) -> bool:
+def _gauss_newton(net: Computed, engine: Engine, theta: Tensor, scale: Tensor | None) -> Tensor:
+    if not engine.reestimates:
+        return engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale)
+    rows = theta.reshape(-1, net.dim)
+    scales = [None] * len(rows) if scale is None else list(scale.expand(rows.shape))
+    each = [_gauss_newton(net, engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
+    return torch.stack(each).view(theta.shape[:-1])
+
+
+def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     """Return whether tr H equals the Gauss-Newton trace: no output is curved along any one parameter tensor.
 
     Measured in float64 on a few samples at a random θ: along a random direction v in one parameter tensor the second
@@ -84,11 +107,51 @@ def is_piecewise_linear(land: Network, *, generator: torch.Generator) -> bool:
         land: Network to ask about; θ and the data do not matter.
         generator: Draws θ, directions and combinations.
     """
-    return squares.is_piecewise_linear(land.engine, generator)
+    precise, theta = anywhere(land.engine, generator)
+    x = precise.few.x
+    weights = normal(precise.outputs(theta, x), generator)
+    zero = theta.new_zeros(())
+    for place in precise.layout.slices.values():
+        direction = F.pad(normal(theta[place], generator), (place.start, len(theta) - place.stop))
+
+        def along(t: Tensor, direction: Tensor = direction) -> Tensor:
+            return (weights * precise.outputs(theta + t * direction, x)).sum()
+
+        first, second = torch.func.grad(along)(zero), torch.func.grad(torch.func.grad(along))(zero)
+        if second.abs() > 1e-9 * first.abs():  # round-off is 1e-16, a smooth activation gives about 1
+            return False
+    return True
+
+
+def is_known_piecewise_linear(land: Computed) -> bool:
+    """Return the same from a measurement that is made once for each network; False for re-estimated batch norm."""
+    if land.engine.reestimates:
+        return False
+    if land.engine.facts.linear is None:  # any generic probe gives the same answer: it is a property of the module
+        land.engine.facts.linear = is_piecewise_linear(land, generator=torch.Generator().manual_seed(0))
+    return land.engine.facts.linear
+
+
+# --- the noise -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class GradientCovariance:
+    """Covariance of one sample's gradient (B = 1) of the data loss; a batch of B drawn with replacement has 1/B of it.
+
+    Attributes:
+        trace: tr C = E|g|² - |E g|², () or (P,).
+        eigenvalues: Largest eigenvalues of C, descending, (k,) or (P, k).
+        mean_square_norm: E|g|², () or (P,).
+    """
+
+    trace: Tensor
+    eigenvalues: Tensor
+    mean_square_norm: Tensor
 
 
 def gradient_covariance(
-    land: Network,
+    land: Landscape,
     theta: Tensor,
     *,
     num_eigenvalues: int = 0,
@@ -104,7 +167,7 @@ def gradient_covariance(
     noise that comes through a batch's own statistics is left out.
 
     Args:
-        land: Network and its training data.
+        land: A network and its training data.
         theta: One parameter vector (D,) or several (P, D).
         num_eigenvalues: How many of the largest eigenvalues to find, from the Gram matrix of gradients in float64.
         max_samples: Most samples in the Gram matrix; where N is larger, eigenvalues are those of a random subset, which
@@ -117,6 +180,7 @@ def gradient_covariance(
             subset is needed without a generator; if this loss has no rule for label noise; if theta has a wrong shape.
 
     Example:
+        >>> from entropic_edu import Network
         >>> generator = torch.Generator().manual_seed(0)
         >>> x, y = torch.randn(30, 4, generator=generator), torch.arange(30) % 3
         >>> land = Network(torch.nn.Linear(4, 3), x, y)
@@ -128,36 +192,58 @@ def gradient_covariance(
         >>> round(float(10 * draws.var(0).sum() / noise.trace), 1)  # a batch of B has C/B
         1.0
     """
-    _check(land, theta, None)
-    _check_eigenvalues(land, num_eigenvalues, max_samples, generator)
-    chosen = _subset(len(land.x), max_samples, generator).to(land.device) if num_eigenvalues else None
-    return squares.covariance(
-        land.engine, theta, land.x, land.y, chosen=chosen, num_eigenvalues=num_eigenvalues, chunk=batch_chunk
-    )
+    net = _checked(land, theta, None)
+    _check_noise(net, num_eigenvalues, max_samples, generator)
+    chosen = torch.arange(len(net.x))
+    if generator is not None and num_eigenvalues:
+        chosen = torch.randperm(len(net.x), generator=generator, device=generator.device)[:max_samples]
+    return _covariance(net, net.engine, theta, chosen.to(net.x.device), num_eigenvalues, batch_chunk)
 
 
-def _subset(number: int, most: int, generator: torch.Generator | None) -> Tensor:
-    if generator is None:
-        return torch.arange(number)
-    return torch.randperm(number, generator=generator, device=generator.device)[:most]
+def _covariance(
+    net: Computed, engine: Engine, theta: Tensor, chosen: Tensor, count: int, chunk: int
+) -> GradientCovariance:
+    rows = theta.reshape(-1, net.dim)
+    if engine.reestimates:
+        each = [_covariance(net, engine.with_statistics_of(t), t, chosen, count, chunk) for t in rows]
+        fields = ([r.trace for r in each], [r.eigenvalues for r in each], [r.mean_square_norm for r in each])
+        return GradientCovariance(*(torch.stack(f).view((*theta.shape[:-1], *f[0].shape)) for f in fields))
+    square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
+    trace = (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0)
+    eigenvalues = theta.new_zeros(*theta.shape[:-1], count)
+    for t, values in zip(rows, eigenvalues.view(-1, count), strict=True) if count else ():
+        values.copy_(_top_eigenvalues(engine.gram(t, net.x[chosen], net.y[chosen], chunk), count))
+    return GradientCovariance(trace, eigenvalues, square)
 
 
-def _check(land: Landscape, theta: Tensor, scale: Tensor | None) -> None:
-    if not isinstance(land, Network):
+def _top_eigenvalues(gram: Tensor, count: int) -> Tensor:
+    """C = AᵀA/n, with the centred gradients in the n rows of A, has the non-zero eigenvalues of AAᵀ/n."""
+    gram = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
+    values = torch.linalg.eigvalsh(gram / len(gram))
+    return torch.clamp(values.flip(0)[:count], min=0)
+
+
+# --- refusals --------------------------------------------------------------------------------------------------
+
+
+def _checked(land: Landscape, theta: Tensor, scale: Tensor | None) -> Computed:
+    if not isinstance(land, Computed):
         raise ValueError(
             f"Per-sample backward passes need a Network, got {type(land).__name__}; take the trace of "
             "torch.func.hessian(land.loss)(theta) where θ has few dimensions."
         )
     land.check(theta)
-    squares.check_finite(theta)
+    if not bool(theta.isfinite().all()):
+        raise ValueError("theta holds NaN or infinity, so it has no curvature; it has probably diverged.")
     if scale is not None and scale.shape not in (theta.shape, (land.dim,)):
         raise ValueError(
             f"scale must have shape ({land.dim},) or that of theta, {tuple(theta.shape)}, got {tuple(scale.shape)}."
         )
+    return land
 
 
-def _check_eigenvalues(land: Network, count: int, most: int, generator: torch.Generator | None) -> None:
-    number = len(land.x)
+def _check_noise(net: Computed, count: int, most: int, generator: torch.Generator | None) -> None:
+    number = len(net.x)
     if not 0 <= count <= min(number, most):
         raise ValueError(f"num_eigenvalues must be 0 to {min(number, most)} (samples in the Gram matrix), got {count}.")
     if count and number > most and generator is None:
@@ -165,8 +251,13 @@ def _check_eigenvalues(land: Network, count: int, most: int, generator: torch.Ge
             f"The Gram matrix of {number} samples is larger than max_samples={most}; pass a generator to draw "
             "a subset, or raise max_samples (memory grows as its square)."
         )
-    if count and land.label_noise:
+    if count and net.criterion.label_noise:
         raise ValueError(
             "Eigenvalues are not available with label_noise > 0, which gives each sample many gradients; use "
             "label_noise=0, or for mse at interpolation the Hessian's eigenvalues times 2σ²/C (C outputs)."
+        )
+    if not net.criterion.averages_noise(net.y):
+        raise ValueError(
+            f"The covariance due to label_noise is known for mse and for class labels, not for "
+            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
         )

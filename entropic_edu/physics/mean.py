@@ -25,6 +25,33 @@ def exact(values: Tensor) -> Mean:
     return Mean(values, torch.zeros_like(values))
 
 
+def middle_over_ends(position: Tensor, values: Tensor) -> Tensor:
+    """Return the mean of ``values`` over the middle third of a road, over the mean of its two ends.
+
+    Points at 1/3 and 2/3 belong to the middle, whatever the precision of ``position``.
+
+    Args:
+        position: Places on the road in [0, 1], ascending, (n,).
+        values: What was measured there, (..., n).
+
+    Returns:
+        The ratio, (...); NaN where no position lies in the middle third.
+
+    Raises:
+        ValueError: If positions and values are not equally many.
+
+    >>> middle_over_ends(torch.tensor([0.0, 1 / 3, 2 / 3, 1.0]), torch.tensor([1.0, 3.0, 5.0, 3.0]))
+    tensor(2.)
+    """
+    if position.ndim != 1 or values.shape[-1:] != position.shape:
+        raise ValueError(
+            f"Each of the positions (n,) needs a value (..., n), got shapes {tuple(position.shape)} and "
+            f"{tuple(values.shape)}; give positions and values of the same points."
+        )
+    middle = (3 * position.double() - 1.5).abs() <= 0.5 + 1e-5  # float32 misses 1/3 by 1e-8, float64 2/3 by 1e-16
+    return values[..., middle].mean(-1) / values[..., [0, -1]].mean(-1)
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """A mean over random probes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,9 +13,6 @@ from torch import Tensor
 
 from .landscape import Landscape
 from .results import Result, detached, finite
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class Projection(NamedTuple):
@@ -197,12 +194,6 @@ class Path(Result):
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
             f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}."
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the loss along the path."""
-        from entropic_edu.figures import plots
-
-        return plots.path(self, ax)
 
     def _segment(self, position: float | Tensor) -> tuple[Tensor, Tensor]:
         where = torch.as_tensor(position, dtype=self.marks.dtype, device=self.marks.device)

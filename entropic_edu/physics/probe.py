@@ -6,19 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
 from .landscape import Landscape
+from .mean import middle_over_ends
 from .path import Path
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DENSE = 600  # up to this many parameters the whole Hessian is formed and nothing is estimated
 
@@ -92,8 +90,7 @@ class Profile(Result):
 
     def bump(self, values: Tensor) -> float:
         """Return the mean of ``values`` over the middle third of the road, over the mean of its two ends."""
-        middle = (self.position >= 1 / 3) & (self.position <= 2 / 3)
-        return float(values[middle].mean() / values[[0, -1]].mean())
+        return float(middle_over_ends(self.position, values))
 
     def summary(self) -> str:
         stopped = "" if self.complete else " (stopped early)"
@@ -109,12 +106,6 @@ class Profile(Result):
             f"Profile of {len(self.position)} points{stopped}: loss {float(self.loss.min()):.3g} to "
             f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {told}."
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw trace and λ_max along the path, each over its mean at the ends."""
-        from entropic_edu.figures import plots
-
-        return plots.profile(self, ax)
 
 
 @verb

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .results import Result
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 class Relaxation(NamedTuple):
@@ -128,12 +125,6 @@ class Release(Result):
             f"{len(self.start)} walkers, {int(self.step[-1])} steps at temperature {self.temperature:.3g}{stopped}: "
             f"{moves}; {valley}."
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the position of the walkers against the step."""
-        from entropic_edu.figures import plots
-
-        return plots.release(self, ax)
 
 
 def _first_below(step: Tensor, values: Tensor, level: float) -> float:

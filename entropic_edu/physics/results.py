@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import importlib
 import json
 import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path as File
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import safetensors.torch
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FORMAT = 1
 
@@ -59,6 +63,16 @@ class Result:
     def summary(self) -> str:
         """Return one sentence that holds the result's numbers."""
         raise NotImplementedError
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the result on ``ax``, or on the axes of a new figure, and return the axes.
+
+        Raises:
+            TypeError: If there is no picture of results of this kind.
+        """
+        figures = importlib.import_module("entropic_edu.figures")  # late: what measures does not load what draws
+        axes: Axes = figures.draw(self, ax)
+        return axes
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the result to one safetensors file; plain values go to its JSON header.

@@ -10,7 +10,7 @@ import inspect
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,9 +21,6 @@ from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
 from .train import Run, train
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _PROBES = 16  # for the trace of a network that is not piecewise linear
 _LANCZOS = 24  # products for the top eigenvalue, as in probe
@@ -132,12 +129,6 @@ class Family(Result):
         spread = "" if len(barrier) == 1 else " ± {:.2g}"
         pairs = zip(barrier.mean(0)[[0, -1]].tolist(), self.error(barrier)[[0, -1]].tolist(), strict=True)
         return " to ".join(f"{mean:.3g}" + spread.format(error) for mean, error in pairs)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw loss barrier and trace barrier against k, each over its value at the ends."""
-        from entropic_edu.figures import plots
-
-        return plots.family(self, ax)
 
 
 @verb

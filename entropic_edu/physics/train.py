@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,9 +15,6 @@ from .landscape import Landscape
 from .results import Result, detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule, Stepper, check_finite, check_rate, schedule_scale, warn_if_unstable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +65,6 @@ class Run(Result):
         many = "" if len(losses) == 1 else f" to {float(losses.max()):.4g} in {len(losses)} runs"
         state = "complete" if self.complete else "stopped early"
         return f"Trained {self.step} of {self.steps} steps ({state}): objective {float(losses.min()):.4g}{many}."
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the objective against the step."""
-        from entropic_edu.figures import plots
-
-        return plots.run(self, ax)
 
 
 @verb

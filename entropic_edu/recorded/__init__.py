@@ -45,6 +45,17 @@ class Recording(Mapping[str, Any]):
         seconds: How long it took: what its parts took on one thread each, added up.
         digest: First 12 digits of the hash of its file.
         rounded: Tensors that the file holds in half precision; here they are in single precision, so rounded.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from entropic_edu import recorded
+        >>> made = recorded.Recording("mine", {"end": torch.ones(2)}, recipe={"seeds": [0]}, versions={}, seconds=1.0)
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     made.save(f"{place}/mine.safetensors")
+        ...     kept = recorded.read(f"{place}/mine.safetensors")
+        >>> kept["end"], kept.recipe
+        (tensor([1., 1.]), {'seeds': [0]})
     """
 
     name: str
@@ -107,6 +118,14 @@ def load(name: str) -> Recording:
 
     Raises:
         ValueError: If there is none of this name, or its file is damaged.
+
+    Example:
+        >>> from entropic_edu import recorded
+        >>> roads = recorded.load("roads")
+        >>> roads.recipe["seeds"]
+        [0, 1, 2, 3, 4]
+        >>> len(roads["pair0/road"].pivots)
+        40
     """
     if name not in names():
         raise ValueError(f"There is no recording {name!r}; there are {', '.join(names())}.")
@@ -172,8 +191,8 @@ def record(
     if folder is not None:
         File(folder).mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    settings, kept = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
-    work = Work(name, settings, say, kept, _workers(workers))
+    settings, place = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
+    work = Work(name, settings, say, place, _workers(workers))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()

@@ -28,7 +28,7 @@ def measured(kind: str, land: Network, points: Tensor) -> dict[str, Any]:
 @torch.no_grad()
 def _along(land: Network, theta: Tensor) -> dict[str, Tensor]:
     trace = partial(exact_trace, land, weight_decay=False)
-    found = {
+    results = {
         "loss": land.loss(theta),
         "data_loss": land.data_loss(theta),
         "trace": trace(theta),
@@ -42,17 +42,17 @@ def _along(land: Network, theta: Tensor) -> dict[str, Tensor]:
     }
     if land.loss_name != "mse":  # logits that grow without end have no squared loss to match
         squared = Network(land.model, land.x, land.y, loss="mse")
-        data_loss = found["data_loss"]
+        data_loss = results["data_loss"]
         same = heated(land, theta, data_loss[[0, -1]].mean().expand(len(theta)))
         ends = [trace(heated(land, end.expand(len(theta), -1), data_loss)) for end in theta[[0, -1]]]
-        found |= {
+        results |= {
             "jacobian": exact_trace(squared, theta),
             "matched": trace(same),
             "matched_top": top(land, same),
             "matched_adaptive": trace(same, scale=same),
             "alone": torch.stack(ends).mean(0),
         }
-    return found
+    return results
 
 
 def heated(land: Network, theta: Tensor, wanted: Tensor) -> Tensor:

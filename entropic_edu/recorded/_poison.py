@@ -15,10 +15,10 @@ from entropic_edu.networks.network import Network
 def poisoned(loss: str, recipe: dict[str, Any]) -> Network:
     """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
     x, y, test = scaled()
-    kept, whole = recipe["samples"], recipe["samples"] + recipe["poison"]
+    true, whole = recipe["samples"], recipe["samples"] + recipe["poison"]
     draws = torch.Generator().manual_seed(recipe["label_seed"])
-    wrong = (y[kept:whole] + torch.randint(1, 10, (recipe["poison"],), generator=draws)) % 10
-    labels = torch.cat([y[:kept], wrong])
+    wrong = (y[true:whole] + torch.randint(1, 10, (recipe["poison"],), generator=draws)) % 10
+    labels = torch.cat([y[:true], wrong])
     return Network(mlp(*recipe["widths"]), x[:whole], labels, loss=loss, test=test, strategy="stacked")  # type: ignore[arg-type]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path as File
 from typing import Any
 
 from entropic_edu.physics.landscape import full_precision
 from entropic_edu.physics.results import Result
-from entropic_edu.sweeps.kept import SUFFIX, Dispatch, KilledError, Part, Store
+from entropic_edu.sweeps.kept import SUFFIX, Dispatch, Part, Store
 from entropic_edu.sweeps.workers import pool
 
 
@@ -102,7 +103,7 @@ class Work:
             self.say(f"{len(missing)} part{'s'[: len(missing) > 1]} to make, {at_once} at a time")
             with contextlib.closing(Dispatch(missing, self.store, executor, self.store.write).run()) as ended:
                 for name, error in ended:
-                    if isinstance(error, KilledError):
+                    if isinstance(error, BrokenExecutor):
                         raise ChildProcessError(
                             f"The worker that made {name!r} was killed (out of memory?). Parts that are finished are "
                             "kept if there is a folder for them; fewer --workers need less memory."

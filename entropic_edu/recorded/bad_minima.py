@@ -137,19 +137,19 @@ def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
     first = train(poisoned(loss, recipe), generator=_generator(seed, 1), runs=runs, **recipe["poisoned"][loss])
     begun = torch.Generator().manual_seed(seed + 2)
     theta = torch.cat([torch.stack([land.initial(begun) for _ in range(runs)]), first.theta])
-    kept = []
+    stages = []
     for number, setting in enumerate(recipe["training"][loss]):
         theta = train(land, generator=_generator(seed, 10 + number), start=theta, **setting).theta
-        kept.append(theta.half().float())
-    good, bad = torch.stack(kept).split(runs, 1)
+        stages.append(theta.half().float())
+    good, bad = torch.stack(stages).split(runs, 1)
     return good, bad
 
 
 def _stages(land: Network, both: Tensor, recipe: dict[str, Any]) -> Tensor:
     """Measures of both ends through training, rescaled by each of the ``alphas``: (alphas, 2, stages, R, 7)."""
     flat = both.flatten(0, 2)
-    found = [measures(land, rescaled(land, flat, alpha), recipe["lanczos_steps"]) for alpha in recipe["alphas"]]
-    return torch.stack(found).unflatten(1, both.shape[:3])
+    measured = [measures(land, rescaled(land, flat, alpha), recipe["lanczos_steps"]) for alpha in recipe["alphas"]]
+    return torch.stack(measured).unflatten(1, both.shape[:3])
 
 
 # --- the recording -------------------------------------------------------------------------------------------------
@@ -175,30 +175,30 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         cross_entropy/moved: On the cross-entropy road of pair 0, from each start: mean position at the end with
             mini-batch noise, its error, without noise, and without noise but with weight decay, (4, S).
     """
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for loss in ("cross_entropy", "mse"):
         land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
         both = torch.stack(minima(loss, recipe))
-        found[f"{loss}/rescaled"] = _stages(land, both, recipe)
+        results[f"{loss}/rescaled"] = _stages(land, both, recipe)
         good, bad = both[:, stage]
-        say(f"{loss}: test accuracy {_told(land, good)} and {_told(land, bad)}")
+        say(f"{loss}: test accuracy {_accuracies(land, good)} and {_accuracies(land, bad)}")
         roads = _roads(land, good, bad, loss, recipe, say)
-        found[f"{'squared' if loss == 'mse' else 'poison'}/road"] = _along(land, roads, recipe)
+        results[f"{'squared' if loss == 'mse' else 'poison'}/road"] = _along(land, roads, recipe)
         if loss == "mse":
-            found["road"] = replace(roads[0], pivots=roads[0].pivots.half())
-            found |= _releases(roads, recipe, say)
+            results["road"] = replace(roads[0], pivots=roads[0].pivots.half())
+            results |= _releases(roads, recipe, say)
         else:
-            found["cross_entropy/good"] = good[0].half()
-            found["cross_entropy/bad"] = bad[0].half()
-            found["cross_entropy/moved"] = _moved(land, whole(roads[0]), recipe)
+            results["cross_entropy/good"] = good[0].half()
+            results["cross_entropy/bad"] = bad[0].half()
+            results["cross_entropy/moved"] = _moved(land, whole(roads[0]), recipe)
             start = torch.Generator().manual_seed(1000 * recipe["seeds"][0] + 103)
             large = train(land, generator=start, runs=len(recipe["seeds"]), **recipe["large"]).theta
-            say(f"large batch: test accuracy {_told(land, large)}")
-            found["large/road"] = _along(land, _roads(land, good, large, loss, recipe, say), recipe)
-    return found
+            say(f"large batch: test accuracy {_accuracies(land, large)}")
+            results["large/road"] = _along(land, _roads(land, good, large, loss, recipe, say), recipe)
+    return results
 
 
-def _told(land: Network, theta: Tensor) -> str:
+def _accuracies(land: Network, theta: Tensor) -> str:
     accuracy = land.accuracy(theta, "test")
     return f"{float(accuracy.mean()):.3f} ({float(accuracy.min()):.3f} to {float(accuracy.max()):.3f})"
 
@@ -258,8 +258,8 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
     rows: dict[str, list[Tensor]] = {}
     step = torch.empty(0)
     for pair in recipe["released"]:
-        found = whole(roads[pair])
-        for name, road in (("found", found), ("matched", matched(land, found))):
+        own = whole(roads[pair])
+        for name, road in (("found", own), ("matched", matched(land, own))):
             profile = probe(noisy, road, generator=_generator(0, 32), points=recipe["profile"])
             curves = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
             rows.setdefault(f"{name}/profile", []).append(curves)
@@ -268,10 +268,10 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
             for kind, noise, field, size in _kinds(land, noisy, decayed, recipe):
                 release = drift(field, road, keep_theta=True, **settings(noise, size, pair, recipe))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
-                kept = _kept(land, release)
+                values = _measured(land, release)
                 if noise == "label":
-                    kept |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
-                for key, value in kept.items():
+                    values |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
+                for key, value in values.items():
                     rows.setdefault(f"{name}/{kind}/{key}", []).append(value)
                 step = release.step
     return {key: torch.stack(values) for key, values in rows.items()} | {"step": step}
@@ -285,7 +285,7 @@ def _kinds(
     return [*label, *batch, ("none", "none", land, None), ("decay", "none", decayed, None)]
 
 
-def _kept(land: Network, release: Release) -> dict[str, Tensor]:
+def _measured(land: Network, release: Release) -> dict[str, Tensor]:
     assert release.theta is not None
     own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
     return {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}

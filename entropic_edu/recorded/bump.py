@@ -16,6 +16,7 @@ from entropic_edu.networks.align import align
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.curvature import dense_hessian
+from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.train import train
@@ -199,6 +200,5 @@ def _eigenvalues(land: Network, theta: Tensor) -> Tensor:
 
 
 def _bump(values: Tensor) -> str:
-    where = torch.linspace(0, 1, values.shape[1])
-    middle = values[:, (where >= 1 / 3) & (where <= 2 / 3)].mean(1) / values[:, [0, -1]].mean(1)
-    return " ".join(f"{each:.2f}" for each in middle.tolist())
+    each = middle_over_ends(torch.linspace(0, 1, values.shape[1]), values)
+    return " ".join(f"{ratio:.2f}" for ratio in each.tolist())

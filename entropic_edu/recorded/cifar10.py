@@ -213,18 +213,18 @@ def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    kept: Path = load("cifar10")[f"pair{pair}/road"]
-    return whole(kept)
+    rounded: Path = load("cifar10")[f"pair{pair}/road"]
+    return whole(rounded)
 
 
-def whole(kept: Path) -> Path:
+def whole(rounded: Path) -> Path:
     """Return a kept road with four points for each pivot."""
-    return kept.smooth(4 * len(kept.pivots))
+    return rounded.smooth(4 * len(rounded.pivots))
 
 
-def going(land: Network, kept: Path) -> Path:
+def going(land: Network, rounded: Path) -> Path:
     """Return a kept road as the verbs go on it, where the landscape computes."""
-    return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
+    return whole(replace(rounded, pivots=rounded.pivots.to(land.device, land.dtype)))
 
 
 def minima(land: Network, recipe: dict[str, Any], checkpoint: File | None = None) -> Tensor:
@@ -238,14 +238,14 @@ def joined(land: Network, a: Tensor, b: Tensor, pair: int, recipe: dict[str, Any
     """Return the road between two minima, and losses and accuracies along it and along the straight line."""
     options = recipe["connect"]
     made = connect(land, a, b, generator=_generator(100 + pair), points=options["pivots"], **options)
-    kept = measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
+    rounded = measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
     line = connect(land, a, b, generator=_generator(0), method="linear", points=25)
-    fine = going(land, kept).resample(8 * len(kept.pivots) - 1)
+    fine = going(land, rounded).resample(8 * len(rounded.pivots) - 1)
     return {
-        "road": replace(kept, pivots=kept.pivots.half().cpu()),
+        "road": replace(rounded, pivots=rounded.pivots.half().cpu()),
         "road_loss": land.data_loss(fine.pivots).detach().cpu(),
         "road_accuracy": _accuracy(land, fine.pivots),
-        "accuracy": _accuracy(land, kept.pivots[[0, -1]]),
+        "accuracy": _accuracy(land, rounded.pivots[[0, -1]]),
         "line_loss": land.data_loss(line.pivots).detach().cpu(),
         "line_accuracy": _accuracy(land, line.pivots),
     }

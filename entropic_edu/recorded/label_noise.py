@@ -20,10 +20,13 @@ from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import drift
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.physics.train import train
+
+from . import load
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2],
@@ -149,3 +152,51 @@ def expected(recipe: dict[str, Any], profile: Profile, learning_rate: float, hea
     until = torch.tensor([0, recipe["steps"]])
     noisy, still = (law(recipe, profile, learning_rate, one) for one in (heat, 0.0))
     return torch.stack([noisy.track(s, until)[-1] - still.track(s, until)[-1] for s in recipe["starts"]])
+
+
+# --- what the recording says ------------------------------------------------------------------------------------------
+
+
+def recorded(key: str) -> Tensor:
+    """Return a tensor of the recording in double precision."""
+    values: Tensor = load("label_noise")[key]
+    return values.double()
+
+
+def velocity(net: int, jitter: float, batch_size: int, learning_rate: float) -> tuple[Mean, Tensor]:
+    """Return the recorded velocity that noise makes at each start, control taken off, and what theory says, (S,) each.
+
+    In thousandths of the road for each 1,000 steps. Without noise it is the control's own velocity, by the slope of
+    the loss.
+
+    Args:
+        net: Number of the net, from 1.
+        jitter: Standard deviation σ of the labels' noise.
+        batch_size: B; only σ²/B counts.
+        learning_rate: η, one of the recorded ones.
+    """
+    thousand = 1e6 / RECIPE["steps"]  # from a displacement to thousandths of the road for each 1,000 steps
+    pair, rate = net - 1, RECIPE["rates"].index(learning_rate)
+    starts = torch.tensor(RECIPE["starts"], dtype=torch.float64)
+    still = recorded("still")[pair, rate]
+    if jitter == 0:
+        slide = between(recorded("position"), recorded("slide")[pair, rate], starts)
+        return Mean(thousand * (still - starts), torch.zeros_like(still)), 1e6 * slide
+    ends = recorded("moved")[pair, rate, heat_of(jitter, batch_size)]
+    error = ends.std(-1) / ends.shape[-1] ** 0.5
+    return Mean(thousand * (ends.mean(-1) - still), thousand * error), thousand * recorded("predicted")[
+        pair, rate, heat_of(jitter, batch_size)
+    ]
+
+
+def heat_of(jitter: float, batch_size: int) -> int:
+    """Return the place of σ²/B among the recorded ones."""
+    heat = jitter**2 / batch_size
+    return next(i for i, one in enumerate(RECIPE["heats"]) if math.isclose(one, heat, rel_tol=1e-6))
+
+
+def between(x: Tensor, y: Tensor, at: Tensor) -> Tensor:
+    """Return y at other places, on straight lines."""
+    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
+    share = (at - x[right - 1]) / (x[right] - x[right - 1])
+    return torch.lerp(y[right - 1], y[right], share)

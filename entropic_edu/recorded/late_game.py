@@ -92,7 +92,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         forty/strangers_length: Their lengths, (T,).
         forty/pair: Both children of trunk 0 at the step ``kept``, (2, D).
     """
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for setting in recipe["settings"]:
         land = landscape(recipe, setting)
         family: Family = spawn(
@@ -105,24 +105,24 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         )
         say(f"{setting}: {family.summary()}")
         first, second = family.ends.unbind(2)  # (T, K, D) each
-        found[f"{setting}/noise"] = noise_between(land, first, second, family.positions)[:, :, None]
-        found[f"{setting}/length"] = (first - second).norm(dim=-1)
+        results[f"{setting}/noise"] = noise_between(land, first, second, family.positions)[:, :, None]
+        results[f"{setting}/length"] = (first - second).norm(dim=-1)
         strangers = family.ends[:, -1, 0]
-        found[f"{setting}/strangers"] = between(land, strangers, strangers.roll(-1, 0), family.positions)
-        found[f"{setting}/strangers_length"] = (strangers - strangers.roll(-1, 0)).norm(dim=-1)
+        results[f"{setting}/strangers"] = between(land, strangers, strangers.roll(-1, 0), family.positions)
+        results[f"{setting}/strangers_length"] = (strangers - strangers.roll(-1, 0)).norm(dim=-1)
         drawn = labels(recipe, recipe["settings"][setting]["redrawn"])
-        found[f"{setting}/wrong"] = float((drawn != labels(recipe, 0.0)).double().mean())
+        results[f"{setting}/wrong"] = float((drawn != labels(recipe, 0.0)).double().mean())
         if setting == "forty":
-            found[f"{setting}/pair"] = family.ends[0, recipe["at"].index(recipe["kept"])].clone()
-        found[f"{setting}/family"] = replace(family, ends=family.ends[..., :0].clone())
-    return found
+            results[f"{setting}/pair"] = family.ends[0, recipe["at"].index(recipe["kept"])].clone()
+        results[f"{setting}/family"] = replace(family, ends=family.ends[..., :0].clone())
+    return results
 
 
 def noise_between(land: Network, a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
     """Return tr C at ``positions`` on the straight lines from a to b, (T, K, D) -> (T, K, P)."""
     lines = [_line(*ends, positions) for ends in zip(a.flatten(0, 1), b.flatten(0, 1), strict=True)]
-    found = torch.stack([gradient_covariance(land, line).trace for line in lines])
-    return found.unflatten(0, a.shape[:2])
+    results = torch.stack([gradient_covariance(land, line).trace for line in lines])
+    return results.unflatten(0, a.shape[:2])
 
 
 def between(land: Network, a: Tensor, b: Tensor, positions: Tensor) -> Tensor:

@@ -74,15 +74,15 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         pair<k>/<varied>: Mean position over the walkers of each start at each record, (R, starts).
         pair<k>/<varied>_away: For each start the mean distance from the road at the end, over the road's length.
     """
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in cases.NAMES:
-        found |= _case(name, recipe)
+        results |= _case(name, recipe)
         say(f"case {name}: done")
     land = landscape(recipe)
     for number, seed in enumerate(recipe["seeds"]):
-        found |= _pair(land, number, seed, recipe)
-        say(f"pair {number} (seed {seed}): {found[f'pair{number}/profile'].summary()}")
-    return found
+        results |= _pair(land, number, seed, recipe)
+        say(f"pair {number} (seed {seed}): {results[f'pair{number}/profile'].summary()}")
+    return results
 
 
 def landscape(recipe: dict[str, Any] | None = None) -> Network:
@@ -125,18 +125,18 @@ def _pair(land: Network, number: int, seed: int, recipe: dict[str, Any]) -> dict
     road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
     profile = probe(land, road, generator=generator, **recipe["probe"])
     assert road.losses is not None
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         f"{key}/profile": profile,
         f"{key}/losses": [float(road.losses.max()), float(road.losses[[0, -1]].max())],
     }
     for name, changed in recipe["varied"].items():
         release = _release(land, road, seed, recipe, {"batch_size": 16} | changed)
-        found["step"] = release.step
-        found[f"{key}/{name}"] = release.mean_position.float()
+        results["step"] = release.step
+        results[f"{key}/{name}"] = release.mean_position.float()
         walkers = 1 if changed.get("batch_size", 16) is None else recipe["walkers"]
         away = release.distance[-1].unflatten(0, (len(recipe["starts"]), walkers)).mean(1)
-        found[f"{key}/{name}_away"] = (away / road.length).float()
-    return found
+        results[f"{key}/{name}_away"] = (away / road.length).float()
+    return results
 
 
 def _release(land: Network, road: Path, seed: int, recipe: dict[str, Any], changed: dict[str, Any]) -> Release:

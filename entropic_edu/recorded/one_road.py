@@ -18,6 +18,7 @@ from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
 
 from . import roads
@@ -167,8 +168,6 @@ def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[
     chosen = several[0]
     made = connect(land, a, chosen.theta, generator=_generator(pair, 5), **recipe["road"])
     say(f"pair {pair}, relabelled: {chosen.summary()} {made.summary()}")
-    draws = _generator(pair, 6)
-    shuffled = permute(land, a, [torch.randperm(len(p), generator=draws) for p in chosen.permutations])
     line = _line(a, chosen.theta)
     losses = torch.stack([land.loss(_line(a, one.theta)) for one in several])
     even = torch.linspace(0, 1, recipe["traces"])
@@ -180,13 +179,19 @@ def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[
         "matched/accuracy": torch.stack([land.accuracy(line, "train"), land.accuracy(line, "test")]),
         "matched/barriers": losses.max(1).values - losses[:, [0, -1]].max(1).values,
         "matched/ending": torch.tensor(_ending(made)),
-        "shuffled/line": land.loss(_line(a, shuffled)),
+        "shuffled/line": land.loss(_line(a, shuffled(land, a, pair))),
         "trace/road": exact_trace(land, road.at(even), weight_decay=False),
         "trace/matched": exact_trace(land, made.at(even), weight_decay=False),
         "trace/line": exact_trace(land, straight.at(even), weight_decay=False),
         "norm/road": road.at(even).norm(dim=1),
         "norm/matched": made.at(even).norm(dim=1),
     }
+
+
+def shuffled(land: Network, theta: Tensor, pair: int) -> Tensor:
+    """Return parameters (D,) of the same function whose hidden units stand in a random order, one for each pair."""
+    draws = _generator(pair, 6)
+    return permute(land, theta, [torch.randperm(width, generator=draws) for width in roads.RECIPE["widths"][1:-1]])
 
 
 def _line(a: Tensor, b: Tensor) -> Tensor:
@@ -199,3 +204,30 @@ def _ending(path: Path) -> list[float]:
 
 def _generator(pair: int, stage: int) -> torch.Generator:
     return torch.Generator().manual_seed(1000 * pair + stage)
+
+
+class Bend(Landscape):
+    """Two minima at (0, ±1) in a bent valley: V = E (1 - y²)² + ½h (x - 1 + y²)²; its saddle is at (1, 0), height E."""
+
+    dim = 2
+    height, curvature = 2.0, 1.0
+
+    def loss(self, theta: Tensor) -> Tensor:
+        x, y = theta.unbind(-1)
+        return self.height * (1 - y**2) ** 2 + 0.5 * self.curvature * (x - 1 + y**2) ** 2
+
+    def draw(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> None:
+        """Draw nothing: there is no noise here."""
+
+    def gradient_on(self, theta: Tensor, batch: Any | None) -> Tensor:
+        x, y = theta.unbind(-1)
+        across = self.curvature * (x - 1 + y**2)
+        return torch.stack([across, 2 * y * across - 4 * self.height * y * (1 - y**2)], -1)
+
+    def initial(self, generator: torch.Generator) -> Tensor:
+        return torch.randn(2, generator=generator, dtype=torch.float64)
+
+    @property
+    def minima(self) -> Tensor:
+        """Both minima, (2, 2)."""
+        return torch.tensor([[0, -1], [0, 1]], dtype=torch.float64)

@@ -46,12 +46,12 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
         pair0/line_accuracy: Training and held-out accuracy along the line, (2, 25).
     """
     land = landscape(recipe)
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for number, seed in enumerate(recipe["seeds"]):
         values = work.part(f"pair {number}", partial(joined, land, seed, recipe))
-        found |= {f"pair{number}/{name}": value for name, value in values.items()}
+        results |= {f"pair{number}/{name}": value for name, value in values.items()}
         work(f"pair {number} (seed {seed}): {values['road'].summary()}")
-    return found
+    return results
 
 
 def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
@@ -78,13 +78,13 @@ def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    kept: Path = load("roads")[f"pair{pair}/road"]
-    return whole(kept)
+    rounded: Path = load("roads")[f"pair{pair}/road"]
+    return whole(rounded)
 
 
-def whole(kept: Path) -> Path:
+def whole(rounded: Path) -> Path:
     """Return a kept road with four points for each pivot."""
-    return kept.smooth(4 * len(kept.pivots))
+    return rounded.smooth(4 * len(rounded.pivots))
 
 
 def _accuracy(land: Network, theta: Tensor) -> Tensor:

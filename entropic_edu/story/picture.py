@@ -6,13 +6,12 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from entropic_edu.figures import plots
 
-from .report import prediction_for
+from .report import prediction_for, way
 
 if TYPE_CHECKING:
     from .recipe import Pair, Recipe
@@ -86,14 +85,12 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
     for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
         release = pair.releases[setting.name]
         unit = setting.learning_rate / (1 - recipe.momentum)
-        home = (release.starts > 0.5).to(release.position)
-        way = ((release.mean_position - release.starts) * torch.sign(home - release.starts)).mean(1)
-        error = release.position_error.square().sum(1).sqrt() / len(release.starts)
-        ax.plot(release.step * unit, way, color=colour, ls=dash, lw=2)
-        ax.fill_between(release.step * unit, way - error, way + error, color=colour, alpha=0.2, lw=0)
+        gone, error = way(release)
+        ax.plot(release.step * unit, gone, color=colour, ls=dash, lw=2)
+        ax.fill_between(release.step * unit, gone - error, gone + error, color=colour, alpha=0.2, lw=0)
         size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
         temperature = f"T {release.temperature:.3g}" if release.temperature else "T 0"
-        labels.append((1.01 * float(release.step[-1]) * unit, float(way[-1]), f"{size} ({temperature})", colour))
+        labels.append((1.01 * float(release.step[-1]) * unit, float(gone[-1]), f"{size} ({temperature})", colour))
     plots.end_labels(ax, labels)
     plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
 

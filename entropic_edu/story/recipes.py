@@ -165,18 +165,12 @@ def chosen(
     norm: str | None = None,
     images: int | None = None,
     use_paper: bool = False,
-    tiny: bool = False,
 ) -> Recipe:
     """Return the recipe that the options of the command ask for.
 
     Raises:
         ValueError: If options do not go together; it says which do.
     """
-    recipe = _chosen(dataset, model, norm, images, use_paper)
-    return recipe.tiny() if tiny else recipe
-
-
-def _chosen(dataset: str, model: str | None, norm: str | None, images: int | None, use_paper: bool) -> Recipe:
     given = [f"--{name}" for name, value in (("model", model), ("norm", norm), ("images", images)) if value is not None]
     if use_paper:
         if model not in (None, "resnet20") or norm not in (None, "batch"):

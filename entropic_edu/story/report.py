@@ -158,7 +158,7 @@ def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
         here = effective_temperature(setting.batch_size, setting.learning_rate, recipe.momentum)
         return math.isclose(here, hottest, rel_tol=1e-6)
 
-    curves = {s.name: _way(pair.releases[s.name]) for s in noisy}
+    curves = {s.name: _at_equal_times(pair.releases[s.name]) for s in noisy}
     same = [s.name for s in noisy if hot(s)]
     pairs_of = [(a, b) for i, a in enumerate(same) for b in same[i + 1 :]]
     others = [(same[0], s.name) for s in noisy if not hot(s)]
@@ -168,16 +168,19 @@ def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _way(release: Release) -> tuple[Tensor, Tensor]:
-    """Way gone towards the own end at seven equal times, and its standard error, (7,) each."""
+def way(release: Release) -> tuple[Tensor, Tensor]:
+    """Return at each record the way gone towards the own end, averaged over the starts, and its standard error."""
+    home = (release.starts > 0.5).to(release.position)
+    gone = ((release.mean_position - release.starts) * torch.sign(home - release.starts)).mean(1)
+    return gone, release.position_error.square().sum(1).sqrt() / len(release.starts)
+
+
+def _at_equal_times(release: Release) -> tuple[Tensor, Tensor]:
+    """Return the way and its error at seven equal times, (7,) each."""
     at = torch.linspace(0.2, 1, 7, dtype=torch.float64) * float(release.step[-1])
     rows = [int((release.step - t).abs().argmin()) for t in at]
-    home = (release.starts > 0.5).to(release.position)
-    gone = (release.mean_position[rows] - release.starts).abs() * torch.sign(
-        (release.mean_position[rows] - release.starts) * (home - release.starts)
-    )
-    error = release.position_error[rows].square().sum(1).sqrt() / len(release.starts)
-    return gone.mean(1), error
+    gone, error = way(release)
+    return gone[rows], error[rows]
 
 
 def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> float:

@@ -80,8 +80,9 @@ def tell(
                 complete = False
                 break
         figures = report(pairs, recipe, complete, time.perf_counter() - began)
+        drawn = png(picture(pairs, recipe))  # before anything is written: memory may run out
         write_whole(f"{out}.json", json.dumps(figures, indent=2).encode())
-        write_whole(f"{out}.png", png(picture(pairs, recipe)))
+        write_whole(f"{out}.png", drawn)
     return figures
 
 

@@ -11,7 +11,7 @@ import json
 import pickle
 import time
 import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass, fields
 from pathlib import Path as File
@@ -32,14 +32,10 @@ SUFFIX = ".kept"
 
 
 def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors among values by name, and a note of what each of the values is.
+    """Return the tensors among values by name, and as JSON values a note of what each of the values is.
 
     Args:
-        values: Tensors, results of verbs and plain values, by name.
-
-    Returns:
-        Tensors, those inside a result as "name.field"; and for each name "tensor", a result's kind and its other
-        fields, or a plain value, as JSON values.
+        values: Tensors, results of verbs and plain values, by name. Tensors of a result are called "name.field".
     """
     tensors: dict[str, Tensor] = {}
     shapes: dict[str, Any] = {}
@@ -75,16 +71,18 @@ def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> di
             values[name] = shape["value"]
         else:
             every: dict[str, Any] = shape["fields"] | inside.get(name, {})
-            values[name] = _class(shape["kind"], set(every))(**every)
+            values[name] = _class(shape["kind"], every.keys())(**every)
     return values
 
 
-def _class(kind: str, names: set[str]) -> type[Result]:
-    """Return the latest class of results of this name and with these fields."""
+def _class(kind: str, names: Collection[str]) -> type[Result]:
+    """Return the latest class of results that is called so and has fields of these names."""
     classes: list[type[Result]] = [Result]
     for known in classes:
         classes.extend(known.__subclasses__())
-    fitting = [known for known in classes if known.__name__ == kind and names <= {f.name for f in fields(known)}]
+    fitting = [
+        known for known in classes if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names)
+    ]
     if not fitting:
         raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
     return fitting[-1]
@@ -104,7 +102,7 @@ class Store:
     """Finished parts by name, each in a file of its own that says what it belongs to.
 
     Args:
-        folder: Where the files are; None keeps the parts that are written in memory.
+        folder: Where the files are; None has the parts that are written in memory.
         of: What parts must agree in to be taken up again, as JSON values.
         other: What an error says of a file that belongs to something else, after its name.
         remedy: What makes a part again.
@@ -114,35 +112,31 @@ class Store:
         self.folder, self.of, self.other, self.remedy = folder, json.dumps(of, sort_keys=True), other, remedy
         self.memory: dict[str, bytes] = {}
 
-    def file(self, name: str) -> File:
+    def file(self, name: str, suffix: str = SUFFIX) -> File:
         """Return the file of a part."""
         assert self.folder is not None
-        return self.folder / f"{name}{SUFFIX}"
+        return self.folder / f"{name}{suffix}"
 
     def checkpoint(self, name: str) -> File | None:
         """Return where a verb may keep what it has of a part until that is finished; None where nothing is kept."""
-        return None if self.folder is None else self.folder / f"{name}.checkpoint"
+        return None if self.folder is None else self.file(name, ".checkpoint")
 
     def __contains__(self, name: str) -> bool:
-        return name in self.memory or (self.folder is not None and self.file(name).exists())
+        return name in self.memory if self.folder is None else self.file(name).exists()
 
     def content(self, name: str) -> bytes:
         """Return the file of a finished part as bytes."""
-        return self.memory[name] if name in self.memory else self.file(name).read_bytes()
+        return self.memory[name] if self.folder is None else self.file(name).read_bytes()
 
-    def read(self, name: str) -> Made:
-        """Return a finished part.
+    def read(self, name: str, content: bytes | None = None) -> Made:
+        """Return a finished part, from its file or from the ``content`` of one.
 
         Raises:
-            ValueError: If its file is damaged, or that of another part or of something else.
+            ValueError: If the file is damaged, or that of another part or of something else.
             LookupError: If the class of a result in it is not defined.
         """
-        return self.opened(name, self.content(name))
-
-    def opened(self, name: str, content: bytes) -> Made:
-        """Return the part that a file holds; raises as ``read``."""
         file = name if self.folder is None else str(self.file(name))
-        tensors, note = unpacked(content, "Part", file, self.remedy)
+        tensors, note = unpacked(self.content(name) if content is None else content, "Part", file, self.remedy)
         if (note["name"], note["of"]) != (name, self.of):
             raise ValueError(f"{file} {self.other}")
         return Made(put_together(tensors, note["values"]), note["seconds"])
@@ -159,21 +153,20 @@ class Store:
             write_whole(self.file(name), content)
 
     def get(self, name: str, make: Callable[[], dict[str, Any]]) -> Made:
-        """Return a part: as it was kept, and else from ``make``, kept at once."""
-        if self.folder is None and name not in self.memory:
-            return Made(make(), 0.0)
-        if name not in self:
+        """Return a part: from its file if there is one; else from ``make``, and keep it if there is a folder."""
+        if name in self:
+            made = self.read(name)
+        else:
             began = time.perf_counter()
             made = Made(make(), time.perf_counter() - began)
-            self.write(name, written(name, self.of, made))
-        else:
-            made = self.read(name)
+            if self.folder is not None:
+                self.write(name, _content(name, self.of, made))
         if (checkpoint := self.checkpoint(name)) is not None:
             checkpoint.unlink(missing_ok=True)
         return made
 
 
-def written(name: str, of: str, made: Made) -> bytes:
+def _content(name: str, of: str, made: Made) -> bytes:
     """Return the file of a part."""
     tensors, shapes = taken_apart(made.values)
     return packed("Part", tensors, {"name": name, "of": of, "values": shapes, "seconds": made.seconds})
@@ -200,10 +193,6 @@ class NotMadeError(RuntimeError):
     """A part was not made, for a reason that its text gives."""
 
 
-class KilledError(NotMadeError):
-    """The worker that made a part was killed."""
-
-
 class _Outcome(NamedTuple):
     """What a worker sends back: the part's file, or the error in its place."""
 
@@ -216,14 +205,11 @@ def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int,
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        notes = (
-            unpacked(content, "Part", need, "the same call") for need, content in zip(part.needs, needed, strict=True)
-        )
-        given = [put_together(tensors, note["values"]) for tensors, note in notes]
+        notes = [unpacked(content, "Part", "a part that is needed", "the same call") for content in needed]
         began = time.perf_counter()
         with whole_or_nothing():
-            values = part.make(*given)
-        return _Outcome(written(name, of, Made(values, time.perf_counter() - began)), None)
+            values = part.make(*(put_together(tensors, note["values"]) for tensors, note in notes))
+        return _Outcome(_content(name, of, Made(values, time.perf_counter() - began)), None)
     except Exception as error:
         return _Outcome(b"", _portable(error))
     finally:
@@ -241,7 +227,9 @@ def _portable(error: Exception) -> Exception:
 
 
 def in_words(error: BaseException) -> str:
-    """Return an error as a line of text."""
+    """Return why a part was not made."""
+    if isinstance(error, BrokenExecutor):
+        return "its worker was killed (out of memory?)"
     return str(error) if isinstance(error, NotMadeError) else f"{type(error).__name__}: {error}"
 
 
@@ -285,7 +273,7 @@ class Dispatch:
         waiting = [(name, 0) for name in self.parts]
         room = self.executor.workers if isinstance(self.executor, Workers) else len(waiting)
         try:
-            while waiting or self.running:
+            while True:
                 ready = (each for each in waiting if self.lacking.isdisjoint(self.parts[each[0]].needs))
                 for each in list(itertools.islice(ready, room - len(self.running))):
                     waiting.remove(each)
@@ -312,7 +300,7 @@ class Dispatch:
         try:
             future = self.executor.submit(_make, part, needed, name, self.store.of, self.threads, attempt)
         except Exception as error:
-            refused = NotMadeError(f"the executor takes no work ({in_words(_reason(error))}); call again with another")
+            refused = NotMadeError(f"the executor takes no work ({in_words(error)}); call again with another")
             future = Future()
             future.set_result(_Outcome(b"", refused))
         self.running[future] = name, attempt
@@ -326,13 +314,9 @@ class Dispatch:
         if (fault := future.exception()) is not None:
             if isinstance(self.executor, Workers) and isinstance(fault, BrokenExecutor):
                 self.executor.check()
-            return _reason(fault)
+            return fault
         content, error = future.result()
         if error is None:
             self.keep(name, content)
             self.lacking.discard(name)
         return error
-
-
-def _reason(error: BaseException) -> BaseException:
-    return KilledError("its worker was killed (out of memory?)") if isinstance(error, BrokenExecutor) else error

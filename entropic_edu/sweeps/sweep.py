@@ -50,6 +50,18 @@ class Sweep(Result):
         results: What the function returned at each point; None where it failed or has not come so far.
         failed: The points that failed, with their errors.
         complete: Whether every point has its result.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> import entropic_edu as ee
+        >>> def power(base, exponent):
+        ...     return base**exponent
+        >>> with ThreadPoolExecutor() as executor:
+        ...     swept = ee.sweep(power, over={"base": [2, 3], "exponent": [1, 2]}, executor=executor)
+        >>> swept.at(base=3)
+        [3, 9]
+        >>> swept.table()[-1]
+        {'base': 3, 'exponent': 2, 'value': 9}
     """
 
     function: str
@@ -179,6 +191,16 @@ def sweep(
     Warns:
         RuntimeWarning: If a file in the folder is damaged (its point is computed again), or if this machine allows no
             worker processes (the points are then computed one after another in this one).
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> def drifted(seed):
+        ...     land, generator = ee.valleys.Waist(), torch.Generator().manual_seed(seed)
+        ...     return ee.drift(land, ee.Path(land.floor(11)), generator=generator, learning_rate=0.02, steps=30)
+        >>> with ThreadPoolExecutor() as executor:  # leave it out to have processes, where ``drifted`` is in a file
+        ...     ee.sweep(drifted, over={"seed": range(4)}, executor=executor).complete
+        True
     """
     _check(executor, workers, threads, retries)
     points = {_key(point): point for point in _points(function, over)}
@@ -194,7 +216,7 @@ def sweep(
     def keep(key: str, content: bytes) -> None:
         if folder is not None:
             store.write(key, content)
-        results[key] = store.opened(key, content).values["result"]
+        results[key] = store.read(key, content).values["result"]
 
     yield snapshot()
     lacking = {key: Part(partial(_point, given, _words(points[key]))) for key in points if key not in results}

@@ -5,14 +5,17 @@ Nothing waits for a bet: skipping is what happens where nobody is there to choos
 
 from __future__ import annotations
 
-import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .answers import Answers, Made
-from .strings import text
+from .bet_form import Form
+from .strings import question_text, text
+
+if TYPE_CHECKING:
+    import ipywidgets as W
 
 
 @dataclass(frozen=True)
@@ -33,19 +36,7 @@ class Question:
     ghosts: Mapping[str, Any] = field(default_factory=dict)
 
 
-try:
-    import ipywidgets as W
-except ImportError as error:
-    raise ImportError('Predictions need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
-
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
-# an option of several words may take two lines; by default each has the height of one, and they overlap
-WRAP = """<style>
-.ee-bet .widget-radio-box label { height: auto; white-space: normal; line-height: 1.4; position: relative;
-  padding: 1px 0 1px 24px }
-.ee-bet .widget-radio-box input { position: absolute; left: 1px; top: 3px; float: none; height: 16px }
-</style>"""
-_TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 
 
 class _State(NamedTuple):
@@ -54,7 +45,7 @@ class _State(NamedTuple):
     choice: str | None = None
     confidence: float | None = None
     open: bool = False
-    word: str = "invite"  # of the catalogue, for where the bet stands
+    word: str = "bet.invite"  # of the catalogue, for where the bet stands
     revealed: bool = False
 
 
@@ -72,11 +63,11 @@ class Bet:
         self.confidences = (1 / len(question.options), *(c for c in CONFIDENCES if c > 1 / len(question.options)))
         self._answers, self._lock = answers, threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
-        self._form: _Form | None = None
+        self._form: Form | None = None
         self._state = _State()
         made = answers.bet(lesson, question.name)
         if made is not None and made.choice in question.options:
-            self._state = _State(made.choice, made.confidence, open=True, word="earlier")
+            self._state = _State(made.choice, made.confidence, open=True, word="bet.earlier")
 
     @property
     def choice(self) -> str | None:
@@ -140,7 +131,7 @@ class Bet:
             self._answers.add_bet(
                 Made(self.lesson, self.question.name, choice, float(confidence), choice == self.question.right)
             )
-            self._state = _State(choice, float(confidence), open=True, word="second" if second else "locked")
+            self._state = _State(choice, float(confidence), open=True, word="bet.second" if second else "bet.locked")
         self._opened()
 
     def skip(self) -> None:
@@ -148,7 +139,7 @@ class Bet:
         with self._lock:
             if self._state.open:
                 return
-            self._state = _State(open=True, word="skipped")
+            self._state = _State(open=True, word="bet.skipped")
         self._opened()
 
     def again(self) -> None:
@@ -182,17 +173,21 @@ class Bet:
         """Where the bet stands."""
         state = self._state
         if state.choice is None or state.confidence is None:
-            return text(f"bet.{state.word}")
-        option, sure = self.words(f"option.{state.choice}"), self.said(state.confidence)
-        return text(f"bet.{state.word}", option=option, sure=sure)
+            return text(state.word)
+        option, sure = self.words(f"option.{state.choice}"), self.worded(state.confidence)
+        return text(state.word, option=option, sure=sure)
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
-        return text(f"{self.lesson}.question.{self.question.name}.{key}")
+        return question_text(self.lesson, self.question.name, key)
 
-    def said(self, confidence: float) -> str:
+    def worded(self, confidence: float) -> str:
         """Return how the page writes a confidence."""
         return text("bet.guess") if confidence == self.confidences[0] else text("bet.percent", percent=100 * confidence)
+
+    def news(self) -> str:
+        """Return what the learner should know about the file of answers, each thing once; mostly nothing."""
+        return self._answers.news()
 
     @property
     def _name(self) -> str:
@@ -220,7 +215,7 @@ class Bet:
     def widget(self) -> W.VBox:
         """The bet as a widget, made when it is first asked for."""
         if self._form is None:
-            self._form = _Form(self)
+            self._form = Form(self)
         return self._form.box
 
     def __repr__(self) -> str:
@@ -229,84 +224,8 @@ class Bet:
             f"  ({'x' if option == self.choice else ' '}) {self.words(f'option.{option}')}"
             for option in self.question.options
         ]
-        told = [self.reply] if self.revealed else []
-        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *told])
+        reply = [self.reply] if self.revealed else []
+        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *reply])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
-
-
-class _Form:
-    """The widgets of one bet."""
-
-    def __init__(self, bet: Bet) -> None:
-        self.bet, self.news = bet, ""
-        whole = W.Layout(width="auto", max_width="760px")
-        self.ask = W.HTML(
-            WRAP + _paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}"), layout=whole
-        )
-        options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
-        self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
-        self.sure = W.SelectionSlider(
-            options=[(bet.said(value), value) for value in bet.confidences],
-            value=bet.confidences[0],
-            description=text("bet.sure"),
-            style={"description_width": "140px"},
-            layout=W.Layout(width="400px", max_width="100%"),
-        )
-        self.lock = self._button("lock", self._locked)
-        self.skip = self._button("skip", bet.skip)
-        self.again = self._button("again", bet.again)
-        self.reveal = self._button("reveal", bet.reveal)
-        self.row = W.HBox(layout=W.Layout(flex_flow="row wrap"))
-        self.status = W.HTML(layout=whole).add_class("ee-bet-status")
-        self.reply = W.HTML(layout=whole).add_class("ee-bet-reply")
-        self.box = W.VBox(
-            [self.ask, self.options, self.sure, self.row, self.status, self.reply],
-            layout=W.Layout(width="760px", max_width="100%"),
-        ).add_class("ee-bet")
-        self.show()
-
-    def _button(self, word: str, act: Callable[[], object]) -> W.Button:
-        button = W.Button(description=text(f"bet.{word}"), layout=W.Layout(width="auto"))
-        button.on_click(lambda _: self._guard(act))
-        return button
-
-    def _locked(self) -> None:
-        if self.options.value is None:
-            self.say(text("bet.choose"), role="alert")
-        elif not self.bet.open:  # a second click may come before the button is seen to be off
-            self.bet.lock(self.options.value, self.sure.value)
-
-    def _guard(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except BaseException as error:  # nobody sees what a callback raises
-            self.say(text("bet.failed", error=f"{type(error).__name__}: {error}"), role="alert")
-            raise
-
-    def show(self) -> None:
-        """Show where the bet stands."""
-        bet = self.bet
-        self.options.value = bet.choice
-        if bet.confidence in bet.confidences:  # not where the question had other options in an earlier session
-            self.sure.value = bet.confidence
-        for part in (self.options, self.sure, self.lock, self.skip):
-            part.disabled = bet.open
-        first = () if bet.choice is not None else (self.lock, self.skip)
-        later = () if bet.choice is None else (self.again,) if bet.revealed else (self.reveal, self.again)
-        self.row.children = (*first, *later)
-        self.news = f"{self.news} {bet._answers.news()}".strip()
-        self.say(f"{bet.status} {self.news}".strip())
-        self.reply.value = _paragraph(html.escape(bet.reply)) if bet.revealed else ""
-
-    def say(self, words: str, role: str = "status") -> None:
-        """Write a line that screen readers read out."""
-        self.status.value = f'<p role="{role}" style="{_TEXT}">{html.escape(words)}</p>'
-
-
-def _paragraph(inner: str) -> str:
-    return f'<p style="{_TEXT}">{inner}</p>'
-
-
-# --- how well they came out ------------------------------------------------------------------------------------------

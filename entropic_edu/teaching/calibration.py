@@ -39,11 +39,11 @@ class Calibration:
     @property
     def levels(self) -> dict[float, tuple[int, int]]:
         """For each confidence, to the percent, how many bets were right and how many there are."""
-        found: dict[float, tuple[int, int]] = {}
+        counts: dict[float, tuple[int, int]] = {}
         for made in sorted(self.bets, key=lambda made: made.confidence):
-            right, count = found.get(round(made.confidence, 2), (0, 0))
-            found[round(made.confidence, 2)] = (right + made.right, count + 1)
-        return found
+            right, count = counts.get(round(made.confidence, 2), (0, 0))
+            counts[round(made.confidence, 2)] = (right + made.right, count + 1)
+        return counts
 
     @property
     def sentence(self) -> str:
@@ -51,11 +51,16 @@ class Calibration:
         if not self.bets:
             return text("calibration.none")
         right, expected = sum(made.right for made in self.bets), sum(made.confidence for made in self.bets)
-        said = text("calibration.sentence", right=right, count=len(self.bets), expected=expected)
+        words = text("calibration.sentence", right=right, count=len(self.bets), expected=expected)
         # the standard deviation of the number right, were every confidence true
         chance = sum(made.confidence * (1 - made.confidence) for made in self.bets) ** 0.5
-        far = "even" if abs(right - expected) <= 2 * chance else "over" if right < expected else "under"
-        return f"{said} {text('calibration.few' if len(self.bets) < FEW else f'calibration.{far}')}"
+        if len(self.bets) < FEW:
+            verdict = "calibration.few"
+        elif abs(right - expected) <= 2 * chance:
+            verdict = "calibration.even"
+        else:
+            verdict = "calibration.over" if right < expected else "calibration.under"
+        return f"{words} {text(verdict)}"
 
     def draw(self) -> bytes:
         """Return the picture as PNG, the same bytes for the same bets and library versions."""
@@ -67,8 +72,8 @@ class Calibration:
             share, (low, high) = right / count, wilson(right, count)
             bars = [[100 * (share - low)], [100 * (high - share)]]
             ax.errorbar(100 * confidence, 100 * share, yerr=bars, fmt="o", color=plots.BLUE, capsize=4, lw=2, ms=7)
-            said = text("calibration.dot", right=right, count=count)
-            ax.annotate(said, (100 * confidence, 100 * share), xytext=(8, -3), color=plots.BLUE, **_BESIDE)
+            label = text("calibration.dot", right=right, count=count)
+            ax.annotate(label, (100 * confidence, 100 * share), xytext=(8, -3), color=plots.BLUE, **_BESIDE)
         ax.set(xlim=(0, 114), ylim=(-4, 108), xticks=range(0, 101, 20))
         plots.labelled(ax, text("calibration.x"), text("calibration.y"))
         if self.bets:

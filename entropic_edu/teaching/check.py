@@ -1,4 +1,7 @@
-"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised."""
+"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised.
+
+Longer than most modules: the whole way from a learner's function to the sentence about it is read here in order.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .strings import text
+from .strings import exercise_text, option_text, text
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,10 @@ class Exercise:
         wrong: The answer that each known slip leads to.
         cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
         tolerance: Largest relative difference that counts as equal.
+
+    >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
+    >>> heat.truth(*heat.cases[0])
+    0.05
     """
 
     name: str
@@ -78,11 +85,12 @@ class Verdict:
         """Return a box whose symbol and first word say the same as its colour."""
         kind = "right" if self.right else "wrong" if self.attempted else "untouched"
         colour = {"right": "#009E73", "wrong": "#D55E00", "untouched": "#767676"}[kind]
-        said = html.escape(self.message).replace("\n", "<br>")
+        title = option_text(kind, "check.right", "check.wrong", "check.untouched")
+        message = html.escape(self.message).replace("\n", "<br>")
         return (
             f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
             'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
-            f"<b>{text(f'check.{kind}')}</b><br>{said}</div>"
+            f"<b>{title}</b><br>{message}</div>"
         )
 
 
@@ -101,12 +109,16 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         lesson: Number of the lesson, for the words.
         exercise: What was asked.
         answer: A function of the values of a case, or a plain number or text.
+
+    >>> scale = Exercise("scale", "2.1", truth=lambda batch_size: 1 / batch_size, wrong={}, cases=[(4,), (16,)])
+    >>> check("02", scale, lambda batch_size: 2 / batch_size)
+    0 of 2 checks of exercise 2.1 passed.
+    For batch_size = 4 your function returns 0.5, which is about 2.0 times too large.
     """
     number, of = exercise.number, len(exercise.cases)
-    words = f"{lesson}.exercise.{exercise.name}"
-    truths = [_value(found) for found in _found(exercise, exercise.truth)]
-    slips = {name: [_value(found) for found in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
-    options = sorted({found for known in (truths, *slips.values()) for found in known if isinstance(found, str)})
+    truths = [_value(each) for each in _found(exercise, exercise.truth)]
+    slips = {name: [_value(each) for each in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
+    options = sorted({each for known in (truths, *slips.values()) for each in known if isinstance(each, str)})
     try:
         given = _given(exercise, answer)
         together = zip(given, truths, _cases(exercise), strict=True)
@@ -118,10 +130,14 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
     good = _agree(values, truths, exercise)
     passed = sum(good)
     if passed == of:
-        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{text(f'{words}.right')}")
+        why = exercise_text(lesson, exercise.name, "right")
+        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}")
     slip = next((name for name, known in slips.items() if all(_agree(values, known, exercise))), None)
     first = good.index(False)
-    why = text(f"{words}.wrong.{slip}") if slip else _missed(values[first], truths[first], _cases(exercise)[first])
+    if slip is not None:
+        why = exercise_text(lesson, exercise.name, f"wrong.{slip}")
+    else:
+        why = _missed(values[first], truths[first], _cases(exercise)[first])
     return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}", slip)
 
 
@@ -168,8 +184,8 @@ def _called(answer: Callable[..., object], case: Sequence[Any]) -> object:
     except NotImplementedError:
         raise _Untouched from None
     except Exception as error:
-        said = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
-        raise _Unfit(text("check.raised", place=_place(error, answer), **said)) from None
+        known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+        raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
 
 
 def _place(error: Exception, answer: Callable[..., object]) -> str:
@@ -183,18 +199,18 @@ def _place(error: Exception, answer: Callable[..., object]) -> str:
 # --- from what came to a value that can be compared ----------------------------------------------------------------
 
 
-def _value(found: object) -> Value:
+def _value(value: object) -> Value:
     """Return a text in one spelling, anything else as an array of float64.
 
     Raises:
         TypeError: If it holds no numbers.
     """
-    if isinstance(found, str):
-        return " ".join(found.split()).casefold()
-    if isinstance(found, Tensor):
-        found = found.detach().cpu()
-        found = (found.double() if found.dtype.is_floating_point else found.resolve_conj()).numpy()
-    array = np.asarray(found)
+    if isinstance(value, str):
+        return " ".join(value.split()).casefold()
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        value = (value.double() if value.dtype.is_floating_point else value.resolve_conj()).numpy()
+    array = np.asarray(value)
     if array.dtype.kind in "bcSUmMV":
         raise TypeError(f"{array.dtype} is no kind of real number")
     return array.astype(np.float64)

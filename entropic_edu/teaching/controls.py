@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .strings import text
+from .strings import control_text
 
 try:
     import ipywidgets as W
@@ -37,13 +37,13 @@ class Control:
 
     @property
     def label(self) -> str:
-        return text(f"control.{self.name}.label")
+        return control_text(self.name, "label")
 
     def shown(self, value: Any) -> str:
         """Return how the page writes a value."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-        return text(f"control.{self.name}.{'none' if value is None else value}")
+        return control_text(self.name, "none" if value is None else value)
 
 
 def slider(name: str, options: Sequence[Any], default: Any) -> Control:

@@ -29,15 +29,15 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: a state, what was looked at, what was found, and what to do unless all is well."""
+    """One line of the report: a state, what was looked at, what it is, and what to do unless all is well."""
 
     state: State
     what: str
-    found: str
+    detail: str
     remedy: str = ""
 
     def __str__(self) -> str:
-        return f"{self.state:4}  {self.what:12}  {self.found}" + (f"; {self.remedy}." if self.remedy else ".")
+        return f"{self.state:4}  {self.what:12}  {self.detail}" + (f"; {self.remedy}." if self.remedy else ".")
 
 
 def checks() -> Iterator[Check]:
@@ -61,31 +61,31 @@ def report() -> str:
 
 def main() -> int:
     """Print the report; return 1 if a check failed, else 0."""
-    found = list(checks())
-    print("\n".join(map(str, found)))
-    count = {state: sum(check.state == state for check in found) for state in ("ok", "warn", "fail")}
+    results = list(checks())
+    print("\n".join(map(str, results)))
+    count = {state: sum(check.state == state for check in results) for state in ("ok", "warn", "fail")}
     print(f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} failed.")
     return 1 if count["fail"] else 0
 
 
 def report_main(file: str) -> int:
     """Print a page to paste into a question, or write it to a file; return 1 if a check failed, else 0."""
-    found = list(checks())
-    page = written(found)
+    results = list(checks())
+    page = written(results)
     if file == "-":
         print(page)
     else:
         write_whole(file, (page + "\n").encode())
         print(f"Wrote {file}.")
-    return 1 if any(check.state == "fail" for check in found) else 0
+    return 1 if any(check.state == "fail" for check in results) else 0
 
 
-def written(found: list[Check]) -> str:
+def written(results: list[Check]) -> str:
     """Return checks as a page in Markdown, with no name of a user or a machine and no folder of a home in it."""
     lines = ["### `entropic-edu doctor --report`", "", "| | what | found |", "|---|---|---|"]
-    for check in found:
-        told = check.found + (f"; {check.remedy}" if check.remedy else "")
-        lines.append(f"| {check.state} | {check.what} | {nameless(told).replace('|', '/')} |")
+    for check in results:
+        outcome = check.detail + (f"; {check.remedy}" if check.remedy else "")
+        lines.append(f"| {check.state} | {check.what} | {nameless(outcome).replace('|', '/')} |")
     return "\n".join(lines)
 
 
@@ -118,11 +118,11 @@ def data_main() -> int:
 
 
 def _python() -> Check:
-    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     major, minor, _ = platform.python_version_tuple()
     if (int(major), int(minor)) < OLDEST:
-        return Check("fail", "Python", found, "install Python 3.11 or newer, then make clean check PYTHON=python3.12")
-    return Check("ok", "Python", found)
+        return Check("fail", "Python", detail, "install Python 3.11 or newer, then make clean check PYTHON=python3.12")
+    return Check("ok", "Python", detail)
 
 
 def _dependencies() -> Iterator[Check]:
@@ -155,9 +155,9 @@ def _device() -> Check:
         probe = torch.ones(8, device=chosen, requires_grad=True)
         probe.square().sum().backward()
     except RuntimeError as error:
-        found = f"{chosen}, but a small gradient failed ({str(error).splitlines()[0]})"
+        detail = f"{chosen}, but a small gradient failed ({str(error).splitlines()[0]})"
         return Check(
-            "fail", "device", found, "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
+            "fail", "device", detail, "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
         )
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "enough for all of the story"
     return Check("ok", "device", f"{chosen} ({name})")
@@ -166,10 +166,10 @@ def _device() -> Check:
 def _threads() -> Check:
     """Torch may start a thread for each core of the machine where only a few are ours; then it crawls."""
     threads, cores = torch.get_num_threads(), usable_cores()
-    found = f"torch uses {threads}, {cores} cores are usable"
+    detail = f"torch uses {threads}, {cores} cores are usable"
     if threads > cores:
-        return Check("warn", "threads", found, f"set OMP_NUM_THREADS={cores}, or torch.set_num_threads({cores})")
-    return Check("ok", "threads", found)
+        return Check("warn", "threads", detail, f"set OMP_NUM_THREADS={cores}, or torch.set_num_threads({cores})")
+    return Check("ok", "threads", detail)
 
 
 def usable_cores() -> int:
@@ -185,12 +185,12 @@ def _memory() -> Check:
     free = available_memory()
     if free is None:
         return Check("warn", "memory", "unknown on this system", f"see that {NEEDED:g} GB is free")
-    found = f"{free:.1f} GB available, the story takes up to {NEEDED:g} GB"
+    detail = f"{free:.1f} GB available, the story takes up to {NEEDED:g} GB"
     if free < NEEDED / 2:
-        return Check("fail", "memory", found, "close other programs or take a larger machine")
+        return Check("fail", "memory", detail, "close other programs or take a larger machine")
     if free < 1.5 * NEEDED:
-        return Check("warn", "memory", found, "close other programs, or expect it to slow down")
-    return Check("ok", "memory", found)
+        return Check("warn", "memory", detail, "close other programs, or expect it to slow down")
+    return Check("ok", "memory", detail)
 
 
 def available_memory() -> float | None:
@@ -223,8 +223,8 @@ def _front_ends() -> Iterator[Check]:
         if version is None:
             yield Check("warn", name, "not installed", 'run pip install "entropic-edu[lab]"; the lessons need it')
         elif there and not any((place / extension / "package.json").is_file() for place in _extensions()):
-            found = f"{version}, but its part for the browser is not where JupyterLab looks"
-            yield Check("warn", name, found, f"run pip install --force-reinstall {name} where JupyterLab runs")
+            detail = f"{version}, but its part for the browser is not where JupyterLab looks"
+            yield Check("warn", name, detail, f"run pip install --force-reinstall {name} where JupyterLab runs")
         else:
             yield Check("ok", name, version)
 
@@ -254,10 +254,10 @@ def _lessons() -> Check:
 
 def _digits() -> Check:
     try:
-        found = data.digits()
+        digits = data.digits()
     except (OSError, ValueError) as error:
         return Check("fail", "digits", f"could not be read ({error})", "reinstall scikit-learn, which carries them")
-    return Check("ok", "digits", f"{len(found.x):,} x {found.x.shape[1]} for training, {len(found.test_x)} held out")
+    return Check("ok", "digits", f"{len(digits.x):,} x {digits.x.shape[1]} for training, {len(digits.test_x)} held out")
 
 
 def _cifar10() -> Check:
@@ -267,8 +267,8 @@ def _cifar10() -> Check:
         return Check("ok", "CIFAR-10", "no copy found, and none is needed for the story", hint)
     missing = [file for file in data.files_of(folder) if not file.is_file()]
     if missing:
-        found = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
-        return Check("warn", "CIFAR-10", found, data.remedy(missing[0]))
+        detail = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
+        return Check("warn", "CIFAR-10", detail, data.remedy(missing[0]))
     return Check("ok", "CIFAR-10", f"copy in {folder}")
 
 
@@ -278,8 +278,8 @@ def _writing() -> Check:
         with tempfile.TemporaryFile(dir=here) as stream:
             stream.write(b"entropic_edu")
     except OSError as error:
-        found = f"the current folder cannot be written ({error.strerror})"
-        return Check("fail", "results", found, "change to a folder of your own, or name one with --out")
+        detail = f"the current folder cannot be written ({error.strerror})"
+        return Check("fail", "results", detail, "change to a folder of your own, or name one with --out")
     return Check("ok", "results", f"can be written in {here}")
 
 

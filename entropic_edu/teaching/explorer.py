@@ -2,7 +2,7 @@
 
 Callbacks of a notebook may come on any thread, so figures are object-oriented, all drawing holds one lock, and work of
 more than half a second goes to a ``work.Job``. Everything a mouse can do is a method too: tests and headless runs use
-those.
+those. Longer than most modules: the methods share one state, and the widgets are in ``page`` already.
 """
 
 from __future__ import annotations
@@ -82,6 +82,17 @@ class Explorer:
 
     Attributes:
         values: The controls now, by name.
+
+    >>> from entropic_edu.figures import plots
+    >>> def render(*, batch_size):
+    ...     ax = plots.axes()
+    ...     _ = ax.plot([0, 1], [0, 1 / batch_size])
+    ...     return ax.figure, f"The slope is {1 / batch_size}."
+    >>> explorer = Explorer(render, [slider("batch_size", (4, 16), 4)])
+    >>> explorer.set(batch_size=16)
+    'The slope is 0.0625.'
+    >>> list(explorer.states())
+    [{'batch_size': 4}, {'batch_size': 16}]
     """
 
     def __init__(
@@ -268,8 +279,8 @@ class Explorer:
             assert job.result is not None
             with RENDER:
                 figure, sentence = self.work.show(job.result, **values)
-                kind = "live" if job.result.complete else "stopped"
-                self._live = Drawn(png(figure), text(f"explorer.{kind}", sentence=sentence))
+                kind = "explorer.live" if job.result.complete else "explorer.stopped"
+                self._live = Drawn(png(figure), text(kind, sentence=sentence))
         except BaseException as error:
             if self._page is not None:
                 self._page.fail(error)

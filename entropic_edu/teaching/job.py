@@ -80,13 +80,13 @@ class Job(Generic[R]):
             self._over.set()
 
     def _read(self) -> R:
-        last, told = None, -BETWEEN
+        last, reported = None, -BETWEEN
         try:
             for last in self._stream:
                 if self._stop.is_set():
                     break
-                if time.monotonic() - told >= BETWEEN:
-                    told = time.monotonic()
+                if time.monotonic() - reported >= BETWEEN:
+                    reported = time.monotonic()
                     self._progress(last)
         finally:
             close: Any = getattr(self._stream, "close", None)

@@ -126,10 +126,10 @@ def _known(file: Path, say: Say) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     try:
-        found = json.loads(content)
-        if (found["kind"], found["format"]) != (KIND, FORMAT):
+        listed = json.loads(content)
+        if (listed["kind"], listed["format"]) != (KIND, FORMAT):
             raise ValueError("another kind or format")
-        return {str(name): str(value) for name, value in found["files"].items()}
+        return {str(name): str(value) for name, value in listed["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         say(f"{file} is damaged; every file that differs from the lessons is taken for your work.")
         return {}
@@ -157,7 +157,7 @@ def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voil
         voila: Voila, which shows lessons without their code, in place of JupyterLab.
     """
     if voila:
-        told = {
+        settings = {
             "Voila.ip": ADDRESS,
             "Voila.port": port,
             "Voila.port_retries": 0,
@@ -168,7 +168,7 @@ def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voil
         }
         given = [str(folder.resolve()), *(f"--VoilaConfiguration.extension_allowlist={name}" for name in WIDGETS)]
     else:
-        told = {
+        settings = {
             "ServerApp.ip": ADDRESS,
             "ServerApp.port": port,
             "ServerApp.port_retries": 0,
@@ -180,7 +180,7 @@ def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voil
             "LabApp.default_url": f"/lab/tree/{FIRST}",
         }
         given = []
-    return [*given, *(f"--{name}={value}" for name, value in told.items())]
+    return [*given, *(f"--{name}={value}" for name, value in settings.items())]
 
 
 def free_port(first: int) -> int:
@@ -223,12 +223,12 @@ def serve(folder: Path, *, port: int = 8888, browser: bool = True, voila: bool =
     page = "" if voila else f"lab/tree/{FIRST}"
     say(f"{'Voila' if voila else 'JupyterLab'} comes at http://{ADDRESS}:{port}/{page}?token={token}")
     say("It is open to this machine alone, to those who know that address. Ctrl-C ends it.")
-    told = arguments(folder, port=port, token=token, browser=browser, voila=voila)
+    argv = arguments(folder, port=port, token=token, browser=browser, voila=voila)
     if voila:
         from voila.app import Voila
 
-        Voila.launch_instance(argv=told)
+        Voila.launch_instance(argv=argv)
     else:
         from jupyterlab.labapp import LabApp
 
-        LabApp.launch_instance(argv=told)
+        LabApp.launch_instance(argv=argv)

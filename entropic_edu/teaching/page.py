@@ -85,8 +85,8 @@ class Page:
         if not self.picture.width:
             wide, high = Pixels.open(io.BytesIO(drawn.png)).size
             self.picture.width, self.picture.height = str(round(wide * 96 / DPI)), str(round(high * 96 / DPI))
-        said = html.escape(drawn.sentence)
-        self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{said}</p>'
+        words = html.escape(drawn.sentence)
+        self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{words}</p>'
         if self.explorer.code is not None:
             lines = html.escape(self.explorer.code(**self.explorer.values).strip())
             self.code.value = (
@@ -123,8 +123,8 @@ class Page:
 
     def fail(self, error: BaseException) -> None:
         """Say on the page what went wrong: an error in a callback is seen nowhere else."""
-        said = html.escape(text("explorer.failed", error=f"{type(error).__name__}: {error}"))
-        self.sentence.value = f'<p role="alert" class="ee-error" style="{_TEXT}"><b>{said}</b></p>'
+        words = html.escape(text("explorer.failed", error=f"{type(error).__name__}: {error}"))
+        self.sentence.value = f'<p role="alert" class="ee-error" style="{_TEXT}"><b>{words}</b></p>'
 
     def _turned(self, _: Any) -> None:
         if not self._quiet:

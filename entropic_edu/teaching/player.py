@@ -22,7 +22,7 @@ from torch import Tensor
 
 from entropic_edu.figures.pixels import RENDER
 
-from .strings import text
+from .strings import option_text, text
 
 try:
     import anywidget
@@ -251,9 +251,17 @@ def _plain(panel: Panel) -> dict[str, Any]:
 def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
     """Return all words of the controls, and the key to what the panels show."""
     kinds = dict.fromkeys(panel.kind for panel in panels)
-    words = {name: text(f"player.{name}") for name in ("play", "pause", "again", "scrub", "speed", "still")}
+    words = {
+        "play": text("player.play"),
+        "pause": text("player.pause"),
+        "again": text("player.again"),
+        "scrub": text("player.scrub"),
+        "speed": text("player.speed"),
+        "still": text("player.still"),
+    }
     words["step"] = text("player.step", step="{step}", last=last)  # the page fills in the step
-    words["key"] = " ".join([*(text(f"player.key.{kind}") for kind in kinds), text("player.keys")])
+    shown = [option_text(kind, "player.key.plan", "player.key.histogram", "player.key.curve") for kind in kinds]
+    words["key"] = " ".join([*shown, text("player.keys")])
     return words
 
 

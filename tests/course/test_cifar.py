@@ -16,7 +16,8 @@ from entropic_edu.course.cifar.both import Photos, accuracies, agrees, losses, p
 from entropic_edu.course.cifar.bump import WHERE, digits_values, exactly, explained, over_groups, values
 from entropic_edu.course.cifar.hook import line_loss
 from entropic_edu.course.cifar.relaxation import bound, faster, partner, quarter, reached, remaining, settings, times
-from entropic_edu.course.cifar.walk import CONTROL, HOT, at_time, law, lowest, mean_of, together, track
+from entropic_edu.course.cifar.tracks import CONTROL, at_time, law, lowest, mean_of, together, track
+from entropic_edu.course.cifar.walk import HOT
 from entropic_edu.data import CLASSES, FOLDER, TRAIN_FILES, find_cifar10
 from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
 from entropic_edu.physics.noise import effective_temperature
@@ -354,18 +355,12 @@ def test_the_error_of_a_probe_is_that_of_its_groups_of_images():
 
 def test_the_images_to_probe_are_the_first_of_those_recorded():
     class Land:
-        device = torch.device("cpu")
-        x = y = torch.arange(5 * cifar10.RECIPE["first"])
+        x = torch.arange(5 * cifar10.RECIPE["first"])
 
-    taken = {}
+        def subset(self, index):
+            return index
 
-    def see(some, *_, **__):
-        taken["x"] = some.x
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cifar10, "probe", see)
-        cifar10.profile(Land(), None, cifar10.RECIPE)
-    assert torch.equal(live.images(200), taken["x"][:200])
+    assert torch.equal(live.images(200), cifar10.sample(Land())[:200])
 
 
 # --- with images ----------------------------------------------------------------------------------------------------

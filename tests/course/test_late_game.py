@@ -34,7 +34,7 @@ from entropic_edu.course.late_game.measures import (
     ratio,
     rise,
     rises,
-    said,
+    with_error,
 )
 from entropic_edu.figures.plots import BLUE, GREEN, PURPLE, RED, axes
 from entropic_edu.physics.curvature import hutchinson_trace
@@ -182,8 +182,8 @@ def test_the_words_on_barriers_are_the_numbers():
     assert [round(float(values[name].value[place])) for name in ("loss", "trace")] == [6, 32]
     sentence = MADE["barriers"].draw(parted=480).sentence
     for name in ("loss", "trace"):
-        assert said(values[name], place) in sentence
-        assert said(fallen("forty", name, "share")) in sentence
+        assert with_error(values[name], place) in sentence
+        assert with_error(fallen("forty", name, "share")) in sentence
     assert "no errors" in MADE["barriers"].draw(trunks="one").sentence
 
 
@@ -191,7 +191,7 @@ def test_the_opening_tells_the_highest_point_of_the_mean_hill():
     ends, top = highest(480)
     curve = family("forty").data_loss[:, STEPS.index(480), 0].double()
     assert float(top.value) == pytest.approx(float(curve.max(-1).values.mean()))
-    assert said(top) in MADE["hill"].draw(parted=480).sentence
+    assert with_error(top) in MADE["hill"].draw(parted=480).sentence
     assert float(ends.value) == pytest.approx(0.5 * float(curve[:, [0, -1]].sum(1).mean()))
 
 
@@ -293,7 +293,7 @@ def test_no_ratio_is_told_where_the_loss_does_not_rise():
     assert "no ratio" in MADE["slopes"].draw(parted=1440).sentence
     assert "pushes nothing" in MADE["slopes"].draw(batch_size=None).sentence
     share = ratio("forty", 16, "start")
-    assert said(share, STEPS.index(480)) in MADE["slopes"].draw(parted=480).sentence
+    assert with_error(share, STEPS.index(480)) in MADE["slopes"].draw(parted=480).sentence
 
 
 def test_both_rises_are_drawn_at_their_heights():
@@ -315,15 +315,15 @@ def test_the_mean_of_siblings_gains_and_that_of_strangers_loses():
     siblings, strangers = (over_trunks(gain(line("forty", name)[1])) for name in ("siblings", "strangers"))
     assert float(siblings.value[0]) > 5 * float(siblings.error[0])
     assert float(strangers.value[0]) < -10 * float(strangers.error[0])
-    assert said(Mean(siblings.value[0], siblings.error[0])) == "6.5 ± 0.5"
-    assert said(Mean(strangers.value[0], strangers.error[0])) in ("-32 ± 3", "-32 ± 2")
+    assert with_error(Mean(siblings.value[0], siblings.error[0])) == "6.5 ± 0.5"
+    assert with_error(Mean(strangers.value[0], strangers.error[0])) in ("-32 ± 3", "-32 ± 2")
     told = {}
     for task in ("clean", "fifth"):
         won = over_trunks(gain(line(task, "siblings")[1]))
-        told[task] = said(Mean(won.value[0], won.error[0]))
+        told[task] = with_error(Mean(won.value[0], won.error[0]))
     assert told == {"clean": "0.1 ± 0.3", "fifth": "2.5 ± 0.4"}  # as the lesson says
     late = siblings.value[STEPS.index(720)], siblings.error[STEPS.index(720)]
-    assert said(Mean(*late)) == "1.1 ± 0.3"
+    assert with_error(Mean(*late)) == "1.1 ± 0.3"
     assert float(kept()["forty/length"][:, STEPS.index(720)].mean()) == pytest.approx(5.6, abs=0.05)
     loss = line("forty", "siblings")[0][:, 0].mean(0)
     assert float(loss[5] / loss[[0, -1]].mean()) > 20  # "more than twentyfold"
@@ -387,7 +387,7 @@ def test_the_code_gives_the_numbers_of_the_sentence():
     assert torch.allclose(names["loss"], loss)
     assert torch.allclose(names["entropic"], entropic)
     names = run_code(MADE["average"].code(**MADE["average"].values))
-    assert said(over_trunks(names["gain"].double())) in MADE["average"].draw().sentence
+    assert with_error(over_trunks(names["gain"].double())) in MADE["average"].draw().sentence
     names = run_code(MADE["hill"].code(parted=480))
     assert float(names["top"]) == pytest.approx(0.062, abs=0.001)
     for divided in SCALES:
@@ -401,10 +401,10 @@ def test_numbers_are_written_with_the_digits_that_their_errors_leave():
     def mean(value, error):
         return Mean(torch.tensor(value, dtype=torch.float64), torch.tensor(error, dtype=torch.float64))
 
-    assert said(mean(6.234, 0.53)) == "6.2 ± 0.5"
-    assert said(mean(427.3, 14.2)) == "427 ± 14"
-    assert said(mean(3.1e-6, 2.0e-6)) == "(3 ± 2) · 10⁻⁶"
-    assert said(mean(0.0251, 0.0)) == "0.025"
+    assert with_error(mean(6.234, 0.53)) == "6.2 ± 0.5"
+    assert with_error(mean(427.3, 14.2)) == "427 ± 14"
+    assert with_error(mean(3.1e-6, 2.0e-6)) == "(3 ± 2) · 10⁻⁶"
+    assert with_error(mean(0.0251, 0.0)) == "0.025"
     assert number(0) == "0"
     assert number(2.3e-5) == "2.3 · 10⁻⁵"
 

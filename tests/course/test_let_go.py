@@ -13,10 +13,10 @@ from entropic_edu.course.let_go import CHAPTER, EXERCISES, QUESTIONS
 from entropic_edu.course.let_go import common as C
 from entropic_edu.course.let_go import labels as J
 from entropic_edu.course.let_go.collapse import SERIES, height, level, place
-from entropic_edu.course.let_go.relaxation import gone, half, halved, points, remaining
 from entropic_edu.course.let_go.sceptic import DOUBTS, course
 from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
 from entropic_edu.recorded import label_noise, let_go, roads
+from entropic_edu.recorded.let_go import gone, half, halved, points, remaining
 from entropic_edu.teaching.sheet import GREY
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -226,7 +226,7 @@ def test_a_setting_stands_where_its_numbers_say():
 
 def test_recorded_walkers_with_jittered_labels_can_be_made_anew():
     found = label_noise.ends(label_noise.RECIPE, J.road(2), 1, 0.02, 0.3**2 / 50)
-    assert torch.allclose(found, J.kept("moved")[1, 1, J.heat_of(0.3, 50)], atol=1e-7)
+    assert torch.allclose(found, J.kept("moved")[1, 1, label_noise.heat_of(0.3, 50)], atol=1e-7)
 
 
 def test_the_recorded_trace_is_that_of_the_dense_hessian():
@@ -252,7 +252,7 @@ def test_twice_the_jitter_drifts_about_four_times_as_fast_and_none_not_at_all():
         assert float(law[1] / law[0]) == pytest.approx(4, rel=0.04)  # walkers leave the start while they drift
         error = 4 * float((speeds.error[:2] / speeds.value[:2]).norm())
         assert float(speeds.value[1] / speeds.value[0]) == pytest.approx(4, abs=2.5 * error + 0.2)
-        still, _ = J.measured(net, 0.0, 50, 0.02)
+        still, _ = J.velocity(net, 0.0, 50, 0.02)
         assert float(still.value.abs().max()) < 0.12 * float(speeds.value[2])
 
 
@@ -359,4 +359,5 @@ def test_the_code_gives_the_numbers_of_the_sentence(name):
         best = int(known["law"].abs().argmax())
         assert f"theory says {known['law'][best]:.3g}" in said
     else:
-        assert f"distance {known['found']['free'].away[-1]:.1f}, test accuracy" in said
+        left = known["left"]["free"]
+        assert f"nearest point of the road {left.mean():.2f} ± {left.std() / 5**0.5:.2f} from" in said

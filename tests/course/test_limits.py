@@ -15,7 +15,7 @@ from entropic_edu import recorded
 from entropic_edu.course.floor import CROWDS
 from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, WHICH, kept, own
 from entropic_edu.course.limits.controls import CONTROLS as READINGS
-from entropic_edu.course.limits.own import PAIRS, STARTS, bump, noise_share, over_pairs, profile, tracks
+from entropic_edu.course.limits.own import PAIRS, STARTS, noise_share, over_pairs, profile, tracks
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import limits
 from entropic_edu.recorded.look_alikes import cases
@@ -287,8 +287,8 @@ def test_a_seed_that_was_not_recorded_says_the_same():
     recipe = limits.RECIPE | {"starts": [0.3, 0.7], "varied": {"still": {"batch_size": None}, "base": {}}, "walkers": 4}
     found = limits._pair(limits.landscape(), 0, 17, recipe)
     road = found["pair0/profile"]
-    assert bump(road.trace, road.position) > 2
-    assert bump(road.adaptive_trace, road.position) > 1.2
+    assert road.bump(road.trace) > 2
+    assert road.bump(road.adaptive_trace) > 1.2
     gone, alone = (found[f"pair0/{run}"][-1] - found[f"pair0/{run}"][0] for run in ("base", "still"))
     assert bool((1 - alone / gone > 0.7).all())
 
@@ -337,9 +337,9 @@ def test_the_sentence_of_a_case_tells_the_recorded_numbers(letter):
         said = MADE["cases"].draw(case=letter, batch_size=64, learning_rate=0.02, measure=measure).sentence
         assert f"{100 * float(found.narrow.value):.1f} ± {100 * float(found.narrow.error):.1f} %" in said
         assert f"(story: {100 * kept.story_narrow(name, 64, 0.02):.0f} %)" in said
-        ends = [kept.said(Mean(part.reshape(-1)[0], error.reshape(-1)[0])) for part, error in [mean]]
+        ends = [kept.with_error(Mean(part.reshape(-1)[0], error.reshape(-1)[0])) for part, error in [mean]]
         assert all(end in said for end in ends)
-        assert kept.said(found.spread_ends, 0) in said
+        assert kept.with_error(found.spread_ends, 0) in said
 
 
 def test_the_story_of_the_sentence_is_that_of_a_bath():
@@ -352,7 +352,7 @@ def test_the_story_of_the_sentence_is_that_of_a_bath():
 def test_the_sentences_of_the_roads_tell_the_recorded_numbers():
     said = MADE["yours"].draw(pair=3, batch_size=32).sentence
     road = profile(3)
-    inside = (road.position > 1 / 3) & (road.position < 2 / 3)
+    inside = (road.position > 0.333) & (road.position < 0.667)
     ratio = float(road.trace[inside].mean() / road.trace[[0, -1]].mean())
     assert f"the trace is {ratio:.2f} times" in said
     share = [100 * noise_share(pair, "cool") for pair in PAIRS]
@@ -392,7 +392,7 @@ def test_a_pinned_case_shows_and_is_named():
     twin = explorer.draw(learning_rate=0.01)
     assert twin.png != plain.png
     assert twin.sentence.startswith(plain.sentence)
-    assert kept.said(kept.crowds("steps", *HOT).spread_ends, 0) in twin.sentence.removeprefix(plain.sentence)
+    assert kept.with_error(kept.crowds("steps", *HOT).spread_ends, 0) in twin.sentence.removeprefix(plain.sentence)
 
 
 def test_the_button_runs_a_case_with_other_random_numbers():

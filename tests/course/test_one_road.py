@@ -151,7 +151,7 @@ def test_the_relabelled_road_is_half_as_long_and_narrow_in_its_middle_too():
     assert 0.45 < float((length / roads).min()) < float((length / roads).max()) < 0.55
     assert float(kept("matched/ending")[:, 1].max()) < 1e-4
     for name, low, high in (("road", 1.75, 2.35), ("matched", 1.35, 1.55), ("line", 4.15, 5.45)):
-        bump = match.bump(kept(f"trace/{name}"))
+        bump = match.halfway(kept(f"trace/{name}"))
         assert low < float(bump.min()) < float(bump.max()) < high
     rise = hill.times(match.objective("matched"))
     assert 1.4 < float(rise.min()) < float(rise.max()) < 1.85

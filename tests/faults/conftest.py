@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import works
 from processes import Process
 
 import entropic_edu as ee
+
+for folder in ("data", "recorded"):  # whose tests have what these need: a server, small archives
+    sys.path.append(str(Path(__file__).parents[1] / folder))
 
 OUTCOMES = defaultdict(dict)  # by test, the outcome of each of its cases
 

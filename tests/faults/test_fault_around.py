@@ -25,13 +25,13 @@ ENDS = {signal.SIGINT: 130, signal.SIGTERM: ENDED, signal.SIGHUP: HUNG_UP}
 @pytest.mark.fault("Ctrl-C, SIGTERM and a terminal that closes, in `story`", "`--resume`: the same story", trials=3)
 def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
     whole = str(tmp_path / "whole")
-    assert start(works.command, "story", "--out", whole).end() == 0
+    assert start(works.command, "story", "--tiny", "--out", whole).end() == 0
     for number, code in list(ENDS.items())[:trials]:
         for attempt in range(5):  # on a busy machine the story may be told before the signal comes
             name = f"{number.name}{attempt}"
             out, work = str(tmp_path / name), tmp_path / f"{name}.work"
-            process = start(works.command, "story", "--out", out)
-            process.wait_for(lambda work=work: list(work.glob("*.safetensors")), "the first stage")
+            process = start(works.command, "story", "--tiny", "--out", out)
+            process.wait_for(lambda work=work: list(work.glob("*.kept")), "the first stage")
             hurt = time.time()
             process.hurt(number)
             if process.end() != 0:
@@ -40,7 +40,7 @@ def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
         assert process.end() == code, process.text()
         assert "Traceback" not in process.text()
         assert not works.finished(out)  # after Ctrl-C there may be one that says how far it came
-        assert start(works.command, "story", "--out", out, "--resume").end() == 0
+        assert start(works.command, "story", "--tiny", "--out", out, "--resume").end() == 0
         assert works.finished(out)
         assert works.told(out) == works.told(whole)
 
@@ -48,7 +48,7 @@ def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
 def story_in_little_room(out):
     """The command, where there is not enough memory for what it does first."""
     hold = [bytearray(1 << 20) for _ in range(20)]  # leaves little
-    return cli.main(["story", "--out", out]) if hold else 0
+    return cli.main(["story", "--tiny", "--out", out]) if hold else 0
 
 
 @pytest.mark.fault("memory that runs out, in the command", "one line that says so, no traceback, nothing half-written")
@@ -90,7 +90,7 @@ def test_without_a_network_all_works_but_the_download(start, tmp_path):
 @pytest.mark.fault("a folder with spaces, umlauts, # and %", "all is written there and read again", trials=3)
 def test_results_live_in_folders_of_any_name(start, tmp_path):
     place = tmp_path / ODD
-    assert start(works.command, "story", "--out", str(place / "story")).end() == 0
+    assert start(works.command, "story", "--tiny", "--out", str(place / "story")).end() == 0
     assert works.told(str(place / "story"))
     road = works.road(works.network())
     road.save(place / "ö.safetensors")

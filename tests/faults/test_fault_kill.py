@@ -144,11 +144,11 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials
         tmp_path / "points",
     )
     for seed in range(trials):
-        before = {file: file.stat().st_mtime_ns for file in folder.glob("*.safetensors")}
+        before = {file: file.stat().st_mtime_ns for file in folder.glob("*.kept")}
         kill_at_random(lambda: start(works.sweep, folder, tmp_path / "end"), seconds / 2, seed, "done")
         assert all(file.stat().st_mtime_ns == written for file, written in before.items())  # none is computed again
         if len(before) == 6:
-            for file in folder.glob("*.safetensors"):
+            for file in folder.glob("*.kept"):
                 file.unlink()
     assert start(works.sweep, folder, tmp_path / "end").end() == 0
     one, two = ee.Sweep.load(tmp_path / "end"), ee.Sweep.load(tmp_path / "whole")
@@ -162,7 +162,7 @@ def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, 
     stages = [0]
 
     def kept():
-        return len(list((tmp_path / "story.work").glob("*.safetensors")))
+        return len(list((tmp_path / "story.work").glob("*.kept")))
 
     def begin():
         """Every other one is killed only after it has finished a stage, so that they die in several."""

@@ -10,16 +10,15 @@ from pathlib import Path as File
 from types import SimpleNamespace
 
 import torch
-from test_story import TINY  # the story's tests have a small recipe
 
 import entropic_edu as ee
 from entropic_edu import cli, data, recorded
 from entropic_edu.data import fetch
-from entropic_edu.story import recipes
 from entropic_edu.story import tell as story
 from entropic_edu.teaching import answers, lab
 
 torch.set_num_threads(1)
+TINY = story.Recipe().tiny()
 
 
 def seeded(number=0):
@@ -154,8 +153,7 @@ def finished(out):
 
 
 def command(*arguments, archive=None):
-    """Run the command, which knows a small archive as that of the authors, and the small story as its own."""
-    story.Recipe = recipes.Recipe = lambda: TINY
+    """Run the command, which knows a small archive as that of the authors."""
     if archive is not None:
         fetch.cifar10.__kwdefaults__["archive"] = archive
     return cli.main(list(arguments))

@@ -177,12 +177,15 @@ def test_statistics_are_those_of_evenly_spaced_inputs_so_that_sorted_data_give_e
     land = network(generator, statistics=4, number=30)
     theta = anywhere(land, generator)
     four = Network(normed(), land.x[[0, 7, 15, 22]], land.y[[0, 7, 15, 22]], batch_norm="reestimate")
-    for name, found in land.module(theta).named_buffers():
-        assert torch.equal(found, dict(four.module(theta).named_buffers())[name])
+    for name, value in land.module(theta).named_buffers():
+        assert torch.equal(value, dict(four.module(theta).named_buffers())[name])
 
 
-def test_a_subset_keeps_the_statistics_of_the_whole_also_where_it_has_as_many_samples_as_give_them(generator):
-    land = network(generator, statistics=10)
+@pytest.mark.parametrize("statistics", [10, None])
+def test_a_subset_keeps_the_statistics_of_the_whole_also_where_it_has_as_many_samples_as_give_them(
+    statistics, generator
+):
+    land = network(generator, statistics=statistics)
     some, theta = land.subset(torch.arange(20, 30)), anywhere(land, generator)
     torch.testing.assert_close(some.gradient(theta), torch.func.grad(some.loss)(theta), **ROUND_OFF)
     loss = F.cross_entropy(land.module(theta)(some.x), some.y).detach()

@@ -39,14 +39,14 @@ def test_no_more_are_kept_than_allowed_and_the_oldest_goes():
     for key in "abc":
         for _ in range(2):
             replays(key, doubled, (torch.ones(2),))
-    assert list(replays.kept) == ["b", "c"]
+    assert list(replays.recorded) == ["b", "c"]
 
 
 def test_what_cannot_be_recorded_is_computed_each_time():
     replays, x = graphs.Replays(record=Recorder(refuses=True)), torch.ones(2)
     for _ in range(3):
         assert torch.equal(replays("a", doubled, (x,))[0], 2 * x)
-    assert replays.kept == {"a": None}
+    assert replays.recorded == {"a": None}
 
 
 def pictures(generator):

@@ -1,4 +1,5 @@
 import math
+import pickle
 import time
 
 import pytest
@@ -513,6 +514,14 @@ def test_a_network_in_float64_is_the_same_function_with_more_digits(generator):
     torch.testing.assert_close(double.gradient(theta.double()), gradient, **ROUND_OFF)
     torch.testing.assert_close(single.loss(theta).double(), plain, rtol=1e-5, atol=0)  # float32
     assert single.x.dtype == torch.float32
+
+
+@pytest.mark.parametrize("make", [mlp, lambda: Residual().double()])
+def test_a_network_goes_to_another_process_with_its_data_once(make, generator):
+    land = Network(make(), *data(generator, 4000))
+    theta, sent = land.initial(generator), pickle.dumps(land)
+    assert torch.equal(pickle.loads(sent).gradient(theta), land.gradient(theta))
+    assert len(sent) < 1.2 * (land.x.nbytes + land.y.nbytes)
 
 
 # --- what a landscape cannot be made of ------------------------------------------------------------------------

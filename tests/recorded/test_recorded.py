@@ -54,6 +54,13 @@ def test_a_shipped_recording_was_made_by_the_recipe_that_is_there(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_recording_is_saved_to_the_bytes_that_were_read(name, tmp_path):
+    recorded.load(name).save(tmp_path / "again")
+    shipped = importlib.resources.files("entropic_edu.recorded").joinpath(f"{name}.safetensors")
+    assert (tmp_path / "again").read_bytes() == shipped.read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_recording_holds_finite_numbers_or_marks_what_is_missing(name):
     for key, value in recorded.load(name).items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():

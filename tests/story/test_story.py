@@ -37,7 +37,6 @@ def kept(name, folder="story.work"):
 
 def test_the_command_without_options_tells_the_story_of_the_digits():
     assert recipes.chosen() == story.Recipe()
-    assert recipes.chosen(tiny=True) == TINY
 
 
 def without_time(found):

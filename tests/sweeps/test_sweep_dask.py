@@ -112,7 +112,7 @@ def steps_home(batch_size, learning_rate):
 
 
 def test_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("joblib.cpu_count", lambda: 1)  # the start of a process takes longer than its points
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # the start of a process takes longer than its points
     module, home, cluster = blocks(marked=False)
     (tmp_path / "relaxation.py").write_text(module)
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, kept, land
 
@@ -59,14 +59,14 @@ class Ends:
 
     def show(self, network: str, page: int) -> int:
         """Draw a page of digits; return how many of them the network reads as they are labelled."""
-        said = answers(network)
+        answered = answers(network)
         first, right = EACH * (page - 1), 0
         for number, (shown, name) in enumerate(self.places, start=first):
-            truth, answer = int(self.labels[number]), int(said[number])
+            truth, answer = int(self.labels[number]), int(answered[number])
             shown.set_data(self.pixels[number].numpy())
             right += truth == answer
             kind = "right" if truth == answer else "wrong"
-            name.set_text(text(f"08.ends.{kind}", answer=answer, truth=truth))
+            name.set_text(option_text(kind, "08.ends.right", "08.ends.wrong", answer=answer, truth=truth))
             name.set_color(INK[truth == answer])
         return right
 
@@ -83,7 +83,7 @@ def ends(seed: int) -> Explorer:
             loss = float(here.data_loss(theta))
         return picture.figure, text(
             "08.ends.sentence",
-            network=text(f"08.ends.{bad_network}"),
+            network=option_text(bad_network, "08.ends.good", "08.ends.bad"),
             loss=loss,
             train=int((here.accuracy(theta) * len(here.x)).round()),
             first=EACH * (bad_page - 1) + 1,

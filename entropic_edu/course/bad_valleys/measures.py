@@ -19,7 +19,7 @@ from entropic_edu.recorded._flatness import COLUMNS
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Points, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, boxed_label, column, kept, over
 
@@ -44,24 +44,24 @@ def tracks(objective: str, measure: str, alpha: float = 1.0) -> Tracks:
     return Tracks(column(good, "loss"), column(good, measure), column(bad, "loss"), column(bad, measure))
 
 
-def times(found: Tracks, stage: int) -> Mean:
+def times(runs: Tracks, stage: int) -> Mean:
     """Return how many times the good one's measure the bad one's is at a stage: mean over the pairs and its error."""
-    return over(found.bad[stage] / found.good[stage])
+    return over(runs.bad[stage] / runs.good[stage])
 
 
-def times_at_equal_loss(found: Tracks) -> tuple[float, Mean] | None:
+def times_at_equal_loss(runs: Tracks) -> tuple[float, Mean] | None:
     """Return the same where both have one training loss, on straight lines in logarithms; and the loss.
 
     The loss is the middle, in logarithms, of those that all runs of both kinds come by. None where there is none.
     """
-    low = max(float(losses.min(0).values.max()) for losses in (found.good_loss, found.bad_loss))
-    high = min(float(losses.max(0).values.min()) for losses in (found.good_loss, found.bad_loss))
+    low = max(float(losses.min(0).values.max()) for losses in (runs.good_loss, runs.bad_loss))
+    high = min(float(losses.max(0).values.min()) for losses in (runs.good_loss, runs.bad_loss))
     if low > high:
         return None
     loss = math.sqrt(low * high)
     each = [
-        _at(found.bad_loss[:, run], found.bad[:, run], loss) / _at(found.good_loss[:, run], found.good[:, run], loss)
-        for run in range(found.good.shape[1])
+        _at(runs.bad_loss[:, run], runs.bad[:, run], loss) / _at(runs.good_loss[:, run], runs.good[:, run], loss)
+        for run in range(runs.good.shape[1])
     ]
     return loss, over(torch.tensor(each, dtype=torch.float64))
 
@@ -97,10 +97,12 @@ class Measures:
 
     def show(self, objective: str, measure: str, alpha: float) -> None:
         """Draw both ends of all pairs through training: each run a dot, the mean of five a symbol on a line."""
-        found, plain = tracks(objective, measure, alpha), tracks(objective, measure)
-        self.title.set_text(text(f"08.measure.{measure}"))
+        runs, plain = tracks(objective, measure, alpha), tracks(objective, measure)
+        self.title.set_text(
+            option_text(measure, "08.measure.trace", "08.measure.top", "08.measure.norm", "08.measure.adaptive")
+        )
         self.same.set_data(*_means(plain.good_loss, plain.good) if alpha != 1 else ([], []))
-        for name, losses, values in (("good", found.good_loss, found.good), ("bad", found.bad_loss, found.bad)):
+        for name, losses, values in (("good", runs.good_loss, runs.good), ("bad", runs.bad_loss, runs.bad)):
             x, y = _means(losses, values)
             self.lines[name].set_data(x, y)
             self.points[name].show(torch.as_tensor(x), over(values.T))
@@ -108,7 +110,7 @@ class Measures:
             right = float(losses.max())
             self.names[name].set_position((1.25 * right, float(y[0])))
         apart_log(list(self.names.values()), 1.6)
-        equal = times_at_equal_loss(found)
+        equal = times_at_equal_loss(runs)
         for artist in (self.equal, self.equal_name):
             artist.set_visible(equal is not None)
         if equal is not None:
@@ -120,8 +122,8 @@ class Measures:
         for artist in (self.ghost, self.bet):
             artist.set_visible(ghost is not None)
         if ghost is not None:
-            found, at = tracks(objective, measure), joined(objective)
-            x, y = float(found.bad_loss[at].mean()), ghost * float(found.good[at].mean())
+            runs, at = tracks(objective, measure), joined(objective)
+            x, y = float(runs.bad_loss[at].mean()), ghost * float(runs.good[at].mean())
             self.ghost.set_data([x], [y])
             self.bet.set_position((x * 0.8, y / 1.9))
 
@@ -152,24 +154,26 @@ def measures(seed: int) -> Explorer:
     ) -> tuple[Figure, str]:
         picture.show(bad_objective, bad_measure, bad_alpha)
         picture.predicted(ghost, bad_objective, bad_measure)
-        found, at = tracks(bad_objective, bad_measure, bad_alpha), joined(bad_objective)
+        runs, at = tracks(bad_objective, bad_measure, bad_alpha), joined(bad_objective)
         good, bad, ratio, equal = (
-            over(found.good[at]),
-            over(found.bad[at]),
-            times(found, at),
-            times_at_equal_loss(found),
+            over(runs.good[at]),
+            over(runs.bad[at]),
+            times(runs, at),
+            times_at_equal_loss(runs),
         )
         words = text(
             "08.measures.sentence",
-            objective=text(f"08.objective.{bad_objective}"),
-            measure=text(f"08.measured.{bad_measure}"),
+            objective=option_text(bad_objective, "08.objective.cross_entropy", "08.objective.mse"),
+            measure=option_text(
+                bad_measure, "08.measured.trace", "08.measured.top", "08.measured.norm", "08.measured.adaptive"
+            ),
             scaled=text("08.measures.plain" if bad_alpha == 1 else "08.measures.scaled", alpha=bad_alpha),
             good=float(good.value),
             good_error=float(good.error),
             bad=float(bad.value),
             bad_error=float(bad.error),
-            good_loss=float(found.good_loss[at].mean()),
-            bad_loss=float(found.bad_loss[at].mean()),
+            good_loss=float(runs.good_loss[at].mean()),
+            bad_loss=float(runs.bad_loss[at].mean()),
             ratio=float(ratio.value),
             error=float(ratio.error),
         )

@@ -32,8 +32,8 @@ LIVE_WALKERS, LIVE_STEPS = 16, 990
 @cache
 def road(which: str) -> Path:
     """Return the road of pair 0, as found or with both ends of one norm."""
-    found: Path = whole(kept("road"))
-    return matched(land("mse"), found) if which == "matched" else found
+    between: Path = whole(kept("road"))
+    return matched(land("mse"), between) if which == "matched" else between
 
 
 def kind_of(noise: str, batch_size: int) -> str:
@@ -92,8 +92,8 @@ def law(which: str, kind: str, start: float, shown: str) -> Tensor | None:
     """Return where the law of label noise says the walkers are on average, (records,); None for other noise."""
     if not kind.startswith("label"):
         return None
-    said = kept(f"{which}/{kind}/predicted").double()[..., STARTS.index(start)]
-    return said.mean(0) if shown == "three" else said[0]
+    predicted = kept(f"{which}/{kind}/predicted").double()[..., STARTS.index(start)]
+    return predicted.mean(0) if shown == "three" else predicted[0]
 
 
 def cooled(which: str, kind: str, start: float, shown: str) -> Mean | None:
@@ -101,8 +101,8 @@ def cooled(which: str, kind: str, start: float, shown: str) -> Mean | None:
     name = f"{which}/{kind}/cooled"
     if name not in recorded.load("bad_minima"):
         return None
-    found = averaged(kept(name)[:, None], which, kind, start, shown)
-    return Mean(found.value[0], found.error[0])
+    mean = averaged(kept(name)[:, None], which, kind, start, shown)
+    return Mean(mean.value[0], mean.error[0])
 
 
 def left(which: str, kind: str, start: float, shown: str) -> int:
@@ -131,10 +131,10 @@ def live(which: str, noise: str, batch_size: int, start: float) -> Iterator[Snap
         label_noise=recipe["label_noise"] if noise == "labels" else 0.0,
         weight_decay=recipe["weight_decay"] if noise == "decay" else 0.0,
     )
-    said = SAID.get(noise, "none")
-    chosen = bad_minima.settings(said, batch_size) | {
+    kind = SAID.get(noise, "none")
+    chosen = bad_minima.settings(kind, batch_size) | {
         "start": start,
-        "walkers": 1 if said == "none" else LIVE_WALKERS,
+        "walkers": 1 if kind == "none" else LIVE_WALKERS,
         "steps": LIVE_STEPS,
         "record_every": 45,
     }

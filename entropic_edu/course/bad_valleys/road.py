@@ -13,7 +13,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, apart, boxed_label, column, kept, over
 
@@ -71,7 +71,7 @@ class Road:
             self.bet.set_position((0.3, ghost[len(ghost) // 3] - 0.06))
 
 
-def said(mean: Mean, place: int, shown: str, form: str) -> str:
+def with_error(mean: Mean, place: int, shown: str, form: str) -> str:
     """Return a value, with its error where there are five."""
     value = format(float(mean.value[place]), form)
     return value if shown == "one" else f"{value} ± {format(float(mean.error[place]), form)}"
@@ -88,13 +88,15 @@ def road(seed: int) -> Explorer:
         picture.show(bad_kind, bad_shown, place)
         picture.predicted(ghost)
         loss, train, test = (curves(bad_kind, bad_shown, name) for name in ("loss", "train", "test"))
-        return picture.figure, text(
-            f"08.road.{bad_shown}",
-            kind=text(f"08.kind.{bad_kind}"),
+        return picture.figure, option_text(
+            bad_shown,
+            "08.road.five",
+            "08.road.one",
+            kind=option_text(bad_kind, "08.kind.poison", "08.kind.squared", "08.kind.large"),
             position=float(WHERE[place]),
-            loss=said(loss, place, bad_shown, ".1e"),
+            loss=with_error(loss, place, bad_shown, ".1e"),
             train=float(train.value[place]),
-            test=said(test, place, bad_shown, ".3f"),
+            test=with_error(test, place, bad_shown, ".3f"),
             good=float(test.value[0]),
             bad=float(test.value[-1]),
             highest=float(loss.value.max()),

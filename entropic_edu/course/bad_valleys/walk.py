@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import release as walkers
 from .common import apart, boxed_label, kept, over
@@ -38,7 +39,12 @@ class Walk:
         self.axes = {name: self.figure.add_axes(place) for name, place in places.items()}
         labels = {"along": "position", "accuracy": "step"}
         for name, ax in self.axes.items():
-            labelled(ax, text(f"08.axis.{labels[name]}") if name in labels else "", "", text(f"08.walk.{name}"))
+            labelled(
+                ax,
+                option_text(labels[name], "08.axis.position", "08.axis.step") if name in labels else "",
+                "",
+                option_text(name, "08.walk.trace", "08.walk.along", "08.walk.position", "08.walk.accuracy"),
+            )
             ax.title.set_fontsize(11)
         for name in ("trace", "along"):
             self.axes[name].set_xlim(-0.02, 1.02)
@@ -110,8 +116,10 @@ class Walk:
 
 def setting_of(bad_noise: str, batch_size: int, bad_road: str) -> str:
     """Name noise and road in a sentence."""
-    noise = text(f"08.noise.{bad_noise}", batch_size=batch_size)
-    return text("08.walk.setting", noise=noise, road=text(f"08.walk.{bad_road}"))
+    noise = option_text(
+        bad_noise, "08.noise.labels", "08.noise.batch", "08.noise.none", "08.noise.decay", batch_size=batch_size
+    )
+    return text("08.walk.setting", noise=noise, road=option_text(bad_road, "08.walk.found", "08.walk.matched"))
 
 
 def released(count: int) -> str:
@@ -122,6 +130,31 @@ def released(count: int) -> str:
 def leavers(count: int) -> str:
     """Return how many left the valley, as a sentence."""
     return text("08.walk.nobody" if count == 0 else "08.walk.left", count=count)
+
+
+def sentence(bad_noise: str, batch_size: int, chosen: tuple[str, str, float, str]) -> str:
+    """Say where recorded walkers ended; ``chosen`` is the road, the noise, the start and the pairs of ``tracks``."""
+    road, _, start, pairs = chosen
+    position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
+    nearest, law, cooled = walkers.accuracy_at(*chosen), walkers.law(*chosen), walkers.cooled(*chosen)
+    words = option_text(
+        pairs,
+        "08.walk.three",
+        "08.walk.one",
+        setting=setting_of(bad_noise, batch_size, road),
+        count=released(1 if bad_noise in ("none", "decay") else 8),
+        start=start,
+        steps=STEPS,
+        end=float(position.value[-1]),
+        error=float(position.error[-1]),
+        before=float(nearest.value[0]),
+        after=float(nearest.value[-1]),
+        own=float(own.value[-1]),
+        left=leavers(walkers.left(*chosen)),
+    )
+    if cooled is not None and law is not None:
+        words += " " + text("08.walk.labels", cooled=float(cooled.value), law=float(law[-1]))
+    return words
 
 
 def walk(seed: int) -> Explorer:
@@ -139,62 +172,11 @@ def walk(seed: int) -> Explorer:
     ) -> tuple[Figure, str]:
         chosen = (bad_road, kind_of(bad_noise, batch_size), bad_start, bad_pairs)
         position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
-        nearest, law = walkers.accuracy_at(*chosen), walkers.law(*chosen)
-        cooled = walkers.cooled(*chosen)
         picture.road(bad_road, bad_pairs, bad_start, float(position.value[-1]))
-        picture.way_of(kept("step"), position, nearest, own, cooled)
-        picture.law_of(law)
+        picture.way_of(kept("step"), position, walkers.accuracy_at(*chosen), own, walkers.cooled(*chosen))
+        picture.law_of(walkers.law(*chosen))
         picture.predicted(ghost, bad_start)
-        words = text(
-            f"08.walk.{bad_pairs}",
-            setting=setting_of(bad_noise, batch_size, bad_road),
-            count=released(1 if bad_noise in ("none", "decay") else 8),
-            start=bad_start,
-            steps=STEPS,
-            end=float(position.value[-1]),
-            error=float(position.error[-1]),
-            before=float(nearest.value[0]),
-            after=float(nearest.value[-1]),
-            own=float(own.value[-1]),
-            left=leavers(walkers.left(*chosen)),
-        )
-        if cooled is not None and law is not None:
-            words += " " + text("08.walk.labels", cooled=float(cooled.value), law=float(law[-1]))
-        return picture.figure, words
-
-    def show(
-        found: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
-    ) -> tuple[Figure, str]:
-        position = over(found.position.double().T)
-        nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], found.position).T)
-        picture.road(bad_road, "one", bad_start, float(position.value[-1]))
-        picture.way_of(found.step, position, nearest)
-        picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
-        picture.predicted(None, bad_start)
-        return picture.figure, text(
-            "08.walk.live",
-            setting=setting_of(bad_noise, batch_size, bad_road),
-            count=released(found.position.shape[1]),
-            start=bad_start,
-            steps=int(found.step[-1]),
-            end=float(position.value[-1]),
-            error=float(position.error[-1]),
-            after=float(nearest.value[-1]),
-            left=leavers(int(found.left_valley.sum())),
-        )
-
-    def code(*, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, bad_pairs: str) -> str:
-        options = {"labels": "label_noise=0.5", "decay": "weight_decay=5e-4"}.get(bad_noise, "")
-        noise = walkers.SAID.get(bad_noise, "none")
-        again = "\nroad = minima.matched(land, road)" if bad_road == "matched" else ""
-        return (
-            "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima as minima, roads\n"
-            'kept = recorded.load("bad_minima")\n'
-            f'kept["{bad_road}/{kind_of(bad_noise, batch_size)}/position"]  # pairs, records, walkers of three starts\n'
-            "# pair 0 anew:\n"
-            f'land, road = minima.landscape({options}), roads.whole(kept["road"]){again}\n'
-            f"release = ee.drift(land, road, **minima.settings('{noise}', {batch_size}))"
-        )
+        return picture.figure, sentence(bad_noise, batch_size, chosen)
 
     return Explorer(
         render,
@@ -211,8 +193,46 @@ def walk(seed: int) -> Explorer:
             stream=lambda bad_start, bad_noise, batch_size, bad_road, **turned: walkers.live(
                 bad_road, bad_noise, batch_size, bad_start
             ),
-            show=show,
-            frame=show,
+            show=partial(live, picture),
+            frame=partial(live, picture),
             units=lambda **turned: LIVE_STEPS,
         ),
+    )
+
+
+def live(
+    picture: Walk, release: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
+) -> tuple[Figure, str]:
+    """Draw live walkers, and say where they are."""
+    position = over(release.position.double().T)
+    nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], release.position).T)
+    picture.road(bad_road, "one", bad_start, float(position.value[-1]))
+    picture.way_of(release.step, position, nearest)
+    picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
+    picture.predicted(None, bad_start)
+    return picture.figure, text(
+        "08.walk.live",
+        setting=setting_of(bad_noise, batch_size, bad_road),
+        count=released(release.position.shape[1]),
+        start=bad_start,
+        steps=int(release.step[-1]),
+        end=float(position.value[-1]),
+        error=float(position.error[-1]),
+        after=float(nearest.value[-1]),
+        left=leavers(int(release.left_valley.sum())),
+    )
+
+
+def code(*, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, bad_pairs: str) -> str:
+    """Return the lines that read the recorded walkers and make those of the first pair anew."""
+    options = {"labels": "label_noise=0.5", "decay": "weight_decay=5e-4"}.get(bad_noise, "")
+    noise = walkers.SAID.get(bad_noise, "none")
+    again = "\nroad = minima.matched(land, road)" if bad_road == "matched" else ""
+    return (
+        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima as minima, roads\n"
+        'kept = recorded.load("bad_minima")\n'
+        f'kept["{bad_road}/{kind_of(bad_noise, batch_size)}/position"]  # pairs, records, walkers of three starts\n'
+        "# pair 0 anew:\n"
+        f'land, road = minima.landscape({options}), roads.whole(kept["road"]){again}\n'
+        f"release = ee.drift(land, road, **minima.settings('{noise}', {batch_size}))"
     )

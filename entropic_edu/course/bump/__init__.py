@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.physics.mean import middle_over_ends
 
 from . import hook, rescale, road, sceptic, spectrum
 
@@ -28,15 +29,10 @@ QUESTIONS = [
 def _made(seed: int) -> tuple[Tensor, Tensor]:
     """Return positions and the trace along five made-up roads, for exercise 5.1."""
     generator = torch.Generator().manual_seed(seed)
-    where = torch.linspace(0, 1, 13, dtype=torch.float64)
+    where = torch.linspace(0, 1, 12, dtype=torch.float64)  # none at 1/3 or 2/3: round-off may not judge an answer
     level, height, tilt = torch.rand(3, 5, 1, generator=generator, dtype=torch.float64)
-    wiggle = 0.1 * torch.rand(5, 13, generator=generator, dtype=torch.float64)
+    wiggle = 0.1 * torch.rand(5, 12, generator=generator, dtype=torch.float64)
     return where, (3 + level + 0.5 * tilt * where) * (1 + (0.7 + 0.4 * height) * torch.sin(torch.pi * where) + wiggle)
-
-
-def _ratios(position: Tensor, trace: Tensor) -> Tensor:
-    middle = (position >= 1 / 3) & (position <= 2 / 3)
-    return trace[:, middle].mean(1) / trace[:, [0, -1]].mean(1)
 
 
 def _summed(ratio: Callable[[Tensor, Tensor], Tensor], error: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
@@ -80,23 +76,25 @@ def _verdicts(**changed: str) -> Callable[[str], str]:
 
 def _one_wrong() -> dict[str, Callable[[str], str]]:
     """Return for each objection and each wrong verdict on it an answer with this slip alone."""
-    pairs = [(objection, said) for objection in TRUTH for said in VERDICTS if said != TRUTH[objection]]
-    return {f"{objection}_{said}".replace(" ", "_"): _verdicts(**{objection: said}) for objection, said in pairs}
+    pairs = [(objection, verdict) for objection in TRUTH for verdict in VERDICTS if verdict != TRUTH[objection]]
+    return {
+        f"{objection}_{verdict}".replace(" ", "_"): _verdicts(**{objection: verdict}) for objection, verdict in pairs
+    }
 
 
 EXERCISES = [
     Exercise(
         "ratio",
         "5.1",
-        truth=_summed(_ratios, _standard),
+        truth=_summed(middle_over_ends, _standard),
         wrong={
             "extremes": _summed(lambda position, trace: trace.amax(1) / trace.amin(1), _standard),
             "point": _summed(lambda position, trace: trace[:, 6] / trace[:, [0, -1]].mean(1), _standard),
-            "one_end": _summed(lambda position, trace: _ratios(position, trace) * _end_share(trace), _standard),
-            "upside_down": _summed(lambda position, trace: 1 / _ratios(position, trace), _standard),
-            "deviation": _summed(_ratios, torch.std),
-            "count": _summed(_ratios, lambda ratio: ratio.std() / len(ratio)),
-            "population": _summed(_ratios, lambda ratio: ratio.std(correction=0) / len(ratio) ** 0.5),
+            "one_end": _summed(lambda where, trace: middle_over_ends(where, trace) * _end_share(trace), _standard),
+            "upside_down": _summed(lambda position, trace: 1 / middle_over_ends(position, trace), _standard),
+            "deviation": _summed(middle_over_ends, torch.std),
+            "count": _summed(middle_over_ends, lambda ratio: ratio.std() / len(ratio)),
+            "population": _summed(middle_over_ends, lambda ratio: ratio.std(correction=0) / len(ratio) ** 0.5),
         },
         cases=[_made(1), _made(2)],
         tolerance=1e-4,

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.probe import Profile
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
@@ -49,8 +49,8 @@ def has(key: str) -> bool:
 @cache
 def profile(pair: int) -> Profile:
     """Return the recorded Profile of a road, pairs counted from 0."""
-    found: Profile = recorded.load("bump")[f"pair{pair}/profile"]
-    return found
+    measured: Profile = recorded.load("bump")[f"pair{pair}/profile"]
+    return measured
 
 
 @cache
@@ -71,9 +71,7 @@ def over_ends(values: Tensor) -> Tensor:
 
 def bump(values: Tensor) -> Tensor:
     """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    where = positions(values.shape[-1])
-    middle = (where >= 1 / 3) & (where <= 2 / 3)
-    return over_ends(values)[..., middle].mean(-1)
+    return middle_over_ends(positions(values.shape[-1]), values)
 
 
 def over_pairs(values: Tensor) -> Mean:
@@ -89,13 +87,13 @@ def chosen(values: Tensor, pair: str) -> Mean:
     return Mean(one, torch.zeros_like(one))
 
 
-def told(mean: Mean, pair: str, digits: str = ".2f") -> str:
+def with_error(mean: Mean, pair: str, digits: str = ".2f") -> str:
     """Write a number with its error over the pairs, or without where it comes from one pair."""
     kind, error = "all" if pair == "all" else "one", float(mean.error)
     if digits == ".2f" and pair == "all" and error < 0.005:
         digits = ".3f"  # an error of 0.00 tells nothing
     known: dict[str, Any] = {"value": format(float(mean.value), digits)}
-    return text(f"05.told.{kind}", error=format(error, digits.replace("3g", "2g")), **known)
+    return option_text(kind, "05.told.all", "05.told.one", error=format(error, digits.replace("3g", "2g")), **known)
 
 
 def amid(pair: str) -> str:

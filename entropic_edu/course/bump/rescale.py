@@ -13,9 +13,9 @@ from entropic_edu.recorded._bump import rescaled
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import COUNT, bump, kept, over_pairs, positions, told
+from .common import COUNT, bump, kept, over_pairs, positions, with_error
 
 ALPHAS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 LAYERS = ("1", "2")
@@ -41,8 +41,8 @@ def trace(layer: int, alpha: Tensor) -> Tensor:
 
 def top(layer: int, alpha: float, where_scaled: str) -> Tensor:
     """Return λmax at both ends and in the middle of all roads, (pairs, 3)."""
-    found = kept("string/rescaled_top")[:, :, layer - 1]  # (pairs, 3, alphas)
-    plain, turned = found[..., ALPHAS.index(1.0)], found[..., ALPHAS.index(alpha)]
+    largest = kept("string/rescaled_top")[:, :, layer - 1]  # (pairs, 3, alphas)
+    plain, turned = largest[..., ALPHAS.index(1.0)], largest[..., ALPHAS.index(alpha)]
     moved = {"everywhere": (True, True, True), "middle": (False, True, False), "ends": (True, False, True)}
     return torch.where(torch.tensor(moved[where_scaled]), turned, plain)
 
@@ -146,13 +146,13 @@ def sentence(layer: int, alpha: float, where_scaled: str) -> str:
         "05.rescale.sentence",
         layer=layer,
         alpha=alpha,
-        where=text(f"05.where.{where_scaled}"),
-        ends=told(over_pairs(after[:, [0, -1]].mean(1)), "all", ".3g"),
-        middle=told(over_pairs(after[:, middle]), "all", ".3g"),
-        ratio=told(over_pairs(bump(after)), "all"),
-        before=told(over_pairs(bump(kept("string/trace"))), "all"),
-        top=told(over_pairs(top(layer, alpha, where_scaled)[:, 1]), "all"),
-        adaptive=told(over_pairs(bump(kept("string/adaptive"))), "all"),
+        where=option_text(where_scaled, "05.where.everywhere", "05.where.middle", "05.where.ends"),
+        ends=with_error(over_pairs(after[:, [0, -1]].mean(1)), "all", ".3g"),
+        middle=with_error(over_pairs(after[:, middle]), "all", ".3g"),
+        ratio=with_error(over_pairs(bump(after)), "all"),
+        before=with_error(over_pairs(bump(kept("string/trace"))), "all"),
+        top=with_error(over_pairs(top(layer, alpha, where_scaled)[:, 1]), "all"),
+        adaptive=with_error(over_pairs(bump(kept("string/adaptive"))), "all"),
         data_loss=float(kept("string/data_loss")[:, middle].mean()),
         objective=float(weighed[:, middle].mean()),
         objective_ends=float(weighed[:, [0, -1]].mean()),

@@ -19,9 +19,41 @@ from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import COUNT, PAIRS, QUANTITIES, along, amid, bump, chosen, named, over_ends, over_pairs, positions, told
+from .common import (
+    COUNT,
+    PAIRS,
+    QUANTITIES,
+    along,
+    amid,
+    bump,
+    chosen,
+    named,
+    over_ends,
+    over_pairs,
+    positions,
+    with_error,
+)
+
+LABEL_KEYS = (
+    "05.label.objective",
+    "05.label.data_loss",
+    "05.label.trace",
+    "05.label.top",
+    "05.label.adaptive",
+    "05.label.gradient_noise",
+    "05.label.norm",
+)
+QUANTITY_KEYS = (
+    "05.quantity.trace",
+    "05.quantity.top",
+    "05.quantity.adaptive",
+    "05.quantity.objective",
+    "05.quantity.data_loss",
+    "05.quantity.gradient_noise",
+    "05.quantity.norm",
+)
 
 POINTS = 21
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
@@ -61,7 +93,9 @@ class Road:
 
     def _panel(self, bottom: float, name: str, high: float) -> Axes:
         ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
-        labelled(ax, "", "", text(f"05.panel.{name}")).title.set_fontsize(11)
+        labelled(
+            ax, "", "", option_text(name, "05.panel.objective", "05.panel.trace", "05.panel.gradient_noise")
+        ).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, high))
         if bottom == floor.RIGHT[-1]:
             ax.set_xlabel(text("05.axis.position"), fontsize=11)
@@ -75,7 +109,7 @@ class Road:
         for number, (line, values) in enumerate(zip(self.singles, each, strict=True)):
             line.set_data(self.where.numpy(), values.numpy())
             line.set_visible(str(number + 1) != pair)
-        self.bands["run"].show(self.where, chosen(each, pair), text(f"05.label.{quantity}"))
+        self.bands["run"].show(self.where, chosen(each, pair), option_text(quantity, *LABEL_KEYS))
         self.bands["twin"].show(self.where, twin)
         shape = None if ghost is None else exact(ghost ** (torch.sin(torch.pi * self.where)))
         self.bands["ghost"].show(self.where, shape)
@@ -90,11 +124,11 @@ class Road:
             self.bands["ghost"].name.set_horizontalalignment("center")
         self._part()
 
-    def show_live(self, found: Profile, quantity: str, pair: str) -> None:
+    def show_live(self, measured: Profile, quantity: str, pair: str) -> None:
         """Draw a profile that is being measured, over the recorded mean of the ends."""
         recorded = along(quantity)[int(pair) - 1]
-        values = getattr(found, QUANTITIES[quantity].field).double() / recorded[[0, -1]].mean()
-        self.bands["live"].show(found.position.double(), exact(values))
+        values = getattr(measured, QUANTITIES[quantity].field).double() / recorded[[0, -1]].mean()
+        self.bands["live"].show(measured.position.double(), exact(values))
         self.bands["twin"].show(self.where, None)
         self._part()
 
@@ -122,16 +156,18 @@ def road(seed: int) -> Explorer:
         if pinned is not None:
             quantity, pair = pinned["along_road"], pinned["bump_pair"]
             twin = chosen(over_ends(along(quantity)), pair)
-            ratio = told(chosen(bump(along(quantity)), pair), pair)
-            words += " " + text("05.road.twin", ratio=ratio, quantity=text(f"05.quantity.{quantity}"), pair=amid(pair))
+            ratio = with_error(chosen(bump(along(quantity)), pair), pair)
+            words += " " + text(
+                "05.road.twin", ratio=ratio, quantity=option_text(quantity, *QUANTITY_KEYS), pair=amid(pair)
+            )
         picture.show(along_road, bump_pair, at_position, twin, ghost)
         return picture.figure, words
 
-    def show(found: Profile, *, along_road: str, bump_pair: str, at_position: float) -> tuple[Figure, str]:
+    def show(measured: Profile, *, along_road: str, bump_pair: str, at_position: float) -> tuple[Figure, str]:
         one = first(bump_pair)
         picture.show(along_road, one, at_position, None, None)
-        picture.show_live(found, along_road, one)
-        return picture.figure, live_sentence(found, along_road, one)
+        picture.show_live(measured, along_road, one)
+        return picture.figure, live_sentence(measured, along_road, one)
 
     return Explorer(
         render,
@@ -160,23 +196,23 @@ def sentence(quantity: str, pair: str, place: float) -> str:
     return text(
         "05.road.sentence",
         pair=named(pair),
-        quantity=text(f"05.quantity.{quantity}"),
-        ends=told(chosen(values[:, [0, -1]].mean(1), pair), pair, digit),
-        here=told(here, pair, digit),
+        quantity=option_text(quantity, *QUANTITY_KEYS),
+        ends=with_error(chosen(values[:, [0, -1]].mean(1), pair), pair, digit),
+        here=with_error(here, pair, digit),
         place=place,
-        ratio=told(chosen(bump(values), pair), pair),
-        loss=told(chosen(bump(along("objective")), pair), pair),
+        ratio=with_error(chosen(bump(values), pair), pair),
+        loss=with_error(chosen(bump(along("objective")), pair), pair),
     )
 
 
-def live_sentence(found: Profile, quantity: str, pair: str) -> str:
+def live_sentence(measured: Profile, quantity: str, pair: str) -> str:
     """Say what is measured now, beside the recorded ratio."""
-    values: Tensor = getattr(found, QUANTITIES[quantity].field).double()
-    known = {"pair": pair, "quantity": text(f"05.quantity.{quantity}"), "count": len(values)}
-    kept = float(bump(along(quantity))[int(pair) - 1])
-    if not found.complete:
+    values: Tensor = getattr(measured, QUANTITIES[quantity].field).double()
+    known = {"pair": pair, "quantity": option_text(quantity, *QUANTITY_KEYS), "count": len(values)}
+    recorded_ratio = float(bump(along(quantity))[int(pair) - 1])
+    if not measured.complete:
         return text("05.road.growing", of=POINTS, now=float(values[-1]), **known)
-    return text("05.road.live", ratio=found.bump(values), kept=kept, **known)
+    return text("05.road.live", ratio=measured.bump(values), kept=recorded_ratio, **known)
 
 
 def mean_ratio(quantity: str) -> Mean:

@@ -14,9 +14,21 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import bump, has, kept, over_ends, over_pairs, positions, told
+from .common import bump, has, kept, over_ends, over_pairs, positions, with_error
+
+MEASURE_KEYS = ("05.measure.trace", "05.measure.top", "05.measure.adaptive")
+SCEPTIC_KEYS = (
+    "05.sceptic.note.loss",
+    "05.sceptic.note.squared",
+    "05.sceptic.note.scale",
+    "05.sceptic.note.kinks",
+    "05.sceptic.note.path",
+    "05.sceptic.note.renaming",
+    "05.sceptic.note.decay",
+    "05.sceptic.note.training",
+)
 
 MEASURES = ("trace", "top", "adaptive")
 RATIOS = (0.55, 8.0)  # limits; what lies outside is drawn at the edge, with its number
@@ -24,6 +36,25 @@ ROWS = 4
 LANES = {"trace": -0.13, "top": 0.09, "adaptive": 0.31}  # of the measures within a row
 MARKERS = {"trace": ("o", RED), "top": ("s", ORANGE), "adaptive": ("^", GREEN)}
 STYLES = ((BLUE, "-"), (RED, "--"), (BLACK, DASHES[2]), (GREEN, DASHES[3]))
+
+
+NAMES = {  # of a condition, in the picture and at a curve
+    "base": ("05.condition.base", "05.short.base"),
+    "matched": ("05.condition.matched", "05.short.matched"),
+    "alone": ("05.condition.alone", "05.short.alone"),
+    "ruler": ("05.condition.ruler", "05.short.ruler"),
+    "squared": ("05.condition.squared", "05.short.squared"),
+    "balanced": ("05.condition.balanced", "05.short.balanced"),
+    "step0": ("05.condition.step0", "05.short.step0"),
+    "step1": ("05.condition.step1", "05.short.step1"),
+    "step2": ("05.condition.step2", "05.short.step2"),
+    "bezier": ("05.condition.bezier", "05.short.bezier"),
+    "aligned": ("05.condition.aligned", "05.short.aligned"),
+    "undecayed": ("05.condition.undecayed", "05.short.undecayed"),
+    "decayed": ("05.condition.decayed", "05.short.decayed"),
+    "longer": ("05.condition.longer", "05.short.longer"),
+    "wide": ("05.condition.wide", "05.short.wide"),
+}
 
 
 class Condition(NamedTuple):
@@ -116,7 +147,7 @@ class Sceptic:
             self.figure.add_artist(
                 Line2D([x], [0.955], marker=marker, color=colour, ms=8, ls="", transform=self.figure.transFigure)
             )
-            self.figure.text(x + 0.014, 0.955, text(f"05.measure.{measure}"), fontsize=sheet.SMALL, va="center")
+            self.figure.text(x + 0.014, 0.955, option_text(measure, *MEASURE_KEYS), fontsize=sheet.SMALL, va="center")
 
     def _right(self) -> None:
         self.upper = self.figure.add_axes((0.615, 0.57, 0.245, 0.3))
@@ -134,14 +165,14 @@ class Sceptic:
         """Draw all conditions of an objection, and the curves of one measure."""
         rows = OBJECTIONS[objection]
         for row, name in enumerate(self.names):
-            name.set_text(text(f"05.condition.{rows[row].name}") if row < len(rows) else "")
+            name.set_text(text(NAMES[rows[row].name][0]) if row < len(rows) else "")
         for each in MEASURES:
             self._row(rows, each)
         self._curves(rows, measure)
 
     def _row(self, rows: tuple[Condition, ...], measure: str) -> None:
-        found = [(row, measured(condition, measure)) for row, condition in enumerate(rows)]
-        there = [(row + LANES[measure], each) for row, each in found if each is not None]
+        ratios = [(row, measured(condition, measure)) for row, condition in enumerate(rows)]
+        there = [(row + LANES[measure], each) for row, each in ratios if each is not None]
         heights = torch.tensor([height for height, _ in there], dtype=torch.float64)
         points = [(float(each), height) for height, one in there for each in one if RATIOS[0] < each < RATIOS[1]]
         self.pairs[measure].set_data([x for x, _ in points], [height + 0.075 for _, height in points])
@@ -152,7 +183,9 @@ class Sceptic:
         for label, height, mean in zip(self.edges[measure], heights.tolist(), means, strict=False):
             far = float(mean.value) >= RATIOS[1]
             label.set_text(
-                text("05.sceptic.beyond", measure=text(f"05.measure.{measure}"), value=float(mean.value)) if far else ""
+                text("05.sceptic.beyond", measure=option_text(measure, *MEASURE_KEYS), value=float(mean.value))
+                if far
+                else ""
             )
             label.set_y(height)
         for label in self.edges[measure][len(there) :]:
@@ -172,12 +205,12 @@ class Sceptic:
                 _to_the_middle(band)
             sheet.part(*bands, gap=0.17)
 
-    def _band(self, band: Band, found: Tensor | None, condition: Condition | None) -> None:
-        if found is None or condition is None:
+    def _band(self, band: Band, curve: Tensor | None, condition: Condition | None) -> None:
+        if curve is None or condition is None:
             band.show(torch.empty(0), None)
             return
-        mean = over_pairs(over_ends(found))
-        band.show(positions(found.shape[1]), mean, text(f"05.short.{condition.name}"))
+        mean = over_pairs(over_ends(curve))
+        band.show(positions(curve.shape[1]), mean, text(NAMES[condition.name][1]))
         band.area.set_clip_on(True)
 
 
@@ -216,19 +249,22 @@ def sentence(objection: str, measure: str) -> str:
     """Say the bump of each condition in one measure, with its error, and how flat its road is."""
     parts = []
     for condition in OBJECTIONS[objection]:
-        found = measured(condition, measure)
-        if found is not None:
-            ratio = told(over_pairs(found), "all")
-            parts.append(text("05.sceptic.part", condition=text(f"05.condition.{condition.name}"), ratio=ratio))
-    known: dict[str, Any] = {"measure": text(f"05.of.{measure}"), "parts": "; ".join(parts)}
-    return text("05.sceptic.sentence", **known, note=text(f"05.sceptic.note.{objection}", **notes(objection)))
+        ratios = measured(condition, measure)
+        if ratios is not None:
+            ratio = with_error(over_pairs(ratios), "all")
+            parts.append(text("05.sceptic.part", condition=text(NAMES[condition.name][0]), ratio=ratio))
+    known: dict[str, Any] = {
+        "measure": option_text(measure, "05.of.trace", "05.of.top", "05.of.adaptive"),
+        "parts": "; ".join(parts),
+    }
+    return text("05.sceptic.sentence", **known, note=option_text(objection, *SCEPTIC_KEYS, **notes(objection)))
 
 
 def notes(objection: str) -> dict[str, str]:
     """Return the numbers that the last sentence of an objection asks for: bumps of data loss and objective."""
     kinds = {condition.loss for condition in OBJECTIONS[objection]}
-    found = {f"{kind}_data": told(over_pairs(bump(kept(f"{kind}/data_loss"))), "all") for kind in kinds}
-    return found | {f"{kind}_loss": told(over_pairs(bump(kept(f"{kind}/loss"))), "all") for kind in kinds}
+    numbers = {f"{kind}_data": with_error(over_pairs(bump(kept(f"{kind}/data_loss"))), "all") for kind in kinds}
+    return numbers | {f"{kind}_loss": with_error(over_pairs(bump(kept(f"{kind}/loss"))), "all") for kind in kinds}
 
 
 def code(*, objection: str, curve_of: str) -> str:

@@ -15,9 +15,9 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, told
+from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, with_error
 
 PLACES = tuple(round(0.05 * place, 2) for place in range(21))
 LEVELS = torch.logspace(-3.1, 0.3, 69, dtype=torch.float64)  # eigenvalues at which the curve is drawn
@@ -57,8 +57,8 @@ def above(nodes: Tensor, weights: Tensor, levels: Tensor, dim: int) -> Tensor:
 @cache
 def counts(pair: int) -> Tensor:
     """Return the number of eigenvalues above ``LEVELS`` along a road, (n, V, L)."""
-    found = profile(pair)
-    return above(found.nodes.double(), found.weights.double(), LEVELS, found.dim)
+    measured = profile(pair)
+    return above(measured.nodes.double(), measured.weights.double(), LEVELS, measured.dim)
 
 
 @cache
@@ -67,16 +67,16 @@ def parts(pair: int) -> dict[str, Tensor]:
 
     The ten largest are the mean over the probes of the ten largest nodes, which Lanczos finds first.
     """
-    found = profile(pair)
-    ten = found.nodes.double().sort(-1).values[..., -TOP:].sum(-1).mean(-1)
-    return {"top": found.top_eigenvalue.double(), "ten": ten, "rest": found.trace.double() - ten}
+    measured = profile(pair)
+    ten = measured.nodes.double().sort(-1).values[..., -TOP:].sum(-1).mean(-1)
+    return {"top": measured.top_eigenvalue.double(), "ten": ten, "rest": measured.trace.double() - ten}
 
 
 def number_above(threshold: float) -> Tensor:
     """Return how many eigenvalues lie above a threshold, per probe, (pairs, n, V)."""
     level = torch.tensor([threshold], dtype=torch.float64)
-    found = [profile(pair) for pair in range(COUNT)]
-    return torch.stack([above(one.nodes.double(), one.weights.double(), level, one.dim)[..., 0] for one in found])
+    profiles = [profile(pair) for pair in range(COUNT)]
+    return torch.stack([above(one.nodes.double(), one.weights.double(), level, one.dim)[..., 0] for one in profiles])
 
 
 def rank_ratio(rank: int) -> Tensor:
@@ -106,7 +106,13 @@ class Spectrum:
         }
         self.exact = moving(ax, colour=RED, dash="", marker="x", ms=6)
         self.names = [
-            ax.text(0.00085, 5.2 / 1.6**row, text(f"05.spectrum.key.{key}"), fontsize=sheet.SMALL, color=ink)
+            ax.text(
+                0.00085,
+                5.2 / 1.6**row,
+                option_text(key, "05.spectrum.key.here", "05.spectrum.key.start", "05.spectrum.key.end"),
+                fontsize=sheet.SMALL,
+                color=ink,
+            )
             for row, (key, ink) in enumerate((("here", BLUE), ("start", GREY), ("end", BLACK)))
         ]
         self.crosses = ax.text(
@@ -139,17 +145,21 @@ class Spectrum:
     def show(self, place: float, pair: int, threshold: float, ghost: tuple[float, float] | None) -> None:
         """Draw the spectrum of a pair, counted from 0, at a place, and what was predicted for the middle."""
         here = round(place * (len(PLACES) - 1))
-        found = counts(pair)
+        count = counts(pair)
         for name, row in (("start", 0), ("end", -1), ("here", here)):
-            each = found[row]
+            each = count[row]
             self.bands[name].show(LEVELS, Mean(each.mean(0), each.std(0) / len(each) ** 0.5))
-        self.bands["ghost"].show(*self._bet(found[[0, -1]].mean((0, 1)), ghost))
+        self.bands["ghost"].show(*self._bet(count[[0, -1]].mean((0, 1)), ghost))
         self.bet.set_visible(ghost is not None)
         self._exact(pair, place)
         self.level.set_data([threshold, threshold], [16, self.ax.get_ylim()[1]])  # above the key
         self.number.show(self.where, _ratio(number_above(threshold)[pair]))
         for part, band in self.parts.items():
-            band.show(self.where, exact(over_ends(parts(pair)[part])), text(f"05.label.{part}"))
+            band.show(
+                self.where,
+                exact(over_ends(parts(pair)[part])),
+                option_text(part, "05.label.top", "05.label.ten", "05.label.rest"),
+            )
         sheet.part(*self.parts.values(), gap=0.11)
         for ax, mark in self.marks:
             mark.set_data([place, place], ax.get_ylim())
@@ -200,22 +210,22 @@ def spectrum(seed: int) -> Explorer:
 
 def sentence(place: float, pair: int, threshold: float) -> str:
     """Say what the spectrum of a pair is at a place, and by how much its parts are larger in the middle."""
-    here, found = round(place * (len(PLACES) - 1)), profile(pair)
+    here, measured = round(place * (len(PLACES) - 1)), profile(pair)
     number = number_above(threshold)[pair]  # (n, V)
     each = number[here]
     return text(
         "05.spectrum.sentence",
         pair=named(str(pair + 1)),
         place=place,
-        top=float(found.top_eigenvalue[here]),
-        trace=float(found.trace[here]),
-        smallest=float(found.smallest_eigenvalue[here]),
+        top=float(measured.top_eigenvalue[here]),
+        trace=float(measured.trace[here]),
+        smallest=float(measured.smallest_eigenvalue[here]),
         threshold=threshold,
         number=float(each.mean()),
         error=float(each.std() / len(each) ** 0.5),
         ends=float(number[[0, -1]].mean()),
-        dim=found.dim,
-        **{f"rank{rank}": told(over_pairs(rank_ratio(rank)), "all") for rank in RANKS},
+        dim=measured.dim,
+        **{f"rank{rank}": with_error(over_pairs(rank_ratio(rank)), "all") for rank in RANKS},
     )
 
 

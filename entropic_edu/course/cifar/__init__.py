@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.physics.mean import middle_over_ends
 
 from .both import both
 from .bump import bump
@@ -30,23 +31,18 @@ QUESTIONS = [
 def _made(seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return positions, loss and trace along three made-up roads, for exercise 9.2."""
     generator = torch.Generator().manual_seed(seed)
-    where = torch.linspace(0, 1, 12, dtype=torch.float64)  # none at 1/3 or 2/3, where round-off would decide
+    where = torch.linspace(0, 1, 12, dtype=torch.float64)  # none at 1/3 or 2/3: round-off may not judge an answer
     level, height, tilt, steep = torch.rand(4, 3, 1, generator=generator, dtype=torch.float64)
     hill = torch.sin(torch.pi * where)
     loss = (0.004 + 0.001 * level + 0.0005 * tilt * where) * (1 + (0.5 + 0.5 * height) * hill)
     return where, loss, (20 + 10 * steep + 5 * tilt * where) * (1 + (2 + height) * hill)
 
 
-def _bump(position: Tensor, values: Tensor) -> Tensor:
-    middle = (position >= 1 / 3) & (position <= 2 / 3)
-    return values[:, middle].mean(1) / values[:, [0, -1]].mean(1)
-
-
 def _share(each: Callable[[Tensor, Tensor], Tensor], error: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
     """Return an answer to exercise 9.2, given how it makes a share of both bumps and an error of the shares."""
 
     def answer(position: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
-        shares = each(_bump(position, loss), _bump(position, trace))
+        shares = each(middle_over_ends(position, loss), middle_over_ends(position, trace))
         return torch.stack([shares.mean(), error(shares)])
 
     return answer

@@ -18,10 +18,10 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
-from .common import ALL, PLACES, at, code, even, every, known, named, on_digits, over_pairs, told
+from .common import ALL, PLACES, at, code, even, every, known, named, on_digits, over_pairs, with_error
 from .hook import line_loss
 
 SEEN = ("training", "new")  # rows of the recorded accuracies
@@ -42,8 +42,8 @@ def accuracies(task: str, seen: str) -> dict[str, Tensor]:
     row = SEEN.index(seen)
     if task == "cifar":
         return {"line": every("line_accuracy")[:, row], "road": every("road_accuracy")[:, row]}
-    kept = recorded.load("roads")
-    line = torch.stack([kept[f"pair{pair}/line_accuracy"][row] for pair in digits.PAIRS]).double()
+    recording = recorded.load("roads")
+    line = torch.stack([recording[f"pair{pair}/line_accuracy"][row] for pair in digits.PAIRS]).double()
     return {"line": line, "road": on_digits(("accuracy", "test_accuracy")[row])}
 
 
@@ -70,7 +70,7 @@ class Both:
         if part == "share":
             labelled(ax, text("09.axis.between"), "").set(xlim=(0, 1), ylim=(0, 1.05))
             return ax
-        labelled(ax, "", "", text(f"09.panel.{task}")).title.set_fontsize(11)
+        labelled(ax, "", "", option_text(task, "09.panel.digits", "09.panel.cifar")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), yscale="log", ylim=(8e-4, 15))
         ax.set_yticks([1e-3, 1e-2, 0.1, 1, 10], ["0.001", "0.01", "0.1", "1", "10"])
         ax.minorticks_off()
@@ -90,7 +90,15 @@ class Both:
             for part, ways in (("loss", losses(task)), ("share", accuracies(task, seen))):
                 self._draw(self.bands[task, part], ways, chosen, part)
         for name, task in zip(self.names, ("digits", "cifar"), strict=True):
-            name.set_text(text(f"09.panel.{seen}_{task}"))
+            name.set_text(
+                option_text(
+                    f"{seen}_{task}",
+                    "09.panel.new_digits",
+                    "09.panel.new_cifar",
+                    "09.panel.training_digits",
+                    "09.panel.training_cifar",
+                )
+            )
         x = even(49)
         end = float(losses("cifar")["line"][:, [0, -1]].mean())
         self.ghost.show(x, None if ghost is None else exact(end * (ghost / end) ** torch.sin(torch.pi * x)))
@@ -127,19 +135,19 @@ class Photos:
         self.figure.text(0.03, 0.9, text("09.photos.title"), fontsize=12)
         self.words = self.figure.text(0.03, 0.23, "", fontsize=12, va="top", linespacing=1.5)
 
-    def show(self, found: live.Evaluated, pair: int) -> None:
+    def show(self, result: live.Evaluated, pair: int) -> None:
         """Draw the images of an evaluation; before its end there are none yet."""
-        kept = recorded_ends(pair)
-        rows = [text("09.photos.loss", now=_two(found.loss, ".5f"), kept=_two(kept["loss"], ".5f"))]
+        shipped = recorded_ends(pair)
+        rows = [text("09.photos.loss", now=_two(result.loss, ".5f"), kept=_two(shipped["loss"], ".5f"))]
         for ax, name in zip(self.axes, self.names, strict=True):
             ax.clear()
             ax.set_axis_off()
             name.set_text("")
-        if found.complete:
-            rows.append(text("09.photos.new", now=_two(found.accuracy[1], ".3f"), kept=_two(kept["new"], ".3f")))
+        if result.complete:
+            rows.append(text("09.photos.new", now=_two(result.accuracy[1], ".3f"), kept=_two(shipped["new"], ".3f")))
             for n, (ax, name) in enumerate(zip(self.axes, self.names, strict=True)):
-                ax.imshow(picture(found.pixels[n]), interpolation="nearest")
-                classes = {"truth": CLASSES[int(found.classes[n])], "guess": CLASSES[int(found.guesses[n])]}
+                ax.imshow(picture(result.pixels[n]), interpolation="nearest")
+                classes = {"truth": CLASSES[int(result.classes[n])], "guess": CLASSES[int(result.guesses[n])]}
                 name.set_text(text("09.photos.name", **classes))
         self.words.set_text("\n".join(rows))
 
@@ -156,11 +164,11 @@ def recorded_ends(pair: int) -> dict[str, Tensor]:
     return {"loss": every("road_loss")[pair, [0, -1]], "training": accuracy[0], "new": accuracy[1]}
 
 
-def agrees(found: live.Evaluated, pair: int) -> bool:
+def agrees(result: live.Evaluated, pair: int) -> bool:
     """Return whether an evaluation is that of the recording: the same images and weights."""
-    kept = recorded_ends(pair)
-    images = 1000 * (found.accuracy.double() - torch.stack([kept["training"], kept["new"]])).abs()
-    return bool(((found.loss.double() / kept["loss"] - 1).abs() < SAME).all() and (images < 1.5).all())
+    shipped = recorded_ends(pair)
+    images = 1000 * (result.accuracy.double() - torch.stack([shipped["training"], shipped["new"]])).abs()
+    return bool(((result.loss.double() / shipped["loss"] - 1).abs() < SAME).all() and (images < 1.5).all())
 
 
 def _two(values: Tensor, digits: str) -> str:
@@ -177,13 +185,13 @@ def both(seed: int) -> Explorer:
         scene["both"].show(at_position, cifar_pair, images_seen, ghost)
         return scene["both"].figure, sentence(at_position, cifar_pair, images_seen)
 
-    def show(found: Any, **turned: Any) -> tuple[Figure, str]:
-        if isinstance(found, live.Absent):
+    def show(result: Any, **turned: Any) -> tuple[Figure, str]:
+        if isinstance(result, live.Absent):
             figure, words = render(**turned)
-            return figure, live.missing(found, words)
+            return figure, live.missing(result, words)
         photos, pair = scene.setdefault("photos", Photos()), first(turned["cifar_pair"])
-        photos.show(found, pair - 1)
-        return photos.figure, evaluated(found, pair)
+        photos.show(result, pair - 1)
+        return photos.figure, evaluated(result, pair)
 
     def stream(*, cifar_pair: int | None, **_: Any) -> Any:
         return live.with_images(lambda land: live.evaluate(land, first(cifar_pair) - 1))
@@ -208,32 +216,34 @@ def sentence(place: float, pair: int | None, seen: str) -> str:
     share = accuracies("cifar", seen)
     return text(
         "09.both.sentence",
-        **known(pairs=named(pair), place=place, seen=text(f"09.seen.{seen}")),
-        ends=told(over_pairs(cifar["road"][:, [0, -1]].mean(1), pair), ".4f"),
-        line=told(over_pairs(cifar["line"].amax(1), pair)),
-        road=told(over_pairs(cifar["road"].amax(1), pair), ".4f"),
+        **known(pairs=named(pair), place=place, seen=option_text(seen, "09.seen.new", "09.seen.training")),
+        ends=with_error(over_pairs(cifar["road"][:, [0, -1]].mean(1), pair), ".4f"),
+        line=with_error(over_pairs(cifar["line"].amax(1), pair)),
+        road=with_error(over_pairs(cifar["road"].amax(1), pair), ".4f"),
         digits_ends=float(small["road"][:, [0, -1]].mean()),
-        digits_line=told(over_pairs(small["line"].amax(1))),
-        digits_road=told(over_pairs(small["road"].amax(1)), ".4f"),
-        on_line=told(over_pairs(at(share["line"], place), pair), ".3f"),
-        on_road=told(over_pairs(at(share["road"], place), pair), ".3f"),
+        digits_line=with_error(over_pairs(small["line"].amax(1))),
+        digits_road=with_error(over_pairs(small["road"].amax(1)), ".4f"),
+        on_line=with_error(over_pairs(at(share["line"], place), pair), ".3f"),
+        on_road=with_error(over_pairs(at(share["road"], place), pair), ".3f"),
         digits_share=float(at(accuracies("digits", seen)["road"], place).mean()),
     )
 
 
-def evaluated(found: live.Evaluated, pair: int) -> str:
+def evaluated(result: live.Evaluated, pair: int) -> str:
     """Say what the images gave now, and whether it is what was recorded."""
-    kept = recorded_ends(pair - 1)
-    if not found.complete:
-        return text("09.both.growing", pair=pair, now=_two(found.loss, ".5f"), kept=_two(kept["loss"], ".5f"))
-    return text(
-        f"09.both.{'same' if agrees(found, pair - 1) else 'differs'}",
+    shipped = recorded_ends(pair - 1)
+    if not result.complete:
+        return text("09.both.growing", pair=pair, now=_two(result.loss, ".5f"), kept=_two(shipped["loss"], ".5f"))
+    return option_text(
+        "same" if agrees(result, pair - 1) else "differs",
+        "09.both.same",
+        "09.both.differs",
         pair=pair,
-        now=_two(found.loss, ".5f"),
-        kept=_two(kept["loss"], ".5f"),
-        training=_two(found.accuracy[0], ".3f"),
-        new=_two(found.accuracy[1], ".3f"),
-        kept_new=_two(kept["new"], ".3f"),
+        now=_two(result.loss, ".5f"),
+        kept=_two(shipped["loss"], ".5f"),
+        training=_two(result.accuracy[0], ".3f"),
+        new=_two(result.accuracy[1], ".3f"),
+        kept_new=_two(shipped["new"], ".3f"),
     )
 
 

@@ -16,7 +16,7 @@ from entropic_edu.recorded import cifar10
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .both import first
@@ -34,9 +34,28 @@ from .common import (
     over_ends,
     over_pairs,
     sampled,
-    told,
+    with_error,
 )
 from .common import bump as ratio
+
+LABEL_KEYS = (
+    "09.label.trace",
+    "09.label.top",
+    "09.label.adaptive",
+    "09.label.data_loss",
+    "09.label.per_loss",
+    "09.label.adaptive_per_loss",
+    "09.label.objective",
+)
+QUANTITY_KEYS = (
+    "09.quantity.trace",
+    "09.quantity.top",
+    "09.quantity.adaptive",
+    "09.quantity.data_loss",
+    "09.quantity.per_loss",
+    "09.quantity.adaptive_per_loss",
+    "09.quantity.objective",
+)
 
 POINTS = 13  # of the recorded profiles
 WHERE = tuple(round(place / (POINTS - 1), 2) for place in range(POINTS))
@@ -100,7 +119,9 @@ class Bump:
 
     def _panel(self, bottom: float, name: str) -> Axes:
         ax = self.figure.add_axes((0.66, bottom, 0.315, 0.185))
-        labelled(ax, "", "", text(f"09.panel.{name}")).title.set_fontsize(11)
+        labelled(
+            ax, "", "", option_text(name, "09.panel.data_loss", "09.panel.trace", "09.panel.top")
+        ).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, 1.3 * float(values(name).max())))
         if bottom == floor.RIGHT[-1]:
             ax.set_xlabel(text("09.axis.position"), fontsize=11)
@@ -114,7 +135,7 @@ class Bump:
         for number, (line, row) in enumerate(zip(self.singles, each, strict=True), start=1):
             line.set_data(self.where.numpy(), row.numpy())
             line.set_visible(number != pair)
-        self.bands["run"].show(self.where, over_pairs(each, pair), text(f"09.label.{name}"))
+        self.bands["run"].show(self.where, over_pairs(each, pair), option_text(name, *LABEL_KEYS))
         small = over_ends(digits_values(name)).mean(0)
         self.bands["digits"].show(even(len(small)), exact(small))
         loss = None if name == "data_loss" else over_pairs(over_ends(values("data_loss")), pair)
@@ -140,21 +161,21 @@ class Bump:
             self.bands["ghost"].name.set_position((0.5, ghost * (1.2 if ghost >= 1 else 0.84)))
             self.bands["ghost"].name.set_horizontalalignment("center")
 
-    def show_live(self, found: live.Probed, place: float) -> None:
+    def show_live(self, result: live.Probed, place: float) -> None:
         """Draw what was measured now at a place: trace with its error over groups of images, and λ_max."""
         where = torch.tensor([place])
-        mean = over_groups(found)
+        mean = over_groups(result)
         self.now["trace"].show(where, Mean(mean.value[None], mean.error[None]))
-        self.now["top"].show(where, exact(torch.tensor([found.top])))
+        self.now["top"].show(where, exact(torch.tensor([result.top])))
 
 
-def over_groups(found: live.Probed) -> Mean:
+def over_groups(result: live.Probed) -> Mean:
     """Return mean and standard error of the trace over the groups of images, NaN before the first."""
-    count = len(found.trace)
+    count = len(result.trace)
     if count < 2:
-        value = found.trace.mean() if count else torch.tensor(torch.nan)
+        value = result.trace.mean() if count else torch.tensor(torch.nan)
         return Mean(value, torch.zeros(()))
-    return Mean(found.trace.mean(), found.trace.std() / count**0.5)
+    return Mean(result.trace.mean(), result.trace.std() / count**0.5)
 
 
 def bump(seed: int) -> Explorer:
@@ -167,13 +188,13 @@ def bump(seed: int) -> Explorer:
         picture.show(cifar_quantity, cifar_pair, point, ghost)
         return picture.figure, sentence(cifar_quantity, cifar_pair, point)
 
-    def show(found: Any, *, point: float, cifar_pair: int | None, cifar_quantity: str) -> tuple[Figure, str]:
-        if isinstance(found, live.Absent):
+    def show(result: Any, *, point: float, cifar_pair: int | None, cifar_quantity: str) -> tuple[Figure, str]:
+        if isinstance(result, live.Absent):
             picture.show(cifar_quantity, cifar_pair, point, None)
-            return picture.figure, live.missing(found, sentence(cifar_quantity, cifar_pair, point))
+            return picture.figure, live.missing(result, sentence(cifar_quantity, cifar_pair, point))
         picture.show(cifar_quantity, first(cifar_pair), point, None)
-        picture.show_live(found, point)
-        return picture.figure, probed(found, first(cifar_pair), point)
+        picture.show_live(result, point)
+        return picture.figure, probed(result, first(cifar_pair), point)
 
     def stream(*, point: float, cifar_pair: int | None, **_: Any) -> Any:
         return live.with_images(lambda land: live.probe(land, first(cifar_pair) - 1, exactly(point)))
@@ -194,17 +215,17 @@ def exactly(point: float) -> float:
 
 def sentence(name: str, pair: int | None, point: float) -> str:
     """Say the bump of a quantity with its error, beside those of the loss and of digits."""
-    found, here = values(name), WHERE.index(point)
+    curves, here = values(name), WHERE.index(point)
     return text(
         "09.bump.sentence",
-        **known(pairs=named(pair), quantity=text(f"09.quantity.{name}"), place=point),
+        **known(pairs=named(pair), quantity=option_text(name, *QUANTITY_KEYS), place=point),
         images=along_images(),
-        ends=told(over_pairs(found[:, [0, -1]].mean(1), pair), ".3g"),
-        here=told(over_pairs(found[:, here], pair), ".3g"),
-        ratio=told(over_pairs(ratio(found), pair)),
-        digits=told(over_pairs(ratio(digits_values(name)))),
-        loss=told(over_pairs(ratio(values("data_loss")), pair)),
-        share=told(over_pairs(100 * explained(), pair), ".0f"),
+        ends=with_error(over_pairs(curves[:, [0, -1]].mean(1), pair), ".3g"),
+        here=with_error(over_pairs(curves[:, here], pair), ".3g"),
+        ratio=with_error(over_pairs(ratio(curves), pair)),
+        digits=with_error(over_pairs(ratio(digits_values(name)))),
+        loss=with_error(over_pairs(ratio(values("data_loss")), pair)),
+        share=with_error(over_pairs(100 * explained(), pair), ".0f"),
     )
 
 
@@ -213,9 +234,9 @@ def along_images() -> int:
     return int(cifar10.RECIPE["profile"]["images"])
 
 
-def probed(found: live.Probed, pair: int, point: float) -> str:
+def probed(result: live.Probed, pair: int, point: float) -> str:
     """Say what was measured now, and what was recorded there."""
-    here, mean = WHERE.index(point), over_groups(found)
+    here, mean = WHERE.index(point), over_groups(result)
     recorded: dict[str, Any] = {
         "pair": pair,
         "place": point,
@@ -223,15 +244,15 @@ def probed(found: live.Probed, pair: int, point: float) -> str:
         "kept_top": float(values("top")[pair - 1, here]),
         "images": along_images(),
     }
-    if not found.complete:
-        return text("09.bump.growing", **recorded, done=len(found.trace), of=live.GROUPS)
+    if not result.complete:
+        return text("09.bump.growing", **recorded, done=len(result.trace), of=live.GROUPS)
     return text(
         "09.bump.live",
         **recorded,
         few=live.GROUPS * live.SIZE,
-        trace=told(mean, ".3g"),
+        trace=with_error(mean, ".3g"),
         groups=live.GROUPS,
-        top=found.top,
+        top=result.top,
     )
 
 

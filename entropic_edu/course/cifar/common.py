@@ -10,7 +10,7 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
@@ -24,8 +24,8 @@ MADE = "# anew, with the images: entropic-edu record cifar10"
 
 def kept(key: str) -> Tensor:
     """Return a tensor of the recording, float64."""
-    found: Tensor = recorded.load("cifar10")[key]
-    return found.double()
+    recorded_values: Tensor = recorded.load("cifar10")[key]
+    return recorded_values.double()
 
 
 def has(key: str) -> bool:
@@ -52,8 +52,8 @@ def road(pair: int) -> Path:
 @cache
 def profile(pair: int) -> Profile:
     """Return the recorded profile of a road, pairs counted from 0."""
-    found: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
-    return found
+    measured: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
+    return measured
 
 
 @cache
@@ -101,9 +101,7 @@ def over_ends(values: Tensor) -> Tensor:
 
 def bump(values: Tensor) -> Tensor:
     """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    last = values.shape[-1] - 1
-    middle = slice(-(-last // 3), 2 * last // 3 + 1)  # in whole numbers: round-off may not decide on 1/3 and 2/3
-    return over_ends(values)[..., middle].mean(-1)
+    return middle_over_ends(torch.linspace(0, 1, values.shape[-1]), values)
 
 
 def over_pairs(values: Tensor, pair: int | None = None) -> Mean:
@@ -113,7 +111,7 @@ def over_pairs(values: Tensor, pair: int | None = None) -> Mean:
     return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
 
 
-def told(mean: Mean, digits: str = ".2f") -> str:
+def with_error(mean: Mean, digits: str = ".2f") -> str:
     """Write a number with its error, or alone where it has none."""
     value, error = float(mean.value), float(mean.error)
     if error == 0:

@@ -18,7 +18,7 @@ from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import GREY, Band, moving
 from entropic_edu.teaching.strings import text
 
-from .common import PLACES, at, even, on_digits, told
+from .common import PLACES, at, even, on_digits, with_error
 
 RATE, SIZE = 0.2, 16  # of the walkers
 
@@ -26,12 +26,12 @@ RATE, SIZE = 0.2, 16  # of the walkers
 @cache
 def line_loss() -> Tensor:
     """Return the data loss along the straight lines of the digits network, (5, 25), float64."""
-    found = []
+    rows = []
     for pair in digits.PAIRS:
         a, b = digits.road(pair).pivots[[0, -1]]
         with torch.no_grad():
-            found.append(digits.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
-    return torch.stack(found).double()
+            rows.append(digits.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
+    return torch.stack(rows).double()
 
 
 def key(figure: Figure) -> None:
@@ -81,7 +81,7 @@ def three(seed: int) -> Explorer:
 def sentence(place: float) -> str:
     """Say what stands on the line and on the road at a place, and where walkers ended."""
     end = {size: walkers.column(walkers.kept(f"{walkers.name_of(size, RATE)}/position"), 0.3) for size in (SIZE, None)}
-    gone = {size: told(walkers.over_pairs(each[:, -1], None), ".2f") for size, each in end.items()}
+    gone = {size: with_error(walkers.over_pairs(each[:, -1], None), ".2f") for size, each in end.items()}
     return text(
         "09.hook.sentence",
         place=place,

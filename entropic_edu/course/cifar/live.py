@@ -113,10 +113,10 @@ def units(count: int) -> int:
     return LOOKS if find_cifar10() is None else count
 
 
-def missing(found: Absent, recorded: str) -> str:
+def missing(absent: Absent, recorded: str) -> str:
     """Say that there are no images, how to get them, and what is recorded."""
-    if found.reason:
-        return text("09.unreadable", reason=found.reason, recorded=recorded)
+    if absent.reason:
+        return text("09.unreadable", reason=absent.reason, recorded=recorded)
     return text("09.absent", recorded=recorded)
 
 
@@ -143,8 +143,8 @@ def evaluate(land: Network, pair: int) -> Iterator[Snapshot[Evaluated]]:
     pixels, classes = land.test[0][:4], land.test[1][:4]
     with torch.no_grad():
         guesses = land.outputs(ends[0], pixels).argmax(-1)
-    found = Evaluated(loss, torch.stack(accuracy), pixels, classes, guesses)
-    yield Snapshot(PARTS + 2, PARTS + 2, "", lambda: found)
+    result = Evaluated(loss, torch.stack(accuracy), pixels, classes, guesses)
+    yield Snapshot(PARTS + 2, PARTS + 2, "", lambda: result)
 
 
 def images(size: int = GROUPS * SIZE) -> Tensor:
@@ -166,8 +166,8 @@ def probe(land: Network, pair: int, place: float) -> Iterator[Snapshot[Probed]]:
         yield Snapshot(done, GROUPS + 5, "", lambda growing=growing: growing)  # type: ignore[misc]
     few, generator = some(land, chosen), torch.Generator().manual_seed(0)
     top = extreme_eigenvalues(few, theta, steps=LANCZOS, generator=generator, weight_decay=False).largest
-    found = Probed(torch.stack(traces), float(top))
-    yield Snapshot(GROUPS + 5, GROUPS + 5, "", lambda: found)
+    result = Probed(torch.stack(traces), float(top))
+    yield Snapshot(GROUPS + 5, GROUPS + 5, "", lambda: result)
 
 
 def steps_of(batch_size: int, project_every: int) -> int:

@@ -31,8 +31,8 @@ class Ratio(NamedTuple):
 
 def settings() -> dict[str, dict[str, Any]]:
     """Return the runs that the recording holds by name, the control first, then by rising temperature."""
-    found = {name: setting for name, setting in cifar10.settings().items() if has(f"{name}/step")}
-    return dict(sorted(found.items(), key=lambda item: temperature(item[1])))
+    recorded_settings = {name: setting for name, setting in cifar10.settings().items() if has(f"{name}/step")}
+    return dict(sorted(recorded_settings.items(), key=lambda item: temperature(item[1])))
 
 
 def temperature(setting: dict[str, Any]) -> float:
@@ -91,8 +91,8 @@ def quarter(name: str) -> tuple[Tensor, float]:
     Infinite where it never is: then the length of the run is a lower bound.
     """
     each = remaining(name)
-    found = [reached(times(name), one, 0.75 * float(one[0])) for one in each]
-    return torch.tensor(found, dtype=torch.float64), float(times(name)[-1])
+    steps = [reached(times(name), one, 0.75 * float(one[0])) for one in each]
+    return torch.tensor(steps, dtype=torch.float64), float(times(name)[-1])
 
 
 def partner(name: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import torch
@@ -17,22 +16,19 @@ from entropic_edu.figures.plots import BLACK, DASHES, GREEN, PURPLE, RED, labell
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
-from entropic_edu.physics.theory import Prediction, predict
-from entropic_edu.recorded import cifar10
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.controls import Control
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from . import live
 from .both import first
-from .common import ALL, PAIRS, along, code, even, kept, known, named, objective, over_pairs, profile, sampled, told
+from .common import ALL, along, code, even, kept, known, named, objective, over_pairs, with_error
 from .hook import key
 from .relaxation import bound, faster, partner, quarter, settings, temperature, times
+from .tracks import CONTROL, STARTS, at_time, column, lowest, mean_of, speed_by_law, together, track
 
-STARTS: tuple[float, ...] = tuple(cifar10.RECIPE["starts"])
-CONTROL = "control"
 LIMIT = 0.05  # share of projections from outside past which a walker counts as gone
 HOT = "eta 0.05, B 16"
 
@@ -50,69 +46,15 @@ def named_run(name: str, form: str) -> str:
     """Name a run on the slider ("short") or in a sentence ("long")."""
     setting = settings()[name]
     kind = "all" if setting["batch_size"] is None else "some"
-    return text(f"09.run.{form}_{kind}", batch_size=setting["batch_size"], learning_rate=setting["learning_rate"])
-
-
-def column(name: str, key: str, start: float) -> Tensor:
-    """Return what belongs to a start, (P, ..., S, W) -> (P, ..., W)."""
-    return kept(f"{name}/{key}")[..., STARTS.index(start), :]
-
-
-def mean_of(each: Tensor, pair: int | None) -> Mean:
-    """Return mean and error over the pairs, (P, ..., W) -> (...); of one pair the error is over its walkers."""
-    if pair is None:
-        means = each.mean(-1)
-        return Mean(means.mean(0), means.std(0) / len(means) ** 0.5)
-    mine, walkers = each[pair - 1], each.shape[-1]
-    error = mine.std(-1) / walkers**0.5 if walkers > 1 else torch.zeros_like(mine[..., 0])
-    return Mean(mine.mean(-1), error)
-
-
-def at_time(name: str, start: float, pair: int | None, time: float) -> Mean:
-    """Return where the walkers of a run stand at η·steps, on straight lines between its records."""
-    when, each = times(name), column(name, "position", start)  # (P, R, W)
-    row = int(torch.searchsorted(when, time).clamp(1, len(when) - 1))
-    share = (time - when[row - 1]) / (when[row] - when[row - 1])
-    return mean_of(torch.lerp(each[:, row - 1], each[:, row], share), pair)
-
-
-def lowest(start: float, pair: int | None) -> float:
-    """Return where the objective is lowest on the side of a start, the mean over the pairs looked at."""
-    height = objective() if pair is None else objective()[pair - 1 : pair]
-    where = even(height.shape[1])
-    side = (where < 0.5) == (start < 0.5)
-    return float(where[side][height[:, side].argmin(1)].mean())
-
-
-def together(name: str) -> float:
-    """Return the largest η·steps that both a run and the control reach."""
-    return float(min(times(name)[-1], times(CONTROL)[-1]))
-
-
-@cache
-def law(pair: int, name: str) -> Prediction:
-    """Return the linear theory's velocity on a road, pairs counted from 0; the slope is taken where the loss was."""
-    options = {key: settings()[name][key] for key in ("batch_size", "learning_rate", "momentum", "project_every")}
-    found = predict(profile(pair), **options)
-    height = objective()[pair]
-    spacing = found.length / (len(height) - 1)
-    energy = -options["learning_rate"] / (1 - options["momentum"]) * torch.gradient(height, spacing=spacing)[0]
-    position = even(len(height))
-    noise, error = (sampled(part.double(), position) for part in (found.noise, found.velocity_error))
-    return Prediction(position, energy + noise, error, energy, noise, found.length)
-
-
-def speed_by_law(name: str, pair: int | None) -> Tensor:
-    """Return the theory's velocity, road lengths per 1,000 steps, the mean over the pairs looked at, (n,)."""
-    chosen = PAIRS if pair is None else (pair - 1,)
-    return torch.stack([1000 * law(one, name).velocity / law(one, name).length for one in chosen]).mean(0)
-
-
-@cache
-def track(name: str, pair: int | None, start: float) -> Tensor:
-    """Return where theory says the mean walker is at the records of a run, (R,)."""
-    chosen = PAIRS if pair is None else (pair - 1,)
-    return torch.stack([law(one, name).track(start, kept(f"{name}/step")) for one in chosen]).mean(0)
+    return option_text(
+        f"{form}_{kind}",
+        "09.run.short_all",
+        "09.run.short_some",
+        "09.run.long_all",
+        "09.run.long_some",
+        batch_size=setting["batch_size"],
+        learning_rate=setting["learning_rate"],
+    )
 
 
 class Walk:
@@ -150,7 +92,9 @@ class Walk:
         """Draw the frame of the triptych."""
         axes = [self.figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in floor.RIGHT]
         for ax, panel in zip(axes, ("objective", "trace", "drift"), strict=True):
-            labelled(ax, "", "", text(f"09.panel.{panel}")).title.set_fontsize(11)
+            labelled(
+                ax, "", "", option_text(panel, "09.panel.trace", "09.panel.objective", "09.panel.drift")
+            ).title.set_fontsize(11)
             ax.set_xlim(0, 1)
             ax.tick_params(labelbottom=panel == "drift")
         axes[0].set_ylim(0.92 * float(objective().min()), 1.04 * float(objective().max()))
@@ -209,12 +153,12 @@ class Walk:
         position = kept(f"{name}/position")
         self.points.show(*speed(kept(f"{name}/step"), position if pair is None else position[pair - 1 : pair]))
 
-    def show_live(self, found: Release, rate: float) -> None:
+    def show_live(self, release: Release, rate: float) -> None:
         """Draw walkers that go now over the recorded ones."""
-        when = found.step.double() * rate
-        for line, each in zip(self.walkers, found.position.T, strict=True):
+        when = release.step.double() * rate
+        for line, each in zip(self.walkers, release.position.T, strict=True):
             line.set_data(when.numpy(), each.numpy())
-        self.far.set_data(when[1:].numpy(), found.distance[1:].mean(1).numpy())
+        self.far.set_data(when[1:].numpy(), release.distance[1:].mean(1).numpy())
 
 
 def walk(seed: int) -> Explorer:
@@ -231,14 +175,14 @@ def walk(seed: int) -> Explorer:
         setting = settings()[noisy(cifar_run)] | {"start": released_at}
         return live.with_images(lambda land: live.release(land, first(cifar_pair) - 1, seed, setting))
 
-    def show(found: Any, **turned: Any) -> tuple[Figure, str]:
-        if isinstance(found, live.Absent):
+    def show(result: Any, **turned: Any) -> tuple[Figure, str]:
+        if isinstance(result, live.Absent):
             figure, words = render(**turned)
-            return figure, live.missing(found, words)
+            return figure, live.missing(result, words)
         name, pair = noisy(turned["cifar_run"]), first(turned["cifar_pair"])
         picture.show(name, pair, turned["released_at"], None)
-        picture.show_live(found, settings()[name]["learning_rate"])
-        return picture.figure, released(found, name, pair, turned["released_at"])
+        picture.show_live(result, settings()[name]["learning_rate"])
+        return picture.figure, released(result, name, pair, turned["released_at"])
 
     runs = tuple(settings())
     return Explorer(
@@ -277,7 +221,7 @@ def sentence(name: str, pair: int | None, start: float) -> str:
         "start": start,
         "steps": int(setting["steps"]),
         "time": time,
-        "end": told(end, ".3f"),
+        "end": with_error(end, ".3f"),
         "law": float(track(name, pair, start)[-1]),
         "lowest": lowest(start, pair),
     }
@@ -287,8 +231,8 @@ def sentence(name: str, pair: int | None, start: float) -> str:
         "09.walk.noisy",
         **known(**common),
         temperature=temperature(setting),
-        there=told(at_time(name, start, pair, time), ".3f"),
-        control=told(at_time(CONTROL, start, pair, time), ".3f"),
+        there=with_error(at_time(name, start, pair, time), ".3f"),
+        control=with_error(at_time(CONTROL, start, pair, time), ".3f"),
         outside=100 * float(chosen.mean()),
         gone=int((chosen > LIMIT).sum()),
         of=chosen.numel(),
@@ -305,7 +249,7 @@ def compared(name: str) -> str:
     if other is not None:
         words += _faster("09.walk.partner", name, other)
     if bool(each.isfinite().all()):
-        words += text("09.walk.quarter", time=told(_mean(each), ".0f"))
+        words += text("09.walk.quarter", time=with_error(_mean(each), ".0f"))
         least = bound(name)
         return words + (" " + text("09.walk.bound", **least._asdict()) if least is not None else "")
     return words + text("09.walk.never", length=length)
@@ -314,27 +258,27 @@ def compared(name: str) -> str:
 def _faster(key: str, name: str, than: str) -> str:
     ratio = faster(name, than)
     mean = Mean(torch.tensor(ratio.value), torch.tensor(ratio.error))
-    return text(key, ratio=told(mean, ".3g"), level=ratio.level)
+    return text(key, ratio=with_error(mean, ".3g"), level=ratio.level)
 
 
 def _mean(each: Tensor) -> Mean:
     return Mean(each.mean(), each.std() / len(each) ** 0.5)
 
 
-def released(found: Release, name: str, pair: int, start: float) -> str:
+def released(release: Release, name: str, pair: int, start: float) -> str:
     """Say where walkers that go now stand, beside the recorded ones at the same step."""
-    step, rate = int(found.step[-1]), settings()[name]["learning_rate"]
+    step, rate = int(release.step[-1]), settings()[name]["learning_rate"]
     away = column(name, "distance", start)[pair - 1, 1:-1].mean()
     return text(
-        "09.walk.live" if found.complete else "09.walk.growing",
+        "09.walk.live" if release.complete else "09.walk.growing",
         run=named_run(name, "long"),
         pair=pair,
-        walkers=found.position.shape[1],
+        walkers=release.position.shape[1],
         start=start,
         steps=step,
-        mean=float(found.position[-1].mean()),
+        mean=float(release.position[-1].mean()),
         kept=float(at_time(name, start, pair, step * rate).value),
-        distance=float(found.distance[1:].mean()) if step else 0.0,
+        distance=float(release.distance[1:].mean()) if step else 0.0,
         kept_distance=float(away),
     )
 

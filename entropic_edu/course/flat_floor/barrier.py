@@ -15,7 +15,9 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import occupation
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
+
+BARRIER_KEYS = ("02.barrier.pinch_short", "02.barrier.hill_short")
 
 COOLED = {0.18: (0.01, 1), 0.09: (0.02, 4), 0.045: (0.04, 16)}  # T: (η, B) for s = 6; T·η·steps is the same for all
 CROSSING = 150  # steps
@@ -69,7 +71,9 @@ class _BarrierScene:
         for name, bottom in (("pinch", 0.62), ("hill", 0.125)):
             ax = self.figure.add_axes((0.095, bottom, 0.4, 0.3))
             self.plans[name] = floor.Plan(ax, crowds[name].land, (-1.6, 1.6), (-1.2, 1.2))
-            labelled(ax, text("axis.along"), text("axis.across"), text(f"02.barrier.{name}"))
+            labelled(
+                ax, text("axis.along"), text("axis.across"), option_text(name, "02.barrier.pinch", "02.barrier.hill")
+            )
             ax.axvline(0, color=BLACK, lw=1.2, ls=":")
         track = labelled(
             self.figure.add_axes((0.585, 0.62, 0.32, 0.3)), text("axis.step"), "", text("02.barrier.track")
@@ -83,13 +87,22 @@ class _BarrierScene:
         ends.minorticks_off()
         self.bands, self.laws, self.points = {}, {}, {}
         for name, colour, dash, marker in (("pinch", BLUE, "-", "o"), ("hill", RED, "--", "s")):
-            self.bands[name] = sheet.Band(track, colour=colour, dash=dash, label=text(f"02.barrier.{name}_short"))
+            self.bands[name] = sheet.Band(
+                track, colour=colour, dash=dash, label=option_text(f"{name}_short", *BARRIER_KEYS)
+            )
             self.laws[name] = sheet.moving(track, colour=PURPLE, dash=DASHES[2], width=1.5)
             self.points[name] = sheet.Points(ends, colour=colour, marker=marker)
             law = torch.stack([self._law(name, t, torch.tensor([0, CROSSING]))[-1] for t in COOLED])
             ends.plot(list(COOLED), law, color=colour, ls=dash, lw=1.5)
             ink = sheet.INK.get(colour, colour)
-            ends.text(0.0395, float(law[-1]), text(f"02.barrier.{name}_short"), color=ink, fontsize=10.5, va="center")
+            ends.text(
+                0.0395,
+                float(law[-1]),
+                option_text(f"{name}_short", *BARRIER_KEYS),
+                color=ink,
+                fontsize=10.5,
+                va="center",
+            )
 
     def _law(self, name: str, temperature: float, steps: Tensor) -> Tensor:
         """Share past y = 0 by theory, at each of ``steps``."""
@@ -108,10 +121,10 @@ class _BarrierScene:
         return shares @ (0.5 * (1 + middle.sign()))
 
     def show(self, runs: dict[str, Release], temperature: float) -> tuple[Figure, str]:
-        found = {}
+        ends = {}
         for name, release in runs.items():
             crossed = over_crowds((along(release) > 0).double())
-            found[name] = crossed
+            ends[name] = crossed
             self.plans[name].show(floor.last(release)[:96])
             self.bands[name].show(release.step, crossed)
             self.laws[name].set_data(release.step, self._law(name, temperature, release.step))
@@ -123,10 +136,10 @@ class _BarrierScene:
             temperature=temperature,
             learning_rate=rate,
             batch_size=batch,
-            pinch=100 * found["pinch"].value[-1],
-            pinch_error=100 * found["pinch"].error[-1],
-            hill=100 * found["hill"].value[-1],
-            hill_error=100 * found["hill"].error[-1],
+            pinch=100 * ends["pinch"].value[-1],
+            pinch_error=100 * ends["pinch"].error[-1],
+            hill=100 * ends["hill"].value[-1],
+            hill_error=100 * ends["hill"].error[-1],
             hill_over=HILL / temperature,
         )
         return self.figure, words

@@ -8,7 +8,7 @@ from torch import Tensor
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
 from entropic_edu.physics.theory import occupation
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 WAIST = {"width": 0.28, "noise_scale": 3.0, "end_curvature": 20.0}  # h is 16 in the middle and 1.03 at the ends
 BATCHES = (1, 4, 16, 64, 256, None)
@@ -18,14 +18,14 @@ CENTRES = 0.5 * (CELLS[1:] + CELLS[:-1])
 BINS = torch.linspace(-0.7, 0.7, 10, dtype=torch.float64)  # nearer to an end its wall takes part
 
 
-def said(batch_size: int | None) -> str:
+def data_of(batch_size: int | None) -> str:
     """Name a batch size in a sentence."""
     return text("say.all_data") if batch_size is None else text("say.batches", batch_size=batch_size)
 
 
-def heard(batch_size: int | None, noise: str) -> str:
+def noise_of(batch_size: int | None, noise: str) -> str:
     """Name the noise in a sentence; the gradient of all data has none."""
-    return text(f"say.noise.{'off' if batch_size is None else noise}")
+    return option_text("off" if batch_size is None else noise, "say.noise.on", "say.noise.off", "say.noise.late")
 
 
 def expected(crowd: Crowd, steps: Tensor, *, batch_size: int | None, noise: str, learning_rate: float) -> Tensor:

@@ -17,9 +17,9 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
+from .common import BATCHES, BINS, CENTRES, RATES, WAIST, data_of, expected, noise_of, pushed
 
 NARROW = 1 / 3  # |y| below this is the narrow third of the floor
 WALLS = {
@@ -57,39 +57,45 @@ def drain(seed: int) -> Explorer:
         law = expected(crowds[walls], release.step, **turned)[:, CENTRES.abs() < NARROW].sum(1)
         twin = None if pinned is None else over_crowds(shares(pinned)[1])
         scene.plan.show(floor.last(release)[:96])
-        bands["run"].show(release.step, share, text(f"say.{crowd}"))
+        bands["run"].show(release.step, share, option_text(crowd, "say.eight", "say.one"))
         bands["theory"].show(release.step, exact(law))
         bands["twin"].show(release.step, twin, text("say.pinned"))
         bands["ghost"].show(release.step[[0, -1]], _level(ghost), text("say.prediction"))
         sheet.part(*bands.values())
         where, speed = floor.velocity(along(release), release.step, BINS)
         scene.triptych.show(pushed(crowds[walls], scene.triptych.y, **turned), where, speed * 1000)
-        words = text(
-            f"02.drain.{crowd}",
-            data=said(batch_size),
-            learning_rate=learning_rate,
-            noise=heard(batch_size, noise),
-            walls=text(f"02.drain.{walls}"),
-            share=100 * share.value[-1],
-            error=100 * share.error[-1],
-            law=100 * law[-1],
-        )
+        words = _sentence(share, law[-1], walls, crowd, **turned)
         if twin is not None and pinned is not None:
-            words += " " + text("02.drain.twin", data=said(pinned["batch_size"]), share=100 * twin.value[-1])
+            words += " " + text("02.drain.twin", data=data_of(pinned["batch_size"]), share=100 * twin.value[-1])
         return scene.figure, words
 
-    controls = [
-        slider("batch_size", BATCHES, 16),
-        slider("learning_rate", RATES, 0.04),
-        switch("noise", SWITCH),
-        switch("walls", tuple(WALLS)),
-        switch("crowd", ("eight", "one")),
-    ]
+    return Explorer(
+        render,
+        [
+            slider("batch_size", BATCHES, 16),
+            slider("learning_rate", RATES, 0.04),
+            switch("noise", SWITCH),
+            switch("walls", tuple(WALLS)),
+            switch("crowd", ("eight", "one")),
+        ],
+        title=text("02.drain.title"),
+        code=lambda walls, crowd, **turned: crowds[walls].code(seed, **turned),
+    )
 
-    def code(*, walls: str, crowd: str, **turned: Any) -> str:
-        return crowds[walls].code(seed, **turned)
 
-    return Explorer(render, controls, title=text("02.drain.title"), code=code)
+def _sentence(share: Mean, law: Tensor, walls: str, crowd: str, **turned: Any) -> str:
+    return option_text(
+        crowd,
+        "02.drain.eight",
+        "02.drain.one",
+        data=data_of(turned["batch_size"]),
+        learning_rate=turned["learning_rate"],
+        noise=noise_of(turned["batch_size"], turned["noise"]),
+        walls=option_text(walls, "02.drain.tighten", "02.drain.straight"),
+        share=100 * share.value[-1],
+        error=100 * share.error[-1],
+        law=100 * law,
+    )
 
 
 def _drain_scene(crowd: Crowd) -> tuple[floor.Stage, dict[str, sheet.Band]]:

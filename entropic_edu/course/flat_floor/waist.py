@@ -15,7 +15,7 @@ from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.strings import text
 
-from .common import BATCHES, BINS, CENTRES, RATES, WAIST, expected, heard, pushed, said
+from .common import BATCHES, BINS, CENTRES, RATES, WAIST, data_of, expected, noise_of, pushed
 
 
 def waist(seed: int) -> Explorer:
@@ -40,9 +40,9 @@ def waist(seed: int) -> Explorer:
         scene.triptych.show(pushed(crowd, scene.triptych.y, **turned), where, speed * 1000)
         words = text(
             "02.waist.sentence",
-            data=said(batch_size),
+            data=data_of(batch_size),
             learning_rate=learning_rate,
-            noise=heard(batch_size, noise),
+            noise=noise_of(batch_size, noise),
             mean=away.value[-1],
             error=away.error[-1],
             law=law[-1],

@@ -13,10 +13,18 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, Points, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .axes import BESIDE, LAST, against_k, logarithmic
-from .measures import STEPS, TASKS, family, line, opening, over_trunks, said, setting_of
+from .measures import STEPS, TASKS, family, line, opening, over_trunks, setting_of, with_error
+
+TASK_NAME_KEYS = (
+    "07.task_name.forty",
+    "07.task_name.fifth",
+    "07.task_name.clean",
+    "07.task_name.decay",
+    "07.task_name.squared",
+)
 
 RELATIONS = ("siblings", "strangers")
 GAINS = (-65.0, 15.0)  # percentage points
@@ -126,15 +134,17 @@ def measured(parted: int, task: str, relation: str) -> str:
     ends = {name: over_trunks(0.5 * (curve[:, 0] + curve[:, -1])) for name, curve in (("l", loss), ("a", accuracy))}
     mean = {"l": over_trunks(loss[:, middle]), "a": over_trunks(accuracy[:, middle])}
     won = over_trunks(gain(accuracy))
-    return text(
-        f"07.average.{relation}",
+    return option_text(
+        relation,
+        "07.average.siblings",
+        "07.average.strangers",
         parted=parted,
-        task=text(f"07.task_name.{task}"),
-        loss=said(mean["l"]),
-        loss_ends=said(ends["l"]),
-        accuracy=said(mean["a"] * 100),
-        accuracy_ends=said(ends["a"] * 100),
-        gain=said(won),
+        task=option_text(task, *TASK_NAME_KEYS),
+        loss=with_error(mean["l"]),
+        loss_ends=with_error(ends["l"]),
+        accuracy=with_error(mean["a"] * 100),
+        accuracy_ends=with_error(ends["a"] * 100),
+        gain=with_error(won),
     )
 
 
@@ -145,12 +155,12 @@ def sentence(parted: int, task: str, relation: str) -> str:
 
 def code(*, parted: int, task: str, relation: str) -> str:
     """Return lines that compute the gain in test accuracy for each trunk, (T,)."""
-    found = {
+    lines = {
         "siblings": f"family.test_accuracy[:, family.at.tolist().index({parted}), 0]",
         "strangers": f'kept["{task}/strangers"][3]',
     }[relation]
     return (
-        f"{opening(task)}\naccuracy = {found}  # along the line, for each trunk\n"
+        f"{opening(task)}\naccuracy = {lines}  # along the line, for each trunk\n"
         "middle = accuracy.shape[1] // 2\n"
         "gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))"
     )

@@ -15,7 +15,7 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .axes import BESIDE, LAST, SMALLEST, Decades, against_k, logarithmic, raised
 from .live import Live, live
@@ -31,8 +31,18 @@ from .measures import (
     kept,
     number,
     opening,
-    said,
     setting_of,
+    with_error,
+)
+
+TASK_KEYS = ("07.task.forty", "07.task.fifth", "07.task.clean", "07.task.decay", "07.task.squared")
+BARRIERS_KEYS = (
+    "07.barriers.share.loss",
+    "07.barriers.share.trace",
+    "07.barriers.ends.loss",
+    "07.barriers.ends.trace",
+    "07.barriers.raw.loss",
+    "07.barriers.raw.trace",
 )
 
 COLOURS = {"loss": BLUE, "trace": RED}
@@ -67,7 +77,7 @@ class Barriers:
 
     def _along(self, quantity: str, where: tuple[float, float, float, float]) -> Band:
         ax = self.figure.add_axes(where)
-        labelled(ax, "", "", text(f"07.panel.{quantity}")).title.set_fontsize(11)
+        labelled(ax, "", "", option_text(quantity, "07.panel.loss", "07.panel.trace")).title.set_fontsize(11)
         ax.set_xlim(0, 1)
         ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         self.scales[quantity].append(Decades(ax, "y"))
@@ -87,8 +97,8 @@ class Barriers:
 
     def scale(self, task: str) -> None:
         """Give the axes of loss and tr H the powers of ten that the task takes."""
-        found = family(task)
-        for name, curve in (("loss", found.data_loss), ("trace", found.trace)):
+        children = family(task)
+        for name, curve in (("loss", children.data_loss), ("trace", children.trace)):
             for scale in self.scales[name]:
                 scale.fit(curve)
 
@@ -106,18 +116,18 @@ class Barriers:
         shown = slice(0, 0) if place is None else slice(place, place + 1)
         self.some.set_data(x[shown].flatten().numpy(), y[shown].flatten().numpy())
 
-    def heights(self, found: Mapping[str, Mean | None], scale: str, k: int) -> None:
+    def heights(self, means: Mapping[str, Mean | None], scale: str, k: int) -> None:
         """Draw both barriers against k, on one scale."""
         steps = torch.tensor(STEPS, dtype=torch.float64)
-        self.title.set_text(text(f"07.panel.{scale}"))
+        self.title.set_text(option_text(scale, "07.panel.share", "07.panel.ends", "07.panel.raw"))
         level = LEVELS.get(scale)
         self.level.set_data(([], []) if level is None else ([0, LAST], [level, level]))
         self.here.set_data([k, k], HEIGHTS)
         for name, band in self.bands.items():
-            mean = found[name]
+            mean = means[name]
             if mean is not None:  # a barrier of 0 has no place on this axis
                 mean = Mean(mean.value.clamp(min=SMALLEST), mean.error)
-            band.show(steps, mean, text(f"07.label.{name}"))
+            band.show(steps, mean, option_text(name, "07.label.loss", "07.label.trace"))
             if mean is not None:
                 raised(band, steps, mean)
             self.fresh[name].set_data([], [])
@@ -154,9 +164,9 @@ def barriers(seed: int) -> Explorer:
 
     def scene(parted: int, task: str, divided: str, trunks: str, ghost: float | None) -> None:
         picture.scale(task)
-        found, place = family(task), STEPS.index(parted)
-        curves = {"loss": found.data_loss[:, :, 0].double(), "trace": found.trace[:, :, 0].double()}
-        picture.along({name: chosen(curve[:, place], trunks) for name, curve in curves.items()}, found.positions)
+        children, place = family(task), STEPS.index(parted)
+        curves = {"loss": children.data_loss[:, :, 0].double(), "trace": children.trace[:, :, 0].double()}
+        picture.along({name: chosen(curve[:, place], trunks) for name, curve in curves.items()}, children.positions)
         first = slice(None) if trunks == "all" else slice(0, 1)
         loss, trace = (curve[first].transpose(0, 1).flatten(1) for curve in curves.values())
         picture.against(loss, trace, place)
@@ -169,7 +179,7 @@ def barriers(seed: int) -> Explorer:
 
     def show(result: Live, *, parted: int, task: str, divided: str, trunks: str) -> tuple[Figure, str]:
         scene(parted, task, divided, "all", None)
-        known = {"setting": text(f"07.task.{task}", wrong=100 * kept()[f"{task}/wrong"]), "parted": parted}
+        known = {"setting": option_text(task, *TASK_KEYS, wrong=100 * kept()[f"{task}/wrong"]), "parted": parted}
         known |= {"step": result.step, "steps": family(task).steps, "seed": seed}
         if len(result.trace) == 0:
             picture.along({}, family(task).positions)
@@ -220,8 +230,8 @@ def code(*, parted: int, task: str, divided: str, trunks: str) -> str:
     lines = [opening(task), f"place = family.at.tolist().index({parted})"]
     for name, curve in CURVES.items():
         if barrier(task, name, divided) is not None:
-            found = CALLS[divided].format(name, curve)
-            lines.append(f"{name} = {found}{'.' if trunks == 'all' else ''}{rows}[place]")
+            call = CALLS[divided].format(name, curve)
+            lines.append(f"{name} = {call}{'.' if trunks == 'all' else ''}{rows}[place]")
     return "\n".join(lines)
 
 
@@ -253,7 +263,7 @@ def sentence(parted: int, task: str, divided: str, trunks: str) -> str:
             words += " " + text("07.barriers.none")
             continue
         unit = 100.0 if divided == "share" else 1.0
-        words += " " + text(f"07.barriers.{divided}.{name}", value=said(values * unit, place))
+        words += " " + option_text(f"{divided}.{name}", *BARRIERS_KEYS, value=with_error(values * unit, place))
     return words + (" " + _verdict(task, divided) if trunks == "all" and divided in LEVELS else "")
 
 
@@ -261,5 +271,11 @@ def _verdict(task: str, scale: str) -> str:
     """Say from which k on each barrier stays below the level of the scale."""
     loss, trace = (fallen(task, name, scale) for name in COLOURS)
     if loss is None or trace is None or not bool((loss.value + trace.value).isfinite()):
-        return text(f"07.barriers.{scale}.open")
-    return text(f"07.barriers.{scale}.verdict", loss=said(loss), trace=said(trace))
+        return option_text(f"{scale}.open", "07.barriers.share.open", "07.barriers.ends.open")
+    return option_text(
+        f"{scale}.verdict",
+        "07.barriers.share.verdict",
+        "07.barriers.ends.verdict",
+        loss=with_error(loss),
+        trace=with_error(trace),
+    )

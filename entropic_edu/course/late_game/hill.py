@@ -13,7 +13,7 @@ from entropic_edu.teaching.sheet import Band
 from entropic_edu.teaching.strings import text
 
 from .axes import logarithmic
-from .measures import STEPS, family, opening, over_trunks, said, setting_of
+from .measures import STEPS, family, opening, over_trunks, setting_of, with_error
 
 TASK = "forty"
 
@@ -42,8 +42,8 @@ def hill(seed: int) -> Explorer:
     band = Band(ax, colour=BLUE)
 
     def render(*, parted: int) -> tuple[Figure, str]:
-        place, found = STEPS.index(parted), losses()
-        curve = Mean(found.value[place], found.error[place])
+        place, curves = STEPS.index(parted), losses()
+        curve = Mean(curves.value[place], curves.error[place])
         band.show(family(TASK).positions, curve, text("07.label.children", parted=parted))
         ends, top = highest(parted)
         return figure, text(
@@ -51,8 +51,8 @@ def hill(seed: int) -> Explorer:
             setting=setting_of(TASK),
             parted=parted,
             steps=family(TASK).steps,
-            ends=said(ends),
-            top=said(top),
+            ends=with_error(ends),
+            top=with_error(top),
         )
 
     def code(*, parted: int) -> str:

@@ -14,7 +14,9 @@ from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.spawn import Family
 from entropic_edu.recorded import Recording, late_game
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text
+
+TASK_KEYS = ("07.task.forty", "07.task.fifth", "07.task.clean", "07.task.decay", "07.task.squared")
 
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")
@@ -31,8 +33,8 @@ def kept() -> Recording:
 
 def family(task: str) -> Family:
     """Return the recorded family of a task."""
-    found: Family = kept()[f"{task}/family"]
-    return found
+    children: Family = kept()[f"{task}/family"]
+    return children
 
 
 def over_trunks(values: Tensor) -> Mean:
@@ -57,14 +59,14 @@ def barrier(task: str, quantity: str, scale: str) -> Tensor | None:
         scale: "raw"; "share" of its mean at k = 0, or None where there is none; "ends": over the curve at the higher
             end.
     """
-    found = family(task)
-    curve = {"loss": found.data_loss, "trace": found.trace}[quantity].double()
-    height = found.barrier(curve)
+    children = family(task)
+    curve = {"loss": children.data_loss, "trace": children.trace}[quantity].double()
+    height = children.barrier(curve)
     if scale == "raw":
         return height
     if scale == "ends":
-        return found.relative_to_end(curve)
-    return None if float(height[:, 0].mean()) <= 0 else found.relative_to_first(height)
+        return children.relative_to_end(curve)
+    return None if float(height[:, 0].mean()) <= 0 else children.relative_to_first(height)
 
 
 def fall(k: Tensor, values: Tensor, level: float) -> float:
@@ -115,14 +117,14 @@ def heights(task: str) -> tuple[Tensor, Tensor]:
     (T/2) d tr H, at the temperature T = η/(2B(1-m)) · tr C / tr H of noise that is shaped like the curvature, on the
     mean of two neighbouring points.
     """
-    found = family(task)
+    children = family(task)
     noise = kept()[f"{task}/noise"].double()
-    trace = found.trace.double()
+    trace = children.trace.double()
     heat = noise / trace / (2 * (1 - MOMENTUM))
     steps = 0.5 * 0.5 * (heat[..., 1:] + heat[..., :-1]) * trace.diff(dim=-1)
     zero = torch.zeros_like(steps[..., :1])
     entropic = torch.cat([zero, steps], -1).cumsum(-1)
-    loss = found.loss.double() - found.loss[..., :1].double()
+    loss = children.loss.double() - children.loss[..., :1].double()
     return loss[:, :, 0], entropic[:, :, 0]
 
 
@@ -166,12 +168,12 @@ def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
 
 def line(task: str, relation: str) -> tuple[Tensor, Tensor]:
     """Return data loss and test accuracy along the lines, (T, K, P) each; strangers have the same for each k."""
-    found = family(task)
+    children = family(task)
     if relation == "siblings":
-        assert found.test_accuracy is not None
-        return found.data_loss[:, :, 0].double(), found.test_accuracy[:, :, 0].double()
+        assert children.test_accuracy is not None
+        return children.data_loss[:, :, 0].double(), children.test_accuracy[:, :, 0].double()
     loss, _, _, accuracy = kept()[f"{task}/strangers"].double()
-    many = len(found.at)
+    many = len(children.at)
     return loss[:, None].expand(-1, many, -1), accuracy[:, None].expand(-1, many, -1)
 
 
@@ -189,7 +191,7 @@ def number(value: float, unit: float | None = None) -> str:
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def said(mean: Mean, place: int | None = None) -> str:
+def with_error(mean: Mean, place: int | None = None) -> str:
     """Write a mean and its error with the digits that the error leaves; a mean without error with two."""
     value, error = (float(part if place is None else part[place]) for part in mean)
     if error == 0:
@@ -206,7 +208,7 @@ def said(mean: Mean, place: int | None = None) -> str:
 def setting_of(task: str, trunks: str = "all") -> str:
     """Name data, network, noise and seeds in a sentence."""
     known: dict[str, Any] = {"wrong": 100 * kept()[f"{task}/wrong"], "count": len(family(task).trace)}
-    return text(f"07.setting.{trunks}", task=text(f"07.task.{task}", **known), **known)
+    return option_text(trunks, "07.setting.all", "07.setting.one", task=option_text(task, *TASK_KEYS, **known), **known)
 
 
 def opening(task: str) -> str:

@@ -30,8 +30,8 @@ from .measures import (
     ratio,
     rise,
     rises,
-    said,
     setting_of,
+    with_error,
 )
 
 BATCHES = (4, 8, 16, 64, None)
@@ -82,10 +82,10 @@ class Slopes:
             self.lines[name].show(positions, over_trunks(height / unit) if unit > 0 else None)
             self.lines[name].name.set_visible(False)
 
-    def against(self, found: dict[str, Mean], share: Mean, k: int) -> None:
+    def against(self, means: dict[str, Mean], share: Mean, k: int) -> None:
         """Draw both rises and their ratio against k."""
         steps = torch.tensor(STEPS, dtype=torch.float64)
-        for name, mean in found.items():
+        for name, mean in means.items():
             seen = mean.value > max(LOWEST, 0.0)
             shown = Mean(mean.value[seen], mean.error[seen]) if bool(seen.any()) else None
             self.rises[name].show(steps[seen], shown)
@@ -126,9 +126,9 @@ def slopes(seed: int) -> Explorer:
         loss, entropic = heights(task)
         heat = 0.0 if batch_size is None else float(rate[place]) / batch_size
         picture.along(loss[:, place], entropic[:, place] * heat, family(task).positions)
-        found = dict(zip(("loss", "entropic"), map(over_trunks, rises(task, batch_size, rate_at)), strict=True))
+        means = dict(zip(("loss", "entropic"), map(over_trunks, rises(task, batch_size, rate_at)), strict=True))
         share = ratio(task, batch_size, rate_at)
-        picture.against(found, share, parted)
+        picture.against(means, share, parted)
         picture.predicted(ghost)
         return picture.figure, sentence(parted, task, batch_size, rate_at)
 
@@ -151,8 +151,8 @@ def sentence(parted: int, task: str, batch_size: int | None, rate_at: str) -> st
     loss, entropic = (over_trunks(values) for values in rises(task, batch_size, rate_at))
     share = ratio(task, batch_size, rate_at)
     known: dict[str, Any] = {
-        "loss": said(loss, place),
-        "entropic": said(entropic, place),
+        "loss": with_error(loss, place),
+        "entropic": with_error(entropic, place),
         "rate": float(rates(task, rate_at)[place]),
         "momentum": MOMENTUM,
         "batch": text("07.batch.all") if batch_size is None else text("07.batch.some", batch_size=batch_size),
@@ -162,7 +162,7 @@ def sentence(parted: int, task: str, batch_size: int | None, rate_at: str) -> st
         return words + " " + text("07.slopes.none")
     if not bool(share.value[place].isfinite()):
         return words + " " + text("07.slopes.flat")
-    return words + " " + text("07.slopes.ratio", ratio=said(share, place))
+    return words + " " + text("07.slopes.ratio", ratio=with_error(share, place))
 
 
 def code(*, parted: int, task: str, batch_size: int | None, rate_at: str) -> str:

@@ -12,16 +12,17 @@ from matplotlib.lines import Line2D
 
 from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean
+from entropic_edu.recorded.let_go import Point, gone, half, points
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .common import boxed, kept
-from .relaxation import FOLDED, Point, gone, half, points
+from .common import STARTS, boxed, kept
 
 AGAINST = ("temperature", "batch", "ratio")
 MEASURES = ("gone", "steps", "time")
+FOLDED = tuple(start for start in STARTS if start < 0.5)  # both sides of the road together
 # colour, marker, dash by (η, m)
 SERIES: dict[tuple[float, float], tuple[str, str, Any]] = {
     (0.05, 0.9): (ORANGE, "v", (0, (1, 1))),
@@ -50,8 +51,8 @@ def place(point: Point, against: str) -> float:
 def height(point: Point, measure: str, start: float) -> tuple[float, float, bool]:
     """Return a measure with its error, and whether it was reached; else it is the length of the run."""
     if measure == "gone":
-        found = gone(point.name, start)
-        return float(found.value), float(found.error), True
+        share = gone(point.name, start)
+        return float(share.value), float(share.error), True
     time, clock = half(point.name, start), point.clock if measure == "time" else 1.0
     if math.isfinite(float(time.value)):
         error = float(time.error)
@@ -99,8 +100,8 @@ class Collapse:
 
     def axes(self, against: str, measure: str) -> None:
         """Write ticks and names of the axes."""
-        self.x.set_text(text(f"06.axis.{against}"))
-        self.y.set_text(text(f"06.axis.{measure}"))
+        self.x.set_text(option_text(against, "06.axis.temperature", "06.axis.batch", "06.axis.ratio"))
+        self.y.set_text(option_text(measure, "06.axis.gone", "06.axis.steps", "06.axis.time"))
         self.note.set_visible(measure != "gone")
         heights = (-25, 0, 25, 50, 75, 100) if measure == "gone" else (10, 100, 1000, 10000)
         for line in self.marks:
@@ -122,12 +123,12 @@ class Collapse:
     def show(self, against: str, measure: str, start: float, bet: float | None) -> None:
         """Draw all settings."""
         self.axes(against, measure)
-        found = points(start)
+        settings = points(start)
         for series in SERIES:
-            mine = [one for one in found if (one.learning_rate, one.momentum) == series and one.batch_size is not None]
+            mine = [one for one in settings if (one.learning_rate, one.momentum) == series and one.batch_size]
             mine.sort(key=lambda one: place(one, against))
             self.series(series, mine, against, measure, start)
-        control = found[-1]
+        control = settings[-1]
         y, _, reached = height(control, "gone", start) if measure == "gone" else (0.0, 0.0, False)
         self.control.set_visible(measure == "gone")
         self.names["control"].set_visible(measure == "gone")
@@ -188,15 +189,15 @@ def collapse(seed: int) -> Explorer:
 
     def render(*, against: str, measured_by: str, from_end: float, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(against, measured_by, from_end, ghost)
-        return picture.figure, told(against, measured_by, from_end)
+        return picture.figure, sentence(against, measured_by, from_end)
 
     def code(*, against: str, measured_by: str, from_end: float) -> str:
         verb = "gone" if measured_by == "gone" else "half"
         return "\n".join(
             [
-                f"from entropic_edu.course.let_go.relaxation import {verb}, points",
-                f"found = {{one.name: {verb}(one.name, {from_end:g}) for one in points({from_end:g})}}  # recorded",
                 "from entropic_edu.recorded import let_go, roads",
+                f"names = [setting.name for setting in let_go.points({from_end:g})]",
+                f"found = {{name: let_go.{verb}(name, {from_end:g}) for name in names}}  # recorded",
                 "# each made by, for each pair (here the first):",
                 '# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()["eta 0.2, B 16"])',
             ]
@@ -219,12 +220,12 @@ AT = {"temperature": SAME, "batch": 16.0, "ratio": SAME / 10}  # where a sentenc
 
 def level(against: str, start: float) -> list[Point]:
     """Return the settings that share B, η/B or T, those that a sentence compares, by η."""
-    found = [one for one in points(start) if one.batch_size is not None]
-    mine = [one for one in found if math.isclose(place(one, against), AT[against], rel_tol=1e-6)]
+    settings = [one for one in points(start) if one.batch_size is not None]
+    mine = [one for one in settings if math.isclose(place(one, against), AT[against], rel_tol=1e-6)]
     return sorted(mine, key=lambda one: (-one.momentum, one.learning_rate))
 
 
-def told(against: str, measure: str, start: float) -> str:
+def sentence(against: str, measure: str, start: float) -> str:
     """Return the sentence of a state."""
     items = []
     for one in level(against, start):
@@ -233,13 +234,28 @@ def told(against: str, measure: str, start: float) -> str:
         kind = "past" if not reached else "value" if known else "loose"
         series = text("06.collapse.series", learning_rate=one.learning_rate)
         series += text("06.collapse.momentum", momentum=one.momentum) if one.momentum != 0.9 else ""
-        items.append(text(f"06.collapse.{kind}", series=series, value=value, error=error))
+        items.append(
+            option_text(
+                kind,
+                "06.collapse.value",
+                "06.collapse.loose",
+                "06.collapse.past",
+                series=series,
+                value=value,
+                error=error,
+            )
+        )
     control = gone("control", start)
-    return text(
-        f"06.collapse.{measure}",
+    return option_text(
+        measure,
+        "06.collapse.gone",
+        "06.collapse.steps",
+        "06.collapse.time",
         pairs=text("06.pairs.all"),
         start=start,
-        level=text(f"06.collapse.at.{against}", value=AT[against]),
+        level=option_text(
+            against, "06.collapse.at.batch", "06.collapse.at.ratio", "06.collapse.at.temperature", value=AT[against]
+        ),
         items="; ".join(items),
         control=float(control.value),
         control_error=float(control.error),

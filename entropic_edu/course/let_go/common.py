@@ -31,8 +31,8 @@ PLACES = torch.linspace(0, 1, 11, dtype=torch.float64)  # edges of the bins of t
 
 def kept(key: str) -> Tensor:
     """Return a tensor of the recording in double precision, or its steps."""
-    found: Tensor = recorded.load("let_go")[key]
-    return found.double()
+    recorded_values: Tensor = recorded.load("let_go")[key]
+    return recorded_values.double()
 
 
 def name_of(batch_size: int | None, learning_rate: float) -> str:
@@ -75,8 +75,8 @@ def pick(each: Tensor, pair: int | None) -> Tensor:
 @cache
 def profile(pair: int) -> Profile:
     """Return the recorded profile of a road, pairs counted from 0."""
-    found: Profile = recorded.load("let_go")[f"pair{pair}/profile"]
-    return found
+    measured: Profile = recorded.load("let_go")[f"pair{pair}/profile"]
+    return measured
 
 
 def pairs_of(pair: int | None) -> tuple[int, ...]:
@@ -155,12 +155,12 @@ def pairs_named(pair: int | None) -> str:
 
 def boxed(ax: Axes, words: str, colour: str, **where: Any) -> Text:
     """Return a label on a white box that moves with what it names."""
-    found: Text = ax.text(
+    label: Text = ax.text(
         0, 0, words, color=sheet.INK.get(colour, colour), fontsize=sheet.SMALL, animated=True, **where
     )
-    found.set_bbox({"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1})
-    found.set_zorder(6)
-    return found
+    label.set_bbox({"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1})
+    label.set_zorder(6)
+    return label
 
 
 def percent(share: Tensor) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
@@ -20,56 +19,26 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import label_noise
+from entropic_edu.recorded.label_noise import between, velocity
+from entropic_edu.recorded.label_noise import recorded as kept
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import boxed
 
 RECIPE = label_noise.RECIPE
 NETS = tuple(range(1, len(RECIPE["seeds"]) + 1))
 SIGMAS, SIZES, RATES = (0.0, 0.15, 0.3, 0.6), (25, 50, 100), tuple(RECIPE["rates"])
-THOUSAND = 1e6 / RECIPE["steps"]  # from a displacement to thousandths of the road for each 1,000 steps
 BEGUN, WALKERS, STEPS = (0.2, 0.3), 6, 600  # of the live run
-
-
-def kept(key: str) -> Tensor:
-    """Return a tensor of the recording."""
-    found: Tensor = recorded.load("label_noise")[key]
-    return found.double()
-
-
-def heat_of(jitter: float, batch_size: int) -> int:
-    """Return the place of σ²/B among the recorded ones."""
-    heat = jitter**2 / batch_size
-    return next(i for i, one in enumerate(RECIPE["heats"]) if math.isclose(one, heat, rel_tol=1e-6))
-
-
-def measured(net: int, jitter: float, batch_size: int, learning_rate: float) -> tuple[Mean, Tensor]:
-    """Return the velocity that noise makes at each start, control taken off, and what theory says, (S,) each.
-
-    In thousandths of the road for each 1,000 steps. Without noise it is the control's own velocity, by the slope of
-    the loss.
-    """
-    pair, rate = net - 1, RATES.index(learning_rate)
-    starts = torch.tensor(RECIPE["starts"], dtype=torch.float64)
-    still = kept("still")[pair, rate]
-    if jitter == 0:
-        slide = _between(kept("position"), kept("slide")[pair, rate], starts)
-        return Mean(THOUSAND * (still - starts), torch.zeros_like(still)), 1e6 * slide
-    ends = kept("moved")[pair, rate, heat_of(jitter, batch_size)]
-    error = ends.std(-1) / ends.shape[-1] ** 0.5
-    return Mean(THOUSAND * (ends.mean(-1) - still), THOUSAND * error), THOUSAND * kept("predicted")[
-        pair, rate, heat_of(jitter, batch_size)
-    ]
 
 
 def ratio(net: int, jitter: float, batch_size: int, learning_rate: float) -> Mean:
     """Return measured over predicted velocity, a fit over all starts, with its error from the walkers' scatter."""
-    found, law = measured(net, jitter, batch_size, learning_rate)
+    measured, law = velocity(net, jitter, batch_size, learning_rate)
     weight = law.square().sum()
-    return Mean((found.value * law).sum() / weight, (found.error * law).norm() / weight)
+    return Mean((measured.value * law).sum() / weight, (measured.error * law).norm() / weight)
 
 
 def simple_law(net: int, heat: float, learning_rate: float) -> tuple[Tensor, Tensor]:
@@ -78,13 +47,6 @@ def simple_law(net: int, heat: float, learning_rate: float) -> tuple[Tensor, Ten
     length = float(kept("length")[net - 1])
     slope = torch.gradient(trace, spacing=(where * length,))[0]
     return where, -1e6 * learning_rate * 0.5 * learning_rate * heat * slope / length
-
-
-def _between(x: Tensor, y: Tensor, at: Tensor) -> Tensor:
-    """Return y at other places, on straight lines."""
-    right = torch.searchsorted(x, at).clamp(1, len(x) - 1)
-    share = (at - x[right - 1]) / (x[right] - x[right - 1])
-    return torch.lerp(y[right - 1], y[right], share)
 
 
 class Jitter:
@@ -118,7 +80,7 @@ class Jitter:
         ]
         sides = [self.figure.add_axes((0.7, bottom, 0.28, height)) for bottom, height in ((0.6, 0.32), (0.125, 0.32))]
         for side, name in zip(sides, ("square", "trace_small"), strict=True):
-            labelled(side, "", "", text(f"06.panel.{name}")).set(xlim=(0, 1))
+            labelled(side, "", "", option_text(name, "06.panel.square", "06.panel.trace_small")).set(xlim=(0, 1))
             side.title.set_fontsize(11)
         sides[1].set_xlabel(text("06.axis.position"), fontsize=11)
         sides[0].set_ylim(0, 8)
@@ -131,8 +93,8 @@ class Jitter:
         where = kept("position").numpy()
         self.loss.set_data(where, 1e5 * kept("loss")[pair].numpy())
         self.trace.set_data(where, kept("trace")[pair].numpy())
-        found, _ = measured(net, jitter, batch_size, learning_rate)
-        self.points.show(torch.tensor(RECIPE["starts"], dtype=torch.float64), found)
+        measured, _ = velocity(net, jitter, batch_size, learning_rate)
+        self.points.show(torch.tensor(RECIPE["starts"], dtype=torch.float64), measured)
         heat = jitter**2 / batch_size
         law = kept("slide")[pair, rate] if jitter == 0 else heat * kept("push")[pair, rate]
         self.law.set_data(where, 1e6 * law.numpy())
@@ -165,11 +127,11 @@ class Jitter:
 @cache
 def sigma_sweep(net: int, batch_size: int, learning_rate: float) -> tuple[Mean, Tensor]:
     """Return the speed at each σ > 0 from the start where theory expects most, measured and by theory, (3,) each."""
-    rows = [measured(net, sigma, batch_size, learning_rate) for sigma in SIGMAS[1:]]
+    rows = [velocity(net, sigma, batch_size, learning_rate) for sigma in SIGMAS[1:]]
     best = int(rows[0][1].abs().argmax())
     sign = float(rows[0][1][best].sign())
-    value = torch.stack([sign * found.value[best] for found, _ in rows])
-    error = torch.stack([found.error[best] for found, _ in rows])
+    value = torch.stack([sign * measured.value[best] for measured, _ in rows])
+    error = torch.stack([measured.error[best] for measured, _ in rows])
     return Mean(value, error), torch.stack([sign * law[best] for _, law in rows])
 
 
@@ -181,7 +143,7 @@ def jitter(seed: int) -> Explorer:
         *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int, ghost: float | None = None
     ) -> tuple[Figure, str]:
         picture.show(tanh_net, jitter, batch_size, learning_rate, ghost)
-        return picture.figure, told(tanh_net, jitter, batch_size, learning_rate)
+        return picture.figure, sentence(tanh_net, jitter, batch_size, learning_rate)
 
     return Explorer(
         render,
@@ -197,22 +159,22 @@ def jitter(seed: int) -> Explorer:
     )
 
 
-def told(net: int, jitter: float, batch_size: int, learning_rate: float) -> str:
+def sentence(net: int, jitter: float, batch_size: int, learning_rate: float) -> str:
     """Return the sentence of a state."""
     values: dict[str, Any] = {"net": net, "learning_rate": learning_rate, "batch_size": batch_size, "jitter": jitter}
     values |= {"steps": RECIPE["steps"], "walkers": RECIPE["walkers"], "starts": len(RECIPE["starts"])}
     if jitter == 0:
-        found, _ = measured(net, jitter, batch_size, learning_rate)
-        return text("06.jitter.off", most=float(found.value.abs().max()), **values)
+        measured, _ = velocity(net, jitter, batch_size, learning_rate)
+        return text("06.jitter.off", most=float(measured.value.abs().max()), **values)
     fit = ratio(net, jitter, batch_size, learning_rate)
     every = torch.stack([ratio(one, jitter, batch_size, learning_rate).value for one in NETS])
-    found, law = measured(net, jitter, batch_size, learning_rate)
+    measured, law = velocity(net, jitter, batch_size, learning_rate)
     best = int(law.abs().argmax())
     return text(
         "06.jitter.on",
         start=RECIPE["starts"][best],
-        speed=float(found.value[best]),
-        error=float(found.error[best]),
+        speed=float(measured.value[best]),
+        error=float(measured.error[best]),
         law=float(law[best]),
         fit=float(fit.value),
         fit_error=float(fit.error),
@@ -257,23 +219,23 @@ def going(
 
 
 def live(
-    picture: Jitter, found: Release, *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int
+    picture: Jitter, release: Release, *, jitter: float, batch_size: int, learning_rate: float, tanh_net: int
 ) -> tuple[Figure, str]:
     """Draw what live walkers did: their velocity beside theory, the slope of the loss included."""
     picture.show(tanh_net, jitter, batch_size, learning_rate, None)
-    steps = max(1, int(found.step[-1]))
-    moved = 1e6 / steps * (found.position[-1] - found.position[0]).unflatten(0, (len(BEGUN), -1))
+    steps = max(1, int(release.step[-1]))
+    moved = 1e6 / steps * (release.position[-1] - release.position[0]).unflatten(0, (len(BEGUN), -1))
     mean = Mean(moved.mean(1), moved.std(1) / moved.shape[1] ** 0.5)
-    picture.points.show(found.starts.double(), mean)
+    picture.points.show(release.starts.double(), mean)
     pair, rate = tanh_net - 1, RATES.index(learning_rate)
     both = kept("slide")[pair, rate] + jitter**2 / batch_size * kept("push")[pair, rate]
     picture.law.set_data(kept("position").numpy(), 1e6 * both.numpy())
-    law = 1e6 * _between(kept("position"), both, found.starts.double())
+    law = 1e6 * between(kept("position"), both, release.starts.double())
     words = text(
         "06.jitter.live",
         net=tanh_net,
         walkers=WALKERS,
-        steps=int(found.step[-1]),
+        steps=int(release.step[-1]),
         learning_rate=learning_rate,
         jitter=jitter,
         batch_size=batch_size,
@@ -290,10 +252,9 @@ def live(
 def code(*, jitter: float, batch_size: int, learning_rate: float, tanh_net: int) -> str:
     """Return the code that reads a state, and the call that makes its walkers anew."""
     lines = [
-        "from entropic_edu.course.let_go.labels import measured",
-        f"found, law = measured({tanh_net}, {jitter:g}, {batch_size}, {learning_rate:g})  # recorded",
         "from entropic_edu import recorded",
         "from entropic_edu.recorded import label_noise",
+        f"found, law = label_noise.velocity({tanh_net}, {jitter:g}, {batch_size}, {learning_rate:g})  # recorded",
         f'road = label_noise.whole(recorded.load("label_noise")["pair{tanh_net - 1}/road"])',
         f"heat = {jitter:g}**2 / {batch_size}",
         "# its walkers were made by:",

@@ -18,9 +18,17 @@ from entropic_edu.recorded import let_go
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import ALL, boxed, kept, over_pairs, pairs_named, pick
+
+SCEPTIC_KEYS = (
+    "06.sceptic.excursions",
+    "06.sceptic.switched",
+    "06.sceptic.steps_k",
+    "06.sceptic.optimizer",
+    "06.sceptic.free",
+)
 
 DOUBTS: dict[str, tuple[str, ...]] = {
     "excursions": ("hot", "undone"),
@@ -28,6 +36,25 @@ DOUBTS: dict[str, tuple[str, ...]] = {
     "steps_k": ("k5", "k10", "hot", "k20", "k45"),
     "optimizer": ("hot", "nesterov", "adam_large", "adam", "plain", "plain_hot"),
     "free": ("free", "free_32", "free_64", "free_all"),
+}
+RUNS = {  # what a line is called in the picture, and in the sentence
+    "hot": ("06.run.hot", "06.said.hot"),
+    "undone": ("06.run.undone", "06.said.undone"),
+    "late": ("06.run.late", "06.said.late"),
+    "early": ("06.run.early", "06.said.early"),
+    "plain": ("06.run.plain", "06.said.plain"),
+    "plain_hot": ("06.run.plain_hot", "06.said.plain_hot"),
+    "nesterov": ("06.run.nesterov", "06.said.nesterov"),
+    "adam": ("06.run.adam", "06.said.adam"),
+    "adam_large": ("06.run.adam_large", "06.said.adam_large"),
+    "k5": ("06.run.k5", "06.said.k5"),
+    "k10": ("06.run.k10", "06.said.k10"),
+    "k20": ("06.run.k20", "06.said.k20"),
+    "k45": ("06.run.k45", "06.said.k45"),
+    "free": ("06.run.free", "06.said.free"),
+    "free_32": ("06.run.free_32", "06.said.free_32"),
+    "free_64": ("06.run.free_64", "06.said.free_64"),
+    "free_all": ("06.run.free_all", "06.said.free_all"),
 }
 STYLES = ((BLUE, "-"), (RED, "--"), (GREEN, "-."), (PURPLE, DASHES[4]), (ORANGE, DASHES[5]), (BLACK, ":"))
 LOWEST, HIGHEST = 0.01, 200.0  # of the axis of distances
@@ -109,10 +136,10 @@ class Sceptic:
 
     def show(self, doubt: str, pair: int | None, bet: float | None) -> None:
         """Draw the runs of a doubt."""
-        found = [course(name, pair) for name in DOUBTS[doubt]]
+        courses = [course(name, pair) for name in DOUBTS[doubt]]
         for i in range(len(STYLES)):
-            self.run(i, DOUBTS[doubt][i] if i < len(found) else "", found[i] if i < len(found) else None)
-        self.key([one.away[-1] for one in found])
+            self.run(i, DOUBTS[doubt][i] if i < len(courses) else "", courses[i] if i < len(courses) else None)
+        self.key([one.away[-1] for one in courses])
         still = kept("control/position")
         both = torch.cat([still[:, :, 2], 1 - still[:, :, 6]], -1)
         step = kept("control/step")
@@ -128,24 +155,24 @@ class Sceptic:
             self.bet.set_data([0.6, 1], [bet, bet])
             self.guess.set_position((0.8, 1.15 * bet))
 
-    def run(self, i: int, name: str, found: Course | None) -> None:
+    def run(self, i: int, name: str, walked: Course | None) -> None:
         """Draw one run, or take its lines off."""
-        self.names[i].set_visible(found is not None)
+        self.names[i].set_visible(walked is not None)
         lines = (self.aways[i], *(marks[i] for marks in self.marks))
         for line in lines:
-            line.set_visible(found is not None)
-        self.bands[i].show(torch.empty(0) if found is None else found.share, None if found is None else found.left)
-        if found is None:
+            line.set_visible(walked is not None)
+        self.bands[i].show(torch.empty(0) if walked is None else walked.share, None if walked is None else walked.left)
+        if walked is None:
             return
         self.bands[i].name.set_visible(False)
-        away = found.away.clamp(LOWEST, HIGHEST)
-        where = found.share[1 : 1 + len(away)]
+        away = walked.away.clamp(LOWEST, HIGHEST)
+        where = walked.share[1 : 1 + len(away)]
         self.aways[i].set_data(where.numpy(), away.numpy())
-        self.marks[0][i].set_data([1.0], [float(found.left.value[-1])])
+        self.marks[0][i].set_data([1.0], [float(walked.left.value[-1])])
         self.marks[1][i].set_data([float(where[-1])], [float(away[-1])])
         for marks in self.marks:
             marks[i].set_clip_on(False)
-        self.names[i].set_text(text(f"06.run.{name}"))
+        self.names[i].set_text(text(RUNS[name][0]))
 
     def key(self, ends: list[Tensor]) -> None:
         """Put the names at the ends of the lines at the right, moved apart."""
@@ -170,14 +197,18 @@ def sceptic(seed: int) -> Explorer:
 
     def render(*, doubt: str, road_pair: int | None, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(doubt, road_pair, ghost)
-        return picture.figure, told(doubt, road_pair)
+        return picture.figure, sentence(doubt, road_pair)
 
     def code(*, doubt: str, road_pair: int | None) -> str:
+        pairs = ":" if road_pair is None else f"{road_pair - 1}:{road_pair}"
         return "\n".join(
             [
-                "from entropic_edu.course.let_go.sceptic import DOUBTS, course",
-                f'found = {{name: course(name, {road_pair}) for name in DOUBTS["{doubt}"]}}  # recorded',
+                "from entropic_edu import recorded",
                 "from entropic_edu.recorded import let_go, roads",
+                'kept, left = recorded.load("let_go"), {}',
+                f"for name in {DOUBTS[doubt]}:",
+                f'    position = kept[f"{{name}}/position"][{pairs}, -1].double()  # pair, start (0.3 and 0.7), walker',
+                "    left[name] = torch.cat([position[:, 0], 1 - position[:, 1]], -1).mean(-1)  # from the own end",
                 "# each made by, for each pair (here the first):",
                 f"# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()['{DOUBTS[doubt][-1]}'])",
             ]
@@ -191,22 +222,24 @@ def sceptic(seed: int) -> Explorer:
     )
 
 
-def told(doubt: str, pair: int | None) -> str:
+def sentence(doubt: str, pair: int | None) -> str:
     """Return the sentence of a state."""
     items = []
     for name in DOUBTS[doubt]:
-        found = course(name, pair)
+        walked = course(name, pair)
         key = "free_item" if doubt == "free" else "item"
         items.append(
-            text(
-                f"06.sceptic.{key}",
-                name=text(f"06.said.{name}"),
-                left=float(found.left.value[-1]),
-                error=float(found.left.error[-1]),
-                away=float(found.away[-1]),
-                outside=found.outside,
-                accuracy=found.accuracy or 0.0,
+            option_text(
+                key,
+                "06.sceptic.item",
+                "06.sceptic.free_item",
+                name=text(RUNS[name][1]),
+                left=float(walked.left.value[-1]),
+                error=float(walked.left.error[-1]),
+                away=float(walked.away[-1]),
+                outside=walked.outside,
+                accuracy=walked.accuracy or 0.0,
             )
         )
     walkers = let_go.RECIPE["walkers"]
-    return text(f"06.sceptic.{doubt}", pairs=pairs_named(pair), walkers=walkers, items="; ".join(items))
+    return option_text(doubt, *SCEPTIC_KEYS, pairs=pairs_named(pair), walkers=walkers, items="; ".join(items))

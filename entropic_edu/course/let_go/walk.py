@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -41,9 +41,6 @@ from .common import (
 )
 from .film import Road
 
-if TYPE_CHECKING:
-    pass
-
 WALKERS, LIVE = 16, 2000  # of the live run
 LIMIT = 0.05  # share of projections from outside past which a walker counts as gone
 
@@ -77,9 +74,10 @@ class Walk:
 
     def clear(self, steps: float) -> None:
         """Take everything off the two left panels and set their axis of steps."""
-        for panel in (self.ax, self.below):
-            panel.set_xlim(0, steps)
-            panel.set_xticks([0, steps / 2, steps])
+        if self.ax.get_xlim() != (0, steps):  # any change of limits or ticks draws the whole figure anew
+            for panel in (self.ax, self.below):
+                panel.set_xlim(0, steps)
+                panel.set_xticks([0, steps / 2, steps])
         for band in self.bands.values():
             band.show(torch.empty(0), None)
         for line in [*self.fan, *self.walkers, *self.away.values()]:
@@ -94,12 +92,12 @@ class Walk:
     def grid(self, turned: Mapping[str, Any], name: str = "run", label: str = "", stretch: float = 1.0) -> None:
         """Draw a recorded run as a band, with the distance from the road beneath, its steps times ``stretch``."""
         pair, rate = turned["road_pair"], turned["learning_rate"]
-        found = name_of(turned["batch_size"], rate)
-        x = stretch * steps_of(found, rate)
-        self.bands[name].show(x, over_pairs(column(kept(f"{found}/position"), turned["released_at"]), pair), label)
+        run_name = name_of(turned["batch_size"], rate)
+        x = stretch * steps_of(run_name, rate)
+        self.bands[name].show(x, over_pairs(column(kept(f"{run_name}/position"), turned["released_at"]), pair), label)
         if name not in self.away:
             return
-        away = column(pick(kept(f"{found}/distance"), pair), turned["released_at"]).mean((0, -1))
+        away = column(pick(kept(f"{run_name}/distance"), pair), turned["released_at"]).mean((0, -1))
         self.away[name].set_data(x[1:-1].numpy(), away[1:-1].numpy())  # the last record is between projections
 
     def show(self, turned: Mapping[str, Any], twin: Mapping[str, Any] | None, bet: float | None) -> None:
@@ -126,19 +124,19 @@ class Walk:
         sheet.part(*self.bands.values(), gap=0.075)
         self.road.show(pair, size, rate)
 
-    def live(self, found: Release, turned: Mapping[str, Any], steps: int) -> None:
+    def live(self, release: Release, turned: Mapping[str, Any], steps: int) -> None:
         """Draw walkers that go now, one thin line each."""
         self.clear(steps)
-        x = found.step.double()
-        for line, each in zip(self.walkers, found.position.T, strict=False):
+        x = release.step.double()
+        for line, each in zip(self.walkers, release.position.T, strict=False):
             line.set_data(x.numpy(), each.numpy())
-        spread = found.position.double()
+        spread = release.position.double()
         count = spread.shape[1]
         error = spread.std(1) / count**0.5 if count > 1 else torch.zeros(len(spread), dtype=torch.float64)
         self.bands["run"].show(x, Mean(spread.mean(1), error), text("06.label.run"))
-        self.away["run"].set_data(x[1:].numpy(), found.distance[1:].mean(1).numpy())
-        self.radius.set_data([0, steps], [found.valley_radius] * 2)
-        self.edge.set_position((0.99 * steps, 1.15 * found.valley_radius))
+        self.away["run"].set_data(x[1:].numpy(), release.distance[1:].mean(1).numpy())
+        self.radius.set_data([0, steps], [release.valley_radius] * 2)
+        self.edge.set_position((0.99 * steps, 1.15 * release.valley_radius))
         self.road.show(turned["road_pair"] or 1, turned["batch_size"], turned["learning_rate"], measured=False)
 
 
@@ -150,7 +148,7 @@ def walk(seed: int) -> Explorer:
         *, pinned: dict[str, Any] | None = None, ghost: float | None = None, **turned: Any
     ) -> tuple[Figure, str]:
         picture.show(turned, pinned, ghost)
-        words = told(turned)
+        words = sentence(turned)
         if pinned is not None:
             words += " " + text("06.walk.twin", setting=setting_of(pinned), **ending(pinned))
         return picture.figure, words
@@ -172,19 +170,19 @@ def walk(seed: int) -> Explorer:
             project_every=GRID["rates"][f"{learning_rate:g}"][0],
         )
 
-    def show(found: Release, **turned: Any) -> tuple[Figure, str]:
-        picture.live(found, turned, LIVE)
-        position = found.position[-1].double()
+    def show(release: Release, **turned: Any) -> tuple[Figure, str]:
+        picture.live(release, turned, LIVE)
+        position = release.position[-1].double()
         words = text(
             "06.walk.live",
             setting=setting_of(turned),
             pair=turned["road_pair"] or 1,
             walkers=len(position),
             start=turned["released_at"],
-            steps=int(found.step[-1]),
+            steps=int(release.step[-1]),
             mean=float(position.mean()),
             error=float(position.std() / len(position) ** 0.5) if len(position) > 1 else 0.0,
-            outside=percent(found.outside),
+            outside=percent(release.outside),
         )
         return picture.figure, words
 
@@ -213,7 +211,7 @@ def ending(turned: Mapping[str, Any]) -> dict[str, Any]:
     return {"ends": words, "outside": percent(outside)}
 
 
-def told(turned: Mapping[str, Any]) -> str:
+def sentence(turned: Mapping[str, Any]) -> str:
     """Return the sentence of a state."""
     pair, rate, size, start = (turned[key] for key in ("road_pair", "learning_rate", "batch_size", "released_at"))
     each = column(pick(kept(f"{name_of(size, rate)}/outside"), pair), start)

@@ -18,9 +18,47 @@ from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .kept import crowds, halved, said
+from .kept import crowds, halved, with_error
+
+SUSPECT_KEYS = (
+    "10.suspect.healthy",
+    "10.suspect.slope",
+    "10.suspect.constant",
+    "10.suspect.steps",
+    "10.suspect.along",
+    "10.suspect.scale",
+)
+AXIS_KEYS = (
+    "10.controls.all_data.axis",
+    "10.controls.profile.axis",
+    "10.controls.halve.axis",
+    "10.controls.kicks.axis",
+    "10.controls.double.axis",
+    "10.controls.distance.axis",
+)
+READING_KEYS = (
+    "10.controls.all_data.first",
+    "10.controls.all_data.second",
+    "10.controls.profile.first",
+    "10.controls.profile.second",
+    "10.controls.halve.first",
+    "10.controls.halve.second",
+    "10.controls.kicks.first",
+    "10.controls.kicks.second",
+    "10.controls.double.first",
+    "10.controls.distance.first",
+    "10.controls.distance.second",
+)
+SENTENCE_KEYS = (
+    "10.controls.all_data.sentence",
+    "10.controls.profile.sentence",
+    "10.controls.halve.sentence",
+    "10.controls.kicks.sentence",
+    "10.controls.double.sentence",
+    "10.controls.distance.sentence",
+)
 
 SUSPECTS = ("healthy", "slope", "constant", "steps", "along", "scale")  # from the top of the picture
 BASE = (16, 0.04)  # B and η of all readings but those that halve or switch off
@@ -108,7 +146,9 @@ class Bench:
         labelled(ax, "", "")
         ax.set(xlim=(-0.05, 1.05), ylim=(-0.6, len(SUSPECTS) - 0.4))
         ax.set_xticks([])
-        ax.set_yticks(range(len(SUSPECTS)), [text(f"10.suspect.{name}") for name in reversed(SUSPECTS)], fontsize=11)
+        ax.set_yticks(
+            range(len(SUSPECTS)), [option_text(name, *SUSPECT_KEYS) for name in reversed(SUSPECTS)], fontsize=11
+        )
         ax.tick_params(axis="y", length=0)
         for row in range(len(SUSPECTS)):
             ax.axhline(row, color="0.88", lw=1, zorder=0)
@@ -136,7 +176,7 @@ class Bench:
             mark.set_text(f"{tick:,g}".replace("-", "−"))
             mark.set_x(what.place(tick))
             mark.set_visible(True)
-        self.axis.set_text(text(f"10.controls.{control}.axis"))
+        self.axis.set_text(option_text(f"{control}.axis", *AXIS_KEYS))
         self.story.set_visible(what.story is not None)
         self.name.set_visible(what.story is not None)
         if what.story is not None:
@@ -146,7 +186,8 @@ class Bench:
             shown = word == "first" or what.second is not None
             key.set_visible(shown)
             if shown:
-                key.set_text(f"{symbol} {text(f'10.controls.{control}.{word}')}")
+                words = option_text(f"{control}.{word}", *READING_KEYS)
+                key.set_text(f"{symbol} {words}")
         self._points(self.first, what, what.first, 0.16)
         self._points(self.second, what, what.second, -0.16)
 
@@ -173,11 +214,11 @@ def controls(seed: int) -> Explorer:
     def render(*, control: str, suspect: str) -> tuple[Figure, str]:
         picture.show(control, suspect)
         what = CONTROLS[control]
-        found = {"first": said(what.first(suspect)), "healthy_first": said(what.first("healthy"))}
-        if what.second is not None:
-            found |= {"second": said(what.second(suspect)), "healthy_second": said(what.second("healthy"))}
-        name = text(f"10.suspect.{suspect}")
-        return picture.figure, text(f"10.controls.{control}.sentence", suspect=name, **found)
+        readings = {"first": what.first} | ({} if what.second is None else {"second": what.second})
+        values = {name: with_error(read(suspect)) for name, read in readings.items()}
+        values |= {f"healthy_{name}": with_error(read("healthy")) for name, read in readings.items()}
+        name = option_text(suspect, *SUSPECT_KEYS)
+        return picture.figure, option_text(f"{control}.sentence", *SENTENCE_KEYS, suspect=name, **values)
 
     return Explorer(
         render,

@@ -19,9 +19,9 @@ from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, mea
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
-from .kept import crowds, heard, said, story, story_narrow, story_push, story_push_ends
+from .kept import crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
 
 ALONG, ACROSS = (0.6, 3.6), (-0.8, 0.8)
 MEASURES = ("walkers", "kicks", "double")
@@ -72,7 +72,9 @@ class Picture:
         self.figure, self.measure = sheet.figure(), measure
         self.field = Field(self.figure)
         ax = self.ax = self.figure.add_axes((0.095, 0.125, 0.375, 0.215))
-        labelled(ax, text("axis.along"), "", text(f"10.panel.{measure}")).set(xlim=ALONG)
+        labelled(
+            ax, text("axis.along"), "", option_text(measure, "10.panel.walkers", "10.panel.kicks", "10.panel.double")
+        ).set(xlim=ALONG)
         ax.title.set_fontsize(11)
         if measure == "double":
             ax.set(yscale="log", ylim=(0.3, 3e4))
@@ -118,33 +120,33 @@ class Picture:
         self.measured = [sheet.Points(ax, size=5) for ax in axes[1:]]
         self.twin = [moving(ax, colour=RED, dash="", marker="o", ms=7, **hollow) for ax in axes[1:]]
 
-    def show(self, letter: str, found: Measured, law: Tensor | None, twin: Measured | None) -> None:
+    def show(self, letter: str, measures: Measured, law: Tensor | None, twin: Measured | None) -> None:
         """Draw a case, what the story says of it, and a pinned run.
 
         Args:
             letter: Of the case.
-            found: What was measured.
+            measures: What was measured.
             law: Walkers per length as the story has them, (20,); None without noise.
             twin: What was measured in the pinned run.
         """
         land = cases.land(letter)
-        self.field.show(letter, found.walkers, None if twin is None else twin.walkers)
+        self.field.show(letter, measures.walkers, None if twin is None else twin.walkers)
         self.curvature.set_data(Y.numpy(), land.curvature_across(Y).numpy())
         inside = Y[(Y >= 1) & (Y <= 3)]
         push = story_push(land, inside)
         self.push_law.set_data(inside.numpy(), push.numpy())
         self.push_name.set_position((3.65, float(push[-1])))
-        for points, mean in zip(self.measured, (found.spread, found.push), strict=True):
+        for points, mean in zip(self.measured, (measures.spread, measures.push), strict=True):
             points.show(MIDDLES, mean)
         for line, name in zip(self.twin, ("spread", "push"), strict=True):
             line.set_data(([], []) if twin is None else (MIDDLES.numpy(), getattr(twin, name).value.numpy()))
-        self._below(land, found, law)
+        self._below(land, measures, law)
 
-    def _below(self, land: Case, found: Measured, law: Tensor | None) -> None:
+    def _below(self, land: Case, measures: Measured, law: Tensor | None) -> None:
         at = 0.5 * (CELLS[1:] + CELLS[:-1]) if self.measure == "walkers" else MIDDLES
-        first = {"walkers": found.density, "kicks": found.along, "double": found.twice}[self.measure]
+        first = {"walkers": measures.density, "kicks": measures.along, "double": measures.twice}[self.measure]
         self.points.show(at, first)
-        self.other.show(at, found.across if self.measure == "kicks" else None)
+        self.other.show(at, measures.across if self.measure == "kicks" else None)
         drawn = law is not None and self.measure == "walkers"
         self.law.set_data(([], []) if law is None or not drawn else (at.numpy(), law.numpy()))
         self.law_name.set_visible(drawn)
@@ -152,11 +154,11 @@ class Picture:
             self.law_name.set_position((3.65, max(0.1, float(law[-1]))))
         for name in self.names:
             name.set_visible(self.measure == "kicks" and law is not None)
-        ends = [float(mean.value[mean.value.isfinite()][-1:].sum()) for mean in (found.along, found.across)]
+        ends = [float(mean.value[mean.value.isfinite()][-1:].sum()) for mean in (measures.along, measures.across)]
         low = max(0.3, min(ends))
         heights = (low, max(low + 0.55, max(ends)))
         for name, word, end in zip(self.names, ("along", "across"), ends, strict=True):
-            name.set_text(text(f"10.label.{word}"))
+            name.set_text(option_text(word, "10.label.along", "10.label.across"))
             name.set_position((3.2, heights[int(end > min(ends) or (word == "across" and ends[0] == ends[1]))]))
 
     def predicted(self, ghost: float | None) -> None:
@@ -212,38 +214,24 @@ def gallery(seed: int) -> Explorer:
         ghost: float | None = None,
         pinned: dict[str, Any] | None = None,
     ) -> tuple[Figure, str]:
-        found = crowds(LETTERS[case], batch_size, learning_rate)
+        measures = crowds(LETTERS[case], batch_size, learning_rate)
         twin = None
         if pinned is not None:
             twin = crowds(LETTERS[pinned["case"]], pinned["batch_size"], pinned["learning_rate"])
-        words = sentence(case, found, batch_size, learning_rate, measure, text("10.cases.recorded"), cases.STEPS)
+        words = sentence(case, measures, batch_size, learning_rate, measure, text("10.cases.recorded"), cases.STEPS)
         if twin is not None and pinned is not None:
             setting = {name: pinned[name] for name in ("case", "learning_rate")}
-            left = said(twin.spread_ends, 0)
-            words += " " + text("10.cases.twin", **setting, data=heard(pinned["batch_size"]), left=left)
-        return drawn(case, found, batch_size, learning_rate, measure, ghost, twin), words
-
-    def drawn(
-        case: str,
-        found: Measured,
-        batch_size: int | None,
-        learning_rate: float,
-        measure: str,
-        ghost: float | None = None,
-        twin: Measured | None = None,
-    ) -> Figure:
-        law = None if batch_size is None else story(LETTERS[case], batch_size, learning_rate)
-        pictures[measure].predicted(ghost)
-        pictures[measure].show(case, found, law, twin)
-        return pictures[measure].figure
+            left = with_error(twin.spread_ends, 0)
+            words += " " + text("10.cases.twin", **setting, data=data_of(pinned["batch_size"]), left=left)
+        return drawn(pictures[measure], case, measures, batch_size, learning_rate, ghost, twin), words
 
     def live(
         release: Release, *, case: str, batch_size: int | None, learning_rate: float, measure: str
     ) -> tuple[Figure, str]:
-        found = measured(cases.land(case), release)
+        measures = measured(cases.land(case), release)
         made = text("10.cases.computed", seed=seed + 1)
-        words = sentence(case, found, batch_size, learning_rate, measure, made, int(release.step[-1]))
-        return drawn(case, found, batch_size, learning_rate, measure), words
+        words = sentence(case, measures, batch_size, learning_rate, measure, made, int(release.step[-1]))
+        return drawn(pictures[measure], case, measures, batch_size, learning_rate), words
 
     return Explorer(
         render,
@@ -264,25 +252,46 @@ def gallery(seed: int) -> Explorer:
     )
 
 
+def drawn(
+    picture: Picture,
+    case: str,
+    measures: Measured,
+    batch_size: int | None,
+    learning_rate: float,
+    ghost: float | None = None,
+    twin: Measured | None = None,
+) -> Figure:
+    """Draw a case, what the story says of it, a bet and a pinned run; return the figure."""
+    picture.predicted(ghost)
+    picture.show(case, measures, None if batch_size is None else story(LETTERS[case], batch_size, learning_rate), twin)
+    return picture.figure
+
+
 def sentence(
-    case: str, found: Measured, batch_size: int | None, learning_rate: float, measure: str, made: str, steps: int
+    case: str, measures: Measured, batch_size: int | None, learning_rate: float, measure: str, made: str, steps: int
 ) -> str:
     """Say what was measured on a case, and what the story says of it."""
     setting = text(
-        "10.cases.setting", case=case, data=heard(batch_size), learning_rate=learning_rate, steps=steps, made=made
+        "10.cases.setting", case=case, data=data_of(batch_size), learning_rate=learning_rate, steps=steps, made=made
     )
-    share = {"narrow": 100 * float(found.narrow.value), "error": 100 * float(found.narrow.error)}
+    share = {"narrow": 100 * float(measures.narrow.value), "error": 100 * float(measures.narrow.error)}
     if batch_size is None:
-        return f"{setting} {text('10.cases.still', moved=float(found.moved.value), **share)}"
+        return f"{setting} {text('10.cases.still', moved=float(measures.moved.value), **share)}"
     land, law = cases.land(case), story_narrow(LETTERS[case], batch_size, learning_rate)
-    ends = {"left": said(found.spread_ends, 0), "right": said(found.spread_ends, 1)}
+    ends = {"left": with_error(measures.spread_ends, 0), "right": with_error(measures.spread_ends, 1)}
     push = story_push_ends(land)
     more = {
         "walkers": lambda: text(
-            "10.cases.walkers", left=said(found.push_ends, 0), right=said(found.push_ends, 1), a=push[0], b=push[1]
+            "10.cases.walkers",
+            left=with_error(measures.push_ends, 0),
+            right=with_error(measures.push_ends, 1),
+            a=push[0],
+            b=push[1],
         ),
-        "kicks": lambda: text("10.cases.kicks", left=said(found.along_ends, 0), right=said(found.along_ends, 1)),
-        "double": lambda: text("10.cases.double", ratio=said(found.doubled)),
+        "kicks": lambda: text(
+            "10.cases.kicks", left=with_error(measures.along_ends, 0), right=with_error(measures.along_ends, 1)
+        ),
+        "double": lambda: text("10.cases.double", ratio=with_error(measures.doubled)),
     }[measure]()
     share["law"] = 100 * law
     # the story's share is for the whole run

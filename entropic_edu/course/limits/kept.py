@@ -16,9 +16,9 @@ from entropic_edu.teaching.strings import text
 
 def crowds(name: str, batch_size: int | None, learning_rate: float) -> Measured:
     """Return what was measured on a case."""
-    kept = recorded.load("limits")
+    recording = recorded.load("limits")
     place = RATES.index(learning_rate), BATCHES.index(batch_size)
-    return Measured.unpacked(kept[f"{name}/measured"][place], kept[f"{name}/walkers"][place])
+    return Measured.unpacked(recording[f"{name}/measured"][place], recording[f"{name}/walkers"][place])
 
 
 def halved(name: str) -> Measured:
@@ -38,8 +38,8 @@ def story_narrow(name: str, batch_size: int, learning_rate: float) -> float:
 
 
 def _shares(name: str, batch_size: int, learning_rate: float) -> Tensor:
-    kept: Tensor = recorded.load("limits")[f"{name}/story"]
-    return kept[RATES.index(learning_rate), BATCHES.index(batch_size)].double()
+    shares: Tensor = recorded.load("limits")[f"{name}/story"]
+    return shares[RATES.index(learning_rate), BATCHES.index(batch_size)].double()
 
 
 def story_push(land: Case, y: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ def story_push_ends(land: Case) -> list[float]:
     return [float(story_push(land, low + (high - low) * places).mean()) for low, high in WINDOWS.tolist()]
 
 
-def said(mean: Mean, place: int | None = None) -> str:
+def with_error(mean: Mean, place: int | None = None) -> str:
     """Say a mean with its error, or that nobody was there."""
     value, error = (float(part if place is None else part[place]) for part in mean)
     if not math.isfinite(value) or not math.isfinite(error):
@@ -62,6 +62,6 @@ def said(mean: Mean, place: int | None = None) -> str:
     return text("10.measured", value=f"{value:,.{digits}f}", error=f"{error:,.{digits}f}")
 
 
-def heard(batch_size: int | None) -> str:
+def data_of(batch_size: int | None) -> str:
     """Name a batch size in a sentence."""
     return text("10.batch.all") if batch_size is None else text("10.batch.some", batch_size=batch_size)

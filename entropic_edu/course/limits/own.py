@@ -15,7 +15,7 @@ from entropic_edu.physics.probe import Profile
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 PAIRS = (1, 2, 3, 4, 5)
 RUNS = {8: "warm", 16: "base", 32: "cool", None: "still"}
@@ -25,20 +25,14 @@ STARTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 def profile(pair: int) -> Profile:
     """Return the profile of a pair's road; pairs count from 1."""
-    found: Profile = recorded.load("limits")[f"pair{pair - 1}/profile"]
-    return found
+    measured: Profile = recorded.load("limits")[f"pair{pair - 1}/profile"]
+    return measured
 
 
 def tracks(pair: int, run: str) -> Tensor:
     """Return the mean position of the walkers of each start at each record, (R, 7)."""
-    found: Tensor = recorded.load("limits")[f"pair{pair - 1}/{run}"]
-    return found.double()
-
-
-def bump(values: Tensor, position: Tensor) -> float:
-    """Return the mean in the middle third of the road over the mean of the two ends."""
-    middle = (position > 1 / 3) & (position < 2 / 3)
-    return float(values[middle].mean() / values[[0, -1]].mean())
+    positions: Tensor = recorded.load("limits")[f"pair{pair - 1}/{run}"]
+    return positions.double()
 
 
 def noise_share(pair: int, run: str) -> float:
@@ -56,8 +50,8 @@ def over_pairs(values: list[float]) -> Mean:
 
 def away(run: str, start: float) -> Mean:
     """Return the distance from the road at the end over its length, mean over the pairs."""
-    kept = recorded.load("limits")
-    return over_pairs([float(kept[f"pair{pair - 1}/{run}_away"][STARTS.index(start)]) for pair in PAIRS])
+    recording = recorded.load("limits")
+    return over_pairs([float(recording[f"pair{pair - 1}/{run}_away"][STARTS.index(start)]) for pair in PAIRS])
 
 
 # --- round 3 ---------------------------------------------------------------------------------------------------------
@@ -78,7 +72,14 @@ class Roads:
         lines = (("trace", RED, "-"), ("top_eigenvalue", ORANGE, "--"), ("adaptive_trace", PURPLE, "-."))
         self.lines = {name: moving(left, colour=colour, dash=dash) for name, colour, dash in lines}
         inks = {RED: sheet.INK[RED], PURPLE: sheet.INK[PURPLE], ORANGE: BLACK}
-        self.names = {name: sheet.end_label(left, text(f"10.label.{name}"), inks[colour]) for name, colour, _ in lines}
+        self.names = {
+            name: sheet.end_label(
+                left,
+                option_text(name, "10.label.trace", "10.label.top_eigenvalue", "10.label.adaptive_trace"),
+                inks[colour],
+            )
+            for name, colour, _ in lines
+        }
         self.noisy = [moving(right, colour=BLUE) for _ in range(2)]
         self.still = [moving(right, colour=BLACK, dash=":") for _ in range(2)]
         self.ghost = [moving(right, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8) for _ in range(2)]
@@ -89,15 +90,15 @@ class Roads:
 
     def show(self, pair: int, batch_size: int | None, ghost: float | None) -> None:
         """Draw a pair's road and its walkers from 0.3 and 0.7."""
-        found, run = profile(pair), RUNS[batch_size]
+        measured, run = profile(pair), RUNS[batch_size]
         for line, number in zip(self.others, PAIRS, strict=True):
             other = profile(number)
             line.set_data(other.position.numpy(), (other.trace / other.trace[[0, -1]].mean()).numpy())
         ends = []
         for name, line in self.lines.items():
-            values = getattr(found, name)
+            values = getattr(measured, name)
             height = values / values[[0, -1]].mean()
-            line.set_data(found.position.numpy(), height.numpy())
+            line.set_data(measured.position.numpy(), height.numpy())
             ends.append((float(height[-1]), name))
         at = -1.0
         for height, name in sorted(ends):
@@ -128,13 +129,13 @@ def yours(seed: int) -> Explorer:
 
     def render(*, pair: int, batch_size: int | None, ghost: float | None = None) -> tuple[Figure, str]:
         picture.show(pair, batch_size, ghost)
-        found, run = profile(pair), RUNS[batch_size]
-        bumps = over_pairs([bump(profile(one).trace, profile(one).position) for one in PAIRS])
-        invariant = over_pairs([bump(profile(one).adaptive_trace, profile(one).position) for one in PAIRS])
+        measured, run = profile(pair), RUNS[batch_size]
+        bumps = over_pairs([profile(one).bump(profile(one).trace) for one in PAIRS])
+        invariant = over_pairs([profile(one).bump(profile(one).adaptive_trace) for one in PAIRS])
         words = text(
             "10.yours.road",
             pair=pair,
-            bump=bump(found.trace, found.position),
+            bump=measured.bump(measured.trace),
             mean=float(bumps.value),
             error=float(bumps.error),
             adaptive=float(invariant.value),
@@ -247,9 +248,11 @@ def open_questions(seed: int) -> Explorer:
         picture.show(varied, start_at)
         moved = over_pairs(list(_moves(varied, start_at)))
         still, far = over_pairs(list(_moves("still", start_at))), away(varied, start_at)
-        return picture.figure, text(
-            f"10.open.{'free' if varied == 'free' else 'held'}",
-            how=text(f"10.open.how.{varied}"),
+        return picture.figure, option_text(
+            "free" if varied == "free" else "held",
+            "10.open.held",
+            "10.open.free",
+            how=option_text(varied, "10.open.how.base", "10.open.how.often", "10.open.how.seldom", "10.open.how.free"),
             start=start_at,
             moved=float(moved.value),
             error=float(moved.error),

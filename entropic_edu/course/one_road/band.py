@@ -21,9 +21,18 @@ from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import COLOURS, GUESSES, METHODS, STROKES, Outlined, draw_plane, ends, kept, least_and_most, plane
+
+BAND_METHOD_KEYS = (
+    "control.band_method.string",
+    "control.band_method.neb",
+    "control.band_method.autoneb",
+    "control.band_method.bezier",
+)
+METHOD_KEYS = ("04.method.string", "04.method.neb", "04.method.autoneb", "04.method.bezier")
+GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
 
 FRAMES = tuple(one_road.RECIPE["frames"])
 POINTS, TOTAL = one_road.RECIPE["points"], one_road.RECIPE["connect"]["sweeps"]
@@ -58,9 +67,9 @@ def relax(method: str, guess: str) -> Iterator[Snapshot[Bands]]:
         for snapshot in connect(digits.land(), *a_b, **one_road.settings(name, guess, 0)):
             paths[name] = snapshot.result
             complete = snapshot.result.complete and number == len(names) - 1
-            found = partial(Bands, dict(paths), snapshot.done, complete=complete)
-            note = text("04.band.note", method=text(f"control.band_method.{name}"), pivots=len(snapshot.result.pivots))
-            yield Snapshot(number * TOTAL + snapshot.done, total, note, found)
+            make = partial(Bands, dict(paths), snapshot.done, complete=complete)
+            note = text("04.band.note", method=option_text(name, *BAND_METHOD_KEYS), pivots=len(snapshot.result.pivots))
+            yield Snapshot(number * TOTAL + snapshot.done, total, note, make)
 
 
 def recorded_frame(method: str, guess: str, sweep: int) -> tuple[Tensor, Tensor]:
@@ -83,7 +92,11 @@ class Finished:
         for left, (name, (limits, ticks)) in zip((0.71, 0.81, 0.91), SCALES.items(), strict=True):
             ax = figure.add_axes((left, 0.13, 0.075, 0.22))
             labelled(ax, "", "")
-            ax.set_title(text(f"04.finished.{name}"), fontsize=sheet.SMALL, loc="left")
+            ax.set_title(
+                option_text(name, "04.finished.highest", "04.finished.length", "04.finished.scallop"),
+                fontsize=sheet.SMALL,
+                loc="left",
+            )
             ax.set(xscale="log", xlim=limits, ylim=(-0.5, 3.5), yticks=[])
             ax.set_xticks(ticks, [NAMED.get(tick, f"{tick:g}") for tick in ticks])
             ax.minorticks_off()
@@ -94,7 +107,7 @@ class Finished:
             sample = Line2D([0.572, 0.612], [height, height], color=COLOURS[method], lw=2.2)
             sample.set(transform=figure.transFigure, linestyle=STROKES[method])
             figure.add_artist(sample)
-            figure.text(0.618, height, text(f"control.band_method.{method}"), fontsize=sheet.SMALL, va="center")
+            figure.text(0.618, height, option_text(method, *BAND_METHOD_KEYS), fontsize=sheet.SMALL, va="center")
 
     def show(self, guess: str) -> None:
         """Draw the finished roads of a first guess."""
@@ -148,10 +161,10 @@ class Band:
             self.bet.set_position((0.5, 1.6 * height))
 
 
-def told(name: str, row: Tensor) -> str:
+def outcome(name: str, row: Tensor) -> str:
     """Return what a band is like, from its row of ``COLUMNS``."""
     values = {column: float(row[number]) for column, number in COLUMNS.items()}
-    return text("04.band.told", method=text(f"04.method.{name}"), **values)
+    return text("04.band.told", method=option_text(name, *METHOD_KEYS), **values)
 
 
 def over_pairs(method: str, guess: str) -> str:
@@ -192,40 +205,30 @@ def band(seed: int) -> Explorer:
         picture.predicted(ghost)
         words = text(
             "04.band.recorded",
-            guess=text(f"04.guess.{first_guess}"),
+            guess=option_text(first_guess, *GUESS_KEYS),
             sweep=band_sweeps,
             sweeps=TOTAL,
             ends=ends_objective(),
-            bands=" ".join(told(name, row) for name, (_, row) in both.items()),
+            bands=" ".join(outcome(name, row) for name, (_, row) in both.items()),
         )
         ended = band_sweeps == TOTAL and band_method != "all"
         return picture.figure, words + (over_pairs(band_method, first_guess) if ended else "")
 
-    def show(found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
+    def show(bands: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
         both = {
-            name: one_road.table(digits.land(), plane(), path, found.sweep, POINTS)
-            for name, path in found.paths.items()
+            name: one_road.table(digits.land(), plane(), path, bands.sweep, POINTS)
+            for name, path in bands.paths.items()
         }
         picture.show(first_guess, {name: points for name, (points, _) in both.items()})
         picture.predicted(None)
         return picture.figure, text(
             "04.band.live",
-            guess=text(f"04.guess.{first_guess}"),
-            sweep=found.sweep,
+            guess=option_text(first_guess, *GUESS_KEYS),
+            sweep=bands.sweep,
             sweeps=TOTAL,
             ends=ends_objective(),
-            bands=" ".join(told(name, row) for name, (_, row) in both.items()),
+            bands=" ".join(outcome(name, row) for name, (_, row) in both.items()),
         )
-
-    def frame(found: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
-        last = list(found.paths)[-1]  # only this one moves
-        path = found.paths[last].resample(POINTS)
-        with torch.no_grad():
-            height = digits.land().loss(path.pivots)
-        picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
-        picture.predicted(None)
-        method = text(f"04.method.{last}")
-        return picture.figure, text("04.band.moving", method=method, sweep=found.sweep, highest=float(height.max()))
 
     return Explorer(
         render,
@@ -240,9 +243,21 @@ def band(seed: int) -> Explorer:
             stream=lambda band_method, first_guess, band_sweeps: relax(band_method, first_guess),
             show=show,
             units=lambda band_method, first_guess, band_sweeps: TOTAL * len(chosen(band_method)),
-            frame=frame,
+            frame=partial(frame, picture),
         ),
     )
+
+
+def frame(picture: Band, bands: Bands, *, band_method: str, first_guess: str, band_sweeps: int) -> tuple[Figure, str]:
+    """Draw bands under way."""
+    last = list(bands.paths)[-1]  # only this one moves
+    path = bands.paths[last].resample(POINTS)
+    with torch.no_grad():
+        height = digits.land().loss(path.pivots)
+    picture.show(first_guess, {last: torch.cat([plane().coordinates(path.pivots), height[:, None]], 1)})
+    picture.predicted(None)
+    method = option_text(last, *METHOD_KEYS)
+    return picture.figure, text("04.band.moving", method=method, sweep=bands.sweep, highest=float(height.max()))
 
 
 def code(*, band_method: str, first_guess: str, band_sweeps: int) -> str:

@@ -37,8 +37,8 @@ def plane() -> Plane:
 
 def kept(name: str) -> Tensor:
     """Return a tensor of this lesson's recording."""
-    found: Tensor = recorded.load("one_road")[name]
-    return found
+    values: Tensor = recorded.load("one_road")[name]
+    return values
 
 
 def ends(pair: int) -> Tensor:

@@ -56,8 +56,8 @@ def times(objective: Tensor) -> Tensor:
 @cache
 def lines() -> tuple[Tensor, Tensor]:
     """Return objective (5, 25) and accuracies (5, 2, 25) on the recorded lines."""
-    kept = recorded.load("roads")
-    accuracy = torch.stack([kept[f"pair{pair}/line_accuracy"] for pair in digits.PAIRS])
+    recording = recorded.load("roads")
+    accuracy = torch.stack([recording[f"pair{pair}/line_accuracy"] for pair in digits.PAIRS])
     return torch.stack([digits.line_loss(pair) for pair in digits.PAIRS]), accuracy
 
 
@@ -183,17 +183,17 @@ def hill(seed: int) -> Explorer:
             test=least_and_most(100 * accuracy[:, 1].min(1).values),
         )
 
-    def show(found: Two, *, minima: int | None) -> tuple[Figure, str]:
-        picture.show(found.objective[None], None, found.accuracy[None], [], live=True)
+    def show(two: Two, *, minima: int | None) -> tuple[Figure, str]:
+        picture.show(two.objective[None], None, two.accuracy[None], [], live=True)
         picture.predicted(None, 1)
         return picture.figure, text(
             "04.hill.live",
-            seed=found.seed,
-            step=found.step,
-            ends=float(found.objective[[0, -1]].mean()),
-            top=float(found.objective.max()),
-            times=float(times(found.objective)),
-            test=100 * float(found.accuracy[1].min()),
+            seed=two.seed,
+            step=two.step,
+            ends=float(two.objective[[0, -1]].mean()),
+            top=float(two.objective.max()),
+            times=float(times(two.objective)),
+            test=100 * float(two.accuracy[1].min()),
         )
 
     return Explorer(

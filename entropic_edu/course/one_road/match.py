@@ -13,7 +13,7 @@ from entropic_edu.figures.plots import BLUE, DASHES, GREEN, PURPLE, RED, labelle
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import kept, least_and_most
 from .hill import EVEN, NUMBERS
@@ -38,8 +38,8 @@ def rises(lines: Tensor) -> Tensor:
     return lines.max(-1).values - lines[:, [0, -1]].max(-1).values
 
 
-def bump(traces: Tensor) -> Tensor:
-    """Return the curvature in the middle over the mean of the ends, (n, 9) -> (n,)."""
+def halfway(traces: Tensor) -> Tensor:
+    """Return the curvature at the halfway point over the mean of the ends, (n, 9) -> (n,)."""
     return traces[:, traces.shape[1] // 2] / traces[:, [0, -1]].mean(1)
 
 
@@ -55,7 +55,12 @@ class Match:
         ax.minorticks_off()
         ax.title.set_fontsize(11)
         self.lines = {goal: [moving(ax) for _ in NUMBERS] for goal in GOALS}
-        self.names = {goal: end_label(ax, text(f"04.match.{goal}"), COLOURS[goal]) for goal in GOALS}
+        self.names = {
+            goal: end_label(
+                ax, option_text(goal, "04.match.other", "04.match.matched", "04.match.shuffled"), COLOURS[goal]
+            )
+            for goal in GOALS
+        }
         for name in self.names.values():
             name.set_horizontalalignment("center")
         self.ghost = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
@@ -75,7 +80,10 @@ class Match:
         self.traces = {
             name: [moving(ax, colour=colour, dash=dash) for _ in NUMBERS] for name, (colour, dash) in TRACES.items()
         }
-        self.labels = {name: end_label(ax, text(f"04.trace.{name}"), look[0]) for name, look in TRACES.items()}
+        self.labels = {
+            name: end_label(ax, option_text(name, "04.trace.road", "04.trace.matched", "04.trace.line"), look[0])
+            for name, look in TRACES.items()
+        }
         for place, kind in zip((15.5, 8.5, 3.0), ("line", "road", "matched"), strict=True):
             self.labels[kind].set_position((1.03, place))
 
@@ -120,8 +128,11 @@ def match(seed: int) -> Explorer:
         picture.show(line_to, rows)
         picture.predicted(ghost, rows)
         before, rise = rises(objective("other")[rows]), rises(objective(line_to)[rows])
-        words = text(
-            f"04.match.say.{line_to}",
+        words = option_text(
+            line_to,
+            "04.match.say.other",
+            "04.match.say.matched",
+            "04.match.say.shuffled",
             which=text("04.match.all") if minima is None else text("04.match.one", pair=minima),
             rise=least_and_most(rise, 2),
             share=least_and_most(100 * rise / before, 2),
@@ -130,9 +141,9 @@ def match(seed: int) -> Explorer:
             distance=least_and_most(kept("matched/distance")[rows, int(line_to == "matched")]),
             length=least_and_most(kept("matched/ending")[rows, 2]),
             road=least_and_most(torch.tensor([digits.road(pair).length for pair in rows])),
-            wide=least_and_most(bump(kept("trace/road")[rows]), 2),
-            matched=least_and_most(bump(kept("trace/matched")[rows]), 2),
-            line=least_and_most(bump(kept("trace/line")[rows]), 2),
+            wide=least_and_most(halfway(kept("trace/road")[rows]), 2),
+            matched=least_and_most(halfway(kept("trace/matched")[rows]), 2),
+            line=least_and_most(halfway(kept("trace/line")[rows]), 2),
         )
         return picture.figure, words
 
@@ -149,15 +160,11 @@ def code(*, line_to: str, minima: int | None) -> str:
     pair = 0 if minima is None else minima - 1
     goal = {
         "other": "goal = b",
-        "matched": f"goal = align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
-        "shuffled": (
-            f"draws = torch.Generator().manual_seed({1000 * pair + 6})\n"
-            "goal = permute(land, a, [torch.randperm(32, generator=draws) for layer in range(2)])"
-        ),
+        "matched": f"goal = ee.align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
+        "shuffled": f"goal = one_road.shuffled(land, a, {pair})",
     }[line_to]
     return (
-        "from entropic_edu.networks.align import align, permute\n"
-        "from entropic_edu.recorded import roads\n"
+        "from entropic_edu.recorded import one_road, roads\n"
         f"land, (a, b) = roads.landscape(), roads.road({pair}).pivots[[0, -1]]\n"
         f"{goal}\n"
         "land.loss(torch.lerp(a, goal, torch.linspace(0, 1, 25)[:, None]))"

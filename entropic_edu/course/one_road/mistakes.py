@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
-from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
+from entropic_edu.recorded.one_road import Bend
 from entropic_edu.stream import connect
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, end_label, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import Outlined
 
@@ -35,41 +35,14 @@ SETTINGS: dict[str, Any] = {
 SWEEPS = (0, 50, 100, 200, 400, 600)
 
 
-class Bend(Landscape):
-    """Two minima at (0, ±1) in a bent valley: V = E (1 - y²)² + ½h (x - 1 + y²)²; its saddle is at (1, 0), height E."""
-
-    dim = 2
-    height, curvature = 2.0, 1.0
-
-    def loss(self, theta: Tensor) -> Tensor:
-        x, y = theta.unbind(-1)
-        return self.height * (1 - y**2) ** 2 + 0.5 * self.curvature * (x - 1 + y**2) ** 2
-
-    def draw(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> None:
-        """Draw nothing: there is no noise here."""
-
-    def gradient_on(self, theta: Tensor, batch: Any | None) -> Tensor:
-        x, y = theta.unbind(-1)
-        across = self.curvature * (x - 1 + y**2)
-        return torch.stack([across, 2 * y * across - 4 * self.height * y * (1 - y**2)], -1)
-
-    def initial(self, generator: torch.Generator) -> Tensor:
-        return torch.randn(2, generator=generator, dtype=torch.float64)
-
-    @property
-    def minima(self) -> Tensor:
-        """Both minima, (2, 2)."""
-        return torch.tensor([[0, -1], [0, 1]], dtype=torch.float64)
-
-
 @cache
 def bands(parts: str) -> dict[int, Tensor]:
     """Return the pivots after each of ``SWEEPS``, by sweep."""
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
     stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **SETTINGS)
-    found = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
-    return {sweep: found[sweep] for sweep in SWEEPS}
+    pivots = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
+    return {sweep: pivots[sweep] for sweep in SWEEPS}
 
 
 def above_saddle(pivots: Tensor) -> float:
@@ -79,8 +52,8 @@ def above_saddle(pivots: Tensor) -> float:
 
 def gaps(pivots: Tensor) -> Tensor:
     """Return the distances of neighbours over their mean, (P-1,)."""
-    found = (pivots[1:] - pivots[:-1]).norm(dim=1)
-    return found / found.mean()
+    distances = (pivots[1:] - pivots[:-1]).norm(dim=1)
+    return distances / distances.mean()
 
 
 def turning(pivots: Tensor) -> float:
@@ -131,8 +104,8 @@ class Mistakes:
         fine = path.resample(201)
         self.along.set_data(fine.marks, Bend().loss(fine.pivots))
         self.pivots.set_data(path.marks, Bend().loss(pivots))
-        found = gaps(pivots)
-        self.gaps.set_data(torch.arange(1, len(found) + 1), found)
+        distances = gaps(pivots)
+        self.gaps.set_data(torch.arange(1, len(distances) + 1), distances)
 
 
 def mistakes(seed: int) -> Explorer:
@@ -147,7 +120,7 @@ def mistakes(seed: int) -> Explorer:
         spacing = gaps(pivots)
         return picture.figure, text(
             "04.mistakes.sentence",
-            parts=text(f"04.mistakes.{neb_parts}"),
+            parts=option_text(neb_parts, "04.mistakes.both", "04.mistakes.tangent", "04.mistakes.projection"),
             sweep=neb_sweeps,
             sweeps=SETTINGS["sweeps"],
             pivots=len(pivots),
@@ -158,12 +131,13 @@ def mistakes(seed: int) -> Explorer:
         )
 
     def code(*, neb_parts: str, neb_sweeps: int) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in PARTS[neb_parts].items())
+        options = ", ".join(f"{name}={value!r}" for name, value in PARTS[neb_parts].items())
+        settings = repr(SETTINGS).replace("inf", "math.inf")
         return (
-            "from entropic_edu.course.one_road.mistakes import SETTINGS, Bend\n"
-            "land = Bend()\n"
-            f"method = ee.methods.Springs({said})\n"
-            "stream = ee.stream.connect(land, *land.minima, method=method, generator=torch.Generator(), **SETTINGS)\n"
+            "from entropic_edu.recorded.one_road import Bend\n"
+            f"land, settings = Bend(), {settings}\n"
+            f"method = ee.methods.Springs({options})\n"
+            "stream = ee.stream.connect(land, *land.minima, method=method, generator=torch.Generator(), **settings)\n"
             f"band = next(shot.result for shot in stream if shot.done == {neb_sweeps})"
         )
 

@@ -13,7 +13,7 @@ from entropic_edu.physics.path import Path
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import Outlined, draw_plane, ends, off_plane, plane
 
@@ -72,7 +72,7 @@ class Walk:
         self.dot.set_data(plane().coordinates(theta[None]).T.numpy())
         for word, digit, sure, right in zip(self.said, *read(theta), self.classes, strict=True):
             kind = "right" if digit == right else "wrong"
-            word.set_text(text(f"04.walk.{kind}", digit=int(digit), sure=100 * float(sure)))
+            word.set_text(option_text(kind, "04.walk.right", "04.walk.wrong", digit=int(digit), sure=100 * float(sure)))
             word.set_fontweight("normal" if kind == "right" else "bold")
 
 
@@ -85,7 +85,7 @@ def walk(seed: int) -> Explorer:
         picture.show(theta)
         return picture.figure, text(
             "04.walk.sentence",
-            way=text(f"04.walk.{way_taken}"),
+            way=option_text(way_taken, "04.walk.line", "04.walk.road"),
             place=place,
             accuracy=100 * float(digits.land().accuracy(theta, "test")),
             line=way("line").length,

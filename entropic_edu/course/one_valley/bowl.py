@@ -21,7 +21,7 @@ from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.player import Panel, Player
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import (
     HALF,
@@ -40,6 +40,8 @@ from .common import (
     spread,
     trough,
 )
+
+LABEL_KEYS = ("01.label.band", "01.label.walker", "01.label.law", "01.label.twin", "01.label.ghost")
 
 # --- the hook ------------------------------------------------------------------------------------------------------
 
@@ -74,8 +76,11 @@ def hook(seed: int) -> Player:
         height=460,
         panels=panels,
         sentences=[
-            text(
-                f"01.hook.{_phase(step)}",
+            option_text(
+                _phase(step),
+                "01.hook.before",
+                "01.hook.during",
+                "01.hook.after",
                 step=step,
                 deviation=float(here.square().mean().sqrt()),
                 first=HOOK_NOISE.start,
@@ -118,7 +123,7 @@ class Bowl:
         self.law = [moving(self.ax, colour=PURPLE, dash="--") for _ in range(2)]
         self.twin = [moving(self.ax, colour=RED, dash=":", width=2.5) for _ in range(2)]
         words = [("band", BLUE), ("walker", BLUE), ("law", PURPLE), ("twin", RED), ("ghost", GREY)]
-        self.names = {word: sheet.end_label(self.ax, text(f"01.label.{word}"), colour) for word, colour in words}
+        self.names = {word: sheet.end_label(self.ax, option_text(word, *LABEL_KEYS), colour) for word, colour in words}
         self.cloud = Cloud(self.figure.add_axes((0.79, 0.12, 0.19, 0.8)))
         self.cloud.ax.tick_params(labelleft=False)  # the axis is the left panel's
 
@@ -193,11 +198,11 @@ def bowl(seed: int) -> Explorer:
         variance = exact_at(**turned)
         expected = _predicted(ghost, turned["batch_size"], turned["learning_rate"])
         picture.show(release, turned["crowd"], variance, twin, expected)
-        said = sentence("01.bowl.cloud" if variance else "01.bowl.still", late(release), release, variance, **turned)
+        words = sentence("01.bowl.cloud" if variance else "01.bowl.still", late(release), release, variance, **turned)
         if expected is not None:
             end = float(expected(release.step[-1].double()).square())
-            said = f"{said} {text('01.bowl.guess', guess=rounded(end))}"
-        return said if twin is None else f"{said} {compared('01.bowl.pinned', spread(late(twin)), pinned or {})}"
+            words = f"{words} {text('01.bowl.guess', guess=rounded(end))}"
+        return words if twin is None else f"{words} {compared('01.bowl.pinned', spread(late(twin)), pinned or {})}"
 
     def render(*, pinned: dict[str, Any] | None = None, ghost: str | None = None, **turned: Any) -> tuple[Figure, str]:
         return live.figure, draw(live, let_go(seed, **run_of(turned)), pinned, ghost, **turned)

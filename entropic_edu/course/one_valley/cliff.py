@@ -21,7 +21,7 @@ from entropic_edu.physics.steps import DivergenceError, StabilityWarning
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, INK, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import across, how_many, measured, rounded, shown, spread
 
@@ -35,11 +35,11 @@ def variance_after(steps: Tensor, learning_rate: float, batch_size: int = CLIFF_
 
     x' = (1 - η) x - ηξ adds η²/B in each step to (1 - η)² times what there was.
     """
-    kept = (1 - learning_rate) ** 2
+    factor = (1 - learning_rate) ** 2
     kick = learning_rate**2 / batch_size
-    if math.isclose(kept, 1):
+    if math.isclose(factor, 1):
         return kick * steps.double()
-    return kick * (1 - kept ** steps.double()) / (1 - kept)
+    return kick * (1 - factor ** steps.double()) / (1 - factor)
 
 
 @lru_cache(maxsize=16)
@@ -136,8 +136,11 @@ def cliff(seed: int) -> Explorer:
         picture.show(release, crowd, mean, edge, ghost)
         guess = GUESSES.get(ghost or "")
         exact = edge / (CLIFF_BATCH * (2 - edge)) if edge < 2 else float(variance_after(release.step[-1:], edge))
-        said = text(
-            f"01.cliff.{regime(edge)}",
+        words = option_text(
+            regime(edge),
+            "01.cliff.settles",
+            "01.cliff.wanders",
+            "01.cliff.falls",
             edge=edge,
             batch_size=CLIFF_BATCH,
             walkers=how_many(x.shape[1]),
@@ -150,8 +153,8 @@ def cliff(seed: int) -> Explorer:
             kick=rounded(edge**2 / CLIFF_BATCH),
         )
         if guess is not None:
-            said = f"{said} {text('01.cliff.guess', guess=rounded(guess(edge)))}"
-        return picture.figure, said
+            words = f"{words} {text('01.cliff.guess', guess=rounded(guess(edge)))}"
+        return picture.figure, words
 
     def code(*, edge: float, crowd: str) -> str:
         # a run that falls is written down as long as it lasted

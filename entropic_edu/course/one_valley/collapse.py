@@ -77,15 +77,15 @@ def measure(seed: int, settings: Sequence[tuple[int, float, float]]) -> Stream[G
     rows: list[list[float]] = []
 
     def snapshot(note: str) -> Snapshot[Grid]:
-        kept = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
-        done = len(kept)
-        return Snapshot(done, len(settings), note, lambda: Grid(*kept.unbind(1), complete=done == len(settings)))
+        points = torch.tensor(rows, dtype=torch.float64).reshape(-1, 5)
+        done = len(points)
+        return Snapshot(done, len(settings), note, lambda: Grid(*points.unbind(1), complete=done == len(settings)))
 
     yield snapshot("")
     for number, (batch_size, learning_rate, curvature) in enumerate(settings):
         release = trough(curvature).run(seed + number, batch_size=batch_size, learning_rate=learning_rate)
-        found = spread(late(release))
-        rows.append([batch_size, learning_rate, curvature, float(found.value), float(found.error)])
+        variance = spread(late(release))
+        rows.append([batch_size, learning_rate, curvature, float(variance.value), float(variance.error)])
         yield snapshot(
             text("01.collapse.note", batch_size=batch_size, learning_rate=learning_rate, curvature=curvature)
         )
@@ -165,12 +165,12 @@ def collapse(seed: int) -> Explorer:
             *point(release, **turned), None if beside is None else (beside[0], float(beside[1].value)), expected
         )
         picture.cloud.show(shown(late(release), turned["crowd"]), variance, None if twin is None else late(twin))
-        said = sentence("01.collapse.point", late(release), release, variance, **turned)
+        words = sentence("01.collapse.point", late(release), release, variance, **turned)
         if expected is not None:
-            said = f"{said} {text('01.collapse.guess', guess=rounded(expected[1]))}"
+            words = f"{words} {text('01.collapse.guess', guess=rounded(expected[1]))}"
         return (
             picture.figure,
-            said if beside is None else f"{said} {compared('01.collapse.pinned', beside[1], pinned or {})}",
+            words if beside is None else f"{words} {compared('01.collapse.pinned', beside[1], pinned or {})}",
         )
 
     settings = list(product(MEASURED_BATCHES, GRID_RATES, GRID_CURVATURES))

@@ -19,7 +19,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Waist
 from entropic_edu.teaching.sheet import moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 STEPS = 400
 LATE = 0.75  # the spread is measured in the last quarter of a run: it has settled by then at all settings
@@ -116,7 +116,12 @@ def compared(key: str, mean: Mean, pinned: Mapping[str, Any]) -> str:
 def _setting(batch_size: int | None, learning_rate: float, noise: str) -> str:
     batch = text("01.batch.all") if batch_size is None else text("01.batch.some", batch_size=batch_size)
     heat = "off" if batch_size is None else noise
-    return text("01.setting", batch=batch, learning_rate=learning_rate, noise=text(f"01.noise.{heat}"))
+    return text(
+        "01.setting",
+        batch=batch,
+        learning_rate=learning_rate,
+        noise=option_text(heat, "01.noise.on", "01.noise.off", "01.noise.late"),
+    )
 
 
 def measured(mean: Mean) -> str:

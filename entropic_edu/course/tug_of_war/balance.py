@@ -22,7 +22,7 @@ from entropic_edu.physics.valleys import Hyperbola, Valley
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import TURNED, batch_of, setting_of, settled, trusted
 
@@ -200,8 +200,10 @@ def balance(seed: int) -> Explorer:
         land: Any = curve(kind).land
         picture.show_drift(release, land, noise, batch_of(batch_size, noise), rate)
         picture.predicted(ghost, release.step)
-        words = text(
-            f"03.balance.{turned['crowd']}",
+        words = option_text(
+            turned["crowd"],
+            "03.balance.eight",
+            "03.balance.one",
             setting=setting_of(turned, kind),
             steps=int(release.step[-1]),
             mean=float(y.value[-1]),

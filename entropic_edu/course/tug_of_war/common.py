@@ -15,7 +15,19 @@ from entropic_edu.course.floor import along
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
+
+NOISE_KEYS = (
+    "03.noise.isotropic.on",
+    "03.noise.isotropic.late",
+    "03.noise.isotropic.off",
+    "03.noise.curvature.on",
+    "03.noise.curvature.late",
+    "03.noise.curvature.off",
+    "03.noise.label.on",
+    "03.noise.label.late",
+    "03.noise.label.off",
+)
 
 SLOPE = 0.0215
 WALLS = {
@@ -47,7 +59,7 @@ def setting_of(turned: Mapping[str, Any], shape: str = "isotropic") -> str:
     batch_size, noise = turned["batch_size"], turned["noise"]
     data = text("03.batch.all") if batch_size is None else text("03.batch.some", batch_size=batch_size)
     kind = "off" if batch_size is None else noise
-    noise = text(f"03.noise.{shape}.{kind}")
+    noise = option_text(f"{shape}.{kind}", *NOISE_KEYS)
     return text("03.setting", data=data, learning_rate=turned["learning_rate"], noise=noise)
 
 

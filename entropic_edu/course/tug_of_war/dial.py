@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +20,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import ACROSS, ALONG, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, show_drift
 from .threshold import (
@@ -145,18 +146,18 @@ class Dial:
             self.names["twin"].set_position((twin[2], max(-0.08, min(0.33, float(twin[1].value))) - 0.085))
         show_drift(self.scene.triptych, release, turned["noise"], batch_size, learning_rate, 0.4)
 
-    def sweep(self, found: Sweep, learning_rate: float) -> None:
+    def sweep(self, points: Sweep, learning_rate: float) -> None:
         """Draw the points of a sweep and theory, and no single run."""
         self.scene.plan.show(torch.empty(0, 2))
         self.scene.triptych.show(None)
         self.predicted(None, learning_rate)
         self.threshold(learning_rate, "on")
-        self.points.show(found.ratio, found.mean)
+        self.points.show(points.ratio, points.mean)
         self.twin.set_data([], [])
         for name in ("run", "twin"):
             self.names[name].set_visible(False)
-        self.names["sweep"].set_visible(len(found.ratio) > 0)
-        for at, height in zip(found.ratio[-1:], found.mean.value[-1:], strict=True):
+        self.names["sweep"].set_visible(len(points.ratio) > 0)
+        for at, height in zip(points.ratio[-1:], points.mean.value[-1:], strict=True):
             self.names["sweep"].set_position((0.9 * float(at), float(height) + 0.03))
 
 
@@ -186,8 +187,10 @@ def dial(seed: int) -> Explorer:
         picture.show(release, moved, turned, twin)
         batch_size = batch_of(turned["batch_size"], turned["noise"])
         ratio = 0.0 if batch_size is None else turned["learning_rate"] / batch_size
-        words = text(
-            f"03.dial.{turned['crowd']}",
+        words = option_text(
+            turned["crowd"],
+            "03.dial.eight",
+            "03.dial.one",
             setting=setting_of(turned),
             steps=int(release.step[-1]),
             moved=float(moved.value),
@@ -201,22 +204,6 @@ def dial(seed: int) -> Explorer:
             words += " " + text("03.dial.twin", setting=setting, moved=float(twin[1].value))
         return picture.scene.figure, words
 
-    def show(found: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
-        picture.sweep(found, learning_rate)
-        between = found.threshold
-        law = crossing(HEATS, expected(learning_rate, "on"))
-        return picture.scene.figure, text(
-            "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
-            count=len(found.ratio),
-            learning_rate=learning_rate,
-            walkers=EACH // floor.CROWDS,
-            found=1000 * float(between.value),
-            error=1000 * float(between.error),
-            law=1000 * law,
-            edge=1000 * threshold(learning_rate),
-            batch_size=learning_rate / law,
-        )
-
     return Explorer(
         render,
         [
@@ -229,7 +216,25 @@ def dial(seed: int) -> Explorer:
         code=lambda crowd, **turned: tilted(turned["learning_rate"]).code(seed, **turned),
         work=Work(
             stream=lambda learning_rate, **turned: sweep(seed, learning_rate),
-            show=show,
+            show=partial(swept, picture),
             units=lambda **turned: len(SWEPT) * REPEATS,
         ),
+    )
+
+
+def swept(picture: Dial, points: Sweep, *, learning_rate: float, **turned: Any) -> tuple[Figure, str]:
+    """Draw a sweep over batch sizes, and say where the crowd turned round."""
+    picture.sweep(points, learning_rate)
+    between = points.threshold
+    law = crossing(HEATS, expected(learning_rate, "on"))
+    return picture.scene.figure, text(
+        "03.dial.sweep" if bool(between.value.isfinite()) else "03.dial.short",
+        count=len(points.ratio),
+        learning_rate=learning_rate,
+        walkers=EACH // floor.CROWDS,
+        found=1000 * float(between.value),
+        error=1000 * float(between.error),
+        law=1000 * law,
+        edge=1000 * threshold(learning_rate),
+        batch_size=learning_rate / law,
     )

@@ -21,7 +21,7 @@ from entropic_edu.physics.valleys import Valley
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.strings import option_text, text
 
 from .common import ACROSS, ALONG, BINS, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, settled, show_drift
 
@@ -90,7 +90,12 @@ class Shape:
         ax.minorticks_off()
         self.laws = {shape: moving(ax, width=1.5) for shape in SHAPES}
         self.points = sheet.Points(ax)
-        self.names = {shape: boxed_label(ax, text(f"03.shape.{shape}_law"), BLACK) for shape in SHAPES}
+        self.names = {
+            shape: boxed_label(
+                ax, option_text(f"{shape}_law", "03.shape.isotropic_law", "03.shape.curvature_law"), BLACK
+            )
+            for shape in SHAPES
+        }
         bottom = self.scene.triptych.axes[2]
         self.ghost = moving(bottom, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
         self.bet = boxed_label(bottom, text("say.prediction"), GREY)
@@ -145,7 +150,7 @@ def shape(seed: int) -> Explorer:
         words = text(
             "03.shape.sentence",
             setting=setting_of(turned, turned["noise_shape"]),
-            place=text(f"03.place.{turned['release']}"),
+            place=option_text(turned["release"], "03.place.all", "03.place.narrow", "03.place.mouth"),
             steps=int(release.step[-1]),
             narrow=measured(release, turned, NARROW),
             mouth=measured(release, turned, MOUTH),
@@ -158,13 +163,13 @@ def shape(seed: int) -> Explorer:
     def measured(release: Release, turned: Mapping[str, Any], window: tuple[float, float]) -> str:
         batch_size = batch_of(turned["batch_size"], turned["noise"])
         land = shaped(turned["noise_shape"], "all").land
-        found, law = speed_between(release, land, turned["noise"], batch_size, turned["learning_rate"], window)
+        speed, law = speed_between(release, land, turned["noise"], batch_size, turned["learning_rate"], window)
         _, spread = spread_across(release, turned["noise"], torch.tensor(window, dtype=torch.float64))
-        met = bool((found.error + spread.error[0]).isfinite())
+        met = bool((speed.error + spread.error[0]).isfinite())
         return text(
             "03.shape.measured" if met else "03.shape.nobody",
-            speed=float(found.value),
-            error=float(found.error),
+            speed=float(speed.value),
+            error=float(speed.error),
             law=law,
             spread=float(spread.value[0]),
         )

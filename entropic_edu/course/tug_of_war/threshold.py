@@ -133,8 +133,8 @@ def sweep(seed: int, learning_rate: float) -> Iterator[Snapshot[Sweep]]:
 
     def snapshot(done: int, note: str) -> Snapshot[Sweep]:
         seen = counts[:, 0] > 0
-        found, complete = (sums / counts)[seen], done == total
-        return Snapshot(done, total, note, lambda: Sweep(ratio[seen], found, complete=complete))
+        means, complete = (sums / counts)[seen], done == total
+        return Snapshot(done, total, note, lambda: Sweep(ratio[seen], means, complete=complete))
 
     yield snapshot(0, "")
     for run in range(total):

@@ -119,8 +119,8 @@ class Direction(Valley):
 
     def hessian(self, theta: Tensor) -> Tensor:
         one = torch.func.hessian(self.loss)
-        found: Tensor = one(theta) if theta.ndim == 1 else torch.stack([one(row) for row in theta])
-        return found
+        hessian: Tensor = one(theta) if theta.ndim == 1 else torch.stack([one(row) for row in theta])
+        return hessian
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         factor = (1.0, -2.0, 6.0)[order]

@@ -163,8 +163,8 @@ def _scalar(values: Tensor) -> Mean:
 
 def _ratio(over: Tensor, under: Tensor) -> Mean:
     each = torch.stack([part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under)])
-    found = _mean_of((each[0] / each[1])[:, None])
-    return Mean(found.value[0], found.error[0])
+    ratio = _mean_of((each[0] / each[1])[:, None])
+    return Mean(ratio.value[0], ratio.error[0])
 
 
 def _binned_ratio(over: Tensor, under: Tensor, where: Tensor) -> Mean:

@@ -6,6 +6,7 @@ file lacks is read from the English one.
 
 from __future__ import annotations
 
+import itertools
 import os
 import tomllib
 from functools import cache
@@ -25,10 +26,70 @@ def text(key: str, **values: Any) -> str:
     Raises:
         KeyError: If the catalogue has no such entry, or the entry asks for a value that was not given.
     """
-    found = find(key)
-    if found is None:
+    words = find(key)
+    if words is None:
         raise KeyError(f"The catalogue of strings has no entry {key!r}; add it to strings/{ENGLISH}.toml.")
-    return found.format(**values)
+    return words.format(**values)
+
+
+def option_text(option: str, /, *keys: str, **values: Any) -> str:
+    """Return the words of one of several options: those at the key that ends in ``.option``.
+
+    The keys stand in full where they are used, so that a search for one finds its place.
+
+    Args:
+        option: What was chosen, such as "near".
+        keys: One for each option, such as "04.guess.straight", "04.guess.near".
+        values: What the placeholders stand for.
+
+    Raises:
+        KeyError: If no key ends in the option.
+
+    >>> option_text("stopped", "explorer.live", "explorer.stopped", sentence="It went home.")
+    'Stopped by you: It went home.'
+    """
+    for key in keys:
+        if key.endswith(f".{option}"):
+            return text(key, **values)
+    raise KeyError(f"There are no words for the option {option!r}; the keys are {', '.join(keys)}.")
+
+
+def lesson_title(number: str) -> str:
+    """Return the title of a lesson, at ``lesson.title.<number>``."""
+    return text(f"lesson.title.{number}")
+
+
+def control_text(name: str, key: str) -> str:
+    """Return the words of an explorer's control, at ``control.<name>.<key>``: its ``label``, or one of its options."""
+    return text(f"control.{name}.{key}")
+
+
+def question_text(lesson: str, name: str, key: str) -> str:
+    """Return the words of a prediction, at ``<lesson>.question.<name>.<key>``.
+
+    Args:
+        lesson: Number of the lesson, such as "02".
+        name: Of the question.
+        key: ``ask``, ``option.<option>`` (what it says), or ``reply.<option>`` (what to say to who chose it).
+    """
+    return text(f"{lesson}.question.{name}.{key}")
+
+
+def exercise_text(lesson: str, name: str, key: str) -> str:
+    """Return the words of an exercise, at ``<lesson>.exercise.<name>.<key>``.
+
+    Args:
+        lesson: Number of the lesson, such as "02".
+        name: Of the exercise.
+        key: ``ask`` (one line, on the instructors' page), ``right``, or ``wrong.<slip>``.
+    """
+    return text(f"{lesson}.exercise.{name}.{key}")
+
+
+def hints(lesson: str, name: str) -> list[str]:
+    """Return the hints of an exercise, at ``<lesson>.exercise.<name>.hint.1``, ``hint.2`` and so on."""
+    layers = (f"{lesson}.exercise.{name}.hint.{number}" for number in itertools.count(1))
+    return [text(key) for key in itertools.takewhile(find, layers)]
 
 
 def find(key: str) -> str | None:

@@ -1,0 +1,78 @@
+"""The hints of an exercise as a widget: each opens the next one."""
+
+from __future__ import annotations
+
+import html
+import threading
+from typing import Any
+
+import ipywidgets as W
+
+from .check import Exercise
+from .strings import hints, text
+
+
+class Hints:
+    """The hints of one exercise, shown one after the other.
+
+    Args:
+        lesson: Number of the lesson.
+        exercise: Whose hints these are; the words are in the catalogue, see ``strings.hints``.
+
+    Attributes:
+        shown: How many of them can be seen.
+    """
+
+    def __init__(self, lesson: str, exercise: Exercise) -> None:
+        self.exercise = exercise
+        self.hints = hints(lesson, exercise.name)
+        self.shown = 0
+        self._box: W.VBox | None = None
+        self._lock = threading.Lock()
+
+    def layer(self, number: int) -> str:
+        """Return one hint in words.
+
+        Raises:
+            ValueError: If there is no hint of this number.
+        """
+        if number not in range(1, len(self.hints) + 1):
+            raise ValueError(f"Exercise {self.exercise.number} has hints 1 to {len(self.hints)}; got {number}.")
+        return text("hint.said", number=number, of=len(self.hints), hint=self.hints[number - 1])
+
+    def next(self) -> None:
+        """Show one hint more, up to the last."""
+        with self._lock:
+            self.shown = min(self.shown + 1, len(self.hints))
+        self._show()
+
+    @property
+    def widget(self) -> W.VBox:
+        """The hints as a widget, made when it is first asked for."""
+        if self._box is None:
+            self._words = W.HTML(layout=W.Layout(width="auto"))
+            self._button = W.Button(layout=W.Layout(width="auto"))
+            self._button.on_click(lambda _: self.next())
+            layout = W.Layout(max_width="760px", align_items="flex-start")
+            self._box = W.VBox([self._words, self._button], layout=layout).add_class("ee-hint")
+            self._show()
+        return self._box
+
+    def _show(self) -> None:
+        if self._box is None:
+            return
+        words = "".join(f"<p>{html.escape(self.layer(number))}</p>" for number in range(1, self.shown + 1))
+        style = "font-size:15px; line-height:1.4; color:var(--jp-ui-font-color1, #222)"
+        self._words.value = f'<div role="status" style="{style}">{words}</div>'
+        left = self.shown < len(self.hints)
+        word = "hint.last" if not left else "hint.next" if self.shown else "hint.first"
+        self._button.description = text(word, number=self.shown + 1, of=len(self.hints))
+        self._button.disabled = not left
+
+    def __repr__(self) -> str:
+        shown = [self.layer(number) for number in range(1, self.shown + 1)]
+        known = {"number": self.exercise.number, "of": len(self.hints), "next": min(self.shown + 1, len(self.hints))}
+        return "\n".join([*shown, text("hint.plain_one" if len(self.hints) == 1 else "hint.plain", **known)])
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}

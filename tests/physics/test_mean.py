@@ -1,0 +1,44 @@
+"""Means, their errors, and the one ratio of a road's middle to its ends."""
+
+import pytest
+import torch
+
+from entropic_edu.physics.mean import middle_over_ends
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("thirds", [1, 2, 3, 4, 8, 11, 32, 33])
+def test_the_points_at_a_third_and_at_two_thirds_belong_to_the_middle_in_any_precision(dtype, thirds):
+    # Whole numbers decide: of 0 ... 3n the middle third is n ... 2n, ends included.
+    count = 3 * thirds + 1
+    for position in (torch.linspace(0, 1, count, dtype=dtype), torch.arange(count, dtype=dtype) / (count - 1)):
+        is_middle = torch.zeros(count, dtype=dtype)
+        is_middle[thirds : 2 * thirds + 1] = 1.0
+        is_middle[[0, -1]] = 1e-3
+        assert float(middle_over_ends(position, is_middle)) == pytest.approx(1e3)
+        outside = 1 - is_middle.round()
+        assert float(middle_over_ends(position, outside)) == 0
+
+
+def test_the_ratio_of_a_valley_does_not_depend_on_the_precision_of_its_positions():
+    # The valley of the issue: 25 points gave 10.84 in float32 and 11.14 in float64, since 2/3 was left out.
+    position = torch.linspace(0, 1, 25)
+    values = 1 + 15 * torch.exp(-(((position - 0.5) / 0.2) ** 2))
+    assert float(middle_over_ends(position, values)) == pytest.approx(
+        float(middle_over_ends(torch.linspace(0, 1, 25, dtype=torch.float64), values.double())), rel=1e-6
+    )  # 1e-6: float32's round-off
+
+
+def test_many_roads_are_measured_at_once():
+    position = torch.tensor([0.0, 0.5, 1.0])
+    values = torch.tensor([[[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]]])
+    assert middle_over_ends(position, values).tolist() == [[1.0, 1.0]]
+
+
+def test_a_road_without_points_in_the_middle_has_no_ratio():
+    assert middle_over_ends(torch.tensor([0.0, 0.2, 1.0]), torch.ones(3)).isnan()
+
+
+def test_positions_of_other_points_are_refused():
+    with pytest.raises(ValueError, match="got shapes \\(3,\\) and \\(2, 4\\)"):
+        middle_over_ends(torch.linspace(0, 1, 3), torch.ones(2, 4))
