@@ -54,4 +54,4 @@ def test_every_number_stands_on_the_page_or_is_no_row_of_it_and_each_has_an_erro
 
 def test_a_mean_is_told_with_its_standard_error(findings):
     # standard deviation of 1, 2, 3 is 1; over the root of three
-    assert findings.told(torch.tensor([1.0, 2.0, 3.0])) == "2.00 ± 0.58"
+    assert findings.with_error(torch.tensor([1.0, 2.0, 3.0])) == "2.00 ± 0.58"
