@@ -24,7 +24,7 @@ KNOWN = {  # file and finding
     (
         "sweeps/sweep.py",
         "pickle",
-    ),  # a sweep hands its function to its own workers, as Python's processes do; no file is read
+    ),  # the function goes to workers, as Python's processes have it; no file is read
     ("sweeps/sweep.py", "pickle.loads"),
     ("sweeps/kept.py", "pickle"),  # whether an error that a worker has just raised comes back from it; no file is read
     ("sweeps/kept.py", "pickle.loads"),
