@@ -37,6 +37,18 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
+def words(monkeypatch):
+    """Put entries into the English catalogue while a test runs: ``words({"02.question.where.ask": "Where?"})``."""
+    from entropic_edu.teaching.strings import catalogue
+
+    def put(entries):
+        for key, entry in entries.items():
+            monkeypatch.setitem(catalogue("en"), key, entry)
+
+    return put
+
+
+@pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
 

@@ -1,5 +1,6 @@
 """What every explorer of the course is held to; its lesson's tests call these."""
 
+import inspect
 import math
 import re
 import warnings
@@ -42,13 +43,27 @@ def drive(explorer):
 
 
 def same_from_anywhere(explorer, make):
-    """Each state's picture is the same, byte for byte, drawn after the others or first of all."""
-    for state in explorer.states():
-        seen = explorer.draw(**state)
-        explorer._cache.clear()
-        assert explorer.draw(**state) == seen
-    last = list(explorer.states())[-1]
-    assert make().draw(**last) == explorer.draw(**last)
+    """Each state's picture is the same, byte for byte, whatever was drawn before: forwards, and backwards anew."""
+    other = make()
+    drawn = [(state, explorer.draw(**state)) for state in explorer.states()]
+    for state, seen in reversed(drawn):
+        assert other.draw(**state) == seen, state
+
+
+def takes(explorer):
+    """Return which of "ghost" and "pinned" an explorer can show beside its state."""
+    return {"ghost", "pinned"} & set(inspect.signature(explorer._render).parameters)
+
+
+def figure(explorer, *, ghost=None, pinned=None, **state):
+    """Return the figure of a state, with a prediction and a pinned run where there are any."""
+    extra = {"ghost": ghost, "pinned": pinned}
+    return explorer._render(**explorer.values | state, **{name: extra[name] for name in takes(explorer)})[0]
+
+
+def sentences(player):
+    """Return what each record of a player says, as its page is told."""
+    return player.get_state()["_sentences"]
 
 
 def run_code(code):

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -30,31 +30,22 @@ def write_whole(file: str | os.PathLike[str], content: bytes) -> None:
         OSError: With the reason and what to do, if the place cannot be written or the disk is full.
     """
     target = File(file)
-    partial = None
+    partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as stream:
+        with open(partial, "xb") as stream:  # a new file, with the mode that the umask gives
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(partial, 0o666 & ~_umask())
         os.replace(partial, target)
     except BaseException as error:
-        if partial is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(partial)
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
         if isinstance(error, OSError):
             raise type(error)(
                 error.errno, f"Could not write {target} ({error.strerror}); nothing was changed. Choose another place"
             ) from error
         raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

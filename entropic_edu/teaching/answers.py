@@ -11,9 +11,7 @@ import errno
 import hashlib
 import json
 import os
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,17 +20,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from entropic_edu.physics.results import write_whole
 
 from .strings import text
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
 FORMAT, KIND = 1, "entropic_edu answers"
-PATIENCE = 10.0  # seconds to wait for other kernels, each of which holds the lock for some milliseconds
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a file system that has none
 
 
 @dataclass(frozen=True)
@@ -119,10 +114,13 @@ class Answers:
     and the next write that works takes them along. Several kernels, and several threads, may write at once.
 
     Args:
-        folder: Where ``answers.json`` is kept; made when the first answer is. None keeps nothing.
+        folder: Where ``answers.json`` is kept; made when the first answer is. None keeps nothing. The file may be a
+            link: what it leads to is replaced then.
+        patience: Seconds to wait for other kernels, each of which holds the lock for some milliseconds.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, patience: float = 10.0) -> None:
+        self._patience = patience
         self.file = None if folder is None else folder / "answers.json"
         self._memory, self._lock = _Kept(), threading.RLock()
         self._news: list[str] = []
@@ -165,7 +163,7 @@ class Answers:
             kept = _Kept()
             if self.file is not None:
                 try:
-                    kept = self._read(self.file)
+                    kept = self._read(_behind_links(self.file))
                 except OSError as error:
                     self._failed(error)
             return kept.merge(self._memory)
@@ -176,10 +174,11 @@ class Answers:
             if self.file is None:
                 return
             try:
-                with _alone(self.file):
-                    kept = self._read(self.file, alone=True)
+                file = _behind_links(self.file)
+                with _alone(file, self._patience):
+                    kept = self._read(file, alone=True)
                     change(kept)
-                    write_whole(self.file, kept.merge(self._memory).written())
+                    write_whole(file, kept.merge(self._memory).written())
                 self._memory = _Kept()
             except OSError as error:
                 self._failed(error)
@@ -192,7 +191,7 @@ class Answers:
             return _Kept()
         except ValueError as error:
             if not alone:
-                with _alone(file):
+                with _alone(file, self._patience):
                     return self._read(file, alone=True)
             aside = next(name for n in count(1) if not (name := file.with_name(f"answers.broken-{n}.json")).exists())
             file.rename(aside)
@@ -207,33 +206,37 @@ class Answers:
 
 
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
+def _alone(file: Path, patience: float) -> Iterator[None]:
     """Hold the lock beside a file, which the system releases when a kernel dies.
 
     Raises:
         OSError: If the lock cannot be made, or another kernel does not let go of it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    with open(file.with_name("answers.lock"), "a") as lock:
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                _take(lock.fileno())
-                break
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-                    break  # this file system has no locks: two kernels at once are rare, a lost answer is rarer
-                if time.monotonic() > end:
-                    raise TimeoutError(errno.EBUSY, "Another kernel holds the lock") from error
-                time.sleep(0.01)
+    lock = filelock.FileLock(_behind_links(file.with_suffix(".lock")), timeout=patience)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except filelock.Timeout as error:
+        raise TimeoutError(errno.EBUSY, "Another kernel holds the lock") from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise  # else go on: two kernels at once are rare, a lost answer is rarer
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def _take(descriptor: int) -> None:
-    if sys.platform == "win32":
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _behind_links(file: Path) -> Path:
+    """Return the file that links lead to.
+
+    Raises:
+        OSError: If it is no regular file: to read a pipe or a device may take for ever.
+    """
+    file = Path(os.path.realpath(file))
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is no regular file")
+    return file
 
 
 def here() -> Answers:

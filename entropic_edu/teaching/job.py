@@ -36,13 +36,13 @@ class Job(Generic[R]):
         self.result: R | None = None
         self.error: BaseException | None = None
         self._stream, self._progress, self._ended = stream, progress, ended
-        self._stop = threading.Event()
+        self._stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="entropic_edu job", daemon=True)
 
     @property
     def running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread.is_alive()
+        """Whether it was started and has not ended."""
+        return self._thread.ident is not None and not self._over.is_set()
 
     def start(self) -> None:
         """Begin; a job runs once."""
@@ -58,9 +58,9 @@ class Job(Generic[R]):
         Raises:
             BaseException: Whatever the job raised.
         """
-        while self._thread.is_alive():
+        while self.running:
             try:
-                self._thread.join(BETWEEN)
+                self._over.wait(BETWEEN)  # not join: a Ctrl-C in it makes Python 3.11 and 3.12 take the thread for dead
             except KeyboardInterrupt:
                 self.cancel()
         if self.error is not None:
@@ -76,6 +76,8 @@ class Job(Generic[R]):
             self._ended(self)
         except BaseException as error:
             self.error = self.error or error
+        finally:
+            self._over.set()
 
     def _read(self) -> R:
         last, reported = None, -BETWEEN

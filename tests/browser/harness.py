@@ -78,9 +78,9 @@ class Server:
         (home / "app" / "overrides.json").write_text(json.dumps(SETTINGS))
         self.logged = home / "server.log"
         self.log = self.logged.open("w")
-        self.server = subprocess.Popen(self.command(), env=self._environment(), stdout=self.log, stderr=self.log)
+        self.server = subprocess.Popen(self.command(), env=self.environment(), stdout=self.log, stderr=self.log)
         try:
-            waited(self._answers, 90, f"answer from {self.name}")
+            waited(self.answers, 90, f"answer from {self.name}")
         except BaseException:
             self.close()
             raise
@@ -102,7 +102,7 @@ class Server:
         """Return what it is told beside address, folder and token."""
         return {}
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ENTROPIC_EDU_", "JUPYTER_"))}
         places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "ENTROPIC_EDU_HOME")
         threads = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -116,7 +116,7 @@ class Server:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         if self.server.poll() is not None:
             raise AssertionError(f"{self.name} ended: {self.logged.read_text()[-2000:]}")
         with socket.socket() as probe:
@@ -156,8 +156,8 @@ class Server:
         """
         page = self.browser.new_context(viewport={"width": width, "height": height}, **settings).new_page()
         page.complaints, page.headings, page.keys = [], {}, self.keys
-        page.on("pageerror", lambda error: self._collect(page, f"pageerror: {error}"))
-        page.on("console", lambda line: self._listen(page, line))
+        page.on("pageerror", lambda error: self.collect(page, f"pageerror: {error}"))
+        page.on("console", lambda line: self.listen(page, line))
         page.goto(f"http://127.0.0.1:{self.port}/{self.address(notebook)}?token={self.token}", timeout=120_000)
         return page
 
@@ -168,12 +168,12 @@ class Server:
         return page
 
     @staticmethod
-    def _listen(page: Any, line: Any) -> None:
+    def listen(page: Any, line: Any) -> None:
         if line.type == "error":
-            Server._collect(page, f"{line.text} ({line.location.get('url', '')})")
+            Server.collect(page, f"{line.text} ({line.location.get('url', '')})")
 
     @staticmethod
-    def _collect(page: Any, words: str) -> None:
+    def collect(page: Any, words: str) -> None:
         if not any(re.search(pattern, words) for pattern in NOISE):
             page.complaints.append(words)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from explorers import drive, run_code, same_from_anywhere
+from explorers import drive, figure, run_code, same_from_anywhere
+from pictures import faded, panel
 
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, release, road, walk
@@ -19,14 +20,14 @@ from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path as Road
+from entropic_edu.recorded import _flatness as flatness
+from entropic_edu.recorded import _poison as poison
 from entropic_edu.recorded import bad_minima
-from entropic_edu.recorded._flatness import COLUMNS, factor_for, matched, rescaled
-from entropic_edu.recorded._flatness import measures as measured
-from entropic_edu.recorded._poison import poisoned
+from entropic_edu.teaching.sheet import GREY
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
-TRACE, ADAPTIVE, TEST = (COLUMNS.index(name) for name in ("trace", "adaptive", "test"))
+TRACE, ADAPTIVE, TEST = (flatness.COLUMNS.index(name) for name in ("trace", "adaptive", "test"))
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def small(generator):
 
 def test_rescaling_keeps_every_output_and_the_adaptive_trace_and_changes_the_trace_as_exercise_8_2_says(small):
     land, theta = small
-    new = rescaled(land, theta, 3.0)
+    new = flatness.rescaled(land, theta, 3.0)
     assert torch.allclose(land.outputs(new, land.x), land.outputs(theta, land.x))
     sizes = [12, 3, 9]  # weights and biases into the first hidden layer, weights out of it
     answer = {exercise.number: exercise.truth for exercise in EXERCISES}
@@ -58,24 +59,24 @@ def test_rescaling_keeps_every_output_and_the_adaptive_trace_and_changes_the_tra
 def test_each_weight_vector_can_have_a_factor_of_its_own(small):
     land, theta = small
     factors = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
-    each = torch.stack([rescaled(land, t, float(a)) for t, a in zip(theta, factors, strict=True)])
-    assert torch.allclose(rescaled(land, theta, factors), each)
+    each = torch.stack([flatness.rescaled(land, t, float(a)) for t, a in zip(theta, factors, strict=True)])
+    assert torch.allclose(flatness.rescaled(land, theta, factors), each)
 
 
 def test_the_factor_gives_the_norm_that_was_wanted_and_the_least_where_that_is_out_of_reach(small):
     land, theta = small
     wanted = 2.5 * float(theta[0].norm())
-    factor = factor_for(land, theta[0], wanted)
+    factor = flatness.factor_for(land, theta[0], wanted)
     assert factor > 1
-    assert float(rescaled(land, theta[0], factor).norm()) == pytest.approx(wanted)
-    least = float(rescaled(land, theta[0], factor_for(land, theta[0], 0.0)).norm())
-    others = [float(rescaled(land, theta[0], a).norm()) for a in (0.3, 0.7, 1.0, 1.4, 3.0)]
+    assert float(flatness.rescaled(land, theta[0], factor).norm()) == pytest.approx(wanted)
+    least = float(flatness.rescaled(land, theta[0], flatness.factor_for(land, theta[0], 0.0)).norm())
+    others = [float(flatness.rescaled(land, theta[0], a).norm()) for a in (0.3, 0.7, 1.0, 1.4, 3.0)]
     assert least <= min(others) + 1e-9
 
 
 def test_the_matched_road_has_the_same_functions_in_the_same_order_and_ends_of_one_norm():
     land, found = bad_minima.landscape(), release.road("found")
-    other = matched(land, found)
+    other = flatness.matched(land, found)
     assert torch.allclose(land.data_loss(other.pivots), land.data_loss(found.pivots), rtol=1e-3)
     assert torch.equal(other.pivots[-1], found.pivots[-1])
     assert float(other.pivots[0].norm()) == pytest.approx(float(other.pivots[-1].norm()), rel=1e-5)
@@ -83,18 +84,18 @@ def test_the_matched_road_has_the_same_functions_in_the_same_order_and_ends_of_o
 
 def test_the_measures_are_those_of_the_dense_hessian(small):
     land, theta = small
-    found = measured(land, theta, 40)
+    found = flatness.measures(land, theta, 40)
     for row, t in zip(found, theta, strict=True):
         hessian = dense_hessian(land, t)
         assert float(row[TRACE]) == pytest.approx(float(hessian.trace()), rel=1e-5)
         assert float(row[ADAPTIVE]) == pytest.approx(float((t**2 * hessian.diagonal()).sum()), rel=1e-5)
         top = float(torch.linalg.eigvalsh(hessian)[-1])
-        assert float(row[COLUMNS.index("top")]) == pytest.approx(top, rel=1e-3)  # Lanczos stops at 0.001
-        assert float(row[COLUMNS.index("norm")]) == pytest.approx(float(t.norm()), rel=1e-6)
+        assert float(row[flatness.COLUMNS.index("top")]) == pytest.approx(top, rel=1e-3)  # Lanczos stops at 0.001
+        assert float(row[flatness.COLUMNS.index("norm")]) == pytest.approx(float(t.norm()), rel=1e-6)
 
 
 def test_poison_keeps_the_true_labels_and_all_others_are_wrong():
-    clean, land = bad_minima.landscape("cross_entropy"), poisoned("cross_entropy", bad_minima.RECIPE)
+    clean, land = bad_minima.landscape("cross_entropy"), poison.poisoned("cross_entropy", bad_minima.RECIPE)
     assert torch.equal(land.y[:400], clean.y)
     _, y, _ = bad_minima.scaled()
     assert len(land.y) == 800
@@ -108,11 +109,11 @@ def test_the_shipped_weights_have_the_shipped_numbers():
     land = bad_minima.landscape("cross_entropy")
     stages = bad_minima.RECIPE["stage"]["cross_entropy"]
     for side, name in enumerate(("good", "bad")):
-        again = measured(land, KEPT[f"cross_entropy/{name}"][None])[0]
+        again = flatness.measures(land, KEPT[f"cross_entropy/{name}"][None])[0]
         told = KEPT["cross_entropy/rescaled"][measures.ALPHAS.index(1.0), side, stages, 0]
         assert torch.allclose(again, told, rtol=2e-3)  # sums in another order; Lanczos to 0.001
     whole = release.road("found")
-    again = measured(bad_minima.landscape(), whole.at(torch.linspace(0, 1, 13)))
+    again = flatness.measures(bad_minima.landscape(), whole.at(torch.linspace(0, 1, 13)))
     assert torch.allclose(again, KEPT["squared/road"][0], rtol=5e-3)
 
 
@@ -135,7 +136,7 @@ def test_the_curves_beside_a_release_are_those_of_the_road():
         path = release.road(which)
         fine = land.accuracy(path.at(torch.linspace(0, 1, 101)), "test")
         assert torch.allclose(fine, KEPT[f"{which}/fine"][0], atol=0.005)  # two digits of 500, on the edge
-        row = measured(land, path.at(torch.linspace(0, 1, 25)))
+        row = flatness.measures(land, path.at(torch.linspace(0, 1, 25)))
         assert torch.allclose(row[:, TRACE], KEPT[f"{which}/profile"][0, 0], rtol=2e-3)
 
 
@@ -348,19 +349,25 @@ def test_the_opening_reads_the_digits_with_the_shipped_weights():
         assert f"it reads {int(shown.sum())} of 12" in sentence
 
 
+def _at_the_end(network, column):
+    """Mean over the pairs of a column at the end of training of networks as trained, cross-entropy."""
+    values = KEPT["cross_entropy/rescaled"][measures.ALPHAS.index(1.0), ("good", "bad").index(network)].double()
+    return float(values[2, :, flatness.COLUMNS.index(column)].mean())
+
+
 def test_a_bet_is_drawn_where_it_was_made_and_taken_away_again():
-    first = road.Road()
-    first.predicted([0.9, 0.8, 0.7])
-    assert first.ghost.get_xydata().tolist() == [[0, 0.9], [0.5, 0.8], [1, 0.7]]
-    first.predicted(None)
-    assert not first.ghost.get_visible()
-    second = measures.Measures()
-    second.predicted(3.0, "cross_entropy", "trace")
-    good = measures.tracks("cross_entropy", "trace").good[2].mean()
-    assert second.ghost.get_ydata()[0] == pytest.approx(3 * float(good))
-    third = walk.Walk()
-    third.predicted(0.6, 0.95)
-    assert list(third.ghost.get_ydata()) == [0.95, 0.6]
+    grey, bet = faded(GREY, 0.8), ([0, 0.5, 1], [0.9, 0.75, 0.4])
+    for ghost in ([0.9, 0.75, 0.4], None):
+        drawn = panel(figure(MADE["road"], ghost=ghost), "Accuracy")
+        assert (drawn.follows(grey, *bet) > 0.4) == (ghost is not None)
+    bad_loss, times = _at_the_end("bad", "loss"), 30.0
+    for ghost in (times, None):
+        drawn = panel(figure(MADE["measures"], ghost=ghost, bad_measure="trace"), "training loss")
+        square = drawn.shows(GREY, [bad_loss], [times * _at_the_end("good", "trace")], reach=9)
+        assert square.all() == (ghost is not None)
+    for ghost in (0.3, None):
+        drawn = panel(figure(MADE["walk"], ghost=ghost, bad_start=0.95), "Position")
+        assert (drawn.follows(grey, [0, 1980], [0.95, 0.3]) > 0.4) == (ghost is not None)
 
 
 def test_a_curve_is_read_on_straight_lines_between_even_positions():

@@ -5,18 +5,21 @@ from pathlib import Path
 
 import pytest
 import torch
-from explorers import drive, run_code, same_from_anywhere
+from explorers import drive, figure, run_code, same_from_anywhere
+from pictures import panel
 
 from entropic_edu import exact_trace, recorded
 from entropic_edu.course import bump as chapter
 from entropic_edu.course import digits
 from entropic_edu.course.bump import common, rescale, road, sceptic, spectrum
+from entropic_edu.figures.plots import BLUE
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import gradient_covariance
 from entropic_edu.physics.curvature import dense_hessian, extreme_eigenvalues, spectral_density
 from entropic_edu.recorded import _bump as measures
 from entropic_edu.recorded import bump as recipe
+from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import text
 
 MADE = {name: make(0) for name, make in chapter.CHAPTER.explorers.items()}
@@ -239,7 +242,7 @@ def test_every_state_draws_and_says_something_of_its_own(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(chapter.CHAPTER.explorers[name](0), lambda: chapter.CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: chapter.CHAPTER.explorers[name](0))
 
 
 def test_the_sentence_of_the_road_is_made_of_the_recorded_profiles():
@@ -270,17 +273,17 @@ def test_a_pinned_quantity_and_a_prediction_show():
     twin = explorer.draw(along_road="objective")
     assert twin.png != plain.png
     assert twin.sentence.startswith(plain.sentence)
-    picture = road.Road()
-    picture.show("trace", "all", 0.5, None, 10.0)
-    assert picture.bands["ghost"].line.get_ydata()[10] == pytest.approx(10)
-    assert picture.bands["run"].line.get_ydata()[0] == pytest.approx(
-        float(common.over_ends(common.along("trace"))[:, 0].mean())
-    )
-    scene = spectrum.Spectrum()
-    scene.show(0.5, 0, 0.01, spectrum.GHOSTS["all"])
-    ends, moved = scene.bands["ghost"].line.get_ydata(), scene.bands["ghost"].line.get_xdata()
-    assert moved == pytest.approx(2 * spectrum.LEVELS.numpy())
-    assert ends == pytest.approx(spectrum.counts(0)[[0, -1]].mean((0, 1)).numpy())
+    run, near_the_top = common.over_ends(common.along("trace")).mean(0), torch.linspace(0.42, 0.48, 7)
+    for bet in (10.0, 5.0):
+        drawn = panel(figure(explorer, ghost=bet, along_road="trace"), "Value / mean")
+        assert drawn.follows(BLUE, torch.linspace(0, 1, 21), run) > 0.95
+        assert drawn.follows(BLUE, torch.linspace(0, 1, 21), 1.1 * run) < 0.1
+        for height in (10.0, 5.0):
+            assert drawn.shows(GREY, near_the_top, [height] * 7, reach=7).any() == (height == bet)
+    counted = spectrum.counts(0)[[0, -1]].mean((0, 1))
+    for bet in (spectrum.GHOSTS["all"], None):  # twice as large each, or no bet
+        drawn = panel(figure(MADE["spectrum"], ghost=bet, one_pair="1"), "Eigenvalues")
+        assert (drawn.follows(GREY, 2 * spectrum.LEVELS, counted) > 0.5) == (bet is not None)
 
 
 def test_the_code_gives_the_numbers_of_the_sentence(capsys):

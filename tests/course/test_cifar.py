@@ -6,21 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from explorers import Bet, drive, run_code, same_from_anywhere
+from explorers import Bet, drive, figure, run_code, same_from_anywhere
+from pictures import Panel, panel
 
 from entropic_edu import recorded
 from entropic_edu.course.cifar import CHAPTER, QUESTIONS, live
 from entropic_edu.course.cifar import common as C
-from entropic_edu.course.cifar.both import Both, Photos, accuracies, agrees, losses, picture, recorded_ends
-from entropic_edu.course.cifar.bump import WHERE, Bump, digits_values, exactly, explained, over_groups, values
+from entropic_edu.course.cifar.both import Photos, accuracies, agrees, losses, picture, recorded_ends
+from entropic_edu.course.cifar.bump import WHERE, digits_values, exactly, explained, over_groups, values
 from entropic_edu.course.cifar.hook import line_loss
 from entropic_edu.course.cifar.relaxation import bound, faster, partner, quarter, reached, remaining, settings, times
 from entropic_edu.course.cifar.tracks import CONTROL, at_time, law, lowest, mean_of, together, track
-from entropic_edu.course.cifar.walk import HOT, Walk
+from entropic_edu.course.cifar.walk import HOT
 from entropic_edu.data import CLASSES, FOLDER, TRAIN_FILES, find_cifar10
+from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.results import Result
 from entropic_edu.recorded import cifar10, roads
+from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import text
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -79,16 +82,19 @@ def test_line_and_road_are_told_as_recorded():
 
 
 def test_the_picture_of_line_and_road_shows_the_recorded_curves_and_the_bet_where_it_is():
-    drawn = Both()
-    drawn.show(0.5, 1, "new", 2.3)
-    assert drawn.bands["cifar", "loss"]["line"].line.get_ydata() == pytest.approx(losses("cifar")["line"][0].numpy())
-    found = accuracies("cifar", "new")["road"][0]
-    assert drawn.bands["cifar", "share"]["road"].line.get_ydata() == pytest.approx(found.numpy())
-    assert max(drawn.ghost.line.get_ydata()) == pytest.approx(2.3)
-    drawn.show(0.5, None, "new", None)
-    assert not drawn.ghost.line.get_visible()
-    mean = losses("cifar")["road"].mean(0)
-    assert drawn.bands["cifar", "loss"]["road"].line.get_ydata() == pytest.approx(mean.numpy())
+    kept, explorer = recorded.load("cifar10"), fresh("both")
+    one = figure(explorer, ghost=0.2, at_position=0.25, cifar_pair=1, images_seen="new")
+    top, low = panel(one, "CIFAR-10: data loss"), Panel(one.axes[3])
+    line, road = kept["pair0/line_loss"], kept["pair0/road_accuracy"][1]
+    assert top.follows(RED, torch.linspace(0, 1, len(line)), line) > 0.5
+    assert top.follows(RED, torch.linspace(0, 1, len(line)), 1.5 * line) < 0.2
+    assert low.follows(BLUE, torch.linspace(0, 1, len(road)), road) > 0.9
+    near_the_top = torch.linspace(0.45, 0.55, 11)
+    assert top.shows(GREY, near_the_top, [0.2] * 11).any()
+    mean = torch.stack([kept[f"pair{pair}/road_loss"] for pair in C.PAIRS]).mean(0)
+    top = panel(figure(explorer, at_position=0.25, images_seen="new"), "CIFAR-10: data loss")
+    assert top.follows(BLUE, torch.linspace(0, 1, len(mean)), mean) > 0.9
+    assert not top.shows(GREY, near_the_top, [0.2] * 11).any()
 
 
 def test_the_line_is_as_bad_as_a_guess_and_the_road_is_right_on_every_training_image():
@@ -145,10 +151,13 @@ def test_the_bet_on_the_bump_is_judged_by_what_was_recorded():
     ghosts = BETS["bump"].ghosts
     assert min(ghosts, key=lambda key: abs(math.log(ghosts[key] / trace))) == BETS["bump"].right
     assert bool((middle_over_ends(values("trace")) > middle_over_ends(values("data_loss"))).all())
-    drawn = Bump()
-    drawn.show("trace", None, 0.5, 5.0)
-    assert max(drawn.bands["ghost"].line.get_ydata()) == pytest.approx(5.0)
-    assert drawn.bands["run"].line.get_ydata() == pytest.approx(C.over_ends(values("trace")).mean(0).numpy())
+    near_the_top = torch.linspace(0.45, 0.55, 11)
+    for bet in (20.0, None):
+        drawn = panel(figure(fresh("bump"), ghost=bet, cifar_quantity="trace", point=0.0), "Value / mean")
+        assert drawn.shows(GREY, near_the_top, [20.0] * 11).any() == (bet is not None)
+        mean = C.over_ends(values("trace")).mean(0)
+        assert drawn.follows(RED, torch.linspace(0, 1, 13), mean) > 0.8
+        assert drawn.follows(RED, torch.linspace(0, 1, 13), 1.2 * mean) < 0.2
 
 
 # --- round 3 --------------------------------------------------------------------------------------------------------
@@ -270,17 +279,20 @@ def test_the_partner_of_a_run_has_its_rate_and_256_images():
 
 
 def test_the_picture_of_walkers_draws_run_control_theory_and_bet_where_they_are():
-    drawn = Walk()
-    drawn.show(HOT, None, 0.3, 0.19)
-    run = mean_of(C.kept(f"{HOT}/position")[..., 0, :], None)
-    assert drawn.bands["run"].line.get_ydata() == pytest.approx(run.value.numpy())
-    assert drawn.bands["run"].line.get_xdata()[-1] == pytest.approx(float(times(HOT)[-1]))
-    assert drawn.bands["theory"].line.get_ydata() == pytest.approx(track(HOT, None, 0.3).numpy())
-    assert drawn.bands["ghost"].line.get_ydata() == pytest.approx([0.19, 0.19])
-    assert drawn.away.get_ydata() == pytest.approx(C.kept(f"{HOT}/distance")[:, 1:-1, 0].mean((0, -1)).numpy())
-    drawn.show(CONTROL, 2, 0.7, None)
-    assert not drawn.bands["control"].line.get_visible()
-    assert not drawn.bands["ghost"].line.get_visible()
+    run = mean_of(C.kept(f"{HOT}/position")[..., 0, :], None).value
+    law = track(HOT, None, 0.3)
+    away, still = (C.kept(f"{name}/distance")[:, 1:-1, 0].mean((0, -1)) for name in (HOT, CONTROL))
+    seen = figure(fresh("walk"), ghost=0.62, cifar_run=HOT, released_at=0.3)
+    drawn, below = panel(seen, "Position"), panel(seen, "Distance")
+    assert drawn.follows(BLUE, times(HOT), run) > 0.9
+    assert drawn.follows(BLUE, times(HOT), run + 0.03) < 0.1
+    assert drawn.follows(PURPLE, times(HOT), law) > 0.4
+    assert drawn.follows(GREY, [160, 290], [0.62, 0.62]) > 0.5
+    assert below.follows(BLUE, times(HOT)[1:-1], away) > 0.9
+    assert below.follows(BLACK, times(CONTROL)[1:-1], still) > 0.2
+    drawn = panel(figure(fresh("walk"), cifar_run=CONTROL, released_at=0.3), "Position")
+    assert drawn.follows(BLUE, times(CONTROL), mean_of(C.kept(f"{CONTROL}/position")[..., 0, :], None).value) > 0.2
+    assert drawn.follows(GREY, [160, 290], [0.62, 0.62]) == 0
 
 
 # --- without images -------------------------------------------------------------------------------------------------
@@ -343,18 +355,12 @@ def test_the_error_of_a_probe_is_that_of_its_groups_of_images():
 
 def test_the_images_to_probe_are_the_first_of_those_recorded():
     class Land:
-        device = torch.device("cpu")
-        x = y = torch.arange(5 * cifar10.RECIPE["first"])
+        x = torch.arange(5 * cifar10.RECIPE["first"])
 
-    taken = {}
+        def subset(self, index):
+            return index
 
-    def see(some, *_, **__):
-        taken["x"] = some.x
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cifar10, "probe", see)
-        cifar10.profile(Land(), None, cifar10.RECIPE)
-    assert torch.equal(live.images(200), taken["x"][:200])
+    assert torch.equal(live.images(200), cifar10.sample(Land())[:200])
 
 
 # --- with images ----------------------------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ import re
 
 import pytest
 import torch
-from explorers import Bet, drive, run_code, same_from_anywhere
+from explorers import Bet, drive, figure, run_code, same_from_anywhere
+from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course.late_game import CHAPTER, EXERCISES, GAIN, LOSS, QUESTIONS, TRACE, K
-from entropic_edu.course.late_game.average import Average, gain
+from entropic_edu.course.late_game.average import gain
 from entropic_edu.course.late_game.axes import Decades, power
-from entropic_edu.course.late_game.barriers import Barriers
 from entropic_edu.course.late_game.hill import highest
 from entropic_edu.course.late_game.live import landscape, live
 from entropic_edu.course.late_game.measures import (
@@ -36,12 +36,12 @@ from entropic_edu.course.late_game.measures import (
     rises,
     with_error,
 )
-from entropic_edu.course.late_game.slopes import Slopes
-from entropic_edu.figures.plots import axes
+from entropic_edu.figures.plots import BLUE, GREEN, PURPLE, RED, axes
 from entropic_edu.physics.curvature import hutchinson_trace
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.results import Result
 from entropic_edu.recorded import late_game
+from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import catalogue
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -196,16 +196,14 @@ def test_the_opening_tells_the_highest_point_of_the_mean_hill():
 
 
 def test_lines_and_points_stand_where_the_numbers_are():
-    picture = Barriers()
-    picture.scale("forty")
-    picture.heights({name: over_trunks(barrier("forty", name, "ends")) for name in ("loss", "trace")}, "ends", 480)
-    assert picture.bands["loss"].line.get_ydata()[0] == pytest.approx(
-        float(over_trunks(barrier("forty", "loss", "ends")).value[0])
-    )
-    scale = picture.scales["loss"][0]
-    assert (scale.low, scale.high) == (-2, 0)
-    picture.predicted(2.0, torch.tensor([0.4, 0.1]).repeat(5)[:9], torch.tensor([8.0, 2.0]).repeat(5)[:9])
-    assert picture.ghost.line.get_ydata()[1] == pytest.approx(8 * (0.1 / 0.4) ** 2)
+    loss, trace = (over_trunks(barrier("forty", name, "ends")).value for name in ("loss", "trace"))
+    bet = trace[0] * (loss / loss[0]).clamp(min=0) ** 2
+    for ghost in (2.0, None):
+        drawn = panel(figure(MADE["barriers"], ghost=ghost, task="forty", divided="ends", parted=1440), "children part")
+        for colour, values, share in ((BLUE, loss, 0.9), (RED, trace, 0.5)):
+            assert drawn.follows(colour, STEPS, values) > share
+            assert drawn.follows(colour, STEPS, 1.5 * values) < 0.2
+        assert (drawn.follows(GREY, STEPS, bet) > 0.4) == (ghost is not None)
 
 
 def test_decades_stand_at_even_distances():
@@ -253,16 +251,18 @@ def test_a_rise_is_the_middle_less_both_ends():
     assert float(rise(torch.tensor([1.0, 5.0, 7.0, 2.0, 3.0]))) == 5.0
 
 
-def test_the_entropic_height_at_one_temperature_is_that_of_the_trace(monkeypatch):
-    found = family("forty")
-    noise = 0.3 * found.trace  # C in a fixed ratio to H: T is the same everywhere
-    fake = {"forty/family": found, "forty/noise": noise}
-    monkeypatch.setattr("entropic_edu.course.late_game.measures.kept", lambda: fake)
-    loss, entropic = heights.__wrapped__("forty")
-    temperature = 0.3 / (2 * (1 - 0.9))
-    exact = 0.5 * temperature * (found.trace - found.trace[..., :1])[:, :, 0].double()
-    assert torch.allclose(entropic, exact, atol=1e-4)  # float32 traces of 80
+def test_the_entropic_height_is_half_the_temperature_times_the_rise_of_the_trace_from_point_to_point():
+    found, noise = family("forty"), kept()["forty/noise"].double()
+    loss, entropic = heights("forty")
+    for trunk, k in ((0, 0), (3, 5), (7, 8)):
+        trace, height = found.trace[trunk, k, 0].tolist(), 0.0
+        spread = noise[trunk, k, 0].tolist()
+        heat = [c / h / (2 * (1 - 0.9)) for c, h in zip(spread, trace, strict=True)]  # T at η/B = 1
+        for place in range(1, len(trace)):
+            height += 0.5 * 0.5 * (heat[place - 1] + heat[place]) * (trace[place] - trace[place - 1])
+            assert float(entropic[trunk, k, place]) == pytest.approx(height, rel=1e-9, abs=1e-9)
     assert torch.equal(loss[..., 0], torch.zeros_like(loss[..., 0]))
+    assert torch.equal(entropic[..., 0], torch.zeros_like(loss[..., 0]))
 
 
 def test_at_the_batch_size_of_the_training_the_loss_rise_is_the_larger_for_every_k():
@@ -297,11 +297,15 @@ def test_no_ratio_is_told_where_the_loss_does_not_rise():
 
 
 def test_both_rises_are_drawn_at_their_heights():
-    picture = Slopes()
-    found = dict(zip(("loss", "entropic"), map(over_trunks, rises("forty", 16, "start")), strict=True))
-    picture.against(found, ratio("forty", 16, "start"), 480)
-    assert picture.rises["entropic"].line.get_ydata()[0] == pytest.approx(float(found["entropic"].value[0]))
-    assert picture.points.points.get_ydata()[0] == pytest.approx(float(ratio("forty", 16, "start").value[0]))
+    seen = figure(MADE["slopes"], task="forty", batch_size=16, rate_at="start", parted=480)
+    drawn, below = panel(seen, "Rise from"), panel(seen, "Entropic rise")
+    for colour, found, share in zip((BLUE, PURPLE), rises("forty", 16, "start"), (0.8, 0.4), strict=True):
+        assert drawn.follows(colour, STEPS, over_trunks(found).value) > share
+        assert drawn.follows(colour, STEPS, 3 * over_trunks(found).value) < 0.2
+    share = ratio("forty", 16, "start").value
+    there = share.isfinite()
+    assert below.shows(PURPLE, torch.tensor(STEPS)[there], share[there]).all()
+    assert not below.shows(PURPLE, torch.tensor(STEPS)[there], share[there] + 0.5).any()
 
 
 # --- round 3 -------------------------------------------------------------------------------------------------------
@@ -330,13 +334,15 @@ def test_a_gain_is_read_at_the_middle_in_percentage_points():
 
 
 def test_the_average_draws_gains_and_the_pinned_line():
-    picture = Average()
-    won = Mean(torch.arange(9.0), torch.zeros(9))
-    picture.gains(won, Mean(torch.tensor(-30.0), torch.tensor(2.0)), (480, 3.0), -10.0)
-    assert list(picture.siblings.points.get_ydata()) == list(range(9))
-    assert picture.strangers.line.get_ydata() == pytest.approx([-30, -30])
-    assert picture.ghost.line.get_ydata() == pytest.approx([-10, -10])
     explorer = CHAPTER.explorers["average"](0)
+    siblings, strangers = (over_trunks(gain(line("forty", name)[1])).value for name in ("siblings", "strangers"))
+    for bet in (-15.0, None):
+        drawn = panel(figure(explorer, ghost=bet, task="forty", parted=480), "Test accuracy of the mean")
+        assert drawn.shows(GREEN, STEPS, siblings).all()
+        assert not drawn.shows(GREEN, STEPS, siblings + 5).any()
+        across = torch.linspace(10, 1430, 100)
+        assert drawn.shows(GREY, across, strangers[:1].expand(100), reach=2).mean() > 0.3
+        assert (drawn.shows(GREY, across, [-15.0] * 100, reach=2).mean() > 0.5) == (bet is not None)
     plain = explorer.draw(parted=480)
     explorer.pin()
     assert explorer.draw(parted=480).png != plain.png
@@ -360,7 +366,7 @@ def test_every_scale_is_drawn_for_every_task():
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(CHAPTER.explorers[name](0), lambda: CHAPTER.explorers[name](0))
+    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", ASKED)

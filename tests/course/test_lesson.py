@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from entropic_edu import course
-from entropic_edu.teaching import strings
 
 pytest.importorskip("ipywidgets", reason="lessons need ipywidgets")
 from entropic_edu.course import Chapter, Exercise, Question  # (after the guard)
@@ -51,13 +51,13 @@ CHAPTER = Chapter(
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, words):
     monkeypatch.setenv("ENTROPIC_EDU_HOME", str(tmp_path))
     for name in ("ENTROPIC_EDU_ANSWERS", "ENTROPIC_EDU_CLASS"):
         monkeypatch.delenv(name, raising=False)
-    english = dict(strings.catalogue("en"))
-    monkeypatch.setattr(strings, "catalogue", lambda name: english | WORDS)
-    monkeypatch.setattr(course, "chapter", lambda number: CHAPTER)
+    words(WORDS)
+    monkeypatch.setitem(course.MODULES, "02", "made_up")
+    monkeypatch.setitem(sys.modules, f"{course.__name__}.made_up", SimpleNamespace(CHAPTER=CHAPTER))
     return tmp_path
 
 
@@ -247,13 +247,11 @@ def test_without_ipywidgets_the_import_says_what_to_install():
 # --- the environment -------------------------------------------------------------------------------------------------
 
 
-def test_the_environment_is_one_sentence_where_all_is_there_and_names_what_is_not(monkeypatch):
-    from entropic_edu.teaching import doctor
-
-    fine = doctor.Check("ok", "Python", "3.11")
-    monkeypatch.setattr(doctor, "checks", lambda: iter([fine, doctor.Check("warn", "threads", "many")]))
+def test_the_environment_is_one_sentence_where_all_is_there_and_names_what_is_not(tmp_path, monkeypatch):
     assert str(Lesson("02").environment()).startswith("All that the lessons need is there")
-    broken = doctor.Check("fail", "anywidget", "not installed", "install it")
-    monkeypatch.setattr(doctor, "checks", lambda: iter([fine, broken]))
-    assert "anywidget" in Lesson("02").environment()
-    assert "install it" in Lesson("02").environment()
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    (line,) = Lesson("02").environment().splitlines()
+    assert line.startswith("fail  results       the current folder cannot be written")
+    assert "change to a folder of your own" in line

@@ -4,7 +4,8 @@ import math
 
 import pytest
 import torch
-from explorers import Bet, drive, run_code, same_from_anywhere
+from explorers import Bet, drive, figure, run_code, same_from_anywhere, sentences
+from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
@@ -13,9 +14,10 @@ from entropic_edu.course.let_go import common as C
 from entropic_edu.course.let_go import labels as J
 from entropic_edu.course.let_go.collapse import SERIES, height, level, place
 from entropic_edu.course.let_go.sceptic import DOUBTS, course
-from entropic_edu.course.let_go.walk import Walk
+from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
 from entropic_edu.recorded import label_noise, let_go, roads
 from entropic_edu.recorded.let_go import gone, half, halved, points, remaining
+from entropic_edu.teaching.sheet import GREY
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 
@@ -118,20 +120,26 @@ def test_the_sentence_of_a_walk_agrees_with_the_recording():
 
 
 def test_the_walk_draws_the_run_its_control_theory_and_the_bet_where_they_are():
-    picture = Walk()
     turned = {"batch_size": 16, "learning_rate": 0.2, "released_at": 0.3, "road_pair": None}
-    picture.show(turned, turned | {"learning_rate": 0.4}, 0.28)
-    run = C.over_pairs(C.column(C.kept("eta 0.2, B 16/position"), 0.3), None)
-    assert picture.bands["run"].line.get_ydata() == pytest.approx(run.value.numpy())
-    control = C.over_pairs(C.column(C.kept("control/position"), 0.3), None)
-    assert picture.bands["control"].line.get_ydata() == pytest.approx(control.value.numpy())
-    assert picture.bands["control"].line.get_xdata()[-1] == pytest.approx(2000)
-    assert picture.bands["twin"].line.get_xdata()[-1] == pytest.approx(2000)  # η times steps: 1,000 at 0.4
-    assert picture.bands["theory"].line.get_ydata() == pytest.approx(C.track(None, 16, 0.2, 0.3)[1].numpy())
-    assert picture.bands["ghost"].line.get_ydata() == pytest.approx([0.28, 0.28])
-    picture.show(turned, None, None)
-    assert not picture.bands["ghost"].line.get_visible()
-    assert not picture.bands["twin"].line.get_visible()
+    run, control, twin = (
+        C.over_pairs(C.column(C.kept(f"{name}/position"), 0.3), None).value
+        for name in ("eta 0.2, B 16", "control", "eta 0.4, B 16")
+    )
+    steps, still = C.steps_of("eta 0.2, B 16", 0.2), C.steps_of("control", 0.2)
+    same = 2 * C.steps_of("eta 0.4, B 16", 0.4)  # against η times steps: these were 1,000 at 0.4
+    x, law = C.track(None, 16, 0.2, 0.3)
+    drawn = panel(figure(MADE["walk"], ghost=0.5, pinned=turned | {"learning_rate": 0.4}, **turned), "Position")
+    assert drawn.follows(BLUE, steps, run) > 0.95
+    assert drawn.follows(BLACK, still, control) > 0.15  # dotted, and partly under others
+    assert drawn.follows(RED, same, twin) > 0.25
+    assert drawn.follows(PURPLE, x, law) > 0.5
+    assert drawn.follows(GREY, [1200, 2000], [0.5, 0.5]) > 0.5
+    for colour, at, value in ((BLUE, steps, run), (BLACK, still, control), (RED, same, twin), (PURPLE, x, law)):
+        assert drawn.follows(colour, at, value + 0.02) < 0.1
+    alone = panel(figure(MADE["walk"], **turned), "Position")
+    assert alone.follows(BLUE, steps, run) > 0.95
+    assert alone.follows(GREY, [1200, 2000], [0.5, 0.5]) == 0
+    assert alone.follows(RED, same, twin) == 0
 
 
 def test_the_button_lets_walkers_go_now_and_shows_them_on_the_way():
@@ -150,10 +158,10 @@ def test_the_button_lets_walkers_go_now_and_shows_them_on_the_way():
 
 
 def test_the_film_begins_at_the_starts_and_ends_near_the_minima():
-    film = CHAPTER.players["hot"](0)
-    assert "at 0.30 on average, those released at 0.7 at 0.70" in film._sentences[0]
+    said = sentences(CHAPTER.players["hot"](0))
+    assert "at 0.30 on average, those released at 0.7 at 0.70" in said[0]
     low, high = (C.kept("hot/position")[:, -2, side].mean() for side in (0, 1))
-    assert f"at {low:.2f} on average, those released at 0.7 at {high:.2f}" in film._sentences[-1]
+    assert f"at {low:.2f} on average, those released at 0.7 at {high:.2f}" in said[-1]
 
 
 # --- round 2 --------------------------------------------------------------------------------------------------------

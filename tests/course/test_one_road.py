@@ -6,12 +6,14 @@ from itertools import permutations, product
 
 import pytest
 import torch
-from explorers import NUMBER, drive, run_code, same_from_anywhere
+from explorers import NUMBER, Bet, drive, figure, run_code, same_from_anywhere
+from pictures import Panel, panel
 
-from entropic_edu import recorded
+from entropic_edu import recorded, stream
 from entropic_edu.course import digits
 from entropic_edu.course.one_road import CHAPTER, EXERCISES, QUESTIONS, band, hill, match, mistakes, neb, walk
 from entropic_edu.course.one_road.common import GUESSES, METHODS, ends, kept, least_and_most, off_plane, plane, rounded
+from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.connect import connect, tangents
@@ -21,18 +23,6 @@ from entropic_edu.recorded import one_road
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 PAIRS = digits.PAIRS
-
-
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
 
 
 def numbers(sentence):
@@ -200,10 +190,13 @@ def test_neb_goes_over_the_saddle_evenly_and_each_mistake_costs_what_it_is_named
 
 
 @pytest.mark.parametrize("settings", [{"pivots": 30}, {"learning_rate": 0.005}, {"sweeps": 1800}])
-def test_kinks_and_cut_corners_do_not_hang_on_the_settings(monkeypatch, settings):
-    monkeypatch.setattr(mistakes, "SETTINGS", mistakes.SETTINGS | settings)
-    monkeypatch.setattr(mistakes, "SWEEPS", (mistakes.SETTINGS["sweeps"],))
-    ended = {parts: next(iter(mistakes.bands.__wrapped__(parts).values())) for parts in mistakes.PARTS}
+def test_kinks_and_cut_corners_do_not_hang_on_the_settings(settings, generator):
+    land, ended = mistakes.Bend(), {}
+    for parts, changed in mistakes.PARTS.items():
+        given = mistakes.SETTINGS | settings
+        *_, last, _ = stream.connect(land, *land.minima, generator=generator, method=Springs(**changed), **given)
+        assert last.done == given["sweeps"]
+        ended[parts] = last.result.pivots  # before the road is made smooth
     assert mistakes.turning(ended["tangent"]) > 1.4 * mistakes.turning(ended["both"])
     assert mistakes.above_saddle(ended["projection"]) > 0.05
     assert abs(mistakes.above_saddle(ended["both"])) < 0.01
@@ -258,21 +251,26 @@ def test_the_hill_says_what_its_weights_give(pair):
 
 
 def test_the_hill_draws_the_line_and_the_road_of_its_pair():
-    picture = hill.Hill()
-    picture.show(hill.lines()[0][[2]], hill.along_roads()[[2]], hill.lines()[1][[2]], [3], live=False)
-    assert torch.equal(torch.as_tensor(picture.lines[0].get_ydata()), digits.line_loss(2))
-    assert torch.equal(torch.as_tensor(picture.roads[0].get_ydata()), hill.along_roads()[2])
-    assert len(picture.lines[1].get_xdata()) == 0
-    assert torch.allclose(hill.along_roads()[2], digits.land().loss(digits.road(2).at(hill.EVEN)))
+    drawn = panel(figure(MADE["hill"], minima=3), "Objective")
+    place = torch.linspace(0, 1, 25)
+    a, b = ends(2)
+    line, road = (digits.land().loss(theta) for theta in (torch.lerp(a, b, place[:, None]), digits.road(2).at(place)))
+    assert drawn.follows(RED, place, line) > 0.6
+    assert drawn.follows(RED, place, 1.1 * line) < 0.1
+    assert drawn.follows(BLUE, place, road) > 0.95
+    assert drawn.follows(BLUE, place, 1.1 * road) < 0.1
 
 
 def test_the_band_says_its_numbers_and_draws_its_points():
-    picture = band.Band()
     points, row = band.recorded_frame("neb", "far", 50)
-    picture.show("far", {"neb": points})
-    assert torch.equal(torch.as_tensor(picture.bands["neb"].over.get_xydata()).float(), points[:, :2])
-    assert torch.equal(torch.as_tensor(picture.curves["neb"].get_ydata()), points[:, 2])
-    assert len(picture.curves["string"].get_xdata()) == 0
+    seen = figure(MADE["band"], band_method="neb", first_guess="far", band_sweeps=50)
+    drawn = Panel(seen.axes[0])  # the plane, which has no title
+    assert drawn.shows(RED, *points[:, :2].T).all()
+    assert not drawn.shows(RED, *(points[:, :2] + torch.tensor([0.0, 0.5])).T).any()
+    along, position = panel(seen, "Objective along the band"), torch.linspace(0, 1, len(points))
+    assert along.follows(RED, position, points[:, 2]) > 0.6
+    assert along.follows(RED, position, 1.3 * points[:, 2]) < 0.2
+    assert not along.shows(BLUE, position, points[:, 2]).any()
     sentence = MADE["band"].draw(band_method="neb", first_guess="far", band_sweeps=50).sentence
     assert f"highest {float(row[1]):.4f}, length {float(row[2]):.1f}, up to {float(row[4]):.1f} outside" in sentence
     assert float(row[1]) >= float(points[:, 2].max()) - 1e-3

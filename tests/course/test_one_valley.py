@@ -4,12 +4,16 @@ import math
 import re
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from explorers import figure, sentences
+from pictures import faded, panel
 
 import entropic_edu as ee
 from entropic_edu.course import chapter
-from entropic_edu.course.one_valley import bowl, cliff, collapse, common
+from entropic_edu.course.one_valley import cliff, collapse, common
+from entropic_edu.figures.plots import BLUE
 from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.job import Job
 from entropic_edu.teaching.strings import catalogue
@@ -151,11 +155,15 @@ def test_pins_and_predictions_leave_no_trace(name):
 
 
 def test_one_run_shows_one_walker_and_eight_crowds_show_their_band():
-    picture, release = bowl.Bowl(common.STEPS), common.let_go(0, 1.0, batch_size=4, learning_rate=0.2)
-    for crowd, lines, band in (("eight", 4, True), ("one", 1, False), ("eight", 4, True)):
-        picture.show(release, crowd, 0.02, None, None)
-        assert sum(line.get_visible() for line in picture.walkers) == lines
-        assert picture.band.area.get_visible() is band
+    explorer = CHAPTER.explorers["bowl"](0)
+    deviation = math.sqrt(0.05 / 0.9 / 2)  # of x, by ηs²/(2B) / (h (1 - ηh/2)) with s = 1, B = 4, η = 0.2
+    for crowd in ("eight", "one", "eight"):
+        drawn = panel(figure(explorer, crowd=crowd), "Walkers")
+        inside = torch.linspace(20, 380, 73), torch.full((73,), 0.6 * deviation)
+        coloured = np.mean(drawn.shows(faded(BLUE, 0.25), *inside, reach=1))
+        lines = np.mean(drawn.shows(BLUE, torch.linspace(20, 380, 73), torch.zeros(73), reach=12))
+        assert (coloured > 0.5) == (crowd == "eight"), coloured
+        assert (lines > 0.9) == (crowd == "eight"), lines
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -242,7 +250,7 @@ def test_the_longer_run_shows_smaller_errors(explorers):
 
 def test_the_hook_rests_spreads_and_comes_back():
     player = CHAPTER.players["hook"](0)
-    said = dict(re.search(r"Step (\d+): .* is ([\d.]+)\.$", sentence).groups() for sentence in player._sentences)
+    said = dict(re.search(r"Step (\d+): .* is ([\d.]+)\.$", sentence).groups() for sentence in sentences(player))
     deviation = {int(step): float(value) for step, value in said.items()}
     assert deviation[0] == deviation[60] == 0
     exact = math.sqrt(0.1 / 1.9)

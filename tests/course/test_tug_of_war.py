@@ -5,13 +5,15 @@ import warnings
 
 import pytest
 import torch
+from explorers import Bet, figure, sentences
+from pictures import faded, panel
 
 import entropic_edu as ee
 from entropic_edu.course import floor
 from entropic_edu.course.tug_of_war import CHAPTER, EXERCISES, QUESTIONS
-from entropic_edu.course.tug_of_war.balance import BEGIN, Balance, Unrolled, curve, imbalance, track, velocity_of_y
+from entropic_edu.course.tug_of_war.balance import BEGIN, Unrolled, curve, imbalance, track, velocity_of_y
 from entropic_edu.course.tug_of_war.common import SLOPE, TURNED, WALLS, settled
-from entropic_edu.course.tug_of_war.dial import Dial, dial
+from entropic_edu.course.tug_of_war.dial import dial
 from entropic_edu.course.tug_of_war.shape import MOUTH, NARROW, SHAPES, shaped, speed_between, spread_across
 from entropic_edu.course.tug_of_war.threshold import (
     HEATS,
@@ -25,21 +27,11 @@ from entropic_edu.course.tug_of_war.threshold import (
     threshold,
     tilted,
 )
+from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
+from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import catalogue
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
-
-
-class Bet:
-    """A prediction that is open."""
-
-    open = True
-
-    def __init__(self, ghost):
-        self.ghost = ghost
-
-    def on_open(self, callback):
-        callback()
 
 
 # --- round 1 -------------------------------------------------------------------------------------------------------
@@ -132,19 +124,22 @@ def test_the_error_of_a_threshold_is_that_of_the_mean_where_the_lines_are_straig
 
 
 def test_the_dial_draws_the_run_its_twin_and_the_bet_where_they_are():
-    picture = Dial()
-    turned = {"batch_size": 16, "learning_rate": 0.02, "noise": "on"}
-    release = tilted(0.02).run(0, **turned)
-    moved = floor.over_crowds(floor.along(release)[-1])
-    picture.predicted(64.0, 0.02)
-    picture.show(release, moved, turned, (release, moved * 2, 0.002))
-    assert picture.points.points.get_xydata()[0] == pytest.approx([0.00125, float(moved.value)])
-    assert picture.twin.get_xydata()[0] == pytest.approx([0.002, 2 * float(moved.value)])
-    assert picture.ghost.get_visible()
-    assert picture.ghost.get_xdata()[0] == pytest.approx(0.02 / 64)
-    assert picture.edge.get_xdata()[0] == pytest.approx(threshold(0.02))
-    picture.predicted(None, 0.02)
-    assert not picture.ghost.get_visible()
+    turned = {"batch_size": 16, "learning_rate": 0.02, "noise": "on", "crowd": "eight"}
+    moved = {
+        size: float(floor.over_crowds(floor.along(tilted(0.02).run(0, batch_size=size, learning_rate=0.02))[-1]).value)
+        for size in (16, 256)
+    }
+    drawn = panel(figure(MADE["dial"], ghost=64.0, pinned=turned | {"batch_size": 256}, **turned), "Mean displacement")
+    assert drawn.shows(BLUE, [0.02 / 16], [moved[16]]).all()
+    assert drawn.shows(RED, [0.02 / 256], [moved[256]], reach=8).all()  # a ring
+    assert not drawn.shows(BLUE, [0.02 / 16, 0.02 / 256], [moved[16] - 0.07, moved[256]]).any()
+    grey, upwards = faded(GREY, 0.8), torch.linspace(-0.14, 0.05, 20)
+    assert drawn.shows(grey, torch.full((20,), 0.02 / 64), upwards, reach=2).mean() > 0.5
+    assert not drawn.shows(grey, torch.full((20,), 0.02 / 80), upwards, reach=2).any()
+    assert drawn.shows(BLACK, torch.full((20,), threshold(0.02)), upwards, reach=2).mean() > 0.5
+    alone = panel(figure(MADE["dial"], **turned), "Mean displacement")
+    assert not alone.shows(grey, torch.full((20,), 0.02 / 64), upwards, reach=2).any()
+    assert not alone.shows(RED, [0.02 / 256], [moved[256]], reach=8).any()
 
 
 def test_drift_is_read_when_the_cloud_has_had_time_to_settle():
@@ -199,12 +194,16 @@ def test_label_noise_balances_the_weights_at_the_rate_of_theory(learning_rate, b
 
 
 def test_the_balance_draws_theory_on_the_run():
-    picture = Balance()
+    turned = {"noise_source": "labels", "batch_size": 2, "learning_rate": 0.08}
     release = curve("label").run(0, batch_size=2, learning_rate=0.08)
-    law = track("label", release.step, 2, 0.08, "on")
-    picture.show(release, floor.over_crowds(imbalance(release)), law, None)
-    assert picture.bands["theory"].line.get_ydata() == pytest.approx(law.numpy())
-    assert not picture.bands["twin"].line.get_visible()
+    found, law = floor.over_crowds(imbalance(release)).value, track("label", release.step, 2, 0.08, "on")
+    for pinned in (None, turned | {"batch_size": 8, "noise": "on", "crowd": "eight"}):
+        drawn = panel(figure(MADE["balance"], pinned=pinned, **turned), "Mean of y")
+        assert drawn.follows(PURPLE, release.step, law) > 0.5
+        assert drawn.follows(PURPLE, release.step, law + 0.1) < 0.1
+        assert drawn.follows(BLUE, release.step, found) > 0.2  # under theory, which it follows
+        slower = floor.over_crowds(imbalance(curve("label").run(0, batch_size=8, learning_rate=0.08))).value
+        assert (drawn.follows(RED, release.step, slower) > 0.5) == (pinned is not None)
 
 
 def test_one_step_multiplies_the_imbalance_by_a_factor_below_one():
@@ -301,7 +300,7 @@ def test_the_code_makes_the_same_walkers(name):
 
 
 def test_the_films_show_a_crowd_that_goes_down_and_one_that_climbs():
-    ends = {name: make(0)._sentences[-1] for name, make in CHAPTER.players.items()}
+    ends = {name: sentences(make(0))[-1] for name, make in CHAPTER.players.items()}
     assert "y = -" in ends["cold"]
     assert "y = +" in ends["hot"]
 

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from explorers import figure
 from hostile.test_sequences import CASES
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
@@ -43,18 +44,18 @@ def test_contrast_is_that_of_the_standard():
     assert contrast(to_rgb("#777777"), (1, 1, 1)) < 4.5
 
 
-def shown(figure):
+def shown(picture):
     """The pixels of a figure as the page shows it, what moves and the boxes of labels that move included."""
-    figure.stale = True  # tick labels do not say that their colour has changed
-    with Pixels.open(io.BytesIO(pixels.png(figure))) as picture:
-        return np.asarray(picture.convert("RGB")) / 255
+    picture.stale = True  # tick labels do not say that their colour has changed
+    with Pixels.open(io.BytesIO(pixels.png(picture))) as opened:
+        return np.asarray(opened.convert("RGB")) / 255
 
 
-def texts(figure):
+def texts(picture):
     """Visible texts of a figure as the page shows it, and the rows and columns of pixels that each takes."""
-    height, width = shown(figure).shape[:2]
-    for text in figure.findobj(Text):
-        box = text.get_window_extent(figure.canvas.get_renderer())
+    height, width = shown(picture).shape[:2]
+    for text in picture.findobj(Text):
+        box = text.get_window_extent(picture.canvas.get_renderer())
         rows = slice(max(0, math.floor(height - box.y1)), min(height, math.ceil(height - box.y0)))
         columns = slice(max(0, math.floor(box.x0)), min(width, math.ceil(box.x1)))
         inside = rows.start < rows.stop and columns.start < columns.stop
@@ -62,12 +63,12 @@ def texts(figure):
             yield text, (rows, columns)
 
 
-def without(figure, inks):
+def without(picture, inks):
     """The picture in which the letters of some texts, but not their boxes and outlines, are clear."""
     colours = [text.get_color() for text in inks]
     for text in inks:
         text.set_color((0, 0, 0, 0))
-    ground = shown(figure)
+    ground = shown(picture)
     for text, colour in zip(inks, colours, strict=True):
         text.set_color(colour)
     return ground
@@ -75,9 +76,9 @@ def without(figure, inks):
 
 def too_faint(explorer, values):
     """The texts of one state that cannot be read, with what they lack."""
-    figure = explorer._render(**values, **dict.fromkeys(explorer._takes))[0]
-    drawn = list(texts(figure))
-    ground = without(figure, [text for text, _ in drawn])
+    seen = figure(explorer, **values)
+    drawn = list(texts(seen))
+    ground = without(seen, [text for text, _ in drawn])
     for text, place in drawn:
         colours = ground[place].reshape(-1, 3)
         alpha = text.get_alpha() or 1.0

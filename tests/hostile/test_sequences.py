@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from explorers import takes
 
 import entropic_edu as ee
 
@@ -46,7 +47,7 @@ class Sequence:
             explorer.set(**{control.name: self.draws.choice(control.options)})
         elif act == "turn all":
             explorer.set(**{each.name: self.draws.choice(each.options) for each in explorer.controls})
-        elif act == "pin" and "pinned" not in explorer._takes:
+        elif act == "pin" and "pinned" not in takes(explorer):
             with pytest.raises(ValueError, match="has nothing to pin"):
                 explorer.pin()
         elif act == "pin":

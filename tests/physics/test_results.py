@@ -3,7 +3,8 @@ import errno
 import io
 import os
 import pickle
-import tempfile
+import sys
+import threading
 
 import pytest
 import safetensors.torch
@@ -11,6 +12,7 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu import Path, recorded
+from entropic_edu.physics import results
 from entropic_edu.physics.results import Result, finite, write_whole
 from entropic_edu.physics.train import Run, train
 from entropic_edu.physics.valleys import Hyperbola
@@ -172,8 +174,8 @@ def test_a_missing_file_is_named(tmp_path):
 class FullDisk:
     """A file whose every write finds the disk full."""
 
-    def __init__(self, descriptor, mode):
-        self.stream = io.FileIO(descriptor, mode)
+    def __init__(self, file, mode):
+        self.stream = io.FileIO(file, mode)
 
     def __enter__(self):
         return self
@@ -195,9 +197,9 @@ def not_allowed(*args, **kwargs):
 
 
 FAULTS = {
-    "full at write": (os, "fdopen", FullDisk, OSError, "space"),
+    "full at write": (results, "open", FullDisk, OSError, "space"),
     "full at sync": (os, "fsync", no_space, OSError, "No space left"),
-    "no permission": (tempfile, "mkstemp", not_allowed, PermissionError, "Permission denied"),
+    "no permission": (results, "open", not_allowed, PermissionError, "Permission denied"),
     "no permission to replace": (os, "replace", not_allowed, PermissionError, "Permission denied"),
 }
 
@@ -209,7 +211,7 @@ def test_a_fault_while_writing_leaves_the_old_file_and_no_rest(fault, path, tmp_
     path.save(file)
     before = file.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(module, name, broken)
+        patch.setattr(module, name, broken, raising=False)
         with pytest.raises(kind, match=rf"Could not write .*road\.st \(.*{words}.*\); nothing was changed") as caught:
             Path(torch.eye(4)).save(file)
     assert caught.value.errno in (errno.ENOSPC, errno.EACCES)
@@ -244,6 +246,31 @@ def test_a_written_file_may_be_read_by_whom_the_umask_allows(tmp_path):
         os.umask(old)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
     assert (tmp_path / "file").read_bytes() == b"content"
+
+
+def test_files_that_other_threads_make_meanwhile_keep_the_mode_that_the_umask_gives(tmp_path):
+    old, often, modes = os.umask(0o027), sys.getswitchinterval(), set()
+    done = threading.Event()
+
+    def make():
+        while not done.is_set():
+            os.close(os.open(tmp_path / "theirs", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            modes.add((tmp_path / "theirs").stat().st_mode & 0o777)
+            (tmp_path / "theirs").unlink()
+
+    watcher = threading.Thread(target=make)
+    try:
+        sys.setswitchinterval(1e-6)
+        watcher.start()
+        for number in range(300):
+            write_whole(tmp_path / "ours", b"%d" % number)
+            modes.add((tmp_path / "ours").stat().st_mode & 0o777)
+    finally:
+        done.set()
+        watcher.join()
+        sys.setswitchinterval(often)
+        os.umask(old)
+    assert modes == {0o640}
 
 
 # --- the base --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from explorers import sentences
 
 from entropic_edu.course.let_go import common
 from entropic_edu.course.let_go.film import of_grid
@@ -132,7 +133,7 @@ def test_the_runs_on_the_site_are_those_of_the_recording(built):
             name = f"{'all' if size is None else size}-{rate:g}"
             script = (built / "_static" / "walkers" / f"run-{name}.js").read_text("utf-8")
             given = json.loads(re.fullmatch(r'entropicRun\("[\w.-]+", (.*)\);\n', script)[1])
-            assert given["_sentences"] == of_grid(size, rate)._sentences
+            assert given["_sentences"] == sentences(of_grid(size, rate))
             assert len(script) < 200_000  # bytes that a slider's step loads
 
 
@@ -173,16 +174,16 @@ def test_the_player_plays_what_its_sliders_say(name, way, built, address, browse
     player.locator("canvas").wait_for(timeout=20_000)
     sizes, sentence = [str(size or "all") for size in common.BATCHES], player.locator(".ee-sentence")
     size, rate = (player.locator(".ee-static-controls input").nth(i) for i in (0, 1))
-    assert sentence.inner_text() == of_grid(16, 0.2)._sentences[-1]
+    assert sentence.inner_text() == sentences(of_grid(16, 0.2))[-1]
     for step, shown in enumerate(sizes[1:], 1):
         size.press("ArrowRight")
         page.wait_for_function(f"document.querySelector('.ee-static').dataset.run === '{shown}-0.2'")
-        assert sentence.inner_text() == of_grid(common.BATCHES[step], 0.2)._sentences[-1]
+        assert sentence.inner_text() == sentences(of_grid(common.BATCHES[step], 0.2))[-1]
         assert player.locator("output").first.inner_text() == shown
     rate.press("ArrowLeft")
     page.wait_for_function("document.querySelector('.ee-static').dataset.run === 'all-0.1'")
     player.locator("input[type=range]").last.press("Home")
-    assert sentence.inner_text() == of_grid(None, 0.1)._sentences[0]
+    assert sentence.inner_text() == sentences(of_grid(None, 0.1))[0]
     page.wait_for_load_state("load")  # pictures that come later would push it away
     player.locator("canvas").evaluate("canvas => canvas.scrollIntoView({block: 'center'})")  # it plays where it is seen
     # by keyboard: where the theme's button to the top lies over it, a click scrolls on until the canvas is out of sight

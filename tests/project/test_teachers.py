@@ -84,14 +84,14 @@ def test_links_and_commands_are_real(page):
     for line in re.findall(r"`entropic-edu ([^`]+)`", text):
         cli._parser().parse_args(shlex.split(line))
     for name in re.findall(r"ENTROPIC_EDU_\w+", text):
-        assert any(name in file.read_text("utf-8") for file in (ROOT / "entropic_edu").glob("*.py")), name
+        assert any(name in file.read_text("utf-8") for file in (ROOT / "entropic_edu").rglob("*.py")), name
     targets = re.findall(r"^(\w+): \$\(READY\)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     for name in re.findall(r"`make (\w+)`", text):
         assert name in targets
 
 
 def test_messages_in_the_table_of_faults_are_those_that_learners_see():
-    strings = (ROOT / "entropic_edu" / "strings" / "en.toml").read_text("utf-8")
+    strings = (ROOT / "entropic_edu" / "teaching" / "strings" / "en.toml").read_text("utf-8")
     tomllib.loads(strings)
     text = (ROOT / "lessons" / "instructors" / "if_it_breaks.md").read_text("utf-8")
     for words in ("Make your prediction first, or", "not attempted yet", "Your answers cannot be saved"):

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import threading
 
 import pytest
@@ -9,6 +10,12 @@ import pytest
 from entropic_edu.teaching import answers as module
 from entropic_edu.teaching.answers import Answers, Made, here
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+posix = pytest.mark.skipif(fcntl is None, reason="pipes, links and flock are of POSIX")
 BET = Made("02", "where", "stays", 0.7, False)
 
 
@@ -19,8 +26,8 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def filled(folder):
-    answers = Answers(folder)
+def filled(folder, **settings):
+    answers = Answers(folder, **settings)
     answers.add_bet(BET)
     answers.add_passed("02", "2.1")
     return answers
@@ -117,28 +124,17 @@ def test_the_example_of_a_broken_file_is_sound_where_nothing_is_changed(home):
     assert Answers(home).bets == [BET]
 
 
-def test_with_a_full_disk_answers_stay_in_memory_and_are_written_when_there_is_room(home, monkeypatch):
-    def full(file, content):
-        raise OSError(errno.ENOSPC, "full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "write_whole", full)
-        answers = filled(home)
-        assert "No space left on device" in answers.news()
-        assert answers.news() == ""
-        assert answers.bets == [BET]
-        assert answers.passed("02") == {"2.1"}
-        assert not (home / "answers.json").exists()
-    answers.add_passed("03", "3.1")
-    assert Answers(home).bets == [BET]
-    assert Answers(home).passed("02") == {"2.1"}
-
-
-def test_a_folder_that_cannot_be_made_is_told_once(home):
+def test_where_nothing_can_be_written_answers_stay_in_memory_until_something_can(home):
     (home / "file").write_text("no folder")
     answers = filled(home / "file" / "below")
     assert answers.news().count("ENTROPIC_EDU_HOME") == 1
+    assert answers.news() == ""
     assert answers.bets == [BET]
+    assert answers.passed("02") == {"2.1"}
+    (home / "file").unlink()
+    answers.add_passed("03", "3.1")
+    assert Answers(home / "file" / "below").bets == [BET]
+    assert Answers(home / "file" / "below").passed("02") == {"2.1"}
 
 
 def test_what_is_only_in_memory_can_be_forgotten(home):
@@ -163,20 +159,64 @@ def test_kernels_that_write_at_once_lose_no_entry(home):
     assert [len(Answers(home).passed(f"{lesson:02d}")) for lesson in range(4)] == [15] * 4
 
 
-def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home, monkeypatch):
-    monkeypatch.setattr(module, "PATIENCE", 0.05)
-    with module._alone(home / "answers.json"):
-        answers = filled(home)
-    assert answers.news() != ""
-    assert answers.bets == [BET]
+@posix
+def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home):
+    with (home / "answers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answers = filled(home, patience=0.05)
+        assert "Device or resource busy" in answers.news()
+        assert answers.bets == [BET]
+        assert Answers(home).bets == []
+    answers.add_passed("02", "2.2")
+    assert Answers(home).bets == [BET]
 
 
+@posix
 def test_where_the_file_system_has_no_locks_answers_are_written_all_the_same(home, monkeypatch):
-    def none(descriptor):
+    def none(descriptor, operation):
         raise OSError(errno.ENOLCK, "no locks here")
 
-    monkeypatch.setattr(module, "_take", none)
+    monkeypatch.setattr(fcntl, "flock", none)
     filled(home)
+    assert Answers(home).bets == [BET]
+
+
+@posix
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+@pytest.mark.parametrize("name", ["answers.json", "answers.lock"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_neither_blocks_nor_goes(home, name, kind):
+    # to open a pipe without a writer, or to read a terminal at which nobody types, takes for ever
+    if kind == "pipe":
+        os.mkfifo(home / name)
+        ends = ()
+    else:
+        ends = os.openpty()
+        (home / name).symlink_to(os.ttyname(ends[1]))
+    answers = []
+    learner = threading.Thread(target=lambda: answers.append(filled(home)), daemon=True)
+    learner.start()
+    learner.join(10)
+    assert not learner.is_alive(), "an answer waits for a pipe or a device"
+    assert "is no regular file" in answers[0].news()
+    assert answers[0].bets == [BET]
+    assert not (home / name).is_file()
+    for end in ends:
+        os.close(end)
+
+
+@posix
+def test_a_linked_file_stays_a_link_and_what_it_leads_to_is_written(home):
+    (home / "synced").mkdir()
+    (home / "answers.json").symlink_to(home / "synced" / "mine.json")
+    filled(home)
+    assert (home / "answers.json").is_symlink()
+    assert Answers(home / "synced").bets == []
+    assert json.loads((home / "synced" / "mine.json").read_text())["bets"][0]["choice"] == "stays"
+    (home / "synced" / "mine.json").write_bytes(b"cut")
+    answers = filled(home)
+    assert "answers.broken-1.json" in answers.news()
+    assert (home / "synced" / "answers.broken-1.json").read_bytes() == b"cut"
+    assert (home / "answers.json").is_symlink()
     assert Answers(home).bets == [BET]
 
 

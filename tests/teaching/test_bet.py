@@ -4,8 +4,6 @@ import threading
 
 import pytest
 
-from entropic_edu.teaching import strings
-
 pytest.importorskip("ipywidgets", reason="predictions need ipywidgets")
 import ipywidgets as W  # (after the guard)
 
@@ -26,9 +24,8 @@ WORDS = {
 
 
 @pytest.fixture(autouse=True)
-def catalogue(monkeypatch):
-    english = dict(strings.catalogue("en"))
-    monkeypatch.setattr(strings, "catalogue", lambda name: english | WORDS)
+def _words(words):
+    words(WORDS)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
+from IPython.core.formatters import HTMLFormatter
 
 from entropic_edu.course import Exercise
-from entropic_edu.teaching import strings
 from entropic_edu.teaching.check import check
 
 WORDS = {
@@ -35,9 +35,8 @@ VECTOR = Exercise(
 
 
 @pytest.fixture(autouse=True)
-def catalogue(monkeypatch):
-    english = dict(strings.catalogue("en"))
-    monkeypatch.setattr(strings, "catalogue", lambda name: english | WORDS)
+def _words(words):
+    words(WORDS)
 
 
 def right(slope, heat):
@@ -229,10 +228,10 @@ def test_a_learner_who_stops_an_endless_function_is_not_caught():
     ("answer", "said"), [(right, "✓ Passed"), (lambda s, h: s, "✗ Not yet"), (None, "○ Not attempted")]
 )
 def test_the_box_says_by_symbol_and_word_what_its_colour_says(answer, said):
-    assert said in check("02", FORCE, answer)._repr_html_()
+    assert said in HTMLFormatter()(check("02", FORCE, answer))
 
 
 def test_what_the_learner_wrote_cannot_become_part_of_the_page():
-    box = check("02", FORCE, lambda slope, heat: "<script>")._repr_html_()
+    box = HTMLFormatter()(check("02", FORCE, lambda slope, heat: "<script>"))
     assert "<script>" not in box
     assert "&lt;script&gt;" in box

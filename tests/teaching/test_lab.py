@@ -156,7 +156,8 @@ def test_an_installation_without_lessons_says_so(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("voila", "extras"), [(False, "lab"), (True, "lab,voila")])
 def test_a_missing_front_end_is_named_before_anything_is_copied(voila, extras, source, mine, monkeypatch, capsys):
-    monkeypatch.setattr(lab, "find_spec", lambda name: None)
+    for name in ("jupyterlab", "voila"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert cli.main(["lab", str(mine)] + ["--voila"] * voila) == 1
     assert f'run pip install "entropic-edu[{extras}]"' in capsys.readouterr().err
     assert not mine.exists()

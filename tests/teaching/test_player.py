@@ -119,9 +119,9 @@ def test_the_sentence_is_that_of_the_shown_frame():
 
 def test_walkers_travel_as_float32_in_order(generator):
     walkers = torch.randn(4, 6, 2, generator=generator, dtype=torch.float64)
-    player = make(walkers)
-    assert np.frombuffer(player._plan, "<f4").reshape(4, 6, 2) == pytest.approx(walkers.numpy(), rel=1e-6)
-    assert np.frombuffer(player._along, "<f4").reshape(4, 6) == pytest.approx(walkers[..., 0].numpy(), rel=1e-6)
+    sent = make(walkers).get_state()
+    assert np.frombuffer(sent["_plan"], "<f4").reshape(4, 6, 2) == pytest.approx(walkers.numpy(), rel=1e-6)
+    assert np.frombuffer(sent["_along"], "<f4").reshape(4, 6) == pytest.approx(walkers[..., 0].numpy(), rel=1e-6)
 
 
 def test_all_that_is_sent_is_json_but_for_the_bytes():
@@ -186,7 +186,7 @@ def test_all_words_of_the_page_are_in_the_catalogue():
         part.split(".")[0].split(",")[0].split(" ")[0].split(";")[0].split(")")[0].split(":")[0]
         for part in script.split("words.")[1:]
     }
-    assert asked == set(make(still())._words)
+    assert asked == set(make(still()).get_state()["_words"])
     used = {key for key in strings.catalogue("en") if key.startswith("player.")}
     sent = {f"player.{name}" for name in asked - {"key"}} | {f"player.key.{panel.kind}" for panel in panels()}
     assert used == sent | {"player.keys", "player.described", "player.moment"}
@@ -566,10 +566,10 @@ def test_odd_data_never_throw(browser, kind):
     )
     player = make(walkers)
     if kind == "nothing at all":
-        player._plan = player._along = player._background = b""
-        player._steps = player._sentences = player._panels = []
+        player.set_state(dict.fromkeys(("_plan", "_along", "_background"), b""))
+        player.set_state({name: [] for name in ("_steps", "_sentences", "_panels")})
     if kind == "no picture":
-        player._background = b"\x89PNG but no more"
+        player.set_state({"_background": b"\x89PNG but no more"})
     with Serve(player) as address:
         for page in opened(browser, address):
             page.get_by_role("slider").focus()

@@ -5,6 +5,7 @@ import gc
 import io
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 
 import ipywidgets
@@ -74,26 +75,24 @@ class FakeBet:
 
 def test_a_state_looks_the_same_whatever_was_drawn_before(scene, explorer):
     first = explorer.draw(batch_size=16).png
-    explorer._cache.clear()
-    explorer.draw(batch_size=1)
-    assert explorer.draw(batch_size=16).png == first
+    again = Explorer(scene.render, [BATCH, NOISE])  # of the same figure, and with nothing remembered
+    again.draw(batch_size=1)
+    assert again.draw(batch_size=16).png == first
     fresh = Explorer(Scene().render, [BATCH, NOISE])
     assert fresh.draw(batch_size=16).png == first
     assert explorer.draw(batch_size=1).png != first
 
 
-def test_what_is_not_animated_is_drawn_once_until_it_changes(scene, explorer, monkeypatch):
+def test_what_is_not_animated_is_drawn_once_until_it_changes(scene, explorer):
     draws = []
-    real = pixels.FigureCanvasAgg.draw
-    monkeypatch.setattr(pixels.FigureCanvasAgg, "draw", lambda self: (draws.append(self), real(self))[1])
+    scene.figure.canvas.mpl_connect("draw_event", draws.append)
     for batch_size in (1, 4, 16):
         explorer.draw(batch_size=batch_size)
     assert len(draws) == 1
     scene.ax.set_title("new")
     before = explorer.draw(batch_size=None)
     assert len(draws) == 2
-    explorer._cache.clear()
-    assert explorer.draw(batch_size=None) == before
+    assert Explorer(scene.render, [BATCH, NOISE]).draw(batch_size=None) == before
 
 
 def test_a_picture_holds_what_is_animated(scene):
@@ -125,13 +124,16 @@ def test_a_state_that_was_drawn_is_remembered(scene, explorer):
     assert scene.asked == [(1, "on")]
 
 
-def test_the_cache_is_bounded(scene, monkeypatch):
-    monkeypatch.setattr(widgets, "KEPT", 2)
-    explorer = Explorer(scene.render, [BATCH, NOISE])
-    for batch_size in (1, 4, 16, 1):
+def test_only_the_last_states_are_remembered(scene):
+    most = range(widgets.KEPT + 1)
+    explorer = Explorer(scene.render, [slider("batch_size", tuple(most), 0), NOISE])
+    for batch_size in most:
         explorer.draw(batch_size=batch_size)
-    assert len(explorer._cache) == 2
-    assert scene.asked == [(1, "on"), (4, "on"), (16, "on"), (1, "on")]
+    scene.asked.clear()
+    explorer.draw(batch_size=most[-1])
+    assert scene.asked == []
+    explorer.draw(batch_size=0)
+    assert scene.asked == [(0, "on")]
 
 
 def test_states_hold_every_option_of_every_control(explorer):
@@ -252,8 +254,8 @@ def test_callbacks_on_two_threads_spoil_no_picture(scene):
 
     def drag(order):
         for batch_size in order * 10:
-            explorer._cache.clear()
-            if explorer.draw(batch_size=batch_size).png != right[batch_size]:
+            forgetful = Explorer(scene.render, [BATCH, NOISE])
+            if forgetful.draw(batch_size=batch_size).png != right[batch_size]:
                 wrong.append(batch_size)
 
     threads = [threading.Thread(target=drag, args=(order,)) for order in ([1, 4, 16], [16, 1, 4])]
@@ -273,19 +275,17 @@ def test_no_figure_is_left_open(explorer):
 
 
 def test_pictures_of_figures_that_are_gone_are_gone():
-    for _ in range(3):
-        png(Figure(figsize=(1, 1)))
+    figure = Figure(figsize=(1, 1))
+    png(figure)
+    gone = weakref.ref(figure), weakref.ref(figure.canvas)
+    del figure
     gc.collect()
-    kept = len(pixels._still)
-    png(Figure(figsize=(1, 1)))
-    gc.collect()
-    assert len(pixels._still) <= kept
+    assert [each() for each in gone] == [None, None]
 
 
 def test_pixels_are_kept_of_the_last_figures_only_and_an_older_one_looks_the_same_when_it_comes_back():
     scenes = [Scene() for _ in range(pixels.FIGURES + 3)]
     first = [png(scene.figure) for scene in scenes]
-    assert len(pixels._still) <= pixels.FIGURES
     held = [isinstance(scene.figure.canvas, pixels.FigureCanvasAgg) for scene in scenes]
     assert held == [False] * 3 + [True] * pixels.FIGURES
     assert [png(scene.figure) for scene in scenes] == first
