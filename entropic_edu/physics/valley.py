@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import CURVED, SHAPES, WHITE, require_batch, require_steps
+from .noise import CURVED, WHITE, require_batch, require_steps
 
 Kind = Literal["isotropic", "curvature", "label"]
 
 
+@dataclass(eq=False, kw_only=True)
 class Valley(Landscape):
     """A floor that runs along y, and walls ½ h(y) x² that may change along it; θ = (x, y).
 
@@ -37,27 +39,30 @@ class Valley(Landscape):
     """
 
     dim = 2
-    kinds: tuple[str, ...] = ("isotropic", "curvature")
+    kinds: ClassVar[tuple[str, ...]] = ("isotropic", "curvature")
 
-    def __init__(
-        self,
-        *,
-        noise: Kind = "isotropic",
-        noise_scale: float = 1.0,
-        half_length: float = 1.0,
-        end_curvature: float = 0.0,
-    ) -> None:
-        if noise not in self.kinds:
-            raise ValueError(f"{type(self).__name__} knows the noise {' or '.join(self.kinds)}, got noise={noise!r}.")
-        if not 0 <= noise_scale < math.inf:
-            raise ValueError(f"noise_scale is a standard deviation, finite and not negative, got {noise_scale}.")
-        if not 0 <= end_curvature < math.inf:
-            raise ValueError(f"end_curvature is a curvature, finite and not negative, got {end_curvature}.")
-        require_positive(half_length=half_length)
-        self.noise, self.noise_scale = noise, noise_scale
-        self.noise_shape = (WHITE if noise == "isotropic" else CURVED).name
-        self.shape = SHAPES[self.noise_shape]
-        self.half_length, self.end_curvature = half_length, end_curvature
+    noise: Kind = "isotropic"
+    noise_scale: float = 1.0
+    half_length: float = 1.0
+    end_curvature: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.noise not in self.kinds:
+            raise ValueError(
+                f"{type(self).__name__} knows the noise {' or '.join(self.kinds)}, got noise={self.noise!r}."
+            )
+        for name, what in (("noise_scale", "a standard deviation"), ("end_curvature", "a curvature")):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {what}, finite and not negative, got {getattr(self, name)}.")
+        self.require_positive("half_length")
+        self.shape = WHITE if self.noise == "isotropic" else CURVED
+        self.noise_shape = self.shape.name
+
+    def require_positive(self, *names: str) -> None:
+        """Raise a ValueError that names a setting which is not positive and finite."""
+        for name in names:
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}.")
 
     # --- the surface -------------------------------------------------------------------------------------------
 
@@ -111,15 +116,9 @@ class Valley(Landscape):
     # --- noise -------------------------------------------------------------------------------------------------
 
     def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Tensor | None:
-        """Draw the noise of one step in units of s: standard normals over √B, in float32.
+        """Draw the noise of one step in units of s: standard normals over √B, in float32, (rows, 2) or (2,).
 
-        Args:
-            batch_size: Any B >= 1, since an analytic valley has no data to run out of; None means no noise.
-            generator: Draws happen on its device; ``gradient_on`` moves them.
-            rows: How many walkers, each with its own noise; None draws one that all share.
-
-        Returns:
-            Shape (rows, 2), or (2,) where ``rows`` is None; with label noise (rows,) or ().
+        B is any number, since a valley has no data to run out of. Label noise is (rows,) or ().
         """
         if batch_size is None:
             return None
@@ -153,12 +152,7 @@ class Valley(Landscape):
         return self.half_length * (2 * position - 1)
 
     def floor(self, num: int, *, dtype: torch.dtype | None = None) -> Tensor:
-        """Return ``num`` points of the floor from start to end, evenly spaced in arc length, shape (num, 2).
-
-        Args:
-            num: Number of points, at least 2.
-            dtype: torch's default where None.
-        """
+        """Return ``num`` points of the floor from start to end, evenly spaced in arc length, shape (num, 2)."""
         if num < 2:
             raise ValueError(f"A floor needs at least its two ends, num=2; got num={num}.")
         places = torch.linspace(0, 1, num, dtype=torch.float64)
@@ -169,8 +163,8 @@ class Valley(Landscape):
     def temperature(self, batch_size: int, learning_rate: float, momentum: float = 0.0) -> float:
         """Return T = ηs² / (2B(1 - m)), in units of the loss where the noise is isotropic.
 
-        Isotropic noise spreads x by ⟨x²⟩ = T/h for small steps, as a heat bath does. Noise that is shaped like the
-        curvature spreads it by ⟨x²⟩ = T everywhere: T is then a squared length, and no temperature.
+        It spreads x by ⟨x²⟩ = T/h for small steps, as a heat bath does. Noise shaped like the curvature spreads it by
+        ⟨x²⟩ = T everywhere: T is then a squared length, and no temperature.
         """
         require_batch(batch_size)
         require_steps(learning_rate, momentum)
@@ -179,12 +173,8 @@ class Valley(Landscape):
     def free_energy(self, y: Tensor, temperature: float) -> Tensor:
         """Return F(y) = f(y) + (T/2) ln h(y), with F(0) = 0: what a heat bath of temperature T feels along the floor.
 
-        Walkers in isotropic noise are found with density exp(-F/T) per unit of arc length. (The paper writes T ln h:
-        its noise has another convention for T.) Noise of another shape has no free energy; see ``mean_force``.
-
-        Args:
-            y: Coordinates along the floor, (n,).
-            temperature: T, in units of the loss.
+        In isotropic noise the density of walkers is exp(-F/T) per unit of arc length. (The paper writes T ln h: its
+        noise has another convention for T.) Noise of another shape has no free energy; see ``mean_force``.
         """
         zero = torch.zeros_like(y)
         energy = self.floor_loss(y) - self.floor_loss(zero)
@@ -196,33 +186,26 @@ class Valley(Landscape):
         On ½hx² with noise of variance q a step x' = x + m(x - x₋) - η(hx + noise) is an AR(2) process, whose variance
         is ηq(1 + m) / (h(1 - m)(2(1 + m) - ηh)) for steps of any size; q is s²/B, or s²h/B where shaped.
 
-        Args:
-            y: Coordinates along the floor, (n,).
-            batch_size: B.
-            learning_rate: η.
-            momentum: Heavy-ball coefficient m, in [0, 1).
-
         Raises:
             ValueError: If ηh >= 2(1 + m) somewhere: each step then overshoots by more than it corrects.
         """
-        limit = self._stability_limit(y, learning_rate, momentum)
-        h = self.curvature_across(y)
         spread = 2 * self.temperature(batch_size, learning_rate, momentum) * (1 + momentum)
+        h, limit = self.curvature_across(y), 2 * (1 + momentum)
+        steepest = float(h.detach().max())
+        if not learning_rate * steepest < limit:  # so that a NaN is refused too
+            raise ValueError(
+                f"learning_rate η = {learning_rate:g} times curvature h = {steepest:.4g} is ηh = "
+                f"{learning_rate * steepest:.4g}; SGD settles only below 2(1 + momentum) = {limit:g}. "
+                f"Take a learning rate below {limit / steepest:.4g}, or wider walls."
+            )
         return spread / (limit - learning_rate * h) / (h / self.shape(h))
 
     def mean_force(self, y: Tensor, batch_size: int, learning_rate: float, momentum: float = 0.0) -> Tensor:
         """Return the mean force along y, -f' - ½h'⟨x²⟩, the walker's distance x from the floor having settled.
 
-        Isotropic noise: ⟨x²⟩ = T/h, the heat bath of small steps, and the force -f' - (T/2)h'/h is -dF/dy. At finite
-        steps ⟨x²⟩ is larger, by 1/(1 - ηh/2) for m = 0: see ``stationary_variance``. Noise shaped like the curvature:
-        ⟨x²⟩ is the exact variance, ηs² / (B(2 - ηh)) for m = 0, and the force follows the slope of h, not of ln h:
-        -(ηs²/4B) h' for small steps, as label noise does (Blanc et al. 2020; Damian, Ma & Lee 2021).
-
-        Args:
-            y: Coordinates along the floor, (n,).
-            batch_size: B.
-            learning_rate: η.
-            momentum: m, in [0, 1).
+        Isotropic noise: ⟨x²⟩ = T/h, the heat bath of small steps, and the force is -dF/dy. Noise shaped like the
+        curvature: ⟨x²⟩ is ``stationary_variance``, and the force follows the slope of h, not of ln h: -(ηs²/4B) h' for
+        small steps, as label noise does (Blanc et al. 2020; Damian, Ma & Lee 2021).
 
         Returns:
             Loss per unit of y, (n,). Walkers move at ``drift_velocity``, one step of SGD being a time η/(1 - m).
@@ -239,25 +222,7 @@ class Valley(Landscape):
         """Return the mean velocity along the floor, arc length per unit of time; η/(1 - m) times it is one step's."""
         return self.mean_force(y, batch_size, learning_rate, momentum) / self.metric(y).sqrt()
 
-    def _stability_limit(self, y: Tensor, learning_rate: float, momentum: float) -> float:
-        require_steps(learning_rate, momentum)
-        steepest, limit = float(self.curvature_across(y.detach()).max()), 2 * (1 + momentum)
-        if not learning_rate * steepest < limit:  # so that a NaN is refused too
-            raise ValueError(
-                f"learning_rate η = {learning_rate:g} times curvature h = {steepest:.4g} is ηh = "
-                f"{learning_rate * steepest:.4g}; SGD settles only below 2(1 + momentum) = {limit:g}. "
-                f"Take a learning rate below {limit / steepest:.4g}, or wider walls."
-            )
-        return limit
-
 
 def symmetric(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """Return the matrices [[a, b], [b, c]], (...) -> (..., 2, 2)."""
     return torch.stack([torch.stack([a, b], -1), torch.stack([b, c], -1)], -2)
-
-
-def require_positive(**values: float) -> None:
-    """Raise a ValueError that names a value which is not positive and finite."""
-    for name, value in values.items():
-        if not 0 < value < math.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value}.")

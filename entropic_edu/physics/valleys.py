@@ -1,22 +1,24 @@
 """Valleys with known answers: two-dimensional landscapes on which each law of the course can be checked by hand.
 
-A valley gives the loss on its floor and the curvature across it; ``Valley`` has what follows from them. ``Hyperbola``
-is the smallest "network" with a curve of minima.
+A valley gives the loss on its floor and the curvature across it; ``Valley`` has what follows from them, and explains
+the settings that all share. ``Hyperbola`` is the smallest "network" with a curve of minima.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .valley import Kind, Valley, require_positive, symmetric
+from .valley import Kind, Valley, symmetric
 
 __all__ = ["DoubleWell", "Hyperbola", "Pinch", "Tilted", "Valley", "Waist"]
 
 
+@dataclass(eq=False, kw_only=True)
 class Waist(Valley):
     """A floor at zero loss between walls that tighten in the middle: all entropy, no energy.
 
@@ -26,26 +28,22 @@ class Waist(Valley):
         g_wide: Curvature far from the middle.
         g_narrow: Curvature at y = 0.
         width: Length w over which the walls tighten.
-        half_length: The floor runs from y = -half_length to y = half_length.
-        noise: "isotropic" or "curvature".
-        noise_scale: Standard deviation s of one sample's gradient noise.
-        end_curvature: Of the walls that close the floor at its ends; 0 leaves it open.
+
+    Example:
+        >>> import entropic_edu as ee
+        >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0)
+        >>> middle = land.floor(3)[1]
+        >>> float(land.loss(middle)), land.hessian(middle).tolist()  # steep across, flat along
+        (0.0, [[16.0, 0.0], [0.0, 0.0]])
     """
 
-    def __init__(
-        self,
-        *,
-        g_wide: float = 1.0,
-        g_narrow: float = 16.0,
-        width: float = 0.35,
-        half_length: float = 1.0,
-        noise: Kind = "isotropic",
-        noise_scale: float = 1.0,
-        end_curvature: float = 0.0,
-    ) -> None:
-        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length, end_curvature=end_curvature)
-        require_positive(g_wide=g_wide, g_narrow=g_narrow, width=width)
-        self.g_wide, self.g_narrow, self.width = g_wide, g_narrow, width
+    g_wide: float = 1.0
+    g_narrow: float = 16.0
+    width: float = 0.35
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("g_wide", "g_narrow", "width")
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         base = self.g_wide if order == 0 else 0.0
@@ -56,36 +54,24 @@ class Waist(Valley):
         return rise + self.g_wide, rise * y * (-1 / self.width**2)
 
 
+@dataclass(eq=False, kw_only=True)
 class Pinch(Waist):
     """A uniform floor with one short narrow place at y = 0, which noise must squeeze through: an entropic barrier.
 
     The barrier is (T/2) ln(g_narrow / g_wide), the same share of T at every temperature: heat moves a walker faster,
     but makes the pinch no easier to pass.
-    Arguments are those of ``Waist``.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, y = ee.valleys.Pinch(), torch.tensor([0.0, 0.5])
+        >>> [round(float(f / T), 2) for T in (0.1, 0.2) for f in land.free_energy(y, T).diff()]  # ln 4, at every T
+        [-1.39, -1.39]
     """
 
-    def __init__(
-        self,
-        *,
-        g_wide: float = 1.0,
-        g_narrow: float = 16.0,
-        width: float = 0.08,
-        half_length: float = 1.0,
-        noise: Kind = "isotropic",
-        noise_scale: float = 1.0,
-        end_curvature: float = 0.0,
-    ) -> None:
-        super().__init__(
-            g_wide=g_wide,
-            g_narrow=g_narrow,
-            width=width,
-            half_length=half_length,
-            noise=noise,
-            noise_scale=noise_scale,
-            end_curvature=end_curvature,
-        )
+    width: float = 0.08
 
 
+@dataclass(eq=False, kw_only=True)
 class DoubleWell(Waist):
     """Two minima at y = -1 and 1 behind an energy barrier, f(y) = barrier (y² - 1)²: the control beside ``Pinch``.
 
@@ -94,23 +80,23 @@ class DoubleWell(Waist):
         g_wide: Curvature across the floor far from the top.
         g_narrow: Curvature at the top, y = 0; where equal to ``g_wide`` (the default) the width is constant.
         width: Length over which the walls change.
-        noise: "isotropic" or "curvature".
-        noise_scale: Standard deviation s of one sample's gradient noise.
+
+    Example:
+        >>> import entropic_edu as ee
+        >>> land = ee.valleys.DoubleWell(barrier=0.25)
+        >>> land.loss(land.floor(3)).tolist()
+        [0.0, 0.25, 0.0]
     """
 
-    def __init__(
-        self,
-        *,
-        barrier: float = 0.02,
-        g_wide: float = 4.0,
-        g_narrow: float = 4.0,
-        width: float = 0.35,
-        noise: Kind = "isotropic",
-        noise_scale: float = 1.0,
-    ) -> None:
-        super().__init__(g_wide=g_wide, g_narrow=g_narrow, width=width, noise=noise, noise_scale=noise_scale)
-        require_positive(barrier=barrier)
-        self.barrier = barrier
+    barrier: float = 0.02
+    g_wide: float = 4.0
+    g_narrow: float = 4.0
+    half_length: float = field(default=1.0, init=False)
+    end_curvature: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("barrier")
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         if order == 0:
@@ -118,6 +104,7 @@ class DoubleWell(Waist):
         return 4 * self.barrier * (y * (y.square() - 1) if order == 1 else 3 * y.square() - 1)
 
 
+@dataclass(eq=False, kw_only=True)
 class Tilted(Valley):
     """A sloping floor whose walls widen uphill, f(y) = slope · y: energy pulls down to -y, entropy up to +y.
 
@@ -128,29 +115,26 @@ class Tilted(Valley):
         g_wide: Curvature far up, at large y.
         g_narrow: Curvature far down.
         width: Length w over which the walls widen.
-        half_length: The floor runs from y = -half_length to y = half_length.
-        noise: "isotropic" or "curvature".
-        noise_scale: Standard deviation s of one sample's gradient noise.
-        end_curvature: Of the walls that close the floor at its ends; 0 leaves it open.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, y = ee.valleys.Tilted(noise_scale=3.0), torch.zeros(1)
+        >>> [bool(land.mean_force(y, batch_size=size, learning_rate=0.1) > 0) for size in (2, 64)]  # only heat climbs
+        [True, False]
     """
 
-    def __init__(
-        self,
-        *,
-        slope: float = 0.01,
-        g_wide: float = 1.0,
-        g_narrow: float = 16.0,
-        width: float = 0.7,
-        half_length: float = 1.0,
-        noise: Kind = "isotropic",
-        noise_scale: float = 1.0,
-        end_curvature: float = 0.0,
-    ) -> None:
-        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length, end_curvature=end_curvature)
-        require_positive(slope=slope, g_wide=g_wide, g_narrow=g_narrow, width=width)
-        if g_narrow <= g_wide:
-            raise ValueError(f"Walls widen uphill, so g_narrow > g_wide; got g_narrow={g_narrow}, g_wide={g_wide}.")
-        self.slope, self.g_wide, self.g_narrow, self.width = slope, g_wide, g_narrow, width
+    slope: float = 0.01
+    g_wide: float = 1.0
+    g_narrow: float = 16.0
+    width: float = 0.7
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require_positive("slope", "g_wide", "g_narrow", "width")
+        if self.g_narrow <= self.g_wide:
+            raise ValueError(
+                f"Walls widen uphill, so g_narrow > g_wide; got g_narrow={self.g_narrow}, g_wide={self.g_wide}."
+            )
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         tilt = self.slope * y if order == 0 else torch.full_like(y, self.slope if order == 1 else 0.0)
@@ -175,6 +159,7 @@ class Tilted(Valley):
         return balance * self.curvature_across(y) if self.noise == "isotropic" else balance
 
 
+@dataclass(eq=False, kw_only=True)
 class Hyperbola(Valley):
     """L(u, v) = ½(uv - 1)², a linear network of two weights and one sample; its minima are the curve uv = 1.
 
@@ -189,12 +174,18 @@ class Hyperbola(Valley):
         half_length: The floor runs from ln u = -half_length to ln u = half_length.
         noise: "label" or "isotropic".
         noise_scale: Standard deviation s of the label jitter, or of one sample's gradient noise.
+
+    Example:
+        >>> import entropic_edu as ee
+        >>> land = ee.valleys.Hyperbola()
+        >>> [round(float(uv), 4) for uv in land.floor(5).prod(-1)]
+        [1.0, 1.0, 1.0, 1.0, 1.0]
     """
 
     kinds = ("label", "isotropic")
 
-    def __init__(self, *, half_length: float = 1.0, noise: Kind = "label", noise_scale: float = 1.0) -> None:
-        super().__init__(noise=noise, noise_scale=noise_scale, half_length=half_length)
+    noise: Kind = "label"
+    end_curvature: float = field(default=0.0, init=False)
 
     def loss(self, theta: Tensor) -> Tensor:
         self.check(theta)
