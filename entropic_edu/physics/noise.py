@@ -51,8 +51,7 @@ def sustained_variance(
 
     Args:
         curvature: h, any shape.
-        learning_rate: η.
-        momentum: m.
+        learning_rate, momentum: η and m.
         steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
             exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
 
@@ -73,8 +72,7 @@ def sustained_variance(
                 f"to {float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
             )
         return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
-    xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
-    total = torch.zeros_like(h)
+    xx = xv = vv = total = torch.zeros_like(h)
     for _ in range(steps):  # v ← m v + h x + ξ, x ← x - η v
         total = total + xx
         new_vv = m * m * vv + 2 * m * h * xv + h * h * xx + 1
@@ -88,18 +86,12 @@ def sustained_variance(
 
 @dataclass(frozen=True)
 class Shape:
-    """How the variance of gradient noise in a direction depends on the curvature h in that direction.
-
-    Attributes:
-        name: "isotropic" or "curvature".
-        variance: h -> variance, up to the noise's strength; any shape.
-    """
+    """How the variance of gradient noise in a direction depends on the curvature h there, up to a strength."""
 
     name: str
     variance: Callable[[Tensor], Tensor]
 
     def __call__(self, curvature: Tensor) -> Tensor:
-        """Return the variance in directions of curvature h, in units of the strength."""
         return self.variance(curvature)
 
 
@@ -168,17 +160,8 @@ class Silent(Noise):
         return Covariance(torch.zeros_like(profile.position.double()), WHITE)
 
 
-class Minibatch(Noise):
-    """What the landscape's own batches add: each walker draws B samples in a step.
-
-    ``predict`` takes the measured trace of the covariance, in the shape that the landscape says: that of H for
-    networks. This is exact for label noise under squared loss at interpolation, and an assumption elsewhere.
-
-    Args:
-        batch_size: B.
-    """
-
-    name = "minibatch"
+class Batches(Noise):
+    """Noise of batches of B samples, which each walker draws for itself."""
 
     def __init__(self, batch_size: int) -> None:
         require_batch(batch_size)
@@ -186,6 +169,16 @@ class Minibatch(Noise):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.batch_size})"
+
+
+class Minibatch(Batches):
+    """What the landscape's own batches add.
+
+    ``predict`` takes the measured trace of the covariance, in the shape that the landscape says: that of H for
+    networks. This is exact for label noise under squared loss at interpolation, and an assumption elsewhere.
+    """
+
+    name = "minibatch"
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         return land.gradient_on(theta, land.draw(self.batch_size, step.generator, len(theta)))
@@ -196,18 +189,10 @@ class Minibatch(Noise):
         return Covariance((profile.noise / whole).double() / self.batch_size, shape)
 
 
-class Label(Noise):
-    """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B.
-
-    Args:
-        batch_size: B.
-    """
+class Label(Batches):
+    """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B."""
 
     name = "label"
-
-    def __init__(self, batch_size: int) -> None:
-        require_batch(batch_size)
-        self.batch_size: int = batch_size
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         return land.gradient_on(theta, land.draw_labels(self.batch_size, step.generator, len(theta)))
@@ -290,12 +275,9 @@ class During(Noise):
 
 
 def named(noise: str | Noise | None, batch_size: int | None, temperature: float | None = None) -> Noise:
-    """Return the model that a verb's arguments mean.
+    """Return the model that a verb's arguments mean: ``noise``, or the one of that name, with its B or T.
 
-    Args:
-        noise: A model, or its short name; None means "minibatch" where there is a batch size and else "none".
-        batch_size: B of "minibatch" and "label".
-        temperature: T of "isotropic".
+    None is "minibatch" where there is a batch size and else "none".
 
     Raises:
         ValueError: If there is no such noise, or what it needs is missing or too much.
@@ -317,10 +299,8 @@ def named(noise: str | Noise | None, batch_size: int | None, temperature: float 
             f"Isotropic noise needs a temperature, and no other noise takes one; got noise={name!r} with "
             f"temperature={temperature}. Pass noise=ee.noise.Isotropic(temperature=0.01)."
         )
-    if temperature is not None:
-        return Isotropic(temperature)
-    if name == "none":
-        return Silent()
+    if temperature is not None or name == "none":
+        return Silent() if temperature is None else Isotropic(temperature)
     if batch_size is None:
         raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
     return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)

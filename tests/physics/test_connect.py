@@ -459,9 +459,7 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(
-        ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"
-    ):
+    with pytest.raises(ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"):
         on_the_circle(method="spline")
     for wrong in ({"pivots": 3}, {"sweeps": 3}):
         with pytest.raises(ValueError, match="needs pivots >= 4 and sweeps >= 4; got"):

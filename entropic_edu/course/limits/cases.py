@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entropic_edu.course.diffusion import occupation
 from entropic_edu.course.floor import CROWDS
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
-from entropic_edu.physics.theory import occupation
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.stream import drift as streamed
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
+from entropic_edu.course.diffusion import occupation
 from entropic_edu.course.floor import along, over_crowds
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
-from entropic_edu.physics.theory import occupation
 from entropic_edu.teaching.strings import text
 
 from .common import SLOPE, WALLS
