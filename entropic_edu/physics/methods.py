@@ -51,23 +51,13 @@ class Band:
 
 
 class Method(ABC):
-    """A way to build a road.
-
-    Attributes:
-        name: Its short name.
-    """
+    """A way to build a road, and its short name."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        """Yield the road while it is built, from a first guess to the end of the band's sweeps.
-
-        Args:
-            band: Gradients, the generator, and the schedule of the learning rate; counts the sweeps.
-            road: First guess, whose ends stay where they are.
-            pivots: Points to move, ends included.
-        """
+        """Yield the road while it is built, from a first guess with the same ends to the end of the band's sweeps."""
 
 
 class Linear(Method):
@@ -130,8 +120,7 @@ class Springs(Relaxing):
     Args:
         spring_constant: Pull along the band per unit of unequal spacing.
         tangent: "upwind" (the secant to the higher neighbour) or, to see what it is for, "central": the secant of both
-            neighbours, as the first codes had it. With that the loss along the band bends it into kinks where it is
-            steep.
+            neighbours, with which the loss along the band bends it into kinks where it is steep.
         projection: Whether the loss acts only across the band and the springs only along it. Without it, to see what it
             is for, both act in full: the band cuts corners and its pivots slide down to the ends.
     """

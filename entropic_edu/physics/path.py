@@ -34,8 +34,17 @@ class Path(Result):
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
         method: How it was built.
-        pivot_scallop: What ``connect`` found between the pivots that it relaxed, along the spline on which these lie.
+        pivot_scallop: Scallop between the pivots that ``connect`` relaxed, along the spline on which these lie.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> path = ee.Path(torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 1.0]]))
+        >>> path.length, path.at(0.75).tolist()
+        (4.0, [3.0, 0.0])
+        >>> where, distance = path.project(torch.tensor([1.0, 2.0]))
+        >>> float(where), float(distance)
+        (0.25, 2.0)
     """
 
     pivots: Tensor
@@ -94,21 +103,14 @@ class Path(Result):
 
     @property
     def scallop(self) -> float:
-        """Largest rise of the loss between two neighbouring pivots above the straight line through theirs.
-
-        The larger of the two: between the points of this path, and between the fewer pivots that were relaxed.
-        """
+        """Largest rise of the loss between neighbouring points, or relaxed pivots, above the line through theirs."""
         if self.losses is None or self.losses_between is None:
             return float("nan")
         own = float(scallops(self.losses, self.losses_between).max().clamp(min=0))
         return max(own, self.pivot_scallop or 0.0)
 
     def at(self, position: float | Tensor) -> Tensor:
-        """Return the point at a position, () -> (D,) or (n,) -> (n, D); 0 and 1 are the end points bit for bit.
-
-        Raises:
-            ValueError: If a position lies outside [0, 1].
-        """
+        """Return the point at a position in [0, 1], () -> (D,) or (n,) -> (n, D); the ends are bit for bit."""
         position, segment = self._segment(position)
         along = (position - self.marks[segment]) / (self.marks[segment + 1] - self.marks[segment])
         return torch.lerp(self.pivots[segment], self.pivots[segment + 1], along.clamp(0, 1)[..., None])
@@ -152,9 +154,7 @@ class Path(Result):
         Between the pivots of a bent valley the straight pieces of a polyline cut corners, where the loss is higher.
         The spline is a fixed linear map of the pivots, so it costs one matrix product.
         """
-        if points < 2:
-            raise ValueError(f"A path needs at least 2 points, got {points}.")
-        if len(self.pivots) < 4:
+        if len(self.pivots) < 4 or points < 2:
             return self.resample(points)
         from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -54,6 +54,13 @@ class Profile(Result):
         label_ratio: Where the targets of squared loss are jittered, what that noise's covariance is in units of H
             (2σ²/C for the mean over C outputs); else 0.
         noise_shape: Name of the shape of the gradient noise, see ``noise.Shape``.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0, width=0.1)
+        >>> profile = ee.probe(land, ee.Path(land.floor(41)), points=5, generator=torch.Generator())
+        >>> [round(float(h), 2) for h in profile.trace]  # narrow in the middle
+        [1.0, 1.0, 16.0, 1.0, 1.0]
     """
 
     position: Tensor
@@ -147,6 +154,13 @@ def probe(
 
     Raises:
         ValueError: If the path belongs to another model or ``points`` is below 2.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land = ee.valleys.Hyperbola()
+        >>> profile = ee.probe(land, ee.Path(land.floor(201)), points=3, generator=torch.Generator())
+        >>> [round(float(h), 2) for h in profile.top_eigenvalue]  # 2 cosh 2y at y = -1, 0 and 1
+        [7.52, 2.0, 7.52]
     """
     path.check(land)
     if not isinstance(points, Integral) or points < 2:
@@ -174,20 +188,6 @@ def probe(
         yield _snapshot(replace(whole, complete=done == points), points)
 
 
-class _Curvature(NamedTuple):
-    """What is measured of H at P points; see ``Profile``."""
-
-    trace: Tensor
-    trace_error: Tensor
-    top_eigenvalue: Tensor
-    top_error: Tensor
-    smallest_eigenvalue: Tensor
-    adaptive_trace: Tensor
-    adaptive_top: Tensor
-    nodes: Tensor
-    weights: Tensor
-
-
 def _measure(
     land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
 ) -> Profile:
@@ -197,8 +197,8 @@ def _measure(
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     dense = land.dim <= _DENSE
-    curvature = _dense(land, theta) if dense else _sparse(land, theta, generator, num_probes, steps, exact)
-    measured: dict[str, Any] = {name: detached(value) for name, value in curvature._asdict().items()}
+    values = _dense(land, theta) if dense else _sparse(land, theta, generator, num_probes, steps, exact)
+    curvature: dict[str, Any] = {name: detached(value) for name, value in values.items()}
     scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(
         position=empty,
@@ -214,50 +214,50 @@ def _measure(
         weight_decay=land.weight_decay,
         label_ratio=land.label_ratio,
         noise_shape=land.noise_shape,
-        **measured,
+        **curvature,
     )
 
 
-def _dense(land: Landscape, theta: Tensor) -> _Curvature:
-    """Everything from the whole Hessian: exact up to round-off."""
+def _dense(land: Landscape, theta: Tensor) -> dict[str, Tensor]:
+    """What a profile says of H, from the whole of it: exact up to round-off."""
     hessian = torch.stack([dense_hessian(land, t, weight_decay=False) for t in theta])
     values = torch.linalg.eigvalsh(hessian.double()).to(theta)  # (P, D)
     adaptive = theta[:, :, None] * hessian * theta[:, None]
-    zero = torch.zeros_like(values[:, 0])
-    return _Curvature(
-        trace=values.sum(-1),
-        trace_error=zero,
-        top_eigenvalue=values[:, -1],
-        top_error=zero,
-        smallest_eigenvalue=values[:, 0],
-        adaptive_trace=adaptive.diagonal(dim1=1, dim2=2).sum(-1),
-        adaptive_top=torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
-        nodes=values[:, None],
-        weights=torch.full_like(values, 1 / land.dim)[:, None],
-    )
+    return {
+        "trace": values.sum(-1),
+        "trace_error": torch.zeros_like(values[:, 0]),
+        "top_eigenvalue": values[:, -1],
+        "top_error": torch.zeros_like(values[:, 0]),
+        "smallest_eigenvalue": values[:, 0],
+        "adaptive_trace": adaptive.diagonal(dim1=1, dim2=2).sum(-1),
+        "adaptive_top": torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
+        "nodes": values[:, None],
+        "weights": torch.full_like(values, 1 / land.dim)[:, None],
+    }
 
 
 def _sparse(
     land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
-) -> _Curvature:
-    """Everything from products; the traces are exact where the landscape knows them."""
-    density = spectral_density(land, theta, num_probes=num_probes, steps=steps, generator=generator, weight_decay=False)
-    ends = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False)
-    adaptive = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False, scale=theta)
+) -> dict[str, Tensor]:
+    """The same from products; the traces are exact where the landscape knows them."""
+    lanczos: dict[str, Any] = {"steps": steps, "generator": generator, "weight_decay": False}
+    density = spectral_density(land, theta, num_probes=num_probes, **lanczos)
+    ends = extreme_eigenvalues(land, theta, **lanczos)
+    adaptive = extreme_eigenvalues(land, theta, scale=theta, **lanczos)
     probes = num_probes if exact else max(16, num_probes)
     trace = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False)
     scaled = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False, scale=theta)
-    return _Curvature(
-        trace=trace.value,
-        trace_error=trace.error,
-        top_eigenvalue=ends.largest,
-        top_error=ends.largest_error,
-        smallest_eigenvalue=ends.smallest,
-        adaptive_trace=scaled.value,
-        adaptive_top=adaptive.largest,
-        nodes=density.nodes,
-        weights=density.weights,
-    )
+    return {
+        "trace": trace.value,
+        "trace_error": trace.error,
+        "top_eigenvalue": ends.largest,
+        "top_error": ends.largest_error,
+        "smallest_eigenvalue": ends.smallest,
+        "adaptive_trace": scaled.value,
+        "adaptive_top": adaptive.largest,
+        "nodes": density.nodes,
+        "weights": density.weights,
+    }
 
 
 def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
@@ -269,11 +269,9 @@ def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along:
 
 
 def _joined(one: Profile, two: Profile) -> Profile:
-    def both(name: str) -> object:
-        a, b = getattr(one, name), getattr(two, name)
-        return torch.cat([a, b]) if isinstance(a, Tensor) else a
-
-    return Profile(**{f.name: both(f.name) for f in fields(Profile)})  # type: ignore[arg-type]
+    names = [f.name for f in fields(Profile) if isinstance(getattr(one, f.name), Tensor)]
+    both: dict[str, Any] = {name: torch.cat([getattr(one, name), getattr(two, name)]) for name in names}
+    return replace(one, **both)
 
 
 def _snapshot(profile: Profile, points: int) -> Snapshot[Profile]:

@@ -38,6 +38,13 @@ class Release(Result):
         length: Arc length of the path.
         recipe: The settings, as plain values.
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
+        >>> release = ee.drift(land, ee.Path(land.floor(21)), batch_size=None, walkers=1, generator=g)
+        >>> release.position.shape == release.loss.shape, release.left_valley.tolist()  # down the slope, inside
+        (True, [False])
     """
 
     retired: ClassVar[tuple[str, ...]] = ("predicted",)  # ``drift`` was once given the profile
@@ -58,8 +65,7 @@ class Release(Result):
     def left_valley(self) -> Tensor:
         """Whether a walker was outside at more than a twentieth of its projections, (W,).
 
-        A rare excursion ends at the next projection; a walker that is outside again and again has left, and its
-        position on the path means nothing.
+        A rare excursion ends at the next projection; the position of who is outside again and again means nothing.
         """
         return self.outside > 0.05
 
@@ -96,16 +102,11 @@ class Release(Result):
         for start in self.starts:
             mine = self._of(start)
             remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
-            times.append(_first_below(self.step, remaining.mean(1), float(remaining[0].mean()) / math.e))
-            walkers = remaining.shape[1]
-            others = [
-                _first_below(
-                    self.step, remaining[:, torch.arange(walkers) != w].mean(1), float(remaining[0].mean()) / math.e
-                )
-                for w in range(walkers if walkers > 1 else 0)
-            ]
-            spread = torch.tensor(others, dtype=torch.float64)
-            known = len(others) > 1 and bool(spread.isfinite().all())
+            level, walkers = float(remaining[0].mean()) / math.e, remaining.shape[1]
+            times.append(_first_below(self.step, remaining.mean(1), level))
+            rest = [remaining[:, torch.arange(walkers) != w] for w in range(walkers if walkers > 1 else 0)]
+            spread = torch.tensor([_first_below(self.step, r.mean(1), level) for r in rest], dtype=torch.float64)
+            known = walkers > 1 and bool(spread.isfinite().all())
             variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
             errors.append(math.sqrt(variance))
         return Relaxation(torch.tensor(times), torch.tensor(errors))

@@ -20,12 +20,11 @@ from .landscape import Landscape
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
-from .train import Run, train
+from .train import SETTINGS, Run, train
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PROBES = 16  # for the trace of a network that is not piecewise linear
 _LANCZOS = 24  # products for the top eigenvalue, as in probe
 
 
@@ -49,6 +48,14 @@ class Family(Result):
         test_accuracy: Curves of the test accuracy; None without test data.
         steps: Steps of a whole training.
         recipe: The settings, as plain values.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> line = torch.tensor([0.0, 0.5, 1.0])
+        >>> hill = torch.tensor([0.2, 1.0, 0.4]).view(1, 1, 1, 3)  # one trunk, one k, one pair, three points
+        >>> family = ee.Family(torch.tensor([0]), line, torch.zeros(1, 1, 2, 5), hill, hill, hill, 0 * hill, hill)
+        >>> round(float(family.loss_barrier), 4), round(float(family.relative_to_end(hill)), 4)
+        (0.6, 1.5)
     """
 
     at: Tensor
@@ -69,11 +76,6 @@ class Family(Result):
         return self.barrier(self.data_loss)
 
     @property
-    def objective_barrier(self) -> Tensor:
-        """Barrier of the whole objective, (T, K)."""
-        return self.barrier(self.loss)
-
-    @property
     def trace_barrier(self) -> Tensor:
         """Barrier of tr H, (T, K)."""
         return self.barrier(self.trace)
@@ -83,32 +85,17 @@ class Family(Result):
         """Barrier of λ_max, (T, K)."""
         return self.barrier(self.top_eigenvalue)
 
-    @property
-    def midpoint_accuracy(self) -> Tensor | None:
-        """Test accuracy half-way between siblings, mean over pairs, (T, K); None without test data."""
-        if self.test_accuracy is None:
-            return None
-        return self.test_accuracy[..., len(self.positions) // 2].mean(-1)
-
     def barrier(self, curve: Tensor) -> Tensor:
         """Return highest value less the higher end, mean over pairs: (T, K, pairs, points) -> (T, K)."""
         return (curve.amax(-1) - _higher_end(curve)).mean(-1)
 
     def relative_to_end(self, curve: Tensor) -> Tensor:
-        """Return the barrier of a curve over the curve's own value at the higher end: (T, K, pairs, points) -> (T, K).
-
-        Raises:
-            ValueError: If the curve is not positive at its ends, so that a share of it means nothing.
-        """
+        """Return the barrier of a curve over the curve's own, positive value at the higher end, (T, K)."""
         ends = _higher_end(curve).mean(-1)
         return self.barrier(curve) / _positive(ends, "This curve is", "at the ends; compare the barriers themselves")
 
     def relative_to_first(self, barrier: Tensor) -> Tensor:
-        """Return a barrier as a share of its value at the first k, mean over trunks: (T, K) -> (T, K).
-
-        Raises:
-            ValueError: If there is no barrier at the first k.
-        """
+        """Return a barrier, (T, K), as a share of its mean over trunks at the first k, which must be positive."""
         first = barrier[:, :1].mean()
         where = f"at the first k, {int(self.at[0])}; begin at an earlier k, or compare the barriers themselves"
         return barrier / _positive(first, "The barrier is", where)
@@ -170,12 +157,8 @@ def spawn(
         generator: Source of the starts, the shuffles and the probes.
         children: Children of each trunk at each k, at least 2.
         trunks: Independent trunks T.
-        batch_size: As in ``train``, for trunks and children; so are the next five.
-        learning_rate: η at the beginning of the schedule.
-        momentum: m of heavy ball or Nesterov, β₁ of Adam.
-        epochs: Passes through the data of a whole training, trunk and child together.
-        optimizer: "sgd", "nesterov" or "adam".
-        schedule: "cosine", "step" or "constant".
+        batch_size, learning_rate, momentum, epochs, optimizer, schedule: Of a whole training, trunk and child together,
+            as in ``train``.
         points: Points on a line, the ends included; odd, so that the midpoint is one of them.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
@@ -183,32 +166,28 @@ def spawn(
         The Family. (``ee.stream.spawn`` yields a snapshot after each k, when all its trunks have finished; ``done``
         counts trunks times k.) Stopped early, it holds the k that are finished.
 
-    Raises:
-        ValueError: If a setting is out of range.
-        DivergenceError: If a trunk or a child becomes infinite or NaN.
-
-    Warns:
-        StabilityWarning: As in ``train``.
+    Raises, Warns: As ``train``, of trunks and children.
 
     References:
         Frankle et al. (2020), ICML, arXiv:1912.05671: children of step k and the loss between them; Di Carlo, Goddard &
         Schwab (2025), arXiv:2512.06297: the curvature between them.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, g = ee.valleys.Waist(noise="curvature"), torch.Generator().manual_seed(0)
+        >>> family = ee.spawn(land, at=[0, 30], epochs=30, batch_size=8, learning_rate=0.05, generator=g)
+        >>> apart = (family.ends[0, :, 0] - family.ends[0, :, 1]).norm(dim=-1)
+        >>> bool(apart[0] > 0), float(apart[1])  # parted at the end they are one
+        (True, 0.0)
     """
     at = _checked(at, children, trunks, points)
-    recipe: dict[str, Any] = {
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
+    recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     own = torch.Generator(generator.device)  # the trunks' shuffles, apart from the children's
     trunk = _trained(land, recipe, None, own.manual_seed(seed), runs=trunks, stop_at=0)
     if at[-1] > trunk.steps:
         raise ValueError(f"at must lie in [0, {trunk.steps}], the steps of this training, got {at}; raise epochs?")
-    line = _Line(land, points, torch.Generator(generator.device), seed)
+    positions, probes = torch.linspace(0, 1, points, dtype=torch.float64), torch.Generator(generator.device)
     ends: list[Tensor] = []  # at each k (T, children, D)
     curves: list[list[Tensor]] = []  # at each k, for each quantity (T, pairs, points)
     for k in at:
@@ -216,10 +195,12 @@ def spawn(
         shuffles = torch.Generator(generator.device).manual_seed(seed + 1 + k)
         theta = _trained(land, recipe, born(trunk, children), shuffles).theta.unflatten(0, (trunks, children))
         ends.append(detached(theta))
-        curves.append(line.between(theta))
+        pairs = [pair for siblings in theta for pair in itertools.combinations(siblings, 2)]
+        lines = [_along(land, torch.lerp(a, b, positions.to(a)[:, None]), probes, seed) for a, b in pairs]
+        curves.append([torch.stack(one).unflatten(0, (trunks, -1)) for one in zip(*lines, strict=True)])
         family = Family(
             torch.tensor(at[: len(ends)]),
-            detached(line.positions),
+            positions,
             torch.stack(ends, 1),
             *(torch.stack(quantity, 1) for quantity in zip(*curves, strict=True)),
             steps=trunk.steps,
@@ -230,12 +211,7 @@ def spawn(
 
 
 def born(trunk: Run, children: int) -> Run:
-    """Return ``children`` equal copies of every run in ``trunk`` as one Run, siblings side by side: (T·children, D).
-
-    Args:
-        trunk: Stopped runs, theta (T, D).
-        children: Copies of each.
-    """
+    """Return ``children`` equal copies of every run in ``trunk``, (T, D), side by side as one: (T·children, D)."""
     state = trunk.optimizer_state  # (S, T, D)
     return replace(
         trunk,
@@ -260,47 +236,21 @@ def _trained(
     return run
 
 
-class _Line:
-    """Measures straight lines; everything random is the same on all of them."""
-
-    def __init__(self, land: Landscape, points: int, generator: torch.Generator, seed: int) -> None:
-        self.land, self.generator, self.seed = land, generator, seed
-        self.positions = torch.linspace(0, 1, points, dtype=torch.float64)
-
-    def between(self, ends: Tensor) -> list[Tensor]:
-        """Return loss, data loss, trace, its error, λ_max and perhaps test accuracy, each (T, pairs, points).
-
-        Args:
-            ends: Siblings, (T, children, D).
-        """
-        pairs = [pair for siblings in ends for pair in itertools.combinations(siblings, 2)]
-        found = [self._along(a, b) for a, b in pairs]
-        return [torch.stack(quantity).unflatten(0, (len(ends), -1)) for quantity in zip(*found, strict=True)]
-
-    def _along(self, a: Tensor, b: Tensor) -> list[Tensor]:
-        theta = torch.lerp(a, b, self.positions.to(a)[:, None])  # (points, D)
-        apart = not torch.equal(a, b)
-        measured = self._at(theta if apart else theta[:1])  # of one point once: round-off makes no barrier
-        return [detached(quantity.expand(len(theta))) for quantity in measured]
-
-    def _at(self, theta: Tensor) -> list[Tensor]:
-        land = self.land
-        with torch.no_grad():
-            loss = land.loss(theta)
-            decay = 0.5 * land.weight_decay * theta.square().sum(-1)
-        top = extreme_eigenvalues(land, theta, steps=_LANCZOS, generator=self._again(), weight_decay=False).largest
-        measured = [loss, loss - decay, *self._trace(theta), top]
-        if "test" in land.splits:
-            measured.append(land.accuracy(theta, "test"))
-        return measured
-
-    def _trace(self, theta: Tensor) -> list[Tensor]:
-        """Trace and its standard error, (P,) each."""
-        trace = self.land.trace(theta, generator=self._again(), num_probes=_PROBES, weight_decay=False)
-        return [trace.value, trace.error]
-
-    def _again(self) -> torch.Generator:
-        return self.generator.manual_seed(self.seed)
+def _along(land: Landscape, theta: Tensor, generator: torch.Generator, seed: int) -> list[Tensor]:
+    """Return the quantities of a ``Family`` on one line (points, D), each (points,); the same probes on every line."""
+    points = len(theta)
+    theta = theta if not torch.equal(theta[0], theta[-1]) else theta[:1]  # of one point once: round-off is no barrier
+    with torch.no_grad():
+        loss = land.loss(theta)
+        decay = 0.5 * land.weight_decay * theta.square().sum(-1)
+    top = extreme_eigenvalues(
+        land, theta, steps=_LANCZOS, generator=generator.manual_seed(seed), weight_decay=False
+    ).largest
+    trace = land.trace(theta, generator=generator.manual_seed(seed), weight_decay=False)
+    curves = [loss, loss - decay, trace.value, trace.error, top]
+    if "test" in land.splits:
+        curves.append(land.accuracy(theta, "test"))
+    return [detached(curve.expand(points)) for curve in curves]
 
 
 def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list[int]:

@@ -29,25 +29,21 @@ class DivergenceError(ArithmeticError):
 
 
 class Stepper:
-    """Parameter vectors with the optimizer that moves them; the momentum is part of its state.
+    """A copy of parameter vectors, (D,) or (P, D), with the optimizer that moves them and its momentum.
 
-    Args:
-        theta: Start, (D,) or (P, D); copied.
-        optimizer: "sgd" (heavy ball where momentum > 0), "nesterov" or "adam" (momentum is its β₁).
-        learning_rate: η.
-        momentum: m in [0, 1).
+    "sgd" is heavy ball where momentum > 0; of "adam" the momentum is β₁.
     """
 
     def __init__(self, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
         check_rate(learning_rate)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
-        self.theta = theta.detach().clone().requires_grad_()
-        self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
         if optimizer == "nesterov" and momentum == 0:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
         if optimizer not in ("sgd", "nesterov", "adam"):
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
+        self.theta = theta.detach().clone().requires_grad_()
+        self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
         self._momentum: Tensor | None = None  # of SGD; before its first step there is none
         self._adam = None
         if optimizer == "adam":
@@ -83,10 +79,7 @@ class Stepper:
         self.position.copy_(theta)
 
     def keep_momentum_along(self, tangent: Tensor) -> None:
-        """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ.
-
-        Adam's second average is a scale for each entry, not a direction, and stays.
-        """
+        """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ."""
         memory = self._averages()
         if memory:
             memory[0].copy_((memory[0] * tangent).sum(-1, keepdim=True) * tangent)
@@ -95,8 +88,8 @@ class Stepper:
         """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
         if self._adam is None:
             return [] if self._momentum is None else [self._momentum]
-        kept = self._adam.state[self.theta]
-        return [kept[name] for name in ("exp_avg", "exp_avg_sq") if name in kept]
+        memory = self._adam.state[self.theta]
+        return [memory[name] for name in ("exp_avg", "exp_avg_sq") if name in memory]
 
     def state(self) -> Tensor:
         """Return the optimizer's memory, (S, *theta.shape): momentum, or Adam's two averages."""
@@ -140,8 +133,7 @@ def stability_limit(optimizer: Optimizer, momentum: float) -> float:
 def sharpness(land: Landscape, theta: Tensor) -> float:
     """Return the largest Hessian eigenvalue at the first of ``theta``, by a few Lanczos steps from a fixed start."""
     point = (theta if theta.ndim == 1 else theta[0]).detach()
-    found = extreme_eigenvalues(land, point, steps=min(12, land.dim), generator=torch.Generator().manual_seed(0))
-    return float(found.largest)
+    return float(extreme_eigenvalues(land, point, steps=12, generator=torch.Generator().manual_seed(0)).largest)
 
 
 def warn_if_unstable(

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
-class History:
+SETTINGS = ("batch_size", "learning_rate", "momentum", "epochs", "optimizer", "schedule")  # of a training
+
+
+class History(NamedTuple):
     """What training looked like: ``step`` (E,), ``loss`` (E, ...) of the whole objective, ``learning_rate`` (E,)."""
 
     step: Tensor
@@ -41,6 +43,13 @@ class Run(Result):
         optimizer_state: Momentum and the like, ``(S, *theta.shape)``.
         generator_state: State of the generator after the last step.
         history_step, history_loss, history_learning_rate: See ``history``.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
+        >>> half = ee.train(land, epochs=100, stop_at=50, generator=g)
+        >>> half.step, half.complete, len(half.history.loss)  # the start is recorded too
+        (50, False, 51)
     """
 
     theta: Tensor
@@ -101,8 +110,7 @@ def train(
         generator: Source of the start and of the shuffles. The same seed gives the same run.
         batch_size: Samples B in a batch; each epoch goes once through the data and drops an incomplete last batch.
             None takes all data in every step.
-        learning_rate: η at the beginning of the schedule.
-        momentum: m of heavy ball or Nesterov, β₁ of Adam.
+        learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
         optimizer: "sgd", "nesterov" or "adam".
         schedule: "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
@@ -124,15 +132,15 @@ def train(
 
     Warns:
         StabilityWarning: If η·λ_max is past the limit at the start.
+
+    Example:
+        >>> import entropic_edu as ee, torch
+        >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
+        >>> run = ee.train(land, batch_size=None, epochs=200, runs=3, generator=g)
+        >>> tuple(run.theta.shape), bool((run.loss < 1e-6).all())
+        ((3, 2), True)
     """
-    recipe: dict[str, Any] = {
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
+    recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     run = _begin(land, recipe, generator, start, runs)
     if resume and checkpoint is not None and File(checkpoint).exists():
         run = _saved(land, checkpoint, run)
@@ -176,11 +184,12 @@ def _begin(
                 "or start=run.theta for a new run from there."
             )
         return start
-    if start is None:
-        drawn = [land.initial(generator) for _ in range(1 if runs is None else runs)]
-        theta = drawn[0] if runs is None else torch.stack(drawn)
-    else:
+    if start is not None:
         theta = start.detach().clone()
+    elif runs is None:
+        theta = land.initial(generator)
+    else:
+        theta = torch.stack([land.initial(generator) for _ in range(runs)])
     land.check(theta)
     with torch.no_grad():
         loss = finite(land.loss(theta), "The loss at the start", "check the data and the start")
@@ -209,7 +218,7 @@ def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) ->
 
 def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator: torch.Generator, last: int) -> Run:
     """Go once through the data, or to the ``last`` step, and return the run as it then is."""
-    step, scale = run.step, 1.0
+    step, scale, rate = run.step, 1.0, run.recipe["learning_rate"]
     rows = None if run.theta.ndim == 1 else len(run.theta)
     for batch in land.epoch(run.recipe["batch_size"], generator, rows):
         if step == last:
@@ -217,7 +226,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
         stepper.step(land.gradient_on(stepper.position, batch), scale)
         step += 1
-    check_finite(land, stepper.position, begun, step, run.recipe["learning_rate"])
+    check_finite(land, stepper.position, begun, step, rate)
     with torch.no_grad():
         loss = land.loss(stepper.position)
     return replace(
@@ -228,9 +237,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         generator_state=generator.get_state(),
         history_step=torch.cat([run.history_step, torch.tensor([step])]),
         history_loss=torch.cat([run.history_loss, detached(loss)[None]]),
-        history_learning_rate=torch.cat(
-            [run.history_learning_rate, torch.tensor([run.recipe["learning_rate"] * scale])]
-        ),
+        history_learning_rate=torch.cat([run.history_learning_rate, torch.tensor([rate * scale])]),
         complete=step >= run.steps,
     )
 
