@@ -64,7 +64,6 @@ def connect(
         DivergenceError: If a pivot becomes infinite or NaN.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> a, b = land.floor(2)
         >>> line = ee.connect(land, a, b, method="linear", generator=g)

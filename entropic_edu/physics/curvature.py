@@ -5,7 +5,6 @@ H has D² entries and is never formed; one product Hv costs about two gradients.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
@@ -44,8 +43,7 @@ class SpectralDensity:
     """The distribution of the Hessian's eigenvalues as one Gauss quadrature for each probe.
 
     Attributes:
-        nodes: Where the weight sits, (..., V, m).
-        weights: Its share of all eigenvalues, (..., V, m); the m weights of a probe add up to 1.
+        nodes, weights: Eigenvalues, and the share of all that each stands for, (..., V, m); a probe has 1 in all.
         dim: Number of eigenvalues D.
     """
 
@@ -56,16 +54,6 @@ class SpectralDensity:
     def trace_of(self, function: Callable[[Tensor], Tensor]) -> Estimate:
         """Return tr f(H), the sum of f over all eigenvalues, for an elementwise f; exact up to degree 2m-1 a probe."""
         return Estimate.of(self.dim * (self.weights * function(self.nodes)).sum(-1))
-
-    def density(self, grid: Tensor, width: float) -> Tensor:
-        """Return the share of eigenvalues per unit at each point of ``grid`` (G,), blurred by a Gaussian, (..., G)."""
-        if width <= 0:
-            raise ValueError(f"The Gaussian needs a width > 0, got {width}; try (grid[-1] - grid[0]) / 100.")
-        bells = torch.exp(-0.5 * ((grid - self.nodes[..., None]) / width) ** 2) / (width * math.sqrt(2 * math.pi))
-        return (self.weights[..., None] * bells).sum(-2).mean(-2)  # bells: (..., V, m, G)
-
-
-# --- products ----------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -90,7 +78,6 @@ def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, we
         Pearlmutter (1994), Neural Computation 6, 147.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land = ee.valleys.Waist(g_narrow=16.0)
         >>> ee.curvature.hessian_vector_product(land, torch.zeros(2), torch.tensor([1.0, 1.0])).tolist()
         [16.0, 0.0]
@@ -111,7 +98,6 @@ def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) 
         ValueError: If ``theta`` is not one vector (D,), or D is above 4000.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> ee.curvature.dense_hessian(ee.valleys.Hyperbola(), torch.tensor([1.0, 1.0])).tolist()
         [[1.0, 1.0], [1.0, 1.0]]
     """
@@ -146,7 +132,6 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> across = torch.tensor([3.0, 0.0])
         >>> h = ee.curvature.curvature_along(ee.valleys.Waist(g_narrow=16.0), torch.zeros(2), across, scale=0.1)
         >>> round(float(h), 6)
@@ -164,9 +149,6 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         raise ValueError("A direction has length zero (or NaN), so there is nothing to follow; pass another.")
     step = step * (scale / length)
     return _finite((land.loss(theta + step) - 2 * land.loss(theta) + land.loss(theta - step)) / scale**2)
-
-
-# --- estimates ---------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -199,7 +181,6 @@ def hutchinson_trace(
         ValueError: If there is neither a generator nor probes, or shapes do not match.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Waist(g_narrow=16.0), torch.Generator().manual_seed(0)
         >>> trace = ee.curvature.hutchinson_trace(land, torch.zeros(2), generator=g)
         >>> float(trace.value), float(trace.error)  # of a diagonal H every probe gives the trace
@@ -246,7 +227,6 @@ def extreme_eigenvalues(
         Parlett (1998), The Symmetric Eigenvalue Problem, chapter 13: residual bounds and re-orthogonalisation.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> ends = ee.curvature.extreme_eigenvalues(ee.valleys.Hyperbola(), torch.zeros(2), generator=torch.Generator())
         >>> round(float(ends.smallest), 4), round(float(ends.largest), 4), bool(ends.converged)  # a saddle
         (-1.0, 1.0, True)
@@ -297,7 +277,6 @@ def spectral_density(
         ValueError: If there is neither a generator nor probes, shapes do not match, or a product is not finite.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land = ee.valleys.Waist(g_narrow=16.0)
         >>> spectrum = ee.curvature.spectral_density(land, torch.zeros(2), generator=torch.Generator())
         >>> round(float(spectrum.trace_of(torch.square).value), 3)  # 16² + 0²
@@ -317,9 +296,6 @@ def spectral_density(
     nodes, weights = zip(*(quadrature(t) for t in theta.reshape(-1, land.dim)), strict=True)
     shape = (*theta.shape[:-1], len(probes), steps)
     return SpectralDensity(torch.stack(nodes).view(shape), torch.stack(weights).view(shape), land.dim)
-
-
-# --- Lanczos -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,10 +320,7 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
     A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
     which lie inside the spectrum and weigh nothing.
 
-    Args:
-        times: Multiplies (R, D) by H, row by row.
-        start: First vectors (R, D), none zero.
-        steps: Number of steps, at most D.
+    ``times`` multiplies (R, D) by H, row by row; ``start`` holds the first vectors (R, D), none zero.
     """
     basis = start.new_zeros(len(start), steps, start.shape[-1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
@@ -388,9 +361,6 @@ def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tole
     top = top / top.norm(dim=-1, keepdim=True)
     largest, smallest, errors = values[:, -1].to(start), values[:, 0].to(start), errors.to(start)
     return Extremes(largest, smallest, errors[:, 0], errors[:, 1], converged.to(start.device), top, m)
-
-
-# --- checks ------------------------------------------------------------------------------------------------------
 
 
 def _finite(result: Tensor) -> Tensor:

@@ -30,7 +30,6 @@ class Projections:
         radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
 
     Example:
-        >>> import entropic_edu as ee
         >>> ee.Projections(every=5, undo_excursions=True)
         Projections(every=5, undo_excursions=True, radius=None)
     """
@@ -107,7 +106,6 @@ def drift(
         Projected SGD on a path: Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297, section on path-constrained SGD.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Waist(noise="curvature"), torch.Generator().manual_seed(0)
         >>> settings = {"batch_size": 2, "learning_rate": 0.02, "momentum": 0.0, "project_every": None}
         >>> release = ee.drift(land, ee.Path(land.floor(21)), start=0.4, steps=600, generator=g, **settings)

@@ -56,10 +56,9 @@ class Landscape(ABC):
         weight_decay: Coefficient λ of the term ½λ‖θ‖² that ``loss`` already holds; 0 where there is none.
         num_samples: Number N of samples that a batch is drawn from; None where a batch may have any size.
         splits: Data on which ``accuracy`` can be measured, "train" and perhaps "test"; empty without classes.
-        label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H (2σ²/C for jittered
-            targets of squared loss); 0 without.
-        noise_shape: Name of the ``noise.Shape`` that a batch's gradient noise has: "isotropic", or "curvature" for a
-            covariance in proportion to H, which for networks is an assumption.
+        label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H; 0 without.
+        noise_shape: Name in ``noise.SHAPES`` of what shape a batch's gradient noise has: "isotropic", or "curvature"
+            for a covariance in proportion to H, which for networks is an assumption.
     """
 
     dim: int
@@ -124,8 +123,6 @@ class Landscape(ABC):
         """
         return [self.loss]
 
-    # --- curvature and noise -----------------------------------------------------------------------------------
-
     @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
         """Return Hv of ``loss``, or of ``data_loss`` without weight decay; ``curvature`` says more, and checks."""
@@ -186,8 +183,6 @@ class Landscape(ABC):
         """
         return theta.new_zeros(theta.shape[:-1])
 
-    # --- the same landscape otherwise --------------------------------------------------------------------------
-
     def subset(self, index: Tensor) -> Landscape:
         """Return the landscape of the samples at these indices (n,), all else as it is, or a ValueError."""
         raise ValueError(f"{type(self).__name__} has no samples to choose from; use it whole.")
@@ -201,8 +196,6 @@ class Landscape(ABC):
         device: torch.device | None = getattr(self, "device", None)
         land = self.to("cpu") if device is not None and device.type == "mps" else self
         return land if getattr(land, "dtype", None) == torch.float64 else land.to(torch.float64)
-
-    # --- gradients ---------------------------------------------------------------------------------------------
 
     def gradient(
         self,

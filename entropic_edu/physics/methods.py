@@ -114,6 +114,7 @@ class String(Relaxing):
         return -band.slope(pivots[1:-1])
 
 
+@dataclass(eq=False, kw_only=True)
 class Springs(Relaxing):
     """Springs between pivots: the nudged elastic band, "neb" (Henkelman & Jónsson 2000).
 
@@ -127,10 +128,13 @@ class Springs(Relaxing):
 
     name = "neb"
 
-    def __init__(self, *, spring_constant: float = 1.0, tangent: Tangent = "upwind", projection: bool = True) -> None:
-        if tangent not in ("upwind", "central"):
-            raise ValueError(f'tangent must be "upwind" or "central", got {tangent!r}.')
-        self.spring_constant, self.tangent, self.projection = spring_constant, tangent, projection
+    spring_constant: float = 1.0
+    tangent: Tangent = "upwind"
+    projection: bool = True
+
+    def __post_init__(self) -> None:
+        if self.tangent not in ("upwind", "central"):
+            raise ValueError(f'tangent must be "upwind" or "central", got {self.tangent!r}.')
 
     def force(self, band: Band, pivots: Tensor) -> Tensor:
         """The loss acts across the band, the springs along it (Henkelman & Jónsson 2000, eqs. 4, 5 and 12)."""
@@ -143,27 +147,18 @@ class Springs(Relaxing):
         return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
 
 
+@dataclass(eq=False, kw_only=True)
 class AutoNEB(Springs):
     """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3).
 
     Args:
         threshold: A pivot is inserted where the loss between two rises above the line through them by more than this
             share of the band's range of losses.
-        spring_constant, tangent, projection: As in ``Springs``.
     """
 
     name = "autoneb"
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.1,
-        spring_constant: float = 1.0,
-        tangent: Tangent = "upwind",
-        projection: bool = True,
-    ) -> None:
-        super().__init__(spring_constant=spring_constant, tangent=tangent, projection=projection)
-        self.threshold = threshold
+    threshold: float = 0.1
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         road = road.resample(min(5, pivots))
@@ -175,6 +170,7 @@ class AutoNEB(Springs):
                 road = inserted(measured(band.land, road), pivots, self.threshold)
 
 
+@dataclass(eq=False, kw_only=True)
 class Curve(Method):
     """A curve that is linear in its control points, moved by gradients at random places (Garipov et al. 2018).
 
@@ -186,10 +182,11 @@ class Curve(Method):
 
     basis: ClassVar[Callable[[Tensor, int], Tensor]]
 
-    def __init__(self, *, bends: int = 3) -> None:
-        if bends < 1:
-            raise ValueError(f"A curve needs bends >= 1, got {bends}.")
-        self.bends = bends
+    bends: int = 3
+
+    def __post_init__(self) -> None:
+        if self.bends < 1:
+            raise ValueError(f"A curve needs bends >= 1, got {self.bends}.")
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         number, basis = self.bends + 2, type(self).basis

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 NAMES = ("minibatch", "none", "isotropic", "label")
 
 
-# --- what steps of SGD make of noise -----------------------------------------------------------------------------
-
-
 def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
     """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data.
 
@@ -34,7 +30,6 @@ def effective_temperature(batch_size: int | None, learning_rate: float, momentum
         ValueError: If batch size, learning rate or momentum is none.
 
     Example:
-        >>> import entropic_edu as ee
         >>> ee.effective_temperature(batch_size=16, learning_rate=0.25, momentum=0.5)
         0.03125
     """
@@ -50,8 +45,7 @@ def sustained_variance(
     """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
 
     Args:
-        curvature: h, any shape.
-        learning_rate, momentum: η and m.
+        curvature, learning_rate, momentum: h in any shape, η and m.
         steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
             exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
 
@@ -59,9 +53,7 @@ def sustained_variance(
         ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
 
     Example:
-        >>> import torch
-        >>> from entropic_edu.physics.noise import sustained_variance
-        >>> round(float(sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
+        >>> round(float(ee.noise.sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
         0.0156
     """
     h, eta, m = curvature.double(), learning_rate, momentum
@@ -81,33 +73,27 @@ def sustained_variance(
     return (total / steps).to(curvature)
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------
+# --- how the variance of gradient noise in a direction depends on the curvature h there, up to a strength ---------
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How the variance of gradient noise in a direction depends on the curvature h there, up to a strength."""
-
-    name: str
-    variance: Callable[[Tensor], Tensor]
-
-    def __call__(self, curvature: Tensor) -> Tensor:
-        return self.variance(curvature)
+def white(curvature: Tensor) -> Tensor:
+    """Return 1: noise that is the same in every direction, a heat bath."""
+    return torch.ones_like(curvature)
 
 
-WHITE = Shape("isotropic", torch.ones_like)  # the same in every direction: a heat bath
-CURVED = Shape("curvature", lambda h: h)  # covariance in proportion to H, as label noise has it on a floor
-SHAPES = {shape.name: shape for shape in (WHITE, CURVED)}
+def curved(curvature: Tensor) -> Tensor:
+    """Return h: a covariance in proportion to H, as label noise has it on a floor."""
+    return curvature
+
+
+SHAPES = {"isotropic": white, "curvature": curved}
 
 
 class Covariance(NamedTuple):
     """Covariance of a step's gradient noise along a road: ``strength`` (n,) times ``shape`` of the curvature."""
 
     strength: Tensor
-    shape: Shape
-
-
-# --- models ------------------------------------------------------------------------------------------------------
+    shape: Callable[[Tensor], Tensor]
 
 
 class Step(NamedTuple):
@@ -157,7 +143,7 @@ class Silent(Noise):
         return land.gradient_on(theta, None)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
-        return Covariance(torch.zeros_like(profile.position.double()), WHITE)
+        return Covariance(torch.zeros_like(profile.position.double()), white)
 
 
 class Batches(Noise):
@@ -185,7 +171,7 @@ class Minibatch(Batches):
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         shape = SHAPES[profile.noise_shape]
-        whole = profile.trace if shape is CURVED else torch.full_like(profile.trace, profile.dim)
+        whole = profile.trace if shape is curved else torch.full_like(profile.trace, profile.dim)
         return Covariance((profile.noise / whole).double() / self.batch_size, shape)
 
 
@@ -199,7 +185,7 @@ class Label(Batches):
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), profile.label_ratio) / self.batch_size
-        return Covariance(strength, CURVED)
+        return Covariance(strength, curved)
 
     def check(self, land: Landscape) -> None:
         if not land.label_ratio:
@@ -237,15 +223,13 @@ class Isotropic(Noise):
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), self.variance(learning_rate, momentum))
-        return Covariance(strength, WHITE)
+        return Covariance(strength, white)
 
 
 class During(Noise):
-    """Another noise on some steps alone; all others take the gradient of all data.
+    """Another noise on some steps alone, counted from 1; all others take the gradient of all data.
 
-    Args:
-        noise: What acts on those steps.
-        steps: Their numbers, counted from 1: ``range(501, 1001)`` switches it on after 500 steps and off after 1,000.
+    ``During(noise, range(501, 1001))`` switches it on after 500 steps and off after 1,000.
     """
 
     name = "during"
@@ -283,8 +267,7 @@ def named(noise: str | Noise | None, batch_size: int | None, temperature: float 
         ValueError: If there is no such noise, or what it needs is missing or too much.
 
     Example:
-        >>> from entropic_edu.physics import noise
-        >>> noise.named(None, batch_size=16).name, noise.named(None, batch_size=None).name
+        >>> ee.noise.named(None, batch_size=16).name, ee.noise.named(None, batch_size=None).name
         ('minibatch', 'none')
     """
     if isinstance(noise, Noise):
@@ -304,9 +287,6 @@ def named(noise: str | Noise | None, batch_size: int | None, temperature: float 
     if batch_size is None:
         raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
     return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)
-
-
-# --- checks ------------------------------------------------------------------------------------------------------
 
 
 def require_batch(batch_size: Any) -> None:

@@ -38,7 +38,6 @@ class Path(Result):
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> path = ee.Path(torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 1.0]]))
         >>> path.length, path.at(0.75).tolist()
         (4.0, [3.0, 0.0])

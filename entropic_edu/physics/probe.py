@@ -32,12 +32,9 @@ class Profile(Result):
 
     Attributes:
         position: Positions in [0, 1].
-        loss: The whole objective.
-        data_loss: The objective without its weight-decay term.
-        trace: tr H.
-        trace_error: Its standard error; 0 where the trace is exact (piecewise-linear nets, few parameters).
-        top_eigenvalue: λ_max.
-        top_error: A bound on its error from Lanczos.
+        loss, data_loss: The objective with and without its weight-decay term.
+        trace, trace_error: tr H and its standard error; 0 where it is exact (piecewise-linear nets, few parameters).
+        top_eigenvalue, top_error: λ_max and a bound on its error from Lanczos.
         smallest_eigenvalue: The other end of the spectrum.
         adaptive_trace: Σθᵢ²Hᵢᵢ, which rescaling the layers of a ReLU net does not change.
         adaptive_top: Largest eigenvalue of diag(θ) H diag(θ), invariant likewise.
@@ -49,14 +46,9 @@ class Profile(Result):
         accuracy, test_accuracy: Of a classifier; None elsewhere.
         finite_scale: Step of ``finite_curvature``, a length in parameter space.
         length: Arc length of the path.
-        dim: Number of parameters D.
-        weight_decay: λ.
-        label_ratio: Where the targets of squared loss are jittered, what that noise's covariance is in units of H
-            (2σ²/C for the mean over C outputs); else 0.
-        noise_shape: Name of the shape of the gradient noise, see ``noise.Shape``.
+        dim, weight_decay, label_ratio, noise_shape: Of the landscape, see ``Landscape``.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0, width=0.1)
         >>> profile = ee.probe(land, ee.Path(land.floor(41)), points=5, generator=torch.Generator())
         >>> [round(float(h), 2) for h in profile.trace]  # narrow in the middle
@@ -156,7 +148,6 @@ def probe(
         ValueError: If the path belongs to another model or ``points`` is below 2.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land = ee.valleys.Hyperbola()
         >>> profile = ee.probe(land, ee.Path(land.floor(201)), points=3, generator=torch.Generator())
         >>> [round(float(h), 2) for h in profile.top_eigenvalue]  # 2 cosh 2y at y = -1, 0 and 1

@@ -34,13 +34,11 @@ class Release(Result):
         start: Where each walker began, (W,).
         outside: Share of a walker's projections at which it was further from the path than ``valley_radius``, (W,).
         temperature: η/((1-m)B), or T of the Langevin noise.
-        valley_radius: The distance past which a walker has left.
-        length: Arc length of the path.
-        recipe: The settings, as plain values.
+        valley_radius: The distance past which a walker is outside.
+        length, recipe: Arc length of the path, and the settings as plain values.
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
         >>> release = ee.drift(land, ee.Path(land.floor(21)), batch_size=None, walkers=1, generator=g)
         >>> release.position.shape == release.loss.shape, release.left_valley.tolist()  # down the slope, inside

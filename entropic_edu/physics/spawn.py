@@ -25,32 +25,25 @@ from .train import SETTINGS, Run, train
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_LANCZOS = 24  # products for the top eigenvalue, as in probe
-
 
 @dataclass(frozen=True, eq=False)
 class Family(Result):
     """Curves along the straight lines between siblings: T trunks, K steps of parting, all pairs of children.
 
     A curve is (T, K, pairs, points); its barrier, (T, K), is how far its highest point lies above its higher end, mean
-    over pairs. Curvature is that of the data loss, as in ``Profile``, and ``loss_barrier`` likewise. On the whole
-    objective the weight-decay term dips between two ends, and with it hides part of a low barrier.
+    over pairs. Curvature is that of the data loss, and so is ``loss_barrier``: the weight-decay term dips between two
+    ends, and hides part of a low barrier.
 
     Attributes:
         at: Steps k at which children part from their trunk, (K,), as far as they are finished.
         positions: Positions on the line in [0, 1], (points,).
         ends: Parameters of the children at the end of their training, (T, K, children, D).
-        loss: Curves of the whole objective.
-        data_loss: Curves of the objective without its weight-decay term.
-        trace: Curves of tr H.
-        trace_error: Its standard error; 0 where the trace is exact (piecewise-linear nets, up to 16 parameters).
-        top_eigenvalue: Curves of λ_max.
-        test_accuracy: Curves of the test accuracy; None without test data.
-        steps: Steps of a whole training.
-        recipe: The settings, as plain values.
+        loss, data_loss: Curves of the objective, with and without its weight-decay term.
+        trace, trace_error: Curves of tr H, and of its standard error, which is 0 where the trace is exact.
+        top_eigenvalue, test_accuracy: Curves of λ_max, and of the accuracy; None without test data.
+        steps, recipe: Steps of a whole training, and its settings as plain values.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> line = torch.tensor([0.0, 0.5, 1.0])
         >>> hill = torch.tensor([0.2, 1.0, 0.4]).view(1, 1, 1, 3)  # one trunk, one k, one pair, three points
         >>> family = ee.Family(torch.tensor([0]), line, torch.zeros(1, 1, 2, 5), hill, hill, hill, 0 * hill, hill)
@@ -87,18 +80,18 @@ class Family(Result):
 
     def barrier(self, curve: Tensor) -> Tensor:
         """Return highest value less the higher end, mean over pairs: (T, K, pairs, points) -> (T, K)."""
-        return (curve.amax(-1) - _higher_end(curve)).mean(-1)
+        return (curve.amax(-1) - curve[..., [0, -1]].amax(-1)).mean(-1)
 
     def relative_to_end(self, curve: Tensor) -> Tensor:
         """Return the barrier of a curve over the curve's own, positive value at the higher end, (T, K)."""
-        ends = _higher_end(curve).mean(-1)
-        return self.barrier(curve) / _positive(ends, "This curve is", "at the ends; compare the barriers themselves")
+        return self.barrier(curve) / _positive(
+            curve[..., [0, -1]].amax(-1).mean(-1), "This curve is", "at the ends; compare the barriers themselves"
+        )
 
     def relative_to_first(self, barrier: Tensor) -> Tensor:
         """Return a barrier, (T, K), as a share of its mean over trunks at the first k, which must be positive."""
-        first = barrier[:, :1].mean()
         where = f"at the first k, {int(self.at[0])}; begin at an earlier k, or compare the barriers themselves"
-        return barrier / _positive(first, "The barrier is", where)
+        return barrier / _positive(barrier[:, :1].mean(), "The barrier is", where)
 
     def error(self, values: Tensor) -> Tensor:
         """Return the standard error over trunks, (T, K) -> (K,); infinite for one trunk, which cannot tell."""
@@ -173,7 +166,6 @@ def spawn(
         Schwab (2025), arXiv:2512.06297: the curvature between them.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Waist(noise="curvature"), torch.Generator().manual_seed(0)
         >>> family = ee.spawn(land, at=[0, 30], epochs=30, batch_size=8, learning_rate=0.05, generator=g)
         >>> apart = (family.ends[0, :, 0] - family.ends[0, :, 1]).norm(dim=-1)
@@ -221,16 +213,9 @@ def born(trunk: Run, children: int) -> Run:
     )
 
 
-def _trained(
-    land: Landscape,
-    recipe: dict[str, Any],
-    start: Run | None,
-    generator: torch.Generator,
-    runs: int | None = None,
-    stop_at: int | None = None,
-) -> Run:
+def _trained(land: Landscape, recipe: dict[str, Any], start: Run | None, own: torch.Generator, **more: int) -> Run:
     """Train as a part of this call: Ctrl-C goes through, where the plain verb would return a shorter run."""
-    stream = inspect.unwrap(train)(land, generator=generator, start=start, runs=runs, stop_at=stop_at, **recipe)
+    stream = inspect.unwrap(train)(land, generator=own, start=start, **more, **recipe)
     for last in stream:
         run: Run = last.result
     return run
@@ -243,11 +228,12 @@ def _along(land: Landscape, theta: Tensor, generator: torch.Generator, seed: int
     with torch.no_grad():
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
-    top = extreme_eigenvalues(
-        land, theta, steps=_LANCZOS, generator=generator.manual_seed(seed), weight_decay=False
-    ).largest
-    trace = land.trace(theta, generator=generator.manual_seed(seed), weight_decay=False)
-    curves = [loss, loss - decay, trace.value, trace.error, top]
+    settings: dict[str, Any] = {"generator": generator, "weight_decay": False}
+    generator.manual_seed(seed)
+    ends = extreme_eigenvalues(land, theta, steps=24, **settings)  # as many products as in probe
+    generator.manual_seed(seed)
+    trace = land.trace(theta, **settings)
+    curves = [loss, loss - decay, trace.value, trace.error, ends.largest]
     if "test" in land.splits:
         curves.append(land.accuracy(theta, "test"))
     return [detached(curve.expand(points)) for curve in curves]
@@ -260,17 +246,12 @@ def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list
         raise ValueError(f"at takes at least one step, whole numbers, such as [0, 50, 200, 800]; got {list(at)}.")
     if steps[0] < 0 or any(a >= b for a, b in itertools.pairwise(steps)):
         raise ValueError(f"at takes steps from 0, ascending and each once, got {steps}; try {sorted(set(steps))}.")
-    if children < 2:
-        raise ValueError(f"A line between siblings needs at least 2 children, got children={children}.")
-    if trunks < 1:
-        raise ValueError(f"trunks must be at least 1, got {trunks}.")
+    for name, number, least in (("children", children, 2), ("trunks", trunks, 1)):
+        if number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}.")
     if points < 3 or points % 2 == 0:
         raise ValueError(f"points must be odd and at least 3, so that the midpoint is one of them, got {points}.")
     return steps
-
-
-def _higher_end(curve: Tensor) -> Tensor:
-    return curve[..., [0, -1]].amax(-1)
 
 
 def _positive(scale: Tensor, what: str, where: str) -> Tensor:

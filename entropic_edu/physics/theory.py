@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .noise import Noise, Shape, effective_temperature, named, sustained_variance
+from .noise import Noise, effective_temperature, named, sustained_variance
 from .probe import Profile
 
 __all__ = ["Prediction", "predict", "sustained_variance"]
@@ -31,10 +31,8 @@ class Prediction:
 
     Attributes:
         position: Positions in [0, 1].
-        velocity: Mean velocity; positive towards position 1.
-        velocity_error: Its standard error from the random probes of the spectrum.
-        energy: The part that the slope of the objective makes.
-        noise: The part that noise makes.
+        velocity, velocity_error: Mean, positive towards position 1, and its standard error from the random probes.
+        energy, noise: The parts of the velocity that the slope of the objective and the noise make.
         length: Arc length of the path.
     """
 
@@ -87,7 +85,6 @@ def predict(
         Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land = ee.valleys.Waist()
         >>> profile = ee.probe(land, ee.Path(land.floor(21)), points=21, generator=torch.Generator())
         >>> law = ee.predict(profile, batch_size=4, learning_rate=0.1)
@@ -130,7 +127,7 @@ def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def _potential(
-    profile: Profile, learning_rate: float, momentum: float, steps: int | None, shape: Shape
+    profile: Profile, learning_rate: float, momentum: float, steps: int | None, shape: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
     """Return Ψ with Ψ'(h) = u(h)φ(h), u being the shape of the noise.
 

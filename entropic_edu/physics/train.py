@@ -37,15 +37,12 @@ class Run(Result):
 
     Attributes:
         theta: Parameters at the end, (D,), or (R, D) for several runs trained side by side.
-        step: Steps taken.
-        steps: Steps planned.
+        step, steps: Steps taken, and planned.
         recipe: The settings, as plain values.
-        optimizer_state: Momentum and the like, ``(S, *theta.shape)``.
-        generator_state: State of the generator after the last step.
+        optimizer_state, generator_state: After the last step: momentum and the like, ``(S, *theta.shape)``; bytes.
         history_step, history_loss, history_learning_rate: See ``history``.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> half = ee.train(land, epochs=100, stop_at=50, generator=g)
         >>> half.step, half.complete, len(half.history.loss)  # the start is recorded too
@@ -134,7 +131,6 @@ def train(
         StabilityWarning: If η·λ_max is past the limit at the start.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> run = ee.train(land, batch_size=None, epochs=200, runs=3, generator=g)
         >>> tuple(run.theta.shape), bool((run.loss < 1e-6).all())

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import CURVED, WHITE, require_batch, require_steps
+from .noise import SHAPES, require_batch, require_steps, white
 
 Kind = Literal["isotropic", "curvature", "label"]
 
@@ -55,16 +55,14 @@ class Valley(Landscape):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {what}, finite and not negative, got {getattr(self, name)}.")
         self.require_positive("half_length")
-        self.shape = WHITE if self.noise == "isotropic" else CURVED
-        self.noise_shape = self.shape.name
+        self.noise_shape = "isotropic" if self.noise == "isotropic" else "curvature"
+        self.shape = SHAPES[self.noise_shape]
 
     def require_positive(self, *names: str) -> None:
         """Raise a ValueError that names a setting which is not positive and finite."""
         for name in names:
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}.")
-
-    # --- the surface -------------------------------------------------------------------------------------------
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
@@ -93,7 +91,7 @@ class Valley(Landscape):
         if batch is None:
             return gradient
         kick = self.noise_scale * batch.to(theta)
-        if self.shape is WHITE:  # most walkers of the lessons: half the time of what follows
+        if self.shape is white:  # most walkers of the lessons: half the time of what follows
             return gradient + kick
         variance = torch.stack([self.shape(h), self.shape(torch.zeros_like(y))], -1)  # across, and along the flat floor
         return gradient + kick * variance.sqrt()
@@ -113,8 +111,6 @@ class Valley(Landscape):
         along = self.floor_loss(y, 2) + 0.5 * self.curvature_across(y, 2) * x.square()
         return symmetric(self.curvature_across(y), mixed, along)
 
-    # --- noise -------------------------------------------------------------------------------------------------
-
     def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Tensor | None:
         """Draw the noise of one step in units of s: standard normals over √B, in float32, (rows, 2) or (2,).
 
@@ -132,8 +128,6 @@ class Valley(Landscape):
         place = torch.rand((), generator=generator, device=generator.device)
         away = torch.randn(2, generator=generator, device=generator.device)
         return self.point(self.coordinate(place)) + 0.1 * away
-
-    # --- the floor ---------------------------------------------------------------------------------------------
 
     def point(self, y: Tensor) -> Tensor:
         """Return the points of the floor at coordinates (n,), shape (n, 2)."""
@@ -157,8 +151,6 @@ class Valley(Landscape):
             raise ValueError(f"A floor needs at least its two ends, num=2; got num={num}.")
         places = torch.linspace(0, 1, num, dtype=torch.float64)
         return self.point(self.coordinate(places)).to(dtype or torch.get_default_dtype())
-
-    # --- what noise does ---------------------------------------------------------------------------------------
 
     def temperature(self, batch_size: int, learning_rate: float, momentum: float = 0.0) -> float:
         """Return T = ηs² / (2B(1 - m)), in units of the loss where the noise is isotropic.
@@ -184,10 +176,7 @@ class Valley(Landscape):
         """Return the stationary variance of the distance from the floor under SGD, for y held where it is.
 
         On ½hx² with noise of variance q a step x' = x + m(x - x₋) - η(hx + noise) is an AR(2) process, whose variance
-        is ηq(1 + m) / (h(1 - m)(2(1 + m) - ηh)) for steps of any size; q is s²/B, or s²h/B where shaped.
-
-        Raises:
-            ValueError: If ηh >= 2(1 + m) somewhere: each step then overshoots by more than it corrects.
+        is ηq(1 + m) / (h(1 - m)(2(1 + m) - ηh)) for steps of any size, ηh < 2(1 + m); q is s²/B, or s²h/B where shaped.
         """
         spread = 2 * self.temperature(batch_size, learning_rate, momentum) * (1 + momentum)
         h, limit = self.curvature_across(y), 2 * (1 + momentum)
@@ -206,15 +195,9 @@ class Valley(Landscape):
         Isotropic noise: ⟨x²⟩ = T/h, the heat bath of small steps, and the force is -dF/dy. Noise shaped like the
         curvature: ⟨x²⟩ is ``stationary_variance``, and the force follows the slope of h, not of ln h: -(ηs²/4B) h' for
         small steps, as label noise does (Blanc et al. 2020; Damian, Ma & Lee 2021).
-
-        Returns:
-            Loss per unit of y, (n,). Walkers move at ``drift_velocity``, one step of SGD being a time η/(1 - m).
-
-        Raises:
-            ValueError: If ηh >= 2(1 + m) somewhere, where no spread is stationary.
         """
         variance = self.stationary_variance(y, batch_size, learning_rate, momentum)
-        if self.shape is WHITE:
+        if self.shape is white:
             variance = self.temperature(batch_size, learning_rate, momentum) / self.curvature_across(y)
         return -self.floor_loss(y, 1) - 0.5 * self.curvature_across(y, 1) * variance
 

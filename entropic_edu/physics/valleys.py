@@ -30,7 +30,6 @@ class Waist(Valley):
         width: Length w over which the walls tighten.
 
     Example:
-        >>> import entropic_edu as ee
         >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0)
         >>> middle = land.floor(3)[1]
         >>> float(land.loss(middle)), land.hessian(middle).tolist()  # steep across, flat along
@@ -62,7 +61,6 @@ class Pinch(Waist):
     but makes the pinch no easier to pass.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, y = ee.valleys.Pinch(), torch.tensor([0.0, 0.5])
         >>> [round(float(f / T), 2) for T in (0.1, 0.2) for f in land.free_energy(y, T).diff()]  # ln 4, at every T
         [-1.39, -1.39]
@@ -82,7 +80,6 @@ class DoubleWell(Waist):
         width: Length over which the walls change.
 
     Example:
-        >>> import entropic_edu as ee
         >>> land = ee.valleys.DoubleWell(barrier=0.25)
         >>> land.loss(land.floor(3)).tolist()
         [0.0, 0.25, 0.0]
@@ -117,7 +114,6 @@ class Tilted(Valley):
         width: Length w over which the walls widen.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, y = ee.valleys.Tilted(noise_scale=3.0), torch.zeros(1)
         >>> [bool(land.mean_force(y, batch_size=size, learning_rate=0.1) > 0) for size in (2, 64)]  # only heat climbs
         [True, False]
@@ -176,7 +172,6 @@ class Hyperbola(Valley):
         noise_scale: Standard deviation s of the label jitter, or of one sample's gradient noise.
 
     Example:
-        >>> import entropic_edu as ee
         >>> land = ee.valleys.Hyperbola()
         >>> [round(float(uv), 4) for uv in land.floor(5).prod(-1)]
         [1.0, 1.0, 1.0, 1.0, 1.0]

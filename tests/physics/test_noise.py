@@ -22,7 +22,7 @@ class Uniform(ee.noise.Noise):
 
     def covariance(self, profile, learning_rate, momentum):
         strength = torch.full_like(profile.position.double(), self.width**2 / 12)
-        return ee.noise.Covariance(strength, ee.noise.WHITE)
+        return ee.noise.Covariance(strength, ee.noise.white)
 
 
 def waist(**settings):
