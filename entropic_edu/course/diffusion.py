@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.valley import Valley
+from entropic_edu.physics.valleys import Valley
 
 
 def occupation(

@@ -39,8 +39,7 @@ def connect(
 
     Args:
         land: The landscape; the objective (with weight decay) is the one that training saw.
-        a: Start of the path, (D,).
-        b: End of the path, (D,). Two networks may be the same function with hidden units permuted: see ``ee.align``.
+        a, b: Ends of the path, (D,). Two networks may be one function with hidden units permuted: see ``ee.align``.
         generator: Source of the batches. The same seed gives the same path.
         method: "linear" (the straight line), "chain" or "bezier" (Garipov et al. 2018), "string" (E, Ren &
             Vanden-Eijnden 2007), "neb" (Henkelman & Jónsson 2000), "autoneb" (Draxler et al. 2018), or a method with
@@ -52,8 +51,7 @@ def connect(
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
         tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
             are below this share of the mean data loss at the ends, at most twice.
-        guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line. A curve takes its
-            control points from it.
+        guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:

@@ -116,17 +116,15 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
     """Return (L(θ+hu) - 2L(θ) + L(θ-hu)) / h², the curvature along a direction as a step of length h sees it.
 
     Autograd does not see the kinks of a ReLU network, whose loss is smooth between them only; this does.
-    Computed in float64, with round-off of about 10⁻¹⁵ L/h².
 
     Args:
-        land: Any landscape; a network in another dtype is copied to float64 at each call, so in a loop pass
-            ``land.to(torch.float64)``.
+        land: Any landscape; a network is copied to float64 at each call, so in a loop pass ``land.to(torch.float64)``.
         theta: Where, (D,) or (P, D).
         direction: Along which, (D,) for all or (P, D); its length is ignored.
         scale: Step h, in units of θ.
 
     Returns:
-        Curvature in float64, () or (P,).
+        Curvature in float64, () or (P,), with round-off of about 10⁻¹⁵ L/h².
 
     Raises:
         ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
@@ -232,9 +230,9 @@ def extreme_eigenvalues(
         (-1.0, 1.0, True)
     """
     rows, scales = _rows(land, theta, scale)
-    steps = _at_most(steps, land.dim)
+    steps = min(steps, land.dim)
     start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
-    together = max(1, _BASIS // (steps * land.dim))
+    together = max(1, _BASIS // max(1, steps * land.dim))
 
     def ends_at(t: Tensor, s: Tensor) -> Extremes:
         def times(v: Tensor) -> Tensor:
@@ -286,7 +284,7 @@ def spectral_density(
         Ubaru, Chen & Saad (2017), SIAM J. Matrix Anal. Appl. 38, 1075; Ghorbani, Krishnan & Xiao (2019), ICML.
     """
     probes = _probes(land, theta, num_probes, generator, probes)
-    steps = _at_most(steps, land.dim)
+    steps = min(steps, land.dim)
 
     def quadrature(t: Tensor) -> tuple[Tensor, Tensor]:
         *_, last = _lanczos(lambda v: hessian_vector_product(land, t, v, weight_decay=weight_decay), probes, steps)
@@ -315,13 +313,13 @@ class _Krylov:
 
 
 def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
-    """Yield R Lanczos runs after each step, with full re-orthogonalisation.
+    """Yield R Lanczos runs after each step, with full re-orthogonalisation, from first vectors ``start`` (R, D).
 
     A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
     which lie inside the spectrum and weigh nothing.
-
-    ``times`` multiplies (R, D) by H, row by row; ``start`` holds the first vectors (R, D), none zero.
     """
+    if steps < 1:
+        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
     basis = start.new_zeros(len(start), steps, start.shape[-1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
     beside = torch.zeros_like(diagonal)
@@ -397,9 +395,3 @@ def _probes(
             "pass generator=torch.Generator().manual_seed(0), or probes of your own."
         )
     return random_signs(number, theta, generator)
-
-
-def _at_most(steps: int, dim: int) -> int:
-    if steps < 1:
-        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
-    return min(steps, dim)

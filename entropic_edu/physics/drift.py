@@ -25,8 +25,7 @@ class Projections:
 
     Attributes:
         every: k free steps between projections; None never projects.
-        undo_excursions: Whether a walker that is outside at a projection is put back to where the last one put it, so
-            that no excursion out of the valley can carry it along the road.
+        undo_excursions: Whether a walker that is outside at a projection is put back to where the last one put it.
         radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
 
     Example:
@@ -124,7 +123,7 @@ def drift(
     unit = rule.every or 1
     every = record_every or unit * max(1, round(steps / (60 * unit)))
     stepper = Stepper(theta, "sgd", learning_rate, momentum)
-    warn_if_unstable(land, theta, "sgd", learning_rate, momentum)
+    warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     radius = 0.1 * path.length if rule.radius is None else float(rule.radius)

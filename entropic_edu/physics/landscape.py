@@ -48,8 +48,8 @@ def random_signs(number: int, like: Tensor, generator: torch.Generator) -> Tenso
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 
-    A subclass says how to compute the loss, how to draw one batch, and the gradient on it. All else follows from these;
-    a subclass that knows a faster or an exact way to curvature, trace or noise says so by a method of its own.
+    A subclass says how to compute the loss, how to draw one batch, and the gradient on it. All else follows, but where
+    a subclass knows a faster or an exact way to curvature, trace or noise.
 
     Attributes:
         dim: Number of parameters D.
@@ -224,7 +224,7 @@ class Landscape(ABC):
         return self.gradient_on(theta, self.draw(batch_size, generator, rows))
 
     def check(self, theta: Tensor) -> None:
-        """Raise a ValueError unless ``theta`` has shape (D,) or (P, D) for this landscape, and its kind of numbers."""
+        """Raise a ValueError unless ``theta`` has a shape and numbers of this landscape."""
         self.check_shape(theta)
         own = getattr(self, "dtype", None)  # a network computes in one precision, a valley in any
         if not theta.is_floating_point() or (own is not None and theta.dtype != own):

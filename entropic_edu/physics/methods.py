@@ -250,21 +250,11 @@ def named(method: str | Method) -> Method:
 
 
 def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
-    """Return the unit tangent at each interior pivot, pointing along the band.
+    """Return the unit tangent at each interior pivot, pointing along the band, (P, D) and (P,) -> (P-2, D).
 
     On a slope the tangent is the secant towards the higher neighbour. At an extremum of the loss it mixes both secants,
     weighted by the rises, so that it turns smoothly as the band relaxes; where all three losses agree it is the
     bisector.
-
-    Args:
-        pivots: Band of parameter vectors, shape (P, D), with P >= 3.
-        losses: Loss at each pivot, shape (P,).
-
-    Returns:
-        Tangents of pivots 1 .. P-2, shape (P-2, D).
-
-    Raises:
-        ValueError: If the band has no interior pivot.
 
     References:
         Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, equations 8 to 11.

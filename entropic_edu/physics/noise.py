@@ -258,13 +258,13 @@ class During(Noise):
         self.noise.check(land)
 
 
-def named(noise: str | Noise | None, batch_size: int | None, temperature: float | None = None) -> Noise:
-    """Return the model that a verb's arguments mean: ``noise``, or the one of that name, with its B or T.
+def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
+    """Return the model that a verb's arguments mean: ``noise``, or the one of that name.
 
     None is "minibatch" where there is a batch size and else "none".
 
     Raises:
-        ValueError: If there is no such noise, or what it needs is missing or too much.
+        ValueError: If there is no such noise, or it lacks what it needs.
 
     Example:
         >>> ee.noise.named(None, batch_size=16).name, ee.noise.named(None, batch_size=None).name
@@ -277,13 +277,10 @@ def named(noise: str | Noise | None, batch_size: int | None, temperature: float 
         raise ValueError(
             f"noise must be {', '.join(map(repr, NAMES))} or a model of entropic_edu.noise, got {noise!r}."
         )
-    if (name == "isotropic") != (temperature is not None):
-        raise ValueError(
-            f"Isotropic noise needs a temperature, and no other noise takes one; got noise={name!r} with "
-            f"temperature={temperature}. Pass noise=ee.noise.Isotropic(temperature=0.01)."
-        )
-    if temperature is not None or name == "none":
-        return Silent() if temperature is None else Isotropic(temperature)
+    if name == "isotropic":
+        raise ValueError("Isotropic noise needs a temperature; pass noise=ee.noise.Isotropic(temperature=0.01).")
+    if name == "none":
+        return Silent()
     if batch_size is None:
         raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
     return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)
@@ -297,7 +294,7 @@ def require_batch(batch_size: Any) -> None:
 
 def require_steps(learning_rate: float, momentum: float) -> None:
     """Raise a ValueError unless these are η and m of steps that can be taken."""
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}.")
+    if not 0 < learning_rate < 1e30:  # more is no number to single precision once it is multiplied
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}; its largest is 1e+30.")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum lies in [0, 1), got {momentum}.")

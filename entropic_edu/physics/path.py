@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Projection(NamedTuple):
-    """The nearest point of a path: its position in [0, 1] and the Euclidean distance to it, one per walker."""
+    """The nearest point of a path: its position in [0, 1] and the distance to it, one per walker."""
 
     position: Tensor
     distance: Tensor
@@ -148,11 +148,7 @@ class Path(Result):
         return self.through(self.at(even))
 
     def smooth(self, points: int) -> Path:
-        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots; its ends are the same.
-
-        Between the pivots of a bent valley the straight pieces of a polyline cut corners, where the loss is higher.
-        The spline is a fixed linear map of the pivots, so it costs one matrix product.
-        """
+        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots, which cuts fewer corners."""
         if len(self.pivots) < 4 or points < 2:
             return self.resample(points)
         from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
@@ -213,7 +209,7 @@ class Path(Result):
 
     @cached_property
     def _segments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Centre (D,), segments (P-1, D), their size and the rest of the constants of ``_nearest_segment``."""
+        """The constants of ``_nearest_segment``: centre (D,), starts and steps (P-1, D), and their products."""
         centre = self.pivots.mean(0)
         start, step = self.pivots[:-1] - centre, self.pivots[1:] - self.pivots[:-1]
         constants = torch.stack([step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)])

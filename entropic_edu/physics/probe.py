@@ -103,10 +103,10 @@ class Profile(Result):
             "lambda_max": self.bump(self.top_eigenvalue),
             "adaptive trace": self.bump(self.adaptive_trace),
         }
-        told = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
+        ratios = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
         return (
             f"Profile of {len(self.position)} points{stopped}: loss {float(self.loss.min()):.3g} to "
-            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {told}."
+            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {ratios}."
         )
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -133,12 +133,11 @@ def probe(
     value. Up to 600 parameters nothing is random: the whole Hessian is formed.
 
     Args:
-        land: The landscape.
-        path: A path on it.
+        land, path: The landscape, and a path on it.
         generator: Source of the probes.
         points: Number of points n, the ends included.
-        num_probes: Probes V for the spectrum and, on networks that are not piecewise linear, for the traces.
-        lanczos_steps: Products m for each probe, and for each end of the spectrum.
+        num_probes, lanczos_steps: Probes V for the spectrum (and for traces that are not exact), and products m for
+            each probe and each end of the spectrum.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -252,7 +251,7 @@ def _sparse(
 
 
 def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
-    """Second difference of the data loss in float64."""
+    """Return the second difference of the data loss, computed in float64."""
     where = getattr(precise, "device", theta.device)
     point, direction = theta.to(where).double(), along.to(where).double()
     whole = curvature_along(precise, point, direction, scale=scale)

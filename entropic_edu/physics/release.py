@@ -73,11 +73,6 @@ class Release(Result):
         return self.start.unique()
 
     @property
-    def stayed(self) -> Tensor:
-        """Share of walkers that stayed in the valley, for each start, (S,)."""
-        return torch.stack([(~self.left_valley[self.start == s]).double().mean() for s in self.starts])
-
-    @property
     def mean_position(self) -> Tensor:
         """Mean over the walkers of each start that stayed, (R, S); where none stayed, over all of them."""
         return torch.stack([self._of(s).mean(1) for s in self.starts], 1)
@@ -86,15 +81,14 @@ class Release(Result):
     def position_error(self) -> Tensor:
         """Standard error of ``mean_position`` over walkers, (R, S)."""
         columns = [self._of(s) for s in self.starts]
-        return torch.stack(
-            [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns], 1
-        )
+        errors = [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns]
+        return torch.stack(errors, 1)
 
     def relaxation_steps(self) -> Relaxation:
         """Return, per start, the steps after which the mean distance from the own end has fallen to 1/e.
 
-        The own end is the nearer one. The time is interpolated between records, and is infinite where the mean has not
-        come so far. The error is the jackknife's over walkers; it is infinite too where leaving one walker out decides.
+        The own end is the nearer one. The time is interpolated between records, and infinite where the mean has not
+        come so far; the error is the jackknife's over walkers, and infinite where leaving one out decides.
         """
         times, errors = [], []
         for start in self.starts:
@@ -119,8 +113,7 @@ class Release(Result):
         moves = "; ".join(
             f"from {s:.2f} to {p:.3f} ± {e:.3f}" for s, p, e in zip(self.starts, final, error, strict=True)
         )
-        left = int(self.left_valley.sum())
-        share = 100 * float(self.outside.mean())
+        left, share = int(self.left_valley.sum()), 100 * float(self.outside.mean())
         valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
         stopped = "" if self.complete else " (stopped early)"
         return (

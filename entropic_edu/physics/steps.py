@@ -13,10 +13,10 @@ from torch import Tensor
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
+from .noise import require_steps
 from .snapshot import warn
 
 Optimizer = Literal["sgd", "nesterov", "adam"]
-LARGEST = 1e30  # learning rate; more is no number to single precision once it is multiplied
 Schedule = Literal["cosine", "step", "constant"]
 
 
@@ -35,9 +35,7 @@ class Stepper:
     """
 
     def __init__(self, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
-        check_rate(learning_rate)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
+        require_steps(learning_rate, momentum)
         if optimizer == "nesterov" and momentum == 0:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
         if optimizer not in ("sgd", "nesterov", "adam"):
@@ -136,27 +134,16 @@ def sharpness(land: Landscape, theta: Tensor) -> float:
     return float(extreme_eigenvalues(land, point, steps=12, generator=torch.Generator().manual_seed(0)).largest)
 
 
-def warn_if_unstable(
-    land: Landscape, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float
-) -> None:
+def warn_if_unstable(land: Landscape, theta: Tensor, stepper: Stepper) -> None:
     """Warn where η·λ_max at the start is past the stability limit of the step rule."""
-    limit = stability_limit(optimizer, momentum)
-    if math.isinf(limit):
-        return
-    steepest = sharpness(land, theta)
-    if learning_rate * steepest > limit:
+    limit, learning_rate = stability_limit(stepper.kind, stepper.momentum), stepper.learning_rate
+    if not math.isinf(limit) and learning_rate * (steepest := sharpness(land, theta)) > limit:
         warn(
             f"learning_rate * lambda_max = {learning_rate:g} * {steepest:.3g} = {learning_rate * steepest:.3g} is past "
             f"the stability limit {limit:.3g} where the steps start; they may diverge. "
             f"A learning_rate below {limit / steepest:.2g} is stable here.",
             StabilityWarning,
         )
-
-
-def check_rate(learning_rate: float) -> None:
-    """Raise a ValueError unless this is a learning rate."""
-    if not 0 < learning_rate < LARGEST:
-        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}; its largest is {LARGEST:g}.")
 
 
 def check_finite(land: Landscape, theta: Tensor, start: Tensor, step: int, learning_rate: float) -> None:

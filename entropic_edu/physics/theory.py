@@ -64,7 +64,6 @@ def predict(
     momentum: float = 0.0,
     project_every: int | None = 15,
     noise: str | Noise | None = None,
-    temperature: float | None = None,
 ) -> Prediction:
     """Predict the mean velocity of ``drift`` along a road from its profile, with no free constant.
 
@@ -75,7 +74,6 @@ def predict(
     Args:
         profile: Measured road.
         batch_size, learning_rate, momentum, project_every, noise: As in ``drift``.
-        temperature: T of ``noise="isotropic"``.
 
     Raises:
         ValueError: If batch size, learning rate, momentum, noise or project_every is none, or a step is past the
@@ -94,7 +92,7 @@ def predict(
     effective_temperature(batch_size, learning_rate, momentum)  # checks all three
     if project_every is not None and project_every < 1:
         raise ValueError(f"project_every must be at least 1, got {project_every}; None never projects.")
-    model = named(noise, batch_size, temperature)
+    model = named(noise, batch_size)
     strength, shape = model.covariance(profile, learning_rate, momentum)
     position = profile.position.double()
     eta = learning_rate / (1 - momentum)
@@ -115,10 +113,10 @@ def predict(
 
 
 def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return tr Ψ(H) per probe, (n, V); the part of Ψ that is a straight line is taken from the measured trace.
+    """Return tr Ψ(H) per probe, (n, V).
 
-    Ψ is nearly straight for curvature-shaped noise, and the trace is exact on piecewise-linear nets: what is left to
-    the probes is small, and so is its error.
+    For curvature-shaped noise Ψ is nearly a straight line. That part is taken from the measured trace, which may be
+    exact, so that what is left to the probes is small, and so is its error.
     """
     nodes, weights = profile.nodes.double(), profile.weights.double()
     slope = float((weights * nodes * potential(nodes)).sum() / (weights * nodes**2).sum())
@@ -129,10 +127,7 @@ def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
 def _potential(
     profile: Profile, learning_rate: float, momentum: float, steps: int | None, shape: Callable[[Tensor], Tensor]
 ) -> Callable[[Tensor], Tensor]:
-    """Return Ψ with Ψ'(h) = u(h)φ(h), u being the shape of the noise.
-
-    Then ½ (strength) d tr Ψ(H)/ds = ½ Σ Var(hᵢ) dhᵢ/ds: only the spectrum along the road is needed.
-    """
+    """Return Ψ with Ψ'(h) = u(h)φ(h): q d tr Ψ(H)/ds is Σ Var(hᵢ) dhᵢ/ds, and needs only spectra along the road."""
     shift = profile.weight_decay  # the walker feels the whole objective's curvature
     low, high = float(profile.nodes.min()), float(profile.nodes.max())
     grid = torch.linspace(min(low, 0.0), high, 4001, dtype=torch.float64)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
+from .noise import require_steps
 from .results import Result, detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Optimizer, Schedule, Stepper, check_finite, check_rate, schedule_scale, warn_if_unstable
+from .steps import Optimizer, Schedule, Stepper, check_finite, schedule_scale, warn_if_unstable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,19 +110,17 @@ def train(
             None takes all data in every step.
         learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
-        optimizer: "sgd", "nesterov" or "adam".
-        schedule: "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
+        optimizer, schedule: "sgd", "nesterov" or "adam"; "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
         start: Where to begin, (D,) or (R, D); or a stopped Run, which goes on at its step with its momentum. None
             draws ``land.initial``.
         runs: Train R independent runs side by side, much faster than one after another; theta is then (R, D).
         stop_at: Stop after this step (the schedule still spans all epochs); the Run is marked incomplete.
-        checkpoint: File to write after an epoch, at most every two seconds; whole or not at all.
-        resume: Go on from ``checkpoint`` if it exists; the result is the same as without the interruption.
+        checkpoint, resume: File to write after an epoch, at most every two seconds, whole or not at all; and whether to
+            go on from it if it exists. The result is the same as without the interruption.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Run; incomplete if it was stopped by Ctrl-C or ``stop_at``. (``ee.stream.train`` yields one snapshot an
-        epoch instead.)
+        The Run; incomplete if it was stopped by Ctrl-C or ``stop_at``. (``ee.stream.train`` yields each epoch.)
 
     Raises:
         ValueError: If a setting is out of range, or the checkpoint belongs to other settings.
@@ -146,7 +145,7 @@ def train(
     if run.optimizer_state is not None:
         stepper.restore(run.optimizer_state, run.step)
     if run.step == 0:
-        warn_if_unstable(land, run.theta, optimizer, learning_rate, momentum)
+        warn_if_unstable(land, run.theta, stepper)
     last = run.steps if stop_at is None else min(stop_at, run.steps)
     written, begun = time.monotonic(), run.theta
     yield _snapshot(run)
@@ -165,13 +164,13 @@ def train(
 def _begin(
     land: Landscape, recipe: dict[str, Any], generator: torch.Generator, start: Tensor | Run | None, runs: int | None
 ) -> Run:
-    """The run before its first step."""
+    """Return the run before its first step."""
     if recipe["epochs"] < 1:
         raise ValueError(f"epochs must be at least 1, got {recipe['epochs']}.")
     if runs is not None and runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}; None trains one run with theta of shape (D,).")
     schedule_scale(recipe["schedule"], 0.0)
-    check_rate(recipe["learning_rate"])
+    require_steps(recipe["learning_rate"], recipe["momentum"])
     if isinstance(start, Run):
         land.check(start.theta)
         if start.recipe != recipe:

@@ -60,7 +60,7 @@ def test_on_a_tilted_floor_the_slope_and_the_noise_are_told_apart(generator):
     profile = valley_profile(valley, generator)
     temperature = 0.01
     found = predict(
-        profile, batch_size=None, learning_rate=0.01, project_every=None, noise="isotropic", temperature=temperature
+        profile, batch_size=None, learning_rate=0.01, project_every=None, noise=ee.noise.Isotropic(temperature)
     )
     y = valley.coordinate(profile.position.double())
     inner = slice(3, -3)

@@ -302,8 +302,8 @@ def test_settings_out_of_range_are_refused_in_words(generator):
     land = network(generator)
     for settings, words in (
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"learning_rate": -0.1}, "must be a positive number, got -0.1"),
-        ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
+        ({"learning_rate": -0.1}, "learning_rate must be positive and finite, got -0.1"),
+        ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),
         ({"optimizer": "nesterov", "momentum": 0.0}, "nesterov needs momentum > 0"),
         ({"optimizer": "lion"}, 'optimizer must be "sgd", "nesterov" or "adam", got \'lion\''),
         ({"schedule": "linear"}, 'schedule must be "cosine", "step" or "constant", got \'linear\''),
