@@ -60,16 +60,11 @@ class SpectralDensity:
 def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
     """Return Hv, the derivative of the gradient along v: exact, and at the price of about two gradients.
 
-    Several vectors at one theta share the gradient and its graph.
-
     Args:
         land: Any landscape.
         theta: Where, (D,), or (P, D) with one vector for each row.
-        vector: One vector v or several, (D,) or (V, D); (P, D) where ``theta`` is.
+        vector: One vector v or several, (D,) or (V, D), which share the gradient and its graph; (P, D) where θ is.
         weight_decay: Whether H is that of the whole ``land.loss``; otherwise its constant part λI is left out.
-
-    Returns:
-        Products, the shape of ``vector``.
 
     Raises:
         ValueError: If shapes do not match, or a product is not finite.
@@ -121,10 +116,7 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         land: Any landscape; a network is copied to float64 at each call, so in a loop pass ``land.to(torch.float64)``.
         theta: Where, (D,) or (P, D).
         direction: Along which, (D,) for all or (P, D); its length is ignored.
-        scale: Step h, in units of θ.
-
-    Returns:
-        Curvature in float64, () or (P,), with round-off of about 10⁻¹⁵ L/h².
+        scale: Step h, in units of θ; float64 leaves round-off of about 10⁻¹⁵ L/h².
 
     Raises:
         ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
@@ -163,17 +155,12 @@ def hutchinson_trace(
     """Return tr H as the mean of vᵀHv over random signs v, the same ones at every theta.
 
     Args:
-        land: Any landscape.
-        theta: Where, (D,) or (P, D).
-        num_probes: Number of probes V to draw.
-        generator: Their source; needed unless ``probes`` are given.
+        land, theta: Any landscape, and where, (D,) or (P, D).
+        num_probes, generator: Number of probes V to draw, and their source.
         probes: Probes (V, D) to use instead; any with mean of vvᵀ equal to I.
         weight_decay: Whether the trace holds the λD of the weight decay.
         scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s). With s = θ that is the adaptive
             trace Σθᵢ²Hᵢᵢ, which a rescaling of ReLU layers that leaves the function as it was leaves alone too.
-
-    Returns:
-        Estimate with value () or (P,) and samples (V,) or (P, V).
 
     Raises:
         ValueError: If there is neither a generator nor probes, or shapes do not match.
@@ -208,14 +195,13 @@ def extreme_eigenvalues(
 ) -> Extremes:
     """Return the largest and the smallest eigenvalue of H by the Lanczos iteration, at several theta at once.
 
-    Power iteration finds the eigenvalue of largest size and says nothing of the other end; Lanczos finds both, in far
-    fewer products, and bounds its own error. It stops early once every theta has converged.
+    Power iteration finds the eigenvalue of largest size only; Lanczos finds both ends, in far fewer products, and
+    bounds its own error. It stops early once every theta has converged.
 
     Args:
         land, weight_decay, scale: As in ``hutchinson_trace``: the eigenvalues are those of diag(s) H diag(s).
         theta: Where, (D,) or (P, D); every row starts from the same random vector.
-        steps: Most products for each theta.
-        generator: Source of the starting vector.
+        steps, generator: Most products for each theta, and the source of the starting vector.
         tolerance: Error, relative to the eigenvalue of largest size, at which an end counts as converged.
 
     Raises:
@@ -267,9 +253,6 @@ def spectral_density(
         land, theta, num_probes, generator, weight_decay: As in ``hutchinson_trace``.
         steps: Products m for each probe, at most D.
         probes: Probes (V, D) to use instead; each is scaled to length √D.
-
-    Returns:
-        Nodes and weights (V, m) or (P, V, m).
 
     Raises:
         ValueError: If there is neither a generator nor probes, shapes do not match, or a product is not finite.

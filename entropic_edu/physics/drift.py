@@ -76,8 +76,7 @@ def drift(
 
     Args:
         land: The landscape; use the one that training and connecting saw, so that no other force is mistaken for noise.
-        path: The path, on this landscape.
-        generator: Source of all noise.
+        path, generator: A path on this landscape, and the source of all noise.
         start: Position of release in [0, 1]; several give ``walkers`` to each.
         batch_size: Samples B each walker draws in a step; None takes all data.
         learning_rate, momentum: η, and m of heavy ball.
@@ -96,10 +95,7 @@ def drift(
 
     Raises:
         ValueError: If a setting is out of range or the path belongs to another model.
-        DivergenceError: If a walker becomes infinite or NaN.
-
-    Warns:
-        StabilityWarning: If η·λ_max is past the limit where the walkers start.
+        DivergenceError: If a walker becomes infinite or NaN; a StabilityWarning comes before, as in ``train``.
 
     References:
         Projected SGD on a path: Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297, section on path-constrained SGD.
@@ -118,7 +114,10 @@ def drift(
     for name, value in (("walkers", walkers), ("steps", steps), ("record_every", record_every)):
         if value is not None and not (isinstance(value, Integral) and value >= 1):
             raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
-    begun = _starts(start, walkers, path)
+    starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
+    if not starts:
+        raise ValueError("start is empty; give a position in [0, 1], or several.")
+    begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)  # (W,)
     theta = path.at(begun.to(path.pivots.device))
     unit = rule.every or 1
     every = record_every or unit * max(1, round(steps / (60 * unit)))
@@ -170,14 +169,6 @@ def drift(
             stepper.keep_momentum_along(path.tangent(here))
         if free is not None:
             yield look(step, where, distance, free)
-
-
-def _starts(start: float | Sequence[float], walkers: int, path: Path) -> Tensor:
-    """Return where each walker begins, (W,)."""
-    starts = [float(start)] if isinstance(start, int | float) else [float(s) for s in start]
-    if not starts:
-        raise ValueError("start is empty; give a position in [0, 1], or several.")
-    return torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)
 
 
 @torch.no_grad()

@@ -73,16 +73,13 @@ def sustained_variance(
     return (total / steps).to(curvature)
 
 
-# --- how the variance of gradient noise in a direction depends on the curvature h there, up to a strength ---------
-
-
 def white(curvature: Tensor) -> Tensor:
-    """Return 1: noise that is the same in every direction, a heat bath."""
+    """Return the variance of noise in a direction of curvature h where it is the same in all: a heat bath."""
     return torch.ones_like(curvature)
 
 
 def curved(curvature: Tensor) -> Tensor:
-    """Return h: a covariance in proportion to H, as label noise has it on a floor."""
+    """Return the same, up to a strength, for a covariance in proportion to H, as label noise has it on a floor."""
     return curvature
 
 
@@ -106,17 +103,11 @@ class Step(NamedTuple):
 
 
 class Noise(ABC):
-    """A noise model.
-
-    Attributes:
-        name: What releases and messages call it.
-        batch_size: Samples B that a step draws; None where it draws none.
-        noisy_steps: Numbers of the steps that are noisy, counted from 1; None means all.
-    """
+    """A noise model, and the name by which releases and messages call it."""
 
     name: ClassVar[str]
-    batch_size: int | None = None
-    noisy_steps: range | None = None
+    batch_size: int | None = None  # samples B that a step draws
+    noisy_steps: range | None = None  # numbers of the steps that are noisy, counted from 1; None means all
 
     @abstractmethod
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:

@@ -140,9 +140,6 @@ def probe(
             each probe and each end of the spectrum.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
-    Returns:
-        The Profile. (``ee.stream.probe`` yields a snapshot after every few points.)
-
     Raises:
         ValueError: If the path belongs to another model or ``points`` is below 2.
 

@@ -140,16 +140,14 @@ def spawn(
     """Train trunks, let children part from them at each step k, and measure the straight lines between siblings.
 
     Children take over all of the trunk's state at k (parameters, momentum, place in the schedule) and differ in the
-    order of their batches alone. Trunks are independent, each from its own start; all run side by side. The same seed
-    gives the same family, and the children of one k do not depend on which other k are asked for, as long as these
-    lie between epochs (a trunk that stops within an epoch begins a new one).
+    order of their batches alone. Trunks are independent, each from its own start; all run side by side. The children of
+    one k do not depend on which other k are asked for, as long as these lie between epochs.
 
     Args:
         land: The landscape.
         at: Steps k, ascending, from 0 (the children share the start alone) to all steps (they are one).
         generator: Source of the starts, the shuffles and the probes.
-        children: Children of each trunk at each k, at least 2.
-        trunks: Independent trunks T.
+        children, trunks: Children of each trunk at each k, at least 2; independent trunks T.
         batch_size, learning_rate, momentum, epochs, optimizer, schedule: Of a whole training, trunk and child together,
             as in ``train``.
         points: Points on a line, the ends included; odd, so that the midpoint is one of them.

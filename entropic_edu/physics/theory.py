@@ -76,8 +76,7 @@ def predict(
         batch_size, learning_rate, momentum, project_every, noise: As in ``drift``.
 
     Raises:
-        ValueError: If batch size, learning rate, momentum, noise or project_every is none, or a step is past the
-            stability limit.
+        ValueError: If a setting is out of range, or a step past the stability limit.
 
     References:
         Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.

@@ -124,10 +124,8 @@ def train(
 
     Raises:
         ValueError: If a setting is out of range, or the checkpoint belongs to other settings.
-        DivergenceError: If the parameters become infinite or NaN.
-
-    Warns:
-        StabilityWarning: If η·λ_max is past the limit at the start.
+        DivergenceError: If the parameters become infinite or NaN; a StabilityWarning comes before, if η·λ_max is past
+            the limit at the start.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
@@ -201,7 +199,7 @@ def _begin(
 
 
 def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) -> Run:
-    """The run in the checkpoint, if it is one of this plan."""
+    """Return the run in the checkpoint, if it is one of this plan."""
     run = Run.load(checkpoint)
     if run.recipe != planned.recipe or run.theta.shape != planned.theta.shape or run.steps != planned.steps:
         raise ValueError(
