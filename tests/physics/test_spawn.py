@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import entropic_edu as ee
-from entropic_edu import models, plots, valleys
+from entropic_edu import models, valleys
 from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.physics.spawn import Family, born, spawn
 
@@ -287,14 +287,6 @@ def test_a_family_survives_its_file_bit_for_bit(test, generator, tmp_path):
     assert equal(family, again)
     assert again.recipe["batch_size"] == 8
     assert again.steps == 25
-
-
-def test_plot_hands_the_family_to_plots(monkeypatch):
-    seen = []
-    monkeypatch.setattr(plots, "family", lambda *args: seen.append(args) or "axes")
-    family = hand_made()
-    assert family.plot("here") == "axes"
-    assert seen == [(family, "here")]
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
