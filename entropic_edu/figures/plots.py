@@ -104,9 +104,9 @@ def path(
 def run(result: Run, ax: Axes | None = None) -> Axes:
     """Draw the objective against the step."""
     ax = ax or axes()
-    losses = result.history.loss.reshape(len(result.history.step), -1)
+    losses = result.history_loss.reshape(len(result.history_step), -1)
     for number, column in enumerate(losses.T):
-        ax.plot(result.history.step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
+        ax.plot(result.history_step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
     ax.set_yscale("log")
     return labelled(ax, "step", "objective", "Training")
 

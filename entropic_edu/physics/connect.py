@@ -65,7 +65,7 @@ def connect(
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> a, b = land.floor(2)
         >>> line = ee.connect(land, a, b, method="linear", generator=g)
-        >>> road = ee.connect(land, a, b, method="string", sweeps=300, generator=g)
+        >>> road = ee.connect(land, a, b, method="string", sweeps=100, batch_size=None, generator=g)
         >>> line.barrier > 0.1, road.barrier < 1e-3  # over a hill, and round it
         (True, True)
     """

@@ -160,7 +160,7 @@ class Path(Result):
         return self.through(Path(fine).resample(points).pivots)
 
     def through(self, pivots: Tensor) -> Path:
-        """Return a path through other points, whose losses nobody has measured yet; method and landscape are kept."""
+        """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
         return replace(self, pivots=pivots, losses=None, losses_between=None, pivot_scallop=None)
 
     def to(self, where: torch.device | torch.dtype) -> Path:

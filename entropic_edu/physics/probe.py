@@ -25,7 +25,7 @@ _DENSE = 600  # up to this many parameters the whole Hessian is formed and nothi
 
 @dataclass(frozen=True, eq=False)
 class Profile(Result):
-    """Height and width of a road at n positions; every tensor is (n,) unless said otherwise.
+    """Height and width of a road at n positions; every tensor is (n,) but for two.
 
     Curvature is that of the data loss. Weight decay adds the constant λ to every eigenvalue and λD to the trace
     (``trace_with_decay``); it cannot make a bump.

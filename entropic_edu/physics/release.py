@@ -40,7 +40,7 @@ class Release(Result):
 
     Example:
         >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
-        >>> release = ee.drift(land, ee.Path(land.floor(21)), batch_size=None, walkers=1, generator=g)
+        >>> release = ee.drift(land, ee.Path(land.floor(21)), batch_size=None, steps=300, generator=g, walkers=1)
         >>> release.position.shape == release.loss.shape, release.left_valley.tolist()  # down the slope, inside
         (True, [False])
     """

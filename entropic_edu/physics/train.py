@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 SETTINGS = ("batch_size", "learning_rate", "momentum", "epochs", "optimizer", "schedule")  # of a training
 
 
-class History(NamedTuple):
-    """What training looked like: ``step`` (E,), ``loss`` (E, ...) of the whole objective, ``learning_rate`` (E,)."""
-
-    step: Tensor
-    loss: Tensor
-    learning_rate: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class Run(Result):
     """A training run, finished or stopped.
@@ -41,12 +33,12 @@ class Run(Result):
         step, steps: Steps taken, and planned.
         recipe: The settings, as plain values.
         optimizer_state, generator_state: After the last step: momentum and the like, ``(S, *theta.shape)``; bytes.
-        history_step, history_loss, history_learning_rate: See ``history``.
+        history_step, history_loss, history_learning_rate: The objective (E, ...) and the rate (E,) after E epochs.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> half = ee.train(land, epochs=100, stop_at=50, generator=g)
-        >>> half.step, half.complete, len(half.history.loss)  # the start is recorded too
+        >>> half.step, half.complete, len(half.history_loss)  # the start is recorded too
         (50, False, 51)
     """
 
@@ -59,11 +51,6 @@ class Run(Result):
     history_step: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     history_loss: Tensor = field(default_factory=lambda: torch.zeros(0))
     history_learning_rate: Tensor = field(default_factory=lambda: torch.zeros(0))
-
-    @property
-    def history(self) -> History:
-        """Loss and learning rate against the step."""
-        return History(self.history_step, self.history_loss, self.history_learning_rate)
 
     @property
     def loss(self) -> Tensor:
@@ -154,7 +141,7 @@ def train(
                 run.save(checkpoint)
                 written = time.monotonic()
             yield _snapshot(run)
-    finally:  # also on Ctrl-C: the last whole epoch is kept
+    finally:  # also on Ctrl-C: the last whole epoch is not lost
         if checkpoint is not None and run.step > 0:
             run.save(checkpoint)
 

@@ -2,8 +2,9 @@
 
 In the straight ones the floor is the y axis and V(x, y) = f(y) + ½ h(y) x²: f is the energy along the floor, h the
 curvature across it, and noise feels both. A valley gives f and h; ``Valley`` has what follows from them, and explains
-the settings that all share. ``Hyperbola`` is the smallest "network" with a curve of minima.
-"""  # one module of more than 300 lines: what is said of all valleys is read beside the five that there are
+the settings that all share: one long module, so that a law and the valleys that show it are read together.
+``Hyperbola`` is the smallest "network" with a curve of minima.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from entropic_edu.physics.landscape import full_precision
+from entropic_edu.networks.devices import full_precision
 from entropic_edu.physics.results import Result, packed, unpacked, write_whole
 from entropic_edu.physics.snapshot import whole_or_nothing
 from entropic_edu.sweeps.workers import Workers, crew

@@ -49,7 +49,7 @@ def check_labels(ax):
 
 def test_a_run_is_drawn_against_its_steps(run):
     ax = run.plot()
-    assert holds(ax, run.history.step, run.history.loss[:, 1])
+    assert holds(ax, run.history_step, run.history_loss[:, 1])
     assert ax.get_yscale() == "log"
     check_labels(ax)
 

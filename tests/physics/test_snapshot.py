@@ -132,7 +132,7 @@ def test_the_streaming_form_of_train_yields_an_epoch_at_a_time_and_ends_with_the
     plain = ee.train(Hyperbola(), generator=torch.Generator().manual_seed(0), start=start, **settings)
     assert torch.equal(snapshots[-1].result.theta, plain.theta)
     early = snapshots[2].result  # still what it was at that moment
-    assert (early.step, early.complete, len(early.history.loss)) == (2, False, 3)
+    assert (early.step, early.complete, len(early.history_loss)) == (2, False, 3)
 
 
 def test_closing_a_stream_of_train_writes_its_checkpoint(generator, tmp_path):
