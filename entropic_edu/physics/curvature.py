@@ -159,8 +159,7 @@ def hutchinson_trace(
         num_probes, generator: Number of probes V to draw, and their source.
         probes: Probes (V, D) to use instead; any with mean of vvᵀ equal to I.
         weight_decay: Whether the trace holds the λD of the weight decay.
-        scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s). With s = θ that is the adaptive
-            trace Σθᵢ²Hᵢᵢ, which a rescaling of ReLU layers that leaves the function as it was leaves alone too.
+        scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s); s = θ gives the adaptive trace.
 
     Raises:
         ValueError: If there is neither a generator nor probes, or shapes do not match.
@@ -172,8 +171,7 @@ def hutchinson_trace(
         (16.0, 0.0)
 
     References:
-        Hutchinson (1989), Commun. Stat. Simul. Comput. 18, 1059. Scaling: Dinh et al. (2017), ICML; Kwon et al. (2021),
-        ICML (ASAM).
+        Hutchinson (1989), Commun. Stat. Simul. Comput. 18, 1059. Scaling: Dinh et al. (2017); Kwon et al. (2021).
     """
     probes = _probes(land, theta, num_probes, generator, probes)
     _rows(land, theta, scale)  # checks both

@@ -35,8 +35,7 @@ class Landscape(ABC):
         num_samples: Number N of samples that a batch is drawn from; None where a batch may have any size.
         splits: Data on which ``accuracy`` can be measured, "train" and perhaps "test"; empty without classes.
         label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H; 0 without.
-        noise_shape: Name in ``noise.SHAPES`` of what shape a batch's gradient noise has: "isotropic", or "curvature"
-            for a covariance in proportion to H, which for networks is an assumption.
+        noise_shape: Shape of a batch's gradient noise, in ``noise.SHAPES``; "curvature" is an assumption for networks.
     """
 
     dim: int
@@ -186,9 +185,6 @@ class Landscape(ABC):
         """Return the gradient of the loss, (D,) or (P, D), or its noisy estimate from a batch of B samples.
 
         Each row of ``theta`` draws its own batch, or all see one that is ``shared``.
-
-        Raises:
-            ValueError: If ``theta`` belongs to another landscape, or a batch is asked for without a generator.
         """
         self.check(theta)
         if batch_size is None:

@@ -120,10 +120,9 @@ class Springs(Relaxing):
 
     Args:
         spring_constant: Pull along the band per unit of unequal spacing.
-        tangent: "upwind" (the secant to the higher neighbour) or, to see what it is for, "central": the secant of both
-            neighbours, with which the loss along the band bends it into kinks where it is steep.
+        tangent: "upwind" (to the higher neighbour) or, to see what it is for, "central", with kinks where it is steep.
         projection: Whether the loss acts only across the band and the springs only along it. Without it, to see what it
-            is for, both act in full: the band cuts corners and its pivots slide down to the ends.
+            is for, the band cuts corners and its pivots slide down to the ends.
     """
 
     name = "neb"
@@ -151,9 +150,8 @@ class Springs(Relaxing):
 class AutoNEB(Springs):
     """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3).
 
-    Args:
-        threshold: A pivot is inserted where the loss between two rises above the line through them by more than this
-            share of the band's range of losses.
+    A pivot is inserted where the loss between two rises above the line through them by more than ``threshold``, a share
+    of the band's range of losses.
     """
 
     name = "autoneb"
@@ -172,12 +170,9 @@ class AutoNEB(Springs):
 
 @dataclass(eq=False, kw_only=True)
 class Curve(Method):
-    """A curve that is linear in its control points, moved by gradients at random places (Garipov et al. 2018).
+    """A curve that is linear in its control points, ``bends`` of them inside (Garipov et al. 2018).
 
-    Each control point takes the average of the gradients, weighted by its share in each place.
-
-    Args:
-        bends: Inner control points.
+    Each takes the average of the gradients at random places, weighted by its share in each place.
     """
 
     basis: ClassVar[Callable[[Tensor, int], Tensor]]

@@ -26,9 +26,6 @@ NAMES = ("minibatch", "none", "isotropic", "label")
 def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
     """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data.
 
-    Raises:
-        ValueError: If batch size, learning rate or momentum is none.
-
     Example:
         >>> ee.effective_temperature(batch_size=16, learning_rate=0.25, momentum=0.5)
         0.03125
@@ -44,13 +41,8 @@ def sustained_variance(
 ) -> Tensor:
     """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
 
-    Args:
-        curvature, learning_rate, momentum: h in any shape, η and m.
-        steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
-            exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
-
-    Raises:
-        ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
+    It is the mean over ``steps`` after a start at rest on the floor (one stretch between two projections), by the exact
+    recursion of the covariance; or, with None, the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)), where there is one.
 
     Example:
         >>> round(float(ee.noise.sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
@@ -187,10 +179,9 @@ class Label(Batches):
 
 
 class Isotropic(Noise):
-    """White noise on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
+    """White noise ξ on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
 
-    Args:
-        temperature: T, in units of the loss. A step θ ← θ - η(∇L + ξ) has T = η var(ξ) / (2(1-m)).
+    The temperature, in units of the loss, is T = η var(ξ) / (2(1-m)).
     """
 
     name = "isotropic"
@@ -253,9 +244,6 @@ def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
     """Return the model that a verb's arguments mean: ``noise``, or the one of that name.
 
     None is "minibatch" where there is a batch size and else "none".
-
-    Raises:
-        ValueError: If there is no such noise, or it lacks what it needs.
 
     Example:
         >>> ee.noise.named(None, batch_size=16).name, ee.noise.named(None, batch_size=None).name

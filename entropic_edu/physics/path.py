@@ -33,8 +33,7 @@ class Path(Result):
         pivots: Points in order, shape (P, D); the first and last are the minima, bit for bit.
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
-        method: How it was built.
-        pivot_scallop: Scallop between the pivots that ``connect`` relaxed, along the spline on which these lie.
+        method, pivot_scallop: How it was built, and the scallop between the pivots that ``connect`` relaxed.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 
     Example:

@@ -130,7 +130,7 @@ def probe(
     """Measure loss, curvature and gradient noise at evenly spaced points of a path.
 
     The same random probes serve at every point, so that differences along the path are far more precise than each
-    value. Up to 600 parameters nothing is random: the whole Hessian is formed.
+    value. Up to 600 parameters nothing is random.
 
     Args:
         land, path: The landscape, and a path on it.
@@ -162,11 +162,13 @@ def probe(
         fresh = torch.Generator(generator.device).manual_seed(seed)  # the same probes at every point
         theta, along = path.at(some.to(path.pivots.device)), path.tangent(some.to(path.pivots.device))
         product = hessian_vector_product(land, theta, along, weight_decay=False)
+        place = getattr(precise, "device", theta.device)
+        bent = curvature_along(precise, theta.to(place).double(), along.to(place).double(), scale=finite_scale)
         part = replace(
             _measure(land, theta, fresh, num_probes, lanczos_steps, exact),
             position=some,
             tangent_curvature=detached((product * along).sum(-1)),
-            finite_curvature=_finite_curvature(precise, land, theta, along, finite_scale),
+            finite_curvature=detached(bent - land.weight_decay).to(theta.dtype),
             finite_scale=finite_scale,
             length=path.length,
         )
@@ -245,14 +247,6 @@ def _sparse(
         "nodes": density.nodes,
         "weights": density.weights,
     }
-
-
-def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
-    """Return the second difference of the data loss, computed in float64."""
-    where = getattr(precise, "device", theta.device)
-    point, direction = theta.to(where).double(), along.to(where).double()
-    whole = curvature_along(precise, point, direction, scale=scale)
-    return detached(whole - land.weight_decay).to(theta.dtype)
 
 
 def _joined(one: Profile, two: Profile) -> Profile:

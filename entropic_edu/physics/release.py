@@ -28,10 +28,8 @@ class Release(Result):
 
     Attributes:
         step: Steps taken at each record, (R,).
-        position: Nearest position on the path in [0, 1], (R, W).
-        distance: Distance from the path just before the record's projection, (R, W).
-        loss: The objective there, (R, W).
-        start: Where each walker began, (W,).
+        position, start: Nearest position on the path in [0, 1], (R, W), and where each walker began, (W,).
+        distance, loss: Distance from the path just before the record's projection, and the objective there, (R, W).
         outside: Share of a walker's projections at which it was further from the path than ``valley_radius``, (W,).
         temperature: η/((1-m)B), or T of the Langevin noise.
         valley_radius: The distance past which a walker is outside.
@@ -61,10 +59,7 @@ class Release(Result):
 
     @property
     def left_valley(self) -> Tensor:
-        """Whether a walker was outside at more than a twentieth of its projections, (W,).
-
-        A rare excursion ends at the next projection; the position of who is outside again and again means nothing.
-        """
+        """Whether a walker was outside at over a twentieth of its projections, (W,): its position means nothing."""
         return self.outside > 0.05
 
     @property

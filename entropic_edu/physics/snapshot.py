@@ -98,9 +98,7 @@ def whole_or_nothing() -> Iterator[None]:
 def finish(stream: Stream[R], progress: Progress, title: str) -> R:
     """Read a stream to its end and return its result; on Ctrl-C return what there is, marked incomplete.
 
-    Raises:
-        KeyboardInterrupt: If it comes before the first snapshot, when there is nothing to return, or in
-            ``whole_or_nothing``.
+    Before the first snapshot, when there is nothing to return, and in ``whole_or_nothing`` Ctrl-C goes through.
     """
     last: Snapshot[R] | None = None
     bar = tqdm(desc=title, leave=False, mininterval=0.1) if progress is True else None

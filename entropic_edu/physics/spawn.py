@@ -84,9 +84,8 @@ class Family(Result):
 
     def relative_to_end(self, curve: Tensor) -> Tensor:
         """Return the barrier of a curve over the curve's own, positive value at the higher end, (T, K)."""
-        return self.barrier(curve) / _positive(
-            curve[..., [0, -1]].amax(-1).mean(-1), "This curve is", "at the ends; compare the barriers themselves"
-        )
+        ends = curve[..., [0, -1]].amax(-1).mean(-1)
+        return self.barrier(curve) / _positive(ends, "This curve is", "at the ends; compare the barriers themselves")
 
     def relative_to_first(self, barrier: Tensor) -> Tensor:
         """Return a barrier, (T, K), as a share of its mean over trunks at the first k, which must be positive."""
@@ -154,8 +153,7 @@ def spawn(
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Family. (``ee.stream.spawn`` yields a snapshot after each k, when all its trunks have finished; ``done``
-        counts trunks times k.) Stopped early, it holds the k that are finished.
+        The Family; stopped early, of the k that are finished. (``ee.stream.spawn`` yields a snapshot after each.)
 
     Raises, Warns: As ``train``, of trunks and children.
 

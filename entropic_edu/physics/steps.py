@@ -105,24 +105,18 @@ class Stepper:
 
 
 def schedule_scale(schedule: Schedule, done: float) -> float:
-    """Return the factor on the learning rate after the share ``done`` of all steps.
-
-    "cosine" falls to 0; "step" divides by 5 at 30, 60, 80 and 90 % (Di Carlo et al. 2025); "constant" is 1.
-    """
+    """Return the factor on the learning rate after the share ``done`` of all steps."""
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     if schedule == "step":
-        return float(0.2 ** sum(done >= mark for mark in (0.3, 0.6, 0.8, 0.9)))
+        return float(0.2 ** sum(done >= mark for mark in (0.3, 0.6, 0.8, 0.9)))  # Di Carlo et al. 2025
     if schedule == "constant":
         return 1.0
     raise ValueError(f'schedule must be "cosine", "step" or "constant", got {schedule!r}.')
 
 
 def stability_limit(optimizer: Optimizer, momentum: float) -> float:
-    """Return the largest η·h at which full-batch steps on ½hx² still converge.
-
-    2(1+m) for heavy ball, 2(1+m)/(1+2m) for Nesterov's step, no limit in this sense for Adam.
-    """
+    """Return the largest η·h at which full-batch steps on ½hx² still converge; of Adam there is none."""
     if optimizer == "adam":
         return math.inf
     return 2 * (1 + momentum) / (1 + 2 * momentum) if optimizer == "nesterov" else 2 * (1 + momentum)

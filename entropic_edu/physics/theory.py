@@ -67,9 +67,8 @@ def predict(
 ) -> Prediction:
     """Predict the mean velocity of ``drift`` along a road from its profile, with no free constant.
 
-    The covariance of the gradient noise is what the noise model says of the profile. For "minibatch" on a network that
-    is c(s)H/B with the measured c = tr C / tr H: exact for label noise under squared loss at interpolation, and an
-    assumption for sampling noise. Valid for spreads small enough that the loss across the road is quadratic.
+    The covariance of the gradient noise is what the noise model says of the profile. Valid for spreads small enough
+    that the loss across the road is quadratic.
 
     Args:
         profile: Measured road.
@@ -112,11 +111,7 @@ def predict(
 
 
 def _traces(profile: Profile, potential: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return tr Ψ(H) per probe, (n, V).
-
-    For curvature-shaped noise Ψ is nearly a straight line. That part is taken from the measured trace, which may be
-    exact, so that what is left to the probes is small, and so is its error.
-    """
+    """Return tr Ψ(H) per probe, (n, V); the straight part of Ψ, often nearly all, from the exacter measured trace."""
     nodes, weights = profile.nodes.double(), profile.weights.double()
     slope = float((weights * nodes * potential(nodes)).sum() / (weights * nodes**2).sum())
     rest = profile.dim * (weights * (potential(nodes) - slope * nodes)).sum(-1)

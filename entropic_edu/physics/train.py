@@ -98,8 +98,7 @@ def train(
         learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
         optimizer, schedule: "sgd", "nesterov" or "adam"; "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
-        start: Where to begin, (D,) or (R, D); or a stopped Run, which goes on at its step with its momentum. None
-            draws ``land.initial``.
+        start: Where to begin, (D,) or (R, D), or a stopped Run to go on with; None draws ``land.initial``.
         runs: Train R independent runs side by side, much faster than one after another; theta is then (R, D).
         stop_at: Stop after this step (the schedule still spans all epochs); the Run is marked incomplete.
         checkpoint, resume: File to write after an epoch, at most every two seconds, whole or not at all; and whether to

@@ -115,10 +115,7 @@ class Valley(Landscape):
         return symmetric(self.curvature_across(y), mixed, along)
 
     def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Tensor | None:
-        """Draw the noise of one step in units of s: standard normals over √B, in float32, (rows, 2) or (2,).
-
-        B is any number, since a valley has no data to run out of. Label noise is (rows,) or ().
-        """
+        """Draw the noise of one step in units of s: normals over √B, (rows, 2) or (2,); of labels (rows,) or ()."""
         if batch_size is None:
             return None
         require_batch(batch_size)
@@ -158,8 +155,7 @@ class Valley(Landscape):
     def temperature(self, batch_size: int, learning_rate: float, momentum: float = 0.0) -> float:
         """Return T = ηs² / (2B(1 - m)), in units of the loss where the noise is isotropic.
 
-        It spreads x by ⟨x²⟩ = T/h for small steps, as a heat bath does. Noise shaped like the curvature spreads it by
-        ⟨x²⟩ = T everywhere: T is then a squared length, and no temperature.
+        Small steps spread x by ⟨x²⟩ = T/h, as a heat bath does; noise shaped like the curvature by T everywhere.
         """
         require_batch(batch_size)
         require_steps(learning_rate, momentum)
@@ -168,8 +164,8 @@ class Valley(Landscape):
     def free_energy(self, y: Tensor, temperature: float) -> Tensor:
         """Return F(y) = f(y) + (T/2) ln h(y), with F(0) = 0: what a heat bath of temperature T feels along the floor.
 
-        In isotropic noise the density of walkers is exp(-F/T) per unit of arc length. (The paper writes T ln h: its
-        noise has another convention for T.) Noise of another shape has no free energy; see ``mean_force``.
+        In isotropic noise the density of walkers is exp(-F/T) per unit of arc length; other noise has no free energy.
+        (The paper writes T ln h: its noise has another convention for T.)
         """
         zero = torch.zeros_like(y)
         energy = self.floor_loss(y) - self.floor_loss(zero)
@@ -335,8 +331,7 @@ class Tilted(Valley):
     def break_even_temperature(self, y: Tensor) -> Tensor:
         """Return the T of ``temperature`` at which the mean force at y is zero; hotter walkers climb.
 
-        Isotropic noise: -2 f' h/h'. Noise shaped like the curvature: -2 f'/h' for small steps; at m = 0 finite ones
-        need (1 - ηh/2) times that.
+        It is -2 f' h/h' in isotropic noise, and for small steps -2 f'/h' in noise shaped like the curvature.
         """
         balance = -2 * self.floor_loss(y, 1) / self.curvature_across(y, 1)
         return balance * self.curvature_across(y) if self.noise == "isotropic" else balance
