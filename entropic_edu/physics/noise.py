@@ -244,10 +244,6 @@ def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
     """Return the model that a verb's arguments mean: ``noise``, or the one of that name.
 
     None is "minibatch" where there is a batch size and else "none".
-
-    Example:
-        >>> ee.noise.named(None, batch_size=16).name, ee.noise.named(None, batch_size=None).name
-        ('minibatch', 'none')
     """
     if isinstance(noise, Noise):
         return noise

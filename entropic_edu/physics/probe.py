@@ -178,15 +178,15 @@ def probe(
 
 
 def _measure(
-    land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
+    land: Landscape, theta: Tensor, generator: torch.Generator, probes: int, steps: int, exact: bool
 ) -> Profile:
-    """All but what needs the path, at (P, D)."""
+    """Return all but what needs the path, at (P, D)."""
     empty = theta.new_zeros(0)
     with torch.no_grad():
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     dense = land.dim <= _DENSE
-    values = _dense(land, theta) if dense else _sparse(land, theta, generator, num_probes, steps, exact)
+    values = _dense(land, theta) if dense else _sparse(land, theta, generator, probes, steps, exact)
     curvature: dict[str, Any] = {name: detached(value) for name, value in values.items()}
     scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(

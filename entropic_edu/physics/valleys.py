@@ -311,9 +311,7 @@ class Tilted(Valley):
         super().__post_init__()
         self.require_positive("slope", "g_wide", "g_narrow", "width")
         if self.g_narrow <= self.g_wide:
-            raise ValueError(
-                f"Walls widen uphill, so g_narrow > g_wide; got g_narrow={self.g_narrow}, g_wide={self.g_wide}."
-            )
+            raise ValueError(f"Walls widen uphill, so g_narrow > g_wide; got {self.g_narrow} and {self.g_wide}.")
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         tilt = self.slope * y if order == 0 else torch.full_like(y, self.slope if order == 1 else 0.0)
