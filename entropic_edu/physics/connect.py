@@ -41,9 +41,8 @@ def connect(
         land: The landscape; the objective (with weight decay) is the one that training saw.
         a, b: Ends of the path, (D,). Two networks may be one function with hidden units permuted: see ``ee.align``.
         generator: Source of the batches. The same seed gives the same path.
-        method: "linear" (the straight line), "chain" or "bezier" (Garipov et al. 2018), "string" (E, Ren &
-            Vanden-Eijnden 2007), "neb" (Henkelman & Jónsson 2000), "autoneb" (Draxler et al. 2018), or a method with
-            settings of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``.
+        method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
+            of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
         sweeps: Gradient steps of the whole band.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.

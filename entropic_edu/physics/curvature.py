@@ -296,8 +296,7 @@ class _Krylov:
 def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
     """Yield R Lanczos runs after each step, with full re-orthogonalisation, from first vectors ``start`` (R, D).
 
-    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
-    which lie inside the spectrum and weigh nothing.
+    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry.
     """
     if steps < 1:
         raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")

@@ -82,10 +82,8 @@ def drift(
         learning_rate, momentum: η, and m of heavy ball.
         walkers, steps: Walkers at each start, and steps that each takes.
         project_every: k free steps between projections, or ``Projections`` with more to choose; None never projects.
-        noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none), "label"
-            (all data with jittered targets, as strong as in batches of B: label noise without sampling noise), or a
-            model, such as ``ee.noise.Isotropic(temperature)`` for Langevin dynamics, ``ee.noise.During(noise, steps)``
-            for noise on some steps alone, or one of your own.
+        noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none), "label",
+            or a model, such as ``ee.noise.Isotropic(temperature)`` for Langevin dynamics, or one of your own.
         record_every: Steps between records; None makes about 60 records, at projections.
         keep_theta: Whether the release also holds where in parameter space the walkers stood.
         progress: True for a bar with the time left, or a callable given each snapshot.

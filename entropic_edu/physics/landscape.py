@@ -94,10 +94,7 @@ class Landscape(ABC):
         yield None if batch_size is None else self.draw(batch_size, generator, rows)
 
     def pieces(self, weight_decay: bool = True) -> list[Callable[[Tensor], Tensor]]:
-        """Return functions (D,) -> () that add up to ``loss``; large data come in several, so that memory is bounded.
-
-        Without ``weight_decay`` the term ½λ‖θ‖² is not among them.
-        """
+        """Return functions (D,) -> () that add up to ``loss``, or to ``data_loss``; several, to bound memory."""
         return [self.loss]
 
     @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative

@@ -93,16 +93,15 @@ def train(
     Args:
         land: The landscape; weight decay is part of it, not of the optimizer.
         generator: Source of the start and of the shuffles. The same seed gives the same run.
-        batch_size: Samples B in a batch; each epoch goes once through the data and drops an incomplete last batch.
-            None takes all data in every step.
+        batch_size: Samples B in a batch; an incomplete last one is dropped. None takes all data in every step.
         learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
         optimizer, schedule: "sgd", "nesterov" or "adam"; "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
         start: Where to begin, (D,) or (R, D), or a stopped Run to go on with; None draws ``land.initial``.
         runs: Train R independent runs side by side, much faster than one after another; theta is then (R, D).
         stop_at: Stop after this step (the schedule still spans all epochs); the Run is marked incomplete.
-        checkpoint, resume: File to write after an epoch, at most every two seconds, whole or not at all; and whether to
-            go on from it if it exists. The result is the same as without the interruption.
+        checkpoint, resume: File to write after an epoch, at most every two seconds, and whether to go on from it if it
+            exists; the result is the same as without the interruption.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
