@@ -43,10 +43,6 @@ def sustained_variance(
 
     It is the mean over ``steps`` after a start at rest on the floor (one stretch between two projections), by the exact
     recursion of the covariance; or, with None, the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)), where there is one.
-
-    Example:
-        >>> round(float(ee.noise.sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
-        0.0156
     """
     h, eta, m = curvature.double(), learning_rate, momentum
     if steps is None:

@@ -74,9 +74,6 @@ def predict(
         profile: Measured road.
         batch_size, learning_rate, momentum, project_every, noise: As in ``drift``.
 
-    Raises:
-        ValueError: If a setting is out of range, or a step past the stability limit.
-
     References:
         Blanc et al. (2020), COLT; Damian, Ma & Lee (2021), NeurIPS, for label noise: -(ησ²/4B)∇tr H at small ηh.
 

@@ -136,6 +136,7 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "plots": "takes results and axes",
     "stream": "the verbs, snapshot by snapshot: tests/test_snapshot.py",
     "sweep": "tests/test_sweep.py",
+    "theory": "tests/physics/test_theory.py",
     "valleys": "test_valleys_refuse_senseless_numbers",
 }
 NAMES = list(calls(LANDS["valley"]))
