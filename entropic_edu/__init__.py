@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 from . import data, stream
 from .networks import models
 from .networks.align import align
+from .networks.devices import device
 from .networks.network import Network
 from .networks.per_sample import exact_trace, gradient_covariance
 from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
 from .physics.connect import connect
 from .physics.drift import Projections, drift
-from .physics.landscape import Landscape, device
+from .physics.landscape import Landscape
 from .physics.noise import effective_temperature
 from .physics.path import Path
 from .physics.probe import Profile, probe

@@ -122,9 +122,9 @@ def run(result: Run, ax: Axes | None = None) -> Axes:
     'log'
     """
     ax = ax or axes()
-    losses = result.history.loss.reshape(len(result.history.step), -1)
+    losses = result.history_loss.reshape(len(result.history_step), -1)
     for number, column in enumerate(losses.T):
-        ax.plot(result.history.step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
+        ax.plot(result.history_step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
     ax.set_yscale("log")
     return labelled(ax, "step", "objective", "Training")
 

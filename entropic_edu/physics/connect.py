@@ -39,22 +39,18 @@ def connect(
 
     Args:
         land: The landscape; the objective (with weight decay) is the one that training saw.
-        a: Start of the path, (D,).
-        b: End of the path, (D,). Two networks may be the same function with hidden units permuted: see ``ee.align``.
+        a, b: Ends of the path, (D,). Two networks may be one function with hidden units permuted: see ``ee.align``.
         generator: Source of the batches. The same seed gives the same path.
-        method: "linear" (the straight line), "chain" or "bezier" (Garipov et al. 2018), "string" (E, Ren &
-            Vanden-Eijnden 2007), "neb" (Henkelman & Jónsson 2000), "autoneb" (Draxler et al. 2018), or a method with
-            settings of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``.
+        method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
+            of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
         sweeps: Gradient steps of the whole band.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.
-        learning_rate: η of the first sweeps; it falls to 0 by a cosine over the second half.
-        momentum: m of heavy ball.
+        learning_rate, momentum: η of the first sweeps, which falls to 0 by a cosine over the second half; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
         tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
             are below this share of the mean data loss at the ends, at most twice.
-        guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line. A curve takes its
-            control points from it.
+        guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -65,11 +61,10 @@ def connect(
         DivergenceError: If a pivot becomes infinite or NaN.
 
     Example:
-        >>> import entropic_edu as ee, torch
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> a, b = land.floor(2)
         >>> line = ee.connect(land, a, b, method="linear", generator=g)
-        >>> road = ee.connect(land, a, b, method="string", sweeps=300, generator=g)
+        >>> road = ee.connect(land, a, b, method="string", sweeps=100, batch_size=None, generator=g)
         >>> line.barrier > 0.1, road.barrier < 1e-3  # over a hill, and round it
         (True, True)
     """
@@ -77,9 +72,13 @@ def connect(
     _check(land, a, b, pivots, sweeps)
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
+    if guess is not None and not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
+        raise ValueError(
+            "The first guess must begin at the end point a and end at b, bit for bit; give Path([a, ..., b])."
+        )
     a, b = a.detach(), b.detach()
     number = points or 4 * pivots
-    first = torch.stack([a, b]) if guess is None else _between(guess, a, b)
+    first = torch.stack([a, b]) if guess is None else guess.pivots
     road = Path(first, method=way.name, landscape=land.signature, complete=False)
     if isinstance(way, Linear):
         straight = road.resample(number)
@@ -93,8 +92,10 @@ def connect(
         road = latest
         yield _snapshot(road, band.swept, sweeps)
     rise = _scallops_of(land, road)
+    with torch.no_grad():  # the weight-decay term is left out: no road can lower it much
+        level = float(land.data_loss(torch.stack([a, b])).mean())
     for _ in range(2):
-        allowed = max(tolerance * _end_loss(land, road), torch.finfo(a.dtype).eps)  # ends may lie at zero loss
+        allowed = max(tolerance * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
         if not isinstance(way, Relaxing) or math.isinf(tolerance) or rise <= allowed:
             break
         pivots, number = 2 * len(road.pivots), 2 * number
@@ -108,21 +109,11 @@ def connect(
 
 
 def _scallops_of(land: Landscape, road: Path) -> float:
-    """Return how much the loss rises between the relaxed pivots, along the spline through them.
-
-    The points of the returned path lie closer than the pivots, so its own scallops would hide this rise.
-    """
+    """Return how much the loss rises between the relaxed pivots, which the closer points of the final path hide."""
     between = road.smooth(4 * (len(road.pivots) - 1) + 1)  # three points between two pivots
     with torch.no_grad():
         losses = torch.cat([land.loss(some) for some in torch.split(between.pivots, 32)])
     return float(scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4]).max().clamp(min=0))
-
-
-@torch.no_grad()
-def _end_loss(land: Landscape, path: Path) -> float:
-    """Return the mean loss of both ends without the weight-decay term, which no road can lower much."""
-    ends = path.pivots[[0, -1]]
-    return float((land.loss(ends) - 0.5 * land.weight_decay * ends.square().sum(1)).mean())
 
 
 def _check(land: Landscape, a: Tensor, b: Tensor, pivots: int, sweeps: int) -> None:
@@ -137,15 +128,6 @@ def _check(land: Landscape, a: Tensor, b: Tensor, pivots: int, sweeps: int) -> N
         raise ValueError("The two end points are equal; a path needs two minima, say from two seeds.")
     if pivots < 4 or sweeps < 4:
         raise ValueError(f"connect needs pivots >= 4 and sweeps >= 4; got {pivots} and {sweeps}.")
-
-
-def _between(guess: Path, a: Tensor, b: Tensor) -> Tensor:
-    """Return the points of a first guess, or say that it joins other ends."""
-    if not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
-        raise ValueError(
-            "The first guess must begin at the end point a and end at b, bit for bit; give Path([a, ..., b])."
-        )
-    return guess.pivots
 
 
 def _snapshot(path: Path, done: int, total: int, note: str = "") -> Snapshot[Path]:

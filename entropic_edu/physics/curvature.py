@@ -5,9 +5,8 @@ H has D² entries and is never formed; one product Hv costs about two gradients.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -23,10 +22,8 @@ class Extremes:
     """Both ends of the Hessian's spectrum, each () or, for several thetas, (P,).
 
     Attributes:
-        largest: Largest eigenvalue.
-        smallest: Smallest (most negative) eigenvalue.
-        largest_error: An eigenvalue of H lies within this distance of ``largest``.
-        smallest_error: The same for ``smallest``.
+        largest, smallest: Largest and smallest (most negative) eigenvalue.
+        largest_error, smallest_error: An eigenvalue of H lies within this distance.
         converged: Whether both errors are below the tolerance times the larger of ``|largest|`` and ``|smallest|``.
         top_eigenvector: Unit eigenvector of ``largest``, (D,) or (P, D).
         steps: Hessian-vector products spent on each theta.
@@ -46,8 +43,7 @@ class SpectralDensity:
     """The distribution of the Hessian's eigenvalues as one Gauss quadrature for each probe.
 
     Attributes:
-        nodes: Where the weight sits, (..., V, m).
-        weights: Its share of all eigenvalues, (..., V, m); the m weights of a probe add up to 1.
+        nodes, weights: Eigenvalues, and the share of all that each stands for, (..., V, m); a probe has 1 in all.
         dim: Number of eigenvalues D.
     """
 
@@ -59,44 +55,34 @@ class SpectralDensity:
         """Return tr f(H), the sum of f over all eigenvalues, for an elementwise f; exact up to degree 2m-1 a probe."""
         return Estimate.of(self.dim * (self.weights * function(self.nodes)).sum(-1))
 
-    def density(self, grid: Tensor, width: float) -> Tensor:
-        """Return the share of eigenvalues per unit at each point of ``grid`` (G,), blurred by a Gaussian, (..., G).
-
-        Args:
-            grid: Where to evaluate, in units of the eigenvalues.
-            width: Standard deviation of the Gaussian; the integral of the density over all grid space is 1.
-        """
-        if width <= 0:
-            raise ValueError(f"The Gaussian needs a width > 0, got {width}; try (grid[-1] - grid[0]) / 100.")
-        bells = torch.exp(-0.5 * ((grid - self.nodes[..., None]) / width) ** 2) / (width * math.sqrt(2 * math.pi))
-        return (self.weights[..., None] * bells).sum(-2).mean(-2)  # bells: (..., V, m, G)
-
-
-# --- products ----------------------------------------------------------------------------------------------------
-
 
 @torch.no_grad()
 def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
     """Return Hv, the derivative of the gradient along v: exact, and at the price of about two gradients.
 
-    Several vectors at one theta share the gradient and its graph.
-
     Args:
         land: Any landscape.
         theta: Where, (D,), or (P, D) with one vector for each row.
-        vector: One vector v or several, (D,) or (V, D); (P, D) where ``theta`` is.
+        vector: One vector v or several, (D,) or (V, D), which share the gradient and its graph; (P, D) where θ is.
         weight_decay: Whether H is that of the whole ``land.loss``; otherwise its constant part λI is left out.
-
-    Returns:
-        Products, the shape of ``vector``.
 
     Raises:
         ValueError: If shapes do not match, or a product is not finite.
 
     References:
         Pearlmutter (1994), Neural Computation 6, 147.
+
+    Example:
+        >>> land = ee.valleys.Waist(g_narrow=16.0)
+        >>> ee.curvature.hessian_vector_product(land, torch.zeros(2), torch.tensor([1.0, 1.0])).tolist()
+        [16.0, 0.0]
     """
-    _check(land, theta, vector)
+    land.check(theta)
+    fits = vector.shape == theta.shape if theta.ndim == 2 else vector.ndim in (1, 2) and vector.shape[-1] == land.dim
+    if not fits or len(vector) == 0:
+        several = f"{tuple(theta.shape)}, one for each row of theta"
+        wanted = several if theta.ndim == 2 else f"({land.dim},) or (V, {land.dim})"
+        raise ValueError(f"vector must have shape {wanted}, got {tuple(vector.shape)}.")
     return _finite(land.hessian_vector_product(theta, vector, weight_decay=weight_decay))
 
 
@@ -105,6 +91,10 @@ def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) 
 
     Raises:
         ValueError: If ``theta`` is not one vector (D,), or D is above 4000.
+
+    Example:
+        >>> ee.curvature.dense_hessian(ee.valleys.Hyperbola(), torch.tensor([1.0, 1.0])).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
     """
     land.check(theta)
     if theta.ndim != 1 or land.dim > 4000:
@@ -121,20 +111,21 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
     """Return (L(θ+hu) - 2L(θ) + L(θ-hu)) / h², the curvature along a direction as a step of length h sees it.
 
     Autograd does not see the kinks of a ReLU network, whose loss is smooth between them only; this does.
-    Computed in float64, with round-off of about 10⁻¹⁵ L/h².
 
     Args:
-        land: Any landscape; a network in another dtype is copied to float64 at each call, so in a loop pass
-            ``land.to(torch.float64)``.
+        land: Any landscape; a network is copied to float64 at each call, so in a loop pass ``land.to(torch.float64)``.
         theta: Where, (D,) or (P, D).
         direction: Along which, (D,) for all or (P, D); its length is ignored.
-        scale: Step h, in units of θ.
-
-    Returns:
-        Curvature in float64, () or (P,).
+        scale: Step h, in units of θ; float64 leaves round-off of about 10⁻¹⁵ L/h².
 
     Raises:
         ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
+
+    Example:
+        >>> across = torch.tensor([3.0, 0.0])
+        >>> h = ee.curvature.curvature_along(ee.valleys.Waist(g_narrow=16.0), torch.zeros(2), across, scale=0.1)
+        >>> round(float(h), 6)
+        16.0
     """
     land.check(theta)
     if scale <= 0:
@@ -148,9 +139,6 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         raise ValueError("A direction has length zero (or NaN), so there is nothing to follow; pass another.")
     step = step * (scale / length)
     return _finite((land.loss(theta + step) - 2 * land.loss(theta) + land.loss(theta - step)) / scale**2)
-
-
-# --- estimates ---------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -167,24 +155,23 @@ def hutchinson_trace(
     """Return tr H as the mean of vᵀHv over random signs v, the same ones at every theta.
 
     Args:
-        land: Any landscape.
-        theta: Where, (D,) or (P, D).
-        num_probes: Number of probes V to draw.
-        generator: Their source; needed unless ``probes`` are given.
+        land, theta: Any landscape, and where, (D,) or (P, D).
+        num_probes, generator: Number of probes V to draw, and their source.
         probes: Probes (V, D) to use instead; any with mean of vvᵀ equal to I.
         weight_decay: Whether the trace holds the λD of the weight decay.
-        scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s). With s = θ that is the adaptive
-            trace Σθᵢ²Hᵢᵢ, which a rescaling of ReLU layers that leaves the function as it was leaves alone too.
-
-    Returns:
-        Estimate with value () or (P,) and samples (V,) or (P, V).
+        scale: s, (D,) or the shape of ``theta``, for the trace of diag(s) H diag(s); s = θ gives the adaptive trace.
 
     Raises:
         ValueError: If there is neither a generator nor probes, or shapes do not match.
 
+    Example:
+        >>> land, g = ee.valleys.Waist(g_narrow=16.0), torch.Generator().manual_seed(0)
+        >>> trace = ee.curvature.hutchinson_trace(land, torch.zeros(2), generator=g)
+        >>> float(trace.value), float(trace.error)  # of a diagonal H every probe gives the trace
+        (16.0, 0.0)
+
     References:
-        Hutchinson (1989), Commun. Stat. Simul. Comput. 18, 1059. Scaling: Dinh et al. (2017), ICML; Kwon et al. (2021),
-        ICML (ASAM).
+        Hutchinson (1989), Commun. Stat. Simul. Comput. 18, 1059. Scaling: Dinh et al. (2017); Kwon et al. (2021).
     """
     probes = _probes(land, theta, num_probes, generator, probes)
     _rows(land, theta, scale)  # checks both
@@ -206,47 +193,45 @@ def extreme_eigenvalues(
 ) -> Extremes:
     """Return the largest and the smallest eigenvalue of H by the Lanczos iteration, at several theta at once.
 
-    Power iteration finds the eigenvalue of largest size and says nothing of the other end; Lanczos finds both, in far
-    fewer products, and bounds its own error. It stops early once every theta has converged.
+    Power iteration finds the eigenvalue of largest size only; Lanczos finds both ends, in far fewer products, and
+    bounds its own error. It stops early once every theta has converged.
 
     Args:
-        land: Any landscape.
+        land, weight_decay, scale: As in ``hutchinson_trace``: the eigenvalues are those of diag(s) H diag(s).
         theta: Where, (D,) or (P, D); every row starts from the same random vector.
-        steps: Most products for each theta.
-        generator: Source of the starting vector.
+        steps, generator: Most products for each theta, and the source of the starting vector.
         tolerance: Error, relative to the eigenvalue of largest size, at which an end counts as converged.
-        weight_decay: Whether H holds the λI of the weight decay.
-        scale: s, (D,) or the shape of ``theta``, for the eigenvalues of diag(s) H diag(s); s = θ gives adaptive ones.
 
     Raises:
         ValueError: If ``steps`` is below 1, shapes do not match, or a product is not finite.
 
     References:
         Parlett (1998), The Symmetric Eigenvalue Problem, chapter 13: residual bounds and re-orthogonalisation.
+
+    Example:
+        >>> ends = ee.curvature.extreme_eigenvalues(ee.valleys.Hyperbola(), torch.zeros(2), generator=torch.Generator())
+        >>> round(float(ends.smallest), 4), round(float(ends.largest), 4), bool(ends.converged)  # a saddle
+        (-1.0, 1.0, True)
     """
     rows, scales = _rows(land, theta, scale)
-    steps = _at_most(steps, land.dim)
+    steps = min(steps, land.dim)
     start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
-    together = max(1, _BASIS // (steps * land.dim))
+    together = max(1, _BASIS // max(1, steps * land.dim))
 
     def ends_at(t: Tensor, s: Tensor) -> Extremes:
-        return _extremes(lambda v: _product(land, t, v, weight_decay, s), start.expand_as(t), steps, tolerance)
+        def times(v: Tensor) -> Tensor:
+            return s * hessian_vector_product(land, t, s * v, weight_decay=weight_decay)
 
-    found = [ends_at(t, s) for t, s in zip(torch.split(rows, together), torch.split(scales, together), strict=True)]
+        return _extremes(times, start.expand_as(t), steps, tolerance)
 
-    def joined(pick: Callable[[Extremes], Tensor]) -> Tensor:
-        many = torch.cat([pick(one) for one in found])
+    parts = [ends_at(t, s) for t, s in zip(rows.split(together), scales.split(together), strict=True)]
+
+    def joined(name: str) -> Tensor:
+        many = torch.cat([getattr(part, name) for part in parts])
         return many if theta.ndim == 2 else many[0]
 
-    return Extremes(
-        joined(lambda one: one.largest),
-        joined(lambda one: one.smallest),
-        joined(lambda one: one.largest_error),
-        joined(lambda one: one.smallest_error),
-        joined(lambda one: one.converged),
-        joined(lambda one: one.top_eigenvector),
-        max(one.steps for one in found),
-    )
+    ends = {field.name: joined(field.name) for field in fields(Extremes) if field.name != "steps"}
+    return Extremes(**ends, steps=max(part.steps for part in parts))
 
 
 @torch.no_grad()
@@ -263,25 +248,24 @@ def spectral_density(
     """Return the distribution of all D eigenvalues of H by stochastic Lanczos quadrature.
 
     Args:
-        land: Any landscape.
-        theta: Where, (D,) or (P, D).
-        num_probes: Number of probes V to draw, the same ones at every theta.
+        land, theta, num_probes, generator, weight_decay: As in ``hutchinson_trace``.
         steps: Products m for each probe, at most D.
-        generator: Source of the probes; needed unless ``probes`` are given.
         probes: Probes (V, D) to use instead; each is scaled to length √D.
-        weight_decay: Whether H holds the λI of the weight decay.
-
-    Returns:
-        Nodes and weights (V, m) or (P, V, m).
 
     Raises:
         ValueError: If there is neither a generator nor probes, shapes do not match, or a product is not finite.
+
+    Example:
+        >>> land = ee.valleys.Waist(g_narrow=16.0)
+        >>> spectrum = ee.curvature.spectral_density(land, torch.zeros(2), generator=torch.Generator())
+        >>> round(float(spectrum.trace_of(torch.square).value), 3)  # 16² + 0²
+        256.0
 
     References:
         Ubaru, Chen & Saad (2017), SIAM J. Matrix Anal. Appl. 38, 1075; Ghorbani, Krishnan & Xiao (2019), ICML.
     """
     probes = _probes(land, theta, num_probes, generator, probes)
-    steps = _at_most(steps, land.dim)
+    steps = min(steps, land.dim)
 
     def quadrature(t: Tensor) -> tuple[Tensor, Tensor]:
         *_, last = _lanczos(lambda v: hessian_vector_product(land, t, v, weight_decay=weight_decay), probes, steps)
@@ -291,9 +275,6 @@ def spectral_density(
     nodes, weights = zip(*(quadrature(t) for t in theta.reshape(-1, land.dim)), strict=True)
     shape = (*theta.shape[:-1], len(probes), steps)
     return SpectralDensity(torch.stack(nodes).view(shape), torch.stack(weights).view(shape), land.dim)
-
-
-# --- Lanczos -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,16 +294,12 @@ class _Krylov:
 
 
 def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
-    """Yield R Lanczos runs after each step, with full re-orthogonalisation.
+    """Yield R Lanczos runs after each step, with full re-orthogonalisation, from first vectors ``start`` (R, D).
 
-    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
-    which lie inside the spectrum and weigh nothing.
-
-    Args:
-        times: Multiplies (R, D) by H, row by row.
-        start: First vectors (R, D), none zero.
-        steps: Number of steps, at most D.
+    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry.
     """
+    if steps < 1:
+        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
     basis = start.new_zeros(len(start), steps, start.shape[-1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
     beside = torch.zeros_like(diagonal)
@@ -333,9 +310,9 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
             basis[:, m] = q
             w = times(q)
             along = (q * w).sum(-1).to("cpu", torch.float64)
-            known = basis[:, : m + 1]
+            earlier = basis[:, : m + 1]
             for _ in range(2):  # once leaves round-off along the basis, "twice is enough" (Parlett, section 6.9)
-                w = torch.baddbmm(w[:, None], torch.bmm(w[:, None], known.mT), known, alpha=-1)[:, 0]
+                w = torch.baddbmm(w[:, None], torch.bmm(w[:, None], earlier.mT), earlier, alpha=-1)[:, 0]
             length = w.norm(dim=-1)
             beside[:, m] = length.to("cpu", torch.float64)
             diagonal[:, m] = torch.where(alive, along, diagonal[:, 0])
@@ -364,25 +341,6 @@ def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tole
     return Extremes(largest, smallest, errors[:, 0], errors[:, 1], converged.to(start.device), top, m)
 
 
-# --- helpers -----------------------------------------------------------------------------------------------------
-
-
-def _product(land: Landscape, theta: Tensor, vector: Tensor, weight_decay: bool, scale: Tensor) -> Tensor:
-    return scale * hessian_vector_product(land, theta, scale * vector, weight_decay=weight_decay)
-
-
-def _check(land: Landscape, theta: Tensor, vector: Tensor) -> None:
-    land.check(theta)
-    fits = vector.shape == theta.shape if theta.ndim == 2 else vector.ndim in (1, 2) and vector.shape[-1] == land.dim
-    if not fits or len(vector) == 0:
-        wanted = (
-            f"{tuple(theta.shape)}, one for each row of theta"
-            if theta.ndim == 2
-            else f"({land.dim},) or (V, {land.dim})"
-        )
-        raise ValueError(f"vector must have shape {wanted}, got {tuple(vector.shape)}.")
-
-
 def _finite(result: Tensor) -> Tensor:
     if not result.isfinite().all():
         raise ValueError(
@@ -405,7 +363,7 @@ def _rows(land: Landscape, theta: Tensor, scale: Tensor | None) -> tuple[Tensor,
 def _probes(
     land: Landscape, theta: Tensor, number: int, generator: torch.Generator | None, probes: Tensor | None
 ) -> Tensor:
-    """Return the given probes, checked, or random signs (V, D); drawn where the generator lives."""
+    """Return the given probes, checked, or random signs (V, D)."""
     land.check(theta)
     if probes is not None:
         if probes.ndim != 2 or probes.shape[1] != land.dim or len(probes) == 0:
@@ -417,9 +375,3 @@ def _probes(
             "pass generator=torch.Generator().manual_seed(0), or probes of your own."
         )
     return random_signs(number, theta, generator)
-
-
-def _at_most(steps: int, dim: int) -> int:
-    if steps < 1:
-        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
-    return min(steps, dim)

@@ -25,9 +25,12 @@ class Projections:
 
     Attributes:
         every: k free steps between projections; None never projects.
-        undo_excursions: Whether a walker found outside at a projection is put back to where the last projection put it,
-            so that no excursion out of the valley can carry it along the road.
+        undo_excursions: Whether a walker that is outside at a projection is put back to where the last one put it.
         radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
+
+    Example:
+        >>> ee.Projections(every=5, undo_excursions=True)
+        Projections(every=5, undo_excursions=True, radius=None)
     """
 
     every: int | None = 15
@@ -67,26 +70,20 @@ def drift(
 ) -> Stream[Release]:
     """Release walkers on a path: k free steps of noisy descent, then back to the nearest point, and again.
 
-    The projection puts a walker on the path and leaves it only the momentum along it. What is random in a step depends
-    on the seed and the number of the step alone: two calls whose generators have the same seed are twins that share
-    every draw, also where they differ in learning rate or projection, and a smaller batch then holds the first samples
-    of the larger one.
+    The projection leaves a walker only the momentum along the path. What is random in a step depends on the seed and
+    the number of the step alone: two calls whose generators have the same seed are twins that share every draw, also
+    where they differ in learning rate or projection, and a smaller batch then holds the first samples of the larger.
 
     Args:
         land: The landscape; use the one that training and connecting saw, so that no other force is mistaken for noise.
-        path: The path, on this landscape.
-        generator: Source of all noise.
+        path, generator: A path on this landscape, and the source of all noise.
         start: Position of release in [0, 1]; several give ``walkers`` to each.
         batch_size: Samples B each walker draws in a step; None takes all data.
-        learning_rate: η.
-        momentum: m of heavy ball.
-        walkers: Walkers at each start.
-        steps: Steps each walker takes.
+        learning_rate, momentum: η, and m of heavy ball.
+        walkers, steps: Walkers at each start, and steps that each takes.
         project_every: k free steps between projections, or ``Projections`` with more to choose; None never projects.
-        noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none), "label"
-            (all data with jittered targets, as strong as in batches of B: label noise without sampling noise), or a
-            model, such as ``ee.noise.Isotropic(temperature)`` for Langevin dynamics, ``ee.noise.During(noise, steps)``
-            for noise on some steps alone, or one of your own.
+        noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none), "label",
+            or a model, such as ``ee.noise.Isotropic(temperature)`` for Langevin dynamics, or one of your own.
         record_every: Steps between records; None makes about 60 records, at projections.
         keep_theta: Whether the release also holds where in parameter space the walkers stood.
         progress: True for a bar with the time left, or a callable given each snapshot.
@@ -96,19 +93,15 @@ def drift(
 
     Raises:
         ValueError: If a setting is out of range or the path belongs to another model.
-        DivergenceError: If a walker becomes infinite or NaN.
-
-    Warns:
-        StabilityWarning: If η·λ_max is past the limit where the walkers start.
+        DivergenceError: If a walker becomes infinite or NaN; a StabilityWarning comes before, as in ``train``.
 
     References:
         Projected SGD on a path: Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297, section on path-constrained SGD.
 
     Example:
-        >>> import entropic_edu as ee, torch
-        >>> land, g = ee.valleys.Waist(), torch.Generator().manual_seed(0)
-        >>> road = ee.Path(land.floor(21))
-        >>> release = ee.drift(land, road, start=0.4, batch_size=4, walkers=64, steps=600, generator=g)
+        >>> land, g = ee.valleys.Waist(noise="curvature"), torch.Generator().manual_seed(0)
+        >>> settings = {"batch_size": 2, "learning_rate": 0.02, "momentum": 0.0, "project_every": None}
+        >>> release = ee.drift(land, ee.Path(land.floor(21)), start=0.4, steps=600, generator=g, **settings)
         >>> float(release.mean_position[-1]) < 0.3  # away from the narrow middle, on a floor at one height
         True
     """
@@ -116,24 +109,41 @@ def drift(
     rule = project_every if isinstance(project_every, Projections) else Projections(project_every)
     model = named(noise, batch_size)
     model.check(land)
-    _check(walkers, steps, record_every)
-    begun = _starts(start, walkers, path)
+    for name, value in (("walkers", walkers), ("steps", steps), ("record_every", record_every)):
+        if value is not None and not (isinstance(value, Integral) and value >= 1):
+            raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
+    starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
+    if not starts:
+        raise ValueError("start is empty; give a position in [0, 1], or several.")
+    begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)  # (W,)
     theta = path.at(begun.to(path.pivots.device))
-    radius = 0.1 * path.length if rule.radius is None else float(rule.radius)
-    every = record_every or _even_records(steps, rule.every)
+    unit = rule.every or 1
+    every = record_every or unit * max(1, round(steps / (60 * unit)))
     stepper = Stepper(theta, "sgd", learning_rate, momentum)
-    warn_if_unstable(land, theta, "sgd", learning_rate, momentum)
+    warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    recipe = _recipe(model, noise, batch_size, learning_rate, momentum, rule)
-    log = _Log(begun, radius, model.temperature(learning_rate, momentum), path.length, recipe, keep_theta)
+    radius = 0.1 * path.length if rule.radius is None else float(rule.radius)
+    recipe = {
+        "batch_size": model.batch_size if isinstance(noise, Noise) else batch_size,
+        "learning_rate": learning_rate,
+        "momentum": momentum,
+        "project_every": rule.every,
+        "optimizer": "sgd",
+        "noise": model.name,
+        "undo_excursions": rule.undo_excursions,
+        "noisy_steps": None if (some := model.noisy_steps) is None else [some.start, some.stop, some.step],
+    }
+    temperature = model.temperature(learning_rate, momentum)
+    log = _Log(begun, radius, temperature=temperature, length=path.length, recipe=recipe)
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
-        log.add(step, where, distance, _losses(land, free), free)
-        kept = len(log.steps)
-        note = f"mean position {float(log.position[-1].mean()):.3f}"
-        return Snapshot(step, steps, note, lambda: log.release(kept, step >= steps))
+        row = [torch.tensor(step), where, distance, _losses(land, free), *([free] if keep_theta else [])]
+        log.rows.append([detached(value) for value in row])
+        records = len(log.rows)
+        note = f"mean position {float(where.mean()):.3f}"
+        return Snapshot(step, steps, note, lambda: log.release(records, step >= steps))
 
     here = begun.to(theta.device)  # where the last projection put each walker
     yield look(0, begun, torch.zeros_like(begun), theta)
@@ -159,36 +169,6 @@ def drift(
             yield look(step, where, distance, free)
 
 
-def _starts(start: float | Sequence[float], walkers: int, path: Path) -> Tensor:
-    """Return where each walker begins, (W,)."""
-    starts = [float(start)] if isinstance(start, int | float) else [float(s) for s in start]
-    if not starts:
-        raise ValueError("start is empty; give a position in [0, 1], or several.")
-    return torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)
-
-
-def _recipe(
-    model: Noise,
-    noise: str | Noise | None,
-    batch_size: int | None,
-    learning_rate: float,
-    momentum: float,
-    rule: Projections,
-) -> dict[str, Any]:
-    """Return the settings of a release as plain values."""
-    noisy = model.noisy_steps
-    return {
-        "batch_size": model.batch_size if isinstance(noise, Noise) else batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "project_every": rule.every,
-        "optimizer": "sgd",
-        "noise": model.name,
-        "undo_excursions": rule.undo_excursions,
-        "noisy_steps": None if noisy is None else [noisy.start, noisy.stop, noisy.step],
-    }
-
-
 @torch.no_grad()
 def _losses(land: Landscape, theta: Tensor) -> Tensor:
     chunk = max(32, 100_000 // land.dim)  # of a network as many as memory bears, of a valley all at once
@@ -196,63 +176,28 @@ def _losses(land: Landscape, theta: Tensor) -> Tensor:
 
 
 class _Log:
-    """Records as they come in, and what a release says beside them."""
+    """Records as they come in: of each the step, position, distance, loss and perhaps theta."""
 
-    def __init__(
-        self,
-        start: Tensor,
-        radius: float,
-        temperature: float,
-        length: float,
-        recipe: dict[str, Any],
-        keep_theta: bool,
-    ) -> None:
-        self.start, self.radius = start, radius
-        self.temperature, self.length, self.recipe = temperature, length, recipe
-        self.theta: list[Tensor] | None = [] if keep_theta else None
-        self.steps: list[int] = []
-        self.position: list[Tensor] = []
-        self.distance: list[Tensor] = []
-        self.loss: list[Tensor] = []
-        self.outside = torch.zeros(len(start))
-        self.seen = 0
+    def __init__(self, start: Tensor, radius: float, **beside: Any) -> None:
+        self.start, self.radius, self.beside = start, radius, beside
+        self.rows: list[list[Tensor]] = []
+        self.outside, self.projections = torch.zeros(len(start)), 0
 
     def see(self, distance: Tensor) -> None:
         self.outside = self.outside + (distance.cpu() > self.radius)
-        self.seen += 1
-
-    def add(self, step: int, position: Tensor, distance: Tensor, loss: Tensor, theta: Tensor) -> None:
-        self.steps.append(step)
-        self.position.append(detached(position))
-        self.distance.append(detached(distance))
-        self.loss.append(detached(loss))
-        if self.theta is not None:
-            self.theta.append(detached(theta))
+        self.projections += 1
 
     def release(self, records: int, complete: bool) -> Release:
+        step, position, distance, loss, *theta = map(torch.stack, zip(*self.rows[:records], strict=True))
         return Release(
-            step=torch.tensor(self.steps[:records]),
-            position=torch.stack(self.position[:records]),
-            distance=torch.stack(self.distance[:records]),
-            loss=torch.stack(self.loss[:records]),
+            step=step,
+            position=position,
+            distance=distance,
+            loss=loss,
             start=self.start.clone(),
-            outside=self.outside / max(1, self.seen),
-            temperature=self.temperature,
+            outside=self.outside / max(1, self.projections),
             valley_radius=self.radius,
-            length=self.length,
-            recipe=self.recipe,
-            theta=None if self.theta is None else torch.stack(self.theta[:records]),
+            theta=theta[0] if theta else None,
             complete=complete,
+            **self.beside,
         )
-
-
-def _even_records(steps: int, project_every: int | None) -> int:
-    """Steps between records: about 60 records, each at a projection."""
-    unit = project_every or 1
-    return unit * max(1, round(steps / (60 * unit)))
-
-
-def _check(walkers: int, steps: int, record_every: int | None) -> None:
-    for name, value in (("walkers", walkers), ("steps", steps), ("record_every", record_every)):
-        if value is not None and not (isinstance(value, Integral) and value >= 1):
-            raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,27 +15,6 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .mean import Estimate
-
-
-def device() -> torch.device:
-    """Return the fastest device at hand: CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Compute float32 as float32 inside: no TensorFloat-32, which keeps ten bits of each factor on some GPUs."""
-    places: tuple[Any, Any] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before = [place.allow_tf32 for place in places]
-    for place in places:
-        place.allow_tf32 = False
-    try:
-        yield
-    finally:
-        for place, allowed in zip(places, before, strict=True):
-            place.allow_tf32 = allowed
 
 
 def random_signs(number: int, like: Tensor, generator: torch.Generator) -> Tensor:
@@ -48,18 +26,16 @@ def random_signs(number: int, like: Tensor, generator: torch.Generator) -> Tenso
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 
-    A subclass says how to compute the loss, how to draw one batch, and the gradient on it. All else follows from these;
-    a subclass that knows a faster or an exact way to curvature, trace or noise says so by a method of its own.
+    A subclass says how to compute the loss, how to draw one batch, and the gradient on it. All else follows, but where
+    a subclass knows a faster or an exact way to curvature, trace or noise.
 
     Attributes:
         dim: Number of parameters D.
         weight_decay: Coefficient λ of the term ½λ‖θ‖² that ``loss`` already holds; 0 where there is none.
         num_samples: Number N of samples that a batch is drawn from; None where a batch may have any size.
         splits: Data on which ``accuracy`` can be measured, "train" and perhaps "test"; empty without classes.
-        label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H (2σ²/C for jittered
-            targets of squared loss); 0 without.
-        noise_shape: Name of the ``noise.Shape`` that a batch's gradient noise has: "isotropic", or "curvature" for a
-            covariance in proportion to H, which for networks is an assumption.
+        label_ratio: What label noise adds to the covariance of one sample's gradient, in units of H; 0 without.
+        noise_shape: Shape of a batch's gradient noise, in ``noise.SHAPES``; "curvature" is an assumption for networks.
     """
 
     dim: int
@@ -78,11 +54,7 @@ class Landscape(ABC):
         """Draw what is random in one step: one batch for all (``rows=None``) or one for each of ``rows`` walkers."""
 
     def draw_labels(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Any:
-        """Draw label noise without sampling noise, as strong as in batches of B.
-
-        Raises:
-            ValueError: If there are no labels to jitter.
-        """
+        """Draw label noise without sampling noise, as strong as in batches of B; a ValueError without labels."""
         raise ValueError(f'{type(self).__name__} has no labels to jitter; take noise="minibatch".')
 
     @abstractmethod
@@ -103,11 +75,7 @@ class Landscape(ABC):
         return self.loss(theta) - 0.5 * self.weight_decay * theta.square().sum(-1)
 
     def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
-        """Return the share of samples that are classified rightly, (D,) -> () or (P, D) -> (P,).
-
-        Raises:
-            ValueError: If there are no such data; ``splits`` lists those that there are.
-        """
+        """Return the share of samples classified rightly, (D,) -> () or (P, D) -> (P,), on a split of ``splits``."""
         raise ValueError(f"{type(self).__name__} classifies nothing, so it has no accuracy; use loss(theta).")
 
     @property
@@ -126,26 +94,12 @@ class Landscape(ABC):
         yield None if batch_size is None else self.draw(batch_size, generator, rows)
 
     def pieces(self, weight_decay: bool = True) -> list[Callable[[Tensor], Tensor]]:
-        """Return functions (D,) -> () that add up to ``loss``; large data come in several, so that memory is bounded.
-
-        Args:
-            weight_decay: Whether the term ½λ‖θ‖² is among them.
-        """
+        """Return functions (D,) -> () that add up to ``loss``, or to ``data_loss``; several, to bound memory."""
         return [self.loss]
-
-    # --- curvature and noise -----------------------------------------------------------------------------------
 
     @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
-        """Return Hv, the shape of ``vector``: several vectors at one θ, or one for each row of ``theta``.
-
-        ``curvature.hessian_vector_product`` checks what comes and what goes, and then calls this.
-
-        Args:
-            theta: Where, (D,), or (P, D) with one vector for each row.
-            vector: (D,) or (V, D); (P, D) where ``theta`` is.
-            weight_decay: Whether H is that of the whole ``loss``, or of ``data_loss``.
-        """
+        """Return Hv of ``loss``, or of ``data_loss`` without weight decay; ``curvature`` says more, and checks."""
         if theta.ndim == 2:
             rows = zip(theta, vector, strict=True)
             return torch.stack([self.hessian_vector_product(t, v, weight_decay=weight_decay) for t, v in rows])
@@ -164,11 +118,7 @@ class Landscape(ABC):
         return product
 
     def has_exact_trace(self, generator: torch.Generator) -> bool:
-        """Return whether ``trace`` needs no random probes however many parameters there are.
-
-        Args:
-            generator: For what a landscape may have to try out.
-        """
+        """Return whether ``trace`` needs no random probes for any D; the generator is for what has to be tried out."""
         return False
 
     @torch.no_grad()
@@ -181,19 +131,9 @@ class Landscape(ABC):
         weight_decay: bool = True,
         scale: Tensor | None = None,
     ) -> Estimate:
-        """Return tr H, or Σ sᵢ²Hᵢᵢ with a scale s: exact where that is known, else by Hutchinson's probes.
+        """Return tr H: exact where that is known or D <= ``num_probes``, with an error of 0, else by random probes.
 
-        Up to ``num_probes`` parameters as many unit vectors leave nothing to chance.
-
-        Args:
-            theta: Where, (D,) or (P, D); the same probes serve at every row.
-            generator: Source of the probes.
-            num_probes: Random signs V.
-            weight_decay: Whether the term λD, or λΣsᵢ², of the weight decay is in it.
-            scale: s, (D,) or the shape of ``theta``.
-
-        Returns:
-            Value and standard error, () or (P,); the error is 0 where nothing is left to chance.
+        Arguments are those of ``curvature.hutchinson_trace``.
         """
         if self.dim > num_probes:
             return self.probed_trace(theta, random_signs(num_probes, theta, generator), weight_decay, scale)
@@ -203,9 +143,8 @@ class Landscape(ABC):
 
     def probed_trace(self, theta: Tensor, probes: Tensor, weight_decay: bool, scale: Tensor | None) -> Estimate:
         """Return the mean of vᵀHv over probes v (V, D), an estimate of ``trace`` if the mean of vvᵀ is I."""
-        rows = theta.reshape(-1, self.dim)
+        rows, samples = theta.reshape(-1, self.dim), []
         scales = rows.new_ones(rows.shape) if scale is None else scale.expand(theta.shape).reshape(rows.shape)
-        samples = []
         for t, s in zip(rows, scales, strict=True):
             product = self.hessian_vector_product(t, s * probes, weight_decay=weight_decay)
             samples.append((s * product * probes).sum(-1))
@@ -218,14 +157,8 @@ class Landscape(ABC):
         """
         return theta.new_zeros(theta.shape[:-1])
 
-    # --- the same landscape otherwise --------------------------------------------------------------------------
-
     def subset(self, index: Tensor) -> Landscape:
-        """Return the landscape of the samples at these indices (n,), all else as it is.
-
-        Raises:
-            ValueError: If it has no samples.
-        """
+        """Return the landscape of the samples at these indices (n,), all else as it is, or a ValueError."""
         raise ValueError(f"{type(self).__name__} has no samples to choose from; use it whole.")
 
     def to(self, where: torch.device | torch.dtype | str) -> Landscape:
@@ -238,8 +171,6 @@ class Landscape(ABC):
         land = self.to("cpu") if device is not None and device.type == "mps" else self
         return land if getattr(land, "dtype", None) == torch.float64 else land.to(torch.float64)
 
-    # --- gradients ---------------------------------------------------------------------------------------------
-
     def gradient(
         self,
         theta: Tensor,
@@ -248,19 +179,9 @@ class Landscape(ABC):
         *,
         shared: bool = False,
     ) -> Tensor:
-        """Return the gradient of the loss, or its noisy estimate from one batch.
+        """Return the gradient of the loss, (D,) or (P, D), or its noisy estimate from a batch of B samples.
 
-        Args:
-            theta: One parameter vector (D,) or several (P, D).
-            batch_size: Samples B in the batch; None takes all data, without noise.
-            generator: Source of the batch; needed where ``batch_size`` is given.
-            shared: Whether all rows of ``theta`` see one batch; otherwise each draws its own.
-
-        Returns:
-            Gradient, the shape of ``theta``.
-
-        Raises:
-            ValueError: If ``theta`` belongs to another landscape, or a batch is asked for without a generator.
+        Each row of ``theta`` draws its own batch, or all see one that is ``shared``.
         """
         self.check(theta)
         if batch_size is None:
@@ -274,7 +195,7 @@ class Landscape(ABC):
         return self.gradient_on(theta, self.draw(batch_size, generator, rows))
 
     def check(self, theta: Tensor) -> None:
-        """Raise a ValueError unless ``theta`` has shape (D,) or (P, D) for this landscape, and its kind of numbers."""
+        """Raise a ValueError unless ``theta`` has a shape and numbers of this landscape."""
         self.check_shape(theta)
         own = getattr(self, "dtype", None)  # a network computes in one precision, a valley in any
         if not theta.is_floating_point() or (own is not None and theta.dtype != own):

@@ -51,23 +51,13 @@ class Band:
 
 
 class Method(ABC):
-    """A way to build a road.
-
-    Attributes:
-        name: Its short name.
-    """
+    """A way to build a road, and its short name."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        """Yield the road while it is built, from a first guess to the end of the band's sweeps.
-
-        Args:
-            band: Gradients, the generator, and the schedule of the learning rate; counts the sweeps.
-            road: First guess, whose ends stay where they are.
-            pivots: Points to move, ends included.
-        """
+        """Yield the road while it is built, from a first guess with the same ends to the end of the band's sweeps."""
 
 
 class Linear(Method):
@@ -124,24 +114,26 @@ class String(Relaxing):
         return -band.slope(pivots[1:-1])
 
 
+@dataclass(eq=False, kw_only=True)
 class Springs(Relaxing):
     """Springs between pivots: the nudged elastic band, "neb" (Henkelman & Jónsson 2000).
 
     Args:
         spring_constant: Pull along the band per unit of unequal spacing.
-        tangent: "upwind" (the secant to the higher neighbour) or, to see what it is for, "central": the secant of both
-            neighbours, as the first codes had it. With that the loss along the band bends it into kinks where it is
-            steep.
+        tangent: "upwind" (to the higher neighbour) or, to see what it is for, "central", with kinks where it is steep.
         projection: Whether the loss acts only across the band and the springs only along it. Without it, to see what it
-            is for, both act in full: the band cuts corners and its pivots slide down to the ends.
+            is for, the band cuts corners and its pivots slide down to the ends.
     """
 
     name = "neb"
 
-    def __init__(self, *, spring_constant: float = 1.0, tangent: Tangent = "upwind", projection: bool = True) -> None:
-        if tangent not in ("upwind", "central"):
-            raise ValueError(f'tangent must be "upwind" or "central", got {tangent!r}.')
-        self.spring_constant, self.tangent, self.projection = spring_constant, tangent, projection
+    spring_constant: float = 1.0
+    tangent: Tangent = "upwind"
+    projection: bool = True
+
+    def __post_init__(self) -> None:
+        if self.tangent not in ("upwind", "central"):
+            raise ValueError(f'tangent must be "upwind" or "central", got {self.tangent!r}.')
 
     def force(self, band: Band, pivots: Tensor) -> Tensor:
         """The loss acts across the band, the springs along it (Henkelman & Jónsson 2000, eqs. 4, 5 and 12)."""
@@ -154,27 +146,17 @@ class Springs(Relaxing):
         return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
 
 
+@dataclass(eq=False, kw_only=True)
 class AutoNEB(Springs):
     """Relax, insert pivots where the band cuts a corner, and again: four cycles (Draxler et al. 2018, section 3).
 
-    Args:
-        threshold: A pivot is inserted where the loss between two rises above the line through them by more than this
-            share of the band's range of losses.
-        spring_constant, tangent, projection: As in ``Springs``.
+    A pivot is inserted where the loss between two rises above the line through them by more than ``threshold``, a share
+    of the band's range of losses.
     """
 
     name = "autoneb"
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.1,
-        spring_constant: float = 1.0,
-        tangent: Tangent = "upwind",
-        projection: bool = True,
-    ) -> None:
-        super().__init__(spring_constant=spring_constant, tangent=tangent, projection=projection)
-        self.threshold = threshold
+    threshold: float = 0.1
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         road = road.resample(min(5, pivots))
@@ -186,21 +168,20 @@ class AutoNEB(Springs):
                 road = inserted(measured(band.land, road), pivots, self.threshold)
 
 
+@dataclass(eq=False, kw_only=True)
 class Curve(Method):
-    """A curve that is linear in its control points, moved by gradients at random places (Garipov et al. 2018).
+    """A curve that is linear in its control points, ``bends`` of them inside (Garipov et al. 2018).
 
-    Each control point takes the average of the gradients, weighted by its share in each place.
-
-    Args:
-        bends: Inner control points.
+    Each takes the average of the gradients at random places, weighted by its share in each place.
     """
 
     basis: ClassVar[Callable[[Tensor, int], Tensor]]
 
-    def __init__(self, *, bends: int = 3) -> None:
-        if bends < 1:
-            raise ValueError(f"A curve needs bends >= 1, got {bends}.")
-        self.bends = bends
+    bends: int = 3
+
+    def __post_init__(self) -> None:
+        if self.bends < 1:
+            raise ValueError(f"A curve needs bends >= 1, got {self.bends}.")
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         number, basis = self.bends + 2, type(self).basis
@@ -264,21 +245,11 @@ def named(method: str | Method) -> Method:
 
 
 def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
-    """Return the unit tangent at each interior pivot, pointing along the band.
+    """Return the unit tangent at each interior pivot, pointing along the band, (P, D) and (P,) -> (P-2, D).
 
     On a slope the tangent is the secant towards the higher neighbour. At an extremum of the loss it mixes both secants,
     weighted by the rises, so that it turns smoothly as the band relaxes; where all three losses agree it is the
     bisector.
-
-    Args:
-        pivots: Band of parameter vectors, shape (P, D), with P >= 3.
-        losses: Loss at each pivot, shape (P,).
-
-    Returns:
-        Tangents of pivots 1 .. P-2, shape (P-2, D).
-
-    Raises:
-        ValueError: If the band has no interior pivot.
 
     References:
         Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, equations 8 to 11.

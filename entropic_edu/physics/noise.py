@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -24,17 +23,10 @@ if TYPE_CHECKING:
 NAMES = ("minibatch", "none", "isotropic", "label")
 
 
-# --- what steps of SGD make of noise -----------------------------------------------------------------------------
-
-
 def effective_temperature(batch_size: int | None, learning_rate: float, momentum: float = 0.0) -> float:
     """Return η / ((1-m) B), the one number through which batch size and learning rate act; 0 for all data.
 
-    Raises:
-        ValueError: If batch size, learning rate or momentum is none.
-
     Example:
-        >>> import entropic_edu as ee
         >>> ee.effective_temperature(batch_size=16, learning_rate=0.25, momentum=0.5)
         0.03125
     """
@@ -49,21 +41,8 @@ def sustained_variance(
 ) -> Tensor:
     """Return φ(h): the variance across a valley ½hx² per unit variance of the gradient noise, for heavy-ball SGD.
 
-    Args:
-        curvature: h, any shape.
-        learning_rate: η.
-        momentum: m.
-        steps: Mean over so many steps after a start at rest on the floor (one stretch between two projections), by the
-            exact recursion of the covariance; None gives the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)).
-
-    Raises:
-        ValueError: If a stationary value is asked for where there is none, h <= 0 or ηh >= 2(1+m).
-
-    Example:
-        >>> import torch
-        >>> from entropic_edu.physics.noise import sustained_variance
-        >>> round(float(sustained_variance(torch.tensor(4.0), learning_rate=0.1)), 4)
-        0.0156
+    It is the mean over ``steps`` after a start at rest on the floor (one stretch between two projections), by the exact
+    recursion of the covariance; or, with None, the stationary value η(1+m)/(h(1-m)(2(1+m)-ηh)), where there is one.
     """
     h, eta, m = curvature.double(), learning_rate, momentum
     if steps is None:
@@ -73,8 +52,7 @@ def sustained_variance(
                 f"to {float((eta * h).max()):.3g}; lower learning_rate, or give the steps between projections."
             )
         return (eta * (1 + m) / (h * (1 - m) * (2 * (1 + m) - eta * h))).to(curvature)
-    xx, xv, vv = torch.zeros_like(h), torch.zeros_like(h), torch.zeros_like(h)
-    total = torch.zeros_like(h)
+    xx = xv = vv = total = torch.zeros_like(h)
     for _ in range(steps):  # v ← m v + h x + ξ, x ← x - η v
         total = total + xx
         new_vv = m * m * vv + 2 * m * h * xv + h * h * xx + 1
@@ -83,39 +61,24 @@ def sustained_variance(
     return (total / steps).to(curvature)
 
 
-# --- shapes ------------------------------------------------------------------------------------------------------
+def white(curvature: Tensor) -> Tensor:
+    """Return the variance of noise in a direction of curvature h where it is the same in all: a heat bath."""
+    return torch.ones_like(curvature)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How the variance of gradient noise in a direction depends on the curvature h in that direction.
-
-    Attributes:
-        name: "isotropic" or "curvature".
-        variance: h -> variance, up to the noise's strength; any shape.
-    """
-
-    name: str
-    variance: Callable[[Tensor], Tensor]
-
-    def __call__(self, curvature: Tensor) -> Tensor:
-        """Return the variance in directions of curvature h, in units of the strength."""
-        return self.variance(curvature)
+def curved(curvature: Tensor) -> Tensor:
+    """Return the same, up to a strength, for a covariance in proportion to H, as label noise has it on a floor."""
+    return curvature
 
 
-WHITE = Shape("isotropic", torch.ones_like)  # the same in every direction: a heat bath
-CURVED = Shape("curvature", lambda h: h)  # covariance in proportion to H, as label noise has it on a floor
-SHAPES = {shape.name: shape for shape in (WHITE, CURVED)}
+SHAPES = {"isotropic": white, "curvature": curved}
 
 
 class Covariance(NamedTuple):
     """Covariance of a step's gradient noise along a road: ``strength`` (n,) times ``shape`` of the curvature."""
 
     strength: Tensor
-    shape: Shape
-
-
-# --- models ------------------------------------------------------------------------------------------------------
+    shape: Callable[[Tensor], Tensor]
 
 
 class Step(NamedTuple):
@@ -128,17 +91,11 @@ class Step(NamedTuple):
 
 
 class Noise(ABC):
-    """A noise model.
-
-    Attributes:
-        name: What releases and messages call it.
-        batch_size: Samples B that a step draws; None where it draws none.
-        noisy_steps: Numbers of the steps that are noisy, counted from 1; None means all.
-    """
+    """A noise model, and the name by which releases and messages call it."""
 
     name: ClassVar[str]
-    batch_size: int | None = None
-    noisy_steps: range | None = None
+    batch_size: int | None = None  # samples B that a step draws
+    noisy_steps: range | None = None  # numbers of the steps that are noisy, counted from 1; None means all
 
     @abstractmethod
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
@@ -165,20 +122,11 @@ class Silent(Noise):
         return land.gradient_on(theta, None)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
-        return Covariance(torch.zeros_like(profile.position.double()), WHITE)
+        return Covariance(torch.zeros_like(profile.position.double()), white)
 
 
-class Minibatch(Noise):
-    """What the landscape's own batches add: each walker draws B samples in a step.
-
-    ``predict`` takes the measured trace of the covariance, in the shape that the landscape says: that of H for
-    networks. This is exact for label noise under squared loss at interpolation, and an assumption elsewhere.
-
-    Args:
-        batch_size: B.
-    """
-
-    name = "minibatch"
+class Batches(Noise):
+    """Noise of batches of B samples, which each walker draws for itself."""
 
     def __init__(self, batch_size: int) -> None:
         require_batch(batch_size)
@@ -187,34 +135,36 @@ class Minibatch(Noise):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.batch_size})"
 
+
+class Minibatch(Batches):
+    """What the landscape's own batches add.
+
+    ``predict`` takes the measured trace of the covariance, in the shape that the landscape says: that of H for
+    networks. This is exact for label noise under squared loss at interpolation, and an assumption elsewhere.
+    """
+
+    name = "minibatch"
+
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         return land.gradient_on(theta, land.draw(self.batch_size, step.generator, len(theta)))
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         shape = SHAPES[profile.noise_shape]
-        whole = profile.trace if shape is CURVED else torch.full_like(profile.trace, profile.dim)
+        whole = profile.trace if shape is curved else torch.full_like(profile.trace, profile.dim)
         return Covariance((profile.noise / whole).double() / self.batch_size, shape)
 
 
-class Label(Noise):
-    """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B.
-
-    Args:
-        batch_size: B.
-    """
+class Label(Batches):
+    """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B."""
 
     name = "label"
-
-    def __init__(self, batch_size: int) -> None:
-        require_batch(batch_size)
-        self.batch_size: int = batch_size
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         return land.gradient_on(theta, land.draw_labels(self.batch_size, step.generator, len(theta)))
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), profile.label_ratio) / self.batch_size
-        return Covariance(strength, CURVED)
+        return Covariance(strength, curved)
 
     def check(self, land: Landscape) -> None:
         if not land.label_ratio:
@@ -225,10 +175,9 @@ class Label(Noise):
 
 
 class Isotropic(Noise):
-    """White noise on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
+    """White noise ξ on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
 
-    Args:
-        temperature: T, in units of the loss. A step θ ← θ - η(∇L + ξ) has T = η var(ξ) / (2(1-m)).
+    The temperature, in units of the loss, is T = η var(ξ) / (2(1-m)).
     """
 
     name = "isotropic"
@@ -252,15 +201,13 @@ class Isotropic(Noise):
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), self.variance(learning_rate, momentum))
-        return Covariance(strength, WHITE)
+        return Covariance(strength, white)
 
 
 class During(Noise):
-    """Another noise on some steps alone; all others take the gradient of all data.
+    """Another noise on some steps alone, counted from 1; all others take the gradient of all data.
 
-    Args:
-        noise: What acts on those steps.
-        steps: Their numbers, counted from 1: ``range(501, 1001)`` switches it on after 500 steps and off after 1,000.
+    ``During(noise, range(501, 1001))`` switches it on after 500 steps and off after 1,000.
     """
 
     name = "during"
@@ -289,21 +236,10 @@ class During(Noise):
         self.noise.check(land)
 
 
-def named(noise: str | Noise | None, batch_size: int | None, temperature: float | None = None) -> Noise:
-    """Return the model that a verb's arguments mean.
+def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
+    """Return the model that a verb's arguments mean: ``noise``, or the one of that name.
 
-    Args:
-        noise: A model, or its short name; None means "minibatch" where there is a batch size and else "none".
-        batch_size: B of "minibatch" and "label".
-        temperature: T of "isotropic".
-
-    Raises:
-        ValueError: If there is no such noise, or what it needs is missing or too much.
-
-    Example:
-        >>> from entropic_edu.physics import noise
-        >>> noise.named(None, batch_size=16).name, noise.named(None, batch_size=None).name
-        ('minibatch', 'none')
+    None is "minibatch" where there is a batch size and else "none".
     """
     if isinstance(noise, Noise):
         return noise
@@ -312,21 +248,13 @@ def named(noise: str | Noise | None, batch_size: int | None, temperature: float 
         raise ValueError(
             f"noise must be {', '.join(map(repr, NAMES))} or a model of entropic_edu.noise, got {noise!r}."
         )
-    if (name == "isotropic") != (temperature is not None):
-        raise ValueError(
-            f"Isotropic noise needs a temperature, and no other noise takes one; got noise={name!r} with "
-            f"temperature={temperature}. Pass noise=ee.noise.Isotropic(temperature=0.01)."
-        )
-    if temperature is not None:
-        return Isotropic(temperature)
+    if name == "isotropic":
+        raise ValueError("Isotropic noise needs a temperature; pass noise=ee.noise.Isotropic(temperature=0.01).")
     if name == "none":
         return Silent()
     if batch_size is None:
         raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
     return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)
-
-
-# --- checks ------------------------------------------------------------------------------------------------------
 
 
 def require_batch(batch_size: Any) -> None:
@@ -337,7 +265,7 @@ def require_batch(batch_size: Any) -> None:
 
 def require_steps(learning_rate: float, momentum: float) -> None:
     """Raise a ValueError unless these are η and m of steps that can be taken."""
-    if not 0 < learning_rate < math.inf:
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}.")
+    if not 0 < learning_rate < 1e30:  # more is no number to single precision once it is multiplied
+        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}; its largest is 1e+30.")
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum lies in [0, 1), got {momentum}.")

@@ -16,7 +16,7 @@ from .results import Result, detached, finite
 
 
 class Projection(NamedTuple):
-    """The nearest point of a path: its position in [0, 1] and the Euclidean distance to it, one per walker."""
+    """The nearest point of a path: its position in [0, 1] and the distance to it, one per walker."""
 
     position: Tensor
     distance: Tensor
@@ -30,9 +30,16 @@ class Path(Result):
         pivots: Points in order, shape (P, D); the first and last are the minima, bit for bit.
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
-        method: How it was built.
-        pivot_scallop: What ``connect`` found between the pivots that it relaxed, along the spline on which these lie.
+        method, pivot_scallop: How it was built, and the scallop between the pivots that ``connect`` relaxed.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
+
+    Example:
+        >>> path = ee.Path(torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 1.0]]))
+        >>> path.length, path.at(0.75).tolist()
+        (4.0, [3.0, 0.0])
+        >>> where, distance = path.project(torch.tensor([1.0, 2.0]))
+        >>> float(where), float(distance)
+        (0.25, 2.0)
     """
 
     pivots: Tensor
@@ -91,21 +98,14 @@ class Path(Result):
 
     @property
     def scallop(self) -> float:
-        """Largest rise of the loss between two neighbouring pivots above the straight line through theirs.
-
-        The larger of the two: between the points of this path, and between the fewer pivots that were relaxed.
-        """
+        """Largest rise of the loss between neighbouring points, or relaxed pivots, above the line through theirs."""
         if self.losses is None or self.losses_between is None:
             return float("nan")
         own = float(scallops(self.losses, self.losses_between).max().clamp(min=0))
         return max(own, self.pivot_scallop or 0.0)
 
     def at(self, position: float | Tensor) -> Tensor:
-        """Return the point at a position, () -> (D,) or (n,) -> (n, D); 0 and 1 are the end points bit for bit.
-
-        Raises:
-            ValueError: If a position lies outside [0, 1].
-        """
+        """Return the point at a position in [0, 1], () -> (D,) or (n,) -> (n, D); the ends are bit for bit."""
         position, segment = self._segment(position)
         along = (position - self.marks[segment]) / (self.marks[segment + 1] - self.marks[segment])
         return torch.lerp(self.pivots[segment], self.pivots[segment + 1], along.clamp(0, 1)[..., None])
@@ -144,14 +144,8 @@ class Path(Result):
         return self.through(self.at(even))
 
     def smooth(self, points: int) -> Path:
-        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots; its ends are the same.
-
-        Between the pivots of a bent valley the straight pieces of a polyline cut corners, where the loss is higher.
-        The spline is a fixed linear map of the pivots, so it costs one matrix product.
-        """
-        if points < 2:
-            raise ValueError(f"A path needs at least 2 points, got {points}.")
-        if len(self.pivots) < 4:
+        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots, which cuts fewer corners."""
+        if len(self.pivots) < 4 or points < 2:
             return self.resample(points)
         from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
 
@@ -162,7 +156,7 @@ class Path(Result):
         return self.through(Path(fine).resample(points).pivots)
 
     def through(self, pivots: Tensor) -> Path:
-        """Return a path through other points, whose losses nobody has measured yet; method and landscape are kept."""
+        """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
         return replace(self, pivots=pivots, losses=None, losses_between=None, pivot_scallop=None)
 
     def to(self, where: torch.device | torch.dtype) -> Path:
@@ -205,7 +199,7 @@ class Path(Result):
 
     @cached_property
     def _segments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Centre (D,), segments (P-1, D), their size and the rest of the constants of ``_nearest_segment``."""
+        """The constants of ``_nearest_segment``: centre (D,), starts and steps (P-1, D), and their products."""
         centre = self.pivots.mean(0)
         start, step = self.pivots[:-1] - centre, self.pivots[1:] - self.pivots[:-1]
         constants = torch.stack([step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)])

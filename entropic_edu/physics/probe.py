@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,19 +23,16 @@ _DENSE = 600  # up to this many parameters the whole Hessian is formed and nothi
 
 @dataclass(frozen=True, eq=False)
 class Profile(Result):
-    """Height and width of a road at n positions; every tensor is (n,) unless said otherwise.
+    """Height and width of a road at n positions; every tensor is (n,) but for two.
 
     Curvature is that of the data loss. Weight decay adds the constant λ to every eigenvalue and λD to the trace
     (``trace_with_decay``); it cannot make a bump.
 
     Attributes:
         position: Positions in [0, 1].
-        loss: The whole objective.
-        data_loss: The objective without its weight-decay term.
-        trace: tr H.
-        trace_error: Its standard error; 0 where the trace is exact (piecewise-linear nets, few parameters).
-        top_eigenvalue: λ_max.
-        top_error: A bound on its error from Lanczos.
+        loss, data_loss: The objective with and without its weight-decay term.
+        trace, trace_error: tr H and its standard error; 0 where it is exact (piecewise-linear nets, few parameters).
+        top_eigenvalue, top_error: λ_max and a bound on its error from Lanczos.
         smallest_eigenvalue: The other end of the spectrum.
         adaptive_trace: Σθᵢ²Hᵢᵢ, which rescaling the layers of a ReLU net does not change.
         adaptive_top: Largest eigenvalue of diag(θ) H diag(θ), invariant likewise.
@@ -47,11 +44,13 @@ class Profile(Result):
         accuracy, test_accuracy: Of a classifier; None elsewhere.
         finite_scale: Step of ``finite_curvature``, a length in parameter space.
         length: Arc length of the path.
-        dim: Number of parameters D.
-        weight_decay: λ.
-        label_ratio: Where the targets of squared loss are jittered, what that noise's covariance is in units of H
-            (2σ²/C for the mean over C outputs); else 0.
-        noise_shape: Name of the shape of the gradient noise, see ``noise.Shape``.
+        dim, weight_decay, label_ratio, noise_shape: Of the landscape, see ``Landscape``.
+
+    Example:
+        >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0, width=0.1)
+        >>> profile = ee.probe(land, ee.Path(land.floor(41)), points=5, generator=torch.Generator())
+        >>> [round(float(h), 2) for h in profile.trace]  # narrow in the middle
+        [1.0, 1.0, 16.0, 1.0, 1.0]
     """
 
     position: Tensor
@@ -101,10 +100,10 @@ class Profile(Result):
             "lambda_max": self.bump(self.top_eigenvalue),
             "adaptive trace": self.bump(self.adaptive_trace),
         }
-        told = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
+        ratios = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
         return (
             f"Profile of {len(self.position)} points{stopped}: loss {float(self.loss.min()):.3g} to "
-            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {told}."
+            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {ratios}."
         )
 
 
@@ -122,22 +121,24 @@ def probe(
     """Measure loss, curvature and gradient noise at evenly spaced points of a path.
 
     The same random probes serve at every point, so that differences along the path are far more precise than each
-    value. Up to 600 parameters nothing is random: the whole Hessian is formed.
+    value. Up to 600 parameters nothing is random.
 
     Args:
-        land: The landscape.
-        path: A path on it.
+        land, path: The landscape, and a path on it.
         generator: Source of the probes.
         points: Number of points n, the ends included.
-        num_probes: Probes V for the spectrum and, on networks that are not piecewise linear, for the traces.
-        lanczos_steps: Products m for each probe, and for each end of the spectrum.
+        num_probes, lanczos_steps: Probes V for the spectrum (and for traces that are not exact), and products m for
+            each probe and each end of the spectrum.
         progress: True for a bar with the time left, or a callable given each snapshot.
-
-    Returns:
-        The Profile. (``ee.stream.probe`` yields a snapshot after every few points.)
 
     Raises:
         ValueError: If the path belongs to another model or ``points`` is below 2.
+
+    Example:
+        >>> land = ee.valleys.Hyperbola()
+        >>> profile = ee.probe(land, ee.Path(land.floor(201)), points=3, generator=torch.Generator())
+        >>> [round(float(h), 2) for h in profile.top_eigenvalue]  # 2 cosh 2y at y = -1, 0 and 1
+        [7.52, 2.0, 7.52]
     """
     path.check(land)
     if not isinstance(points, Integral) or points < 2:
@@ -152,11 +153,13 @@ def probe(
         fresh = torch.Generator(generator.device).manual_seed(seed)  # the same probes at every point
         theta, along = path.at(some.to(path.pivots.device)), path.tangent(some.to(path.pivots.device))
         product = hessian_vector_product(land, theta, along, weight_decay=False)
+        place = getattr(precise, "device", theta.device)
+        bent = curvature_along(precise, theta.to(place).double(), along.to(place).double(), scale=finite_scale)
         part = replace(
             _measure(land, theta, fresh, num_probes, lanczos_steps, exact),
             position=some,
             tangent_curvature=detached((product * along).sum(-1)),
-            finite_curvature=_finite_curvature(precise, land, theta, along, finite_scale),
+            finite_curvature=detached(bent - land.weight_decay).to(theta.dtype),
             finite_scale=finite_scale,
             length=path.length,
         )
@@ -165,31 +168,17 @@ def probe(
         yield _snapshot(replace(whole, complete=done == points), points)
 
 
-class _Curvature(NamedTuple):
-    """What is measured of H at P points; see ``Profile``."""
-
-    trace: Tensor
-    trace_error: Tensor
-    top_eigenvalue: Tensor
-    top_error: Tensor
-    smallest_eigenvalue: Tensor
-    adaptive_trace: Tensor
-    adaptive_top: Tensor
-    nodes: Tensor
-    weights: Tensor
-
-
 def _measure(
-    land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
+    land: Landscape, theta: Tensor, generator: torch.Generator, probes: int, steps: int, exact: bool
 ) -> Profile:
-    """All but what needs the path, at (P, D)."""
+    """Return all but what needs the path, at (P, D)."""
     empty = theta.new_zeros(0)
     with torch.no_grad():
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     dense = land.dim <= _DENSE
-    curvature = _dense(land, theta) if dense else _sparse(land, theta, generator, num_probes, steps, exact)
-    measured: dict[str, Any] = {name: detached(value) for name, value in curvature._asdict().items()}
+    values = _dense(land, theta) if dense else _sparse(land, theta, generator, probes, steps, exact)
+    curvature: dict[str, Any] = {name: detached(value) for name, value in values.items()}
     scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(
         position=empty,
@@ -205,66 +194,56 @@ def _measure(
         weight_decay=land.weight_decay,
         label_ratio=land.label_ratio,
         noise_shape=land.noise_shape,
-        **measured,
+        **curvature,
     )
 
 
-def _dense(land: Landscape, theta: Tensor) -> _Curvature:
-    """Everything from the whole Hessian: exact up to round-off."""
+def _dense(land: Landscape, theta: Tensor) -> dict[str, Tensor]:
+    """What a profile says of H, from the whole of it: exact up to round-off."""
     hessian = torch.stack([dense_hessian(land, t, weight_decay=False) for t in theta])
     values = torch.linalg.eigvalsh(hessian.double()).to(theta)  # (P, D)
     adaptive = theta[:, :, None] * hessian * theta[:, None]
-    zero = torch.zeros_like(values[:, 0])
-    return _Curvature(
-        trace=values.sum(-1),
-        trace_error=zero,
-        top_eigenvalue=values[:, -1],
-        top_error=zero,
-        smallest_eigenvalue=values[:, 0],
-        adaptive_trace=adaptive.diagonal(dim1=1, dim2=2).sum(-1),
-        adaptive_top=torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
-        nodes=values[:, None],
-        weights=torch.full_like(values, 1 / land.dim)[:, None],
-    )
+    return {
+        "trace": values.sum(-1),
+        "trace_error": torch.zeros_like(values[:, 0]),
+        "top_eigenvalue": values[:, -1],
+        "top_error": torch.zeros_like(values[:, 0]),
+        "smallest_eigenvalue": values[:, 0],
+        "adaptive_trace": adaptive.diagonal(dim1=1, dim2=2).sum(-1),
+        "adaptive_top": torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
+        "nodes": values[:, None],
+        "weights": torch.full_like(values, 1 / land.dim)[:, None],
+    }
 
 
 def _sparse(
     land: Landscape, theta: Tensor, generator: torch.Generator, num_probes: int, steps: int, exact: bool
-) -> _Curvature:
-    """Everything from products; the traces are exact where the landscape knows them."""
-    density = spectral_density(land, theta, num_probes=num_probes, steps=steps, generator=generator, weight_decay=False)
-    ends = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False)
-    adaptive = extreme_eigenvalues(land, theta, steps=steps, generator=generator, weight_decay=False, scale=theta)
+) -> dict[str, Tensor]:
+    """The same from products; the traces are exact where the landscape knows them."""
+    lanczos: dict[str, Any] = {"steps": steps, "generator": generator, "weight_decay": False}
+    density = spectral_density(land, theta, num_probes=num_probes, **lanczos)
+    ends = extreme_eigenvalues(land, theta, **lanczos)
+    adaptive = extreme_eigenvalues(land, theta, scale=theta, **lanczos)
     probes = num_probes if exact else max(16, num_probes)
     trace = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False)
     scaled = land.trace(theta, generator=generator, num_probes=probes, weight_decay=False, scale=theta)
-    return _Curvature(
-        trace=trace.value,
-        trace_error=trace.error,
-        top_eigenvalue=ends.largest,
-        top_error=ends.largest_error,
-        smallest_eigenvalue=ends.smallest,
-        adaptive_trace=scaled.value,
-        adaptive_top=adaptive.largest,
-        nodes=density.nodes,
-        weights=density.weights,
-    )
-
-
-def _finite_curvature(precise: Landscape, land: Landscape, theta: Tensor, along: Tensor, scale: float) -> Tensor:
-    """Second difference of the data loss in float64."""
-    where = getattr(precise, "device", theta.device)
-    point, direction = theta.to(where).double(), along.to(where).double()
-    whole = curvature_along(precise, point, direction, scale=scale)
-    return detached(whole - land.weight_decay).to(theta.dtype)
+    return {
+        "trace": trace.value,
+        "trace_error": trace.error,
+        "top_eigenvalue": ends.largest,
+        "top_error": ends.largest_error,
+        "smallest_eigenvalue": ends.smallest,
+        "adaptive_trace": scaled.value,
+        "adaptive_top": adaptive.largest,
+        "nodes": density.nodes,
+        "weights": density.weights,
+    }
 
 
 def _joined(one: Profile, two: Profile) -> Profile:
-    def both(name: str) -> object:
-        a, b = getattr(one, name), getattr(two, name)
-        return torch.cat([a, b]) if isinstance(a, Tensor) else a
-
-    return Profile(**{f.name: both(f.name) for f in fields(Profile)})  # type: ignore[arg-type]
+    names = [f.name for f in fields(Profile) if isinstance(getattr(one, f.name), Tensor)]
+    both: dict[str, Any] = {name: torch.cat([getattr(one, name), getattr(two, name)]) for name in names}
+    return replace(one, **both)
 
 
 def _snapshot(profile: Profile, points: int) -> Snapshot[Profile]:

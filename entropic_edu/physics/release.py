@@ -25,16 +25,19 @@ class Release(Result):
 
     Attributes:
         step: Steps taken at each record, (R,).
-        position: Nearest position on the path in [0, 1], (R, W).
-        distance: Distance from the path just before the record's projection, (R, W).
-        loss: The objective there, (R, W).
-        start: Where each walker began, (W,).
+        position, start: Nearest position on the path in [0, 1], (R, W), and where each walker began, (W,).
+        distance, loss: Distance from the path just before the record's projection, and the objective there, (R, W).
         outside: Share of a walker's projections at which it was further from the path than ``valley_radius``, (W,).
         temperature: η/((1-m)B), or T of the Langevin noise.
-        valley_radius: The distance past which a walker has left.
-        length: Arc length of the path.
-        recipe: The settings, as plain values.
+        valley_radius: The distance past which a walker is outside.
+        length, recipe: Arc length of the path, and the settings as plain values.
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
+
+    Example:
+        >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
+        >>> release = ee.drift(land, ee.Path(land.floor(21)), batch_size=None, steps=300, generator=g, walkers=1)
+        >>> release.position.shape == release.loss.shape, release.left_valley.tolist()  # down the slope, inside
+        (True, [False])
     """
 
     retired: ClassVar[tuple[str, ...]] = ("predicted",)  # ``drift`` was once given the profile
@@ -53,22 +56,13 @@ class Release(Result):
 
     @property
     def left_valley(self) -> Tensor:
-        """Whether a walker was outside at more than a twentieth of its projections, (W,).
-
-        A rare excursion ends at the next projection; a walker that is outside again and again has left, and its
-        position on the path means nothing.
-        """
+        """Whether a walker was outside at over a twentieth of its projections, (W,): its position means nothing."""
         return self.outside > 0.05
 
     @property
     def starts(self) -> Tensor:
         """The different starts, ascending, (S,)."""
         return self.start.unique()
-
-    @property
-    def stayed(self) -> Tensor:
-        """Share of walkers that stayed in the valley, for each start, (S,)."""
-        return torch.stack([(~self.left_valley[self.start == s]).double().mean() for s in self.starts])
 
     @property
     def mean_position(self) -> Tensor:
@@ -79,30 +73,24 @@ class Release(Result):
     def position_error(self) -> Tensor:
         """Standard error of ``mean_position`` over walkers, (R, S)."""
         columns = [self._of(s) for s in self.starts]
-        return torch.stack(
-            [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns], 1
-        )
+        errors = [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns]
+        return torch.stack(errors, 1)
 
     def relaxation_steps(self) -> Relaxation:
         """Return, per start, the steps after which the mean distance from the own end has fallen to 1/e.
 
-        The own end is the nearer one. The time is interpolated between records, and is infinite where the mean has not
-        come so far. The error is the jackknife's over walkers; it is infinite too where leaving one walker out decides.
+        The own end is the nearer one. The time is interpolated between records, and infinite where the mean has not
+        come so far; the error is the jackknife's over walkers, and infinite where leaving one out decides.
         """
         times, errors = [], []
         for start in self.starts:
             mine = self._of(start)
             remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
-            times.append(_first_below(self.step, remaining.mean(1), float(remaining[0].mean()) / math.e))
-            walkers = remaining.shape[1]
-            others = [
-                _first_below(
-                    self.step, remaining[:, torch.arange(walkers) != w].mean(1), float(remaining[0].mean()) / math.e
-                )
-                for w in range(walkers if walkers > 1 else 0)
-            ]
-            spread = torch.tensor(others, dtype=torch.float64)
-            known = len(others) > 1 and bool(spread.isfinite().all())
+            level, walkers = float(remaining[0].mean()) / math.e, remaining.shape[1]
+            times.append(_first_below(self.step, remaining.mean(1), level))
+            rest = [remaining[:, torch.arange(walkers) != w] for w in range(walkers if walkers > 1 else 0)]
+            spread = torch.tensor([_first_below(self.step, r.mean(1), level) for r in rest], dtype=torch.float64)
+            known = walkers > 1 and bool(spread.isfinite().all())
             variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
             errors.append(math.sqrt(variance))
         return Relaxation(torch.tensor(times), torch.tensor(errors))
@@ -117,8 +105,7 @@ class Release(Result):
         moves = "; ".join(
             f"from {s:.2f} to {p:.3f} ± {e:.3f}" for s, p, e in zip(self.starts, final, error, strict=True)
         )
-        left = int(self.left_valley.sum())
-        share = 100 * float(self.outside.mean())
+        left, share = int(self.left_valley.sum()), 100 * float(self.outside.mean())
         valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
         stopped = "" if self.complete else " (stopped early)"
         return (

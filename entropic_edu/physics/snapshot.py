@@ -25,19 +25,12 @@ R = TypeVar("R", bound=Result)
 
 @dataclass(frozen=True)
 class Snapshot(Generic[R]):
-    """A moment of a long call.
-
-    Attributes:
-        done: Units of work finished.
-        total: Units of work in all.
-        note: What a progress bar says beside it.
-        make: Builds the result so far; asked only by who wants it.
-    """
+    """A moment of a long call: units of work ``done`` of ``total``, and what a progress bar notes beside them."""
 
     done: int
     total: int
     note: str
-    make: Callable[[], R]
+    make: Callable[[], R]  # builds the result so far, only for who wants it
 
     @property
     def result(self) -> R:
@@ -105,14 +98,7 @@ def whole_or_nothing() -> Iterator[None]:
 def finish(stream: Stream[R], progress: Progress, title: str) -> R:
     """Read a stream to its end and return its result; on Ctrl-C return what there is, marked incomplete.
 
-    Args:
-        stream: Snapshots of one call.
-        progress: True for a bar with an estimate of the time left, or a callable that is given each snapshot.
-        title: What the bar is called.
-
-    Raises:
-        KeyboardInterrupt: If it comes before the first snapshot, when there is nothing to return, or in
-            ``whole_or_nothing``.
+    Before the first snapshot, when there is nothing to return, and in ``whole_or_nothing`` Ctrl-C goes through.
     """
     last: Snapshot[R] | None = None
     bar = tqdm(desc=title, leave=False, mininterval=0.1) if progress is True else None

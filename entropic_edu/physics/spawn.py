@@ -20,10 +20,7 @@ from .landscape import Landscape
 from .results import Result, detached
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
-from .train import Run, train
-
-_PROBES = 16  # for the trace of a network that is not piecewise linear
-_LANCZOS = 24  # products for the top eigenvalue, as in probe
+from .train import SETTINGS, Run, train
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,21 +28,24 @@ class Family(Result):
     """Curves along the straight lines between siblings: T trunks, K steps of parting, all pairs of children.
 
     A curve is (T, K, pairs, points); its barrier, (T, K), is how far its highest point lies above its higher end, mean
-    over pairs. Curvature is that of the data loss, as in ``Profile``, and ``loss_barrier`` likewise. On the whole
-    objective the weight-decay term dips between two ends, and with it hides part of a low barrier.
+    over pairs. Curvature is that of the data loss, and so is ``loss_barrier``: the weight-decay term dips between two
+    ends, and hides part of a low barrier.
 
     Attributes:
         at: Steps k at which children part from their trunk, (K,), as far as they are finished.
         positions: Positions on the line in [0, 1], (points,).
         ends: Parameters of the children at the end of their training, (T, K, children, D).
-        loss: Curves of the whole objective.
-        data_loss: Curves of the objective without its weight-decay term.
-        trace: Curves of tr H.
-        trace_error: Its standard error; 0 where the trace is exact (piecewise-linear nets, up to 16 parameters).
-        top_eigenvalue: Curves of λ_max.
-        test_accuracy: Curves of the test accuracy; None without test data.
-        steps: Steps of a whole training.
-        recipe: The settings, as plain values.
+        loss, data_loss: Curves of the objective, with and without its weight-decay term.
+        trace, trace_error: Curves of tr H, and of its standard error, which is 0 where the trace is exact.
+        top_eigenvalue, test_accuracy: Curves of λ_max, and of the accuracy; None without test data.
+        steps, recipe: Steps of a whole training, and its settings as plain values.
+
+    Example:
+        >>> line = torch.tensor([0.0, 0.5, 1.0])
+        >>> hill = torch.tensor([0.2, 1.0, 0.4]).view(1, 1, 1, 3)  # one trunk, one k, one pair, three points
+        >>> family = ee.Family(torch.tensor([0]), line, torch.zeros(1, 1, 2, 5), hill, hill, hill, 0 * hill, hill)
+        >>> round(float(family.loss_barrier), 4), round(float(family.relative_to_end(hill)), 4)
+        (0.6, 1.5)
     """
 
     at: Tensor
@@ -66,11 +66,6 @@ class Family(Result):
         return self.barrier(self.data_loss)
 
     @property
-    def objective_barrier(self) -> Tensor:
-        """Barrier of the whole objective, (T, K)."""
-        return self.barrier(self.loss)
-
-    @property
     def trace_barrier(self) -> Tensor:
         """Barrier of tr H, (T, K)."""
         return self.barrier(self.trace)
@@ -80,35 +75,19 @@ class Family(Result):
         """Barrier of λ_max, (T, K)."""
         return self.barrier(self.top_eigenvalue)
 
-    @property
-    def midpoint_accuracy(self) -> Tensor | None:
-        """Test accuracy half-way between siblings, mean over pairs, (T, K); None without test data."""
-        if self.test_accuracy is None:
-            return None
-        return self.test_accuracy[..., len(self.positions) // 2].mean(-1)
-
     def barrier(self, curve: Tensor) -> Tensor:
         """Return highest value less the higher end, mean over pairs: (T, K, pairs, points) -> (T, K)."""
-        return (curve.amax(-1) - _higher_end(curve)).mean(-1)
+        return (curve.amax(-1) - curve[..., [0, -1]].amax(-1)).mean(-1)
 
     def relative_to_end(self, curve: Tensor) -> Tensor:
-        """Return the barrier of a curve over the curve's own value at the higher end: (T, K, pairs, points) -> (T, K).
-
-        Raises:
-            ValueError: If the curve is not positive at its ends, so that a share of it means nothing.
-        """
-        ends = _higher_end(curve).mean(-1)
+        """Return the barrier of a curve over the curve's own, positive value at the higher end, (T, K)."""
+        ends = curve[..., [0, -1]].amax(-1).mean(-1)
         return self.barrier(curve) / _positive(ends, "This curve is", "at the ends; compare the barriers themselves")
 
     def relative_to_first(self, barrier: Tensor) -> Tensor:
-        """Return a barrier as a share of its value at the first k, mean over trunks: (T, K) -> (T, K).
-
-        Raises:
-            ValueError: If there is no barrier at the first k.
-        """
-        first = barrier[:, :1].mean()
+        """Return a barrier, (T, K), as a share of its mean over trunks at the first k, which must be positive."""
         where = f"at the first k, {int(self.at[0])}; begin at an earlier k, or compare the barriers themselves"
-        return barrier / _positive(first, "The barrier is", where)
+        return barrier / _positive(barrier[:, :1].mean(), "The barrier is", where)
 
     def error(self, values: Tensor) -> Tensor:
         """Return the standard error over trunks, (T, K) -> (K,); infinite for one trunk, which cannot tell."""
@@ -151,55 +130,43 @@ def spawn(
     """Train trunks, let children part from them at each step k, and measure the straight lines between siblings.
 
     Children take over all of the trunk's state at k (parameters, momentum, place in the schedule) and differ in the
-    order of their batches alone. Trunks are independent, each from its own start; all run side by side. The same seed
-    gives the same family, and the children of one k do not depend on which other k are asked for, as long as these
-    lie between epochs (a trunk that stops within an epoch begins a new one).
+    order of their batches alone. Trunks are independent, each from its own start; all run side by side. The children of
+    one k do not depend on which other k are asked for, as long as these lie between epochs.
 
     Args:
         land: The landscape.
         at: Steps k, ascending, from 0 (the children share the start alone) to all steps (they are one).
         generator: Source of the starts, the shuffles and the probes.
-        children: Children of each trunk at each k, at least 2.
-        trunks: Independent trunks T.
-        batch_size: As in ``train``, for trunks and children; so are the next five.
-        learning_rate: η at the beginning of the schedule.
-        momentum: m of heavy ball or Nesterov, β₁ of Adam.
-        epochs: Passes through the data of a whole training, trunk and child together.
-        optimizer: "sgd", "nesterov" or "adam".
-        schedule: "cosine", "step" or "constant".
+        children, trunks: Children of each trunk at each k, at least 2; independent trunks T.
+        batch_size, learning_rate, momentum, epochs, optimizer, schedule: Of a whole training, trunk and child together,
+            as in ``train``.
         points: Points on a line, the ends included; odd, so that the midpoint is one of them.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Family. (``ee.stream.spawn`` yields a snapshot after each k, when all its trunks have finished; ``done``
-        counts trunks times k.) Stopped early, it holds the k that are finished.
+        The Family; stopped early, of the k that are finished. (``ee.stream.spawn`` yields a snapshot after each.)
 
-    Raises:
-        ValueError: If a setting is out of range.
-        DivergenceError: If a trunk or a child becomes infinite or NaN.
-
-    Warns:
-        StabilityWarning: As in ``train``.
+    Raises, Warns: As ``train``, of trunks and children.
 
     References:
         Frankle et al. (2020), ICML, arXiv:1912.05671: children of step k and the loss between them; Di Carlo, Goddard &
         Schwab (2025), arXiv:2512.06297: the curvature between them.
+
+    Example:
+        >>> land, g = ee.valleys.Waist(noise="curvature"), torch.Generator().manual_seed(0)
+        >>> family = ee.spawn(land, at=[0, 30], epochs=30, batch_size=8, learning_rate=0.05, generator=g)
+        >>> apart = (family.ends[0, :, 0] - family.ends[0, :, 1]).norm(dim=-1)
+        >>> bool(apart[0] > 0), float(apart[1])  # parted at the end they are one
+        (True, 0.0)
     """
     at = _checked(at, children, trunks, points)
-    recipe: dict[str, Any] = {
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
+    recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     own = torch.Generator(generator.device)  # the trunks' shuffles, apart from the children's
     trunk = _trained(land, recipe, None, own.manual_seed(seed), runs=trunks, stop_at=0)
     if at[-1] > trunk.steps:
         raise ValueError(f"at must lie in [0, {trunk.steps}], the steps of this training, got {at}; raise epochs?")
-    line = _Line(land, points, torch.Generator(generator.device), seed)
+    positions, probes = torch.linspace(0, 1, points, dtype=torch.float64), torch.Generator(generator.device)
     ends: list[Tensor] = []  # at each k (T, children, D)
     curves: list[list[Tensor]] = []  # at each k, for each quantity (T, pairs, points)
     for k in at:
@@ -207,10 +174,12 @@ def spawn(
         shuffles = torch.Generator(generator.device).manual_seed(seed + 1 + k)
         theta = _trained(land, recipe, born(trunk, children), shuffles).theta.unflatten(0, (trunks, children))
         ends.append(detached(theta))
-        curves.append(line.between(theta))
+        pairs = [pair for siblings in theta for pair in itertools.combinations(siblings, 2)]
+        lines = [_along(land, torch.lerp(a, b, positions.to(a)[:, None]), probes, seed) for a, b in pairs]
+        curves.append([torch.stack(one).unflatten(0, (trunks, -1)) for one in zip(*lines, strict=True)])
         family = Family(
             torch.tensor(at[: len(ends)]),
-            detached(line.positions),
+            positions,
             torch.stack(ends, 1),
             *(torch.stack(quantity, 1) for quantity in zip(*curves, strict=True)),
             steps=trunk.steps,
@@ -221,12 +190,7 @@ def spawn(
 
 
 def born(trunk: Run, children: int) -> Run:
-    """Return ``children`` equal copies of every run in ``trunk`` as one Run, siblings side by side: (T·children, D).
-
-    Args:
-        trunk: Stopped runs, theta (T, D).
-        children: Copies of each.
-    """
+    """Return ``children`` equal copies of every run in ``trunk``, (T, D), side by side as one: (T·children, D)."""
     state = trunk.optimizer_state  # (S, T, D)
     return replace(
         trunk,
@@ -236,62 +200,30 @@ def born(trunk: Run, children: int) -> Run:
     )
 
 
-def _trained(
-    land: Landscape,
-    recipe: dict[str, Any],
-    start: Run | None,
-    generator: torch.Generator,
-    runs: int | None = None,
-    stop_at: int | None = None,
-) -> Run:
+def _trained(land: Landscape, recipe: dict[str, Any], start: Run | None, own: torch.Generator, **more: int) -> Run:
     """Train as a part of this call: Ctrl-C goes through, where the plain verb would return a shorter run."""
-    stream = inspect.unwrap(train)(land, generator=generator, start=start, runs=runs, stop_at=stop_at, **recipe)
+    stream = inspect.unwrap(train)(land, generator=own, start=start, **more, **recipe)
     for last in stream:
         run: Run = last.result
     return run
 
 
-class _Line:
-    """Measures straight lines; everything random is the same on all of them."""
-
-    def __init__(self, land: Landscape, points: int, generator: torch.Generator, seed: int) -> None:
-        self.land, self.generator, self.seed = land, generator, seed
-        self.positions = torch.linspace(0, 1, points, dtype=torch.float64)
-
-    def between(self, ends: Tensor) -> list[Tensor]:
-        """Return loss, data loss, trace, its error, λ_max and perhaps test accuracy, each (T, pairs, points).
-
-        Args:
-            ends: Siblings, (T, children, D).
-        """
-        pairs = [pair for siblings in ends for pair in itertools.combinations(siblings, 2)]
-        found = [self._along(a, b) for a, b in pairs]
-        return [torch.stack(quantity).unflatten(0, (len(ends), -1)) for quantity in zip(*found, strict=True)]
-
-    def _along(self, a: Tensor, b: Tensor) -> list[Tensor]:
-        theta = torch.lerp(a, b, self.positions.to(a)[:, None])  # (points, D)
-        apart = not torch.equal(a, b)
-        measured = self._at(theta if apart else theta[:1])  # of one point once: round-off makes no barrier
-        return [detached(quantity.expand(len(theta))) for quantity in measured]
-
-    def _at(self, theta: Tensor) -> list[Tensor]:
-        land = self.land
-        with torch.no_grad():
-            loss = land.loss(theta)
-            decay = 0.5 * land.weight_decay * theta.square().sum(-1)
-        top = extreme_eigenvalues(land, theta, steps=_LANCZOS, generator=self._again(), weight_decay=False).largest
-        measured = [loss, loss - decay, *self._trace(theta), top]
-        if "test" in land.splits:
-            measured.append(land.accuracy(theta, "test"))
-        return measured
-
-    def _trace(self, theta: Tensor) -> list[Tensor]:
-        """Trace and its standard error, (P,) each."""
-        trace = self.land.trace(theta, generator=self._again(), num_probes=_PROBES, weight_decay=False)
-        return [trace.value, trace.error]
-
-    def _again(self) -> torch.Generator:
-        return self.generator.manual_seed(self.seed)
+def _along(land: Landscape, theta: Tensor, generator: torch.Generator, seed: int) -> list[Tensor]:
+    """Return the quantities of a ``Family`` on one line (points, D), each (points,); the same probes on every line."""
+    points = len(theta)
+    theta = theta if not torch.equal(theta[0], theta[-1]) else theta[:1]  # of one point once: round-off is no barrier
+    with torch.no_grad():
+        loss = land.loss(theta)
+        decay = 0.5 * land.weight_decay * theta.square().sum(-1)
+    settings: dict[str, Any] = {"generator": generator, "weight_decay": False}
+    generator.manual_seed(seed)
+    ends = extreme_eigenvalues(land, theta, steps=24, **settings)  # as many products as in probe
+    generator.manual_seed(seed)
+    trace = land.trace(theta, **settings)
+    curves = [loss, loss - decay, trace.value, trace.error, ends.largest]
+    if "test" in land.splits:
+        curves.append(land.accuracy(theta, "test"))
+    return [detached(curve.expand(points)) for curve in curves]
 
 
 def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list[int]:
@@ -301,17 +233,12 @@ def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list
         raise ValueError(f"at takes at least one step, whole numbers, such as [0, 50, 200, 800]; got {list(at)}.")
     if steps[0] < 0 or any(a >= b for a, b in itertools.pairwise(steps)):
         raise ValueError(f"at takes steps from 0, ascending and each once, got {steps}; try {sorted(set(steps))}.")
-    if children < 2:
-        raise ValueError(f"A line between siblings needs at least 2 children, got children={children}.")
-    if trunks < 1:
-        raise ValueError(f"trunks must be at least 1, got {trunks}.")
+    for name, number, least in (("children", children, 2), ("trunks", trunks, 1)):
+        if number < least:
+            raise ValueError(f"{name} must be at least {least}, got {number}.")
     if points < 3 or points % 2 == 0:
         raise ValueError(f"points must be odd and at least 3, so that the midpoint is one of them, got {points}.")
     return steps
-
-
-def _higher_end(curve: Tensor) -> Tensor:
-    return curve[..., [0, -1]].amax(-1)
 
 
 def _positive(scale: Tensor, what: str, where: str) -> Tensor:

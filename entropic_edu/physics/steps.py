@@ -13,10 +13,10 @@ from torch import Tensor
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
+from .noise import require_steps
 from .snapshot import warn
 
 Optimizer = Literal["sgd", "nesterov", "adam"]
-LARGEST = 1e30  # learning rate; more is no number to single precision once it is multiplied
 Schedule = Literal["cosine", "step", "constant"]
 
 
@@ -29,25 +29,19 @@ class DivergenceError(ArithmeticError):
 
 
 class Stepper:
-    """Parameter vectors with the optimizer that moves them; the momentum is part of its state.
+    """A copy of parameter vectors, (D,) or (P, D), with the optimizer that moves them and its momentum.
 
-    Args:
-        theta: Start, (D,) or (P, D); copied.
-        optimizer: "sgd" (heavy ball where momentum > 0), "nesterov" or "adam" (momentum is its β₁).
-        learning_rate: η.
-        momentum: m in [0, 1).
+    "sgd" is heavy ball where momentum > 0; of "adam" the momentum is β₁.
     """
 
     def __init__(self, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
-        check_rate(learning_rate)
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must lie in [0, 1), got {momentum}.")
-        self.theta = theta.detach().clone().requires_grad_()
-        self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
+        require_steps(learning_rate, momentum)
         if optimizer == "nesterov" and momentum == 0:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
         if optimizer not in ("sgd", "nesterov", "adam"):
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
+        self.theta = theta.detach().clone().requires_grad_()
+        self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
         self._momentum: Tensor | None = None  # of SGD; before its first step there is none
         self._adam = None
         if optimizer == "adam":
@@ -83,10 +77,7 @@ class Stepper:
         self.position.copy_(theta)
 
     def keep_momentum_along(self, tangent: Tensor) -> None:
-        """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ.
-
-        Adam's second average is a scale for each entry, not a direction, and stays.
-        """
+        """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ."""
         memory = self._averages()
         if memory:
             memory[0].copy_((memory[0] * tangent).sum(-1, keepdim=True) * tangent)
@@ -95,8 +86,8 @@ class Stepper:
         """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
         if self._adam is None:
             return [] if self._momentum is None else [self._momentum]
-        kept = self._adam.state[self.theta]
-        return [kept[name] for name in ("exp_avg", "exp_avg_sq") if name in kept]
+        memory = self._adam.state[self.theta]
+        return [memory[name] for name in ("exp_avg", "exp_avg_sq") if name in memory]
 
     def state(self) -> Tensor:
         """Return the optimizer's memory, (S, *theta.shape): momentum, or Adam's two averages."""
@@ -114,24 +105,18 @@ class Stepper:
 
 
 def schedule_scale(schedule: Schedule, done: float) -> float:
-    """Return the factor on the learning rate after the share ``done`` of all steps.
-
-    "cosine" falls to 0; "step" divides by 5 at 30, 60, 80 and 90 % (Di Carlo et al. 2025); "constant" is 1.
-    """
+    """Return the factor on the learning rate after the share ``done`` of all steps."""
     if schedule == "cosine":
         return 0.5 * (1 + math.cos(math.pi * done))
     if schedule == "step":
-        return float(0.2 ** sum(done >= mark for mark in (0.3, 0.6, 0.8, 0.9)))
+        return float(0.2 ** sum(done >= mark for mark in (0.3, 0.6, 0.8, 0.9)))  # Di Carlo et al. 2025
     if schedule == "constant":
         return 1.0
     raise ValueError(f'schedule must be "cosine", "step" or "constant", got {schedule!r}.')
 
 
 def stability_limit(optimizer: Optimizer, momentum: float) -> float:
-    """Return the largest η·h at which full-batch steps on ½hx² still converge.
-
-    2(1+m) for heavy ball, 2(1+m)/(1+2m) for Nesterov's step, no limit in this sense for Adam.
-    """
+    """Return the largest η·h at which full-batch steps on ½hx² still converge; of Adam there is none."""
     if optimizer == "adam":
         return math.inf
     return 2 * (1 + momentum) / (1 + 2 * momentum) if optimizer == "nesterov" else 2 * (1 + momentum)
@@ -140,31 +125,19 @@ def stability_limit(optimizer: Optimizer, momentum: float) -> float:
 def sharpness(land: Landscape, theta: Tensor) -> float:
     """Return the largest Hessian eigenvalue at the first of ``theta``, by a few Lanczos steps from a fixed start."""
     point = (theta if theta.ndim == 1 else theta[0]).detach()
-    found = extreme_eigenvalues(land, point, steps=min(12, land.dim), generator=torch.Generator().manual_seed(0))
-    return float(found.largest)
+    return float(extreme_eigenvalues(land, point, steps=12, generator=torch.Generator().manual_seed(0)).largest)
 
 
-def warn_if_unstable(
-    land: Landscape, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float
-) -> None:
+def warn_if_unstable(land: Landscape, theta: Tensor, stepper: Stepper) -> None:
     """Warn where η·λ_max at the start is past the stability limit of the step rule."""
-    limit = stability_limit(optimizer, momentum)
-    if math.isinf(limit):
-        return
-    steepest = sharpness(land, theta)
-    if learning_rate * steepest > limit:
+    limit, learning_rate = stability_limit(stepper.kind, stepper.momentum), stepper.learning_rate
+    if not math.isinf(limit) and learning_rate * (steepest := sharpness(land, theta)) > limit:
         warn(
             f"learning_rate * lambda_max = {learning_rate:g} * {steepest:.3g} = {learning_rate * steepest:.3g} is past "
             f"the stability limit {limit:.3g} where the steps start; they may diverge. "
             f"A learning_rate below {limit / steepest:.2g} is stable here.",
             StabilityWarning,
         )
-
-
-def check_rate(learning_rate: float) -> None:
-    """Raise a ValueError unless this is a learning rate."""
-    if not 0 < learning_rate < LARGEST:
-        raise ValueError(f"learning_rate must be a positive number, got {learning_rate}; its largest is {LARGEST:g}.")
 
 
 def check_finite(land: Landscape, theta: Tensor, start: Tensor, step: int, learning_rate: float) -> None:

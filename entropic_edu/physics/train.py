@@ -12,18 +12,12 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
+from .noise import require_steps
 from .results import Result, detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Optimizer, Schedule, Stepper, check_finite, check_rate, schedule_scale, warn_if_unstable
+from .steps import Optimizer, Schedule, Stepper, check_finite, schedule_scale, warn_if_unstable
 
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """What training looked like: ``step`` (E,), ``loss`` (E, ...) of the whole objective, ``learning_rate`` (E,)."""
-
-    step: Tensor
-    loss: Tensor
-    learning_rate: Tensor
+SETTINGS = ("batch_size", "learning_rate", "momentum", "epochs", "optimizer", "schedule")  # of a training
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +26,16 @@ class Run(Result):
 
     Attributes:
         theta: Parameters at the end, (D,), or (R, D) for several runs trained side by side.
-        step: Steps taken.
-        steps: Steps planned.
+        step, steps: Steps taken, and planned.
         recipe: The settings, as plain values.
-        optimizer_state: Momentum and the like, ``(S, *theta.shape)``.
-        generator_state: State of the generator after the last step.
-        history_step, history_loss, history_learning_rate: See ``history``.
+        optimizer_state, generator_state: After the last step: momentum and the like, ``(S, *theta.shape)``; bytes.
+        history_step, history_loss, history_learning_rate: The objective (E, ...) and the rate (E,) after E epochs.
+
+    Example:
+        >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
+        >>> half = ee.train(land, epochs=100, stop_at=50, generator=g)
+        >>> half.step, half.complete, len(half.history_loss)  # the start is recorded too
+        (50, False, 51)
     """
 
     theta: Tensor
@@ -49,11 +47,6 @@ class Run(Result):
     history_step: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     history_loss: Tensor = field(default_factory=lambda: torch.zeros(0))
     history_learning_rate: Tensor = field(default_factory=lambda: torch.zeros(0))
-
-    @property
-    def history(self) -> History:
-        """Loss and learning rate against the step."""
-        return History(self.history_step, self.history_loss, self.history_learning_rate)
 
     @property
     def loss(self) -> Tensor:
@@ -90,40 +83,32 @@ def train(
     Args:
         land: The landscape; weight decay is part of it, not of the optimizer.
         generator: Source of the start and of the shuffles. The same seed gives the same run.
-        batch_size: Samples B in a batch; each epoch goes once through the data and drops an incomplete last batch.
-            None takes all data in every step.
-        learning_rate: η at the beginning of the schedule.
-        momentum: m of heavy ball or Nesterov, β₁ of Adam.
+        batch_size: Samples B in a batch; an incomplete last one is dropped. None takes all data in every step.
+        learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
-        optimizer: "sgd", "nesterov" or "adam".
-        schedule: "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
-        start: Where to begin, (D,) or (R, D); or a stopped Run, which goes on at its step with its momentum. None
-            draws ``land.initial``.
+        optimizer, schedule: "sgd", "nesterov" or "adam"; "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
+        start: Where to begin, (D,) or (R, D), or a stopped Run to go on with; None draws ``land.initial``.
         runs: Train R independent runs side by side, much faster than one after another; theta is then (R, D).
         stop_at: Stop after this step (the schedule still spans all epochs); the Run is marked incomplete.
-        checkpoint: File to write after an epoch, at most every two seconds; whole or not at all.
-        resume: Go on from ``checkpoint`` if it exists; the result is the same as without the interruption.
+        checkpoint, resume: File to write after an epoch, at most every two seconds, and whether to go on from it if it
+            exists; the result is the same as without the interruption.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Run; incomplete if it was stopped by Ctrl-C or ``stop_at``. (``ee.stream.train`` yields one snapshot an
-        epoch instead.)
+        The Run; incomplete if it was stopped by Ctrl-C or ``stop_at``. (``ee.stream.train`` yields each epoch.)
 
     Raises:
         ValueError: If a setting is out of range, or the checkpoint belongs to other settings.
-        DivergenceError: If the parameters become infinite or NaN.
+        DivergenceError: If the parameters become infinite or NaN; a StabilityWarning comes before, if η·λ_max is past
+            the limit at the start.
 
-    Warns:
-        StabilityWarning: If η·λ_max is past the limit at the start.
+    Example:
+        >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
+        >>> run = ee.train(land, batch_size=None, epochs=200, runs=3, generator=g)
+        >>> tuple(run.theta.shape), bool((run.loss < 1e-6).all())
+        ((3, 2), True)
     """
-    recipe: dict[str, Any] = {
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "epochs": epochs,
-        "optimizer": optimizer,
-        "schedule": schedule,
-    }
+    recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     run = _begin(land, recipe, generator, start, runs)
     if resume and checkpoint is not None and File(checkpoint).exists():
         run = _saved(land, checkpoint, run)
@@ -133,7 +118,7 @@ def train(
     if run.optimizer_state is not None:
         stepper.restore(run.optimizer_state, run.step)
     if run.step == 0:
-        warn_if_unstable(land, run.theta, optimizer, learning_rate, momentum)
+        warn_if_unstable(land, run.theta, stepper)
     last = run.steps if stop_at is None else min(stop_at, run.steps)
     written, begun = time.monotonic(), run.theta
     yield _snapshot(run)
@@ -144,7 +129,7 @@ def train(
                 run.save(checkpoint)
                 written = time.monotonic()
             yield _snapshot(run)
-    finally:  # also on Ctrl-C: the last whole epoch is kept
+    finally:  # also on Ctrl-C: the last whole epoch is not lost
         if checkpoint is not None and run.step > 0:
             run.save(checkpoint)
 
@@ -152,13 +137,13 @@ def train(
 def _begin(
     land: Landscape, recipe: dict[str, Any], generator: torch.Generator, start: Tensor | Run | None, runs: int | None
 ) -> Run:
-    """The run before its first step."""
+    """Return the run before its first step."""
     if recipe["epochs"] < 1:
         raise ValueError(f"epochs must be at least 1, got {recipe['epochs']}.")
     if runs is not None and runs < 1:
         raise ValueError(f"runs must be at least 1, got {runs}; None trains one run with theta of shape (D,).")
     schedule_scale(recipe["schedule"], 0.0)
-    check_rate(recipe["learning_rate"])
+    require_steps(recipe["learning_rate"], recipe["momentum"])
     if isinstance(start, Run):
         land.check(start.theta)
         if start.recipe != recipe:
@@ -167,11 +152,12 @@ def _begin(
                 "or start=run.theta for a new run from there."
             )
         return start
-    if start is None:
-        drawn = [land.initial(generator) for _ in range(1 if runs is None else runs)]
-        theta = drawn[0] if runs is None else torch.stack(drawn)
-    else:
+    if start is not None:
         theta = start.detach().clone()
+    elif runs is None:
+        theta = land.initial(generator)
+    else:
+        theta = torch.stack([land.initial(generator) for _ in range(runs)])
     land.check(theta)
     with torch.no_grad():
         loss = finite(land.loss(theta), "The loss at the start", "check the data and the start")
@@ -188,7 +174,7 @@ def _begin(
 
 
 def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) -> Run:
-    """The run in the checkpoint, if it is one of this plan."""
+    """Return the run in the checkpoint, if it is one of this plan."""
     run = Run.load(checkpoint)
     if run.recipe != planned.recipe or run.theta.shape != planned.theta.shape or run.steps != planned.steps:
         raise ValueError(
@@ -200,7 +186,7 @@ def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) ->
 
 def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator: torch.Generator, last: int) -> Run:
     """Go once through the data, or to the ``last`` step, and return the run as it then is."""
-    step, scale = run.step, 1.0
+    step, scale, rate = run.step, 1.0, run.recipe["learning_rate"]
     rows = None if run.theta.ndim == 1 else len(run.theta)
     for batch in land.epoch(run.recipe["batch_size"], generator, rows):
         if step == last:
@@ -208,7 +194,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
         stepper.step(land.gradient_on(stepper.position, batch), scale)
         step += 1
-    check_finite(land, stepper.position, begun, step, run.recipe["learning_rate"])
+    check_finite(land, stepper.position, begun, step, rate)
     with torch.no_grad():
         loss = land.loss(stepper.position)
     return replace(
@@ -219,9 +205,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         generator_state=generator.get_state(),
         history_step=torch.cat([run.history_step, torch.tensor([step])]),
         history_loss=torch.cat([run.history_loss, detached(loss)[None]]),
-        history_learning_rate=torch.cat(
-            [run.history_learning_rate, torch.tensor([run.recipe["learning_rate"] * scale])]
-        ),
+        history_learning_rate=torch.cat([run.history_learning_rate, torch.tensor([rate * scale])]),
         complete=step >= run.steps,
     )
 

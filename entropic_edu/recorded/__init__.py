@@ -22,7 +22,7 @@ from typing import Any
 import numpy
 import torch
 
-from entropic_edu.physics.landscape import device, full_precision
+from entropic_edu.networks.devices import device, full_precision
 from entropic_edu.physics.results import packed, unpacked, write_whole
 from entropic_edu.physics.snapshot import whole_or_nothing
 from entropic_edu.sweeps.kept import Part, put_together, taken_apart

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path as File
 from typing import Any
 
-from entropic_edu.physics.landscape import full_precision
+from entropic_edu.networks.devices import full_precision
 from entropic_edu.physics.results import Result
 from entropic_edu.sweeps.kept import SUFFIX, Dispatch, Part, Store
 from entropic_edu.sweeps.workers import pool

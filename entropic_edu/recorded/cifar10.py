@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from entropic_edu.data import Data
 from entropic_edu.data import cifar10 as images
+from entropic_edu.networks.devices import device
 from entropic_edu.networks.models import small_cnn
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.drift import drift
-from entropic_edu.physics.landscape import device
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release

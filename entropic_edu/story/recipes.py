@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from entropic_edu.data import cifar10
+from entropic_edu.networks import devices
 from entropic_edu.networks.models import resnet20, small_cnn
 from entropic_edu.networks.network import Network
-from entropic_edu.physics import landscape
 
 from .recipe import Recipe, Setting
 
@@ -98,7 +98,7 @@ class Cifar10(Recipe):
 
     def device(self) -> torch.device:
         """Return the fastest device at hand."""
-        return landscape.device()
+        return devices.device()
 
     def tiny(self) -> Cifar10:
         """Return a miniature of a few seconds, to see that it works; its numbers say nothing."""

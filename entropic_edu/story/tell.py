@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
+from entropic_edu.networks.devices import full_precision
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import Projections, drift
-from entropic_edu.physics.landscape import full_precision
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
 from entropic_edu.physics.snapshot import Progress, whole_or_nothing

@@ -17,7 +17,7 @@ import torch
 from packaging.requirements import Requirement
 
 from entropic_edu import data
-from entropic_edu.physics.landscape import device
+from entropic_edu.networks.devices import device
 from entropic_edu.physics.results import write_whole
 
 from . import lab

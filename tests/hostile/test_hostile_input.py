@@ -119,6 +119,7 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "Lesson": "tests/test_lesson.py, test_sequences.py",
     "Network": "test_a_network_refuses_what_it_cannot_learn_from",
     "Profile": "result: tests/faults",
+    "Projections": "tests/physics/test_drift.py",
     "Release": "result: tests/faults",
     "Run": "result: tests/faults",
     "Sweep": "result: tests/faults",
@@ -128,11 +129,14 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "curvature": "its functions, here",
     "data": "tests/faults/test_fault_damage.py",
     "device": "takes nothing",
+    "methods": "tests/physics/test_connect.py",
+    "noise": "tests/physics/test_noise.py",
     "models": "test_models_refuse_senseless_sizes",
     "optimizers": "through the verbs",
     "plots": "takes results and axes",
     "stream": "the verbs, snapshot by snapshot: tests/test_snapshot.py",
     "sweep": "tests/test_sweep.py",
+    "theory": "tests/physics/test_theory.py",
     "valleys": "test_valleys_refuse_senseless_numbers",
 }
 NAMES = list(calls(LANDS["valley"]))

@@ -4,7 +4,7 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu.networks import graphs, memory
-from entropic_edu.physics.landscape import full_precision
+from entropic_edu.networks.devices import full_precision
 
 
 class Recorder:

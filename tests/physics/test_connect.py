@@ -464,7 +464,7 @@ def test_settings_out_of_range_are_refused():
     for wrong in ({"pivots": 3}, {"sweeps": 3}):
         with pytest.raises(ValueError, match="needs pivots >= 4 and sweeps >= 4; got"):
             on_the_circle(**wrong)
-    with pytest.raises(ValueError, match="a positive number, got -1"):
+    with pytest.raises(ValueError, match="must be positive and finite, got -1"):
         on_the_circle(learning_rate=-1.0)
 
 

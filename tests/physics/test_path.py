@@ -172,6 +172,24 @@ def test_a_path_in_another_dtype_is_the_same_road(road):
     torch.testing.assert_close(single.at(0.5).double(), road.at(0.5), rtol=1e-5, atol=1e-5)
 
 
+def test_a_path_that_was_moved_is_still_refused_on_a_landscape_it_was_not_built_on(generator):
+    from entropic_edu.physics.connect import connect
+    from entropic_edu.physics.valleys import Pinch, Waist
+
+    road = connect(Waist(), *Waist().floor(2), sweeps=20, batch_size=None, generator=generator).to(torch.float64)
+    road.check(Waist())
+    with pytest.raises(ValueError, match="built on Waist and the landscape is Pinch"):
+        road.check(Pinch())
+    assert road.to("cpu").method == "autoneb"
+
+
+def test_a_path_that_was_moved_knows_the_scallop_between_its_relaxed_pivots():
+    losses = torch.zeros(2)
+    path = Path(torch.eye(2), losses, torch.zeros(1, 1), method="string", pivot_scallop=0.5)
+    for moved in (path.to(torch.float64), path.to(torch.device("cpu"))):
+        assert (moved.scallop, moved.method) == (0.5, "string")
+
+
 def test_two_pivots_in_one_place_give_no_nan():
     path = Path(doubles([0, 0], [0, 0], [1, 0], [1, 0], [1, 1], [1, 3]))
     where = torch.linspace(0, 1, 17, dtype=torch.float64)

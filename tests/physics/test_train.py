@@ -160,12 +160,12 @@ def test_history_holds_the_whole_objective_and_the_rate_of_the_last_step_of_each
     run = train(
         land, generator=generator, epochs=4, batch_size=8, learning_rate=0.2, progress=lambda s: thetas.append(s.result)
     )
-    assert run.history.step.tolist() == [0, 5, 10, 15, 20]
-    torch.testing.assert_close(run.history.loss, torch.stack([land.loss(r.theta) for r in thetas]), **ROUND_OFF)
+    assert run.history_step.tolist() == [0, 5, 10, 15, 20]
+    torch.testing.assert_close(run.history_loss, torch.stack([land.loss(r.theta) for r in thetas]), **ROUND_OFF)
     rates = [0.2] + [0.1 * (1 + math.cos(math.pi * step / 20)) for step in (4, 9, 14, 19)]
-    assert run.history.learning_rate.tolist() == pytest.approx(rates, rel=1e-6)  # float32
+    assert run.history_learning_rate.tolist() == pytest.approx(rates, rel=1e-6)  # float32
     assert [r.complete for r in thetas] == [False] * 4 + [True]
-    assert float(run.loss) < float(run.history.loss[0])
+    assert float(run.loss) < float(run.history_loss[0])
     assert f"Trained 20 of 20 steps (complete): objective {float(run.loss):.4g}." == run.summary()
 
 
@@ -302,8 +302,8 @@ def test_settings_out_of_range_are_refused_in_words(generator):
     land = network(generator)
     for settings, words in (
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"learning_rate": -0.1}, "must be a positive number, got -0.1"),
-        ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
+        ({"learning_rate": -0.1}, "learning_rate must be positive and finite, got -0.1"),
+        ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),
         ({"optimizer": "nesterov", "momentum": 0.0}, "nesterov needs momentum > 0"),
         ({"optimizer": "lion"}, 'optimizer must be "sgd", "nesterov" or "adam", got \'lion\''),
         ({"schedule": "linear"}, 'schedule must be "cosine", "step" or "constant", got \'linear\''),
@@ -343,4 +343,4 @@ def test_descent_on_the_hyperbola_reaches_the_minimum_of_its_gradient_flow():
 def test_valleys_train_from_many_starts_with_noise(land):
     run = train(land, generator=seeded(), runs=16, batch_size=64, learning_rate=0.02, epochs=300)
     assert run.theta.shape == (16, 2)
-    assert float(run.loss.mean()) < float(run.history.loss[0].mean())
+    assert float(run.loss.mean()) < float(run.history_loss[0].mean())

@@ -12,7 +12,7 @@ from entropic_edu.course.floor import along, over_crowds
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.theory import occupation
+from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.strings import option_text, text

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
-from entropic_edu.physics.theory import occupation
+from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.teaching.strings import option_text, text
 
 WAIST = {"width": 0.28, "noise_scale": 3.0, "end_curvature": 20.0}  # h is 16 in the middle and 1.03 at the ends

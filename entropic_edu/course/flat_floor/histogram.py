@@ -12,7 +12,7 @@ from entropic_edu.course.floor import along
 from entropic_edu.figures.plots import DASHES, PURPLE, labelled
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.theory import occupation
+from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY

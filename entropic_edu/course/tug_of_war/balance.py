@@ -17,8 +17,8 @@ from entropic_edu.course.floor import over_crowds
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.theory import occupation
 from entropic_edu.physics.valleys import Hyperbola, Valley
+from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY

@@ -17,7 +17,7 @@ from entropic_edu.course.floor import along, over_crowds
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
-from entropic_edu.physics.theory import occupation
+from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.teaching.strings import text
 
 from .common import SLOPE, WALLS

@@ -1,0 +1,159 @@
+"""What follows for any landscape from its loss, one batch and the gradient on it, against closed forms."""
+
+import pytest
+import torch
+
+from entropic_edu.physics.landscape import Landscape
+from entropic_edu.physics.valleys import Hyperbola, Tilted, Waist
+
+MATRIX = torch.tensor([[2.0, 0.5, 0.0], [0.5, -1.0, 0.3], [0.0, 0.3, 4.0]], dtype=torch.float64)
+LAMBDA = 0.25
+CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+
+
+class Cubic(Landscape):
+    """L(θ) = ½ θᵀAθ + (1/6) Σ θᵢ³ + ½λ‖θ‖² in two pieces, with the Hessian A + diag(θ) + λI."""
+
+    dim, weight_decay, dtype = 3, LAMBDA, torch.float64
+
+    def pieces(self, weight_decay=True):
+        bowl = [lambda t: 0.5 * ((t @ MATRIX.to(t)) * t).sum(-1), lambda t: t.pow(3).sum(-1) / 6]
+        return [*bowl, lambda t: 0.5 * LAMBDA * t.square().sum(-1)] if weight_decay else bowl
+
+    def loss(self, theta):
+        return sum(piece(theta) for piece in self.pieces())
+
+    def gradient_on(self, theta, batch):
+        return theta @ MATRIX + 0.5 * theta.square() + LAMBDA * theta
+
+    def draw(self, batch_size, generator, rows=None):
+        return None
+
+    def initial(self, generator):
+        return torch.randn(3, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def thetas(generator):
+    return torch.stack([Cubic().initial(generator) for _ in range(4)])
+
+
+def hessian(theta, weight_decay):
+    return MATRIX + torch.diag(theta) + weight_decay * LAMBDA * torch.eye(3, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("weight_decay", [True, False])
+def test_products_are_those_of_the_hessian(weight_decay, thetas, generator):
+    vectors, land = torch.randn(4, 3, generator=generator, dtype=torch.float64), Cubic()
+    several = land.hessian_vector_product(thetas[0], vectors, weight_decay=weight_decay)
+    torch.testing.assert_close(several, vectors @ hessian(thetas[0], weight_decay), **CLOSE)
+    one = land.hessian_vector_product(thetas[0], vectors[0], weight_decay=weight_decay)
+    torch.testing.assert_close(one, several[0], **CLOSE)
+    rows = land.hessian_vector_product(thetas, vectors, weight_decay=weight_decay)
+    exact = torch.stack([hessian(t, weight_decay) @ v for t, v in zip(thetas, vectors, strict=True)])
+    torch.testing.assert_close(rows, exact, **CLOSE)
+    assert not rows.requires_grad
+
+
+@pytest.mark.parametrize("valley", [Waist(), Tilted(), Hyperbola()])
+def test_products_on_a_valley_are_those_of_its_own_hessian(valley, generator):
+    theta = 0.3 * torch.randn(2, generator=generator, dtype=torch.float64)
+    columns = valley.hessian_vector_product(theta, torch.eye(2, dtype=torch.float64))
+    torch.testing.assert_close(columns, valley.hessian(theta), **CLOSE)
+
+
+def test_a_straight_slope_has_no_curvature():
+    class Slope(Cubic):
+        def pieces(self, weight_decay=True):
+            return [lambda t: t.sum(-1), lambda t: t.new_ones(())]
+
+    product = Slope().hessian_vector_product(torch.ones(3).double(), torch.ones(3).double())
+    assert torch.equal(product, torch.zeros(3).double())
+
+
+@pytest.mark.parametrize("weight_decay", [True, False])
+def test_the_trace_of_few_parameters_is_exact_and_draws_nothing(weight_decay, thetas, generator):
+    before = generator.get_state()
+    trace = Cubic().trace(thetas, generator=generator, weight_decay=weight_decay)
+    exact = MATRIX.trace() + thetas.sum(1) + 3 * weight_decay * LAMBDA
+    torch.testing.assert_close(trace.value, exact, **CLOSE)
+    assert torch.equal(trace.error, torch.zeros(4).double())
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_a_scaled_trace_weighs_each_parameter_by_its_square(thetas, generator):
+    scaled = Cubic().trace(thetas, generator=generator, weight_decay=False, scale=thetas)
+    exact = (thetas.square() * (MATRIX.diagonal() + thetas)).sum(1)
+    torch.testing.assert_close(scaled.value, exact, **CLOSE)
+
+
+def test_the_trace_by_probes_is_right_within_its_own_error(thetas, generator):
+    # Random signs leave the off-diagonal entries alone to chance: the variance of vᵀHv is 4(0.5² + 0.3²).
+    estimates = [Cubic().trace(thetas[0], generator=generator, num_probes=2, weight_decay=False) for _ in range(400)]
+    values = torch.stack([one.value for one in estimates])
+    exact = float(MATRIX.trace() + thetas[0].sum())
+    spread = (4 * (0.5**2 + 0.3**2) / 2) ** 0.5  # of the mean of two probes
+    assert float(values.mean()) == pytest.approx(exact, abs=4 * spread / 400**0.5)
+    assert float(values.std()) == pytest.approx(spread, rel=0.15)  # 400 values know their spread to 4 %
+    assert all(bool(one.error >= 0) for one in estimates)
+
+
+def test_all_rows_see_the_same_probes(thetas, generator):
+    seed = generator.initial_seed()
+    together = Cubic().trace(thetas, generator=torch.Generator().manual_seed(seed), num_probes=2)
+    for row, theta in enumerate(thetas):
+        alone = Cubic().trace(theta, generator=torch.Generator().manual_seed(seed), num_probes=2)
+        torch.testing.assert_close(together.value[row], alone.value, **CLOSE)
+
+
+@pytest.mark.parametrize(("noise", "exact"), [("isotropic", 2 * 9.0), ("curvature", 9.0 * 16.0)])
+def test_the_trace_of_a_valleys_noise_is_that_of_many_draws(noise, exact, generator):
+    land = Waist(noise=noise, noise_scale=3.0)
+    theta = torch.zeros(40_000, 2, dtype=torch.float64)
+    assert torch.equal(land.noise_trace(theta[:2]), torch.tensor([exact, exact], dtype=torch.float64))
+    drawn = land.gradient(theta, batch_size=1, generator=generator)
+    assert float(drawn.var(0).sum()) == pytest.approx(exact, rel=0.03)  # 40000 draws: 0.7 %
+
+
+def test_where_a_batch_adds_no_noise_its_trace_is_zero(thetas):
+    assert torch.equal(Cubic().noise_trace(thetas), torch.zeros(4).double())
+    assert Cubic().noise_trace(thetas[0]).shape == ()
+
+
+def test_the_data_loss_is_the_loss_without_its_weight_decay(thetas):
+    land = Cubic()
+    torch.testing.assert_close(land.data_loss(thetas), sum(p(thetas) for p in land.pieces(weight_decay=False)), **CLOSE)
+
+
+def test_what_a_landscape_lacks_is_refused_in_words(thetas, generator):
+    with pytest.raises(ValueError, match=r"Cubic has no samples to choose from; use it whole\."):
+        Cubic().subset(torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match=r"Cubic classifies nothing, so it has no accuracy; use loss\(theta\)"):
+        Cubic().accuracy(thetas)
+    with pytest.raises(ValueError, match=r'Cubic has no labels to jitter; take noise="minibatch"'):
+        Cubic().draw_labels(4, generator)
+    with pytest.raises(ValueError, match=r"float32, wanted torch\.float64"):
+        Cubic().gradient(thetas.float())
+
+
+def test_a_landscape_that_follows_theta_is_precise_as_it_is():
+    land = Waist()
+    assert land.precise() is land
+    assert land.loss(torch.zeros(2, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_a_landscape_of_one_precision_is_asked_for_float64():
+    class Single(Cubic):
+        dtype = torch.float32
+
+        def to(self, where):
+            return Cubic() if where == torch.float64 else self
+
+    assert isinstance(Cubic().precise(), Cubic)
+    assert Single().precise().dtype == torch.float64
+
+
+def test_loss_and_gradient_come_together(thetas):
+    loss, gradient = Cubic().loss_and_gradient_on(thetas, None)
+    slopes = torch.func.vmap(torch.func.grad(Cubic().loss))(thetas)
+    torch.testing.assert_close((loss, gradient), (Cubic().loss(thetas), slopes), **CLOSE)

@@ -1,0 +1,91 @@
+"""What ``help``, type checkers and warnings say of verbs: the plain verb returns its result, and warns its caller."""
+
+import inspect
+import subprocess
+import sys
+import typing
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+import entropic_edu as ee
+
+VERBS = {"train": ee.Run, "connect": ee.Path, "probe": ee.Profile, "drift": ee.Release, "spawn": ee.Family}
+ROOT = Path(__file__).resolve().parents[2]
+STEEP = ee.valleys.Waist(g_narrow=100.0)
+
+
+@pytest.mark.parametrize(("name", "result"), VERBS.items())
+def test_help_says_what_a_verb_returns(name, result):
+    signature = str(inspect.signature(getattr(ee, name)))
+    assert signature.endswith(f"-> {result.__name__}")
+    assert "'" not in signature.replace("'autoneb'", "").replace("'sgd'", "").replace("'cosine'", "")
+
+
+@pytest.mark.parametrize(("name", "result"), VERBS.items())
+def test_type_hints_say_what_a_verb_returns(name, result):
+    assert typing.get_type_hints(getattr(ee, name))["return"] is result
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_takes_at_most_fourteen_arguments(name):
+    assert len(inspect.signature(getattr(ee, name)).parameters) <= 14
+
+
+def test_a_type_checker_knows_what_a_verb_returns(tmp_path):
+    calls = [f"reveal_type(ee.{name}(*args, **more))" for name in VERBS]
+    head = ["from typing import Any", "import entropic_edu as ee", "args: Any", "more: Any"]
+    (tmp_path / "use.py").write_text("\n".join([*head, *calls]) + "\n")
+    settings = ["--config-file", ROOT / "pyproject.toml", "--cache-dir", ROOT / ".mypy_cache"]
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", *settings, tmp_path / "use.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    revealed = [line.split('"')[1] for line in done.stdout.splitlines() if "Revealed type" in line]
+    assert [each.split(".")[-1] for each in revealed] == [result.__name__ for result in VERBS.values()], done.stdout
+
+
+def too_fast():
+    return {"generator": torch.Generator().manual_seed(0), "learning_rate": 0.05, "momentum": 0.0}
+
+
+def line_of_the_warning(call):
+    """The line of ``call`` that is blamed, counted from its first."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        call()
+    (one,) = [each for each in caught if issubclass(each.category, ee.StabilityWarning)]
+    assert one.filename == __file__
+    return one.lineno - call.__code__.co_firstlineno
+
+
+def test_train_warns_at_its_callers_line():
+    def call():
+        settings = too_fast() | {"start": torch.zeros(2), "batch_size": None}
+        ee.train(STEEP, epochs=1, **settings)
+
+    assert line_of_the_warning(call) == 2
+
+
+def test_drift_warns_at_its_callers_line():
+    def call():
+        road = ee.Path(STEEP.floor(3))
+        ee.drift(STEEP, road, start=0.5, steps=1, batch_size=None, **too_fast())
+
+    assert line_of_the_warning(call) == 2
+
+
+def test_a_stream_warns_at_its_readers_line():
+    def call():
+        stream = ee.stream.drift(STEEP, ee.Path(STEEP.floor(3)), start=0.5, steps=1, batch_size=None, **too_fast())
+        next(stream)
+
+    assert line_of_the_warning(call) == 2
+
+
+def test_a_verb_inside_a_verb_warns_at_the_outer_callers_line():
+    def call():
+        land = ee.valleys.Waist(g_wide=100.0, g_narrow=100.0)
+        ee.spawn(land, at=[0], epochs=1, points=3, batch_size=None, **too_fast())
+
+    assert line_of_the_warning(call) == 2
