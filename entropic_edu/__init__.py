@@ -12,7 +12,7 @@ from .networks.per_sample import exact_trace, gradient_covariance
 from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
 from .physics.connect import connect
-from .physics.drift import Projections, drift
+from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
 from .physics.noise import effective_temperature
 from .physics.path import Path
@@ -48,6 +48,7 @@ __all__ = [
     "Path",
     "Profile",
     "Projections",
+    "Records",
     "Release",
     "Run",
     "StabilityWarning",

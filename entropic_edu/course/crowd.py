@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from entropic_edu.physics import valleys
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.noise import During, Minibatch
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
@@ -69,23 +69,24 @@ class Crowd:
             turned: ``batch_size`` and ``learning_rate``, ``noise`` of ``SWITCH``, and any other argument of ``drift``.
         """
         generator = torch.Generator().manual_seed(seed)
-        return drift(self.land, self.road, generator=generator, keep_theta=True, **self._settings(**turned))
+        return drift(self.land, self.road, generator=generator, **self._settings(**turned))
 
     def stream(self, seed: int, **turned: Any) -> Stream[Release]:
         """Yield snapshots of the same release."""
         generator = torch.Generator().manual_seed(seed)
-        return stream(self.land, self.road, generator=generator, keep_theta=True, **self._settings(**turned))
+        return stream(self.land, self.road, generator=generator, **self._settings(**turned))
 
     def code(self, seed: int, **turned: Any) -> str:
         """Return the lines that make the same release."""
         walls = [f"{name}={value!r}" for name, value in self.walls.items()]
         walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
         arguments = {name: repr(value) for name, value in self._settings(**turned).items()}
+        arguments["record_every"] = f"ee.{arguments['record_every']}"
         if "noise" in arguments:
             arguments["noise"] = f"ee.noise.{arguments['noise'].replace('Minibatch', 'ee.noise.Minibatch')}"
         if self.start is None:
             arguments["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
-        settings = ["generator=generator", "keep_theta=True", *(f"{name}={value}" for name, value in arguments.items())]
+        settings = ["generator=generator", *(f"{name}={value}" for name, value in arguments.items())]
         return (
             f"land = ee.valleys.{self.valley}({walls_said})\n"
             f"road = ee.Path(land.floor({self.pivots}))\n"
@@ -121,7 +122,8 @@ class Crowd:
             "steps": self.steps,
             "project_every": None,
         } | others
-        settings.setdefault("record_every", max(1, round(settings["steps"] / self.records)))
+        every = settings.pop("record_every", max(1, round(settings["steps"] / self.records)))
+        settings["record_every"] = Records(every, theta=True)
         if noise == "late":
             noisy_steps = range(settings["steps"] // 2 + 1, settings["steps"] + 1)
         if noisy_steps is not None and settings["batch_size"] is not None:

@@ -253,5 +253,7 @@ def along(release: Release) -> Tensor:
 def last(release: Release) -> Tensor:
     """Return where the walkers stand at the end, (W, 2)."""
     if release.theta is None:
-        raise ValueError("This release does not hold where its walkers stood; make it with keep_theta=True.")
+        raise ValueError(
+            "This release does not hold where its walkers stood; make it with record_every=ee.Records(theta=True)."
+        )
     return release.theta[-1]

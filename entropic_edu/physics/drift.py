@@ -16,7 +16,7 @@ from .path import Path
 from .release import Release
 from .results import detached
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Stepper, check_finite, warn_if_unstable
+from .steps import Optimizer, Stepper, check_finite, warn_if_unstable
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,19 @@ class Projections:
             raise ValueError(f"radius is a distance from the path, 0 or more; got {self.radius!r}.")
 
 
+@dataclass(frozen=True)
+class Records:
+    """What a release holds of its walkers, for ``drift(record_every=...)``.
+
+    Attributes:
+        every: Steps between records; None makes about 60 records, at projections.
+        theta: Whether it also holds where in parameter space the walkers stood.
+    """
+
+    every: int | None = None
+    theta: bool = False
+
+
 @verb
 def drift(
     land: Landscape,
@@ -64,8 +77,8 @@ def drift(
     steps: int = 2000,
     project_every: int | Projections | None = 15,
     noise: str | Noise | None = None,
-    record_every: int | None = None,
-    keep_theta: bool = False,
+    optimizer: Optimizer = "sgd",
+    record_every: int | Records | None = None,
     progress: Progress = None,
 ) -> Stream[Release]:
     """Release walkers on a path: k free steps of noisy descent, then back to the nearest point, and again.
@@ -79,13 +92,12 @@ def drift(
         path, generator: A path on this landscape, and the source of all noise.
         start: Position of release in [0, 1]; several give ``walkers`` to each.
         batch_size: Samples B each walker draws in a step; None takes all data.
-        learning_rate, momentum: η, and m of heavy ball.
+        learning_rate, momentum, optimizer: As in ``train``.
         walkers, steps: Walkers at each start, and steps that each takes.
         project_every: k free steps between projections, or ``Projections`` with more to choose; None never projects.
         noise: "minibatch" (the default where there is a batch size), "none" (the default where there is none), "label",
             or a model, such as ``ee.noise.Isotropic(temperature)`` for Langevin dynamics, or one of your own.
-        record_every: Steps between records; None makes about 60 records, at projections.
-        keep_theta: Whether the release also holds where in parameter space the walkers stood.
+        record_every: Steps between records, or ``Records`` to keep theta too; None makes about 60, at projections.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -109,7 +121,8 @@ def drift(
     rule = project_every if isinstance(project_every, Projections) else Projections(project_every)
     model = named(noise, batch_size)
     model.check(land)
-    for name, value in (("walkers", walkers), ("steps", steps), ("record_every", record_every)):
+    keep = record_every if isinstance(record_every, Records) else Records(record_every)
+    for name, value in (("walkers", walkers), ("steps", steps), ("record_every", keep.every)):
         if value is not None and not (isinstance(value, Integral) and value >= 1):
             raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
     starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
@@ -118,8 +131,8 @@ def drift(
     begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)  # (W,)
     theta = path.at(begun.to(path.pivots.device))
     unit = rule.every or 1
-    every = record_every or unit * max(1, round(steps / (60 * unit)))
-    stepper = Stepper(theta, "sgd", learning_rate, momentum)
+    every = keep.every or unit * max(1, round(steps / (60 * unit)))
+    stepper = Stepper(theta, optimizer, learning_rate, momentum)
     warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
@@ -129,7 +142,7 @@ def drift(
         "learning_rate": learning_rate,
         "momentum": momentum,
         "project_every": rule.every,
-        "optimizer": "sgd",
+        "optimizer": optimizer,
         "noise": model.name,
         "undo_excursions": rule.undo_excursions,
         "noisy_steps": None if (some := model.noisy_steps) is None else [some.start, some.stop, some.step],
@@ -139,7 +152,7 @@ def drift(
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
-        row = [torch.tensor(step), where, distance, _losses(land, free), *([free] if keep_theta else [])]
+        row = [torch.tensor(step), where, distance, _losses(land, free), *([free] if keep.theta else [])]
         log.rows.append([detached(value) for value in row])
         records = len(log.rows)
         note = f"mean position {float(where.mean()):.3f}"

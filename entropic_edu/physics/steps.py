@@ -10,6 +10,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.optim.sgd import sgd
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
@@ -42,7 +43,8 @@ class Stepper:
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
         self.theta = theta.detach().clone().requires_grad_()
         self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
-        self._momentum: Tensor | None = None  # of SGD; before its first step there is none
+        self._momentum: list[Tensor | None] = [None]  # of SGD; before its first step there is none
+        self._fused = self.theta.device.type in ("cpu", "cuda")
         self._adam = None
         if optimizer == "adam":
             self._adam = torch.optim.Adam([self.theta], lr=learning_rate, betas=(momentum, 0.999))
@@ -62,15 +64,14 @@ class Stepper:
             self._adam.param_groups[0]["lr"] = self.learning_rate * scale
             self._adam.step()
             return
-        # the arithmetic of torch.optim.SGD, bit for bit; the object around it takes longer than the step of a small
-        # network, and the first of its kind loads torch's compiler, which takes as long as torch itself
-        if self._momentum is None:
-            self._momentum = gradient.clone()
-        else:
-            self._momentum.mul_(self.momentum).add_(gradient)
-        nesterov = self.kind == "nesterov"
-        along = gradient.add(self._momentum, alpha=self.momentum) if nesterov else self._momentum
-        self.position.add_(along, alpha=-self.learning_rate * scale)
+        # what torch.optim.SGD calls, exported beside it: the object takes longer than the step of a small network, and
+        # the first of its kind loads torch's compiler; other kernels round the last numbers of a vector otherwise, and
+        # after 10,000 steps that is another minimum
+        sgd(
+            [self.position], [gradient], self._momentum, weight_decay=0.0, momentum=self.momentum, dampening=0.0,
+            lr=self.learning_rate * scale, nesterov=self.kind == "nesterov", maximize=False, has_sparse_grad=False,
+            foreach=False, fused=self._fused,
+        )  # fmt: skip
 
     def place(self, theta: Tensor) -> None:
         """Move to ``theta`` and keep the momentum."""
@@ -85,7 +86,7 @@ class Stepper:
     def _averages(self) -> list[Tensor]:
         """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
         if self._adam is None:
-            return [] if self._momentum is None else [self._momentum]
+            return [memory for memory in self._momentum if memory is not None]
         memory = self._adam.state[self.theta]
         return [memory[name] for name in ("exp_avg", "exp_avg_sq") if name in memory]
 
@@ -98,7 +99,7 @@ class Stepper:
         """Take over a memory that ``state`` returned after ``steps`` steps."""
         memory = [value.to(self.theta, copy=True) for value in state]
         if self._adam is None:
-            self._momentum = memory[0] if memory else None
+            self._momentum = [memory[0] if memory else None]
         elif memory:
             step = torch.tensor(float(steps))
             self._adam.state[self.theta].update(step=step, exp_avg=memory[0], exp_avg_sq=memory[1])

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path as File
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,14 @@ from .steps import Optimizer, Schedule, Stepper, check_finite, schedule_scale, w
 SETTINGS = ("batch_size", "learning_rate", "momentum", "epochs", "optimizer", "schedule")  # of a training
 
 
+class History(NamedTuple):
+    """The objective (E, ...) and the learning rate (E,) against the step (E,)."""
+
+    step: Tensor
+    loss: Tensor
+    learning_rate: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class Run(Result):
     """A training run, finished or stopped.
@@ -29,12 +37,12 @@ class Run(Result):
         step, steps: Steps taken, and planned.
         recipe: The settings, as plain values.
         optimizer_state, generator_state: After the last step: momentum and the like, ``(S, *theta.shape)``; bytes.
-        history_step, history_loss, history_learning_rate: The objective (E, ...) and the rate (E,) after E epochs.
+        history_step, history_loss, history_learning_rate: See ``history``; E counts the epochs, and the start.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
         >>> half = ee.train(land, epochs=100, stop_at=50, generator=g)
-        >>> half.step, half.complete, len(half.history_loss)  # the start is recorded too
+        >>> half.step, half.complete, len(half.history.loss)  # the start is recorded too
         (50, False, 51)
     """
 
@@ -47,6 +55,11 @@ class Run(Result):
     history_step: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     history_loss: Tensor = field(default_factory=lambda: torch.zeros(0))
     history_learning_rate: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @property
+    def history(self) -> History:
+        """Loss and learning rate after each epoch."""
+        return History(self.history_step, self.history_loss, self.history_learning_rate)
 
     @property
     def loss(self) -> Tensor:

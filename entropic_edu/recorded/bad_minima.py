@@ -28,6 +28,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
+from ._arguments import arguments
 from ._flatness import matched, measures, rescaled
 from ._poison import poisoned, scaled
 from .roads import whole
@@ -266,7 +267,7 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
             fine = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
             rows.setdefault(f"{name}/fine", []).append(fine)
             for kind, noise, field, size in _kinds(land, noisy, decayed, recipe):
-                release = drift(field, road, keep_theta=True, **settings(noise, size, pair, recipe))
+                release = drift(field, road, **arguments(settings(noise, size, pair, recipe) | {"keep_theta": True}))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
                 values = _measured(land, release)
                 if noise == "label":

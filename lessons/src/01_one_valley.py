@@ -68,7 +68,8 @@ land = ee.valleys.Waist(g_wide=1.0, g_narrow=1.0)
 settings = {"start": 0.5, "batch_size": 4, "learning_rate": 0.2, "momentum": 0.0, "walkers": 256, "steps": 400}
 generator = torch.Generator().manual_seed(lesson.seed)
 road = ee.Path(land.floor(2))
-release = ee.drift(land, road, generator=generator, **settings, project_every=None, record_every=8, keep_theta=True)
+records = ee.Records(every=8, theta=True)
+release = ee.drift(land, road, generator=generator, **settings, project_every=None, record_every=records)
 late = release.theta[release.step > 300, :, 0]
 print(f"the mean of x² is {late.square().mean():.4f} in the last 100 steps")
 

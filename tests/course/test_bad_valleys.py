@@ -17,7 +17,7 @@ from entropic_edu.course.bad_valleys.common import column, over
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path as Road
 from entropic_edu.recorded import _flatness as flatness
@@ -122,7 +122,7 @@ def test_a_release_anew_from_the_shipped_road_makes_the_shipped_positions():
     for which, noise in (("found", "label"), ("matched", "minibatch")):
         land = bad_minima.landscape(label_noise=0.5 if noise == "label" else 0.0)
         chosen = bad_minima.settings(noise, 4) | {"steps": every}
-        made = drift(land, release.road(which), keep_theta=True, **chosen)
+        made = drift(land, release.road(which), **chosen | {"record_every": Records(every, theta=True)})
         name = f"{which}/{'label4' if noise == 'label' else 'batch4'}"
         # half precision, and sums in another order that 180 noisy steps have carried on
         assert torch.allclose(made.position[1], KEPT[f"{name}/position"][0, 1], atol=2e-3)

@@ -85,7 +85,7 @@ def test_a_release_without_places_says_what_to_do():
     release = drift(
         crowd.land, crowd.road, generator=torch.Generator().manual_seed(0), steps=2, walkers=2, project_every=None
     )
-    with pytest.raises(ValueError, match="keep_theta=True"):
+    with pytest.raises(ValueError, match="Records"):
         floor.last(release)
 
 

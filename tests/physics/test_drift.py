@@ -391,11 +391,17 @@ def test_a_path_of_another_model_is_refused(generator):
 def test_noise_acts_on_the_named_steps_only_and_with_the_draws_of_these_steps():
     land = ee.valleys.Waist()
     road = ee.Path(land.floor(9))
-    settings = {"walkers": 4, "steps": 30, "project_every": None, "record_every": 10, "momentum": 0.0}
+    settings = {
+        "walkers": 4,
+        "steps": 30,
+        "project_every": None,
+        "momentum": 0.0,
+        "record_every": ee.Records(10, theta=True),
+    }
 
     def run(**others):
         generator = torch.Generator().manual_seed(3)
-        return ee.drift(land, road, generator=generator, start=0.5, batch_size=4, keep_theta=True, **settings, **others)
+        return ee.drift(land, road, generator=generator, start=0.5, batch_size=4, **settings, **others)
 
     def during(first, end):
         return run(noise=ee.noise.During(ee.noise.Minibatch(4), range(first, end)))
@@ -413,7 +419,9 @@ def test_a_release_keeps_where_the_walkers_stood_when_asked_and_saves_it(tmp_pat
     land = ee.valleys.Waist()
     road = ee.Path(land.floor(9))
     settings = {"walkers": 4, "steps": 20, "project_every": 5}
-    release = ee.drift(land, road, generator=torch.Generator().manual_seed(0), keep_theta=True, **settings)
+    release = ee.drift(
+        land, road, generator=torch.Generator().manual_seed(0), record_every=ee.Records(theta=True), **settings
+    )
     assert release.theta.shape == (*release.position.shape, 2)
     where = road.project(release.theta[-1])
     torch.testing.assert_close(where.position, release.position[-1])

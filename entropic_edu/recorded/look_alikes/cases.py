@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
@@ -205,8 +205,7 @@ def settings(batch_size: int | None, learning_rate: float, steps: int = STEPS) -
         "walkers": 1,
         "steps": steps,
         "project_every": None,
-        "record_every": steps // RECORDS,
-        "keep_theta": True,
+        "record_every": Records(steps // RECORDS, theta=True),
     }
 
 
