@@ -87,10 +87,7 @@ def hessian_vector_product(land: Landscape, theta: Tensor, vector: Tensor, *, we
 
 
 def dense_hessian(land: Landscape, theta: Tensor, *, weight_decay: bool = True) -> Tensor:
-    """Return the whole Hessian, (D, D), by D products; for lessons and tests, where D is small.
-
-    Raises:
-        ValueError: If ``theta`` is not one vector (D,), or D is above 4000.
+    """Return the whole Hessian, (D, D), at one theta (D,) by D products; for lessons and tests, where D <= 4000.
 
     Example:
         >>> ee.curvature.dense_hessian(ee.valleys.Hyperbola(), torch.tensor([1.0, 1.0])).tolist()
@@ -251,9 +248,6 @@ def spectral_density(
         land, theta, num_probes, generator, weight_decay: As in ``hutchinson_trace``.
         steps: Products m for each probe, at most D.
         probes: Probes (V, D) to use instead; each is scaled to length √D.
-
-    Raises:
-        ValueError: If there is neither a generator nor probes, shapes do not match, or a product is not finite.
 
     Example:
         >>> land = ee.valleys.Waist(g_narrow=16.0)

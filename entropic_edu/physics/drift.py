@@ -43,9 +43,7 @@ class Projections:
                 f"project_every is a whole number of steps, at least 1, or None to never project; got {self.every!r}."
             )
         if self.undo_excursions and self.every is None:
-            raise ValueError(
-                "undo_excursions acts at projections, and project_every=None never projects; give it a number."
-            )
+            raise ValueError("undo_excursions acts at projections, and project_every=None has none; give it a number.")
         if self.radius is not None and not self.radius >= 0:  # so that NaN is refused too
             raise ValueError(f"radius is a distance from the path, 0 or more; got {self.radius!r}.")
 
@@ -54,13 +52,13 @@ class Projections:
 class Records:
     """What a release holds of its walkers, for ``drift(record_every=...)``.
 
-    Attributes:
-        every: Steps between records; None makes about 60 records, at projections.
-        theta: Whether it also holds where in parameter space the walkers stood.
+    Example:
+        >>> ee.Records(every=5, theta=True)
+        Records(every=5, theta=True)
     """
 
-    every: int | None = None
-    theta: bool = False
+    every: int | None = None  # steps between records; None makes about 60, at projections
+    theta: bool = False  # whether it also holds where in parameter space the walkers stood
 
 
 @verb

@@ -1,7 +1,6 @@
-"""What everything stands on: a scalar function of one flat parameter vector.
+"""What everything stands on: a scalar function of one flat parameter vector, be it a valley or a network.
 
-A two-dimensional valley and a network on CIFAR-10 are the same kind of object here, so each algorithm is
-written once, tested on surfaces whose answers are known, and used on both.
+So each algorithm is written once, tested on surfaces whose answers are known, and used on both.
 """
 
 from __future__ import annotations
@@ -131,10 +130,7 @@ class Landscape(ABC):
         weight_decay: bool = True,
         scale: Tensor | None = None,
     ) -> Estimate:
-        """Return tr H: exact where that is known or D <= ``num_probes``, with an error of 0, else by random probes.
-
-        Arguments are those of ``curvature.hutchinson_trace``.
-        """
+        """Return tr H as ``curvature.hutchinson_trace``, but exactly where that is known or D <= ``num_probes``."""
         if self.dim > num_probes:
             return self.probed_trace(theta, random_signs(num_probes, theta, generator), weight_decay, scale)
         units = self.dim**0.5 * torch.eye(self.dim, dtype=theta.dtype, device=theta.device)
@@ -151,10 +147,7 @@ class Landscape(ABC):
         return Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
 
     def noise_trace(self, theta: Tensor) -> Tensor:
-        """Return the trace of the covariance of one sample's gradient (B = 1), (D,) -> () or (P, D) -> (P,).
-
-        Label noise counts, weight decay does not; 0 where a batch adds no noise.
-        """
+        """Return the trace of the covariance of one sample's gradient, label noise included, (D,) -> () or (P,)."""
         return theta.new_zeros(theta.shape[:-1])
 
     def subset(self, index: Tensor) -> Landscape:
@@ -179,10 +172,7 @@ class Landscape(ABC):
         *,
         shared: bool = False,
     ) -> Tensor:
-        """Return the gradient of the loss, (D,) or (P, D), or its noisy estimate from a batch of B samples.
-
-        Each row of ``theta`` draws its own batch, or all see one that is ``shared``.
-        """
+        """Return the gradient, (D,) or (P, D), or its estimate from a batch of B: each row's own, or one ``shared``."""
         self.check(theta)
         if batch_size is None:
             return self.gradient_on(theta, None)

@@ -26,19 +26,10 @@ def exact(values: Tensor) -> Mean:
 
 
 def middle_over_ends(position: Tensor, values: Tensor) -> Tensor:
-    """Return the mean of ``values`` over the middle third of a road, over the mean of its two ends.
+    """Return the mean of ``values`` (..., n) over the middle third of a road, over the mean of its two ends, (...).
 
-    Points at 1/3 and 2/3 belong to the middle, whatever the precision of ``position``.
-
-    Args:
-        position: Places on the road in [0, 1], ascending, (n,).
-        values: What was measured there, (..., n).
-
-    Returns:
-        The ratio, (...); NaN where no position lies in the middle third.
-
-    Raises:
-        ValueError: If positions and values are not equally many.
+    Points at 1/3 and 2/3 belong to the middle, whatever the precision of ``position`` (n,), which lies in [0, 1]. Where
+    there are none in the middle the ratio is NaN.
 
     >>> middle_over_ends(torch.tensor([0.0, 1 / 3, 2 / 3, 1.0]), torch.tensor([1.0, 3.0, 5.0, 3.0]))
     tensor(2.)
@@ -57,8 +48,7 @@ class Estimate:
     """A mean over random probes.
 
     Attributes:
-        value: The estimate, shape ().
-        error: Its standard error, same shape; infinite for a single probe, which cannot tell.
+        value, error: The estimate, and its standard error, infinite for a single probe, which cannot tell.
         samples: What each probe gave, (..., V). With the same probes at two points, the spread of the differences of
             ``samples`` is the error of the difference, far smaller than either ``error``.
     """

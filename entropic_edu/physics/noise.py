@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -125,15 +126,14 @@ class Silent(Noise):
         return Covariance(torch.zeros_like(profile.position.double()), white)
 
 
+@dataclass(frozen=True)
 class Batches(Noise):
     """Noise of batches of B samples, which each walker draws for itself."""
 
-    def __init__(self, batch_size: int) -> None:
-        require_batch(batch_size)
-        self.batch_size: int = batch_size
+    batch_size: int
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.batch_size})"
+    def __post_init__(self) -> None:
+        require_batch(self.batch_size)
 
 
 class Minibatch(Batches):
@@ -204,27 +204,24 @@ class Isotropic(Noise):
         return Covariance(strength, white)
 
 
+@dataclass(frozen=True)
 class During(Noise):
     """Another noise on some steps alone, counted from 1; all others take the gradient of all data.
 
     ``During(noise, range(501, 1001))`` switches it on after 500 steps and off after 1,000.
     """
 
-    name = "during"
+    noise: Noise
+    noisy_steps: range
 
-    def __init__(self, noise: Noise, steps: range) -> None:
-        if not isinstance(steps, range):
-            raise ValueError(f"steps is a range of step numbers, such as range(501, 1001), got {steps!r}.")
-        self.noise, self.noisy_steps, self.batch_size = noise, steps, noise.batch_size
-        self.name = noise.name  # type: ignore[misc]  # what acts is what a release calls it
-
-    def __repr__(self) -> str:
-        return f"During({self.noise!r}, {self.noisy_steps!r})"
+    def __post_init__(self) -> None:
+        if not isinstance(self.noisy_steps, range):
+            raise ValueError(f"steps is a range of step numbers, such as range(501, 1001), got {self.noisy_steps!r}.")
+        for name in ("name", "batch_size"):  # what acts is what a release calls it
+            object.__setattr__(self, name, getattr(self.noise, name))
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        assert self.noisy_steps is not None
-        model = self.noise if step.number in self.noisy_steps else Silent()
-        return model.gradient(land, theta, step)
+        return (self.noise if step.number in self.noisy_steps else Silent()).gradient(land, theta, step)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         raise ValueError("The drift is predicted for noise on every step; predict it for During.noise instead.")
@@ -245,9 +242,7 @@ def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
         return noise
     name = noise or ("none" if batch_size is None else "minibatch")
     if name not in NAMES:
-        raise ValueError(
-            f"noise must be {', '.join(map(repr, NAMES))} or a model of entropic_edu.noise, got {noise!r}."
-        )
+        raise ValueError(f"noise must be {', '.join(map(repr, NAMES))} or a model of ee.noise, got {noise!r}.")
     if name == "isotropic":
         raise ValueError("Isotropic noise needs a temperature; pass noise=ee.noise.Isotropic(temperature=0.01).")
     if name == "none":

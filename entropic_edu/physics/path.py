@@ -177,12 +177,8 @@ class Path(Result):
             )
 
     def summary(self) -> str:
-        measured = (
-            "loss not measured"
-            if self.losses is None
-            else f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end, "
-            f"scallops {self.scallop:.2g}"
-        )
+        height = f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end"
+        measured = "loss not measured" if self.losses is None else f"{height}, scallops {self.scallop:.2g}"
         stopped = "" if self.complete else " (stopped early)"
         return (
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "

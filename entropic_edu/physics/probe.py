@@ -34,16 +34,13 @@ class Profile(Result):
         trace, trace_error: tr H and its standard error; 0 where it is exact (piecewise-linear nets, few parameters).
         top_eigenvalue, top_error: λ_max and a bound on its error from Lanczos.
         smallest_eigenvalue: The other end of the spectrum.
-        adaptive_trace: Σθᵢ²Hᵢᵢ, which rescaling the layers of a ReLU net does not change.
-        adaptive_top: Largest eigenvalue of diag(θ) H diag(θ), invariant likewise.
-        noise: Trace of the covariance of per-sample gradients (B = 1), label noise included.
-        norm: ‖θ‖.
+        adaptive_trace, adaptive_top: Σθᵢ²Hᵢᵢ and λ_max of diag(θ) H diag(θ), which rescaling ReLU layers leaves alone.
+        noise, norm: Trace of the covariance of per-sample gradients (B = 1), label noise included; ‖θ‖.
         tangent_curvature: uᵀHu along the path by autograd; on a ReLU net it misses the kinks.
         finite_curvature: The second difference of the loss along the path over ``finite_scale``; it sees them.
         nodes, weights: Spectrum of H, (n, V, m); see ``curvature.SpectralDensity``.
         accuracy, test_accuracy: Of a classifier; None elsewhere.
-        finite_scale: Step of ``finite_curvature``, a length in parameter space.
-        length: Arc length of the path.
+        finite_scale, length: Step of ``finite_curvature``, and arc length of the path, in parameter space.
         dim, weight_decay, label_ratio, noise_shape: Of the landscape, see ``Landscape``.
 
     Example:

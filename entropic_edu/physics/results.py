@@ -65,21 +65,13 @@ class Result:
         raise NotImplementedError
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the result on ``ax``, or on the axes of a new figure, and return the axes.
-
-        Raises:
-            TypeError: If there is no picture of results of this kind.
-        """
+        """Draw the result on ``ax``, or on the axes of a new figure, and return the axes."""
         figures = importlib.import_module("entropic_edu.figures")  # late: what measures does not load what draws
         axes: Axes = figures.draw(self, ax)
         return axes
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the result to one safetensors file; plain values go to its JSON header.
-
-        Raises:
-            OSError: If the file cannot be written; what stood there before is kept.
-        """
+        """Write the result to one safetensors file, whole or not at all; plain values go to its JSON header."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         tensors = {k: v for k, v in values.items() if isinstance(v, Tensor)}
         write_whole(file, packed(type(self).__name__, tensors, {k: v for k, v in values.items() if k not in tensors}))
@@ -99,18 +91,17 @@ class Result:
 
 def packed(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bytes:
     """Return a safetensors file of tensors, with plain JSON values, the kind and a checksum in its header."""
-    kept = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    values = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     words = json.dumps(dict(plain))
-    note = {"format": FORMAT, "kind": kind, "values": words, "checksum": _checksum(kept, words)}
-    return safetensors.torch.save(kept, {"entropic_edu": json.dumps(note)})
+    note = {"format": FORMAT, "kind": kind, "values": words, "checksum": _checksum(values, words)}
+    return safetensors.torch.save(values, {"entropic_edu": json.dumps(note)})
 
 
 def unpacked(content: bytes, kind: str, file: str, remedy: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the plain values that ``packed`` wrote.
 
     Raises:
-        ValueError: If the content is cut short, damaged, foreign, or of another kind; it names the ``file``, and the
-            ``remedy`` that makes it again.
+        ValueError: If the content is damaged, foreign, or of another kind; it names ``file`` and ``remedy``.
     """
     try:
         size = int.from_bytes(content[:8], "little")
@@ -135,12 +126,11 @@ def unpacked(content: bytes, kind: str, file: str, remedy: str) -> tuple[dict[st
 
 def _checksum(tensors: dict[str, Tensor], plain: str) -> str:
     """Return a hash of all names, shapes, types and numbers."""
-    found = hashlib.sha256(plain.encode())
-    for name in sorted(tensors):
-        value = tensors[name]
-        found.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+    total = hashlib.sha256(plain.encode())
+    for name, value in sorted(tensors.items()):
+        total.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        total.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def detached(value: Tensor) -> Tensor:

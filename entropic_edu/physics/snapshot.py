@@ -68,8 +68,6 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
 class _Bare(str):
     """An annotation as it is written; ``help`` shows it without quotes."""
 
-    __slots__ = ()
-
     def __repr__(self) -> str:
         return str(self)
 

@@ -112,8 +112,7 @@ def train(
 
     Raises:
         ValueError: If a setting is out of range, or the checkpoint belongs to other settings.
-        DivergenceError: If the parameters become infinite or NaN; a StabilityWarning comes before, if η·λ_max is past
-            the limit at the start.
+        DivergenceError: If θ becomes infinite or NaN; a StabilityWarning comes before, if η·λ_max is past the limit.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)

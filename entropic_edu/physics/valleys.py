@@ -1,9 +1,8 @@
 """Valleys with known answers: two-dimensional landscapes on which each law of the course can be checked by hand.
 
 In the straight ones the floor is the y axis and V(x, y) = f(y) + ½ h(y) x²: f is the energy along the floor, h the
-curvature across it, and noise feels both. A valley gives f and h; ``Valley`` has what follows from them, and explains
-the settings that all share: one long module, so that a law and the valleys that show it are read together.
-``Hyperbola`` is the smallest "network" with a curve of minima.
+curvature across it, and noise feels both. A valley gives f and h; ``Valley`` has what follows from them: one long
+module, so that a law and the valleys that show it are read together.
 """
 
 from __future__ import annotations

@@ -102,4 +102,4 @@ def test_theory_has_no_answer_for_noise_on_some_steps(generator):
 
 def test_models_print_as_the_code_that_makes_them():
     some = ee.noise.During(ee.noise.Minibatch(16), range(501, 1001))
-    assert repr(some) == "During(Minibatch(16), range(501, 1001))"
+    assert repr(some) == "During(noise=Minibatch(batch_size=16), noisy_steps=range(501, 1001))"
