@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from .losses import WrittenOut
 from .stacked import Stack
 
 _TOGETHER = 32  # vectors taken at once
-OutputGradient = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def stacked_product(
@@ -34,16 +34,14 @@ def stacked_product(
         product = decay * v if decay else torch.zeros_like(v)
         size = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
         for some, targets in zip(x.split(size), y.split(size), strict=True):
-
-            def slopes(z: Tensor, z_dot: Tensor, targets: Tensor = targets) -> tuple[Tensor, Tensor]:
-                return criterion.slopes_along(z, z_dot, targets)
-
-            product += len(some) / len(x) * along(stack, t, v, some, slopes)
+            product += len(some) / len(x) * along(stack, t, v, some, partial(criterion.slopes_along, y=targets))
         products.append(product)
     return torch.cat(products).view(vector.shape)
 
 
-def along(stack: Stack, theta: Tensor, vector: Tensor, x: Tensor, output_gradient: OutputGradient) -> Tensor:
+def along(
+    stack: Stack, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+) -> Tensor:
     """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator.
 
     Beside each quantity q of the two passes of ``Stack.gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
@@ -54,30 +52,27 @@ def along(stack: Stack, theta: Tensor, vector: Tensor, x: Tensor, output_gradien
         theta: Parameter vectors (V, D), one for each vector, or (1, D) for all, whose two passes are then shared.
         vector: Vectors v, shape (V, D).
         x: Inputs (N, ...), shared.
-        output_gradient: Maps outputs and their derivative along v to the derivative δ of the loss by the outputs
-            and δ̇, each (V, N, C), or (1, N, C) where it is shared.
+        slopes: Maps outputs and their derivative along v to the derivative δ of the loss by the outputs and δ̇, each
+            (V, N, C), or (1, N, C) where it is shared.
 
     References:
         Pearlmutter (1994), Neural Computation 6, 147.
     """
-    before, after = _with_tangents(stack, theta, vector, stack.inputs(theta, x))
-    h, h_dot = after[-1]
-    assert h_dot is not None
-    delta, delta_dot = output_gradient(h, h_dot)
+    before, after = stack.passes(theta, x)
+    before_dot, after_dot = _tangents(stack, theta, vector, before, after)
+    delta, delta_dot = slopes(after[-1], after_dot[-1])
     parts: list[Tensor] = []
     for number in reversed(range(len(stack.layers))):
-        layer, (h, h_dot) = stack.layers[number], after[number]
-        if layer.activation is not None:
-            (z, z_dot), out = before[number], after[number + 1][0]
-            delta_dot = layer.activation.backward(delta_dot, z, out)
-            if layer.activation.second is not None:
-                delta_dot = torch.addcmul(delta_dot, layer.activation.second(z, out) * delta, z_dot)
-            delta = layer.activation.backward(delta, z, out)
-        if layer.bias:
+        layer, z, out = stack.layers[number], before[number], after[number + 1]
+        delta_dot = layer.activation.backward(delta_dot, z, out)
+        if layer.activation.second is not None:
+            delta_dot = torch.addcmul(delta_dot, layer.activation.second(z, out) * delta, before_dot[number])
+        delta = layer.activation.backward(delta, z, out)
+        if layer.has_bias:
             parts.append(delta_dot.sum(1))
-        weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(h, vector)), _for_each(delta, vector)
-        if h_dot is not None:
-            weight_dot.baddbmm_(shared.mT, h_dot)
+        weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
+        if number:  # the inputs of the first layer do not depend on θ
+            weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
         parts.append(weight_dot.flatten(1))
         if number:
             delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
@@ -86,21 +81,19 @@ def along(stack: Stack, theta: Tensor, vector: Tensor, x: Tensor, output_gradien
     return torch.cat(parts[::-1], 1)
 
 
-def _with_tangents(
-    stack: Stack, theta: Tensor, vector: Tensor, h: Tensor
-) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor | None]]]:
-    """Return (z, ż) of each layer and (h, ḣ) around them; ḣ of the inputs is None, as they do not depend on θ."""
-    before: list[tuple[Tensor, Tensor]] = []
-    after: list[tuple[Tensor, Tensor | None]] = [(h, None)]
-    for layer in stack.layers:
-        inputs, inputs_dot = after[-1]
-        z, h = layer.forward(theta, inputs)
+def _tangents(
+    stack: Stack, theta: Tensor, vector: Tensor, before: list[Tensor], after: list[Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return ż and ḣ of each layer, (V, N, out)."""
+    before_dot: list[Tensor] = []
+    after_dot: list[Tensor] = []
+    for layer, z, inputs, out in zip(stack.layers, before, after, after[1:], strict=False):
         z_dot = layer.affine(vector, _for_each(inputs, vector))
-        if inputs_dot is not None:
-            z_dot.baddbmm_(inputs_dot, _for_each(layer.weight(theta), vector).mT)
-        before.append((z, z_dot))
-        after.append((h, z_dot if layer.activation is None else layer.activation.backward(z_dot, z, h)))
-    return before, after
+        if after_dot:
+            z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
+        before_dot.append(z_dot)
+        after_dot.append(layer.activation.backward(z_dot, z, out))
+    return before_dot, after_dot
 
 
 def _for_each(shared: Tensor, vector: Tensor) -> Tensor:

@@ -48,11 +48,7 @@ class Loss(ABC):
         return self.slopes(z, y).unsqueeze(-3)
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
-        """Return targets as this loss takes them.
-
-        Raises:
-            ValueError: If they do not fit the outputs (N, ...); ``what`` says which data they are.
-        """
+        """Return targets as this loss takes them; ValueError if they do not fit the outputs (N, ...) of ``what``."""
         return y
 
     def jitter(self, y: Tensor, generator: torch.Generator, factor: float = 1.0) -> Tensor:
@@ -220,21 +216,12 @@ class Custom(Loss):
         return self.function(z, y)
 
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        def one(z: Tensor, y: Tensor) -> Tensor:
-            return self.function(z[None], y[None])
-
-        result: Tensor = torch.vmap(torch.func.grad(one))(z, y)
+        result: Tensor = torch.vmap(torch.func.grad(self._one))(z, y)
         return result
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
-        def hessian(z: Tensor, y: Tensor) -> Tensor:
-            def one(z: Tensor) -> Tensor:
-                return self.function(z[None], y[None])
-
-            result: Tensor = torch.func.jacrev(torch.func.grad(one))(z)
-            return result
-
-        values, vectors = torch.linalg.eigh(torch.vmap(hessian)(z, y))  # (N, C), (N, C, C) with vectors in columns
+        hessians = torch.vmap(torch.func.jacrev(torch.func.grad(self._one)))(z, y)
+        values, vectors = torch.linalg.eigh(hessians)  # (N, C), (N, C, C) with vectors in columns
         # round-off of p - p² in the Hessian of a softmax is not concavity
         if values.min() < -1e-4 * values.abs().max() - 10 * torch.finfo(z.dtype).eps:
             raise ValueError(
@@ -243,21 +230,19 @@ class Custom(Loss):
             )
         return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1)
 
+    def _one(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.function(z[None], y[None])
+
 
 def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
-    """Return the loss of a name or a callable.
-
-    Raises:
-        ValueError: If the name is unknown, or the label noise no probability where it is one.
-    """
+    """Return the loss of a name or a callable."""
     if criterion in ("cross_entropy", F.cross_entropy):
         return CrossEntropy(label_noise=label_noise)
     if criterion in ("mse", F.mse_loss):
         return SquaredError(label_noise=label_noise)
     if not callable(criterion):
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
-    # a callable keeps its own name, apart from the two that are built in
-    name = f"custom {getattr(criterion, '__name__', 'loss')}"
+    name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
     return Custom(name=name, function=criterion, label_noise=label_noise)
 
 

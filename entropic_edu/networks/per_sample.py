@@ -11,6 +11,7 @@ The rows r are the loss's (``losses``), the passes the engine's (``engine``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -79,20 +80,27 @@ def gauss_newton_trace(
     Args, Returns, Raises: As ``exact_trace``, but for the network, which need not be piecewise linear.
     """
     net = _checked(land, theta, scale)
-    total = _gauss_newton(net, net.engine, theta, scale)
+
+    def compute(engine: Engine, theta: Tensor, scale: Tensor | None) -> tuple[Tensor, ...]:
+        return (engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale),)
+
+    total = _held(net, compute, theta, scale)[0]
     if weight_decay:
         size = torch.as_tensor(net.dim) if scale is None else scale.square().sum(-1)
         total = total + net.weight_decay * size.to(total)
     return total
 
 
-def _gauss_newton(net: Computed, engine: Engine, theta: Tensor, scale: Tensor | None) -> Tensor:
-    if not engine.reestimates:
-        return engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale)
+def _held(
+    net: Computed, compute: Callable[..., tuple[Tensor, ...]], theta: Tensor, scale: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Return compute(engine, theta, scale), row by row where batch norm is to hold the statistics of each row."""
+    if not net.engine.reestimates:
+        return compute(net.engine, theta, scale)
     rows = theta.reshape(-1, net.dim)
-    scales = [None] * len(rows) if scale is None else list(scale.expand(rows.shape))
-    each = [_gauss_newton(net, engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
-    return torch.stack(each).view(theta.shape[:-1])
+    scales = [None] * len(rows) if scale is None else scale.expand(rows.shape)
+    each = [compute(net.engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
+    return tuple(torch.stack(found).view(*theta.shape[:-1], *found[0].shape) for found in zip(*each, strict=True))
 
 
 def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
@@ -194,26 +202,23 @@ def gradient_covariance(
     """
     net = _checked(land, theta, None)
     _check_noise(net, num_eigenvalues, max_samples, generator)
-    chosen = torch.arange(len(net.x))
+    number = len(net.x)
+    chosen = torch.arange(number)
     if generator is not None and num_eigenvalues:
-        chosen = torch.randperm(len(net.x), generator=generator, device=generator.device)[:max_samples]
-    return _covariance(net, net.engine, theta, chosen.to(net.x.device), num_eigenvalues, batch_chunk)
+        chosen = torch.randperm(number, generator=generator, device=generator.device)[:max_samples]
+    chosen = chosen.to(net.x.device)
 
+    def compute(engine: Engine, theta: Tensor, _: None) -> tuple[Tensor, ...]:
+        square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
+        trace = (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0)
+        eigenvalues = theta.new_zeros(*theta.shape[:-1], num_eigenvalues)
+        if num_eigenvalues:
+            for t, values in zip(theta.reshape(-1, net.dim), eigenvalues.view(-1, num_eigenvalues), strict=True):
+                gram = engine.gram(t, net.x[chosen], net.y[chosen], batch_chunk)
+                values.copy_(_top_eigenvalues(gram, num_eigenvalues))
+        return trace, eigenvalues, square
 
-def _covariance(
-    net: Computed, engine: Engine, theta: Tensor, chosen: Tensor, count: int, chunk: int
-) -> GradientCovariance:
-    rows = theta.reshape(-1, net.dim)
-    if engine.reestimates:
-        each = [_covariance(net, engine.with_statistics_of(t), t, chosen, count, chunk) for t in rows]
-        fields = ([r.trace for r in each], [r.eigenvalues for r in each], [r.mean_square_norm for r in each])
-        return GradientCovariance(*(torch.stack(f).view((*theta.shape[:-1], *f[0].shape)) for f in fields))
-    square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
-    trace = (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0)
-    eigenvalues = theta.new_zeros(*theta.shape[:-1], count)
-    for t, values in zip(rows, eigenvalues.view(-1, count), strict=True) if count else ():
-        values.copy_(_top_eigenvalues(engine.gram(t, net.x[chosen], net.y[chosen], chunk), count))
-    return GradientCovariance(trace, eigenvalues, square)
+    return GradientCovariance(*_held(net, compute, theta))
 
 
 def _top_eigenvalues(gram: Tensor, count: int) -> Tensor:

@@ -1,8 +1,7 @@
 """Many small networks at once: a plain chain of layers, forward and backward by batched matrix products.
 
-For P parameter vectors a Python loop pays the overhead of every call P times, and vmap with autograd still builds a
-graph. A chain of linear layers and elementwise activations needs neither: its backward passes are written below, that
-of a batch and that of each sample. (Of second derivatives: ``hessian``.)
+A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph; a chain of linear
+layers and elementwise activations needs neither. (Its second derivatives: ``hessian``.)
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ def _relu_backward(delta: Tensor, z: Tensor, h: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.Identity: Activation(lambda z: z, lambda delta, z, h: delta, None),
     nn.ReLU: Activation(torch.relu, _relu_backward, None),
     nn.Tanh: Activation(torch.tanh, lambda delta, z, h: delta * (1 - h * h), lambda z, h: -2 * h * (1 - h * h)),
     nn.Sigmoid: Activation(
@@ -63,71 +63,75 @@ class Layer:
     start: int  # where its weights begin in theta
     inputs: int
     outputs: int
-    bias: bool
-    kind: type[nn.Module] | None = None  # of its activation
+    has_bias: bool
+    kind: type[nn.Module] = nn.Identity  # of its activation
 
     @property
-    def activation(self) -> Activation | None:
+    def activation(self) -> Activation:
         """The activation after it."""
-        return None if self.kind is None else ACTIVATIONS[self.kind]
+        return ACTIVATIONS[self.kind]
 
     @property
     def stop(self) -> int:
-        return self.start + self.outputs * (self.inputs + self.bias)
+        return self.start + self.outputs * (self.inputs + self.has_bias)
 
     def weight(self, theta: Tensor) -> Tensor:
         size = self.outputs * self.inputs
         return theta[:, self.start : self.start + size].view(-1, self.outputs, self.inputs)  # (P, out, in)
 
-    def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z, h): what the weights make of the inputs (P, N, in), and what the activation makes of that."""
-        z = self.affine(theta, h)
-        return z, z if self.activation is None else self.activation.forward(z)
+    def bias(self, theta: Tensor) -> Tensor:
+        return theta[:, self.stop - self.outputs : self.stop]  # (P, out)
 
     def affine(self, theta: Tensor, h: Tensor) -> Tensor:
         weight = self.weight(theta).mT
-        if not self.bias:
-            return torch.bmm(h, weight)
-        return torch.baddbmm(theta[:, self.stop - self.outputs : self.stop].unsqueeze(1), h, weight)  # (P, N, out)
+        return torch.baddbmm(self.bias(theta).unsqueeze(1), h, weight) if self.has_bias else torch.bmm(h, weight)
 
 
+@dataclass(frozen=True)
 class Stack:
     """Linear layers with elementwise activations between them, for P parameter vectors at once."""
 
-    def __init__(self, layers: list[Layer]) -> None:
-        self.layers = layers
+    layers: list[Layer]
 
     @classmethod
     def of(cls, model: nn.Module) -> Stack | None:
         """Return the stack that computes what ``model`` does, or None where it is not such a chain."""
         modules = _flat(model)
-        if modules is None or len({id(m) for m in modules}) < len(modules):  # a module used twice shares its weights
-            return None
         layers: list[Layer] = []
-        start, open_layer = 0, False
         for number, module in enumerate(modules):
             if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1) and number == 0:
                 continue
             if type(module) is nn.Identity:
                 continue
             if type(module) is nn.Linear:
-                layer = Layer(start, module.in_features, module.out_features, module.bias is not None)
-                layers.append(layer)
-                start, open_layer = layer.stop, True
-            elif type(module) in ACTIVATIONS and open_layer and getattr(module, "approximate", "none") == "none":
+                start = layers[-1].stop if layers else 0
+                layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
+            elif (
+                type(module) in ACTIVATIONS
+                and getattr(module, "approximate", "none") == "none"
+                and layers
+                and layers[-1].kind is nn.Identity
+            ):
                 layers[-1] = replace(layers[-1], kind=type(module))
-                open_layer = False
             else:
                 return None
-        every = list(model.parameters())
-        return cls(layers) if layers and all(p.requires_grad for p in every) else None
+        once = len(set(modules)) == len(modules)  # a module used twice shares its weights
+        return cls(layers) if layers and once and all(p.requires_grad for p in model.parameters()) else None
 
     def outputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return the outputs (P, N, C) of P networks on shared inputs (N, ...), or each one's ``own`` (P, N, ...)."""
         h = self.inputs(theta, x, own)
         for layer in self.layers:
-            h = layer.forward(theta, h)[1]
+            h = layer.activation.forward(layer.affine(theta, h))
         return h
+
+    def passes(self, theta: Tensor, x: Tensor, own: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+        """Return z of each layer (P, N, out), and the h before, between and after them."""
+        before, after = [], [self.inputs(theta, x, own)]
+        for layer in self.layers:
+            before.append(layer.affine(theta, after[-1]))
+            after.append(layer.activation.forward(before[-1]))
+        return before, after
 
     def gradient(
         self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool = False
@@ -140,19 +144,13 @@ class Stack:
             output_gradient: Maps outputs (P, N, C) to the derivative of the loss by them, the same shape.
             own: Whether ``x`` is per network.
         """
-        h = self.inputs(theta, x, own)
-        before, after = [], [h]
-        for layer in self.layers:
-            z, h = layer.forward(theta, h)
-            before.append(z)
-            after.append(h)
-        delta = output_gradient(h)
+        before, after = self.passes(theta, x, own)
+        delta = output_gradient(after[-1])
         parts: list[Tensor] = []
         for number in reversed(range(len(self.layers))):
             layer = self.layers[number]
-            if layer.activation is not None:
-                delta = layer.activation.backward(delta, before[number], after[number + 1])
-            if layer.bias:
+            delta = layer.activation.backward(delta, before[number], after[number + 1])
+            if layer.has_bias:
                 parts.append(delta.sum(1))
             parts.append(torch.bmm(delta.mT, after[number]).flatten(1))
             if number:
@@ -197,25 +195,20 @@ class Stack:
         gram = torch.zeros(len(x), len(x), dtype=torch.float64, device=theta.device)
         for layer, a, delta in self._backward(theta[None], x, lambda z: slopes(z).unsqueeze(1)):
             a, delta = a[0].double(), delta[0, 0].double()
-            gram += (a @ a.T + layer.bias) * (delta @ delta.T)
+            gram += (a @ a.T + layer.has_bias) * (delta @ delta.T)
         return gram
 
     def _backward(
         self, theta: Tensor, x: Tensor, rows: Callable[[Tensor], Tensor]
     ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
         """Yield (layer, its input (P, n, in), its δs (P, K, n, out)), last layer first."""
-        h = self.inputs(theta, x)
-        inputs, slopes = [], []
-        for layer in self.layers:
-            inputs.append(h)
-            z, h = layer.forward(theta, h)
-            one = torch.ones_like(z)
-            slopes.append(None if layer.activation is None else layer.activation.backward(one, z, h).unsqueeze(1))
-        delta = rows(h)
-        for number in reversed(range(len(inputs))):
-            layer, slope = self.layers[number], slopes[number]
-            delta = delta if slope is None else delta * slope
-            yield layer, inputs[number], delta
+        before, after = self.passes(theta, x)
+        delta = rows(after[-1])
+        for number in reversed(range(len(self.layers))):
+            layer, z = self.layers[number], before[number]
+            slope = layer.activation.backward(torch.ones_like(z), z, after[number + 1])
+            delta = delta * slope.unsqueeze(1)
+            yield layer, after[number], delta
             if number:
                 delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
 
@@ -227,20 +220,12 @@ class Stack:
 def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | None) -> Tensor:
     """Return Σ S²_ij δ_i² a_j² over samples (P,), with ``squares`` = δ² summed over directions (P, n, out)."""
     if weights is None:
-        return ((a.square().sum(-1) + layer.bias) * squares.sum(-1)).sum(-1)
+        return ((a.square().sum(-1) + layer.has_bias) * squares.sum(-1)).sum(-1)
     total = (torch.matmul(squares, layer.weight(weights)) * a.square()).sum((-2, -1))
-    if layer.bias:
-        total = total + (squares.sum(1) * weights[:, layer.stop - layer.outputs : layer.stop]).sum(-1)
+    if layer.has_bias:
+        total = total + (squares.sum(1) * layer.bias(weights)).sum(-1)
     return total
 
 
-def _flat(model: nn.Module) -> list[nn.Module] | None:
-    if type(model) is not nn.Sequential:
-        return [model] if type(model) is nn.Linear else None
-    modules: list[nn.Module] = []
-    for child in model:
-        inner = _flat(child) if type(child) is nn.Sequential else [child]
-        if inner is None:
-            return None
-        modules += inner
-    return modules
+def _flat(model: nn.Module) -> list[nn.Module]:
+    return [m for child in model for m in _flat(child)] if type(model) is nn.Sequential else [model]

@@ -19,14 +19,7 @@ By = Callable[[str, Tensor, Batch], tuple[Tensor, ...]]
 def by_loop(
     value: Callable[[dict[str, Tensor], Batch], Tensor], layout: Layout, theta: Tensor, batch: Batch
 ) -> tuple[Tensor, Tensor]:
-    """Return losses (P,) and gradients (P, D) of networks one after the other.
-
-    Args:
-        value: Maps parameters by name and a batch to the loss.
-        layout: Where the parameters lie in θ.
-        theta: (P, D).
-        batch: What they see.
-    """
+    """Return losses (P,) and gradients (P, D), one after the other; ``value`` maps weights and a batch to the loss."""
     losses, gradients = theta.new_empty(len(theta)), torch.empty_like(theta)
     for p in range(len(theta)):
         weights = {name: w.detach().requires_grad_() for name, w in layout.split(theta[p].detach()).items()}
@@ -39,7 +32,7 @@ def by_loop(
 
 
 def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return losses (P,) and gradients (P, D) of networks side by side; ``value`` maps θ and a batch to the loss."""
+    """Return the same side by side; ``value`` maps θ and a batch to the loss."""
     dims = (0, 0, 0) if batch.own else (0, None, None)
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
@@ -49,19 +42,11 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
 
 
 class Choice:
-    """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere.
-
-    Args:
-        dim: Parameters D of a network.
-        device: Where it is computed.
-
-    Attributes:
-        made: What was chosen so far, "loop" or "vmap", by shapes.
-    """
+    """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
-        self.dim, self.device = dim, device
-        self.made: dict[tuple[int, ...], str] = {}
+        self.dim, self.device = dim, device  # parameters D of a network, and where it is computed
+        self.made: dict[tuple[int, ...], str] = {}  # by shapes
 
     def __call__(self, theta: Tensor, batch: Batch, by: By) -> str:
         """Return "loop" or "vmap" for networks (P, D) on a batch; ``by`` computes in a way that is named."""
@@ -95,14 +80,15 @@ class Choice:
 def _seconds(call: Callable[[], object], where: torch.device) -> float:
     """Best of three timings after one warm-up."""
 
+    def now() -> float:
+        if where.type == "cuda":
+            torch.cuda.synchronize(where)
+        return time.perf_counter()
+
     def timed() -> float:
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        began = time.perf_counter()
+        began = now()
         call()
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
-        return time.perf_counter() - began
+        return now() - began
 
     call()
     return min(timed() for _ in range(3))

@@ -191,7 +191,7 @@ def test_layers_add_up_in_the_order_of_the_model_so_that_every_process_finds_the
     theta = start(land, generator).float()
     here, rows = ModuleAt(land.model, land.layout, theta), land.criterion.curvature_rows
     orders = itertools.permutations(["0", "3", "6"])  # a set's own order changes with the seed of Python's hashes
-    values = {float(here.squares(land.x, land.y, rows, layers=order, outputs=3)) for order in orders}
+    values = {float(here.squares(land.x, land.y, rows, layers=order)) for order in orders}
     assert values == {float(exact_trace(land, theta))}
 
 
