@@ -32,7 +32,6 @@ class Alignment:
         distance_before: ‖a - b‖.
         distance_after: ‖a - theta‖.
         sweeps: Passes over the hidden layers.
-        converged: Whether the last sweep found nothing to improve.
     """
 
     theta: Tensor
@@ -40,7 +39,6 @@ class Alignment:
     distance_before: float
     distance_after: float
     sweeps: int
-    converged: bool
 
     def summary(self) -> str:
         """Return one sentence with the distances."""
@@ -51,7 +49,7 @@ class Alignment:
         )
 
 
-def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, max_sweeps: int = 100) -> Alignment:
+def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) -> Alignment:
     """Permute the hidden units of b so that it comes close to a and computes what it did ("weight matching").
 
     Maximises Σₗ ⟨Wₗᴬ, Pₗ Wₗᴮ Pₗ₋₁ᵀ⟩ over the permutations Pₗ, which is to minimise ‖a - π(b)‖. With all other layers
@@ -63,7 +61,6 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
         a: Parameters to come close to, shape (D,).
         b: Parameters to permute, shape (D,).
         generator: Draws the order of the layers.
-        max_sweeps: Sweeps after which to stop (100 as in the authors' code; a few are enough as a rule).
 
     Returns:
         The permuted b, on its device and in its dtype, and the permutations.
@@ -93,7 +90,7 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
             )
     first, second = (theta.detach().cpu().double() for theta in (a, b))  # assignments compare sums: float64
     orders = [torch.arange(layers[0].weight.shape[1]), *(torch.arange(len(layer.weight)) for layer in layers)]
-    sweeps, converged = _ascend(_weights(layers, first), _weights(layers, second), orders, generator, max_sweeps)
+    sweeps = _ascend(_weights(layers, first), _weights(layers, second), orders, generator)
     order = _order(land.dim, layers, orders)
     return Alignment(
         b.detach()[order.to(b.device)],
@@ -101,7 +98,6 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
         float((first - second).norm()),
         float((first - second[order]).norm()),
         sweeps,
-        converged,
     )
 
 
@@ -203,14 +199,13 @@ def _weights(layers: list[_Layer], theta: Tensor) -> _Weights:
     ]
 
 
-def _ascend(
-    a: _Weights, b: _Weights, orders: list[Tensor], generator: torch.Generator, max_sweeps: int
-) -> tuple[int, bool]:
-    """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps and whether they ended."""
+def _ascend(a: _Weights, b: _Weights, orders: list[Tensor], generator: torch.Generator) -> int:
+    """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps."""
     from scipy.optimize import linear_sum_assignment  # scipy takes a quarter of the time that torch takes to import
 
-    for sweep in range(max_sweeps):
-        improved = False
+    sweeps, improved = 0, True
+    while improved:
+        sweeps, improved = sweeps + 1, False
         for hidden in torch.randperm(len(a) - 1, generator=generator, device=generator.device).tolist():
             score = _similarity(a, b, orders, hidden)
             best = torch.from_numpy(linear_sum_assignment(score.numpy(), maximize=True)[1])
@@ -218,9 +213,7 @@ def _ascend(
             gain = (score[rows, best] - score[rows, now]).sum()
             if gain > 1e-12 * len(rows) * score.abs().max():  # less is round-off, and ties could change places for ever
                 orders[hidden + 1], improved = best, True
-        if not improved:
-            return sweep + 1, True
-    return max_sweeps, False
+    return sweeps
 
 
 def _similarity(a: _Weights, b: _Weights, orders: list[Tensor], hidden: int) -> Tensor:

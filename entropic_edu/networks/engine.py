@@ -26,21 +26,16 @@ from .parameters import Layout
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
-Rows = Callable[[Tensor, Tensor], Tensor]  # outputs (..., n, C) and targets of n samples -> vectors (..., K, n, C)
+Rows = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")
 
 
 @dataclass
 class Facts:
-    """What is true of a module at every θ, once it has been measured; copies of an engine share it.
+    """What is true of a module at every θ, once it has been measured; copies of an engine share it."""
 
-    Attributes:
-        linear: Whether no output is curved along any one parameter tensor.
-        layers: Names of the layers whose hooks give the right per-sample gradients.
-    """
-
-    linear: bool | None = None
-    layers: frozenset[str] | None = None
+    linear: bool | None = None  # whether no output is curved along any one parameter tensor
+    layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
 
 
 class Engine:
@@ -193,13 +188,13 @@ class Engine:
         return None
 
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, () or (P,).
+        """Return E Σ_k |s∘Jᵀr_k|² over the samples (N, ...), () or (P,).
 
         Args:
             theta: (D,) or (P, D).
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: What maps outputs and targets to vectors r.
+            x: Inputs.
+            y: Targets.
+            rows: Maps outputs (..., n, C) and targets of n samples to vectors r, (..., K, n, C).
             scale: s, (D,) or the shape of ``theta``.
         """
         if theta.ndim == 2:
@@ -217,15 +212,6 @@ class Engine:
             here = ModuleAt(precise.model, precise.layout, theta)
             self.facts.layers = here.sound_layers(precise.few.x, rows)
         return self.facts.layers
-
-    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,), ``chunk`` samples at once."""
-        here, gradients = ModuleAt(self.model, self.layout, theta), []
-        for some, targets in zip(x.split(chunk), y.split(chunk), strict=True):
-            rows = self.criterion.slopes(self.outputs(theta, some), targets)[None]
-            gradients.append(self.layout.join(here.gradients(self.layout.names, some, rows), 1))
-        a = torch.cat(gradients).double()
-        return a @ a.T
 
     def mean_gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient, the shape of ``theta``, from the losses' slopes: label noise is averaged over."""
@@ -347,9 +333,6 @@ class StackEngine(Engine):
         scale = None if scale is None else _many(scale)
         return self.stack.squares(_many(theta), x, y, rows, scale).view(theta.shape[:-1])
 
-    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-        return self.stack.gram(theta, x, partial(self.criterion.slopes, y=y))
-
     def rows(self, theta: Tensor | None = None) -> int:
         return max(64, 4096 // (1 if theta is None else len(_many(theta))))
 
@@ -358,11 +341,7 @@ class StackEngine(Engine):
 
 
 def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
-    """Return the fastest engine for a module and a loss, or the one that is asked for.
-
-    Raises:
-        ValueError: If layers are to be stacked that do not stack.
-    """
+    """Return the fastest engine for a module and a loss, or the one that is asked for."""
     if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
         stack = Stack.of(model)
         if stack is not None:

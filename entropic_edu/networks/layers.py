@@ -32,15 +32,7 @@ class ModuleAt:
     def squares(
         self, x: Tensor, y: Tensor, rows: Callable[..., Tensor], layers: Iterable[str], scale: Tensor | None = None
     ) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, ().
-
-        Args:
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: Of (z, y), maps outputs (n, C) and targets of n samples to vectors r (K, n, C).
-            layers: Names of the modules whose hooks give the right gradients; their order does not matter.
-            scale: s, (D,).
-        """
+        """Return what ``Engine.squares`` asks for, (); hooks give the gradients of ``layers``, in any order."""
         layers = frozenset(layers)
         rest = [name for name in self.layout.names if name.rpartition(".")[0] not in layers]
         weights = None if scale is None else {n: w.square() for n, w in self.layout.split(scale).items()}

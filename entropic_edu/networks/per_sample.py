@@ -22,8 +22,6 @@ from entropic_edu.physics.landscape import Landscape
 
 from .engine import Computed, Engine, anywhere, normal
 
-# --- the trace -------------------------------------------------------------------------------------------------
-
 
 def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
     """Return tr H, or Σ sᵢ² Hᵢᵢ, of a piecewise-linear (ReLU) network: no probes, so no variance.
@@ -100,7 +98,7 @@ def _held(
     rows = theta.reshape(-1, net.dim)
     scales = [None] * len(rows) if scale is None else scale.expand(rows.shape)
     each = [compute(net.engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
-    return tuple(torch.stack(found).view(*theta.shape[:-1], *found[0].shape) for found in zip(*each, strict=True))
+    return tuple(torch.stack(found).view(theta.shape[:-1]) for found in zip(*each, strict=True))
 
 
 def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
@@ -140,33 +138,20 @@ def is_known_piecewise_linear(land: Computed) -> bool:
     return land.engine.facts.linear
 
 
-# --- the noise -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class GradientCovariance:
     """Covariance of one sample's gradient (B = 1) of the data loss; a batch of B drawn with replacement has 1/B of it.
 
     Attributes:
         trace: tr C = E|g|² - |E g|², () or (P,).
-        eigenvalues: Largest eigenvalues of C, descending, (k,) or (P, k).
         mean_square_norm: E|g|², () or (P,).
     """
 
     trace: Tensor
-    eigenvalues: Tensor
     mean_square_norm: Tensor
 
 
-def gradient_covariance(
-    land: Landscape,
-    theta: Tensor,
-    *,
-    num_eigenvalues: int = 0,
-    max_samples: int = 2048,
-    batch_chunk: int = 64,
-    generator: torch.Generator | None = None,
-) -> GradientCovariance:
+def gradient_covariance(land: Landscape, theta: Tensor) -> GradientCovariance:
     """Return the covariance C of per-sample gradients over the N training samples: the noise of SGD at B = 1.
 
     The label noise of the landscape is in the trace. For mse a jitter σ adds (4σ²/C²) E JᵀJ, which is (2σ²/C) times
@@ -177,15 +162,9 @@ def gradient_covariance(
     Args:
         land: A network and its training data.
         theta: One parameter vector (D,) or several (P, D).
-        num_eigenvalues: How many of the largest eigenvalues to find, from the Gram matrix of gradients in float64.
-        max_samples: Most samples in the Gram matrix; where N is larger, eigenvalues are those of a random subset, which
-            lie somewhat above those of all samples. Models other than stacks hold this many whole gradients (float64).
-        batch_chunk: Samples whose whole gradients are formed at once, for models other than stacks.
-        generator: Draws that subset; needed only then.
 
     Raises:
-        ValueError: If more eigenvalues are asked for than there are samples, or for a landscape with label noise; if a
-            subset is needed without a generator; if this loss has no rule for label noise; if theta has a wrong shape.
+        ValueError: If this loss has no rule for label noise, or theta has a wrong shape.
 
     Example:
         >>> from entropic_edu import Network
@@ -193,42 +172,23 @@ def gradient_covariance(
         >>> x, y = torch.randn(30, 4, generator=generator), torch.arange(30) % 3
         >>> land = Network(torch.nn.Linear(4, 3), x, y)
         >>> theta = land.initial(generator)
-        >>> noise = gradient_covariance(land, theta, num_eigenvalues=2)
-        >>> noise.eigenvalues.shape, bool(noise.eigenvalues.sum() < noise.trace)
-        (torch.Size([2]), True)
+        >>> noise = gradient_covariance(land, theta)
         >>> draws = land.gradient(theta.expand(2000, -1), batch_size=10, generator=generator)
         >>> round(float(10 * draws.var(0).sum() / noise.trace), 1)  # a batch of B has C/B
         1.0
     """
     net = _checked(land, theta, None)
-    _check_noise(net, num_eigenvalues, max_samples, generator)
-    number = len(net.x)
-    chosen = torch.arange(number)
-    if generator is not None and num_eigenvalues:
-        chosen = torch.randperm(number, generator=generator, device=generator.device)[:max_samples]
-    chosen = chosen.to(net.x.device)
+    if not net.criterion.averages_noise(net.y):
+        raise ValueError(
+            f"The covariance due to label_noise is known for mse and for class labels, not for "
+            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
+        )
 
     def compute(engine: Engine, theta: Tensor, _: None) -> tuple[Tensor, ...]:
         square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
-        trace = (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0)
-        eigenvalues = theta.new_zeros(*theta.shape[:-1], num_eigenvalues)
-        if num_eigenvalues:
-            for t, values in zip(theta.reshape(-1, net.dim), eigenvalues.view(-1, num_eigenvalues), strict=True):
-                gram = engine.gram(t, net.x[chosen], net.y[chosen], batch_chunk)
-                values.copy_(_top_eigenvalues(gram, num_eigenvalues))
-        return trace, eigenvalues, square
+        return (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0), square
 
     return GradientCovariance(*_held(net, compute, theta))
-
-
-def _top_eigenvalues(gram: Tensor, count: int) -> Tensor:
-    """C = AᵀA/n, with the centred gradients in the n rows of A, has the non-zero eigenvalues of AAᵀ/n."""
-    gram = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-    values = torch.linalg.eigvalsh(gram / len(gram))
-    return torch.clamp(values.flip(0)[:count], min=0)
-
-
-# --- refusals --------------------------------------------------------------------------------------------------
 
 
 def _checked(land: Landscape, theta: Tensor, scale: Tensor | None) -> Computed:
@@ -245,24 +205,3 @@ def _checked(land: Landscape, theta: Tensor, scale: Tensor | None) -> Computed:
             f"scale must have shape ({land.dim},) or that of theta, {tuple(theta.shape)}, got {tuple(scale.shape)}."
         )
     return land
-
-
-def _check_noise(net: Computed, count: int, most: int, generator: torch.Generator | None) -> None:
-    number = len(net.x)
-    if not 0 <= count <= min(number, most):
-        raise ValueError(f"num_eigenvalues must be 0 to {min(number, most)} (samples in the Gram matrix), got {count}.")
-    if count and number > most and generator is None:
-        raise ValueError(
-            f"The Gram matrix of {number} samples is larger than max_samples={most}; pass a generator to draw "
-            "a subset, or raise max_samples (memory grows as its square)."
-        )
-    if count and net.criterion.label_noise:
-        raise ValueError(
-            "Eigenvalues are not available with label_noise > 0, which gives each sample many gradients; use "
-            "label_noise=0, or for mse at interpolation the Hessian's eigenvalues times 2σ²/C (C outputs)."
-        )
-    if not net.criterion.averages_noise(net.y):
-        raise ValueError(
-            f"The covariance due to label_noise is known for mse and for class labels, not for "
-            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
-        )

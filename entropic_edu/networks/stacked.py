@@ -1,15 +1,13 @@
 """Many small networks at once: a plain chain of layers, forward and backward by batched matrix products.
 
-A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph; a chain of linear
-layers and elementwise activations needs neither. (Its second derivatives: ``hessian``.)
+A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,17 +18,11 @@ _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a c
 
 @dataclass(frozen=True)
 class Activation:
-    """An elementwise function h = φ(z).
+    """An elementwise function h = φ(z)."""
 
-    Attributes:
-        forward: φ.
-        backward: Of (δ, z, h), the product δ φ'(z); in terms of h where that is cheaper.
-        second: Of (z, h), the second derivative φ''(z), or None where it is zero.
-    """
-
-    forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
-    second: Callable[[Tensor, Tensor], Tensor] | None
+    forward: Callable[[Tensor], Tensor]  # φ
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]  # of (δ, z, h), δ φ'(z); by h where that is cheaper
+    second: Callable[[Tensor, Tensor], Tensor] | None  # of (z, h), φ''(z), or None where it is zero
 
 
 def _relu_backward(delta: Tensor, z: Tensor, h: Tensor) -> Tensor:
@@ -136,13 +128,9 @@ class Stack:
     def gradient(
         self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool = False
     ) -> Tensor:
-        """Return the gradient (P, D) by one forward and one backward pass.
+        """Return the gradient (P, D) by one forward and one backward pass, on inputs as in ``outputs``.
 
-        Args:
-            theta: Parameter vectors (P, D).
-            x: Inputs, shared (N, ...) or per network (P, N, ...).
-            output_gradient: Maps outputs (P, N, C) to the derivative of the loss by them, the same shape.
-            own: Whether ``x`` is per network.
+        ``output_gradient`` maps outputs (P, N, C) to the derivative of the loss by them.
         """
         before, after = self.passes(theta, x, own)
         delta = output_gradient(after[-1])
@@ -157,60 +145,26 @@ class Stack:
                 delta = torch.bmm(delta, layer.weight(theta))
         return torch.cat(parts[::-1], 1)
 
-    # --- each sample's own ------------------------------------------------------------------------------------
-
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Callable[..., Tensor], scale: Tensor | None) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, (P,).
+        """Return what ``Engine.squares`` asks for, (P,), with a scale of (P, D) or (1, D).
 
         The weight gradient of a linear layer with input a and back-propagated δ is the outer product δaᵀ, of squared
-        norm |δ|²|a|²: only δs are propagated, and no sample's gradient is formed.
-
-        Args:
-            theta: Parameter vectors (P, D).
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: Of (z, y), maps outputs (P, n, C) and targets of n samples to vectors r (P, K, n, C).
-            scale: s, (P, D) or (1, D).
-
-        References:
-            Goodfellow (2015), arXiv:1510.01799.
+        norm |δ|²|a|²: only δs are propagated, and no sample's gradient is formed (Goodfellow 2015, arXiv:1510.01799).
         """
         width = max(layer.outputs for layer in self.layers) * self.layers[-1].outputs * len(theta)
         total = theta.new_zeros(len(theta))
         weights = None if scale is None else scale.square()
         size = max(16, _CACHED // width)
         for some, targets in zip(x.split(size), y.split(size), strict=True):
-            for layer, a, delta in self._backward(theta, some, partial(rows, y=targets)):
-                total += _outer_squares(layer, a, delta.square().sum(1), weights)
+            before, after = self.passes(theta, some)
+            delta = rows(after[-1], targets)  # (P, K, n, out)
+            for number in reversed(range(len(self.layers))):
+                layer, z = self.layers[number], before[number]
+                delta = delta * layer.activation.backward(torch.ones_like(z), z, after[number + 1]).unsqueeze(1)
+                total += _outer_squares(layer, after[number], delta.square().sum(1), weights)
+                if number:
+                    delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
         return total / len(x)
-
-    def gram(self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,): Σ over layers (aᵢ·aⱼ + 1)(δᵢ·δⱼ).
-
-        Args:
-            theta: Parameters (D,).
-            x: Inputs (N, ...).
-            slopes: Maps outputs (1, N, C) to the derivative of each sample's loss by them.
-        """
-        gram = torch.zeros(len(x), len(x), dtype=torch.float64, device=theta.device)
-        for layer, a, delta in self._backward(theta[None], x, lambda z: slopes(z).unsqueeze(1)):
-            a, delta = a[0].double(), delta[0, 0].double()
-            gram += (a @ a.T + layer.has_bias) * (delta @ delta.T)
-        return gram
-
-    def _backward(
-        self, theta: Tensor, x: Tensor, rows: Callable[[Tensor], Tensor]
-    ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
-        """Yield (layer, its input (P, n, in), its δs (P, K, n, out)), last layer first."""
-        before, after = self.passes(theta, x)
-        delta = rows(after[-1])
-        for number in reversed(range(len(self.layers))):
-            layer, z = self.layers[number], before[number]
-            slope = layer.activation.backward(torch.ones_like(z), z, after[number + 1])
-            delta = delta * slope.unsqueeze(1)
-            yield layer, after[number], delta
-            if number:
-                delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
 
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
