@@ -94,8 +94,6 @@ class Engine:
             setattr(other.model.get_submodule(owner), buffer, value)
         return other
 
-    # --- values --------------------------------------------------------------------------------------------------
-
     def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
         """Return compute(theta): of a stack for all rows of (P, D) at once, else row by row and stacked."""
         return compute(theta) if theta.ndim == 1 else torch.stack([compute(row) for row in theta])

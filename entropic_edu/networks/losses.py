@@ -19,21 +19,12 @@ Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(ABC):
-    """A mean over samples of what outputs cost against targets.
-
-    Attributes:
-        name: What it is called.
-        label_noise: σ of the jitter of real targets, or the probability that a class is drawn anew.
-        classes: How many classes label noise draws from; 0 for real targets.
-    """
+    """A mean over samples of what outputs cost against targets."""
 
     name: str
-    label_noise: float = 0.0
-    classes: int = 0
-
-    @abstractmethod
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the mean over the samples of one network, (N, C) -> ()."""
+    mean: Callable[[Tensor, Tensor], Tensor]  # over the samples of one network, outputs (N, C) and targets -> ()
+    label_noise: float = 0.0  # σ of the jitter of real targets, or the probability that a class is drawn anew
+    classes: int = 0  # that label noise draws from; 0 for real targets
 
     @abstractmethod
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
@@ -97,6 +88,7 @@ class CrossEntropy(WrittenOut):
     """-log softmax(z)_y for class numbers y, or its mean over classes with weights y (N, C)."""
 
     name: str = "cross_entropy"
+    mean: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
 
     def __post_init__(self) -> None:
         if self.label_noise > 1:
@@ -108,9 +100,6 @@ class CrossEntropy(WrittenOut):
         if y.ndim == 1:
             raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
         return y
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(z, y)
 
     def stacks(self, y: Tensor) -> bool:
         return not y.is_floating_point()
@@ -141,8 +130,7 @@ class CrossEntropy(WrittenOut):
     def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
         if not self.label_noise:
             return super().gradient_rows(z, y)
-        # E|Jᵀ(p - e_c)|² over the classes c that the label may become
-        return _class_rows(self._weights(z, y), torch.softmax(z, -1))
+        return _class_rows(self._weights(z, y), torch.softmax(z, -1))  # Σ over the classes that the label may become
 
     def averages_noise(self, y: Tensor) -> bool:
         return not self.label_noise or not y.is_floating_point()
@@ -162,6 +150,7 @@ class SquaredError(WrittenOut):
     """|z - y|²/C for targets y (N, C); class numbers become one-hot rows."""
 
     name: str = "mse"
+    mean: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
         if not y.is_floating_point():
@@ -172,9 +161,6 @@ class SquaredError(WrittenOut):
                 f"got {tuple(y.shape)}; for one output use y[:, None]."
             )
         return y
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return F.mse_loss(z, y)
 
     def means(self, z: Tensor, y: Tensor) -> Tensor:
         return (z - y).square().mean((-2, -1))
@@ -210,14 +196,8 @@ class SquaredError(WrittenOut):
 class Custom(Loss):
     """A callable (outputs, targets) -> scalar that is a mean over samples; torch.func differentiates it."""
 
-    function: Callable[[Tensor, Tensor], Tensor]
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.function(z, y)
-
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        result: Tensor = torch.vmap(torch.func.grad(self._one))(z, y)
-        return result
+        return torch.vmap(torch.func.grad(self._one))(z, y)
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
         hessians = torch.vmap(torch.func.jacrev(torch.func.grad(self._one)))(z, y)
@@ -231,7 +211,7 @@ class Custom(Loss):
         return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1)
 
     def _one(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.function(z[None], y[None])
+        return self.mean(z[None], y[None])
 
 
 def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
@@ -243,7 +223,7 @@ def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
     if not callable(criterion):
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
     name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
-    return Custom(name=name, function=criterion, label_noise=label_noise)
+    return Custom(name=name, mean=criterion, label_noise=label_noise)
 
 
 def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:
