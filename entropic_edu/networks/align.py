@@ -62,9 +62,6 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
         b: Parameters to permute, shape (D,).
         generator: Draws the order of the layers.
 
-    Returns:
-        The permuted b, on its device and in its dtype, and the permutations.
-
     Raises:
         ValueError: If the model is not such a chain, or a and b are not finite and of shape (D,).
 
@@ -102,15 +99,12 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
 
 
 def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Tensor:
-    """Return the same function with its hidden units in another order.
+    """Return the same function with its hidden units in another order, the shape of ``theta``, (D,) or (P, D).
 
     Args:
-        land: Landscape of an nn.Sequential chain of Linear and Conv2d layers.
-        theta: Parameters, shape (D,) or (P, D).
+        land: As in ``align``.
+        theta: Parameters.
         permutations: For each hidden layer its units in their new order, shape (units,).
-
-    Returns:
-        Permuted parameters, the shape of ``theta``.
 
     Raises:
         ValueError: If the model is not such a chain, or the permutations do not fit it.

@@ -113,9 +113,8 @@ class Engine:
         return self.each(lambda theta: self.fitting(lambda: self._loss(theta, batch), batch.size), theta)
 
     def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
-        weights, parts = self.layout.split(theta), batch.split(self.rows(theta))
-        statistics = self.statistics(weights)
-        return torch.stack([share * self.value(weights, part, statistics) for share, part in parts]).sum(0)
+        outputs, parts = self.at(theta), batch.split(self.rows(theta))
+        return torch.stack([share * self.criterion.mean(outputs(part.x), part.y) for share, part in parts]).sum(0)
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the loss on one batch at once, (D,) -> (), as a function that torch.func differentiates."""
@@ -126,8 +125,7 @@ class Engine:
         """Return for how many samples the largest output is that of their class, (D,) -> () or (P, D) -> (P,)."""
 
         def count(theta: Tensor) -> Tensor:
-            outputs = self.at(theta)
-            parts = batch.split(self.rows(theta))
+            outputs, parts = self.at(theta), batch.split(self.rows(theta))
             return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
 
         return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
@@ -137,17 +135,14 @@ class Engine:
         result: Tensor = torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
         return result
 
-    def value(self, weights: dict[str, Tensor], batch: Batch, statistics: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the loss of one network on one batch; ``statistics`` where they are known."""
-        if statistics is None:
-            statistics = self.statistics(weights) if batch.whole else {}
+    def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
+        statistics = self.statistics(weights) if batch.whole else {}
         return self.criterion.mean(self.call(weights, batch.x, statistics), batch.y)
 
     def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return means and variances of batch norm at θ; none where there is nothing to re-estimate."""
         return norms.statistics(self.model, weights, self.seen) if self.reestimates else {}
-
-    # --- derivatives ---------------------------------------------------------------------------------------------
 
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the gradient of the loss on a batch, the shape of ``theta``."""

@@ -17,12 +17,8 @@ Compute = Callable[..., tuple[Tensor, ...]]
 class Replay:
     """A computation on one GPU, for inputs of the same shapes and types.
 
-    Args:
-        compute: A function of the inputs that launches the same kernels each time, and looks at no value of a tensor.
-        inputs: Some of these inputs.
-
-    Raises:
-        RuntimeError: If the computation cannot be recorded, because it waits for the GPU or takes host memory, say.
+    It launches the same kernels each time, and looks at no value of a tensor. A RuntimeError says that it cannot be
+    recorded, because it waits for the GPU or takes host memory, say.
     """
 
     def __init__(self, compute: Compute, inputs: tuple[Tensor, ...]) -> None:

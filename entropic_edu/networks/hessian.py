@@ -17,16 +17,9 @@ _TOGETHER = 32  # vectors taken at once
 def stacked_product(
     stack: Stack, criterion: WrittenOut, theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
 ) -> Tensor:
-    """Return (H + λI)v of the mean loss over all samples, the shape of ``vector``, in parts that stay in cache.
+    """Return (H + λI)v, with λ = ``decay``, of the mean loss over all samples (N, ...), in parts that stay in cache.
 
-    Args:
-        stack: The layers.
-        criterion: The loss.
-        theta: Where, (D,), or (P, D) with one vector for each row.
-        vector: (D,) or (V, D); (P, D) where ``theta`` is.
-        x: Inputs (N, ...).
-        y: Targets (N, ...).
-        decay: λ.
+    θ and v are (D,) or (V, D), as in ``Landscape.hessian_vector_product``.
     """
     products = []
     for k, v in enumerate(torch.split(vector.reshape(-1, theta.shape[-1]), _TOGETHER)):
@@ -42,7 +35,7 @@ def stacked_product(
 def along(
     stack: Stack, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 ) -> Tensor:
-    """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator.
+    """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator (1994, Neural Computation 6, 147).
 
     Beside each quantity q of the two passes of ``Stack.gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
     product rule on each line gives the line for q̇, and the q̇ of the gradient is Hv, exactly.
@@ -54,9 +47,6 @@ def along(
         x: Inputs (N, ...), shared.
         slopes: Maps outputs and their derivative along v to the derivative δ of the loss by the outputs and δ̇, each
             (V, N, C), or (1, N, C) where it is shared.
-
-    References:
-        Pearlmutter (1994), Neural Computation 6, 147.
     """
     before, after = stack.passes(theta, x)
     before_dot, after_dot = _tangents(stack, theta, vector, before, after)

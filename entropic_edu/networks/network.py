@@ -9,6 +9,7 @@ import copy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -199,19 +200,10 @@ class Network(Computed):
     def has_exact_trace(self, generator: torch.Generator) -> bool:
         return per_sample.is_piecewise_linear(self, generator=generator)
 
-    def trace(
-        self,
-        theta: Tensor,
-        *,
-        generator: torch.Generator,
-        num_probes: int = 16,
-        weight_decay: bool = True,
-        scale: Tensor | None = None,
-    ) -> Estimate:
+    def trace(self, theta: Tensor, *, generator: torch.Generator, num_probes: int = 16, **settings: Any) -> Estimate:
         if not per_sample.is_known_piecewise_linear(self):
-            by_probes = partial(super().trace, generator=generator, num_probes=num_probes)
-            return by_probes(theta, weight_decay=weight_decay, scale=scale)
-        value = per_sample.exact_trace(self, theta, weight_decay=weight_decay, scale=scale)
+            return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
+        value = per_sample.exact_trace(self, theta, **settings)
         return Estimate(value, torch.zeros_like(value), value[..., None])
 
     def noise_trace(self, theta: Tensor) -> Tensor:

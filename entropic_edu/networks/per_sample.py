@@ -107,11 +107,7 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     Measured in float64 on a few samples at a random θ: along a random direction v in one parameter tensor the second
     derivative of a random combination of outputs vanishes, tensor by tensor, for ReLU but not for GELU, tanh or
     GroupNorm. Across layers the outputs are curved even for ReLU (a product of weights), so v·Hv and v·Gv agree only
-    for directions like these.
-
-    Args:
-        land: Network to ask about; θ and the data do not matter.
-        generator: Draws θ, directions and combinations.
+    for directions like these. The generator draws θ, directions and combinations; the data do not matter.
     """
     precise, theta = anywhere(land.engine, generator)
     x = precise.few.x
