@@ -136,8 +136,7 @@ def _chain(land: Network) -> list[_Layer]:
     units = None  # how many there are before a layer, once one has come
     maps = blocks = False  # what the units are now: channels (N, C, H, W), or channels flattened into (N, C·H·W)
     for name, module in land.model.named_modules(remove_duplicate=False):
-        kind = type(module)
-        if kind is nn.Sequential or kind in _ELEMENTWISE or (kind in _POOLING and (maps or units is None)):
+        if type(module) in {nn.Sequential, *_ELEMENTWISE} or (type(module) in _POOLING and (maps or units is None)):
             continue
         if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
             maps, blocks = False, maps or blocks

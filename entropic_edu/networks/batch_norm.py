@@ -18,23 +18,17 @@ BatchNorm = Literal["refuse", "reestimate"]
 
 
 class ReestimatedNorm(nn.Module):
-    """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given.
+    """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given."""
 
-    Attributes:
-        mean: Given means (C,), or None for those of the batch.
-        var: Given variances (C,), of divisor n as in training, or None.
-        noted: Where it notes mean and variance of the batch that it normalizes, by the names of their buffers, or None.
-    """
-
-    mean: Tensor | None
-    var: Tensor | None
+    mean: Tensor | None  # (C,)
+    var: Tensor | None  # (C,), of divisor n as in training
+    noted: dict[str, Tensor] | None = None  # where it notes those of a batch, by the names of these buffers
 
     def __init__(self, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm) -> None:
         super().__init__()
         self.name, self.weight, self.bias, self.eps = name, norm.weight, norm.bias, norm.eps
         self.register_buffer("mean", None)
         self.register_buffer("var", None)
-        self.noted: dict[str, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.mean, self.var
@@ -79,11 +73,8 @@ def with_reestimated(model: nn.Module) -> nn.Module:
 def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
     """Return the means and variances on inputs ``x``, layer after layer, by the names of the norms' buffers.
 
-    Each layer's are those of inputs that the layers before it have normalized on the same ``x``: one pass of the model
-    as in training, on a single batch. The tensors carry the graph, so derivatives by θ go through them.
-
-    Raises:
-        ValueError: If one norm is used twice in a pass, which gives it two means.
+    One pass of the model as in training, on a single batch. The tensors carry the graph, so derivatives by θ go through
+    them. A ValueError says that one norm is used twice, which gives it two means.
     """
     noted: dict[str, Tensor] = {}
     norms = [module for module in model.modules() if isinstance(module, ReestimatedNorm)]

@@ -132,8 +132,7 @@ class Engine:
 
     def call(self, weights: dict[str, Tensor], x: Tensor, statistics: dict[str, Tensor]) -> Tensor:
         """Return the module's outputs."""
-        result: Tensor = torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
-        return result
+        return torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
 
     def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
@@ -217,8 +216,6 @@ class Engine:
             return total
 
         return self.each(mean, theta)
-
-    # --- parts that fit ------------------------------------------------------------------------------------------
 
     def rows(self, theta: Tensor | None = None) -> int:
         """Return how many samples of all data to take at once."""

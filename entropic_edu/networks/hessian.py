@@ -42,14 +42,20 @@ def along(
 
     Args:
         stack: The layers.
-        theta: Parameter vectors (V, D), one for each vector, or (1, D) for all, whose two passes are then shared.
-        vector: Vectors v, shape (V, D).
+        theta: (V, D), one for each vector, or (1, D) for all, whose two passes are then shared.
+        vector: v, (V, D).
         x: Inputs (N, ...), shared.
-        slopes: Maps outputs and their derivative along v to the derivative δ of the loss by the outputs and δ̇, each
-            (V, N, C), or (1, N, C) where it is shared.
+        slopes: Maps z and ż of the outputs to the derivative δ of the loss by them and δ̇, (V, N, C) or (1, N, C).
     """
     before, after = stack.passes(theta, x)
-    before_dot, after_dot = _tangents(stack, theta, vector, before, after)
+    before_dot: list[Tensor] = []
+    after_dot: list[Tensor] = []
+    for layer, z, inputs, out in zip(stack.layers, before, after, after[1:], strict=False):
+        z_dot = layer.affine(vector, _for_each(inputs, vector))
+        if after_dot:  # the inputs of the first layer do not depend on θ
+            z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
+        before_dot.append(z_dot)
+        after_dot.append(layer.activation.backward(z_dot, z, out))
     delta, delta_dot = slopes(after[-1], after_dot[-1])
     parts: list[Tensor] = []
     for number in reversed(range(len(stack.layers))):
@@ -61,7 +67,7 @@ def along(
         if layer.has_bias:
             parts.append(delta_dot.sum(1))
         weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
-        if number:  # the inputs of the first layer do not depend on θ
+        if number:
             weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
         parts.append(weight_dot.flatten(1))
         if number:
@@ -69,21 +75,6 @@ def along(
             delta_dot.baddbmm_(shared, layer.weight(vector))
             delta = torch.bmm(delta, layer.weight(theta))
     return torch.cat(parts[::-1], 1)
-
-
-def _tangents(
-    stack: Stack, theta: Tensor, vector: Tensor, before: list[Tensor], after: list[Tensor]
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return ż and ḣ of each layer, (V, N, out)."""
-    before_dot: list[Tensor] = []
-    after_dot: list[Tensor] = []
-    for layer, z, inputs, out in zip(stack.layers, before, after, after[1:], strict=False):
-        z_dot = layer.affine(vector, _for_each(inputs, vector))
-        if after_dot:
-            z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
-        before_dot.append(z_dot)
-        after_dot.append(layer.activation.backward(z_dot, z, out))
-    return before_dot, after_dot
 
 
 def _for_each(shared: Tensor, vector: Tensor) -> Tensor:

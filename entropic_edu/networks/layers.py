@@ -76,17 +76,14 @@ class ModuleAt:
         """Return Jᵀr for each sample and each of its rows (K, n, C), by parameter name: (n, K, *shape)."""
         moved = {name: self.weights[name] for name in names}
 
+        def outputs(moved: dict[str, Tensor], x: Tensor) -> Tensor:
+            return torch.func.functional_call(self.plain, {**self.weights, **moved}, (x[None],))[0]
+
         def one(x: Tensor, rows: Tensor) -> dict[str, Tensor]:
-            def outputs(moved: dict[str, Tensor]) -> Tensor:
-                result: Tensor = torch.func.functional_call(self.plain, {**self.weights, **moved}, (x[None],))
-                return result[0]
+            pull = torch.func.vjp(partial(outputs, x=x), moved)[1]
+            return torch.vmap(pull)(rows)[0]
 
-            pull = torch.func.vjp(outputs, moved)[1]
-            pulled: dict[str, Tensor] = torch.vmap(pull)(rows)[0]
-            return pulled
-
-        result: dict[str, Tensor] = torch.vmap(one, in_dims=(0, 1))(x, rows.detach())
-        return result
+        return torch.vmap(one, in_dims=(0, 1))(x, rows.detach())
 
     def sound_layers(self, x: Tensor, rows: Tensor) -> frozenset[str]:
         """Return the layers whose hooks agree with whole gradients on inputs (n, ...) and any ``rows`` (1, n, C).

@@ -130,7 +130,8 @@ class CrossEntropy(WrittenOut):
     def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
         if not self.label_noise:
             return super().gradient_rows(z, y)
-        return _class_rows(self._weights(z, y), torch.softmax(z, -1))  # of the classes that the label may become
+        # E|Jᵀ(p - e_c)|² over the classes c that the label may become
+        return _class_rows(self._weights(z, y), torch.softmax(z, -1))
 
     def averages_noise(self, y: Tensor) -> bool:
         return not self.label_noise or not y.is_floating_point()

@@ -34,12 +34,8 @@ def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
 
 
 def rows(numbers: int, total: int | None, each: int) -> int:
-    """Return how many samples of so many ``numbers`` to take at once.
-
-    That keeps activations in cache on a CPU (``total`` None), and bounds memory on an accelerator of ``total`` bytes,
-    where a gradient keeps ``each`` for a sample.
-    """
-    if total is None:
+    """Return how many samples of so many ``numbers`` to take at once, where a gradient keeps ``each`` bytes for one."""
+    if total is None:  # on a CPU
         return min(4096, max(64, _NUMBERS // numbers))
     return min(8192, max(16, total // _SHARE // each))
 

@@ -235,11 +235,8 @@ class Network(Computed):
         return self.engine.bytes_per_sample
 
     def least_samples(self, batch_size: int | None) -> int:
-        """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once.
-
-        Batch norm needs the samples of a batch together, and a part of all data together with as many that give its
-        statistics; other networks take one sample at a time.
-        """
+        """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once."""
+        # batch norm needs a batch together, and a part of all data together with as many that give its statistics
         return (batch_size or 2 * len(self.engine.seen)) if self.engine.reestimates else 1
 
     # --- parameters --------------------------------------------------------------------------------------------
@@ -247,8 +244,7 @@ class Network(Computed):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return θ after each layer's own ``reset_parameters``, shape (D,); the global random stream is left as it was.
 
-        Layers are reset where the generator lives, so that a seed gives the same start on any device. Parameters of
-        modules without ``reset_parameters`` keep the values they came with.
+        A seed gives the same start on any device. Parameters of modules without ``reset_parameters`` stay as they are.
 
         Raises:
             ValueError: If no module can be reset, so that every start would be the same.

@@ -24,7 +24,7 @@ from .engine import Computed, Engine, anywhere, normal
 
 
 def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
-    """Return tr H, or Σ sᵢ² Hᵢᵢ, of a piecewise-linear (ReLU) network: no probes, so no variance.
+    """Return tr H, or Σ sᵢ² Hᵢᵢ, () or (P,), of a piecewise-linear (ReLU) network: no probes, so no variance.
 
     The outputs are linear in each weight away from kinks, hence the second term of
     H = E Jᵀ H_out J + E Σ_c (∂ℓ/∂z_c) ∇²z_c has a zero *diagonal* and the trace is that of the first,
@@ -36,9 +36,6 @@ def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, sc
         weight_decay: Whether to add the term λD (λ Σ sᵢ² with a scale) of ½λ‖θ‖².
         scale: Weights s, (D,) or the shape of theta. With s = θ the sum is the adaptive trace, which rescaling
             ReLU layers leaves unchanged.
-
-    Returns:
-        Trace, () or (P,).
 
     Raises:
         ValueError: If the network is not piecewise linear, theta or scale has the wrong shape, or the loss is not
