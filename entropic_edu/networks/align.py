@@ -89,13 +89,8 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
     orders = [torch.arange(layers[0].weight.shape[1]), *(torch.arange(len(layer.weight)) for layer in layers)]
     sweeps = _ascend(_weights(layers, first), _weights(layers, second), orders, generator)
     order = _order(land.dim, layers, orders)
-    return Alignment(
-        b.detach()[order.to(b.device)],
-        tuple(orders[1:-1]),
-        float((first - second).norm()),
-        float((first - second[order]).norm()),
-        sweeps,
-    )
+    distances = float((first - second).norm()), float((first - second[order]).norm())
+    return Alignment(b.detach()[order.to(b.device)], tuple(orders[1:-1]), *distances, sweeps)
 
 
 def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Tensor:

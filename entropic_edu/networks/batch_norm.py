@@ -71,10 +71,9 @@ def with_reestimated(model: nn.Module) -> nn.Module:
 
 
 def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
-    """Return the means and variances on inputs ``x``, layer after layer, by the names of the norms' buffers.
+    """Return the means and variances in one pass of inputs ``x``, as in training, by the names of the norms' buffers.
 
-    One pass of the model as in training, on a single batch. The tensors carry the graph, so derivatives by θ go through
-    them. A ValueError says that one norm is used twice, which gives it two means.
+    The tensors carry the graph, so derivatives by θ go through them. A ValueError says that one norm is used twice.
     """
     noted: dict[str, Tensor] = {}
     norms = [module for module in model.modules() if isinstance(module, ReestimatedNorm)]

@@ -19,7 +19,6 @@ from . import batch_norm as norms
 from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
-from .hessian import stacked_product
 from .layers import ModuleAt
 from .losses import Loss, WrittenOut
 from .parameters import Layout
@@ -316,7 +315,7 @@ class StackEngine(Engine):
         return self.fitting(lambda: _mean(self.parts(batch, theta), on)[0], batch.size).view(theta.shape)
 
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
-        return stacked_product(self.stack, self.criterion, theta, vector, batch.x, batch.y, decay)
+        return self.stack.hessian_vector_product(self.criterion, theta, vector, batch.x, batch.y, decay)
 
     @torch.no_grad()
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:

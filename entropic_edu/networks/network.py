@@ -6,6 +6,7 @@ The one class that users and verbs see; how to compute is the ``engine``'s.
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -59,14 +60,10 @@ class Network(Computed):
             than a CPU both are timed once per shape, and one is to be named for that.
 
     Attributes:
-        model: The copy of the model.
+        model, x, y, test: The copy of the model, and the data on its device in the form that the loss takes.
         layout: Where each parameter lies in θ, by name.
-        x: Training inputs, on the model's device.
-        y: Training targets, in the form the loss takes.
-        test: Held-out inputs and targets, or None.
         criterion: The loss, with its derivatives and its label noise.
         loss_name: What the loss is called; a callable's is "custom" with its own name.
-        label_noise: As given.
         label_ratio: Covariance that the jitter of mse targets adds, in units of H: 2σ²/C for the mean over C outputs.
         has_classes: Whether the targets are classes, so that ``accuracy`` means something.
         splits: Data on which ``accuracy`` can be measured.
@@ -213,7 +210,8 @@ class Network(Computed):
 
     @property
     def signature(self) -> str:
-        return self.layout.signature(type(self.model).__name__)
+        layout = [(name, tuple(shape)) for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
+        return f"{type(self.model).__name__}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"
 
     @property
     def stacks(self) -> bool:

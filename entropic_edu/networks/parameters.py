@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 
 import torch
@@ -34,8 +33,3 @@ class Layout:
     def flatten(self, model: nn.Module) -> Tensor:
         """Return the trainable parameters of a model of this architecture, (D,)."""
         return self.join({name: p.detach() for name, p in model.named_parameters()})
-
-    def signature(self, kind: str) -> str:
-        """Return a short text that tells this layout, of a model of this kind, from others."""
-        layout = [(name, tuple(shape)) for name, shape in zip(self.names, self.shapes, strict=True)]
-        return f"{kind}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""Many small networks at once: a plain chain of layers, forward and backward by batched matrix products.
+"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products.
 
 A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph.
 """
@@ -8,11 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .losses import WrittenOut
+
+_TOGETHER = 32  # vectors that a Hessian is applied to at once
 _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
 
 
@@ -166,6 +170,63 @@ class Stack:
                     delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
         return total / len(x)
 
+    # --- second derivatives -----------------------------------------------------------------------------------
+
+    def hessian_vector_product(
+        self, criterion: WrittenOut, theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
+    ) -> Tensor:
+        """Return (H + λI)v, with λ = ``decay``, of the mean loss over all samples (N, ...), in parts that fit in cache.
+
+        θ and v are (D,) or (V, D), as in ``Landscape.hessian_vector_product``.
+        """
+        products = []
+        for k, v in enumerate(torch.split(vector.reshape(-1, theta.shape[-1]), _TOGETHER)):
+            t = theta[k * _TOGETHER : (k + 1) * _TOGETHER] if theta.ndim == 2 else theta[None]
+            product = decay * v if decay else torch.zeros_like(v)
+            size = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
+            for some, targets in zip(x.split(size), y.split(size), strict=True):
+                product += len(some) / len(x) * self._along(t, v, some, partial(criterion.slopes_along, y=targets))
+            products.append(product)
+        return torch.cat(products).view(vector.shape)
+
+    def _along(
+        self, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator (1994, Neural Computation 6, 147).
+
+        Beside each quantity q of the two passes of ``gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
+        product rule on each line gives the line for q̇, and the q̇ of the gradient is Hv, exactly. θ is (V, D), or
+        (1, D) for all v, whose two passes are then shared; ``slopes`` maps z and ż of the outputs to δ and δ̇.
+        """
+        before, after = self.passes(theta, x)
+        before_dot: list[Tensor] = []
+        after_dot: list[Tensor] = []
+        for layer, z, inputs, out in zip(self.layers, before, after, after[1:], strict=False):
+            z_dot = layer.affine(vector, _for_each(inputs, vector))
+            if after_dot:  # the inputs of the first layer do not depend on θ
+                z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
+            before_dot.append(z_dot)
+            after_dot.append(layer.activation.backward(z_dot, z, out))
+        delta, delta_dot = slopes(after[-1], after_dot[-1])
+        parts: list[Tensor] = []
+        for number in reversed(range(len(self.layers))):
+            layer, z, out = self.layers[number], before[number], after[number + 1]
+            delta_dot = layer.activation.backward(delta_dot, z, out)
+            if layer.activation.second is not None:
+                delta_dot = torch.addcmul(delta_dot, layer.activation.second(z, out) * delta, before_dot[number])
+            delta = layer.activation.backward(delta, z, out)
+            if layer.has_bias:
+                parts.append(delta_dot.sum(1))
+            weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
+            if number:
+                weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
+            parts.append(weight_dot.flatten(1))
+            if number:
+                delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
+                delta_dot.baddbmm_(shared, layer.weight(vector))
+                delta = torch.bmm(delta, layer.weight(theta))
+        return torch.cat(parts[::-1], 1)
+
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
         return x.flatten(2) if own else x.flatten(1).expand(len(theta), -1, -1)
@@ -183,3 +244,8 @@ def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | N
 
 def _flat(model: nn.Module) -> list[nn.Module]:
     return [m for child in model for m in _flat(child)] if type(model) is nn.Sequential else [model]
+
+
+def _for_each(shared: Tensor, vector: Tensor) -> Tensor:
+    """View what is one for all (1, ...), or one for each (V, ...), as (V, ...)."""
+    return shared.expand(len(vector), -1, -1)

@@ -73,16 +73,11 @@ class Choice:
 
 def _seconds(call: Callable[[], object], where: torch.device) -> float:
     """Best of three timings after one warm-up."""
-
-    def now() -> float:
+    times = []
+    for _ in range(4):
+        began = time.perf_counter()
+        call()
         if where.type == "cuda":
             torch.cuda.synchronize(where)
-        return time.perf_counter()
-
-    def timed() -> float:
-        began = now()
-        call()
-        return now() - began
-
-    call()
-    return min(timed() for _ in range(3))
+        times.append(time.perf_counter() - began)
+    return min(times[1:])
