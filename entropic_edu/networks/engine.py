@@ -174,10 +174,6 @@ class Engine:
         small = memory.is_small(size, memory.total_bytes(self.device))
         return self.replays(key, compute, inputs) if small else compute(*inputs)
 
-    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
-        """Return (H + λI)v, or None where autograd is the way."""
-        return None
-
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         """Return E Σ_k |s∘Jᵀr_k|² over the samples (N, ...), () or (P,).
 
@@ -314,7 +310,8 @@ class StackEngine(Engine):
 
         return self.fitting(lambda: _mean(self.parts(batch, theta), on)[0], batch.size).view(theta.shape)
 
-    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor:
+        """Return (H + λI)v, with λ = ``decay``, as in ``Landscape.hessian_vector_product``."""
         return self.stack.hessian_vector_product(self.criterion, theta, vector, batch.x, batch.y, decay)
 
     @torch.no_grad()

@@ -20,7 +20,7 @@ from entropic_edu.physics.mean import Estimate
 from . import batch_norm as norms
 from . import per_sample
 from .batches import Batch
-from .engine import Computed, Strategy, engine_for
+from .engine import Computed, StackEngine, Strategy, engine_for
 from .losses import Criterion, CrossEntropy, loss_of
 from .parameters import Layout
 
@@ -187,10 +187,9 @@ class Network(Computed):
     # --- curvature and noise -----------------------------------------------------------------------------------
 
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
-        decay = self.weight_decay if weight_decay else 0.0
-        by_hand = self.engine.hessian_vector_product(theta, vector, self._whole, decay)
-        if by_hand is not None:
-            return by_hand
+        if isinstance(self.engine, StackEngine):
+            decay = self.weight_decay if weight_decay else 0.0
+            return self.engine.hessian_vector_product(theta, vector, self._whole, decay)
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
@@ -340,10 +339,10 @@ def pooled_first(model: nn.Module) -> nn.Module:
 def _refuse_what_changes(called: nn.Module, x: Tensor) -> None:
     """Refuse a model whose outputs differ between two calls, or whose buffers a call changes."""
     model = copy.deepcopy(called)
-    buffers = {name: b.clone() for name, b in model.named_buffers()}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         one, two = model(x), model(x)
-    changed = [name for name, b in model.named_buffers() if not torch.equal(b, buffers[name])]
+    before = dict(called.named_buffers())
+    changed = [name for name, b in model.named_buffers() if not torch.equal(b, before[name])]
     if changed or not torch.equal(one, two):
         raise ValueError(
             f"This model's outputs depend on more than theta (buffers that change: {changed or 'none'}; outputs "
