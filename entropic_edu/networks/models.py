@@ -67,10 +67,8 @@ def small_cnn(
         raise ValueError(f'norm must be "group" or None, got {norm!r}; batch norm would make the loss depend on more.')
     layers: list[nn.Module] = []
     for inputs, outputs in zip((3, *channels), channels, strict=False):
-        layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
-        if norm == "group":
-            layers.append(_norm(norm, outputs))
-        layers += [activation(), nn.MaxPool2d(2)]
+        normed = [] if norm is None else [_norm(norm, outputs)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *normed, activation(), nn.MaxPool2d(2)]
     side = 32 >> len(channels)  # pixels left along each edge
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, classes))
 

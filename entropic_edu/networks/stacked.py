@@ -95,18 +95,15 @@ class Stack:
         modules = _flat(model)
         layers: list[Layer] = []
         for number, module in enumerate(modules):
-            if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1) and number == 0:
+            flattens = type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
+            if type(module) is nn.Identity or (flattens and number == 0):
                 continue
-            if type(module) is nn.Identity:
-                continue
+            last = layers[-1].kind if layers else None
             if type(module) is nn.Linear:
                 start = layers[-1].stop if layers else 0
                 layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
             elif (
-                type(module) in ACTIVATIONS
-                and getattr(module, "approximate", "none") == "none"
-                and layers
-                and layers[-1].kind is nn.Identity
+                type(module) in ACTIVATIONS and getattr(module, "approximate", "none") == "none" and last is nn.Identity
             ):
                 layers[-1] = replace(layers[-1], kind=type(module))
             else:
@@ -169,8 +166,6 @@ class Stack:
                 if number:
                     delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
         return total / len(x)
-
-    # --- second derivatives -----------------------------------------------------------------------------------
 
     def hessian_vector_product(
         self, criterion: WrittenOut, theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
