@@ -19,6 +19,7 @@ _ELEMENTWISE = {
     nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
 }  # fmt: skip
 _POOLING = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
+_Weights = list[tuple[Tensor, Tensor]]  # of each layer: weight (outputs, inputs, block) and bias (outputs,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,6 @@ class Alignment:
         distance_before: ‖a - b‖.
         distance_after: ‖a - theta‖.
         sweeps: Passes over the hidden layers.
-        converged: Whether the last sweep found nothing to improve.
     """
 
     theta: Tensor
@@ -39,7 +39,6 @@ class Alignment:
     distance_before: float
     distance_after: float
     sweeps: int
-    converged: bool
 
     def summary(self) -> str:
         """Return one sentence with the distances."""
@@ -50,7 +49,7 @@ class Alignment:
         )
 
 
-def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, max_sweeps: int = 100) -> Alignment:
+def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) -> Alignment:
     """Permute the hidden units of b so that it comes close to a and computes what it did ("weight matching").
 
     Maximises Σₗ ⟨Wₗᴬ, Pₗ Wₗᴮ Pₗ₋₁ᵀ⟩ over the permutations Pₗ, which is to minimise ‖a - π(b)‖. With all other layers
@@ -62,10 +61,6 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
         a: Parameters to come close to, shape (D,).
         b: Parameters to permute, shape (D,).
         generator: Draws the order of the layers.
-        max_sweeps: Sweeps after which to stop (100 as in the authors' code; a few are enough as a rule).
-
-    Returns:
-        The permuted b, on its device and in its dtype, and the permutations.
 
     Raises:
         ValueError: If the model is not such a chain, or a and b are not finite and of shape (D,).
@@ -91,82 +86,73 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator, ma
                 f"{int((~theta.isfinite()).sum())} entries NaN or infinite; pass one trained theta."
             )
     first, second = (theta.detach().cpu().double() for theta in (a, b))  # assignments compare sums: float64
-    orders = [torch.arange(layers[0].inputs), *(torch.arange(layer.outputs) for layer in layers)]
-    target, source = _weights(land, layers, first), _weights(land, layers, second)
-    sweeps, converged = _ascend(target, source, orders, generator, max_sweeps)
-    order = _order(land, layers, orders)
-    return Alignment(
-        b.detach()[order.to(b.device)],
-        tuple(orders[1:-1]),
-        float((first - second).norm()),
-        float((first - second[order]).norm()),
-        sweeps,
-        converged,
-    )
+    orders = [torch.arange(layers[0].weight.shape[1]), *(torch.arange(len(layer.weight)) for layer in layers)]
+    sweeps = _ascend(_weights(layers, first), _weights(layers, second), orders, generator)
+    order = _order(land.dim, layers, orders)
+    distances = float((first - second).norm()), float((first - second[order]).norm())
+    return Alignment(b.detach()[order.to(b.device)], tuple(orders[1:-1]), *distances, sweeps)
 
 
 def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Tensor:
-    """Return the same function with its hidden units in another order.
+    """Return the same function with its hidden units in another order, the shape of ``theta``, (D,) or (P, D).
 
     Args:
-        land: Landscape of an nn.Sequential chain of Linear and Conv2d layers.
-        theta: Parameters, shape (D,) or (P, D).
+        land: As in ``align``.
+        theta: Parameters.
         permutations: For each hidden layer its units in their new order, shape (units,).
-
-    Returns:
-        Permuted parameters, the shape of ``theta``.
 
     Raises:
         ValueError: If the model is not such a chain, or the permutations do not fit it.
     """
     layers = _chain(land)
     land.check_shape(theta)
-    units = [layer.outputs for layer in layers[:-1]]
+    units = [len(layer.weight) for layer in layers[:-1]]
     given = [p.cpu() for p in permutations]
     if [sorted(p.tolist()) for p in given] != [list(range(n)) for n in units]:
         raise ValueError(
             f"This model has hidden layers of {units} units and needs one permutation of 0 .. units-1 for each, "
             f"got lengths {[len(p) for p in given]}; use torch.randperm(units, generator=generator)."
         )
-    orders = [torch.arange(layers[0].inputs), *given, torch.arange(layers[-1].outputs)]
-    return theta[..., _order(land, layers, orders).to(theta.device)]
+    orders = [torch.arange(layers[0].weight.shape[1]), *given, torch.arange(len(layers[-1].weight))]
+    return theta[..., _order(land.dim, layers, orders).to(theta.device)]
 
 
 @dataclass(frozen=True)
 class _Layer:
-    weight: str  # names in land.unflatten
-    bias: str | None
-    inputs: int  # units of the layer before; each feeds a block of weights (a kernel, or the pixels of a channel)
-    outputs: int
+    """Where the parameters of a layer lie in θ; each unit of the layer before feeds a block of its weights."""
+
+    weight: Tensor  # (outputs, inputs, block), the block a kernel, or the pixels of a channel
+    bias: Tensor | None  # (outputs,)
 
 
 def _chain(land: Network) -> list[_Layer]:
     """Return the layers that hold parameters, in order, or say which one is not understood."""
-    layers: list[_Layer] = []
+    found: list[tuple[str, nn.Linear | nn.Conv2d, int]] = []
+    units = None  # how many there are before a layer, once one has come
     maps = blocks = False  # what the units are now: channels (N, C, H, W), or channels flattened into (N, C·H·W)
     for name, module in land.model.named_modules(remove_duplicate=False):
-        units = layers[-1].outputs if layers else None
-        if type(module) is nn.Sequential or type(module) in _ELEMENTWISE:
-            continue
-        if type(module) in _POOLING and (maps or units is None):
+        if type(module) in {nn.Sequential, *_ELEMENTWISE} or (type(module) in _POOLING and (maps or units is None)):
             continue
         if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
             maps, blocks = False, maps or blocks
-        elif type(module) is nn.Conv2d and module.groups == 1 and (maps or units is None):
-            layers.append(_layer(name, module, units or module.in_channels, module.out_channels))
-            maps = True
-        elif type(module) is nn.Linear and not maps and _fits(module.in_features, units, blocks):
-            layers.append(_layer(name, module, units or module.in_features, module.out_features))
-            blocks = False
+        elif (type(module) is nn.Conv2d and module.groups == 1 and (maps or units is None)) or (
+            type(module) is nn.Linear and not maps and _fits(module.in_features, units, blocks)
+        ):
+            found.append((f"{name}." if name else "", module, units or module.weight.shape[1]))
+            units, maps, blocks = len(module.weight), type(module) is nn.Conv2d, False
         else:
             raise _refusal(name, module)
-    _check_names(land, layers)
-    return layers
-
-
-def _layer(name: str, module: nn.Linear | nn.Conv2d, inputs: int, outputs: int) -> _Layer:
-    prefix = f"{name}." if name else ""
-    return _Layer(f"{prefix}weight", None if module.bias is None else f"{prefix}bias", inputs, outputs)
+    used = {prefix + own for prefix, module, _ in found for own, _ in module.named_parameters()}
+    if used != set(land.layout.names):
+        raise ValueError(
+            f"align needs every weight and bias to be trainable and used once; {sorted(used ^ set(land.layout.names))} "
+            "are frozen, shared or not of a Linear or Conv2d layer."
+        )
+    index = land.unflatten(torch.arange(land.dim))
+    return [
+        _Layer(index[f"{prefix}weight"].reshape(len(module.weight), inputs, -1), index.get(f"{prefix}bias"))
+        for prefix, module, inputs in found
+    ]
 
 
 def _fits(features: int, units: int | None, blocks: bool) -> bool:
@@ -183,52 +169,31 @@ def _refusal(name: str, module: nn.Module) -> ValueError:
     )
 
 
-def _check_names(land: Network, layers: list[_Layer]) -> None:
-    used = {name for layer in layers for name in (layer.weight, layer.bias) if name}
-    known = set(land.layout.names)
-    if used != known:
-        raise ValueError(
-            f"align needs every weight and bias to be trainable and used once; {sorted(used ^ known)} are frozen, "
-            "shared or not of a Linear or Conv2d layer."
-        )
-
-
-def _order(land: Network, layers: list[_Layer], orders: Sequence[Tensor]) -> Tensor:
+def _order(dim: int, layers: list[_Layer], orders: Sequence[Tensor]) -> Tensor:
     """Return the index vector (D,) that carries out the permutations: θ[order] is the permuted θ."""
-    index = land.unflatten(torch.arange(land.dim))
+    order = torch.arange(dim)
     for layer, before, after in zip(layers, orders, orders[1:], strict=False):
-        weight = index[layer.weight]
-        blocks = weight.reshape(layer.outputs, layer.inputs, -1)
-        index[layer.weight] = blocks[after][:, before].view_as(weight)
-        if layer.bias:
-            index[layer.bias] = index[layer.bias][after]
-    return land.layout.join(index)
+        order[layer.weight] = layer.weight[after][:, before]
+        if layer.bias is not None:
+            order[layer.bias] = layer.bias[after]
+    return order
 
 
-def _weights(land: Network, layers: list[_Layer], theta: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Return each layer's weight (outputs, inputs, block) and bias (outputs,), zero where it has none."""
-    parts = land.unflatten(theta)
+def _weights(layers: list[_Layer], theta: Tensor) -> _Weights:
+    """Return the weights and biases of the layers; a bias is zero where there is none."""
     return [
-        (
-            parts[layer.weight].reshape(layer.outputs, layer.inputs, -1),
-            parts[layer.bias] if layer.bias else theta.new_zeros(layer.outputs),
-        )
+        (theta[layer.weight], theta.new_zeros(len(layer.weight)) if layer.bias is None else theta[layer.bias])
         for layer in layers
     ]
 
 
-def _ascend(
-    a: list[tuple[Tensor, Tensor]],
-    b: list[tuple[Tensor, Tensor]],
-    orders: list[Tensor],
-    generator: torch.Generator,
-    max_sweeps: int,
-) -> tuple[int, bool]:
-    """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps and whether they ended."""
+def _ascend(a: _Weights, b: _Weights, orders: list[Tensor], generator: torch.Generator) -> int:
+    """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps."""
     from scipy.optimize import linear_sum_assignment  # scipy takes a quarter of the time that torch takes to import
 
-    for sweep in range(max_sweeps):
-        improved = False
+    sweeps, improved = 0, True
+    while improved:
+        sweeps, improved = sweeps + 1, False
         for hidden in torch.randperm(len(a) - 1, generator=generator, device=generator.device).tolist():
             score = _similarity(a, b, orders, hidden)
             best = torch.from_numpy(linear_sum_assignment(score.numpy(), maximize=True)[1])
@@ -236,14 +201,10 @@ def _ascend(
             gain = (score[rows, best] - score[rows, now]).sum()
             if gain > 1e-12 * len(rows) * score.abs().max():  # less is round-off, and ties could change places for ever
                 orders[hidden + 1], improved = best, True
-        if not improved:
-            return sweep + 1, True
-    return max_sweeps, False
+    return sweeps
 
 
-def _similarity(
-    a: list[tuple[Tensor, Tensor]], b: list[tuple[Tensor, Tensor]], orders: list[Tensor], hidden: int
-) -> Tensor:
+def _similarity(a: _Weights, b: _Weights, orders: list[Tensor], hidden: int) -> Tensor:
     """Return how well unit j of b fits in the place of unit i of a, (units, units), other layers as they stand."""
     incoming = b[hidden][0][:, orders[hidden]]  # (units, inputs, block)
     outgoing = b[hidden + 1][0][orders[hidden + 2]]  # (outputs, units, block)

@@ -1,14 +1,12 @@
 """Batch norm as a function of θ alone: its means and variances are those of the training inputs, at each θ anew.
 
 A running average depends on the road to θ, and two networks joined by a straight line share no statistics on it
-(Garipov et al. 2018, NeurIPS; Izmailov et al. 2018, UAI, "update_bn"). Re-estimated statistics are functions of θ, so
-the loss is one too, and its derivatives go through them.
+(Garipov et al. 2018, NeurIPS; Izmailov et al. 2018, UAI, "update_bn"). Derivatives of the loss go through them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -20,31 +18,30 @@ BatchNorm = Literal["refuse", "reestimate"]
 
 
 class ReestimatedNorm(nn.Module):
-    """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given.
+    """A batch norm that takes the statistics of the batch at hand, or a mean and a variance that are given."""
 
-    Attributes:
-        mean: Given means (C,), or None for those of the batch.
-        var: Given variances (C,), of divisor n as in training, or None.
-        note: Called with the mean and the variance of each batch that it normalizes, or None.
-    """
+    mean: Tensor | None  # (C,)
+    var: Tensor | None  # (C,), of divisor n as in training
+    noted: dict[str, Tensor] | None = None  # where it notes those of a batch, by the names of these buffers
 
-    mean: Tensor | None
-    var: Tensor | None
-
-    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm) -> None:
+    def __init__(self, name: str, norm: nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d | nn.SyncBatchNorm) -> None:
         super().__init__()
-        self.weight, self.bias, self.eps = norm.weight, norm.bias, norm.eps
+        self.name, self.weight, self.bias, self.eps = name, norm.weight, norm.bias, norm.eps
         self.register_buffer("mean", None)
         self.register_buffer("var", None)
-        self.note: Callable[[Tensor, Tensor], None] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.mean, self.var
         if mean is None or var is None:
-            if self.note is None:
+            if self.noted is None:
                 return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
             var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
-            self.note(mean, var)
+            if f"{self.name}.mean" in self.noted:
+                raise ValueError(
+                    f"The batch norm {self.name!r} is used twice in one pass, so it has no one mean; give each place a "
+                    "batch norm of its own."
+                )
+            self.noted.update({f"{self.name}.mean": mean, f"{self.name}.var": var})
         scale = (var + self.eps).rsqrt()
         scale = scale if self.weight is None else scale * self.weight
         shift = -mean * scale if self.bias is None else self.bias - mean * scale
@@ -69,40 +66,24 @@ def with_reestimated(model: nn.Module) -> nn.Module:
     made: dict[nn.Module, ReestimatedNorm] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):  # a norm that is used again has two names
         if isinstance(module, NORMS):
-            model.set_submodule(name, made.setdefault(module, ReestimatedNorm(module)))
+            model.set_submodule(name, made.setdefault(module, ReestimatedNorm(name, module)))
     return model
 
 
 def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
-    """Return the means and variances on inputs ``x``, layer after layer, by the names of the norms' buffers.
+    """Return the means and variances in one pass of inputs ``x``, as in training, by the names of the norms' buffers.
 
-    Each layer's are those of inputs that the layers before it have normalized on the same ``x``: one pass of the model
-    as in training, on a single batch. The tensors carry the graph, so derivatives by θ go through them.
-
-    Raises:
-        ValueError: If one norm is used twice in a pass, which gives it two means.
+    The tensors carry the graph, so derivatives by θ go through them. A ValueError says that one norm is used twice.
     """
-    norms = {name: module for name, module in model.named_modules() if isinstance(module, ReestimatedNorm)}
     noted: dict[str, Tensor] = {}
-
-    def noting(name: str) -> Callable[[Tensor, Tensor], None]:
-        def note(mean: Tensor, var: Tensor) -> None:
-            if f"{name}.mean" in noted:
-                raise ValueError(
-                    f"The batch norm {name!r} is used twice in one pass, so it has no one mean; give each place a "
-                    "batch norm of its own."
-                )
-            noted.update({f"{name}.mean": mean, f"{name}.var": var})
-
-        return note
-
+    norms = [module for module in model.modules() if isinstance(module, ReestimatedNorm)]
     try:
-        for name, module in norms.items():
-            module.note = noting(name)
+        for norm in norms:
+            norm.noted = noted
         torch.func.functional_call(model, parameters, (x,))
     finally:
-        for module in norms.values():
-            module.note = None
+        for norm in norms:
+            norm.noted = None
     return noted
 
 

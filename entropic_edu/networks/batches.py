@@ -16,17 +16,12 @@ from .losses import Loss
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step sees: inputs and targets, shared by all walkers (B, ...) or each one's ``own`` (P, B, ...).
-
-    Attributes:
-        whole: Whether these are the whole data or a part of them, so that batch norm takes the statistics re-estimated
-            at θ and not those of the batch.
-    """
+    """What one step sees: inputs and targets, shared by all walkers (B, ...) or each one's ``own`` (P, B, ...)."""
 
     x: Tensor
     y: Tensor
     own: bool = False
-    whole: bool = False
+    whole: bool = False  # all data or a part of them: batch norm takes the statistics re-estimated at θ
 
     @property
     def size(self) -> int:
@@ -47,16 +42,10 @@ class Batch:
 
 
 class Sampled(Landscape):
-    """A landscape whose loss is a mean over samples: how its batches are drawn.
+    """A landscape whose loss is a mean over samples: how its batches are drawn."""
 
-    Attributes:
-        x: Training inputs (N, ...).
-        y: Training targets (N,) or (N, C).
-        criterion: The loss of outputs and targets, with its label noise.
-    """
-
-    x: Tensor
-    y: Tensor
+    x: Tensor  # training inputs (N, ...)
+    y: Tensor  # training targets (N,) or (N, C)
     criterion: Loss
 
     @property
@@ -67,10 +56,7 @@ class Sampled(Landscape):
     def draw(self, batch_size: int | None, generator: torch.Generator, rows: int | None = None) -> Batch:
         """Draw samples with replacement and, where the landscape has label noise, jitter their targets.
 
-        Args:
-            batch_size: Samples B in a batch, at most N; None takes all data in order (label noise still acts).
-            generator: Draws happen on its device and are then moved.
-            rows: How many independent batches; None draws one that all walkers share.
+        A ``batch_size`` of None takes all data in order; label noise still acts.
         """
         if batch_size is None:
             noisy = self.criterion.label_noise > 0

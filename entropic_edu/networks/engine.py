@@ -1,17 +1,16 @@
-"""One face for all ways to compute a network's loss and its derivatives, at one θ or at many on one batch.
+"""How a network's loss and its derivatives are computed, at one θ or at many on one batch: all ways behind one face.
 
-``engine_for`` chooses: ``StackEngine`` for plain chains of layers, ``ModuleEngine`` (a loop or vmap, replayed from CUDA
-graphs where they are small) for any other module. Both take the data in parts that fit in caches and in memory; so one
-reader finds here all that depends on how a network is computed, and no other file asks.
+``engine_for`` chooses: ``StackEngine`` for plain chains of layers, ``Engine`` (a loop or vmap, replayed from CUDA
+graphs where they are small) for any other module. Both take the data in parts that fit in caches and in memory.
 """
 
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,35 +19,48 @@ from . import batch_norm as norms
 from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
-from .hessian import stacked_product
-from .layers import Facts, ModuleAt, normal
+from .layers import ModuleAt
 from .losses import Loss, WrittenOut
 from .parameters import Layout
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
-Rows = Callable[[Tensor, Tensor], Tensor]  # outputs (..., n, C) and targets of n samples -> vectors (..., K, n, C)
+Rows = Callable[[Tensor, Tensor], Tensor]
 T = TypeVar("T")
 
 
-class Engine(ABC):
-    """A module, the loss of its outputs, and how to compute with them.
+@dataclass
+class Facts:
+    """What is true of a module at every θ, once it has been measured; copies of an engine share it."""
+
+    linear: bool | None = None  # whether no output is curved along any one parameter tensor
+    layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
+
+
+class Engine:
+    """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap.
 
     Args:
         model: The module that is called; batch norm that is to be re-estimated is replaced in it.
         criterion: The loss.
         few: Some training samples, to measure on.
         seen: Inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated.
+        strategy: "loop" or "vmap"; for all else that is chosen by the shapes.
     """
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
 
-    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor) -> None:
-        self.model, self.criterion, self.few, self.seen = model, criterion, few, seen
+    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> None:
+        self.model, self.criterion, self.few, self.seen, self.strategy = model, criterion, few, seen, strategy
         self.layout = Layout(model)
-        self.most: int | None = None  # samples at once, once memory has run out
         self.facts = Facts()
+        self.most: int | None = None  # samples at once, once memory has run out
         self._bytes: int | None = None  # bytes that a gradient keeps for each sample, once measured
+        self.forget()
+
+    def forget(self) -> None:
+        """Give up what was recorded or chosen for speed."""
+        self.replays, self.choice = Replays(), ways.Choice(self.layout.dim, self.device)
 
     @property
     def device(self) -> torch.device:
@@ -81,15 +93,15 @@ class Engine(ABC):
             setattr(other.model.get_submodule(owner), buffer, value)
         return other
 
-    # --- values --------------------------------------------------------------------------------------------------
-
-    @abstractmethod
     def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
-        """Return compute(theta): for all rows of (P, D) at once, or row by row and stacked."""
+        """Return compute(theta): of a stack for all rows of (P, D) at once, else row by row and stacked."""
+        return compute(theta) if theta.ndim == 1 else torch.stack([compute(row) for row in theta])
 
-    @abstractmethod
     def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), (P, N, C) at (P, D)."""
+        """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), of a stack also for (P, D)."""
+        weights = self.layout.split(theta)
+        statistics = self.statistics(weights)
+        return lambda x: self.call(weights, x, statistics)
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return the outputs on inputs (N, ...): (D,) -> (N, C), or (P, D) -> (P, N, C)."""
@@ -99,8 +111,9 @@ class Engine(ABC):
         """Return the mean loss over the whole data, (D,) -> () or (P, D) -> (P,)."""
         return self.each(lambda theta: self.fitting(lambda: self._loss(theta, batch), batch.size), theta)
 
-    @abstractmethod
-    def _loss(self, theta: Tensor, batch: Batch) -> Tensor: ...
+    def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
+        outputs, parts = self.at(theta), batch.split(self.rows(theta))
+        return torch.stack([share * self.criterion.mean(outputs(part.x), part.y) for share, part in parts]).sum(0)
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the loss on one batch at once, (D,) -> (), as a function that torch.func differentiates."""
@@ -111,56 +124,82 @@ class Engine(ABC):
         """Return for how many samples the largest output is that of their class, (D,) -> () or (P, D) -> (P,)."""
 
         def count(theta: Tensor) -> Tensor:
-            outputs = self.at(theta)
-            parts = batch.split(self.rows(theta))
+            outputs, parts = self.at(theta), batch.split(self.rows(theta))
             return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
 
         return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
 
     def call(self, weights: dict[str, Tensor], x: Tensor, statistics: dict[str, Tensor]) -> Tensor:
         """Return the module's outputs."""
-        result: Tensor = torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
-        return result
+        return torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
 
-    def value(self, weights: dict[str, Tensor], batch: Batch, statistics: dict[str, Tensor] | None = None) -> Tensor:
-        """Return the loss of one network on one batch; ``statistics`` where they are known."""
-        if statistics is None:
-            statistics = self.statistics(weights) if batch.whole else {}
+    def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
+        """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
+        statistics = self.statistics(weights) if batch.whole else {}
         return self.criterion.mean(self.call(weights, batch.x, statistics), batch.y)
 
     def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return means and variances of batch norm at θ; none where there is nothing to re-estimate."""
         return norms.statistics(self.model, weights, self.seen) if self.reestimates else {}
 
-    # --- derivatives ---------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss on a batch, () or (P,), and its gradient, the shape of ``theta``."""
-
-    @abstractmethod
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
         """Return the gradient of the loss on a batch, the shape of ``theta``."""
+        return self.loss_and_gradient(theta, batch)[1]
 
-    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
-        """Return (H + λI)v, or None where autograd is the way."""
-        return None
+    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss on a batch, () or (P,), and its gradient, the shape of ``theta``."""
+        many = _many(theta)
 
-    @abstractmethod
+        def on(part: Batch) -> tuple[Tensor, ...]:
+            way: str = "loop" if theta.ndim == 1 else self.strategy
+            return self._by(way if way in ("loop", "vmap") else self.choice(many, part, self._by), many, part)
+
+        zeros = many.new_zeros(len(many)), torch.zeros_like(many)
+        loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
+        return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
+
+    def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
+        """Losses (P,) and gradients (P, D) on one part, replayed where that was recorded."""
+
+        def compute(theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            part = Batch(x, y, batch.own, batch.whole)
+            if way == "vmap":
+                return ways.by_vmap(self.losses, theta, part)
+            return ways.by_loop(self.value, self.layout, theta, part)
+
+        inputs = (theta.detach(), batch.x, batch.y)
+        key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
+        if self.device.type != "cuda" or self.reestimates:
+            return compute(*inputs)
+        size = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
+        small = memory.is_small(size, memory.total_bytes(self.device))
+        return self.replays(key, compute, inputs) if small else compute(*inputs)
+
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, () or (P,).
+        """Return E Σ_k |s∘Jᵀr_k|² over the samples (N, ...), () or (P,).
 
         Args:
             theta: (D,) or (P, D).
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: What maps outputs and targets to vectors r.
+            x: Inputs.
+            y: Targets.
+            rows: Maps outputs (..., n, C) and targets of n samples to vectors r, (..., K, n, C).
             scale: s, (D,) or the shape of ``theta``.
         """
+        if theta.ndim == 2:
+            scales = [None] * len(theta) if scale is None else scale.expand(theta.shape)
+            return torch.stack([self.squares(t, x, y, rows, s) for t, s in zip(theta, scales, strict=True)])
+        return ModuleAt(self.model, self.layout, theta).squares(x, y, rows, self.sound_layers, scale)
 
-    @abstractmethod
-    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,), ``chunk`` samples at once."""
+    @property
+    def sound_layers(self) -> frozenset[str]:
+        """Names of the layers whose hooks give the right per-sample gradients."""
+        if self.facts.layers is None:
+            generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
+            precise, theta = anywhere(self, generator)
+            rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
+            here = ModuleAt(precise.model, precise.layout, theta)
+            self.facts.layers = here.sound_layers(precise.few.x, rows)
+        return self.facts.layers
 
     def mean_gradient(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """Return the gradient, the shape of ``theta``, from the losses' slopes: label noise is averaged over."""
@@ -174,15 +213,19 @@ class Engine(ABC):
 
         return self.each(mean, theta)
 
-    # --- parts that fit ------------------------------------------------------------------------------------------
-
-    @abstractmethod
     def rows(self, theta: Tensor | None = None) -> int:
         """Return how many samples of all data to take at once."""
+        total = memory.total_bytes(self.device)
+        rows = memory.rows(self.few.x[0].numel(), total, 0 if total is None else self.bytes_per_sample)
+        return min(rows, self.most or rows)
 
-    @abstractmethod
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         """Return a batch in parts that fit, with their shares of the mean."""
+        if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
+            return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
+        if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
+            return batch.split(self.rows())  # of drawn batches only convolutions on a CPU gain from smaller parts
+        return batch.split(self.most or batch.size)
 
     @property
     def bytes_per_sample(self) -> int:
@@ -210,9 +253,6 @@ class Engine(ABC):
                 raise MemoryError(self._does_not_fit(problem, max(rows, len(self.seen))))
             self.most = rows // 2
 
-    def forget(self) -> None:  # noqa: B027
-        """Give up what was recorded or chosen for speed."""
-
     def _does_not_fit(self, problem: str, at_once: int) -> str:
         free = memory.free_bytes(self.device)
         room = "" if free is None else f" with {memory.in_words(free)} free"
@@ -239,19 +279,16 @@ class StackEngine(Engine):
     criterion: WrittenOut
     stacks = True
 
-    def __init__(self, model: nn.Module, criterion: WrittenOut, few: Batch, seen: Tensor, stack: Stack) -> None:
-        super().__init__(model, criterion, few, seen)
+    def __init__(self, stack: Stack, *args: Any) -> None:
+        super().__init__(*args)
         self.stack = stack
 
     def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
         return compute(theta)
 
     def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        def outputs(x: Tensor) -> Tensor:
-            many = self.stack.outputs(_many(theta), x)
-            return many if theta.ndim == 2 else many[0]
-
-        return outputs
+        outputs = partial(self.stack.outputs, _many(theta))
+        return outputs if theta.ndim == 2 else lambda x: outputs(x)[0]
 
     def losses(self, theta: Tensor, batch: Batch) -> Tensor:
         if theta.ndim == 1:
@@ -272,19 +309,17 @@ class StackEngine(Engine):
             slopes = partial(self.criterion.mean_slopes, y=part.y)
             return (self.stack.gradient(_many(theta), part.x, slopes, part.own),)
 
-        many = self.fitting(lambda: _mean(self.parts(batch, theta), on, torch.zeros_like(_many(theta)))[0], batch.size)
-        return many if theta.ndim == 2 else many[0]
+        zeros = (torch.zeros_like(_many(theta)),)
+        return self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros)[0], batch.size).view(theta.shape)
 
-    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor | None:
-        return stacked_product(self.stack, self.criterion, theta, vector, batch.x, batch.y, decay)
+    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor:
+        """Return (H + λI)v, with λ = ``decay``, as in ``Landscape.hessian_vector_product``."""
+        return self.stack.hessian_vector_product(self.criterion, theta, vector, batch.x, batch.y, decay)
 
     @torch.no_grad()
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
-        many = self.stack.squares(_many(theta), x, y, rows, None if scale is None else _many(scale))
-        return many if theta.ndim == 2 else many[0]
-
-    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-        return self.stack.gram(theta, x, partial(self.criterion.slopes, y=y))
+        scale = None if scale is None else _many(scale)
+        return self.stack.squares(_many(theta), x, y, rows, scale).view(theta.shape[:-1])
 
     def rows(self, theta: Tensor | None = None) -> int:
         return max(64, 4096 // (1 if theta is None else len(_many(theta))))
@@ -293,124 +328,19 @@ class StackEngine(Engine):
         return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
 
 
-class ModuleEngine(Engine):
-    """Any module, by autograd: networks one after the other, or side by side with vmap."""
-
-    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> None:
-        super().__init__(model, criterion, few, seen)
-        self.strategy = strategy
-        self.forget()
-
-    def forget(self) -> None:
-        self.replays, self.choice = Replays(), ways.Choice(self.layout.dim, self.device)
-
-    def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
-        return compute(theta) if theta.ndim == 1 else torch.stack([compute(row) for row in theta])
-
-    def at(self, theta: Tensor) -> Callable[[Tensor], Tensor]:
-        weights = self.layout.split(theta)
-        statistics = self.statistics(weights)
-        return lambda x: self.call(weights, x, statistics)
-
-    def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
-        parts = batch.split(self.rows(theta))
-        weights = self.layout.split(theta)
-        statistics = self.statistics(weights)
-        return torch.stack([share * self.value(weights, part, statistics) for share, part in parts]).sum(0)
-
-    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
-        return self.loss_and_gradient(theta, batch)[1]
-
-    def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        many = _many(theta)
-
-        def on(part: Batch) -> tuple[Tensor, ...]:
-            if theta.ndim == 1:
-                return self._by("loop", many, part)
-            chosen = self.strategy in ("loop", "vmap")
-            return self._by(self.strategy if chosen else self.choice(theta, part, self._by), theta, part)
-
-        def summed() -> tuple[Tensor, ...]:
-            return _mean(self.parts(batch, theta), on, many.new_zeros(len(many)), torch.zeros_like(many))
-
-        loss, gradient = self.fitting(summed, batch.size)
-        return (loss, gradient) if theta.ndim == 2 else (loss[0], gradient[0])
-
-    def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
-        """Losses (P,) and gradients (P, D) on one part, replayed where that was recorded."""
-
-        def compute(theta: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            part = Batch(x, y, batch.own, batch.whole)
-            if way == "vmap":
-                return ways.by_vmap(self.losses, theta, part)
-            return ways.by_loop(self.value, self.layout, theta, part)
-
-        inputs = (theta.detach(), batch.x, batch.y)
-        key = (way, batch.own, batch.whole, *(each.shape for each in inputs))
-        if self.device.type != "cuda" or self.reestimates:
-            return compute(*inputs)
-        size = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
-        small = memory.is_small(size, memory.total_bytes(self.device))
-        return self.replays(key, compute, inputs) if small else compute(*inputs)
-
-    def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
-        if theta.ndim == 2:
-            scales = [scale] * len(theta) if scale is None or scale.ndim == 1 else list(scale)
-            return torch.stack([self.squares(t, x, y, rows, s) for t, s in zip(theta, scales, strict=True)])
-        here = ModuleAt(self.model, self.layout, theta)
-        outputs = self.outputs(theta, x[:1]).shape[-1]
-        return here.squares(x, y, rows, layers=self.sound_layers, outputs=outputs, scale=scale)
-
-    @property
-    def sound_layers(self) -> frozenset[str]:
-        """Names of the layers whose hooks give the right per-sample gradients."""
-        if self.facts.layers is None:
-            generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
-            precise, theta = anywhere(self, generator)
-            rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
-            here = ModuleAt(precise.model, precise.layout, theta)
-            self.facts.layers = here.sound_layers(precise.few.x, rows)
-        return self.facts.layers
-
-    def gram(self, theta: Tensor, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-        here, names, gradients = ModuleAt(self.model, self.layout, theta), self.layout.names, []
-        for some, targets in zip(x.split(chunk), y.split(chunk), strict=True):
-            rows = self.criterion.slopes(self.outputs(theta, some), targets)[None]
-            pulled = here.gradients(names, some, rows)
-            gradients.append(torch.cat([pulled[name].flatten(1) for name in names], 1))
-        a = torch.cat(gradients).double()
-        return a @ a.T
-
-    def rows(self, theta: Tensor | None = None) -> int:
-        total = memory.total_bytes(self.device)
-        rows = memory.rows(self.few.x[0].numel(), total, 0 if total is None else self.bytes_per_sample)
-        return min(rows, self.most or rows)
-
-    def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
-        if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
-            return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
-        if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
-            return batch.split(self.rows())  # of drawn batches only convolutions on a CPU gain from smaller parts
-        return batch.split(self.most or batch.size)
-
-
 def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
-    """Return the fastest engine for a module and a loss, or the one that is asked for.
-
-    Raises:
-        ValueError: If layers are to be stacked that do not stack.
-    """
+    """Return the fastest engine for a module and a loss, or the one that is asked for."""
     if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
         stack = Stack.of(model)
         if stack is not None:
-            return StackEngine(model, criterion, few, seen, stack)
+            return StackEngine(stack, model, criterion, few, seen, strategy)
     if strategy == "stacked":
         raise ValueError(
             'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
             f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
             f'targets of {few.y.dtype}; use "auto".'
         )
-    return ModuleEngine(model, criterion, few, seen, strategy)
+    return Engine(model, criterion, few, seen, strategy)
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:
@@ -424,22 +354,24 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
     return precise, theta + 0.1 * normal(theta, generator)
 
 
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
+
+
 def _many(theta: Tensor) -> Tensor:
     return theta if theta.ndim == 2 else theta[None]
 
 
 def _mean(
-    parts: list[tuple[float, Batch]], compute: Callable[[Batch], tuple[Tensor, ...]], *zeros: Tensor
+    parts: list[tuple[float, Batch]], compute: Callable[[Batch], tuple[Tensor, ...]], total: tuple[Tensor, ...]
 ) -> tuple[Tensor, ...]:
-    """Return the mean of what compute gives for the parts, each with its share; of one part just that.
+    """Return the mean of what compute gives for the parts, each with its share, from zeros; of one part just that.
 
-    The zeros it begins with are made before what the parts need and lie below it: sums made later let the heap shrink
-    and grow with each part, which takes half as long again for 32 networks.
+    Zeros made before what the parts need lie below it: later ones let the heap shrink and grow with each part.
     """
     if len(parts) == 1:
         return compute(parts[0][1])
-    total = zeros
     for share, part in parts:
-        more = compute(part)
-        total = tuple(one + share * other for one, other in zip(total, more, strict=True))
+        total = tuple(one + share * other for one, other in zip(total, compute(part), strict=True))
     return total

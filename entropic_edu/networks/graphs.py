@@ -1,6 +1,6 @@
-"""CUDA graphs: a small computation on a GPU recorded once and replayed, so that no time goes into launching kernels.
+"""CUDA graphs: a small computation on a GPU recorded once and replayed.
 
-A gradient of a small network is some hundred kernels of microseconds each; launched one by one from Python they take
+A gradient of a small network is some hundred kernels of microseconds each; to launch them one by one from Python takes
 several times as long as they compute.
 """
 
@@ -15,14 +15,10 @@ Compute = Callable[..., tuple[Tensor, ...]]
 
 
 class Replay:
-    """A computation of fixed shapes on one GPU.
+    """A computation on one GPU, for inputs of the same shapes and types.
 
-    Args:
-        compute: A function of the inputs that launches the same kernels each time, and looks at no value of a tensor.
-        inputs: Tensors of the shapes, types and device that all later inputs have.
-
-    Raises:
-        RuntimeError: If the computation cannot be recorded, because it waits for the GPU or takes host memory, say.
+    It launches the same kernels each time, and looks at no value of a tensor. A RuntimeError says that it cannot be
+    recorded, because it waits for the GPU or takes host memory, say.
     """
 
     def __init__(self, compute: Compute, inputs: tuple[Tensor, ...]) -> None:
@@ -46,12 +42,7 @@ class Replay:
 
 
 class Replays:
-    """The recorded computations of one landscape, by what tells them apart; few, since each keeps its memory.
-
-    Args:
-        most: How many there may be; the oldest makes room for a new one.
-        record: What records one.
-    """
+    """At most ``most`` recorded computations, as each keeps its memory; the oldest makes room for a new one."""
 
     def __init__(self, most: int = 8, record: Callable[[Compute, tuple[Tensor, ...]], Compute] = Replay) -> None:
         self.most, self.record = most, record

@@ -1,14 +1,13 @@
 """Each sample's own backward pass through any module: layers by hooks, whatever else by whole gradients.
 
-The weight gradient of a linear layer or a convolution with inputs a and back-propagated δ is Σ δaᵀ over the positions
-that share the weight: δs of all samples come from one backward pass, and no sample's gradient is formed.
+A layer's weight gradient is Σ δaᵀ over the positions that share the weight, with inputs a and back-propagated δ: one
+backward pass gives the δs of all samples, and no sample's gradient is formed.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -22,27 +21,8 @@ _HELD = 2**22  # numbers in the largest block of weight gradients: bounds memory
 Pulled = dict[str, tuple[nn.Module, Tensor, Tensor]]  # by layer: (module, input (n, ...), output gradients (K, n, ...))
 
 
-@dataclass
-class Facts:
-    """What is true of a module at every θ, once it has been measured; copies of an engine share it.
-
-    Attributes:
-        linear: Whether no output is curved along any one parameter tensor.
-        layers: Names of the layers whose hooks give the right per-sample gradients.
-    """
-
-    linear: bool | None = None
-    layers: frozenset[str] | None = None
-
-
 class ModuleAt:
-    """A module at one θ, ready for per-sample backward passes.
-
-    Args:
-        model: The module; it is copied, so that hooks disturb nobody.
-        layout: Its parameters.
-        theta: θ, (D,).
-    """
+    """A module at one θ (D,), ready for per-sample backward passes; it is copied, so that hooks disturb nobody."""
 
     def __init__(self, model: nn.Module, layout: Layout, theta: Tensor) -> None:
         self.layout, self.weights = layout, layout.split(theta.detach())
@@ -50,29 +30,15 @@ class ModuleAt:
         self.model.load_state_dict(self.weights, strict=False)
 
     def squares(
-        self,
-        x: Tensor,
-        y: Tensor,
-        rows: Callable[..., Tensor],
-        *,
-        layers: Iterable[str],
-        outputs: int,
-        scale: Tensor | None = None,
+        self, x: Tensor, y: Tensor, rows: Callable[..., Tensor], layers: Iterable[str], scale: Tensor | None = None
     ) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, ().
-
-        Args:
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: Of (z, y), maps outputs (n, C) and targets of n samples to vectors r (K, n, C).
-            layers: Names of the modules whose hooks give the right gradients; their order does not matter.
-            outputs: C.
-            scale: s, (D,).
-        """
+        """Return what ``Engine.squares`` asks for, (); hooks give the gradients of ``layers``, in any order."""
         layers = frozenset(layers)
         rest = [name for name in self.layout.names if name.rpartition(".")[0] not in layers]
         weights = None if scale is None else {n: w.square() for n, w in self.layout.split(scale).items()}
         total = self.weights[self.layout.names[0]].new_zeros(())
+        with torch.no_grad():
+            outputs = self.model(x[:1]).shape[-1]
         size = max(1, min(128, _HELD // (max(self.layout.sizes) * (outputs + 1))))
         for some, targets in zip(x.split(size), y.split(size), strict=True):
             z, pulled = self.backward(some, partial(rows, y=targets), layers)
@@ -84,32 +50,23 @@ class ModuleAt:
 
     def backward(self, x: Tensor, rows: Callable[[Tensor], Tensor], layers: frozenset[str]) -> tuple[Tensor, Pulled]:
         """Return outputs (n, C), and what passes each of the layers that is called once, in the model's order."""
-        calls: dict[str, list[tuple[nn.Module, Tensor, Tensor]]] = {}  # a set has another order each day
-        hooks = []
+        modules = {name: module for name, module in self.model.named_modules() if name in layers}
+        calls: dict[str, list[tuple[nn.Module, Tensor, Tensor]]] = {name: [] for name in modules}
 
-        def watch(name: str, module: nn.Module) -> None:
-            calls[name] = []
+        def note(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            calls[name].append((module, inputs[0].detach(), output))
+            return output.clone()  # an activation in place must not turn this output into its own
 
-            def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-                calls[name].append((module, inputs[0].detach(), output))
-                return output.clone()  # an activation in place must not turn this output into its own
-
-            hooks.append(module.register_forward_hook(note))
-
-        for name, module in self.model.named_modules():
-            if name in layers:
-                watch(name, module)
+        hooks = [module.register_forward_hook(partial(note, name)) for name, module in modules.items()]
         if any(isinstance(module, nn.GroupNorm) for module in self.model.modules()):
             x = x.contiguous()  # its backward pass has no rule for a batch of gradients in channels_last
         with torch.enable_grad():
             z = self.model(x)
             once = {name: noted[0] for name, noted in calls.items() if len(noted) == 1}
             leaves = [out for _, _, out in once.values()]
-            deltas = (
-                torch.autograd.grad(z, leaves, rows(z.detach()), is_grads_batched=True, materialize_grads=True)
-                if once
-                else ()
-            )
+            deltas: tuple[Tensor, ...] = ()
+            if once:
+                deltas = torch.autograd.grad(z, leaves, rows(z.detach()), is_grads_batched=True, materialize_grads=True)
         for hook in hooks:
             hook.remove()
         parts = zip(once.items(), deltas, strict=True)
@@ -119,26 +76,19 @@ class ModuleAt:
         """Return Jᵀr for each sample and each of its rows (K, n, C), by parameter name: (n, K, *shape)."""
         moved = {name: self.weights[name] for name in names}
 
+        def outputs(moved: dict[str, Tensor], x: Tensor) -> Tensor:
+            return torch.func.functional_call(self.plain, {**self.weights, **moved}, (x[None],))[0]
+
         def one(x: Tensor, rows: Tensor) -> dict[str, Tensor]:
-            def outputs(moved: dict[str, Tensor]) -> Tensor:
-                result: Tensor = torch.func.functional_call(self.plain, {**self.weights, **moved}, (x[None],))
-                return result[0]
+            pull = torch.func.vjp(partial(outputs, x=x), moved)[1]
+            return torch.vmap(pull)(rows)[0]
 
-            pull = torch.func.vjp(outputs, moved)[1]
-            pulled: dict[str, Tensor] = torch.vmap(pull)(rows)[0]
-            return pulled
-
-        result: dict[str, Tensor] = torch.vmap(one, in_dims=(0, 1))(x, rows.detach())
-        return result
+        return torch.vmap(one, in_dims=(0, 1))(x, rows.detach())
 
     def sound_layers(self, x: Tensor, rows: Tensor) -> frozenset[str]:
-        """Return the layers whose hooks agree with whole gradients on a few samples.
+        """Return the layers whose hooks agree with whole gradients on inputs (n, ...) and any ``rows`` (1, n, C).
 
         A weight that is shared, tied or used outside its module's call fails this, and goes the general way.
-
-        Args:
-            x: Inputs (n, ...).
-            rows: Any vectors on the outputs, (1, n, C).
         """
         tried = frozenset(name for name, module in self.model.named_modules() if _is_plain(module))
         agree = set()
@@ -153,14 +103,9 @@ class ModuleAt:
 
 
 def layer_squares(name: str, module: nn.Module, a: Tensor, delta: Tensor, weights: dict[str, Tensor] | None) -> Tensor:
-    """Return Σ_k |s∘Jᵀr_k|² of one layer's own parameters for each sample, (n,).
+    """Return Σ_k |s∘Jᵀr_k|² of a Linear's or Conv2d's own parameters for each sample, (n,).
 
-    Args:
-        name: The layer's name.
-        module: An nn.Linear or nn.Conv2d.
-        a: Its inputs (n, ...).
-        delta: Gradients of its outputs (K, n, ...).
-        weights: s² by parameter name, or None for 1.
+    With its inputs ``a`` (n, ...), the gradients ``delta`` of its outputs (K, n, ...), and s² by parameter name.
     """
     if isinstance(module, nn.Conv2d):
         assert not isinstance(module.padding, str)
@@ -196,8 +141,3 @@ def _is_plain(module: nn.Module) -> bool:
     if type(module) is nn.Conv2d:
         return module.groups == 1 and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return type(module) is nn.Linear
-
-
-def normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
-    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)

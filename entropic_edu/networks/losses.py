@@ -19,21 +19,12 @@ Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(ABC):
-    """A mean over samples of what outputs cost against targets.
-
-    Attributes:
-        name: What it is called.
-        label_noise: σ of the jitter of real targets, or the probability that a class is drawn anew.
-        classes: How many classes label noise draws from; 0 for real targets.
-    """
+    """A mean over samples of what outputs cost against targets."""
 
     name: str
-    label_noise: float = 0.0
-    classes: int = 0
-
-    @abstractmethod
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the mean over the samples of one network, (N, C) -> ()."""
+    mean: Callable[[Tensor, Tensor], Tensor]  # over the samples of one network, outputs (N, C) and targets -> ()
+    label_noise: float = 0.0  # σ of the jitter of real targets, or the probability that a class is drawn anew
+    classes: int = 0  # that label noise draws from; 0 for real targets
 
     @abstractmethod
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
@@ -48,11 +39,7 @@ class Loss(ABC):
         return self.slopes(z, y).unsqueeze(-3)
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
-        """Return targets as this loss takes them.
-
-        Raises:
-            ValueError: If they do not fit the outputs (N, ...); ``what`` says which data they are.
-        """
+        """Return targets as this loss takes them; ValueError if they do not fit the outputs (N, ...) of ``what``."""
         return y
 
     def jitter(self, y: Tensor, generator: torch.Generator, factor: float = 1.0) -> Tensor:
@@ -101,6 +88,7 @@ class CrossEntropy(WrittenOut):
     """-log softmax(z)_y for class numbers y, or its mean over classes with weights y (N, C)."""
 
     name: str = "cross_entropy"
+    mean: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy
 
     def __post_init__(self) -> None:
         if self.label_noise > 1:
@@ -112,9 +100,6 @@ class CrossEntropy(WrittenOut):
         if y.ndim == 1:
             raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
         return y
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(z, y)
 
     def stacks(self, y: Tensor) -> bool:
         return not y.is_floating_point()
@@ -166,6 +151,7 @@ class SquaredError(WrittenOut):
     """|z - y|²/C for targets y (N, C); class numbers become one-hot rows."""
 
     name: str = "mse"
+    mean: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
         if not y.is_floating_point():
@@ -176,9 +162,6 @@ class SquaredError(WrittenOut):
                 f"got {tuple(y.shape)}; for one output use y[:, None]."
             )
         return y
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return F.mse_loss(z, y)
 
     def means(self, z: Tensor, y: Tensor) -> Tensor:
         return (z - y).square().mean((-2, -1))
@@ -214,27 +197,12 @@ class SquaredError(WrittenOut):
 class Custom(Loss):
     """A callable (outputs, targets) -> scalar that is a mean over samples; torch.func differentiates it."""
 
-    function: Callable[[Tensor, Tensor], Tensor]
-
-    def mean(self, z: Tensor, y: Tensor) -> Tensor:
-        return self.function(z, y)
-
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        def one(z: Tensor, y: Tensor) -> Tensor:
-            return self.function(z[None], y[None])
-
-        result: Tensor = torch.vmap(torch.func.grad(one))(z, y)
-        return result
+        return torch.vmap(torch.func.grad(self._one))(z, y)
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
-        def hessian(z: Tensor, y: Tensor) -> Tensor:
-            def one(z: Tensor) -> Tensor:
-                return self.function(z[None], y[None])
-
-            result: Tensor = torch.func.jacrev(torch.func.grad(one))(z)
-            return result
-
-        values, vectors = torch.linalg.eigh(torch.vmap(hessian)(z, y))  # (N, C), (N, C, C) with vectors in columns
+        hessians = torch.vmap(torch.func.jacrev(torch.func.grad(self._one)))(z, y)
+        values, vectors = torch.linalg.eigh(hessians)  # (N, C), (N, C, C) with vectors in columns
         # round-off of p - p² in the Hessian of a softmax is not concavity
         if values.min() < -1e-4 * values.abs().max() - 10 * torch.finfo(z.dtype).eps:
             raise ValueError(
@@ -243,22 +211,20 @@ class Custom(Loss):
             )
         return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1)
 
+    def _one(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.mean(z[None], y[None])
+
 
 def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
-    """Return the loss of a name or a callable.
-
-    Raises:
-        ValueError: If the name is unknown, or the label noise no probability where it is one.
-    """
+    """Return the loss of a name or a callable."""
     if criterion in ("cross_entropy", F.cross_entropy):
         return CrossEntropy(label_noise=label_noise)
     if criterion in ("mse", F.mse_loss):
         return SquaredError(label_noise=label_noise)
     if not callable(criterion):
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
-    # a callable keeps its own name, apart from the two that are built in
-    name = f"custom {getattr(criterion, '__name__', 'loss')}"
-    return Custom(name=name, function=criterion, label_noise=label_noise)
+    name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
+    return Custom(name=name, mean=criterion, label_noise=label_noise)
 
 
 def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:

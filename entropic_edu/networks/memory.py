@@ -13,12 +13,12 @@ _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian
 
 
 def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
-    """Return the bytes that autograd keeps for the backward pass of ``loss()``; each tensor's storage counts once.
+    """Return the bytes that autograd keeps for the backward pass of ``loss()``, without the tensors ``apart_from``.
 
-    What it keeps of the tensors ``apart_from`` (weights, say) is not counted. A gradient holds these at its peak, and
-    about as much again for what is under way; a Hessian-vector product holds about three times as much.
+    A gradient holds these at its peak, and about as much again for what is under way; a Hessian-vector product holds
+    about three times as much.
     """
-    sizes: dict[int, int] = {}
+    sizes: dict[int, int] = {}  # by storage, so that each counts once
     alive: list[Tensor] = []  # so that no address is used twice
 
     def keep(tensor: Tensor) -> Tensor:
@@ -34,14 +34,8 @@ def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
 
 
 def rows(numbers: int, total: int | None, each: int) -> int:
-    """Return how many samples to take at once: what keeps activations in cache on a CPU, bounds memory elsewhere.
-
-    Args:
-        numbers: Numbers in one input.
-        total: Bytes of an accelerator; None for a CPU.
-        each: Bytes that a gradient keeps for one sample.
-    """
-    if total is None:
+    """Return how many samples of so many ``numbers`` to take at once, where a gradient keeps ``each`` bytes for one."""
+    if total is None:  # on a CPU
         return min(4096, max(64, _NUMBERS // numbers))
     return min(8192, max(16, total // _SHARE // each))
 

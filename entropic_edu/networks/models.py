@@ -14,17 +14,11 @@ Norm = Literal["group", "batch"]
 
 
 def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
-    """Return linear layers with an activation between each two.
-
-    ``mlp(64, 64, 64, 10)`` is the net for the digits, with 8,970 parameters. Its weights are those that torch's
-    constructors draw; ``Network.initial(generator)`` draws them anew.
+    """Return linear layers with an activation between each two; ``mlp(64, 64, 64, 10)`` is the net for the digits.
 
     Args:
-        widths: Units of each layer, inputs first and outputs last.
+        widths: Units of each layer, from inputs (N, widths[0]) to outputs (N, widths[-1]).
         activation: Makes each activation, e.g. ``nn.Tanh`` or ``nn.GELU`` for a smooth loss; ReLU has kinks.
-
-    Returns:
-        Model from inputs (N, widths[0]) to outputs (N, widths[-1]).
 
     Raises:
         ValueError: If fewer than two widths are given, or one is not positive.
@@ -36,9 +30,7 @@ def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Seque
     """
     if len(widths) < 2 or min(widths) < 1:
         raise ValueError(f"An MLP needs at least two positive widths, got {widths}; try mlp(64, 64, 10).")
-    layers: list[nn.Module] = []
-    for inputs, outputs in itertools.pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), activation()]
+    layers = [m for inputs, outputs in itertools.pairwise(widths) for m in (nn.Linear(inputs, outputs), activation())]
     return nn.Sequential(*layers[:-1])
 
 
@@ -50,15 +42,13 @@ def small_cnn(
 ) -> nn.Sequential:
     """Return a small convolutional net for images of 3 x 32 x 32; 19,466 parameters by default.
 
-    One block for each entry of ``channels``: convolution 3 x 3, norm, activation, 2 x 2 max pooling; then one linear
-    layer. No batch norm: its statistics would make the loss depend on more than θ.
+    Blocks of convolution 3 x 3, norm, activation and 2 x 2 max pooling; then one linear layer.
 
     Args:
         channels: Channels after each block, one to five blocks.
         classes: Number of outputs.
         activation: Makes each activation.
-        norm: "group" for GroupNorm with 8 groups (the largest number of groups that divides both 8 and the channels),
-            or None.
+        norm: "group" for GroupNorm with 8 groups (the largest number that divides both 8 and the channels), or None.
 
     Returns:
         Model from images (N, 3, 32, 32) to outputs (N, classes).
@@ -77,30 +67,24 @@ def small_cnn(
         raise ValueError(f'norm must be "group" or None, got {norm!r}; batch norm would make the loss depend on more.')
     layers: list[nn.Module] = []
     for inputs, outputs in zip((3, *channels), channels, strict=False):
-        layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
-        if norm == "group":
-            layers.append(nn.GroupNorm(math.gcd(8, outputs), outputs))
-        layers += [activation(), nn.MaxPool2d(2)]
+        normed = [] if norm is None else [_norm(norm, outputs)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *normed, activation(), nn.MaxPool2d(2)]
     side = 32 >> len(channels)  # pixels left along each edge
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, classes))
 
 
 def resnet20(
-    norm: Norm = "group",
-    width: int = 16,
-    classes: int = 10,
-    activation: Callable[[], nn.Module] = nn.ReLU,
+    norm: Norm = "group", width: int = 16, classes: int = 10, activation: Callable[[], nn.Module] = nn.ReLU
 ) -> nn.Module:
     """Return the ResNet of 20 layers for images of 3 x 32 x 32; 269,722 parameters by default.
 
     A convolution 3 x 3, three stages of three residual blocks with ``width``, 2·width and 4·width channels on 32 x 32,
     16 x 16 and 8 x 8 pixels, the mean over pixels, and one linear layer. Shortcuts hold no parameters: where a stage
-    halves the image they take every second pixel and fill up with channels of zeros (option A of the paper). Nothing
-    happens in place, so torch.func can differentiate it.
+    halves the image they take every second pixel and fill up with channels of zeros (option A of the paper).
 
     Args:
-        norm: "batch", as in the paper, which needs ``Network(..., batch_norm="reestimate")``, or "group" for GroupNorm
-            with 8 groups (the largest number that divides both 8 and the channels) and as many parameters.
+        norm: "batch", as in the paper, which needs ``Network(..., batch_norm="reestimate")``, or "group", as in
+            ``small_cnn``, with as many parameters.
         width: Channels of the first stage.
         classes: Number of outputs.
         activation: Makes each activation.
@@ -123,40 +107,28 @@ def resnet20(
         raise ValueError(f'norm must be "group" or "batch", got {norm!r}.')
     if width < 1 or classes < 1:
         raise ValueError(f"A ResNet needs positive numbers, got width={width} and classes={classes}.")
-    blocks: list[nn.Module] = []
-    for inputs, outputs in ((width, width), (width, 2 * width), (2 * width, 4 * width)):
-        blocks.append(Residual(inputs, outputs, norm, activation))
-        blocks += [Residual(outputs, outputs, norm, activation) for _ in range(2)]
+    channels = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
+    blocks = [Residual(inputs, outputs, norm, activation) for inputs, outputs in itertools.pairwise(channels)]
     first = [_convolution(3, width), _norm(norm, width), activation()]
     return nn.Sequential(*first, *blocks, MeanOverPixels(), nn.Linear(4 * width, classes))
 
 
 class Residual(nn.Module):
-    """Two convolutions 3 x 3 added to their input; with more outputs than inputs, the image is halved.
-
-    Args:
-        inputs: Channels that come in.
-        outputs: Channels that go out, at least as many.
-        norm: "group" or "batch".
-        activation: Makes each activation.
-    """
+    """Two convolutions 3 x 3 added to their input; with more outputs than inputs, the image is halved."""
 
     def __init__(self, inputs: int, outputs: int, norm: Norm, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.stride, self.new = (1 if outputs == inputs else 2), outputs - inputs
-        self.first, self.first_norm = _convolution(inputs, outputs, self.stride), _norm(norm, outputs)
+        self.new = outputs - inputs  # channels
+        self.first, self.first_norm = _convolution(inputs, outputs, 2 if self.new else 1), _norm(norm, outputs)
         self.second, self.second_norm = _convolution(outputs, outputs), _norm(norm, outputs)
         self.inner, self.outer = activation(), activation()
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.inner(self.first_norm(self.first(x)))
         h = self.second_norm(self.second(h))
-        return self.outer(h + self._shortcut(x))
-
-    def _shortcut(self, x: Tensor) -> Tensor:
-        if not self.new:
-            return x
-        return F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.new))
+        if self.new:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new))
+        return self.outer(h + x)
 
 
 class MeanOverPixels(nn.Module):

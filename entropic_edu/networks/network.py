@@ -1,15 +1,16 @@
 """A network and its data as a landscape: L(θ) = data loss + ½λ‖θ‖², a function of one flat vector.
 
-The one class that users and verbs see: what a model must be like, what its data must be like, and the answers to what
-``physics.landscape`` asks. Longer than other modules for its checks. How to compute is the ``engine``'s.
+The one class that users and verbs see; how to compute is the ``engine``'s.
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from entropic_edu.physics.mean import Estimate
 from . import batch_norm as norms
 from . import per_sample
 from .batches import Batch
-from .engine import Computed, Strategy, engine_for
+from .engine import Computed, StackEngine, Strategy, engine_for
 from .losses import Criterion, CrossEntropy, loss_of
 from .parameters import Layout
 
@@ -46,29 +47,28 @@ class Network(Computed):
         freeze_buffers: Evaluate the model in eval mode: batch norm then uses its stored statistics as constants and
             dropout is off.
         batch_norm: "refuse", or "reestimate" for a model with batch norm. Losses, accuracies, full-batch gradients and
-            curvatures then use, at each θ, the means and variances that the training inputs have at that θ, and are
-            those of a function of θ alone: derivatives go through the statistics. On a drawn batch, batch norm takes
-            the batch's own statistics, as in training; such gradients scatter about one that differs from the
-            full-batch gradient by a little, which vanishes as batches grow.
+            curvatures then use, at each θ, the means and variances that the training inputs have at that θ;
+            derivatives go through them. On a drawn batch, batch norm takes the batch's own statistics, as in training;
+            such gradients scatter about one that differs from the full-batch gradient by a little, which vanishes as
+            batches grow.
         statistics: For "reestimate", how many training inputs, evenly spaced, give the statistics; None takes all. They
             pass at once, so memory grows with them, and a full-batch gradient costs up to twice as much (no more
             than a plain one where all are taken).
         strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
             it applies. Else "auto" takes "loop" for pictures, for one or two networks and for large batches, and "vmap"
-            for the rest. That holds on a CPU, so that the same call gives the same bits on every run; on other devices
-            both are timed once per shape, and one is to be named for that.
+            for the rest, by shapes alone, so that the same call gives the same bits on every run. On other devices
+            than a CPU both are timed once per shape, and one is to be named for that.
 
     Attributes:
-        model: The copy of the model.
+        model, x, y, test: The copy of the model, and the data on its device in the form that the loss takes.
         layout: Where each parameter lies in θ, by name.
-        x: Training inputs, on the model's device.
-        y: Training targets, in the form the loss takes.
-        test: Held-out inputs and targets, or None.
         criterion: The loss, with its derivatives and its label noise.
-        engine: What computes: it holds the modules that are called. In chains (``nn.Sequential``) it lets max pooling
-            come before a ReLU that precedes it, which gives the same numbers bit for bit on fewer pixels; ``model``
-            and ``module(theta)`` keep the order they came in.
+        loss_name: What the loss is called; a callable's is "custom" with its own name.
+        label_ratio: Covariance that the jitter of mse targets adds, in units of H: 2σ²/C for the mean over C outputs.
         has_classes: Whether the targets are classes, so that ``accuracy`` means something.
+        splits: Data on which ``accuracy`` can be measured.
+        engine: What computes, with the modules that are called: in chains (``nn.Sequential``) max pooling comes before
+            a ReLU that precedes it, for the same numbers bit for bit; ``model`` and ``module(theta)`` keep their order.
 
     Raises:
         ValueError: If data are not finite, labels are out of range, sizes differ, or the loss would depend on more
@@ -114,20 +114,24 @@ class Network(Computed):
             raise ValueError(
                 f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
             )
-        self.weight_decay = float(weight_decay)
-        self.criterion = loss_of(loss, float(label_noise))
+        self.weight_decay, self.label_noise = float(weight_decay), float(label_noise)
+        self.criterion = loss_of(loss, self.label_noise)
+        self.loss_name = self.criterion.name
         if not freeze_buffers:
             _refuse_hidden_state(called)
         self.has_classes = isinstance(self.criterion, CrossEntropy) or not torch.as_tensor(y).is_floating_point()
         self.x, self.y = self._data(called, x, y, "training")
+        self.label_ratio = self.criterion.label_ratio(self.y)
         self.test = None if test is None else self._data(called, *test, "test")
+        self.splits = () if not self.has_classes else ("train",) if test is None else ("train", "test")
         if not self.y.is_floating_point():
             self.criterion = replace(self.criterion, classes=int(self.y.max()) + 1)
         if not freeze_buffers:
             _refuse_what_changes(called, self.x[:2])
         # whether one batch of all data gives batch norm its statistics; where not, each part of the data takes them
-        self._sees_all = reestimates and (statistics is None or statistics >= len(self.x))
-        seen = self.x[_evenly(len(self.x), statistics) if reestimates else []]
+        most = min(len(self.x), statistics or len(self.x))
+        self._sees_all = reestimates and most == len(self.x)
+        seen = self.x[torch.arange(most) * len(self.x) // most if reestimates else []]  # every class of sorted data
         few = Batch(self.x[:_FEW].clone(), self.y[:_FEW].clone())  # a view would be pickled with all the data
         self.engine = engine_for(called, self.criterion, few, seen, strategy)
         self.engine.statistics(self.layout.split(self.flatten(self.model)))  # refuses norms that are used twice
@@ -183,29 +187,19 @@ class Network(Computed):
     # --- curvature and noise -----------------------------------------------------------------------------------
 
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
-        decay = self.weight_decay if weight_decay else 0.0
-        by_hand = self.engine.hessian_vector_product(theta, vector, self._whole, decay)
-        if by_hand is not None:
-            return by_hand
+        if isinstance(self.engine, StackEngine):
+            decay = self.weight_decay if weight_decay else 0.0
+            return self.engine.hessian_vector_product(theta, vector, self._whole, decay)
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
     def has_exact_trace(self, generator: torch.Generator) -> bool:
         return per_sample.is_piecewise_linear(self, generator=generator)
 
-    def trace(
-        self,
-        theta: Tensor,
-        *,
-        generator: torch.Generator,
-        num_probes: int = 16,
-        weight_decay: bool = True,
-        scale: Tensor | None = None,
-    ) -> Estimate:
+    def trace(self, theta: Tensor, *, generator: torch.Generator, num_probes: int = 16, **settings: Any) -> Estimate:
         if not per_sample.is_known_piecewise_linear(self):
-            by_probes = partial(super().trace, generator=generator, num_probes=num_probes)
-            return by_probes(theta, weight_decay=weight_decay, scale=scale)
-        value = per_sample.exact_trace(self, theta, weight_decay=weight_decay, scale=scale)
+            return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
+        value = per_sample.exact_trace(self, theta, **settings)
         return Estimate(value, torch.zeros_like(value), value[..., None])
 
     def noise_trace(self, theta: Tensor) -> Tensor:
@@ -214,30 +208,9 @@ class Network(Computed):
     # --- what it is --------------------------------------------------------------------------------------------
 
     @property
-    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Data on which ``accuracy`` can be measured."""
-        if not self.has_classes:
-            return ()
-        return ("train",) if self.test is None else ("train", "test")
-
-    @property
-    def loss_name(self) -> str:
-        """What the loss is called; a callable's is "custom" with its own name."""
-        return self.criterion.name
-
-    @property
-    def label_noise(self) -> float:
-        """σ of the jitter of real targets, or the probability that a drawn sample's class is drawn anew."""
-        return self.criterion.label_noise
-
-    @property
-    def label_ratio(self) -> float:  # type: ignore[override]
-        """Covariance that the jitter of mse targets adds, in units of H: 2σ²/C for the mean over C outputs."""
-        return self.criterion.label_ratio(self.y)
-
-    @property
     def signature(self) -> str:
-        return self.layout.signature(type(self.model).__name__)
+        layout = [(name, tuple(shape)) for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
+        return f"{type(self.model).__name__}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"
 
     @property
     def stacks(self) -> bool:
@@ -259,11 +232,8 @@ class Network(Computed):
         return self.engine.bytes_per_sample
 
     def least_samples(self, batch_size: int | None) -> int:
-        """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once.
-
-        Batch norm needs the samples of a batch together, and a part of all data together with as many that give its
-        statistics; other networks take one sample at a time.
-        """
+        """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once."""
+        # batch norm needs a batch together, and a part of all data together with as many that give its statistics
         return (batch_size or 2 * len(self.engine.seen)) if self.engine.reestimates else 1
 
     # --- parameters --------------------------------------------------------------------------------------------
@@ -271,8 +241,7 @@ class Network(Computed):
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return θ after each layer's own ``reset_parameters``, shape (D,); the global random stream is left as it was.
 
-        Layers are reset where the generator lives, so that a seed gives the same start on any device. Parameters of
-        modules without ``reset_parameters`` keep the values they came with.
+        A seed gives the same start on any device. Parameters of modules without ``reset_parameters`` stay as they are.
 
         Raises:
             ValueError: If no module can be reset, so that every start would be the same.
@@ -334,8 +303,12 @@ class Network(Computed):
         x, y = torch.as_tensor(x), torch.as_tensor(y)
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(f"The {what} data need one target for each input, got {len(x)} inputs, {len(y)} targets.")
-        _refuse_infinite(x, f"{what} inputs")
-        _refuse_infinite(y, f"{what} targets")
+        for data, kind in ((x, "inputs"), (y, "targets")):
+            if bad := int((~data.isfinite()).reshape(len(data), -1).any(1).sum()):
+                raise ValueError(
+                    f"The {what} {kind} hold NaN or infinity in {bad} of {len(data)} samples; "
+                    "clean or drop those samples first."
+                )
         x, y = self._place(x), self._place(y)
         if x.ndim == 4 and self.device.type == "cpu":
             x = x.contiguous(memory_format=torch.channels_last)  # CPU convolutions run faster in this layout
@@ -363,21 +336,13 @@ def pooled_first(model: nn.Module) -> nn.Module:
     return model
 
 
-def _refuse_infinite(data: Tensor, what: str) -> None:
-    if data.is_floating_point() and not data.isfinite().all():
-        bad = int((~data.isfinite()).reshape(len(data), -1).any(1).sum())
-        raise ValueError(
-            f"The {what} hold NaN or infinity in {bad} of {len(data)} samples; clean or drop those samples first."
-        )
-
-
 def _refuse_what_changes(called: nn.Module, x: Tensor) -> None:
     """Refuse a model whose outputs differ between two calls, or whose buffers a call changes."""
     model = copy.deepcopy(called)
-    buffers = {name: b.clone() for name, b in model.named_buffers()}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         one, two = model(x), model(x)
-    changed = [name for name, b in model.named_buffers() if not torch.equal(b, buffers[name])]
+    before = dict(called.named_buffers())
+    changed = [name for name, b in model.named_buffers() if not torch.equal(b, before[name])]
     if changed or not torch.equal(one, two):
         raise ValueError(
             f"This model's outputs depend on more than theta (buffers that change: {changed or 'none'}; outputs "
@@ -412,10 +377,3 @@ def _reestimates(batch_norm: str, statistics: int | None, freeze_buffers: bool) 
     if statistics is not None and statistics < 2:
         raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
     return batch_norm == "reestimate"
-
-
-def _evenly(number: int, most: int | None) -> Tensor:
-    """Return indices of at most ``most`` samples, evenly spaced, so that data sorted by class give every class."""
-    if most is None or most >= number:
-        return torch.arange(number)
-    return torch.arange(most) * number // most

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 
 import torch
 from torch import Tensor, nn
 
 
 class Layout:
-    """Where each trainable parameter lies in θ: one after the other, in the order of ``model.named_parameters()``.
-
-    Attributes:
-        names: Their names.
-        shapes: Their shapes.
-        sizes: How many entries of θ each takes.
-        slices: Where each lies, by name.
-        dim: Entries D of θ.
-    """
+    """Where each trainable parameter lies in θ: one after the other, in the order of ``model.named_parameters()``."""
 
     def __init__(self, model: nn.Module) -> None:
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -26,10 +18,8 @@ class Layout:
         self.names, self.shapes = list(parameters), [p.shape for p in parameters.values()]
         self.sizes = [p.numel() for p in parameters.values()]
         self.dim = sum(self.sizes)
-        stops = torch.tensor(self.sizes).cumsum(0).tolist()
-        self.slices = {
-            name: slice(stop - size, stop) for name, stop, size in zip(self.names, stops, self.sizes, strict=True)
-        }
+        ends = zip(self.names, self.sizes, itertools.accumulate(self.sizes), strict=True)
+        self.slices = {name: slice(stop - size, stop) for name, size, stop in ends}  # where each lies
 
     def split(self, theta: Tensor) -> dict[str, Tensor]:
         """Return views of θ by name, (..., D) -> (..., *shape)."""
@@ -43,8 +33,3 @@ class Layout:
     def flatten(self, model: nn.Module) -> Tensor:
         """Return the trainable parameters of a model of this architecture, (D,)."""
         return self.join({name: p.detach() for name, p in model.named_parameters()})
-
-    def signature(self, kind: str) -> str:
-        """Return a short text that tells this layout, of a model of this kind, from others."""
-        layout = [(name, tuple(shape)) for name, shape in zip(self.names, self.shapes, strict=True)]
-        return f"{kind}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"

@@ -11,6 +11,7 @@ The rows r are the loss's (``losses``), the passes the engine's (``engine``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,14 +20,11 @@ from torch import Tensor
 
 from entropic_edu.physics.landscape import Landscape
 
-from .engine import Computed, Engine, anywhere
-from .layers import normal
-
-# --- the trace -------------------------------------------------------------------------------------------------
+from .engine import Computed, Engine, anywhere, normal
 
 
 def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
-    """Return tr H, or Σ sᵢ² Hᵢᵢ, of a piecewise-linear (ReLU) network: no probes, so no variance.
+    """Return tr H, or Σ sᵢ² Hᵢᵢ, () or (P,), of a piecewise-linear (ReLU) network: no probes, so no variance.
 
     The outputs are linear in each weight away from kinks, hence the second term of
     H = E Jᵀ H_out J + E Σ_c (∂ℓ/∂z_c) ∇²z_c has a zero *diagonal* and the trace is that of the first,
@@ -38,9 +36,6 @@ def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, sc
         weight_decay: Whether to add the term λD (λ Σ sᵢ² with a scale) of ½λ‖θ‖².
         scale: Weights s, (D,) or the shape of theta. With s = θ the sum is the adaptive trace, which rescaling
             ReLU layers leaves unchanged.
-
-    Returns:
-        Trace, () or (P,).
 
     Raises:
         ValueError: If the network is not piecewise linear, theta or scale has the wrong shape, or the loss is not
@@ -80,20 +75,27 @@ def gauss_newton_trace(
     Args, Returns, Raises: As ``exact_trace``, but for the network, which need not be piecewise linear.
     """
     net = _checked(land, theta, scale)
-    total = _gauss_newton(net, net.engine, theta, scale)
+
+    def compute(engine: Engine, theta: Tensor, scale: Tensor | None) -> tuple[Tensor, ...]:
+        return (engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale),)
+
+    total = _held(net, compute, theta, scale)[0]
     if weight_decay:
         size = torch.as_tensor(net.dim) if scale is None else scale.square().sum(-1)
         total = total + net.weight_decay * size.to(total)
     return total
 
 
-def _gauss_newton(net: Computed, engine: Engine, theta: Tensor, scale: Tensor | None) -> Tensor:
-    if not engine.reestimates:
-        return engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale)
+def _held(
+    net: Computed, compute: Callable[..., tuple[Tensor, ...]], theta: Tensor, scale: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Return compute(engine, theta, scale), row by row where batch norm is to hold the statistics of each row."""
+    if not net.engine.reestimates:
+        return compute(net.engine, theta, scale)
     rows = theta.reshape(-1, net.dim)
-    scales = [None] * len(rows) if scale is None else list(scale.expand(rows.shape))
-    each = [_gauss_newton(net, engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
-    return torch.stack(each).view(theta.shape[:-1])
+    scales = [None] * len(rows) if scale is None else scale.expand(rows.shape)
+    each = [compute(net.engine.with_statistics_of(t), t, s) for t, s in zip(rows, scales, strict=True)]
+    return tuple(torch.stack(found).view(theta.shape[:-1]) for found in zip(*each, strict=True))
 
 
 def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
@@ -102,11 +104,7 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     Measured in float64 on a few samples at a random θ: along a random direction v in one parameter tensor the second
     derivative of a random combination of outputs vanishes, tensor by tensor, for ReLU but not for GELU, tanh or
     GroupNorm. Across layers the outputs are curved even for ReLU (a product of weights), so v·Hv and v·Gv agree only
-    for directions like these.
-
-    Args:
-        land: Network to ask about; θ and the data do not matter.
-        generator: Draws θ, directions and combinations.
+    for directions like these. The generator draws θ, directions and combinations; the data do not matter.
     """
     precise, theta = anywhere(land.engine, generator)
     x = precise.few.x
@@ -133,33 +131,20 @@ def is_known_piecewise_linear(land: Computed) -> bool:
     return land.engine.facts.linear
 
 
-# --- the noise -------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, eq=False)
 class GradientCovariance:
     """Covariance of one sample's gradient (B = 1) of the data loss; a batch of B drawn with replacement has 1/B of it.
 
     Attributes:
         trace: tr C = E|g|² - |E g|², () or (P,).
-        eigenvalues: Largest eigenvalues of C, descending, (k,) or (P, k).
         mean_square_norm: E|g|², () or (P,).
     """
 
     trace: Tensor
-    eigenvalues: Tensor
     mean_square_norm: Tensor
 
 
-def gradient_covariance(
-    land: Landscape,
-    theta: Tensor,
-    *,
-    num_eigenvalues: int = 0,
-    max_samples: int = 2048,
-    batch_chunk: int = 64,
-    generator: torch.Generator | None = None,
-) -> GradientCovariance:
+def gradient_covariance(land: Landscape, theta: Tensor) -> GradientCovariance:
     """Return the covariance C of per-sample gradients over the N training samples: the noise of SGD at B = 1.
 
     The label noise of the landscape is in the trace. For mse a jitter σ adds (4σ²/C²) E JᵀJ, which is (2σ²/C) times
@@ -170,15 +155,9 @@ def gradient_covariance(
     Args:
         land: A network and its training data.
         theta: One parameter vector (D,) or several (P, D).
-        num_eigenvalues: How many of the largest eigenvalues to find, from the Gram matrix of gradients in float64.
-        max_samples: Most samples in the Gram matrix; where N is larger, eigenvalues are those of a random subset, which
-            lie somewhat above those of all samples. Models other than stacks hold this many whole gradients (float64).
-        batch_chunk: Samples whose whole gradients are formed at once, for models other than stacks.
-        generator: Draws that subset; needed only then.
 
     Raises:
-        ValueError: If more eigenvalues are asked for than there are samples, or for a landscape with label noise; if a
-            subset is needed without a generator; if this loss has no rule for label noise; if theta has a wrong shape.
+        ValueError: If this loss has no rule for label noise, or theta has a wrong shape.
 
     Example:
         >>> from entropic_edu import Network
@@ -186,45 +165,23 @@ def gradient_covariance(
         >>> x, y = torch.randn(30, 4, generator=generator), torch.arange(30) % 3
         >>> land = Network(torch.nn.Linear(4, 3), x, y)
         >>> theta = land.initial(generator)
-        >>> noise = gradient_covariance(land, theta, num_eigenvalues=2)
-        >>> noise.eigenvalues.shape, bool(noise.eigenvalues.sum() < noise.trace)
-        (torch.Size([2]), True)
+        >>> noise = gradient_covariance(land, theta)
         >>> draws = land.gradient(theta.expand(2000, -1), batch_size=10, generator=generator)
         >>> round(float(10 * draws.var(0).sum() / noise.trace), 1)  # a batch of B has C/B
         1.0
     """
     net = _checked(land, theta, None)
-    _check_noise(net, num_eigenvalues, max_samples, generator)
-    chosen = torch.arange(len(net.x))
-    if generator is not None and num_eigenvalues:
-        chosen = torch.randperm(len(net.x), generator=generator, device=generator.device)[:max_samples]
-    return _covariance(net, net.engine, theta, chosen.to(net.x.device), num_eigenvalues, batch_chunk)
+    if not net.criterion.averages_noise(net.y):
+        raise ValueError(
+            f"The covariance due to label_noise is known for mse and for class labels, not for "
+            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
+        )
 
+    def compute(engine: Engine, theta: Tensor, _: None) -> tuple[Tensor, ...]:
+        square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
+        return (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0), square
 
-def _covariance(
-    net: Computed, engine: Engine, theta: Tensor, chosen: Tensor, count: int, chunk: int
-) -> GradientCovariance:
-    rows = theta.reshape(-1, net.dim)
-    if engine.reestimates:
-        each = [_covariance(net, engine.with_statistics_of(t), t, chosen, count, chunk) for t in rows]
-        fields = ([r.trace for r in each], [r.eigenvalues for r in each], [r.mean_square_norm for r in each])
-        return GradientCovariance(*(torch.stack(f).view((*theta.shape[:-1], *f[0].shape)) for f in fields))
-    square = engine.squares(theta, net.x, net.y, engine.criterion.gradient_rows)
-    trace = (square - engine.mean_gradient(theta, net.x, net.y).square().sum(-1)).clamp(min=0)
-    eigenvalues = theta.new_zeros(*theta.shape[:-1], count)
-    for t, values in zip(rows, eigenvalues.view(-1, count), strict=True) if count else ():
-        values.copy_(_top_eigenvalues(engine.gram(t, net.x[chosen], net.y[chosen], chunk), count))
-    return GradientCovariance(trace, eigenvalues, square)
-
-
-def _top_eigenvalues(gram: Tensor, count: int) -> Tensor:
-    """C = AᵀA/n, with the centred gradients in the n rows of A, has the non-zero eigenvalues of AAᵀ/n."""
-    gram = gram - gram.mean(0) - gram.mean(1, keepdim=True) + gram.mean()
-    values = torch.linalg.eigvalsh(gram / len(gram))
-    return torch.clamp(values.flip(0)[:count], min=0)
-
-
-# --- refusals --------------------------------------------------------------------------------------------------
+    return GradientCovariance(*_held(net, compute, theta))
 
 
 def _checked(land: Landscape, theta: Tensor, scale: Tensor | None) -> Computed:
@@ -241,24 +198,3 @@ def _checked(land: Landscape, theta: Tensor, scale: Tensor | None) -> Computed:
             f"scale must have shape ({land.dim},) or that of theta, {tuple(theta.shape)}, got {tuple(scale.shape)}."
         )
     return land
-
-
-def _check_noise(net: Computed, count: int, most: int, generator: torch.Generator | None) -> None:
-    number = len(net.x)
-    if not 0 <= count <= min(number, most):
-        raise ValueError(f"num_eigenvalues must be 0 to {min(number, most)} (samples in the Gram matrix), got {count}.")
-    if count and number > most and generator is None:
-        raise ValueError(
-            f"The Gram matrix of {number} samples is larger than max_samples={most}; pass a generator to draw "
-            "a subset, or raise max_samples (memory grows as its square)."
-        )
-    if count and net.criterion.label_noise:
-        raise ValueError(
-            "Eigenvalues are not available with label_noise > 0, which gives each sample many gradients; use "
-            "label_noise=0, or for mse at interpolation the Hessian's eigenvalues times 2σ²/C (C outputs)."
-        )
-    if not net.criterion.averages_noise(net.y):
-        raise ValueError(
-            f"The covariance due to label_noise is known for mse and for class labels, not for "
-            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
-        )

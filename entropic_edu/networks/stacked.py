@@ -1,14 +1,12 @@
-"""Many small networks at once: a plain chain of layers, forward and backward by batched matrix products.
+"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products.
 
-For P parameter vectors a Python loop pays the overhead of every call P times, and vmap with autograd still builds a
-graph. A chain of linear layers and elementwise activations needs neither: its backward passes are written below, that
-of a batch and that of each sample. (Of second derivatives: ``hessian``.)
+A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,22 +14,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .losses import WrittenOut
+
+_TOGETHER = 32  # vectors that a Hessian is applied to at once
 _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
 
 
 @dataclass(frozen=True)
 class Activation:
-    """An elementwise function h = φ(z).
+    """An elementwise function h = φ(z)."""
 
-    Attributes:
-        forward: φ.
-        backward: Of (δ, z, h), the product δ φ'(z); in terms of h where that is cheaper.
-        second: Of (z, h), the second derivative φ''(z), or None where it is zero.
-    """
-
-    forward: Callable[[Tensor], Tensor]
-    backward: Callable[[Tensor, Tensor, Tensor], Tensor]
-    second: Callable[[Tensor, Tensor], Tensor] | None
+    forward: Callable[[Tensor], Tensor]  # φ
+    backward: Callable[[Tensor, Tensor, Tensor], Tensor]  # of (δ, z, h), δ φ'(z); by h where that is cheaper
+    second: Callable[[Tensor, Tensor], Tensor] | None  # of (z, h), φ''(z), or None where it is zero
 
 
 def _relu_backward(delta: Tensor, z: Tensor, h: Tensor) -> Tensor:
@@ -41,6 +36,7 @@ def _relu_backward(delta: Tensor, z: Tensor, h: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[type[nn.Module], Activation] = {
+    nn.Identity: Activation(lambda z: z, lambda delta, z, h: delta, None),
     nn.ReLU: Activation(torch.relu, _relu_backward, None),
     nn.Tanh: Activation(torch.tanh, lambda delta, z, h: delta * (1 - h * h), lambda z, h: -2 * h * (1 - h * h)),
     nn.Sigmoid: Activation(
@@ -63,161 +59,168 @@ class Layer:
     start: int  # where its weights begin in theta
     inputs: int
     outputs: int
-    bias: bool
-    kind: type[nn.Module] | None = None  # of its activation
+    has_bias: bool
+    kind: type[nn.Module] = nn.Identity  # of its activation
 
     @property
-    def activation(self) -> Activation | None:
+    def activation(self) -> Activation:
         """The activation after it."""
-        return None if self.kind is None else ACTIVATIONS[self.kind]
+        return ACTIVATIONS[self.kind]
 
     @property
     def stop(self) -> int:
-        return self.start + self.outputs * (self.inputs + self.bias)
+        return self.start + self.outputs * (self.inputs + self.has_bias)
 
     def weight(self, theta: Tensor) -> Tensor:
         size = self.outputs * self.inputs
         return theta[:, self.start : self.start + size].view(-1, self.outputs, self.inputs)  # (P, out, in)
 
-    def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (z, h): what the weights make of the inputs (P, N, in), and what the activation makes of that."""
-        z = self.affine(theta, h)
-        return z, z if self.activation is None else self.activation.forward(z)
+    def bias(self, theta: Tensor) -> Tensor:
+        return theta[:, self.stop - self.outputs : self.stop]  # (P, out)
 
     def affine(self, theta: Tensor, h: Tensor) -> Tensor:
         weight = self.weight(theta).mT
-        if not self.bias:
-            return torch.bmm(h, weight)
-        return torch.baddbmm(theta[:, self.stop - self.outputs : self.stop].unsqueeze(1), h, weight)  # (P, N, out)
+        return torch.baddbmm(self.bias(theta).unsqueeze(1), h, weight) if self.has_bias else torch.bmm(h, weight)
 
 
+@dataclass(frozen=True)
 class Stack:
     """Linear layers with elementwise activations between them, for P parameter vectors at once."""
 
-    def __init__(self, layers: list[Layer]) -> None:
-        self.layers = layers
+    layers: list[Layer]
 
     @classmethod
     def of(cls, model: nn.Module) -> Stack | None:
         """Return the stack that computes what ``model`` does, or None where it is not such a chain."""
         modules = _flat(model)
-        if modules is None or len({id(m) for m in modules}) < len(modules):  # a module used twice shares its weights
-            return None
         layers: list[Layer] = []
-        start, open_layer = 0, False
         for number, module in enumerate(modules):
-            if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1) and number == 0:
+            flattens = type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
+            if type(module) is nn.Identity or (flattens and number == 0):
                 continue
-            if type(module) is nn.Identity:
-                continue
+            last = layers[-1].kind if layers else None
             if type(module) is nn.Linear:
-                layer = Layer(start, module.in_features, module.out_features, module.bias is not None)
-                layers.append(layer)
-                start, open_layer = layer.stop, True
-            elif type(module) in ACTIVATIONS and open_layer and getattr(module, "approximate", "none") == "none":
+                start = layers[-1].stop if layers else 0
+                layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
+            elif (
+                type(module) in ACTIVATIONS and getattr(module, "approximate", "none") == "none" and last is nn.Identity
+            ):
                 layers[-1] = replace(layers[-1], kind=type(module))
-                open_layer = False
             else:
                 return None
-        every = list(model.parameters())
-        return cls(layers) if layers and all(p.requires_grad for p in every) else None
+        once = len(set(modules)) == len(modules)  # a module used twice shares its weights
+        return cls(layers) if layers and once and all(p.requires_grad for p in model.parameters()) else None
 
     def outputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return the outputs (P, N, C) of P networks on shared inputs (N, ...), or each one's ``own`` (P, N, ...)."""
         h = self.inputs(theta, x, own)
         for layer in self.layers:
-            h = layer.forward(theta, h)[1]
+            h = layer.activation.forward(layer.affine(theta, h))
         return h
+
+    def passes(self, theta: Tensor, x: Tensor, own: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+        """Return z of each layer (P, N, out), and the h before, between and after them."""
+        before, after = [], [self.inputs(theta, x, own)]
+        for layer in self.layers:
+            before.append(layer.affine(theta, after[-1]))
+            after.append(layer.activation.forward(before[-1]))
+        return before, after
 
     def gradient(
         self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool = False
     ) -> Tensor:
-        """Return the gradient (P, D) by one forward and one backward pass.
+        """Return the gradient (P, D) by one forward and one backward pass, on inputs as in ``outputs``.
 
-        Args:
-            theta: Parameter vectors (P, D).
-            x: Inputs, shared (N, ...) or per network (P, N, ...).
-            output_gradient: Maps outputs (P, N, C) to the derivative of the loss by them, the same shape.
-            own: Whether ``x`` is per network.
+        ``output_gradient`` maps outputs (P, N, C) to the derivative of the loss by them.
         """
-        h = self.inputs(theta, x, own)
-        before, after = [], [h]
-        for layer in self.layers:
-            z, h = layer.forward(theta, h)
-            before.append(z)
-            after.append(h)
-        delta = output_gradient(h)
+        before, after = self.passes(theta, x, own)
+        delta = output_gradient(after[-1])
         parts: list[Tensor] = []
         for number in reversed(range(len(self.layers))):
             layer = self.layers[number]
-            if layer.activation is not None:
-                delta = layer.activation.backward(delta, before[number], after[number + 1])
-            if layer.bias:
+            delta = layer.activation.backward(delta, before[number], after[number + 1])
+            if layer.has_bias:
                 parts.append(delta.sum(1))
             parts.append(torch.bmm(delta.mT, after[number]).flatten(1))
             if number:
                 delta = torch.bmm(delta, layer.weight(theta))
         return torch.cat(parts[::-1], 1)
 
-    # --- each sample's own ------------------------------------------------------------------------------------
-
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Callable[..., Tensor], scale: Tensor | None) -> Tensor:
-        """Return E Σ_k |s∘Jᵀr_k|² over the samples, (P,).
+        """Return what ``Engine.squares`` asks for, (P,), with a scale of (P, D) or (1, D).
 
         The weight gradient of a linear layer with input a and back-propagated δ is the outer product δaᵀ, of squared
-        norm |δ|²|a|²: only δs are propagated, and no sample's gradient is formed.
-
-        Args:
-            theta: Parameter vectors (P, D).
-            x: Inputs (N, ...).
-            y: Targets (N, ...).
-            rows: Of (z, y), maps outputs (P, n, C) and targets of n samples to vectors r (P, K, n, C).
-            scale: s, (P, D) or (1, D).
-
-        References:
-            Goodfellow (2015), arXiv:1510.01799.
+        norm |δ|²|a|²: only δs are propagated, and no sample's gradient is formed (Goodfellow 2015, arXiv:1510.01799).
         """
         width = max(layer.outputs for layer in self.layers) * self.layers[-1].outputs * len(theta)
         total = theta.new_zeros(len(theta))
         weights = None if scale is None else scale.square()
         size = max(16, _CACHED // width)
         for some, targets in zip(x.split(size), y.split(size), strict=True):
-            for layer, a, delta in self._backward(theta, some, partial(rows, y=targets)):
-                total += _outer_squares(layer, a, delta.square().sum(1), weights)
+            before, after = self.passes(theta, some)
+            delta = rows(after[-1], targets)  # (P, K, n, out)
+            for number in reversed(range(len(self.layers))):
+                layer, z = self.layers[number], before[number]
+                delta = delta * layer.activation.backward(torch.ones_like(z), z, after[number + 1]).unsqueeze(1)
+                total += _outer_squares(layer, after[number], delta.square().sum(1), weights)
+                if number:
+                    delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
         return total / len(x)
 
-    def gram(self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return gᵢ·gⱼ (N, N), in float64, of the samples' gradients at one θ (D,): Σ over layers (aᵢ·aⱼ + 1)(δᵢ·δⱼ).
+    def hessian_vector_product(
+        self, criterion: WrittenOut, theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
+    ) -> Tensor:
+        """Return (H + λI)v, with λ = ``decay``, of the mean loss over all samples (N, ...), in parts that fit in cache.
 
-        Args:
-            theta: Parameters (D,).
-            x: Inputs (N, ...).
-            slopes: Maps outputs (1, N, C) to the derivative of each sample's loss by them.
+        θ and v are (D,) or (V, D), as in ``Landscape.hessian_vector_product``.
         """
-        gram = torch.zeros(len(x), len(x), dtype=torch.float64, device=theta.device)
-        for layer, a, delta in self._backward(theta[None], x, lambda z: slopes(z).unsqueeze(1)):
-            a, delta = a[0].double(), delta[0, 0].double()
-            gram += (a @ a.T + layer.bias) * (delta @ delta.T)
-        return gram
+        products = []
+        for k, v in enumerate(torch.split(vector.reshape(-1, theta.shape[-1]), _TOGETHER)):
+            t = theta[k * _TOGETHER : (k + 1) * _TOGETHER] if theta.ndim == 2 else theta[None]
+            product = decay * v if decay else torch.zeros_like(v)
+            size = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
+            for some, targets in zip(x.split(size), y.split(size), strict=True):
+                product += len(some) / len(x) * self._along(t, v, some, partial(criterion.slopes_along, y=targets))
+            products.append(product)
+        return torch.cat(products).view(vector.shape)
 
-    def _backward(
-        self, theta: Tensor, x: Tensor, rows: Callable[[Tensor], Tensor]
-    ) -> Iterator[tuple[Layer, Tensor, Tensor]]:
-        """Yield (layer, its input (P, n, in), its δs (P, K, n, out)), last layer first."""
-        h = self.inputs(theta, x)
-        inputs, slopes = [], []
-        for layer in self.layers:
-            inputs.append(h)
-            z, h = layer.forward(theta, h)
-            one = torch.ones_like(z)
-            slopes.append(None if layer.activation is None else layer.activation.backward(one, z, h).unsqueeze(1))
-        delta = rows(h)
-        for number in reversed(range(len(inputs))):
-            layer, slope = self.layers[number], slopes[number]
-            delta = delta if slope is None else delta * slope
-            yield layer, inputs[number], delta
+    def _along(
+        self, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator (1994, Neural Computation 6, 147).
+
+        Beside each quantity q of the two passes of ``gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
+        product rule on each line gives the line for q̇, and the q̇ of the gradient is Hv, exactly. θ is (V, D), or
+        (1, D) for all v, whose two passes are then shared; ``slopes`` maps z and ż of the outputs to δ and δ̇.
+        """
+        before, after = self.passes(theta, x)
+        before_dot: list[Tensor] = []
+        after_dot: list[Tensor] = []
+        for layer, z, inputs, out in zip(self.layers, before, after, after[1:], strict=False):
+            z_dot = layer.affine(vector, _for_each(inputs, vector))
+            if after_dot:  # the inputs of the first layer do not depend on θ
+                z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
+            before_dot.append(z_dot)
+            after_dot.append(layer.activation.backward(z_dot, z, out))
+        delta, delta_dot = slopes(after[-1], after_dot[-1])
+        parts: list[Tensor] = []
+        for number in reversed(range(len(self.layers))):
+            layer, z, out = self.layers[number], before[number], after[number + 1]
+            delta_dot = layer.activation.backward(delta_dot, z, out)
+            if layer.activation.second is not None:
+                delta_dot = torch.addcmul(delta_dot, layer.activation.second(z, out) * delta, before_dot[number])
+            delta = layer.activation.backward(delta, z, out)
+            if layer.has_bias:
+                parts.append(delta_dot.sum(1))
+            weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
             if number:
-                delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
+                weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
+            parts.append(weight_dot.flatten(1))
+            if number:
+                delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
+                delta_dot.baddbmm_(shared, layer.weight(vector))
+                delta = torch.bmm(delta, layer.weight(theta))
+        return torch.cat(parts[::-1], 1)
 
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
@@ -227,20 +230,17 @@ class Stack:
 def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | None) -> Tensor:
     """Return Σ S²_ij δ_i² a_j² over samples (P,), with ``squares`` = δ² summed over directions (P, n, out)."""
     if weights is None:
-        return ((a.square().sum(-1) + layer.bias) * squares.sum(-1)).sum(-1)
+        return ((a.square().sum(-1) + layer.has_bias) * squares.sum(-1)).sum(-1)
     total = (torch.matmul(squares, layer.weight(weights)) * a.square()).sum((-2, -1))
-    if layer.bias:
-        total = total + (squares.sum(1) * weights[:, layer.stop - layer.outputs : layer.stop]).sum(-1)
+    if layer.has_bias:
+        total = total + (squares.sum(1) * layer.bias(weights)).sum(-1)
     return total
 
 
-def _flat(model: nn.Module) -> list[nn.Module] | None:
-    if type(model) is not nn.Sequential:
-        return [model] if type(model) is nn.Linear else None
-    modules: list[nn.Module] = []
-    for child in model:
-        inner = _flat(child) if type(child) is nn.Sequential else [child]
-        if inner is None:
-            return None
-        modules += inner
-    return modules
+def _flat(model: nn.Module) -> list[nn.Module]:
+    return [m for child in model for m in _flat(child)] if type(model) is nn.Sequential else [model]
+
+
+def _for_each(shared: Tensor, vector: Tensor) -> Tensor:
+    """View what is one for all (1, ...), or one for each (V, ...), as (V, ...)."""
+    return shared.expand(len(vector), -1, -1)

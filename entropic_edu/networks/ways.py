@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,14 +20,7 @@ By = Callable[[str, Tensor, Batch], tuple[Tensor, ...]]
 def by_loop(
     value: Callable[[dict[str, Tensor], Batch], Tensor], layout: Layout, theta: Tensor, batch: Batch
 ) -> tuple[Tensor, Tensor]:
-    """Return losses (P,) and gradients (P, D) of networks one after the other.
-
-    Args:
-        value: Maps parameters by name and a batch to the loss.
-        layout: Where the parameters lie in θ.
-        theta: (P, D).
-        batch: What they see.
-    """
+    """Return losses (P,) and gradients (P, D), one after the other; ``value`` maps weights and a batch to the loss."""
     losses, gradients = theta.new_empty(len(theta)), torch.empty_like(theta)
     for p in range(len(theta)):
         weights = {name: w.detach().requires_grad_() for name, w in layout.split(theta[p].detach()).items()}
@@ -39,7 +33,7 @@ def by_loop(
 
 
 def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return losses (P,) and gradients (P, D) of networks side by side; ``value`` maps θ and a batch to the loss."""
+    """Return the same side by side; ``value`` maps θ and a batch to the loss."""
     dims = (0, 0, 0) if batch.own else (0, None, None)
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
@@ -49,60 +43,41 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
 
 
 class Choice:
-    """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere.
-
-    Args:
-        dim: Parameters D of a network.
-        device: Where it is computed.
-
-    Attributes:
-        made: What was chosen so far, "loop" or "vmap", by shapes.
-    """
+    """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere."""
 
     def __init__(self, dim: int, device: torch.device) -> None:
-        self.dim, self.device = dim, device
-        self.made: dict[tuple[int, ...], str] = {}
+        self.dim, self.device = dim, device  # parameters D of a network, and where it is computed
+        self.made: dict[tuple[int, ...], str] = {}  # by shapes
 
     def __call__(self, theta: Tensor, batch: Batch, by: By) -> str:
         """Return "loop" or "vmap" for networks (P, D) on a batch; ``by`` computes in a way that is named."""
         key = (len(theta), batch.own, batch.whole, *batch.x.shape)
         if key not in self.made:
-            choose = self.expected if self.device.type == "cpu" else self.timed
-            self.made[key] = choose(theta, batch, by)
+            self.made[key] = "vmap" if self._prefers_vmap(theta, batch, by) else "loop"
         return self.made[key]
 
-    def expected(self, theta: Tensor, batch: Batch, by: By) -> str:
-        """Return "vmap" for several small products; "loop" for large ones, and for grouped convolutions."""
-        pictures = batch.x.ndim - int(batch.own) == 4
-        if pictures or len(theta) < _FEW or batch.size * self.dim > _SMALL:
-            return "loop"
+    def _prefers_vmap(self, theta: Tensor, batch: Batch, by: By) -> bool:
+        """On a CPU for several small products, elsewhere where a short timing has it 1.3 times faster."""
+        on_cpu, pictures = self.device.type == "cpu", batch.x.ndim - int(batch.own) == 4  # grouped convolutions
+        if on_cpu and (pictures or len(theta) < _FEW or batch.size * self.dim > _SMALL):
+            return False
         try:
-            by("vmap", theta, batch)
+            if on_cpu:
+                by("vmap", theta, batch)
+                return True
+            loop, vmap = (_seconds(partial(by, way, theta, batch), self.device) for way in ("loop", "vmap"))
         except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
-            return "loop"
-        return "vmap"
-
-    def timed(self, theta: Tensor, batch: Batch, by: By) -> str:
-        """Return "vmap" where a short timing has it 1.3 times faster than the loop."""
-        loop = _seconds(lambda: by("loop", theta, batch), self.device)
-        try:
-            vmap = _seconds(lambda: by("vmap", theta, batch), self.device)
-        except RuntimeError:
-            vmap = float("inf")
-        return "vmap" if 1.3 * vmap < loop else "loop"
+            return False
+        return 1.3 * vmap < loop
 
 
 def _seconds(call: Callable[[], object], where: torch.device) -> float:
     """Best of three timings after one warm-up."""
-
-    def timed() -> float:
-        if where.type == "cuda":
-            torch.cuda.synchronize(where)
+    times = []
+    for _ in range(4):
         began = time.perf_counter()
         call()
         if where.type == "cuda":
             torch.cuda.synchronize(where)
-        return time.perf_counter() - began
-
-    call()
-    return min(timed() for _ in range(3))
+        times.append(time.perf_counter() - began)
+    return min(times[1:])

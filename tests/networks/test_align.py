@@ -63,7 +63,6 @@ def test_a_network_with_renamed_units_is_recovered_exactly(land, generator):
         assert found.distance_before > 1
         assert found.distance_after == 0
         assert torch.equal(found.theta, theta)
-        assert found.converged
 
 
 def test_the_distance_never_grows_and_is_that_of_the_vectors(land, generator):
@@ -75,15 +74,13 @@ def test_the_distance_never_grows_and_is_that_of_the_vectors(land, generator):
         assert found.distance_after < found.distance_before
 
 
-def test_one_more_sweep_brings_no_more_and_fewer_bring_less(land, generator):
+def test_one_more_sweep_brings_no_more(land, generator):
     a, b = land.initial(generator), land.initial(generator)
-    none, one, all_ = (align(land, a, b, generator=generator, max_sweeps=n) for n in (0, 1, 100))
-    assert (none.sweeps, none.converged, none.distance_after) == (0, False, none.distance_before)
-    assert one.sweeps == 1
-    assert one.distance_after < none.distance_after
-    again = align(land, a, all_.theta, generator=generator)
-    assert (again.sweeps, again.converged) == (1, True)
-    assert torch.equal(again.theta, all_.theta)
+    found = align(land, a, b, generator=generator)
+    assert found.sweeps > 1
+    again = align(land, a, found.theta, generator=generator)
+    assert again.sweeps == 1
+    assert torch.equal(again.theta, found.theta)
 
 
 def test_one_hidden_layer_gets_the_best_of_all_permutations(generator):

@@ -204,7 +204,7 @@ def test_per_sample_quantities_hold_the_statistics_constant(generator):
     model = pictures()
     land = network(generator, model, inputs=(2, 6, 6), statistics=10)
     theta = torch.stack([anywhere(land, generator) for _ in range(2)])
-    found = gradient_covariance(land, theta, num_eigenvalues=2)
+    found = gradient_covariance(land, theta)
     torch.testing.assert_close(gradient_covariance(land, theta[1]).trace, found.trace[1], **ROUND_OFF)
     for p, row in enumerate(theta):
         module = land.module(row)
@@ -215,9 +215,6 @@ def test_per_sample_quantities_hold_the_statistics_constant(generator):
             each.append(torch.cat([q.grad.flatten() for q in module.parameters()]))
         covariance = torch.cov(torch.stack(each).T, correction=0)
         torch.testing.assert_close(found.trace[p], covariance.trace(), rtol=1e-8, atol=0)
-        torch.testing.assert_close(
-            found.eigenvalues[p], torch.linalg.eigvalsh(covariance).flip(0)[:2], rtol=1e-7, atol=0
-        )
         frozen = Network(module, land.x, land.y, freeze_buffers=True)
         for scale in (None, row):
             expected = exact_trace(frozen, row, scale=scale)
