@@ -17,16 +17,9 @@ from . import plots
 
 @singledispatch
 def draw(result: object, ax: Axes | None = None) -> Axes:
-    """Draw a result in the way of its kind; ``result.plot()`` comes here.
+    """Draw a Run, Path, Profile, Release or Family on ``ax``, or a new figure, and return the axes.
 
-    Another kind of result joins with ``draw.register(Kind, function)``.
-
-    Args:
-        result: A Run, Path, Profile, Release or Family.
-        ax: Where to draw; the axes of a new figure if None.
-
-    Returns:
-        The axes.
+    ``result.plot()`` comes here. Another kind of result joins with ``draw.register(Kind, function)``.
 
     Raises:
         TypeError: If there is no picture of results of this kind.
