@@ -20,20 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction to make before playing.
+    """A prediction to make before playing; its words are found by ``strings.question_text``."""
 
-    Attributes:
-        name: Unique in its lesson; the words are at ``<lesson>.question.<name>``: ``ask``, and for each option
-            ``option.<key>`` (what it says) and ``reply.<key>`` (what to tell who chose it, when the result is known).
-        options: Keys of the options, in the order of the page; all but the right one are named misconceptions.
-        right: Key of the option that the result bears out.
-        ghosts: What an option predicts, for the explorer to draw beside the result.
-    """
-
-    name: str
-    options: Sequence[str]
-    right: str
-    ghosts: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # unique in its lesson
+    options: Sequence[str]  # their keys, in the order of the page; all but the right one are named misconceptions
+    right: str  # key of the option that the result bears out
+    ghosts: Mapping[str, Any] = field(default_factory=dict)  # what an option predicts, for the explorer to draw
 
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
@@ -60,7 +52,8 @@ class Bet:
 
     def __init__(self, lesson: str, question: Question, answers: Answers) -> None:
         self.lesson, self.question = lesson, question
-        self.confidences = (1 / len(question.options), *(c for c in CONFIDENCES if c > 1 / len(question.options)))
+        chance = 1 / len(question.options)
+        self.confidences = (chance, *(level for level in CONFIDENCES if level > chance))
         self._answers, self._lock = answers, threading.Lock()
         self._callbacks: list[Callable[[], object]] = []
         self._form: Form | None = None
@@ -97,8 +90,7 @@ class Bet:
     @property
     def ghost(self) -> Any:
         """What the choice predicts, for an explorer to draw, or None."""
-        choice = self.choice
-        return None if choice is None else self.question.ghosts.get(choice)
+        return self.question.ghosts.get(self.choice or "")
 
     def on_open(self, callback: Callable[[], object]) -> None:
         """Call back each time the bet opens, and at once if it is open."""
@@ -109,11 +101,7 @@ class Bet:
             callback()
 
     def lock(self, choice: str, confidence: float | None = None) -> None:
-        """Lock a choice in, keep it, and open what it covers.
-
-        Args:
-            choice: Key of an option.
-            confidence: One of ``confidences``; None is a guess, the chance level.
+        """Lock in the key of an option, keep it, and open what it covers; None is a guess, at the chance level.
 
         Raises:
             ValueError: If there is no such option or confidence, or the bet is open already.
@@ -128,9 +116,8 @@ class Bet:
             if self._state.open:
                 raise ValueError(f"{self._name} is open already; call again() first to bet again.")
             second = self._answers.bet(self.lesson, self.question.name) is not None
-            self._answers.add_bet(
-                Made(self.lesson, self.question.name, choice, float(confidence), choice == self.question.right)
-            )
+            right = choice == self.question.right
+            self._answers.add_bet(Made(self.lesson, self.question.name, choice, float(confidence), right))
             self._state = _State(choice, float(confidence), open=True, word="bet.second" if second else "bet.locked")
         self._opened()
 
@@ -171,11 +158,10 @@ class Bet:
     @property
     def status(self) -> str:
         """Where the bet stands."""
-        state = self._state
-        if state.choice is None or state.confidence is None:
-            return text(state.word)
-        option, sure = self.words(f"option.{state.choice}"), self.worded(state.confidence)
-        return text(state.word, option=option, sure=sure)
+        choice, confidence, _, word, _ = self._state
+        if choice is None or confidence is None:
+            return text(word)
+        return text(word, option=self.words(f"option.{choice}"), sure=self.worded(confidence))
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
@@ -209,8 +195,6 @@ class Bet:
         if self._form is not None:
             self._form.show()
 
-    # --- on the page -----------------------------------------------------------------------------------------------
-
     @property
     def widget(self) -> W.VBox:
         """The bet as a widget, made when it is first asked for."""
@@ -220,10 +204,8 @@ class Bet:
 
     def __repr__(self) -> str:
         """Return question, options and state as plain text, for where no widget runs."""
-        options = [
-            f"  ({'x' if option == self.choice else ' '}) {self.words(f'option.{option}')}"
-            for option in self.question.options
-        ]
+        marks = {option: "x" if option == self.choice else " " for option in self.question.options}
+        options = [f"  ({mark}) {self.words(f'option.{option}')}" for option, mark in marks.items()]
         reply = [self.reply] if self.revealed else []
         return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *reply])
 

@@ -31,9 +31,7 @@ class Form:
     def __init__(self, bet: Bet) -> None:
         self.bet, self.news = bet, ""
         whole = W.Layout(width="auto", max_width="760px")
-        self.ask = W.HTML(
-            WRAP + _paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}"), layout=whole
-        )
+        asked = _paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}")
         options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
         self.sure = W.SelectionSlider(
@@ -50,10 +48,8 @@ class Form:
         self.row = W.HBox(layout=W.Layout(flex_flow="row wrap"))
         self.status = W.HTML(layout=whole).add_class("ee-bet-status")
         self.reply = W.HTML(layout=whole).add_class("ee-bet-reply")
-        self.box = W.VBox(
-            [self.ask, self.options, self.sure, self.row, self.status, self.reply],
-            layout=W.Layout(width="760px", max_width="100%"),
-        ).add_class("ee-bet")
+        parts = [W.HTML(WRAP + asked, layout=whole), self.options, self.sure, self.row, self.status, self.reply]
+        self.box = W.VBox(parts, layout=W.Layout(width="760px", max_width="100%")).add_class("ee-bet")
         self.show()
 
     def _button(self, label: str, act: Callable[[], object]) -> W.Button:
@@ -82,9 +78,8 @@ class Form:
             self.sure.value = bet.confidence
         for part in (self.options, self.sure, self.lock, self.skip):
             part.disabled = bet.open
-        first = () if bet.choice is not None else (self.lock, self.skip)
-        later = () if bet.choice is None else (self.again,) if bet.revealed else (self.reveal, self.again)
-        self.row.children = (*first, *later)
+        later = [self.again] if bet.revealed else [self.reveal, self.again]
+        self.row.children = [self.lock, self.skip] if bet.choice is None else later
         self.news = f"{self.news} {bet.news()}".strip()
         self.say(f"{bet.status} {self.news}".strip())
         self.reply.value = _paragraph(html.escape(bet.reply)) if bet.revealed else ""

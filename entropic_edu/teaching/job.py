@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from contextlib import closing
+from typing import Generic, TypeVar
 
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
@@ -15,10 +16,10 @@ BETWEEN = 0.1  # seconds between progress messages: more would only fill the lin
 
 
 class Job(Generic[R]):
-    """A stream of snapshots that is read on a thread.
+    """A stream of snapshots that is read on a thread, and closed when the job ends, whichever way.
 
     Args:
-        stream: The snapshots; closed when the job ends, whichever way.
+        stream: The snapshots.
         progress: Called on the job's thread with a snapshot, at most ten times a second.
         ended: Called once on the job's thread when ``result`` or ``error`` stands.
 
@@ -79,16 +80,12 @@ class Job(Generic[R]):
 
     def _read(self) -> R:
         last, reported = None, -BETWEEN
-        try:
+        with closing(self._stream):  # type: ignore[type-var]  # a generator
             for last in self._stream:
                 if self._stop.is_set():
                     break
                 if time.monotonic() - reported >= BETWEEN:
                     reported = time.monotonic()
                     self._progress(last)
-        finally:
-            close: Any = getattr(self._stream, "close", None)
-            if close is not None:
-                close()
         assert last is not None  # every stream begins with a snapshot
         return last.result

@@ -36,24 +36,7 @@ DOT = 3.2  # radius of a walker at full size, CSS pixels, as in player.js
 STRIP_WIDTH, STRIP_DPI = 8.3, 120  # inches: the text width of an A4 page
 MOMENTS = 4
 
-STYLE = """
-.ee-player { width: 100%; box-sizing: border-box; font: 14px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
-  color: var(--jp-ui-font-color1, var(--vscode-editor-foreground, #222)); }
-.ee-player canvas { display: block; width: 100%; background: #fff; border-radius: 4px; }
-.ee-player-controls { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; margin-top: 8px; }
-.ee-player button, .ee-player select { min-height: 34px; font: inherit; color: inherit; border: 1px solid currentColor;
-  border-radius: 4px; background: var(--jp-layout-color1, var(--vscode-editor-background, #fff)); }
-.ee-player button { min-width: 8em; padding: 0 14px; font-weight: 600; cursor: pointer; }
-.ee-player button:disabled { cursor: not-allowed; border-style: dashed; font-weight: 400; }
-.ee-player select { margin-left: 6px; padding: 0 6px; }
-.ee-player option { color: #222; background: #fff; }
-.ee-player input[type=range] { flex: 1 1 180px; min-width: 120px; height: 32px; margin: 0; accent-color: #0072B2; }
-.ee-player :focus-visible { outline: 3px solid var(--jp-brand-color1, #0072B2); outline-offset: 2px; }
-.ee-player-step { min-width: 10em; text-align: right; font-variant-numeric: tabular-nums; }
-.ee-player p { margin: 8px 0 0; }
-.ee-player .ee-sentence { min-height: 2.9em; font-size: 15px; }
-.ee-player .ee-player-key { margin-top: 2px; font-size: 13px; }
-"""
+STYLE = Path(__file__).with_name("player.css").read_text("utf-8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,10 +63,8 @@ class Panel:
             raise ValueError(f"A panel is of the kind {', '.join(get_args(Kind))}, got {self.kind!r}.")
         left, bottom, width, height = self.rect
         if not (0 <= left < left + width <= 1 + 1e-9 and 0 <= bottom < bottom + height <= 1 + 1e-9):
-            raise ValueError(
-                "rect is left, bottom, width and height of an axes inside the picture, in shares of it, "
-                f"got {self.rect}; ax.get_position().bounds gives it."
-            )
+            wanted = "rect is left, bottom, width and height of an axes inside the picture, in shares of it"
+            raise ValueError(f"{wanted}, got {self.rect}; ax.get_position().bounds gives it.")
         for name, limits in (("x", self.x), ("y", self.y)):
             if not (all(map(math.isfinite, limits)) and limits[0] != limits[1]):
                 raise ValueError(f"The limits {name} of a panel are two finite numbers that differ, got {limits}.")
@@ -146,14 +127,15 @@ class Player(anywidget.AnyWidget):
         title: str = "",
     ) -> None:
         _check(walkers, along, step, sentences)
-        if not any(panel.kind == "plan" for panel in panels):
+        plans = [panel for panel in panels if panel.kind == "plan"]
+        if not plans:
             raise ValueError(f"The player needs a panel of the kind 'plan', got {[panel.kind for panel in panels]}.")
         if not (seconds > 0 and width > 0 and height > 0):
             raise ValueError(f"seconds, width and height are positive, got {seconds}, {width} and {height}.")
         if not background.startswith(b"\x89PNG"):
             raise ValueError(f"background is the bytes of a PNG, got {background[:8]!r}; write the figure with png.")
         steps = [int(number) for number in step]
-        self._walkers, self._plans = walkers.detach().cpu().float(), [panel for panel in panels if panel.kind == "plan"]
+        self._walkers, self._plan_shown = walkers.detach().cpu().float(), plans[0]
         super().__init__(
             title=title,
             _plan=_bytes(walkers),
@@ -177,7 +159,7 @@ class Player(anywidget.AnyWidget):
         """Four moments of the plan side by side, from the first record to the last, as a PNG."""
         last = len(self._steps) - 1
         moments = sorted({round(last * i / (MOMENTS - 1)) for i in range(MOMENTS)})
-        panel = self._plans[0]
+        panel = self._plan_shown
         field = _cut(self._background, panel)
         shown = panel.rect[2] * self._size[0]  # width of the plan in the player, CSS pixels
         gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 92), 0.62 if self.title else 0.34
@@ -199,9 +181,8 @@ class Player(anywidget.AnyWidget):
                 ax.set(xlim=panel.x, ylim=panel.y, xticks=[], yticks=[])
                 ax.set_title(text("player.moment", step=self._steps[moment]), fontsize=11, pad=4, parse_math=False)
             figure.text(0.5, 1 - 0.08 / high, self.title, fontsize=12, ha="center", va="top", parse_math=False)
-            figure.text(
-                gap, 0.06 / high, "\n".join(below), fontsize=11, va="bottom", linespacing=1.15, parse_math=False
-            )
+            sentence = "\n".join(below)
+            figure.text(gap, 0.06 / high, sentence, fontsize=11, va="bottom", linespacing=1.15, parse_math=False)
             file = io.BytesIO()
             figure.savefig(file, format="png", metadata={"Software": None})
         return file.getvalue()
@@ -215,23 +196,19 @@ class Player(anywidget.AnyWidget):
 
     @traitlets.validate("frame")
     def _check_frame(self, proposal: Mapping[str, Any]) -> int:
-        frame, records = int(proposal["value"]), max(1, len(self._steps))
-        if not 0 <= frame < records:
-            raise traitlets.TraitError(f"frame is the number of a record, 0 to {records - 1}, got {frame}.")
+        frame, last = int(proposal["value"]), max(0, len(self._steps) - 1)
+        if not 0 <= frame <= last:
+            raise traitlets.TraitError(f"frame is the number of a record, 0 to {last}, got {frame}.")
         return frame
 
 
 def _check(walkers: Tensor, along: Tensor, step: Sequence[int], sentences: Sequence[str]) -> None:
     if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
-        raise ValueError(
-            "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1, "
-            f"got {tuple(walkers.shape)}."
-        )
+        wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
+        raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
     if along.shape != walkers.shape[:2]:
-        raise ValueError(
-            f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}, "
-            f"got {tuple(along.shape)}."
-        )
+        wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
+        raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
     for name, given in (("step", step), ("sentences", sentences)):
         if len(given) != len(walkers):
             raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
@@ -251,30 +228,19 @@ def _plain(panel: Panel) -> dict[str, Any]:
 def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
     """Return all words of the controls, and the key to what the panels show."""
     kinds = dict.fromkeys(panel.kind for panel in panels)
-    words = {
-        "play": text("player.play"),
-        "pause": text("player.pause"),
-        "again": text("player.again"),
-        "scrub": text("player.scrub"),
-        "speed": text("player.speed"),
-        "still": text("player.still"),
-    }
-    words["step"] = text("player.step", step="{step}", last=last)  # the page fills in the step
+    plain = ("player.play", "player.pause", "player.again", "player.scrub", "player.speed", "player.still")
     shown = [option_text(kind, "player.key.plan", "player.key.histogram", "player.key.curve") for kind in kinds]
-    words["key"] = " ".join([*shown, text("player.keys")])
-    return words
+    return {
+        **{key.removeprefix("player."): text(key) for key in plain},
+        "step": text("player.step", step="{step}", last=last),  # the page fills in the step
+        "key": " ".join([*shown, text("player.keys")]),
+    }
 
 
 def _cut(background: bytes, panel: Panel) -> Image.Image:
     """Return what of the picture lies inside a panel."""
     picture = Image.open(io.BytesIO(background)).convert("RGB")
     left, bottom, width, height = panel.rect
-    edges = (left * picture.width, (1 - bottom - height) * picture.height)
-    return picture.crop(
-        (
-            math.ceil(edges[0]),
-            math.ceil(edges[1]),
-            math.floor(edges[0] + width * picture.width),
-            math.floor(edges[1] + height * picture.height),
-        )
-    )
+    x, y = left * picture.width, (1 - bottom - height) * picture.height
+    right, lower = math.floor(x + width * picture.width), math.floor(y + height * picture.height)
+    return picture.crop((math.ceil(x), math.ceil(y), right, lower))
