@@ -12,9 +12,5 @@ from .physics.spawn import spawn as _spawn
 from .physics.train import train as _train
 from .sweeps.sweep import sweep as _sweep
 
-train = inspect.unwrap(_train)
-connect = inspect.unwrap(_connect)
-probe = inspect.unwrap(_probe)
-drift = inspect.unwrap(_drift)
-spawn = inspect.unwrap(_spawn)
-sweep = inspect.unwrap(_sweep)
+_verbs = _train, _connect, _probe, _drift, _spawn, _sweep
+train, connect, probe, drift, spawn, sweep = map(inspect.unwrap, _verbs)

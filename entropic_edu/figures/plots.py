@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,14 +30,13 @@ BLACK, BLUE, SKY, GREEN = "#000000", "#0072B2", "#56B4E9", "#009E73"
 ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
 _SIZE = 11  # points
-_BY = {"textcoords": "offset points", "ha": "center"}  # words beside a point
+_BY: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}  # words beside a point
 _POSITION = "position on the path (share of its length)"
 
 
 def axes(width: float = 6.4, height: float = 4.2) -> Axes:
     """Return the axes of a new figure that no window manager knows."""
-    ax: Axes = Figure(figsize=(width, height), layout="constrained").subplots()
-    return ax
+    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
@@ -47,8 +46,7 @@ def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
     if title:
         ax.set_title(title, fontsize=_SIZE + 1, loc="left")
     ax.tick_params(labelsize=_SIZE - 1)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 

@@ -52,12 +52,12 @@ class Bet:
 
     def __init__(self, lesson: str, question: Question, answers: Answers) -> None:
         self.lesson, self.question = lesson, question
+        self._name = f"question {question.name!r} of lesson {lesson}"
         chance = 1 / len(question.options)
         self.confidences = (chance, *(level for level in CONFIDENCES if level > chance))
-        self._answers, self._lock = answers, threading.Lock()
+        self._answers, self._lock, self._state = answers, threading.Lock(), _State()
         self._callbacks: list[Callable[[], object]] = []
         self._form: Form | None = None
-        self._state = _State()
         made = answers.bet(lesson, question.name)
         if made is not None and made.choice in question.options:
             self._state = _State(made.choice, made.confidence, open=True, word="bet.earlier")
@@ -174,10 +174,6 @@ class Bet:
     def news(self) -> str:
         """Return what the learner should know about the file of answers, each thing once; mostly nothing."""
         return self._answers.news()
-
-    @property
-    def _name(self) -> str:
-        return f"question {self.question.name!r} of lesson {self.lesson}"
 
     def _opened(self) -> None:
         """Show the new state and call everybody back, outside the lock: an explorer draws, and asks for the ghost."""

@@ -24,26 +24,19 @@ class Exercise:
     """A task whose known wrong answers are told apart.
 
     An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
-
-    Attributes:
-        name: Unique in its lesson; ``strings.exercise_text`` and ``strings.hints`` find its words.
-        number: As the lesson prints it, such as "2.1".
-        truth: The answer.
-        wrong: The answer that each known slip leads to.
-        cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
-        tolerance: Largest relative difference that counts as equal.
+    ``strings.exercise_text`` and ``strings.hints`` find the words.
 
     >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
     >>> heat.truth(*heat.cases[0])
     0.05
     """
 
-    name: str
-    number: str
-    truth: Callable[..., float | str]
-    wrong: Mapping[str, Callable[..., float | str]]
-    cases: Sequence[tuple[Any, ...]] = ((),)
-    tolerance: float = 1e-3
+    name: str  # unique in its lesson
+    number: str  # as the lesson prints it, such as "2.1"
+    truth: Callable[..., float | str]  # the answer
+    wrong: Mapping[str, Callable[..., float | str]]  # the answer that each known slip leads to
+    cases: Sequence[tuple[Any, ...]] = ((),)  # arguments to compare at; each slip differs from the truth on one
+    tolerance: float = 1e-3  # largest relative difference that counts as equal
 
 
 Value: TypeAlias = str | NDArray[np.float64]  # of an answer, ready to be compared
@@ -90,12 +83,9 @@ class _Unfit(Exception):  # noqa: N818 - the learner's error, which is told and 
 
 
 def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
-    """Compare an answer with the truth and with every known slip.
+    """Compare an answer, a function of the values of a case or a plain number or text, with truth and known slips.
 
-    Args:
-        lesson: Number of the lesson, for the words.
-        exercise: What was asked.
-        answer: A function of the values of a case, or a plain number or text.
+    The number of the lesson is for the words.
 
     >>> scale = Exercise("scale", "2.1", truth=lambda batch_size: 1 / batch_size, wrong={}, cases=[(4,), (16,)])
     >>> check("02", scale, lambda batch_size: 2 / batch_size)

@@ -57,7 +57,11 @@ def checks() -> Iterator[Check]:
 
 
 def main(file: str | None = None) -> int:
-    """Print the report, or write a page to paste into a question ("-" prints it); return 1 if a check failed, else 0."""
+    """Print the report, or write it to a file as a page to paste into a question ("-" prints that).
+
+    Returns:
+        1 if a check failed, else 0.
+    """
     results = list(checks())
     count = Counter(check.state for check in results)
     if file is None:
@@ -234,8 +238,7 @@ def _cifar10() -> Check:
     if folder is None:
         hint = "to get it, run entropic-edu data fetch cifar10, or set ENTROPIC_EDU_DATA to the folder of a copy"
         return Check("ok", "CIFAR-10", "no copy found, and none is needed for the story", hint)
-    missing = [file for file in data.files_of(folder) if not file.is_file()]
-    if missing:
+    if missing := [file for file in data.files_of(folder) if not file.is_file()]:
         detail = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
         return Check("warn", "CIFAR-10", detail, data.remedy(missing[0]))
     return Check("ok", "CIFAR-10", f"copy in {folder}")

@@ -43,20 +43,15 @@ STYLE = Path(__file__).with_name("player.css").read_text("utf-8")
 class Panel:
     """Where an axes stands on the background picture, and what the player draws there.
 
-    Attributes:
-        kind: "plan" shows the walkers; "histogram" their density along the floor; "curve" where their mean stands on a
-            curve that is drawn already.
-        rect: Left, bottom, width and height as shares of the picture: matplotlib's ``ax.get_position().bounds``.
-        x: Data limits of the axes, left and right.
-        y: Data limits, bottom and top. Of a histogram: densities, shares of the crowd over the width of a bar.
-        curve: Points of the curve in order of x, (N, 2); only for the kind "curve".
+    A "plan" shows the walkers, a "histogram" their density along the floor (shares of the crowd over the width of a
+    bar), and a "curve" where their mean stands on a curve that is drawn already.
     """
 
     kind: Kind
-    rect: tuple[float, float, float, float]
-    x: tuple[float, float]
-    y: tuple[float, float]
-    curve: Tensor | None = None
+    rect: tuple[float, float, float, float]  # left, bottom, width, height as shares: ``ax.get_position().bounds``
+    x: tuple[float, float]  # data limits of the axes, left and right
+    y: tuple[float, float]  # data limits, bottom and top
+    curve: Tensor | None = None  # its points in order of x, (N, 2)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -157,10 +152,8 @@ class Player(anywidget.AnyWidget):
     @property
     def filmstrip(self) -> bytes:
         """Four moments of the plan side by side, from the first record to the last, as a PNG."""
-        last = len(self._steps) - 1
-        moments = sorted({round(last * i / (MOMENTS - 1)) for i in range(MOMENTS)})
-        panel = self._plan_shown
-        field = _cut(self._background, panel)
+        moments = sorted({round((len(self._steps) - 1) * i / (MOMENTS - 1)) for i in range(MOMENTS)})
+        panel, field = self._plan_shown, _cut(self._background, self._plan_shown)
         shown = panel.rect[2] * self._size[0]  # width of the plan in the player, CSS pixels
         gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 92), 0.62 if self.title else 0.34
         share = (1 - gap * (MOMENTS + 1)) / MOMENTS  # of the width, for one moment
@@ -188,11 +181,11 @@ class Player(anywidget.AnyWidget):
         return file.getvalue()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if bundle is not None else ({}, {})
-        words = text("player.described", title=self.title, sentence=self._sentences[-1])
-        picture = {"image/png": base64.b64encode(self.filmstrip).decode("ascii")}
-        return {**data, **picture, "text/plain": words if self.title else self._sentences[-1]}, metadata
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        last = self._sentences[-1]
+        words = text("player.described", title=self.title, sentence=last) if self.title else last
+        picture = base64.b64encode(self.filmstrip).decode("ascii")
+        return {**data, "image/png": picture, "text/plain": words}, metadata
 
     @traitlets.validate("frame")
     def _check_frame(self, proposal: Mapping[str, Any]) -> int:

@@ -19,9 +19,8 @@ ENGLISH = "en"
 def text(key: str, **values: Any) -> str:
     """Return the words at a dotted key, with ``{name}`` filled from ``values`` by ``str.format``.
 
-    Args:
-        key: Such as "explorer.latency"; in the catalogue the entry ``latency`` of the table ``[explorer]``.
-        values: What the placeholders stand for; format specifications such as ``{mean:.2f}`` are in the catalogue.
+    "explorer.latency" is the entry ``latency`` of the table ``[explorer]``; format specifications such as
+    ``{mean:.2f}`` are in the catalogue.
 
     Raises:
         KeyError: If the catalogue has no such entry, or the entry asks for a value that was not given.
