@@ -4,6 +4,8 @@
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from .physics.connect import connect as _connect
 from .physics.drift import drift as _drift
@@ -12,5 +14,5 @@ from .physics.spawn import spawn as _spawn
 from .physics.train import train as _train
 from .sweeps.sweep import sweep as _sweep
 
-_verbs = _train, _connect, _probe, _drift, _spawn, _sweep
+_verbs: tuple[Callable[..., Any], ...] = (_train, _connect, _probe, _drift, _spawn, _sweep)
 train, connect, probe, drift, spawn, sweep = map(inspect.unwrap, _verbs)

@@ -101,13 +101,10 @@ def _words(*values: object) -> bool:
 
 
 class Answers:
-    """The answers in one folder, or with no folder in memory only.
+    """The answers in a folder, which is made when the first answer is, or with no folder in memory only.
 
     Nothing here raises for a disk that is full, read-only or gone: answers then stay in memory, ``news`` says so once,
     and the next write that works takes them along. Several kernels, and several threads, may write at once.
-
-    Args:
-        folder: Where ``answers.json`` is kept; made when the first answer is. None keeps nothing.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -194,11 +191,7 @@ class Answers:
 
 @contextmanager
 def _alone(file: Path) -> Iterator[None]:
-    """Hold the lock beside a file, which the system releases when a kernel dies.
-
-    Raises:
-        OSError: If the lock cannot be made, or another kernel does not let go of it.
-    """
+    """Hold the lock beside a file, which the system releases when a kernel dies; raise an OSError without it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with open(file.with_name("answers.lock"), "a") as lock:
         end = time.monotonic() + PATIENCE

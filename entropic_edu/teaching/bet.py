@@ -42,13 +42,15 @@ class _State(NamedTuple):
 
 
 class Bet:
-    """A question, the learner's choice, and what is told when the result is known.
+    """A question of a lesson, the learner's choice, and what is told when the result is known.
 
-    Args:
-        lesson: Number of the lesson.
-        question: What is asked.
-        answers: Where a locked choice is kept; one that is there from an earlier session is locked from the start.
+    A locked choice is kept in ``answers``; one that is there from an earlier session is locked from the start.
     """
+
+    choice = property(lambda self: self._state.choice, doc="Key of the option that was locked in, or None.")
+    confidence = property(lambda self: self._state.confidence, doc="How sure the learner was, or None.")
+    open = property(lambda self: self._state.open, doc="Whether the result may be seen: locked or skipped.")
+    revealed = property(lambda self: self._state.revealed, doc="Whether the learner asked what came out.")
 
     def __init__(self, lesson: str, question: Question, answers: Answers) -> None:
         self.lesson, self.question = lesson, question
@@ -61,26 +63,6 @@ class Bet:
         made = answers.bet(lesson, question.name)
         if made is not None and made.choice in question.options:
             self._state = _State(made.choice, made.confidence, open=True, word="bet.earlier")
-
-    @property
-    def choice(self) -> str | None:
-        """Key of the option that was locked in, or None."""
-        return self._state.choice
-
-    @property
-    def confidence(self) -> float | None:
-        """How sure the learner was, or None."""
-        return self._state.confidence
-
-    @property
-    def open(self) -> bool:
-        """Whether the result may be seen: the bet was locked or skipped."""
-        return self._state.open
-
-    @property
-    def revealed(self) -> bool:
-        """Whether the learner asked what came out."""
-        return self._state.revealed
 
     @property
     def right(self) -> bool:

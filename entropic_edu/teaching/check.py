@@ -133,9 +133,9 @@ def _given(exercise: Exercise, answer: object) -> list[object]:
     if answer is None or answer is Ellipsis:
         raise _Untouched
     names = ", ".join(inspect.signature(exercise.truth).parameters)
+    if not callable(answer) and names:
+        raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
     if not callable(answer):
-        if names:
-            raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
         return [answer]
     try:
         inspect.signature(answer).bind(*exercise.cases[0])
@@ -216,9 +216,8 @@ def _kind(given: object) -> str:
     """Name what came in a learner's words."""
     if isinstance(given, str):
         return text("check.a_text", words=given if len(given) <= 40 else f"{given[:40]}…")
-    if isinstance(given, numbers.Number) and not isinstance(given, bool | complex):
-        return text("check.a_number")
-    return text("check.a_thing", kind=type(given).__name__)
+    is_number = isinstance(given, numbers.Number) and not isinstance(given, bool | complex)
+    return text("check.a_number") if is_number else text("check.a_thing", kind=type(given).__name__)
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------

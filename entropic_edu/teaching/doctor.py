@@ -108,9 +108,6 @@ def data_main() -> int:
     return 1 if digits.state == "fail" else 0
 
 
-# --- the checks --------------------------------------------------------------------------------------------------
-
-
 def _python() -> Check:
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if tuple(map(int, platform.python_version_tuple()[:2])) < OLDEST:

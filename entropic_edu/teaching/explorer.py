@@ -72,9 +72,6 @@ class Explorer:
         code: ``code(**controls)`` returns the lines of code that make the same numbers.
         work: What the button "run live" does.
 
-    Attributes:
-        values: The controls now, by name.
-
     >>> from entropic_edu.figures import plots
     >>> def render(*, batch_size):
     ...     ax = plots.axes()
@@ -97,18 +94,16 @@ class Explorer:
         work: Work | None = None,
     ) -> None:
         self.controls, self.title, self.code, self.work = tuple(controls), title, code, work
-        self.values: dict[str, Any] = {control.name: control.default for control in self.controls}
+        self.values: dict[str, Any] = {control.name: control.default for control in self.controls}  # now
         self.job: Job[Any] | None = None
         self._render, self._takes = render, {"ghost", "pinned"} & set(inspect.signature(render).parameters)
         self._bet: Bet | None = None
         self._pinned: dict[str, Any] | None = None
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()
-        self._live: Drawn | None = None
-        self._per_unit: float | None = None
-        self._framed = 0.0
+        self._live: Drawn | None = None  # a picture of the live work
+        self._per_unit: float | None = None  # seconds that a unit of it takes
+        self._framed = 0.0  # when its picture was last drawn
         self._page: Page | None = None
-
-    # --- what it shows -----------------------------------------------------------------------------------------
 
     def draw(self, **controls: Any) -> Drawn:
         """Return picture and sentence of a state, the other controls as they are, and change nothing on the page.
@@ -163,15 +158,13 @@ class Explorer:
             yield from (first | {control.name: option} for option in control.options if option != control.default)
 
     def _checked(self, controls: dict[str, Any]) -> dict[str, Any]:
-        known = {control.name: control for control in self.controls}
+        known = {control.name: control.options for control in self.controls}
         for name, value in controls.items():
             if name not in known:
                 raise ValueError(f"There is no control {name!r} here; there are {', '.join(known)}.")
-            if value not in known[name].options:
-                raise ValueError(f"{name} can be {', '.join(map(str, known[name].options))}; got {value!r}.")
+            if value not in known[name]:
+                raise ValueError(f"{name} can be {', '.join(map(str, known[name]))}; got {value!r}.")
         return controls
-
-    # --- twins, predictions ------------------------------------------------------------------------------------
 
     def pin(self) -> str:
         """Keep the present run in the picture: what is set next is its twin, with the same random draws."""
@@ -199,8 +192,6 @@ class Explorer:
     def _uncover(self) -> None:
         if self._page is not None:
             self._page.fill()
-
-    # --- long work ---------------------------------------------------------------------------------------------
 
     def _long(self) -> Work:
         if self.work is None:
@@ -273,8 +264,6 @@ class Explorer:
                 self._page.running(False)
         if self._page is not None:
             self._page.show(self._live)
-
-    # --- on the page -------------------------------------------------------------------------------------------
 
     @property
     def widget(self) -> W.VBox:

@@ -22,10 +22,6 @@ class Job(Generic[R]):
         stream: The snapshots.
         progress: Called on the job's thread with a snapshot, at most ten times a second.
         ended: Called once on the job's thread when ``result`` or ``error`` stands.
-
-    Attributes:
-        result: The last snapshot's result, marked incomplete where the job was cancelled; None before the end.
-        error: What stopped the job, or None.
     """
 
     def __init__(
@@ -34,8 +30,10 @@ class Job(Generic[R]):
         progress: Callable[[Snapshot[R]], object] = lambda snapshot: None,
         ended: Callable[[Job[R]], object] = lambda job: None,
     ) -> None:
-        self.result: R | None = None
-        self.error: BaseException | None = None
+        self.result: R | None = (
+            None  # of the last snapshot, incomplete where the job was cancelled; None before the end
+        )
+        self.error: BaseException | None = None  # what stopped the job
         self._stream, self._progress, self._ended = stream, progress, ended
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="entropic_edu job", daemon=True)
@@ -54,11 +52,7 @@ class Job(Generic[R]):
         self._stop.set()
 
     def wait(self) -> R | None:
-        """Wait for the end and return the result; Ctrl-C, or a notebook's stop button, cancels the job instead.
-
-        Raises:
-            BaseException: Whatever the job raised.
-        """
+        """Wait for the end and return the result, or raise what the job raised; Ctrl-C cancels the job instead."""
         while self._thread.is_alive():
             try:
                 self._thread.join(BETWEEN)

@@ -123,22 +123,14 @@ def _known(file: Path, say: Say) -> dict[str, str]:
 
 
 CULL = 600  # seconds after which Voila ends a kernel that no page is connected to
-WIDGETS = (  # the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
-    "@jupyter-widgets/jupyterlab-manager",
-    "@voila-dashboards/widgets-manager8",
-    "anywidget",
-)
+# the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
+WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget")
 
 
 def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voila: bool = False) -> list[str]:
-    """Return what a front end is told: the folder, an address on this machine only, and a token.
+    """Return what JupyterLab, or Voila, which shows lessons without their code, is told.
 
-    Args:
-        folder: The folder it shows.
-        port: Where it listens.
-        token: What a browser must know to be let in.
-        browser: Open a browser.
-        voila: Voila, which shows lessons without their code, in place of JupyterLab.
+    It shows the folder, listens at the port on this machine only, lets in who knows the token, and may open a browser.
     """
     given, app = [], "Voila" if voila else "ServerApp"
     settings = {f"{app}.ip": ADDRESS, f"{app}.port": port, f"{app}.port_retries": 0, f"{app}.open_browser": browser}
