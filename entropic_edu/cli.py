@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from . import recorded
 from .networks import memory
 from .teaching import doctor, lab
 
-Run = Callable[[argparse.Namespace], int]
+_say = functools.partial(print, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="entropic-edu", description="Entropic confinement: see it, measure it.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def command(name: str, run: Run, words: str, among: Any = commands) -> argparse.ArgumentParser:
+    def command(name: str, run: Callable[..., int], words: str, among: Any = commands) -> argparse.ArgumentParser:
         made: argparse.ArgumentParser = among.add_parser(name, help=words)
         made.set_defaults(run=run)
         return made
@@ -85,8 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
     return number
 
@@ -164,10 +164,6 @@ def _fetch(chosen: argparse.Namespace) -> int:
         now = f" (now {first} comes first)" if first else ""
         _say(f"To have it found, set ENTROPIC_EDU_DATA={folder.resolve()}{now}.")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@
 """
 
 import inspect
-from collections.abc import Callable
-from typing import Any
 
 from .physics.connect import connect as _connect
 from .physics.drift import drift as _drift
@@ -14,5 +12,9 @@ from .physics.spawn import spawn as _spawn
 from .physics.train import train as _train
 from .sweeps.sweep import sweep as _sweep
 
-_verbs: tuple[Callable[..., Any], ...] = (_train, _connect, _probe, _drift, _spawn, _sweep)
-train, connect, probe, drift, spawn, sweep = map(inspect.unwrap, _verbs)
+train = inspect.unwrap(_train)
+connect = inspect.unwrap(_connect)
+probe = inspect.unwrap(_probe)
+drift = inspect.unwrap(_drift)
+spawn = inspect.unwrap(_spawn)
+sweep = inspect.unwrap(_sweep)

@@ -72,7 +72,7 @@ class Bet:
     @property
     def ghost(self) -> Any:
         """What the choice predicts, for an explorer to draw, or None."""
-        return self.question.ghosts.get(self.choice or "")
+        return self.question.ghosts.get(self.choice)
 
     def on_open(self, callback: Callable[[], object]) -> None:
         """Call back each time the bet opens, and at once if it is open."""
@@ -83,7 +83,7 @@ class Bet:
             callback()
 
     def lock(self, choice: str, confidence: float | None = None) -> None:
-        """Lock in the key of an option, keep it, and open what it covers; None is a guess, at the chance level.
+        """Lock in an option, by its key and one of ``confidences`` (None is a guess), and open what it covers.
 
         Raises:
             ValueError: If there is no such option or confidence, or the bet is open already.

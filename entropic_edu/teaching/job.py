@@ -30,9 +30,7 @@ class Job(Generic[R]):
         progress: Callable[[Snapshot[R]], object] = lambda snapshot: None,
         ended: Callable[[Job[R]], object] = lambda job: None,
     ) -> None:
-        self.result: R | None = (
-            None  # of the last snapshot, incomplete where the job was cancelled; None before the end
-        )
+        self.result: R | None = None  # of the last snapshot: incomplete after a cancel, None before the end
         self.error: BaseException | None = None  # what stopped the job
         self._stream, self._progress, self._ended = stream, progress, ended
         self._stop = threading.Event()
