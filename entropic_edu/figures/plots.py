@@ -1,7 +1,6 @@
 """Pictures of results: each function draws on an Axes, labels it with quantity and unit, and returns it.
 
-Colours are Okabe and Ito's, and each line has its own dash and a label at its end, so that nothing is told by colour
-alone. No pyplot: figures made here can be drawn from any thread.
+Colours are Okabe and Ito's, and nothing is told by colour alone. Without pyplot, any thread may draw.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +18,10 @@ from torch import Tensor
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.path import Path
-
-if TYPE_CHECKING:
-    from entropic_edu.physics.probe import Profile
-    from entropic_edu.physics.release import Release
-    from entropic_edu.physics.spawn import Family
-    from entropic_edu.physics.train import Run
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.spawn import Family
+from entropic_edu.physics.train import Run
 
 BLACK, BLUE, SKY, GREEN = "#000000", "#0072B2", "#56B4E9", "#009E73"
 ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
@@ -161,10 +158,8 @@ def release(
 def family(result: Family, ax: Axes | None = None) -> Axes:
     """Draw loss and trace barrier, each over its value at the ends, against the step of spawning."""
     ax = ax or axes()
-    for name, values, colour, dash in (
-        ("data loss", result.relative_to_end(result.data_loss), BLUE, "-"),
-        ("trace", result.relative_to_end(result.trace), RED, "--"),
-    ):
+    for name, curve, colour, dash in (("data loss", result.data_loss, BLUE, "-"), ("trace", result.trace, RED, "--")):
+        values = result.relative_to_end(curve)
         mean = values.mean(0)
         ax.plot(result.at, mean, color=colour, ls=dash, lw=2, marker="o", label=name)
         if len(values) > 1:

@@ -143,27 +143,23 @@ def _given(exercise: Exercise, answer: object) -> list[object]:
         raise _Unfit(text("check.arguments", arguments=names) if names else text("check.wants_value")) from None
     except ValueError:  # a built-in function does not tell
         pass
-    given = [_called(answer, case) for case in exercise.cases]
-    if all(value is None or value is Ellipsis for value in given):
-        raise _Untouched
-    return given
-
-
-def _called(answer: Callable[..., object], case: Sequence[Any]) -> object:
     try:
-        return answer(*_copied(case))
+        given = [answer(*_copied(case)) for case in exercise.cases]
     except NotImplementedError:
         raise _Untouched from None
     except Exception as error:
         known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
         raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
+    if all(value is None or value is Ellipsis for value in given):
+        raise _Untouched
+    return given
 
 
 def _place(error: Exception, answer: Callable[..., object]) -> str:
     """Return the line of the learner's function where an error arose, as far as Python tells."""
     file = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
-    own = [frame for frame in frames if frame.filename == file] or list(frames)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
 
 

@@ -59,8 +59,7 @@ def checks() -> Iterator[Check]:
 def main(file: str | None = None) -> int:
     """Print the report, or write it to a file as a page to paste into a question ("-" prints that).
 
-    Returns:
-        1 if a check failed, else 0.
+    Returns 1 if a check failed, else 0.
     """
     results = list(checks())
     count = Counter(check.state for check in results)

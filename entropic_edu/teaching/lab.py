@@ -58,7 +58,8 @@ def lay(folder: str | os.PathLike[str] = FOLDER, *, teacher: bool = False, say: 
     source, target = shipped(), Path(os.path.expanduser(folder))
     if os.path.isdir(target) and target.resolve() == source:
         return target
-    patterns, known = PATTERNS + TEACHER if teacher else PATTERNS, _known(target / LIST, say)
+    patterns = PATTERNS + TEACHER if teacher else PATTERNS
+    known = _known(target / LIST, say)
     done: Counter[str | None] = Counter()
     try:
         for file in [file for pattern in patterns for file in sorted(source.glob(pattern)) if file.is_file()]:

@@ -80,8 +80,7 @@ class Player(anywidget.AnyWidget):
         along: Coordinate of each walker along the floor, the x of histograms and curves, (R, W).
         step: Steps at the records, (R,).
         background: PNG with axes, fields, curves and labels.
-        width: Of the picture at full size, CSS pixels; it shrinks with the page.
-        height: Of the picture at full size, CSS pixels.
+        width, height: Of the picture at full size, CSS pixels; it shrinks with the page.
         panels: What to draw where; one of them at least a plan.
         sentences: What each record shows, with numbers; R of them.
         seconds: Time that the run takes at speed 1.

@@ -59,18 +59,12 @@ def control_text(name: str, key: str) -> str:
 
 
 def question_text(lesson: str, name: str, key: str) -> str:
-    """Return the words of a prediction, at ``<lesson>.question.<name>.<key>``.
-
-    The keys are ``ask``, ``option.<option>`` (what it says), and ``reply.<option>`` (what to say to who chose it).
-    """
+    """Return words of a prediction, at ``<lesson>.question.<name>.``: ``ask``, ``option.<key>`` or ``reply.<key>``."""
     return text(f"{lesson}.question.{name}.{key}")
 
 
 def exercise_text(lesson: str, name: str, key: str) -> str:
-    """Return the words of an exercise, at ``<lesson>.exercise.<name>.<key>``.
-
-    The keys are ``ask`` (one line, on the instructors' page), ``right``, and ``wrong.<slip>``.
-    """
+    """Return words of an exercise, at ``<lesson>.exercise.<name>.``: ``ask``, ``right`` or ``wrong.<slip>``."""
     return text(f"{lesson}.exercise.{name}.{key}")
 
 
