@@ -131,9 +131,8 @@ def _record(chosen: argparse.Namespace) -> int:
         made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder, workers=chosen.workers)
     except KeyboardInterrupt:
         news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
-        if recorded.begun(folder):
-            news = f"Stopped; the same command goes on from the parts in {folder}."
-        print(news, file=sys.stderr)
+        goes_on = f"Stopped; the same command goes on from the parts in {folder}."
+        print(goes_on if recorded.begun(folder) else news, file=sys.stderr)
         return 130
     made.save(out)
     recorded.clear(folder)

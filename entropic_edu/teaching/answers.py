@@ -128,7 +128,7 @@ class Answers:
 
     def add_bet(self, made: Made) -> None:
         """Keep a bet; where there is one on this question the first one stays, as the one made before the result."""
-        self._change(lambda kept: kept.merge(_Kept({(made.lesson, made.question): made})))
+        self._change(lambda kept: kept.bets.setdefault((made.lesson, made.question), made))
 
     def add_passed(self, lesson: str, exercise: str) -> None:
         """Keep that an exercise was passed."""

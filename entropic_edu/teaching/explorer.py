@@ -47,16 +47,13 @@ class Drawn(NamedTuple):
 class Work:
     """Long work that a button starts; each function takes the controls by name.
 
-    Attributes:
-        stream: Yields snapshots, several a second.
-        show: Takes a result first; returns figure and sentence of what there is, complete or not.
-        units: How many units, ``Snapshot.total``, the work has; for the estimate of its time.
-        frame: As ``show``, for work under way, three times a second; None leaves the picture as it is until the end.
+    ``show`` and ``frame`` take a result first, and return figure and sentence of what there is, complete or not;
+    ``frame`` is for work under way, three times a second, and without it the picture stays as it is until the end.
     """
 
-    stream: Callable[..., Iterator[Snapshot[Any]]]
+    stream: Callable[..., Iterator[Snapshot[Any]]]  # yields snapshots, several a second
     show: Callable[..., tuple[Figure, str]]
-    units: Callable[..., int]
+    units: Callable[..., int]  # how many, ``Snapshot.total``, the work has; for the estimate of its time
     frame: Callable[..., tuple[Figure, str]] | None = None
 
 

@@ -39,16 +39,14 @@ def moving(ax: Axes, *, colour: str = BLUE, dash: Any = "-", width: float = 2.0,
 def end_label(ax: Axes, words: str, colour: str) -> Text:
     """Return a label for the end of a line; ``set_position`` puts it there."""
     ink = INK.get(colour, colour)
-    name: Text = ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
-    return name
+    return ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
 
 
 class Band:
     """A mean with its band of one standard error; moved, not drawn anew."""
 
     def __init__(self, ax: Axes, *, colour: str = BLUE, dash: Any = "-", label: str = "", width: float = 2.0) -> None:
-        self.ax = ax
-        self.line = moving(ax, colour=colour, dash=dash, width=width)
+        self.ax, self.line = ax, moving(ax, colour=colour, dash=dash, width=width)
         self.area = PolyCollection([], facecolor=colour, alpha=0.25, lw=0, animated=True)
         ax.add_collection(self.area, autolim=False)
         self.name = end_label(ax, label, colour)
