@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from . import recorded
+import torch
+
+from . import recorded
+from .networks import memory
+from .teaching import doctor, lab
+
+_say = functools.partial(print, flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("Stopped; stages that were finished are kept, and story --resume goes on from them.", file=sys.stderr)
         return 130
     except (OSError, ValueError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _ran_out(error):
+        if isinstance(error, RuntimeError) and not memory.ran_out(error):
             raise
         reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else str(error)
         ran_out = reason in ("", "std::bad_alloc")  # the words of Python and of C++
@@ -30,84 +36,67 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _ran_out(error: RuntimeError) -> bool:
-    """Whether it is PyTorch's way to say that memory ran out, where no network has caught it."""
-    from .networks import memory
-
-    return memory.ran_out(error)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="entropic-edu", description="Entropic confinement: see it, measure it.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    story = commands.add_parser("story", help="run the whole experiment; write story.json and story.png")
-    story.add_argument("--seed", type=int, default=0, help="seed of the first pair of minima (default 0)")
-    story.add_argument("--seeds", type=_count, default=1, help="how many pairs, from consecutive seeds (default 1)")
-    story.add_argument("--out", default="story", help="where to write, without suffix (default ./story)")
-    story.add_argument("--json", action="store_true", help="print the JSON instead of the table")
-    story.add_argument("--resume", action="store_true", help="go on from the stages kept in OUT.work")
-    story.add_argument("--dataset", choices=["digits", "cifar10"], default="digits", help="default digits")
-    story.add_argument("--model", help="for cifar10: small_cnn (default) or resnet20")
-    story.add_argument("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
-    story.add_argument("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
-    story.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
-    story.add_argument("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
-    story.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
-    story.set_defaults(run=_story)
-    record = commands.add_parser(
-        "record", help="make a recorded result of the lessons anew, by its recipe; goes on where it was stopped"
-    )
-    record.add_argument("name", nargs="?", help="which; without a name, all are listed")
-    record.add_argument("--tiny", action="store_true", help="a miniature, to see that it works")
-    record.add_argument("--out", help="file to write (default NAME.safetensors in this folder)")
-    record.add_argument(
-        "--workers",
-        type=_count,
-        help="for cifar10: make so many parts at once (default: one for each core; on a GPU 1)",
-    )
-    record.set_defaults(run=_record)
-    doctor = commands.add_parser("doctor", help="check this installation and say what to do")
-    doctor.add_argument(
-        "--report", nargs="?", const="-", metavar="FILE", help="a page to paste into a question, without names or paths"
-    )
-    doctor.set_defaults(run=_doctor)
-    lab = commands.add_parser("lab", help="copy the lessons to a folder of yours and open them in JupyterLab")
-    lab.add_argument(
-        "folder", nargs="?", help="where to (default ./entropic-edu-lessons); your work is never overwritten"
-    )
-    lab.add_argument("--copy-only", action="store_true", help="copy, and open nothing")
-    lab.add_argument("--teacher", action="store_true", help="copy the instructors' pages and the quiz too")
-    lab.add_argument("--voila", action="store_true", help="as a light dashboard without code, in Voila")
-    lab.add_argument("--no-browser", action="store_true", help="only print the address")
-    lab.add_argument("--port", type=_count, default=8888, help="where to listen, or the next free one (default 8888)")
-    lab.set_defaults(run=_lab)
-    data = commands.add_parser("data", help="say which data sets are at hand, and where they were looked for")
-    data.set_defaults(run=_data)
-    actions = data.add_subparsers(metavar="action")
-    fetch = actions.add_parser("fetch", help="download a data set, unless a whole copy is at hand")
-    fetch.add_argument("name", choices=["cifar10"], help="cifar10: 170 MB to download, 184 MB to keep")
-    fetch.add_argument("--to", help="folder to put it in (default ~/.cache/entropic_edu)")
-    fetch.add_argument("--url", help="another address of the same archive (default $ENTROPIC_EDU_MIRROR, or theirs)")
-    fetch.set_defaults(run=_fetch)
+
+    def command(name: str, run: Callable[..., int], words: str, among: Any = commands) -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = among.add_parser(name, help=words)
+        made.set_defaults(run=run)
+        return made
+
+    add = command("story", _story, "run the whole experiment; write story.json and story.png").add_argument
+    add("--seed", type=int, default=0, help="seed of the first pair of minima (default 0)")
+    add("--seeds", type=_count, default=1, help="how many pairs, from consecutive seeds (default 1)")
+    add("--out", default="story", help="where to write, without suffix (default ./story)")
+    add("--json", action="store_true", help="print the JSON instead of the table")
+    add("--resume", action="store_true", help="go on from the stages kept in OUT.work")
+    add("--dataset", choices=["digits", "cifar10"], default="digits", help="default digits")
+    add("--model", help="for cifar10: small_cnn (default) or resnet20")
+    add("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
+    add("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
+    add("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
+    add("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
+    add("--tiny", action="store_true", help="a miniature, to see that it works")
+    words = "make a recorded result of the lessons anew, by its recipe; goes on where it was stopped"
+    add = command("record", _record, words).add_argument
+    add("name", nargs="?", help="which; without a name, all are listed")
+    add("--tiny", action="store_true", help="a miniature, to see that it works")
+    add("--out", help="file to write (default NAME.safetensors in this folder)")
+    words = "for cifar10: make so many parts at once (default: one for each core; on a GPU 1)"
+    add("--workers", type=_count, help=words)
+    words = "check this installation and say what to do"
+    add = command("doctor", lambda chosen: doctor.main(chosen.report), words).add_argument
+    words = "a page to paste into a question, without names or paths"
+    add("--report", nargs="?", const="-", metavar="FILE", help=words)
+    add = command("lab", _lab, "copy the lessons to a folder of yours and open them in JupyterLab").add_argument
+    add("folder", nargs="?", help="where to (default ./entropic-edu-lessons); your work is never overwritten")
+    add("--copy-only", action="store_true", help="copy, and open nothing")
+    add("--teacher", action="store_true", help="copy the instructors' pages and the quiz too")
+    add("--voila", action="store_true", help="as a light dashboard without code, in Voila")
+    add("--no-browser", action="store_true", help="only print the address")
+    add("--port", type=_count, default=8888, help="where to listen, or the next free one (default 8888)")
+    words = "say which data sets are at hand, and where they were looked for"
+    actions = command("data", lambda _: doctor.data_main(), words).add_subparsers(metavar="action")
+    add = command("fetch", _fetch, "download a data set, unless a whole copy is at hand", actions).add_argument
+    add("name", choices=["cifar10"], help="cifar10: 170 MB to download, 184 MB to keep")
+    add("--to", help="folder to put it in (default ~/.cache/entropic_edu)")
+    add("--url", help="another address of the same archive (default $ENTROPIC_EDU_MIRROR, or theirs)")
     return parser
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
     return number
 
 
 def _story(chosen: argparse.Namespace) -> int:
-    import torch
-
-    from .story import recipes, report
+    from .story import recipes, report  # not before it is needed: it loads what draws
     from .story.tell import tell
 
-    recipe = recipes.chosen(
-        chosen.dataset, model=chosen.model, norm=chosen.norm, images=chosen.images, use_paper=chosen.paper
-    )
+    network = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
+    recipe = recipes.chosen(chosen.dataset, **network, use_paper=chosen.paper)
     recipe = recipe.tiny() if chosen.tiny else recipe
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
     stream = sys.stderr if chosen.json else sys.stdout
@@ -126,8 +115,6 @@ def _story(chosen: argparse.Namespace) -> int:
 
 
 def _record(chosen: argparse.Namespace) -> int:
-    from . import recorded
-
     if chosen.name is None:
         for name in recorded.names():
             print(recorded.load(name))
@@ -135,15 +122,17 @@ def _record(chosen: argparse.Namespace) -> int:
     out = chosen.out or f"{chosen.name}.safetensors"
     folder = Path(f"{out}.parts")
     if not chosen.tiny:
-        _say(_long(recorded.load(chosen.name)))
+        shipped = recorded.load(chosen.name)
+        minutes = max(1, round(shipped.seconds / 60))
+        span = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+        where = f" on {shipped['device']}" if "device" in shipped else ""
+        _say(f"The recording that comes with the package took {span}{where}.")
     try:
         made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder, workers=chosen.workers)
     except KeyboardInterrupt:
-        if recorded.begun(folder):
-            news = f"Stopped; the same command goes on from the parts in {folder}."
-        else:
-            news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
-        print(news, file=sys.stderr)
+        news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
+        goes_on = f"Stopped; the same command goes on from the parts in {folder}."
+        print(goes_on if recorded.begun(folder) else news, file=sys.stderr)
         return 130
     made.save(out)
     recorded.clear(folder)
@@ -151,35 +140,13 @@ def _record(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _long(shipped: recorded.Recording) -> str:
-    """Say how long a recipe takes, from the recording that comes with the package."""
-    minutes = max(1, round(shipped.seconds / 60))
-    span = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
-    where = f" on {shipped['device']}" if "device" in shipped else ""
-    return f"The recording that comes with the package took {span}{where}."
-
-
-def _doctor(chosen: argparse.Namespace) -> int:
-    from .teaching import doctor
-
-    return doctor.main() if chosen.report is None else doctor.report_main(chosen.report)
-
-
 def _lab(chosen: argparse.Namespace) -> int:
-    from .teaching import lab
-
     if not chosen.copy_only:
         lab.check(chosen.voila)
     folder = lab.lay(chosen.folder or lab.FOLDER, teacher=chosen.teacher, say=_say)
     if not chosen.copy_only:
         lab.serve(folder, port=chosen.port, browser=not chosen.no_browser, voila=chosen.voila, say=_say)
     return 0
-
-
-def _data(_: argparse.Namespace) -> int:
-    from .teaching import doctor
-
-    return doctor.data_main()
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
@@ -193,15 +160,9 @@ def _fetch(chosen: argparse.Namespace) -> int:
         return 130
     _say(f"CIFAR-10 is in {folder}.")
     if (first := data.find_cifar10()) is None or first.resolve() != folder.resolve():
-        _say(
-            f"To have it found, set ENTROPIC_EDU_DATA={folder.resolve()}"
-            + (f" (now {first} comes first)." if first else ".")
-        )
+        now = f" (now {first} comes first)" if first else ""
+        _say(f"To have it found, set ENTROPIC_EDU_DATA={folder.resolve()}{now}.")
     return 0
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
 
 
 if __name__ == "__main__":

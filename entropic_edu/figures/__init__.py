@@ -6,33 +6,22 @@ from functools import singledispatch
 
 from matplotlib.axes import Axes
 
-from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile
-from entropic_edu.physics.release import Release
-from entropic_edu.physics.spawn import Family
-from entropic_edu.physics.train import Run
+from entropic_edu.physics import path, probe, release, spawn, train
 
 from . import plots
 
 
 @singledispatch
 def draw(result: object, ax: Axes | None = None) -> Axes:
-    """Draw a result in the way of its kind; ``result.plot()`` comes here.
+    """Draw a Run, Path, Profile, Release or Family on ``ax``, or a new figure, and return the axes.
 
-    Another kind of result joins with ``draw.register(Kind, function)``.
-
-    Args:
-        result: A Run, Path, Profile, Release or Family.
-        ax: Where to draw; the axes of a new figure if None.
-
-    Returns:
-        The axes.
+    ``result.plot()`` comes here. Another kind of result joins with ``draw.register(Kind, function)``.
 
     Raises:
         TypeError: If there is no picture of results of this kind.
 
     >>> import torch
-    >>> road = Path(torch.eye(3), losses=torch.tensor([0.1, 0.3, 0.2]))
+    >>> road = path.Path(torch.eye(3), losses=torch.tensor([0.1, 0.3, 0.2]))
     >>> draw(road).get_ylabel()
     'objective'
     """
@@ -40,8 +29,8 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
     raise TypeError(f"There is a picture of each of {known}, none of a {type(result).__name__}; plot its fields.")
 
 
-draw.register(Run, plots.run)
-draw.register(Path, plots.path)
-draw.register(Profile, plots.profile)
-draw.register(Release, plots.release)
-draw.register(Family, plots.family)
+draw.register(train.Run, plots.run)
+draw.register(path.Path, plots.path)
+draw.register(probe.Profile, plots.profile)
+draw.register(release.Release, plots.release)
+draw.register(spawn.Family, plots.family)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import io
 import textwrap
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as Pixels
 
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-
 RENDER = threading.RLock()  # matplotlib's caches are shared by all figures: one drawing at a time
 DPI = 144  # 1.5 pixels for each CSS pixel: sharp on a laptop, and quick to send
-
 FIGURES = 8  # whose pixels are kept, 6 MB each: more than a lesson shows, fewer than cells run again and again make
 _still: WeakKeyDictionary[Figure, Any] = WeakKeyDictionary()  # what is not animated, by figure, the last used last
 
@@ -43,15 +40,11 @@ def png(figure: Figure) -> bytes:
             oldest = next(iter(_still))
             del _still[oldest]
             FigureCanvasBase(oldest)  # takes the place of the canvas that holds the pixels
-        for artist in sorted(_moving(figure), key=lambda artist: artist.get_zorder()):
-            artist.draw(canvas.get_renderer())
+        held = [artist for ax in figure.axes for artist in ax.get_children()]
+        for artist in sorted([*figure.texts, *figure.lines, *figure.patches, *held], key=Artist.get_zorder):
+            if artist.get_animated() and artist.get_visible():
+                artist.draw(canvas.get_renderer())
         return _encoded(np.asarray(canvas.buffer_rgba())[..., :3])
-
-
-def _moving(figure: Figure) -> list[Artist]:
-    own = [*figure.texts, *figure.lines, *figure.patches]
-    held = [artist for ax in figure.axes for artist in ax.get_children()]
-    return [artist for artist in own + held if artist.get_animated() and artist.get_visible()]
 
 
 def _encoded(pixels: np.ndarray[Any, Any], small: bool = False) -> bytes:
@@ -76,12 +69,8 @@ def _words(words: str, width: int, bold: bool = False) -> np.ndarray[Any, Any]:
     lines = textwrap.wrap(words, max(20, width // 13)) or [""]  # 13 pixels for a letter of 11 pt, bold ones too
     figure = Figure(figsize=(width / DPI, (len(lines) * 15 + 12) / 72), dpi=DPI)
     canvas = FigureCanvasAgg(figure)
-    weight = "bold" if bold else "normal"
-    figure.text(
-        0.01, 0.5, "\n".join(lines), fontsize=11, va="center", weight=weight, parse_math=False, linespacing=1.15
-    )
+    style: dict[str, Any] = {"weight": "bold" if bold else "normal", "parse_math": False, "linespacing": 1.15}
+    figure.text(0.01, 0.5, "\n".join(lines), fontsize=11, va="center", **style)
     canvas.draw()
-    strip = np.asarray(canvas.buffer_rgba())[..., :3]
-    if strip.shape[1] < width:
-        strip = np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
-    return strip[:, :width]
+    strip = np.asarray(canvas.buffer_rgba())[:, :width, :3]
+    return np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)

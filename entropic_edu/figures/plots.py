@@ -1,14 +1,14 @@
 """Pictures of results: each function draws on an Axes, labels it with quantity and unit, and returns it.
 
-Colours are Okabe and Ito's, and each line has its own dash and a label at its end, so that nothing is told by colour
-alone. No pyplot: figures made here can be drawn from any thread.
+Colours are Okabe and Ito's, and nothing is told by colour alone. Without pyplot, any thread may draw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,30 +18,22 @@ from torch import Tensor
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.path import Path
+from entropic_edu.physics.probe import Profile
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.spawn import Family
+from entropic_edu.physics.train import Run
 
-if TYPE_CHECKING:
-    from entropic_edu.physics.probe import Profile
-    from entropic_edu.physics.release import Release
-    from entropic_edu.physics.spawn import Family
-    from entropic_edu.physics.train import Run
-
-BLACK, ORANGE, SKY, GREEN, BLUE, RED, PURPLE = (
-    "#000000",
-    "#E69F00",
-    "#56B4E9",
-    "#009E73",
-    "#0072B2",
-    "#D55E00",
-    "#CC79A7",
-)
+BLACK, BLUE, SKY, GREEN = "#000000", "#0072B2", "#56B4E9", "#009E73"
+ORANGE, RED, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
-_SIZE = 11
+_SIZE = 11  # points
+_BY: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}  # words beside a point
+_POSITION = "position on the path (share of its length)"
 
 
 def axes(width: float = 6.4, height: float = 4.2) -> Axes:
     """Return the axes of a new figure that no window manager knows."""
-    ax: Axes = Figure(figsize=(width, height), layout="constrained").subplots()
-    return ax
+    return Figure(figsize=(width, height), layout="constrained").subplots()
 
 
 def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
@@ -51,8 +43,7 @@ def labelled(ax: Axes, x: str, y: str, title: str = "") -> Axes:
     if title:
         ax.set_title(title, fontsize=_SIZE + 1, loc="left")
     ax.tick_params(labelsize=_SIZE - 1)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
@@ -65,21 +56,11 @@ def end_labels(ax: Axes, labels: Sequence[tuple[float, float, str, str]], gap: f
     [0.5, 0.6]
     """
     low, high = ax.get_ylim()
-    step = gap * (high - low)
-    placed: list[float] = []
+    free = -float("inf")  # above what is written already
     for x, y, text, colour in sorted(labels, key=lambda label: label[1]):
-        at = max([y, *[p + step for p in placed[-1:]]])
-        placed.append(at)
-        ax.annotate(
-            text,
-            (x, y),
-            xytext=(x, at),
-            textcoords="data",
-            color=colour,
-            fontsize=_SIZE - 0.5,
-            va="center",
-            annotation_clip=False,
-        )
+        at = max(y, free)
+        free = at + gap * (high - low)
+        ax.text(x, at, text, color=colour, fontsize=_SIZE - 0.5, va="center")
 
 
 def path(
@@ -100,17 +81,9 @@ def path(
     ax.plot(where[[0, -1]], height[[0, -1]], "o", color=BLACK)
     if label is not None:
         top = int(height[1:-1].argmax()) + 1
-        ax.annotate(
-            label,
-            (where[top], height[top]),
-            xytext=(0, 6),
-            textcoords="offset points",
-            color=colour,
-            ha="center",
-            fontsize=_SIZE,
-        )
+        ax.annotate(label, (where[top], height[top]), xytext=(0, 6), color=colour, fontsize=_SIZE, **_BY)
     ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1] / 1.15, float(height.max())))
-    return labelled(ax, "position on the path (share of its length)", "objective", f"The road ({result.method})")
+    return labelled(ax, _POSITION, "objective", f"The road ({result.method})")
 
 
 def run(result: Run, ax: Axes | None = None) -> Axes:
@@ -122,9 +95,9 @@ def run(result: Run, ax: Axes | None = None) -> Axes:
     'log'
     """
     ax = ax or axes()
-    losses = result.history_loss.reshape(len(result.history_step), -1)
-    for number, column in enumerate(losses.T):
-        ax.plot(result.history_step, column, color=BLUE, ls=DASHES[number % len(DASHES)], lw=2)
+    steps = result.history.step
+    for losses, dash in zip(result.history.loss.reshape(len(steps), -1).T, cycle(DASHES), strict=False):
+        ax.plot(steps, losses, color=BLUE, ls=dash, lw=2)
     ax.set_yscale("log")
     return labelled(ax, "step", "objective", "Training")
 
@@ -140,42 +113,30 @@ def profile(result: Profile, ax: Axes | None = None) -> Axes:
     """
     ax = ax or axes()
     ax.axhline(1, color="0.75", lw=1)
-    rows = [
+    labels = []
+    for name, values, colour, dash in (
         ("trace", result.trace, RED, "-"),
         ("λmax", result.top_eigenvalue, ORANGE, "--"),
         ("adaptive trace", result.adaptive_trace, PURPLE, "-."),
         ("objective", result.loss, BLUE, ":"),
-    ]
-    labels = []
-    for name, values, colour, dash in rows:
-        base = float(values[[0, -1]].mean())
-        if not base > 0:
-            continue
-        ax.plot(result.position, values / base, color=colour, ls=dash, lw=2)
-        labels.append((1.02, float(values[-1]) / base, name, colour))
+    ):
+        if (base := float(values[[0, -1]].mean())) > 0:
+            ax.plot(result.position, values / base, color=colour, ls=dash, lw=2)
+            labels.append((1.02, float(values[-1]) / base, name, colour))
     base = float(result.trace[[0, -1]].mean())
     low, high = (result.trace - result.trace_error) / base, (result.trace + result.trace_error) / base
     ax.fill_between(result.position, low, high, color=RED, alpha=0.2, lw=0)
     ax.set_ylim(0, None)
     end_labels(ax, labels)
-    return labelled(
-        ax, "position on the path (share of its length)", "value / mean of the two ends", "Height and width of the road"
-    )
+    return labelled(ax, _POSITION, "value / mean of the two ends", "Height and width of the road")
 
 
 def release(
     result: Release, ax: Axes | None = None, *, colour: str = BLUE, dash: object = "-", time: bool = False
 ) -> Axes:
-    """Draw the mean position of each start with a band of one standard error, and every walker thinly.
+    """Draw the mean position of each start, in ``dash``, with a band of one standard error, and every walker thinly.
 
-    What the profile predicts, where there is one, is the dash-dotted line.
-
-    Args:
-        result: The release.
-        ax: Where to draw.
-        colour: Of the lines.
-        dash: Of the mean.
-        time: Whether the abscissa is η/(1-m) times the step instead of the step.
+    With ``time`` the abscissa is η/(1-m) times the step instead of the step.
 
     >>> import entropic_edu as ee
     >>> land, generator = ee.valleys.Waist(), torch.Generator().manual_seed(0)
@@ -197,10 +158,8 @@ def release(
 def family(result: Family, ax: Axes | None = None) -> Axes:
     """Draw loss and trace barrier, each over its value at the ends, against the step of spawning."""
     ax = ax or axes()
-    for name, values, colour, dash in (
-        ("data loss", result.relative_to_end(result.data_loss), BLUE, "-"),
-        ("trace", result.relative_to_end(result.trace), RED, "--"),
-    ):
+    for name, curve, colour, dash in (("data loss", result.data_loss, BLUE, "-"), ("trace", result.trace, RED, "--")):
+        values = result.relative_to_end(curve)
         mean = values.mean(0)
         ax.plot(result.at, mean, color=colour, ls=dash, lw=2, marker="o", label=name)
         if len(values) > 1:
@@ -213,15 +172,10 @@ def family(result: Family, ax: Axes | None = None) -> Axes:
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane through the two ends and the middle of a path, with orthonormal axes.
+    """A plane through the two ends and the middle of a path, with orthonormal axes."""
 
-    Attributes:
-        origin: First end of the path, (D,).
-        axes: Two unit vectors, (2, D); the first points to the other end.
-    """
-
-    origin: Tensor
-    axes: Tensor
+    origin: Tensor  # first end of the path, (D,)
+    axes: Tensor  # two unit vectors, (2, D); the first points to the other end
 
     @classmethod
     def through(cls, road: Path) -> Plane:
@@ -256,8 +210,7 @@ def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 3
     shadow = flat.coordinates(road.pivots).cpu()
     low, high = shadow.min(0).values, shadow.max(0).values
     margin = 0.18 * float((high - low).max())
-    u = torch.linspace(float(low[0]) - margin, float(high[0]) + margin, resolution)
-    v = torch.linspace(float(low[1]) - margin, float(high[1]) + margin, resolution)
+    u, v = (torch.linspace(float(a) - margin, float(b) + margin, resolution) for a, b in zip(low, high, strict=True))
     grid = torch.cartesian_prod(u, v).to(road.pivots)
     with torch.no_grad():
         losses = torch.cat([land.data_loss(flat.points(some)) for some in torch.split(grid, 32)])
@@ -267,20 +220,12 @@ def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 3
     bar = ax.figure.colorbar(shown, ax=ax, format="%.2g", ticks=levels[::3], location="bottom", shrink=0.8, aspect=30)
     bar.set_label("data loss (log scale)", fontsize=_SIZE)
     bar.ax.tick_params(labelsize=_SIZE - 1)
-    ax.plot(shadow[[0, -1], 0], shadow[[0, -1], 1], color="white", ls="--", lw=1.5)
-    ax.plot(shadow[:, 0], shadow[:, 1], color="white", lw=3.5)
-    ax.plot(shadow[:, 0], shadow[:, 1], color=RED, lw=2)
-    ax.plot(shadow[[0, -1], 0], shadow[[0, -1], 1], "o", color="white", mec=BLACK, ms=9)
-    for name, point, below in (("A", shadow[0], 1), ("B", shadow[-1], 1)):
-        ax.annotate(
-            name,
-            (float(point[0]), float(point[1])),
-            xytext=(0, -16 * below),
-            textcoords="offset points",
-            color="white",
-            ha="center",
-            fontsize=_SIZE + 1,
-            fontweight="bold",
-        )
+    ends = shadow[[0, -1]]
+    ax.plot(*ends.T, color="white", ls="--", lw=1.5)
+    ax.plot(*shadow.T, color="white", lw=3.5)
+    ax.plot(*shadow.T, color=RED, lw=2)
+    ax.plot(*ends.T, "o", color="white", mec=BLACK, ms=9)
+    for name, end in zip("AB", ends.tolist(), strict=True):
+        ax.annotate(name, end, xytext=(0, -16), color="white", fontsize=_SIZE + 1, fontweight="bold", **_BY)
     ax.set_aspect("equal")
     return labelled(ax, "along A to B (length in θ)", "across (length in θ)", "The road bends round the hill")

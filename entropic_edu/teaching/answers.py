@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -32,21 +32,18 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a fi
 
 @dataclass(frozen=True)
 class Made:
-    """A prediction that was locked in. When it was made is not kept.
+    """A prediction that was locked in. When it was made is not kept."""
 
-    Attributes:
-        lesson: Number of the lesson, such as "02".
-        question: Name of the question in its lesson.
-        choice: Key of the option.
-        confidence: How sure the learner was, in (0, 1].
-        right: Whether the result bears the choice out.
-    """
+    lesson: str  # its number, such as "02"
+    question: str  # name of the question in its lesson
+    choice: str  # key of the option
+    confidence: float  # how sure the learner was, in (0, 1]
+    right: bool  # whether the result bears the choice out
 
-    lesson: str
-    question: str
-    choice: str
-    confidence: float
-    right: bool
+    def __post_init__(self) -> None:
+        sure = isinstance(self.confidence, float | int) and 0 < self.confidence <= 1
+        if not (sure and isinstance(self.right, bool) and _words(self.lesson, self.question, self.choice)):
+            raise ValueError("a bet that this package did not write")
 
 
 @dataclass
@@ -81,50 +78,36 @@ class _Kept:
                 raise ValueError(f"format {found['format']} instead of {FORMAT}")
             if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
                 raise ValueError("its checksum is another")  # files of before this was kept have none
-            bets = [_checked(Made(**made)) for made in found["bets"]]
-            passed = {(_word(lesson), _word(exercise)) for lesson, exercise in found["passed"]}
+            bets = [Made(**made) for made in found["bets"]]
+            passed = {(lesson, exercise) for lesson, exercise in found["passed"]}
+            if not _words(*chain(*passed)):
+                raise ValueError("an exercise without a name")
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"{type(error).__name__}: {error}") from error
         return cls({(made.lesson, made.question): made for made in bets}, passed)
 
 
-def _checksum(bets: Any, passed: Any) -> str:
-    """Return a hash of all answers, so that one flipped letter is noticed."""
+def _checksum(bets: Any, passed: Any) -> str:  # so that one flipped letter is noticed
     return hashlib.sha256(json.dumps([bets, passed]).encode()).hexdigest()
 
 
-def _checked(made: Made) -> Made:
-    for word in (made.lesson, made.question, made.choice):
-        _word(word)
-    if not (isinstance(made.confidence, float | int) and 0 < made.confidence <= 1 and isinstance(made.right, bool)):
-        raise ValueError("a bet that this package did not write")
-    return made
-
-
-def _word(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} where a name belongs")
-    return value
+def _words(*values: object) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 class Answers:
-    """The answers in one folder, or with no folder in memory only.
+    """The answers in a folder, which is made when the first answer is, or with no folder in memory only.
 
     Nothing here raises for a disk that is full, read-only or gone: answers then stay in memory, ``news`` says so once,
     and the next write that works takes them along. Several kernels, and several threads, may write at once.
-
-    Args:
-        folder: Where ``answers.json`` is kept; made when the first answer is. None keeps nothing. The file may be a
-            link: what it leads to is replaced then.
-        patience: Seconds to wait for other kernels, each of which holds the lock for some milliseconds.
+    ``answers.json`` may be a link; for other kernels, which hold its lock for milliseconds, it waits ``patience`` seconds.
     """
 
     def __init__(self, folder: Path | None, *, patience: float = 10.0) -> None:
         self._patience = patience
         self.file = None if folder is None else folder / "answers.json"
-        self._memory, self._lock = _Kept(), threading.RLock()
+        self._memory, self._lock, self._said = _Kept(), threading.RLock(), False
         self._news: list[str] = []
-        self._said = False
 
     @property
     def bets(self) -> list[Made]:
@@ -142,7 +125,7 @@ class Answers:
 
     def add_bet(self, made: Made) -> None:
         """Keep a bet; where there is one on this question the first one stays, as the one made before the result."""
-        self._change(lambda kept: kept.merge(_Kept({(made.lesson, made.question): made})))
+        self._change(lambda kept: kept.bets.setdefault((made.lesson, made.question), made))
 
     def add_passed(self, lesson: str, exercise: str) -> None:
         """Keep that an exercise was passed."""
@@ -160,12 +143,11 @@ class Answers:
 
     def _now(self) -> _Kept:
         with self._lock:
-            kept = _Kept()
-            if self.file is not None:
-                try:
-                    kept = self._read(_behind_links(self.file))
-                except OSError as error:
-                    self._failed(error)
+            try:
+                kept = _Kept() if self.file is None else self._read(_behind_links(self.file))
+            except OSError as error:
+                self._failed(error)
+                kept = _Kept()
             return kept.merge(self._memory)
 
     def _change(self, change: Callable[[_Kept], object]) -> None:
@@ -207,11 +189,7 @@ class Answers:
 
 @contextmanager
 def _alone(file: Path, patience: float) -> Iterator[None]:
-    """Hold the lock beside a file, which the system releases when a kernel dies.
-
-    Raises:
-        OSError: If the lock cannot be made, or another kernel does not let go of it.
-    """
+    """Hold the lock beside a file, which the system releases when a kernel dies; raise an OSError without it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(_behind_links(file.with_suffix(".lock")), timeout=patience)
     try:
@@ -239,17 +217,14 @@ def _behind_links(file: Path) -> Path:
     return file
 
 
+_at = cache(Answers)  # one for each folder: a setup cell that runs again finds what is only in memory
+
+
 def here() -> Answers:
-    """Return the answers where the environment says; a setup cell that runs again finds what is only in memory."""
+    """Return the answers where the environment says."""
     if os.environ.get("ENTROPIC_EDU_ANSWERS", "").lower() == "off":
         return Answers(None)
-    named = os.environ.get("ENTROPIC_EDU_HOME")
     try:
-        return _at(Path(named or "~/.local/share/entropic_edu").expanduser())
+        return _at(Path(os.environ.get("ENTROPIC_EDU_HOME") or "~/.local/share/entropic_edu").expanduser())
     except RuntimeError:  # nobody's home: an account without one, as in some containers
         return Answers(None)
-
-
-@cache
-def _at(folder: Path) -> Answers:
-    return Answers(folder)

@@ -11,10 +11,10 @@ from entropic_edu.figures import plots
 from entropic_edu.figures.pixels import captioned, png
 
 from .answers import Made
+from .sheet import GREY
 from .strings import text
 
 FEW = 5  # below this many bets a calibration says little
-GREY = "#595959"
 _BESIDE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 11}
 
 
@@ -39,11 +39,10 @@ class Calibration:
     @property
     def levels(self) -> dict[float, tuple[int, int]]:
         """For each confidence, to the percent, how many bets were right and how many there are."""
-        counts: dict[float, tuple[int, int]] = {}
+        outcomes: dict[float, list[bool]] = {}
         for made in sorted(self.bets, key=lambda made: made.confidence):
-            right, count = counts.get(round(made.confidence, 2), (0, 0))
-            counts[round(made.confidence, 2)] = (right + made.right, count + 1)
-        return counts
+            outcomes.setdefault(round(made.confidence, 2), []).append(made.right)
+        return {confidence: (sum(right), len(right)) for confidence, right in outcomes.items()}
 
     @property
     def sentence(self) -> str:
@@ -54,12 +53,11 @@ class Calibration:
         words = text("calibration.sentence", right=right, count=len(self.bets), expected=expected)
         # the standard deviation of the number right, were every confidence true
         chance = sum(made.confidence * (1 - made.confidence) for made in self.bets) ** 0.5
+        verdict = "calibration.over" if right < expected else "calibration.under"
         if len(self.bets) < FEW:
             verdict = "calibration.few"
         elif abs(right - expected) <= 2 * chance:
             verdict = "calibration.even"
-        else:
-            verdict = "calibration.over" if right < expected else "calibration.under"
         return f"{words} {text(verdict)}"
 
     def draw(self) -> bytes:
@@ -78,8 +76,7 @@ class Calibration:
         plots.labelled(ax, text("calibration.x"), text("calibration.y"))
         if self.bets:
             ax.text(2, 100, text("calibration.bars"), color=plots.BLUE, fontsize=11)
-        figure = ax.figure
-        return captioned(png(figure), text("calibration.title"), self.sentence)  # type: ignore[arg-type]  # no subfigure
+        return captioned(png(ax.figure), text("calibration.title"), self.sentence)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return self.sentence

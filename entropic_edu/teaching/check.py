@@ -1,7 +1,4 @@
-"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised.
-
-Longer than most modules: the whole way from a learner's function to the sentence about it is read here in order.
-"""
+"""Check an answer: right, one of the known slips, or what about it is not right. Whatever comes, nothing is raised."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .strings import exercise_text, option_text, text
+from .strings import exercise_text, text
 
 
 @dataclass(frozen=True)
@@ -27,27 +24,19 @@ class Exercise:
     """A task whose known wrong answers are told apart.
 
     An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
-
-    Attributes:
-        name: Unique in its lesson; the words are at ``<lesson>.exercise.<name>``: ``ask`` (one line), ``hint.1``,
-            ``hint.2``, ..., ``right``, and for each known slip ``wrong.<slip>``.
-        number: As the lesson prints it, such as "2.1".
-        truth: The answer.
-        wrong: The answer that each known slip leads to.
-        cases: Arguments to compare at; each slip must differ from the truth on one of them at least.
-        tolerance: Largest relative difference that counts as equal.
+    ``strings.exercise_text`` and ``strings.hints`` find the words.
 
     >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
     >>> heat.truth(*heat.cases[0])
     0.05
     """
 
-    name: str
-    number: str
-    truth: Callable[..., float | str]
-    wrong: Mapping[str, Callable[..., float | str]]
-    cases: Sequence[tuple[Any, ...]] = ((),)
-    tolerance: float = 1e-3
+    name: str  # unique in its lesson
+    number: str  # as the lesson prints it, such as "2.1"
+    truth: Callable[..., float | str]  # the answer
+    wrong: Mapping[str, Callable[..., float | str]]  # the answer that each known slip leads to
+    cases: Sequence[tuple[Any, ...]] = ((),)  # arguments to compare at; each slip differs from the truth on one
+    tolerance: float = 1e-3  # largest relative difference that counts as equal
 
 
 Value: TypeAlias = str | NDArray[np.float64]  # of an answer, ready to be compared
@@ -55,23 +44,14 @@ Value: TypeAlias = str | NDArray[np.float64]  # of an answer, ready to be compar
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check says; as the last line of a cell it shows itself.
+    """What a check says; as the last line of a cell it shows itself."""
 
-    Attributes:
-        exercise: Number of the exercise.
-        passed: Cases that the answer got right.
-        of: Cases in all.
-        message: For the learner.
-        slip: Name of the known slip that the answer agrees with in all cases, or None.
-        attempted: False for a stub that nobody touched.
-    """
-
-    exercise: str
-    passed: int
-    of: int
-    message: str
-    slip: str | None = None
-    attempted: bool = True
+    exercise: str  # its number
+    passed: int  # cases that the answer got right
+    of: int  # cases in all
+    message: str  # for the learner
+    slip: str | None = None  # the known slip that the answer agrees with in all cases
+    attempted: bool = True  # False for a stub that nobody touched
 
     @property
     def right(self) -> bool:
@@ -83,14 +63,14 @@ class Verdict:
 
     def _repr_html_(self) -> str:
         """Return a box whose symbol and first word say the same as its colour."""
-        kind = "right" if self.right else "wrong" if self.attempted else "untouched"
-        colour = {"right": "#009E73", "wrong": "#D55E00", "untouched": "#767676"}[kind]
-        title = option_text(kind, "check.right", "check.wrong", "check.untouched")
+        kind, colour = ("check.wrong", "#D55E00") if self.attempted else ("check.untouched", "#767676")
+        if self.right:
+            kind, colour = "check.right", "#009E73"
         message = html.escape(self.message).replace("\n", "<br>")
         return (
             f'<div class="ee-verdict" role="status" style="border:1px solid {colour}; border-left:6px solid {colour}; '
             'padding:6px 12px; margin:4px 0; max-width:760px; font-size:15px; line-height:1.4">'
-            f"<b>{title}</b><br>{message}</div>"
+            f"<b>{text(kind)}</b><br>{message}</div>"
         )
 
 
@@ -103,53 +83,44 @@ class _Unfit(Exception):  # noqa: N818 - the learner's error, which is told and 
 
 
 def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
-    """Compare an answer with the truth and with every known slip.
+    """Compare an answer, a function of the values of a case or a plain number or text, with truth and known slips.
 
-    Args:
-        lesson: Number of the lesson, for the words.
-        exercise: What was asked.
-        answer: A function of the values of a case, or a plain number or text.
+    The number of the lesson is for the words.
 
     >>> scale = Exercise("scale", "2.1", truth=lambda batch_size: 1 / batch_size, wrong={}, cases=[(4,), (16,)])
     >>> check("02", scale, lambda batch_size: 2 / batch_size)
     0 of 2 checks of exercise 2.1 passed.
     For batch_size = 4 your function returns 0.5, which is about 2.0 times too large.
     """
-    number, of = exercise.number, len(exercise.cases)
-    truths = [_value(each) for each in _found(exercise, exercise.truth)]
-    slips = {name: [_value(each) for each in _found(exercise, wrong)] for name, wrong in exercise.wrong.items()}
+    cases = _cases(exercise)
+    truths = [_value(exercise.truth(*_copied(case))) for case in exercise.cases]
+    slips = {name: [_value(wrong(*_copied(case))) for case in exercise.cases] for name, wrong in exercise.wrong.items()}
     options = sorted({each for known in (truths, *slips.values()) for each in known if isinstance(each, str)})
+
+    def verdict(passed: int, why: object, slip: str | None = None) -> Verdict:
+        known = {"number": exercise.number, "passed": passed, "of": len(cases)}
+        counted = text("check.counted_one" if len(cases) == 1 else "check.counted", **known)
+        return Verdict(exercise.number, passed, len(cases), f"{counted}\n{why}", slip)
+
     try:
-        given = _given(exercise, answer)
-        together = zip(given, truths, _cases(exercise), strict=True)
-        values = [_fitting(value, truth, case, options) for value, truth, case in together]
+        given = zip(_given(exercise, answer), truths, cases, strict=True)
+        values = [_fitting(value, truth, case, options) for value, truth, case in given]
     except _Untouched:
-        return Verdict(number, 0, of, text("check.not_attempted", number=number), attempted=False)
+        untouched = text("check.not_attempted", number=exercise.number)
+        return Verdict(exercise.number, 0, len(cases), untouched, attempted=False)
     except _Unfit as problem:
-        return Verdict(number, 0, of, f"{_counted(number, 0, of)}\n{problem}")
+        return verdict(0, problem)
     good = _agree(values, truths, exercise)
-    passed = sum(good)
-    if passed == of:
-        why = exercise_text(lesson, exercise.name, "right")
-        return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}")
-    slip = next((name for name, known in slips.items() if all(_agree(values, known, exercise))), None)
+    if all(good):
+        return verdict(len(good), exercise_text(lesson, exercise.name, "right"))
+    for slip, known in slips.items():
+        if all(_agree(values, known, exercise)):
+            return verdict(sum(good), exercise_text(lesson, exercise.name, f"wrong.{slip}"), slip)
     first = good.index(False)
-    if slip is not None:
-        why = exercise_text(lesson, exercise.name, f"wrong.{slip}")
-    else:
-        why = _missed(values[first], truths[first], _cases(exercise)[first])
-    return Verdict(number, passed, of, f"{_counted(number, passed, of)}\n{why}", slip)
-
-
-def _counted(number: str, passed: int, of: int) -> str:
-    return text("check.counted_one" if of == 1 else "check.counted", number=number, passed=passed, of=of)
+    return verdict(sum(good), _missed(values[first], truths[first], cases[first]))
 
 
 # --- calling the learner's function --------------------------------------------------------------------------------
-
-
-def _found(exercise: Exercise, function: Callable[..., Any]) -> list[Any]:
-    return [function(*_copied(case)) for case in exercise.cases]
 
 
 def _copied(case: Sequence[Any]) -> list[Any]:
@@ -162,9 +133,9 @@ def _given(exercise: Exercise, answer: object) -> list[object]:
     if answer is None or answer is Ellipsis:
         raise _Untouched
     names = ", ".join(inspect.signature(exercise.truth).parameters)
+    if not callable(answer) and names:
+        raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
     if not callable(answer):
-        if names:
-            raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
         return [answer]
     try:
         inspect.signature(answer).bind(*exercise.cases[0])
@@ -172,27 +143,23 @@ def _given(exercise: Exercise, answer: object) -> list[object]:
         raise _Unfit(text("check.arguments", arguments=names) if names else text("check.wants_value")) from None
     except ValueError:  # a built-in function does not tell
         pass
-    given = [_called(answer, case) for case in exercise.cases]
-    if all(value is None or value is Ellipsis for value in given):
-        raise _Untouched
-    return given
-
-
-def _called(answer: Callable[..., object], case: Sequence[Any]) -> object:
     try:
-        return answer(*_copied(case))
+        given = [answer(*_copied(case)) for case in exercise.cases]
     except NotImplementedError:
         raise _Untouched from None
     except Exception as error:
         known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
         raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
+    if all(value is None or value is Ellipsis for value in given):
+        raise _Untouched
+    return given
 
 
 def _place(error: Exception, answer: Callable[..., object]) -> str:
     """Return the line of the learner's function where an error arose, as far as Python tells."""
     file = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
-    frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is the call above
-    own = [frame for frame in frames if frame.filename == file] or list(frames)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
+    own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
 
 
@@ -200,11 +167,7 @@ def _place(error: Exception, answer: Callable[..., object]) -> str:
 
 
 def _value(value: object) -> Value:
-    """Return a text in one spelling, anything else as an array of float64.
-
-    Raises:
-        TypeError: If it holds no numbers.
-    """
+    """Return a text in one spelling, anything else as an array of float64; raise a TypeError if it holds no numbers."""
     if isinstance(value, str):
         return " ".join(value.split()).casefold()
     if isinstance(value, Tensor):
@@ -235,8 +198,7 @@ def _fitting(given: object, truth: Value, case: str, options: list[str]) -> Valu
         raise _Unfit(text("check.wants_shape", wanted=wanted, given=text("check.shape", shape=value.shape)))
     if not np.isfinite(value).all():
         worst = value[~np.isfinite(value)].flat[0]
-        known = {"given": worst, "case": case}
-        raise _Unfit(text("check.not_finite" if case else "check.not_finite_value", **known))
+        raise _Unfit(text("check.not_finite" if case else "check.not_finite_value", given=worst, case=case))
     return value.reshape(truth.shape)
 
 
@@ -250,9 +212,8 @@ def _kind(given: object) -> str:
     """Name what came in a learner's words."""
     if isinstance(given, str):
         return text("check.a_text", words=given if len(given) <= 40 else f"{given[:40]}…")
-    if isinstance(given, numbers.Number) and not isinstance(given, bool | complex):
-        return text("check.a_number")
-    return text("check.a_thing", kind=type(given).__name__)
+    is_number = isinstance(given, numbers.Number) and not isinstance(given, bool | complex)
+    return text("check.a_number") if is_number else text("check.a_thing", kind=type(given).__name__)
 
 
 # --- comparing -----------------------------------------------------------------------------------------------------
@@ -268,19 +229,15 @@ def _agree(values: Sequence[Value], known: Sequence[Value], exercise: Exercise) 
 def _equal(value: Value, known: Value, tolerance: float, scale: float) -> bool:
     if isinstance(value, str) or isinstance(known, str):
         return isinstance(value, str) and isinstance(known, str) and value == known
-    if value.shape != known.shape:
-        return False
     size = np.where(known == 0, scale, np.abs(known))  # a zero has no relative difference
-    return bool((np.abs(value - known) <= tolerance * size).all())
+    return value.shape == known.shape and bool((np.abs(value - known) <= tolerance * size).all())
 
 
 def _cases(exercise: Exercise) -> list[str]:
     """Say what went in, case by case; empty where a plain value was asked for."""
     names = inspect.signature(exercise.truth).parameters
-    return [
-        ", ".join(f"{name} = {_said(value)}" for name, value in zip(names, case, strict=False))
-        for case in exercise.cases
-    ]
+    pairs = [zip(names, case, strict=False) for case in exercise.cases]
+    return [", ".join(f"{name} = {_said(value)}" for name, value in pair) for pair in pairs]
 
 
 def _said(value: object) -> str:
@@ -301,8 +258,7 @@ def _missed(value: Value, truth: Value, case: str) -> str:
     worst = int(far.argmax())
     given, wanted = float(value.flat[worst]), float(truth.flat[worst])
     came = f"{given:.4g}" if truth.ndim == 0 else text("check.entry", index=worst, value=given)
-    known = {"came": came, "how": _how(given, wanted)}
-    return text("check.missed", case=case, **known) if case else text("check.missed_value", **known)
+    return text("check.missed" if case else "check.missed_value", case=case, came=came, how=_how(given, wanted))
 
 
 def _how(given: float, wanted: float) -> str:

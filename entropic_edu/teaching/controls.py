@@ -16,20 +16,12 @@ except ImportError as error:
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to turn; ``slider`` and ``switch`` make them.
+    """One thing to turn; ``slider`` and ``switch`` make them, and ``strings.control_text`` finds its words."""
 
-    Attributes:
-        name: The keyword of ``render``; its words are at ``control.<name>``: ``label``, and one for each option that is
-            not a number.
-        options: All values it can take, in the order of the page.
-        default: The value at first.
-        form: Slider for an ordered quantity, switch for a choice of a few.
-    """
-
-    name: str
-    options: tuple[Any, ...]
-    default: Any
-    form: str
+    name: str  # the keyword of ``render``
+    options: tuple[Any, ...]  # all values it can take, in the order of the page
+    default: Any  # the value at first
+    form: str  # "slider" for an ordered quantity, "switch" for a choice of a few
 
     def __post_init__(self) -> None:
         if self.default not in self.options:
@@ -58,20 +50,13 @@ def switch(name: str, options: Sequence[str], default: str | None = None) -> Con
 
 def knob(control: Control) -> W.Widget:
     """Return the widget of one control; its values are places among the options, since None is no value to it."""
-    options = [(control.shown(value), place) for place, value in enumerate(control.options)]
-    first = control.options.index(control.default)
+    known = {
+        "options": [(control.shown(value), place) for place, value in enumerate(control.options)],
+        "value": control.options.index(control.default),
+        "description": control.label,
+    }
     if control.form == "slider":
-        return W.SelectionSlider(
-            options=options,
-            value=first,
-            description=control.label,
-            style={"description_width": "110px"},
-            layout=W.Layout(width="370px", max_width="100%"),  # two in a row
-        )
-    return W.ToggleButtons(
-        options=options,
-        value=first,
-        description=control.label,
-        style={"description_width": "140px", "button_width": "auto"},
-        layout=W.Layout(max_width="100%", margin="2px 12px 2px 2px"),
-    )
+        layout = W.Layout(width="370px", max_width="100%")  # two in a row
+        return W.SelectionSlider(**known, style={"description_width": "110px"}, layout=layout)
+    layout = W.Layout(max_width="100%", margin="2px 12px 2px 2px")
+    return W.ToggleButtons(**known, style={"description_width": "140px", "button_width": "auto"}, layout=layout)

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -19,6 +20,7 @@ from packaging.requirements import Requirement
 from entropic_edu import data
 from entropic_edu.networks.devices import device
 from entropic_edu.physics.results import write_whole
+from entropic_edu.sweeps.workers import cores
 
 from . import lab
 
@@ -29,7 +31,7 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report: a state, what was looked at, what it is, and what to do unless all is well."""
+    """A line of the report: a state, what was looked at, what it is, and what to do unless all is well."""
 
     state: State
     what: str
@@ -54,30 +56,22 @@ def checks() -> Iterator[Check]:
     yield _writing()
 
 
-def report() -> str:
-    """Return the report: one line for each check."""
-    return "\n".join(map(str, checks()))
+def main(file: str | None = None) -> int:
+    """Print the report, or write it to a file as a page to paste into a question ("-" prints that).
 
-
-def main() -> int:
-    """Print the report; return 1 if a check failed, else 0."""
+    Returns 1 if a check failed, else 0.
+    """
     results = list(checks())
-    print("\n".join(map(str, results)))
-    count = {state: sum(check.state == state for check in results) for state in ("ok", "warn", "fail")}
-    print(f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} failed.")
-    return 1 if count["fail"] else 0
-
-
-def report_main(file: str) -> int:
-    """Print a page to paste into a question, or write it to a file; return 1 if a check failed, else 0."""
-    results = list(checks())
-    page = written(results)
-    if file == "-":
-        print(page)
+    count = Counter(check.state for check in results)
+    if file is None:
+        print(*results, sep="\n")
+        print(f"{count['ok']} ok, {count['warn']} to look at, {count['fail']} failed.")
+    elif file == "-":
+        print(written(results))
     else:
-        write_whole(file, (page + "\n").encode())
+        write_whole(file, (written(results) + "\n").encode())
         print(f"Wrote {file}.")
-    return 1 if any(check.state == "fail" for check in results) else 0
+    return 1 if count["fail"] else 0
 
 
 def written(results: list[Check]) -> str:
@@ -99,8 +93,7 @@ def nameless(text: str) -> str:
     except (KeyError, OSError, ImportError):  # an account without a name
         user = ""
     for name, instead in ((user, "USER"), (platform.node(), "MACHINE")):
-        if name:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text)
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", instead, text) if name else text
     return text
 
 
@@ -114,13 +107,9 @@ def data_main() -> int:
     return 1 if digits.state == "fail" else 0
 
 
-# --- the checks --------------------------------------------------------------------------------------------------
-
-
 def _python() -> Check:
     detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    major, minor, _ = platform.python_version_tuple()
-    if (int(major), int(minor)) < OLDEST:
+    if tuple(map(int, platform.python_version_tuple()[:2])) < OLDEST:
         return Check("fail", "Python", detail, "install Python 3.11 or newer, then make clean check PYTHON=python3.12")
     return Check("ok", "Python", detail)
 
@@ -134,19 +123,20 @@ def _dependencies() -> Iterator[Check]:
         return
     for needed in declared:
         if needed.marker is None or needed.marker.evaluate({"extra": ""}):
-            yield _dependency(needed)
+            version = _version(needed.name)
+            if version is not None and needed.specifier.contains(version, prereleases=True):
+                yield Check("ok", needed.name, version)
+                continue
+            found = f"{version}, wanted {needed.specifier}" if version else "not installed"
+            remedy = f'run pip install -c constraints.txt "{needed.name}{needed.specifier}"'
+            yield Check("fail", needed.name, found, remedy)
 
 
-def _dependency(needed: Requirement) -> Check:
-    range_ = f"{needed.name}{needed.specifier}"
+def _version(name: str) -> str | None:
     try:
-        version = metadata.version(needed.name)
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
-        return Check("fail", needed.name, "not installed", f'run pip install -c constraints.txt "{range_}"')
-    if not needed.specifier.contains(version, prereleases=True):
-        remedy = f'run pip install -c constraints.txt "{range_}"'
-        return Check("fail", needed.name, f"{version}, wanted {needed.specifier}", remedy)
-    return Check("ok", needed.name, version)
+        return None
 
 
 def _device() -> Check:
@@ -156,29 +146,19 @@ def _device() -> Check:
         probe.square().sum().backward()
     except RuntimeError as error:
         detail = f"{chosen}, but a small gradient failed ({str(error).splitlines()[0]})"
-        return Check(
-            "fail", "device", detail, "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
-        )
+        remedy = "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
+        return Check("fail", "device", detail, remedy)
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "enough for all of the story"
     return Check("ok", "device", f"{chosen} ({name})")
 
 
 def _threads() -> Check:
     """Torch may start a thread for each core of the machine where only a few are ours; then it crawls."""
-    threads, cores = torch.get_num_threads(), usable_cores()
-    detail = f"torch uses {threads}, {cores} cores are usable"
-    if threads > cores:
-        return Check("warn", "threads", detail, f"set OMP_NUM_THREADS={cores}, or torch.set_num_threads({cores})")
+    threads, usable = torch.get_num_threads(), cores()
+    detail = f"torch uses {threads}, {usable} cores are usable"
+    if threads > usable:
+        return Check("warn", "threads", detail, f"set OMP_NUM_THREADS={usable}, or torch.set_num_threads({usable})")
     return Check("ok", "threads", detail)
-
-
-def usable_cores() -> int:
-    """Return the cores that this process may use, by its affinity and a container's quota; at least 1."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _read("/sys/fs/cgroup/cpu.max").split()  # "max 100000" or "150000 100000"
-    if len(quota) == 2 and quota[0].isdigit():
-        allowed = min(allowed, -(-int(quota[0]) // int(quota[1])))
-    return max(1, allowed)
 
 
 def _memory() -> Check:
@@ -211,13 +191,9 @@ WIDGETS = (("ipywidgets", "@jupyter-widgets/jupyterlab-manager"), ("anywidget", 
 
 def _front_ends() -> Iterator[Check]:
     """What shows the lessons, and whether the browser's half of the widgets lies where JupyterLab looks for it."""
-    there = {name: version for name in FRONT_ENDS if (version := _version(name))}
-    versions = ", ".join(f"{name} {version}" for name, version in there.items())
-    if there:
-        yield Check("ok", "front end", versions)
-    else:
-        remedy = 'to open the lessons, run pip install "entropic-edu[lab]"'
-        yield Check("warn", "front end", "no JupyterLab here", remedy)
+    there = ", ".join(f"{name} {version}" for name in FRONT_ENDS if (version := _version(name)))
+    remedy = 'to open the lessons, run pip install "entropic-edu[lab]"'
+    yield Check("ok", "front end", there) if there else Check("warn", "front end", "no JupyterLab here", remedy)
     for name, extension in WIDGETS:
         version = _version(name)
         if version is None:
@@ -236,13 +212,6 @@ def _extensions() -> list[Path]:
     except ImportError:
         return []
     return [Path(place) for place in jupyter_path("labextensions")]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _lessons() -> Check:
@@ -265,8 +234,7 @@ def _cifar10() -> Check:
     if folder is None:
         hint = "to get it, run entropic-edu data fetch cifar10, or set ENTROPIC_EDU_DATA to the folder of a copy"
         return Check("ok", "CIFAR-10", "no copy found, and none is needed for the story", hint)
-    missing = [file for file in data.files_of(folder) if not file.is_file()]
-    if missing:
+    if missing := [file for file in data.files_of(folder) if not file.is_file()]:
         detail = f"incomplete copy in {folder}, {', '.join(file.name for file in missing)} missing"
         return Check("warn", "CIFAR-10", detail, data.remedy(missing[0]))
     return Check("ok", "CIFAR-10", f"copy in {folder}")

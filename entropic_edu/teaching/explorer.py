@@ -1,8 +1,7 @@
 """The explorer: controls over a pure function ``render(**controls) -> (figure, sentence)``, on the page or without one.
 
-Callbacks of a notebook may come on any thread, so figures are object-oriented, all drawing holds one lock, and work of
-more than half a second goes to a ``work.Job``. Everything a mouse can do is a method too: tests and headless runs use
-those. Longer than most modules: the methods share one state, and the widgets are in ``page`` already.
+Callbacks of a notebook may come on any thread, so all drawing holds one lock, and long work goes to a ``job.Job``.
+Everything a mouse can do is a method too: tests and headless runs use those.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ import inspect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as W
 from matplotlib.figure import Figure
@@ -27,20 +27,13 @@ from .job import Job
 from .page import Page
 from .strings import text
 
+if TYPE_CHECKING:
+    from .bet import Bet
+
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
 FRAME = 0.3  # seconds between pictures of work under way
 KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
-
-
-class Bet(Protocol):
-    """What an explorer asks of a prediction that covers it."""
-
-    @property
-    def open(self) -> bool: ...
-    @property
-    def ghost(self) -> Any: ...
-    def on_open(self, callback: Callable[[], object], /) -> None: ...
 
 
 class Drawn(NamedTuple):
@@ -52,19 +45,15 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Long work that a button starts.
+    """Long work that a button starts; each function takes the controls by name.
 
-    Attributes:
-        stream: ``stream(**controls)`` yields snapshots, several a second.
-        show: ``show(result, **controls)`` returns figure and sentence of what there is, complete or not.
-        units: ``units(**controls)``: how many units, ``Snapshot.total``, the work has; for the estimate of its time.
-        frame: ``frame(result, **controls)`` returns figure and sentence of work under way, shown three times a second;
-            None leaves the picture as it is until the end.
+    ``show`` and ``frame`` take a result first, and return figure and sentence of what there is, complete or not;
+    ``frame`` is for work under way, three times a second, and without it the picture stays as it is until the end.
     """
 
-    stream: Callable[..., Iterator[Snapshot[Any]]]
+    stream: Callable[..., Iterator[Snapshot[Any]]]  # yields snapshots, several a second
     show: Callable[..., tuple[Figure, str]]
-    units: Callable[..., int]
+    units: Callable[..., int]  # how many, ``Snapshot.total``, the work has; for the estimate of its time
     frame: Callable[..., tuple[Figure, str]] | None = None
 
 
@@ -79,9 +68,6 @@ class Explorer:
         title: Names the explorer in its alternative text.
         code: ``code(**controls)`` returns the lines of code that make the same numbers.
         work: What the button "run live" does.
-
-    Attributes:
-        values: The controls now, by name.
 
     >>> from entropic_edu.figures import plots
     >>> def render(*, batch_size):
@@ -104,21 +90,17 @@ class Explorer:
         code: Callable[..., str] | None = None,
         work: Work | None = None,
     ) -> None:
-        self.controls = tuple(controls)
-        self.title, self.code, self.work = title, code, work
-        self.values: dict[str, Any] = {control.name: control.default for control in self.controls}
+        self.controls, self.title, self.code, self.work = tuple(controls), title, code, work
+        self.values: dict[str, Any] = {control.name: control.default for control in self.controls}  # now
         self.job: Job[Any] | None = None
-        accepted = inspect.signature(render).parameters
-        self._render, self._takes = render, {name for name in ("ghost", "pinned") if name in accepted}
+        self._render, self._takes = render, {"ghost", "pinned"} & set(inspect.signature(render).parameters)
         self._bet: Bet | None = None
         self._pinned: dict[str, Any] | None = None
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()
-        self._live: Drawn | None = None
-        self._per_unit: float | None = None
-        self._framed = 0.0
+        self._live: Drawn | None = None  # a picture of the live work
+        self._per_unit: float | None = None  # seconds that a unit of it takes
+        self._framed = 0.0  # when its picture was last drawn
         self._page: Page | None = None
-
-    # --- what it shows -----------------------------------------------------------------------------------------
 
     def draw(self, **controls: Any) -> Drawn:
         """Return picture and sentence of a state, the other controls as they are, and change nothing on the page.
@@ -127,9 +109,9 @@ class Explorer:
             ValueError: If there is no such control, or a control has no such option.
         """
         values = self.values | self._checked(controls)
-        extra = {"ghost": self.ghost, "pinned": self._pinned}
-        extra = {name: extra[name] for name in self._takes}
-        key = (tuple(values.items()), repr(sorted(extra.items())))
+        known = {"ghost": self.ghost, "pinned": self._pinned}
+        extra = {name: known[name] for name in sorted(self._takes)}
+        key = (*values.items(), repr(extra))
         with RENDER:
             if key in self._cache:
                 self._cache.move_to_end(key)
@@ -141,11 +123,7 @@ class Explorer:
         return drawn
 
     def set(self, **controls: Any) -> str:
-        """Turn controls, show the new picture, and return its sentence.
-
-        Raises:
-            ValueError: If there is no such control, or a control has no such option.
-        """
+        """Turn controls, show the new picture, and return its sentence; an error is as in ``draw``."""
         self.values |= self._checked(controls)
         self._live = None
         drawn = self.draw()
@@ -174,20 +152,16 @@ class Explorer:
         first = {control.name: control.default for control in self.controls}
         yield first
         for control in self.controls:
-            for option in control.options:
-                if option != control.default:
-                    yield first | {control.name: option}
+            yield from (first | {control.name: option} for option in control.options if option != control.default)
 
     def _checked(self, controls: dict[str, Any]) -> dict[str, Any]:
-        known = {control.name: control for control in self.controls}
+        known = {control.name: control.options for control in self.controls}
         for name, value in controls.items():
             if name not in known:
                 raise ValueError(f"There is no control {name!r} here; there are {', '.join(known)}.")
-            if value not in known[name].options:
-                raise ValueError(f"{name} can be {', '.join(map(str, known[name].options))}; got {value!r}.")
+            if value not in known[name]:
+                raise ValueError(f"{name} can be {', '.join(map(str, known[name]))}; got {value!r}.")
         return controls
-
-    # --- twins, predictions ------------------------------------------------------------------------------------
 
     def pin(self) -> str:
         """Keep the present run in the picture: what is set next is its twin, with the same random draws."""
@@ -216,15 +190,17 @@ class Explorer:
         if self._page is not None:
             self._page.fill()
 
-    # --- long work ---------------------------------------------------------------------------------------------
+    def _long(self) -> Work:
+        if self.work is None:
+            raise ValueError("This explorer answers at once and has no long work.")
+        return self.work
 
     def seconds(self) -> float:
         """Return about how long the live work takes at the present controls, after a short trial of its speed."""
-        if self.work is None:
-            raise ValueError("This explorer answers at once and has no long work.")
+        work = self._long()
         if self._per_unit is None:
-            self._per_unit = _time_of_unit(self.work.stream(**self.values))
-        return self._per_unit * self.work.units(**self.values)
+            self._per_unit = _time_of_unit(work.stream(**self.values))
+        return self._per_unit * work.units(**self.values)
 
     def start(self) -> Job[Any]:
         """Begin the live work on a thread of its own; the page shows its progress and, at the end, its result.
@@ -233,16 +209,14 @@ class Explorer:
             ValueError: If there is no long work.
             RuntimeError: If it is running already.
         """
-        if self.work is None:
-            raise ValueError("This explorer answers at once and has no long work.")
+        work, values = self._long(), dict(self.values)
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
-        values, page = dict(self.values), self._page
         self._framed = 0.0
-        report = functools.partial(self._report, values=values)
-        self.job = Job(self.work.stream(**values), report, lambda job: self._finish(job, values))
-        if page is not None:
-            page.running(True)
+        follow, finish = (functools.partial(step, work, values) for step in (self._follow, self._finish))
+        self.job = Job(work.stream(**values), follow, finish)
+        if self._page is not None:
+            self._page.running(True)
         self.job.start()
         return self.job
 
@@ -256,29 +230,26 @@ class Explorer:
         if self.job is not None:
             self.job.cancel()
 
-    def _report(self, snapshot: Snapshot[Any], values: dict[str, Any]) -> None:
+    def _follow(self, work: Work, values: dict[str, Any], snapshot: Snapshot[Any]) -> None:
         """Show how far the work is, and now and then its picture."""
-        assert self.work is not None
         if self._page is not None:
             self._page.progress(snapshot)
-        now = time.monotonic()
-        if self.work.frame is None or now - self._framed < FRAME:
+        if work.frame is None or time.monotonic() - self._framed < FRAME:
             return
         with RENDER:
-            figure, sentence = self.work.frame(snapshot.result, **values)
+            figure, sentence = work.frame(snapshot.result, **values)
             self._live = Drawn(png(figure), text("explorer.under_way", sentence=sentence))
         self._framed = time.monotonic()  # after drawing: the work has the time between two frames to itself
         if self._page is not None:
             self._page.picture.value = self._live.png  # not the sentence: three a second would drown a screen reader
 
-    def _finish(self, job: Job[Any], values: dict[str, Any]) -> None:
+    def _finish(self, work: Work, values: dict[str, Any], job: Job[Any]) -> None:
         try:
             if job.error is not None:
                 raise job.error
-            assert self.work is not None
             assert job.result is not None
             with RENDER:
-                figure, sentence = self.work.show(job.result, **values)
+                figure, sentence = work.show(job.result, **values)
                 kind = "explorer.live" if job.result.complete else "explorer.stopped"
                 self._live = Drawn(png(figure), text(kind, sentence=sentence))
         except BaseException as error:
@@ -291,8 +262,6 @@ class Explorer:
         if self._page is not None:
             self._page.show(self._live)
 
-    # --- on the page -------------------------------------------------------------------------------------------
-
     @property
     def widget(self) -> W.VBox:
         """The explorer as a widget, made when it is first asked for."""
@@ -302,24 +271,21 @@ class Explorer:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """Return the widget, and a picture with the sentence for where no widget can run."""
-        bundle: dict[str, Any] = dict(self.widget._repr_mimebundle_())
-        settings = " · ".join(
-            f"{control.label} {control.shown(self.values[control.name])}" for control in self.controls
-        )
-        drawn = self.shown
-        bundle["image/png"] = base64.b64encode(captioned(drawn.png, settings, drawn.sentence)).decode()
-        bundle["text/plain"] = f"{self.title}\n{settings}\n{drawn.sentence}".strip()
-        return bundle
+        settings = " · ".join(f"{each.label} {each.shown(self.values[each.name])}" for each in self.controls)
+        picture, sentence = self.shown
+        return {
+            **self.widget._repr_mimebundle_(),
+            "image/png": base64.b64encode(captioned(picture, settings, sentence)).decode(),
+            "text/plain": f"{self.title}\n{settings}\n{sentence}".strip(),
+        }
 
 
 def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
     """Return seconds for each unit of work, from reading a stream for a moment."""
-    first = next(stream)
-    begun, done = time.monotonic(), 0
-    for snapshot in stream:
-        done = snapshot.done - first.done
-        if time.monotonic() - begun > trial:
-            break
-    taken = time.monotonic() - begun
-    stream.close()  # type: ignore[attr-defined]
-    return taken / max(1, done)
+    with closing(stream):  # type: ignore[type-var]  # a generator
+        first, begun, done = next(stream), time.monotonic(), 0
+        for snapshot in stream:
+            done = snapshot.done - first.done
+            if time.monotonic() - begun > trial:
+                break
+        return (time.monotonic() - begun) / max(1, done)

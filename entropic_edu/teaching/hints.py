@@ -13,22 +13,12 @@ from .strings import hints, text
 
 
 class Hints:
-    """The hints of one exercise, shown one after the other.
-
-    Args:
-        lesson: Number of the lesson.
-        exercise: Whose hints these are; the words are in the catalogue, see ``strings.hints``.
-
-    Attributes:
-        shown: How many of them can be seen.
-    """
+    """The hints of one exercise of a lesson, shown one after the other; ``shown`` says how many can be seen."""
 
     def __init__(self, lesson: str, exercise: Exercise) -> None:
-        self.exercise = exercise
-        self.hints = hints(lesson, exercise.name)
-        self.shown = 0
+        self.exercise, self.hints = exercise, hints(lesson, exercise.name)
+        self.shown, self._lock = 0, threading.Lock()
         self._box: W.VBox | None = None
-        self._lock = threading.Lock()
 
     def layer(self, number: int) -> str:
         """Return one hint in words.
@@ -39,6 +29,9 @@ class Hints:
         if number not in range(1, len(self.hints) + 1):
             raise ValueError(f"Exercise {self.exercise.number} has hints 1 to {len(self.hints)}; got {number}.")
         return text("hint.said", number=number, of=len(self.hints), hint=self.hints[number - 1])
+
+    def _layers(self) -> list[str]:
+        return [self.layer(number) for number in range(1, self.shown + 1)]
 
     def next(self) -> None:
         """Show one hint more, up to the last."""
@@ -61,7 +54,7 @@ class Hints:
     def _show(self) -> None:
         if self._box is None:
             return
-        words = "".join(f"<p>{html.escape(self.layer(number))}</p>" for number in range(1, self.shown + 1))
+        words = "".join(f"<p>{html.escape(layer)}</p>" for layer in self._layers())
         style = "font-size:15px; line-height:1.4; color:var(--jp-ui-font-color1, #222)"
         self._words.value = f'<div role="status" style="{style}">{words}</div>'
         left = self.shown < len(self.hints)
@@ -70,9 +63,8 @@ class Hints:
         self._button.disabled = not left
 
     def __repr__(self) -> str:
-        shown = [self.layer(number) for number in range(1, self.shown + 1)]
         known = {"number": self.exercise.number, "of": len(self.hints), "next": min(self.shown + 1, len(self.hints))}
-        return "\n".join([*shown, text("hint.plain_one" if len(self.hints) == 1 else "hint.plain", **known)])
+        return "\n".join([*self._layers(), text("hint.plain_one" if len(self.hints) == 1 else "hint.plain", **known)])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}

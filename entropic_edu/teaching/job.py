@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from contextlib import closing
+from typing import Generic, TypeVar
 
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
@@ -15,16 +16,12 @@ BETWEEN = 0.1  # seconds between progress messages: more would only fill the lin
 
 
 class Job(Generic[R]):
-    """A stream of snapshots that is read on a thread.
+    """A stream of snapshots that is read on a thread, and closed when the job ends, whichever way.
 
     Args:
-        stream: The snapshots; closed when the job ends, whichever way.
+        stream: The snapshots.
         progress: Called on the job's thread with a snapshot, at most ten times a second.
         ended: Called once on the job's thread when ``result`` or ``error`` stands.
-
-    Attributes:
-        result: The last snapshot's result, marked incomplete where the job was cancelled; None before the end.
-        error: What stopped the job, or None.
     """
 
     def __init__(
@@ -33,8 +30,8 @@ class Job(Generic[R]):
         progress: Callable[[Snapshot[R]], object] = lambda snapshot: None,
         ended: Callable[[Job[R]], object] = lambda job: None,
     ) -> None:
-        self.result: R | None = None
-        self.error: BaseException | None = None
+        self.result: R | None = None  # of the last snapshot: incomplete after a cancel, None before the end
+        self.error: BaseException | None = None  # what stopped the job
         self._stream, self._progress, self._ended = stream, progress, ended
         self._stop, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="entropic_edu job", daemon=True)
@@ -53,11 +50,7 @@ class Job(Generic[R]):
         self._stop.set()
 
     def wait(self) -> R | None:
-        """Wait for the end and return the result; Ctrl-C, or a notebook's stop button, cancels the job instead.
-
-        Raises:
-            BaseException: Whatever the job raised.
-        """
+        """Wait for the end and return the result, or raise what the job raised; Ctrl-C cancels the job instead."""
         while self.running:
             try:
                 self._over.wait(BETWEEN)  # not join: a Ctrl-C in it makes Python 3.11 and 3.12 take the thread for dead
@@ -81,16 +74,12 @@ class Job(Generic[R]):
 
     def _read(self) -> R:
         last, reported = None, -BETWEEN
-        try:
+        with closing(self._stream):  # type: ignore[type-var]  # a generator
             for last in self._stream:
                 if self._stop.is_set():
                     break
                 if time.monotonic() - reported >= BETWEEN:
                     reported = time.monotonic()
                     self._progress(last)
-        finally:
-            close: Any = getattr(self._stream, "close", None)
-            if close is not None:
-                close()
         assert last is not None  # every stream begins with a snapshot
         return last.result

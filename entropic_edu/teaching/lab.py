@@ -11,8 +11,10 @@ import json
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 
 from entropic_edu.physics.results import write_whole
@@ -56,63 +58,46 @@ def lay(folder: str | os.PathLike[str] = FOLDER, *, teacher: bool = False, say: 
     source, target = shipped(), Path(os.path.expanduser(folder))
     if os.path.isdir(target) and target.resolve() == source:
         return target
+    patterns = PATTERNS + TEACHER if teacher else PATTERNS
     known = _known(target / LIST, say)
-    count = {"copied": 0, "brought up to date": 0}
+    done: Counter[str | None] = Counter()
     try:
-        for file in _files(source, teacher):
+        for file in [file for pattern in patterns for file in sorted(source.glob(pattern)) if file.is_file()]:
             name, content = file.relative_to(source).as_posix(), file.read_bytes()
-            if done := _lay_one(target, name, content, known, say):
-                count[done] += 1
+            done[_lay_one(target, name, content, known, say)] += 1
     finally:  # what was laid is known, even if the disk was full in the middle
         if known:
             written = {"kind": KIND, "format": FORMAT, "files": dict(sorted(known.items()))}
             write_whole(target / LIST, (json.dumps(written, indent=1) + "\n").encode())
-    done = ", ".join(f"{number} {what}" for what, number in count.items() if number) or "all up to date"
-    say(f"Lessons in {target}: {done}.")
+    counted = ", ".join(f"{done[what]} {what}" for what in ("copied", "brought up to date") if done[what])
+    say(f"Lessons in {target}: {counted or 'all up to date'}.")
     return target
-
-
-def _files(source: Path, teacher: bool) -> list[Path]:
-    patterns = PATTERNS + TEACHER if teacher else PATTERNS
-    return [file for pattern in patterns for file in sorted(source.glob(pattern)) if file.is_file()]
 
 
 def _lay_one(target: Path, name: str, content: bytes, known: dict[str, str], say: Say) -> str | None:
     """Lay one file, or its new version beside a changed one; return what was done, None if nothing had to be."""
-    file, new = target / name, _hash(content)
-    if not os.path.lexists(file):
-        write_whole(file, content)
-        known[name] = new
-        return "copied"
-    if not file.is_file():
+    file = target / name
+    if os.path.lexists(file) and not file.is_file():
         raise ValueError(f"{file} is no file, and a lesson is to go there; move it away, or name another folder.")
-    there = _hash(file.read_bytes())
-    if there == new:
-        known[name] = new
-        return None
-    if there == known.get(name):
+    there = _hash(file.read_bytes()) if file.is_file() else None
+    laid, new, done = known.get(name), _hash(content), None
+    if there is None or there == laid != new:
         write_whole(file, content)
-        known[name] = new
-        return "brought up to date"
-    if known.get(name) == new:  # changed by the learner, and there is no newer version
-        return None
-    beside = _beside(file, content)
-    if not beside.exists():
-        write_whole(beside, content)
-        say(f"{file.name} holds your work and stays; its new version is {beside.name}.")
+        done = "copied" if there is None else "brought up to date"
+    elif new not in (there, laid):  # changed by the learner, and there is a newer version
+        beside = _beside(file, content)
+        if not beside.exists():
+            write_whole(beside, content)
+            say(f"{file.name} holds your work and stays; its new version is {beside.name}.")
     known[name] = new
-    return None
+    return done
 
 
 def _beside(file: Path, content: bytes) -> Path:
     """Return the first name for a new version that is free, or that has this version already."""
-    number = 1
-    while True:
-        mark = ".new" if number == 1 else f".new-{number}"
-        beside = file.with_name(file.stem + mark + file.suffix)
-        if not os.path.lexists(beside) or (beside.is_file() and beside.read_bytes() == content):
-            return beside
-        number += 1
+    marks = (".new" if number == 1 else f".new-{number}" for number in count(1))
+    names = (file.with_name(file.stem + mark + file.suffix) for mark in marks)
+    return next(n for n in names if not os.path.lexists(n) or (n.is_file() and n.read_bytes() == content))
 
 
 def _hash(content: bytes) -> str:
@@ -139,47 +124,32 @@ def _known(file: Path, say: Say) -> dict[str, str]:
 
 
 CULL = 600  # seconds after which Voila ends a kernel that no page is connected to
-WIDGETS = (  # the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
-    "@jupyter-widgets/jupyterlab-manager",
-    "@voila-dashboards/widgets-manager8",
-    "anywidget",
-)
+# the extensions that the lessons need in Voila; others, such as jupytext's, do not load there
+WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget")
 
 
 def arguments(folder: Path, *, port: int, token: str, browser: bool = True, voila: bool = False) -> list[str]:
-    """Return what a front end is told: the folder, an address on this machine only, and a token.
+    """Return what JupyterLab, or Voila, which shows lessons without their code, is told.
 
-    Args:
-        folder: The folder it shows.
-        port: Where it listens.
-        token: What a browser must know to be let in.
-        browser: Open a browser.
-        voila: Voila, which shows lessons without their code, in place of JupyterLab.
+    It shows the folder, listens at the port on this machine only, lets in who knows the token, and may open a browser.
     """
+    given, app = [], "Voila" if voila else "ServerApp"
+    settings = {f"{app}.ip": ADDRESS, f"{app}.port": port, f"{app}.port_retries": 0, f"{app}.open_browser": browser}
     if voila:
-        settings = {
-            "Voila.ip": ADDRESS,
-            "Voila.port": port,
-            "Voila.port_retries": 0,
+        given = [str(folder.resolve()), *(f"--VoilaConfiguration.extension_allowlist={name}" for name in WIDGETS)]
+        settings |= {
             "Voila.token": token,
-            "Voila.open_browser": browser,
             "MappingKernelManager.cull_idle_timeout": CULL,
             "MappingKernelManager.cull_interval": CULL // 10,
         }
-        given = [str(folder.resolve()), *(f"--VoilaConfiguration.extension_allowlist={name}" for name in WIDGETS)]
     else:
-        settings = {
-            "ServerApp.ip": ADDRESS,
-            "ServerApp.port": port,
-            "ServerApp.port_retries": 0,
+        settings |= {
             "ServerApp.root_dir": folder.resolve(),
-            "ServerApp.open_browser": browser,
             "ServerApp.allow_remote_access": False,
             "ServerApp.allow_root": True,
             "IdentityProvider.token": token,
             "LabApp.default_url": f"/lab/tree/{FIRST}",
         }
-        given = []
     return [*given, *(f"--{name}={value}" for name, value in settings.items())]
 
 
@@ -202,22 +172,15 @@ def free_port(first: int) -> int:
 
 def check(voila: bool = False) -> None:
     """Raise an ImportError that says what to install, unless the front end is there."""
-    wanted = ["voila"] if voila else ["jupyterlab"]
-    missing = [name for name in [*wanted, "ipywidgets", "anywidget"] if find_spec(name) is None]
-    if missing:
-        extras = "lab,voila" if voila else "lab"
+    wanted, extras = ("voila", "lab,voila") if voila else ("jupyterlab", "lab")
+    if missing := [name for name in (wanted, "ipywidgets", "anywidget") if find_spec(name) is None]:
         raise ImportError(f'{", ".join(missing)} not installed; run pip install "entropic-edu[{extras}]".')
 
 
 def serve(folder: Path, *, port: int = 8888, browser: bool = True, voila: bool = False, say: Say = print) -> None:
-    """Run a front end in this process until it is stopped; its token is in no list of processes.
+    """Run a front end in this process until it is stopped, and ``say`` its address; as in ``arguments``.
 
-    Args:
-        folder: The folder it shows.
-        port: Where it listens; the next free one if this is taken.
-        browser: Open a browser.
-        voila: Voila in place of JupyterLab.
-        say: Is told the address.
+    It listens at the next free port if this one is taken, and its token is in no list of processes.
     """
     token, port = secrets.token_hex(24), free_port(port)
     page = "" if voila else f"lab/tree/{FIRST}"

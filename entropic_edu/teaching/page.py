@@ -23,8 +23,7 @@ _TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-c
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 _CODE = (
     "font:13px/1.4 var(--jp-code-font-family, monospace); margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
-    "word-break:normal; "
-    "border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
+    "word-break:normal; border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
 )
 
 
@@ -37,48 +36,36 @@ class Page:
         self.turns = {control.name: knob(control) for control in explorer.controls}
         for turn in self.turns.values():
             turn.observe(self._turned, "value")
-        width = W.Layout(max_width="100%", width="760px")
+        width, auto = W.Layout(max_width="100%", width="760px"), W.Layout(width="auto")
         # an img with its size reserves its place before it has loaded, and nothing below it jumps
         self.picture = W.Image(format="png", layout=W.Layout(max_width="100%", height="auto"))
         self.sentence = W.HTML(layout=width).add_class("ee-sentence")
         self.code = W.HTML(layout=width).add_class("ee-code")
-        self.buttons = W.HBox(self._buttons(), layout=W.Layout(flex_flow="row wrap", align_items="center"))
+        self.run = W.Button(layout=auto).add_class("ee-run")
+        self.stop = W.Button(description=text("explorer.cancel"), disabled=True).add_class("ee-cancel")
+        self.bar = W.HTML().add_class("ee-progress")
+        words = {"description": text("explorer.pin"), "tooltip": text("explorer.pin_why")}
+        self.twin = W.Button(**words, layout=auto).add_class("ee-pin")
+        self.run.on_click(lambda _: self._guard(explorer.start))
+        self.stop.on_click(lambda _: explorer.cancel())
+        self.twin.on_click(lambda _: self._guard(explorer.pin if explorer._pinned is None else explorer.unpin))
         self.box = W.VBox(layout=width).add_class("ee-explorer")
         self.fill()
 
-    def _buttons(self) -> list[W.Widget]:
-        self.run = W.Button(layout=W.Layout(width="auto")).add_class("ee-run")
-        self.stop = W.Button(description=text("explorer.cancel"), disabled=True).add_class("ee-cancel")
-        self.bar = W.HTML().add_class("ee-progress")
-        self.twin = W.Button(description=text("explorer.pin"), tooltip=text("explorer.pin_why"))
-        self.twin.layout.width = "auto"
-        self.run.on_click(lambda _: self._guard(self.explorer.start))
-        self.stop.on_click(lambda _: self.explorer.cancel())
-        self.twin.on_click(lambda _: self._guard(self._twin))
-        pins = [self.twin.add_class("ee-pin")] if "pinned" in self.explorer._takes else []
-        return pins + ([self.run, self.stop, self.bar] if self.explorer.work is not None else [])
-
     def fill(self) -> None:
         """Put everything in the box, or the cover where a prediction comes first."""
-        if self.explorer.covered:
+        explorer = self.explorer
+        if explorer.covered:
             cover = f'<p class="ee-covered"><b>{html.escape(text("explorer.covered"))}</b></p>'
             self.box.children = [W.HTML(cover).add_class("ee-covered")]
             return
-        self.show(self.explorer.shown)
-        self.box.children = [
-            *self._rows(),
-            self.buttons,
-            self.picture,
-            self.sentence,
-            self.code,
-        ]
-
-    def _rows(self) -> list[W.HBox]:
-        """Return the sliders in one row and the switches in the next."""
-        forms = [
-            [self.turns[c.name] for c in self.explorer.controls if c.form == form] for form in ("slider", "switch")
-        ]
-        return [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in forms if row]
+        self.show(explorer.shown)
+        turns = [[self.turns[c.name] for c in explorer.controls if c.form == form] for form in ("slider", "switch")]
+        rows = [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in turns if row]
+        pins = [self.twin] if "pinned" in explorer._takes else []
+        work = [self.run, self.stop, self.bar] if explorer.work is not None else []
+        buttons = W.HBox(pins + work, layout=W.Layout(flex_flow="row wrap", align_items="center"))
+        self.box.children = [*rows, buttons, self.picture, self.sentence, self.code]
 
     def show(self, drawn: Drawn) -> None:
         """Show a picture and its sentence, and the code of the controls."""
@@ -88,10 +75,8 @@ class Page:
         words = html.escape(drawn.sentence)
         self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{words}</p>'
         if self.explorer.code is not None:
-            lines = html.escape(self.explorer.code(**self.explorer.values).strip())
-            self.code.value = (
-                f'<div style="{_SMALL}">{text("explorer.same_as")}</div><pre style="{_CODE}">{lines}</pre>'
-            )
+            lines, same = html.escape(self.explorer.code(**self.explorer.values).strip()), text("explorer.same_as")
+            self.code.value = f'<div style="{_SMALL}">{same}</div><pre style="{_CODE}">{lines}</pre>'
         if self.explorer.work is not None and self.stop.disabled:
             self.run.description = text("explorer.run", time=duration(self.explorer.seconds()))
         self.picture.value = drawn.png  # last: whoever sees a new picture has its sentence already
@@ -130,9 +115,6 @@ class Page:
         if not self._quiet:
             values = {c.name: c.options[self.turns[c.name].value] for c in self.explorer.controls}
             self._guard(lambda: self.explorer.set(**values))
-
-    def _twin(self) -> None:
-        self.explorer.pin() if self.explorer._pinned is None else self.explorer.unpin()
 
     def _guard(self, act: Callable[[], object]) -> None:
         try:

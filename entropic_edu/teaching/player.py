@@ -36,54 +36,30 @@ DOT = 3.2  # radius of a walker at full size, CSS pixels, as in player.js
 STRIP_WIDTH, STRIP_DPI = 8.3, 120  # inches: the text width of an A4 page
 MOMENTS = 4
 
-STYLE = """
-.ee-player { width: 100%; box-sizing: border-box; font: 14px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
-  color: var(--jp-ui-font-color1, var(--vscode-editor-foreground, #222)); }
-.ee-player canvas { display: block; width: 100%; background: #fff; border-radius: 4px; }
-.ee-player-controls { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; margin-top: 8px; }
-.ee-player button, .ee-player select { min-height: 34px; font: inherit; color: inherit; border: 1px solid currentColor;
-  border-radius: 4px; background: var(--jp-layout-color1, var(--vscode-editor-background, #fff)); }
-.ee-player button { min-width: 8em; padding: 0 14px; font-weight: 600; cursor: pointer; }
-.ee-player button:disabled { cursor: not-allowed; border-style: dashed; font-weight: 400; }
-.ee-player select { margin-left: 6px; padding: 0 6px; }
-.ee-player option { color: #222; background: #fff; }
-.ee-player input[type=range] { flex: 1 1 180px; min-width: 120px; height: 32px; margin: 0; accent-color: #0072B2; }
-.ee-player :focus-visible { outline: 3px solid var(--jp-brand-color1, #0072B2); outline-offset: 2px; }
-.ee-player-step { min-width: 10em; text-align: right; font-variant-numeric: tabular-nums; }
-.ee-player p { margin: 8px 0 0; }
-.ee-player .ee-sentence { min-height: 2.9em; font-size: 15px; }
-.ee-player .ee-player-key { margin-top: 2px; font-size: 13px; }
-"""
+STYLE = Path(__file__).with_name("player.css").read_text("utf-8")
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
     """Where an axes stands on the background picture, and what the player draws there.
 
-    Attributes:
-        kind: "plan" shows the walkers; "histogram" their density along the floor; "curve" where their mean stands on a
-            curve that is drawn already.
-        rect: Left, bottom, width and height as shares of the picture: matplotlib's ``ax.get_position().bounds``.
-        x: Data limits of the axes, left and right.
-        y: Data limits, bottom and top. Of a histogram: densities, shares of the crowd over the width of a bar.
-        curve: Points of the curve in order of x, (N, 2); only for the kind "curve".
+    A "plan" shows the walkers, a "histogram" their density along the floor (shares of the crowd over the width of a
+    bar), and a "curve" where their mean stands on a curve that is drawn already.
     """
 
     kind: Kind
-    rect: tuple[float, float, float, float]
-    x: tuple[float, float]
-    y: tuple[float, float]
-    curve: Tensor | None = None
+    rect: tuple[float, float, float, float]  # left, bottom, width, height as shares: ``ax.get_position().bounds``
+    x: tuple[float, float]  # data limits of the axes, left and right
+    y: tuple[float, float]  # data limits, bottom and top
+    curve: Tensor | None = None  # its points in order of x, (N, 2)
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ValueError(f"A panel is of the kind {', '.join(get_args(Kind))}, got {self.kind!r}.")
         left, bottom, width, height = self.rect
         if not (0 <= left < left + width <= 1 + 1e-9 and 0 <= bottom < bottom + height <= 1 + 1e-9):
-            raise ValueError(
-                "rect is left, bottom, width and height of an axes inside the picture, in shares of it, "
-                f"got {self.rect}; ax.get_position().bounds gives it."
-            )
+            wanted = "rect is left, bottom, width and height of an axes inside the picture, in shares of it"
+            raise ValueError(f"{wanted}, got {self.rect}; ax.get_position().bounds gives it.")
         for name, limits in (("x", self.x), ("y", self.y)):
             if not (all(map(math.isfinite, limits)) and limits[0] != limits[1]):
                 raise ValueError(f"The limits {name} of a panel are two finite numbers that differ, got {limits}.")
@@ -104,8 +80,7 @@ class Player(anywidget.AnyWidget):
         along: Coordinate of each walker along the floor, the x of histograms and curves, (R, W).
         step: Steps at the records, (R,).
         background: PNG with axes, fields, curves and labels.
-        width: Of the picture at full size, CSS pixels; it shrinks with the page.
-        height: Of the picture at full size, CSS pixels.
+        width, height: Of the picture at full size, CSS pixels; it shrinks with the page.
         panels: What to draw where; one of them at least a plan.
         sentences: What each record shows, with numbers; R of them.
         seconds: Time that the run takes at speed 1.
@@ -146,14 +121,15 @@ class Player(anywidget.AnyWidget):
         title: str = "",
     ) -> None:
         _check(walkers, along, step, sentences)
-        if not any(panel.kind == "plan" for panel in panels):
+        plans = [panel for panel in panels if panel.kind == "plan"]
+        if not plans:
             raise ValueError(f"The player needs a panel of the kind 'plan', got {[panel.kind for panel in panels]}.")
         if not (seconds > 0 and width > 0 and height > 0):
             raise ValueError(f"seconds, width and height are positive, got {seconds}, {width} and {height}.")
         if not background.startswith(b"\x89PNG"):
             raise ValueError(f"background is the bytes of a PNG, got {background[:8]!r}; write the figure with png.")
         steps = [int(number) for number in step]
-        self._walkers, self._plans = walkers.detach().cpu().float(), [panel for panel in panels if panel.kind == "plan"]
+        self._walkers, self._plan_shown = walkers.detach().cpu().float(), plans[0]
         super().__init__(
             title=title,
             _plan=_bytes(walkers),
@@ -175,10 +151,8 @@ class Player(anywidget.AnyWidget):
     @property
     def filmstrip(self) -> bytes:
         """Four moments of the plan side by side, from the first record to the last, as a PNG."""
-        last = len(self._steps) - 1
-        moments = sorted({round(last * i / (MOMENTS - 1)) for i in range(MOMENTS)})
-        panel = self._plans[0]
-        field = _cut(self._background, panel)
+        moments = sorted({round((len(self._steps) - 1) * i / (MOMENTS - 1)) for i in range(MOMENTS)})
+        panel, field = self._plan_shown, _cut(self._background, self._plan_shown)
         shown = panel.rect[2] * self._size[0]  # width of the plan in the player, CSS pixels
         gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 92), 0.62 if self.title else 0.34
         share = (1 - gap * (MOMENTS + 1)) / MOMENTS  # of the width, for one moment
@@ -199,39 +173,34 @@ class Player(anywidget.AnyWidget):
                 ax.set(xlim=panel.x, ylim=panel.y, xticks=[], yticks=[])
                 ax.set_title(text("player.moment", step=self._steps[moment]), fontsize=11, pad=4, parse_math=False)
             figure.text(0.5, 1 - 0.08 / high, self.title, fontsize=12, ha="center", va="top", parse_math=False)
-            figure.text(
-                gap, 0.06 / high, "\n".join(below), fontsize=11, va="bottom", linespacing=1.15, parse_math=False
-            )
+            sentence = "\n".join(below)
+            figure.text(gap, 0.06 / high, sentence, fontsize=11, va="bottom", linespacing=1.15, parse_math=False)
             file = io.BytesIO()
             figure.savefig(file, format="png", metadata={"Software": None})
         return file.getvalue()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if bundle is not None else ({}, {})
-        words = text("player.described", title=self.title, sentence=self._sentences[-1])
-        picture = {"image/png": base64.b64encode(self.filmstrip).decode("ascii")}
-        return {**data, **picture, "text/plain": words if self.title else self._sentences[-1]}, metadata
+        data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})
+        last = self._sentences[-1]
+        words = text("player.described", title=self.title, sentence=last) if self.title else last
+        picture = base64.b64encode(self.filmstrip).decode("ascii")
+        return {**data, "image/png": picture, "text/plain": words}, metadata
 
     @traitlets.validate("frame")
     def _check_frame(self, proposal: Mapping[str, Any]) -> int:
-        frame, records = int(proposal["value"]), max(1, len(self._steps))
-        if not 0 <= frame < records:
-            raise traitlets.TraitError(f"frame is the number of a record, 0 to {records - 1}, got {frame}.")
+        frame, last = int(proposal["value"]), max(0, len(self._steps) - 1)
+        if not 0 <= frame <= last:
+            raise traitlets.TraitError(f"frame is the number of a record, 0 to {last}, got {frame}.")
         return frame
 
 
 def _check(walkers: Tensor, along: Tensor, step: Sequence[int], sentences: Sequence[str]) -> None:
     if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
-        raise ValueError(
-            "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1, "
-            f"got {tuple(walkers.shape)}."
-        )
+        wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
+        raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
     if along.shape != walkers.shape[:2]:
-        raise ValueError(
-            f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}, "
-            f"got {tuple(along.shape)}."
-        )
+        wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
+        raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
     for name, given in (("step", step), ("sentences", sentences)):
         if len(given) != len(walkers):
             raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
@@ -251,30 +220,19 @@ def _plain(panel: Panel) -> dict[str, Any]:
 def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
     """Return all words of the controls, and the key to what the panels show."""
     kinds = dict.fromkeys(panel.kind for panel in panels)
-    words = {
-        "play": text("player.play"),
-        "pause": text("player.pause"),
-        "again": text("player.again"),
-        "scrub": text("player.scrub"),
-        "speed": text("player.speed"),
-        "still": text("player.still"),
-    }
-    words["step"] = text("player.step", step="{step}", last=last)  # the page fills in the step
+    plain = ("player.play", "player.pause", "player.again", "player.scrub", "player.speed", "player.still")
     shown = [option_text(kind, "player.key.plan", "player.key.histogram", "player.key.curve") for kind in kinds]
-    words["key"] = " ".join([*shown, text("player.keys")])
-    return words
+    return {
+        **{key.removeprefix("player."): text(key) for key in plain},
+        "step": text("player.step", step="{step}", last=last),  # the page fills in the step
+        "key": " ".join([*shown, text("player.keys")]),
+    }
 
 
 def _cut(background: bytes, panel: Panel) -> Image.Image:
     """Return what of the picture lies inside a panel."""
     picture = Image.open(io.BytesIO(background)).convert("RGB")
     left, bottom, width, height = panel.rect
-    edges = (left * picture.width, (1 - bottom - height) * picture.height)
-    return picture.crop(
-        (
-            math.ceil(edges[0]),
-            math.ceil(edges[1]),
-            math.floor(edges[0] + width * picture.width),
-            math.floor(edges[1] + height * picture.height),
-        )
-    )
+    x, y = left * picture.width, (1 - bottom - height) * picture.height
+    right, lower = math.floor(x + width * picture.width), math.floor(y + height * picture.height)
+    return picture.crop((math.ceil(x), math.ceil(y), right, lower))

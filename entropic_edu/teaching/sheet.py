@@ -20,13 +20,8 @@ from entropic_edu.physics.mean import Mean
 
 WIDTH, HEIGHT = 760, 460  # CSS pixels
 GREY = "#595959"  # 7:1 on white
-INK = {  # darker, for words: 4.5:1 or more on white
-    PURPLE: "#8E4470",
-    RED: "#A84A00",
-    GREEN: "#00664B",
-    ORANGE: "#8A5A00",
-    SKY: "#1F6690",
-}
+# darker, for words: 4.5:1 or more on white
+INK = {PURPLE: "#8E4470", RED: "#A84A00", GREEN: "#00664B", ORANGE: "#8A5A00", SKY: "#1F6690"}
 SMALL = 10.5
 
 
@@ -44,16 +39,14 @@ def moving(ax: Axes, *, colour: str = BLUE, dash: Any = "-", width: float = 2.0,
 def end_label(ax: Axes, words: str, colour: str) -> Text:
     """Return a label for the end of a line; ``set_position`` puts it there."""
     ink = INK.get(colour, colour)
-    name: Text = ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
-    return name
+    return ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
 
 
 class Band:
     """A mean with its band of one standard error; moved, not drawn anew."""
 
     def __init__(self, ax: Axes, *, colour: str = BLUE, dash: Any = "-", label: str = "", width: float = 2.0) -> None:
-        self.ax = ax
-        self.line = moving(ax, colour=colour, dash=dash, width=width)
+        self.ax, self.line = ax, moving(ax, colour=colour, dash=dash, width=width)
         self.area = PolyCollection([], facecolor=colour, alpha=0.25, lw=0, animated=True)
         ax.add_collection(self.area, autolim=False)
         self.name = end_label(ax, label, colour)
@@ -75,26 +68,20 @@ class Band:
 
 
 def part(*bands: Band, gap: float = 0.15) -> None:
-    """Move the end labels of bands on one axes apart, so that none covers another or leaves the axes.
+    """Move the end labels of the bands that are shown on one axes apart, ``gap`` of the axis at least.
 
-    Args:
-        bands: Those shown and those not.
-        gap: Least distance of two labels, as a share of the axis.
+    None covers another or leaves the axes.
     """
-    shown = sorted((band for band in bands if band.name.get_visible()), key=lambda band: band.name.get_position()[1])
-    if not shown:
-        return
-    low, high = shown[0].ax.get_ylim()
+    names = [band.name for band in bands if band.name.get_visible()]
+    names.sort(key=lambda name: name.get_position()[1])
+    low, high = bands[0].ax.get_ylim()
     least = gap * (high - low)
-    at: list[float] = []
-    for band in shown:
-        at.append(max([band.name.get_position()[1], low, *[previous + least for previous in at[-1:]]]))
-    above = high
-    for number in reversed(range(len(at))):
-        at[number] = min(at[number], above)
-        above = at[number] - least
-    for band, height in zip(shown, at, strict=True):
-        band.name.set_y(height)
+    for name in names:  # upwards
+        name.set_y(max(name.get_position()[1], low))
+        low = name.get_position()[1] + least
+    for name in reversed(names):  # and down from the top
+        name.set_y(min(name.get_position()[1], high))
+        high = name.get_position()[1] - least
 
 
 class Points:

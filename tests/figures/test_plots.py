@@ -124,7 +124,7 @@ def test_end_labels_do_not_cover_each_other():
     ax = plots.axes()
     ax.set_ylim(0, 1)
     plots.end_labels(ax, [(1, 0.5, "one", "black"), (1, 0.5, "two", "black"), (1, 0.51, "three", "black")])
-    heights = sorted(text.xyann[1] for text in ax.texts)
+    heights = sorted(text.get_position()[1] for text in ax.texts)
     assert min(b - a for a, b in pairwise(heights)) > 0.05
 
 

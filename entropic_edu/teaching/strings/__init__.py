@@ -1,7 +1,6 @@
-"""All words that a learner sees, in one file for each language, so that a translation is one file.
+"""All words that a learner sees: ``en.toml``, or the file beside it that ENTROPIC_EDU_LANGUAGE names.
 
-``en.toml`` is the catalogue. The environment variable ENTROPIC_EDU_LANGUAGE names another file beside it; what that
-file lacks is read from the English one.
+What that file lacks is read from the English one, so that a translation is one file.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -19,9 +19,8 @@ ENGLISH = "en"
 def text(key: str, **values: Any) -> str:
     """Return the words at a dotted key, with ``{name}`` filled from ``values`` by ``str.format``.
 
-    Args:
-        key: Such as "explorer.latency"; in the catalogue the entry ``latency`` of the table ``[explorer]``.
-        values: What the placeholders stand for; format specifications such as ``{mean:.2f}`` are in the catalogue.
+    "explorer.latency" is the entry ``latency`` of the table ``[explorer]``; format specifications such as
+    ``{mean:.2f}`` are in the catalogue.
 
     Raises:
         KeyError: If the catalogue has no such entry, or the entry asks for a value that was not given.
@@ -33,14 +32,9 @@ def text(key: str, **values: Any) -> str:
 
 
 def option_text(option: str, /, *keys: str, **values: Any) -> str:
-    """Return the words of one of several options: those at the key that ends in ``.option``.
+    """Return the words of one of several options: those at the one of ``keys`` that ends in ``.option``.
 
-    The keys stand in full where they are used, so that a search for one finds its place.
-
-    Args:
-        option: What was chosen, such as "near".
-        keys: One for each option, such as "04.guess.straight", "04.guess.near".
-        values: What the placeholders stand for.
+    The keys stand in full where they are used, so that a search for one finds its place. ``values`` are as in `text`.
 
     Raises:
         KeyError: If no key ends in the option.
@@ -65,24 +59,12 @@ def control_text(name: str, key: str) -> str:
 
 
 def question_text(lesson: str, name: str, key: str) -> str:
-    """Return the words of a prediction, at ``<lesson>.question.<name>.<key>``.
-
-    Args:
-        lesson: Number of the lesson, such as "02".
-        name: Of the question.
-        key: ``ask``, ``option.<option>`` (what it says), or ``reply.<option>`` (what to say to who chose it).
-    """
+    """Return words of a prediction, at ``<lesson>.question.<name>.``: ``ask``, ``option.<key>`` or ``reply.<key>``."""
     return text(f"{lesson}.question.{name}.{key}")
 
 
 def exercise_text(lesson: str, name: str, key: str) -> str:
-    """Return the words of an exercise, at ``<lesson>.exercise.<name>.<key>``.
-
-    Args:
-        lesson: Number of the lesson, such as "02".
-        name: Of the exercise.
-        key: ``ask`` (one line, on the instructors' page), ``right``, or ``wrong.<slip>``.
-    """
+    """Return words of an exercise, at ``<lesson>.exercise.<name>.``: ``ask``, ``right`` or ``wrong.<slip>``."""
     return text(f"{lesson}.exercise.{name}.{key}")
 
 
@@ -98,15 +80,10 @@ def find(key: str) -> str | None:
 
 
 def language() -> str:
-    """Return the language that ENTROPIC_EDU_LANGUAGE names, English where it names none that is there."""
+    """Return the language that ENTROPIC_EDU_LANGUAGE names, English where it has no catalogue."""
     wanted = os.environ.get("ENTROPIC_EDU_LANGUAGE", ENGLISH)
-    return wanted if wanted in languages() else ENGLISH
-
-
-def languages() -> list[str]:
-    """Return the languages that have a catalogue."""
-    names = [file.name for file in resources.files(__name__).iterdir()]
-    return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
+    there = {file.name for file in resources.files(__name__).iterdir()}
+    return wanted if f"{wanted}.toml" in there else ENGLISH
 
 
 @cache
@@ -114,16 +91,14 @@ def catalogue(name: str) -> dict[str, str]:
     """Return all entries of a language, by dotted key."""
     file = resources.files(__name__).joinpath(f"{name}.toml")
     try:
-        return _flat(tomllib.loads(file.read_text("utf-8")), "")
+        return dict(_entries(tomllib.loads(file.read_text("utf-8"))))
     except ValueError as error:  # no UTF-8, or no TOML
         raise ValueError(f"{file} is damaged or no catalogue ({error}); write it anew, or install again.") from error
 
 
-def _flat(table: dict[str, Any], prefix: str) -> dict[str, str]:
-    entries: dict[str, str] = {}
+def _entries(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in table.items():
         if isinstance(value, dict):
-            entries |= _flat(value, f"{prefix}{name}.")
+            yield from _entries(value, f"{prefix}{name}.")
         else:
-            entries[f"{prefix}{name}"] = str(value).strip("\n")
-    return entries
+            yield prefix + name, str(value).strip("\n")
