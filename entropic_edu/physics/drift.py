@@ -145,15 +145,13 @@ def drift(
         "undo_excursions": rule.undo_excursions,
         "noisy_steps": None if (some := model.noisy_steps) is None else [some.start, some.stop, some.step],
     }
-    temperature = model.temperature(learning_rate, momentum)
-    log = _Log(begun, radius, temperature=temperature, length=path.length, recipe=recipe)
+    log = _Log(begun, radius, temperature=model.temperature(learning_rate, momentum), length=path.length, recipe=recipe)
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
         row = [torch.tensor(step), where, distance, _losses(land, free), *([free] if keep.theta else [])]
         log.rows.append([detached(value) for value in row])
-        records = len(log.rows)
-        note = f"mean position {float(where.mean()):.3f}"
+        note, records = f"mean position {float(where.mean()):.3f}", len(log.rows)
         return Snapshot(step, steps, note, lambda: log.release(records, step >= steps))
 
     here = begun.to(theta.device)  # where the last projection put each walker
@@ -171,9 +169,7 @@ def drift(
         if projects:
             if not bool(distance.isfinite().all()):  # such a walker has no position to be put back to
                 check_finite(land, stepper.position, theta, step, learning_rate)
-            if rule.undo_excursions:
-                where = torch.where(distance > radius, here, where)
-            here = where
+            here = where = torch.where(distance > radius, here, where) if rule.undo_excursions else where
             stepper.place(path.at(here))
             stepper.keep_momentum_along(path.tangent(here))
         if free is not None:

@@ -100,7 +100,7 @@ class Answers:
 
     Nothing here raises for a disk that is full, read-only or gone: answers then stay in memory, ``news`` says so once,
     and the next write that works takes them along. Several kernels, and several threads, may write at once.
-    ``answers.json`` may be a link; for other kernels, which hold its lock for milliseconds, it waits ``patience`` seconds.
+    ``answers.json`` may be a link. For other kernels, which hold its lock for milliseconds, it waits ``patience`` s.
     """
 
     def __init__(self, folder: Path | None, *, patience: float = 10.0) -> None:
