@@ -17,6 +17,7 @@ from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import whole_or_nothing
 from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10, roads
+from entropic_edu.sweeps.kept import taken_apart
 
 NAMES = recorded.names()
 
@@ -54,10 +55,15 @@ def test_a_shipped_recording_was_made_by_the_recipe_that_is_there(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_shipped_recording_is_saved_to_the_bytes_that_were_read(name, tmp_path):
-    recorded.load(name).save(tmp_path / "again")
-    shipped = importlib.resources.files("entropic_edu.recorded").joinpath(f"{name}.safetensors")
-    assert (tmp_path / "again").read_bytes() == shipped.read_bytes()
+def test_a_shipped_recording_that_is_saved_again_holds_what_was_read(name, tmp_path):
+    shipped = recorded.load(name)
+    shipped.save(tmp_path / "again")
+    again = recorded.read(tmp_path / "again")
+    assert list(again) == list(shipped)
+    (one, words), (two, same) = taken_apart(shipped), taken_apart(again)
+    assert words == same  # a field that is younger than the file has its default
+    torch.testing.assert_close(one, two, rtol=0, atol=0, equal_nan=True)
+    assert (again.recipe, again.versions, again.rounded) == (shipped.recipe, shipped.versions, shipped.rounded)
 
 
 @pytest.mark.parametrize("name", NAMES)
