@@ -20,7 +20,7 @@ from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
 from .layers import ModuleAt
-from .losses import Loss, WrittenOut
+from .losses import CrossEntropy, Loss, WrittenOut
 from .parameters import Layout
 from .stacked import Stack
 
@@ -330,9 +330,9 @@ class StackEngine(Engine):
 
 def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
     """Return the fastest engine for a module and a loss, or the one that is asked for."""
-    if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
-        stack = Stack.of(model)
-        if stack is not None:
+    shares = isinstance(criterion, CrossEntropy) and few.y.is_floating_point()  # of classes, which no stack takes
+    if isinstance(criterion, WrittenOut) and not shares and strategy not in ("loop", "vmap"):
+        if (stack := Stack.of(model)) is not None:
             return StackEngine(stack, model, criterion, few, seen, strategy)
     if strategy == "stacked":
         raise ValueError(

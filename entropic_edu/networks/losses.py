@@ -63,28 +63,7 @@ class Loss(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenOut(Loss):
-    """A loss whose derivatives for stacked networks, outputs (P, N, C), are written out."""
-
-    def stacks(self, y: Tensor) -> bool:
-        """Return whether they are for such targets."""
-        return True
-
-    @abstractmethod
-    def means(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the mean of each network, (P, N, C) -> (P,)."""
-
-    @abstractmethod
-    def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
-
-    @abstractmethod
-    def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossEntropy(WrittenOut):
+class CrossEntropy(Loss):
     """-log softmax(z)_y for class numbers y, or its mean over classes with weights y (N, C)."""
 
     name: str = "cross_entropy"
@@ -101,19 +80,19 @@ class CrossEntropy(WrittenOut):
             raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
         return y
 
-    def stacks(self, y: Tensor) -> bool:
-        return not y.is_floating_point()
-
     def means(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the mean of each network, (P, N, C) -> (P,)."""
         right = z.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0]
         return (torch.logsumexp(z, -1) - right).mean(1)  # torch's own is slow for few classes
 
     def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
         shares = _softmax(z)
         at = y.expand(shares.shape[:-1])[..., None]
         return shares.scatter_add_(-1, at, shares.new_full((), -1.0).expand(at.shape)).div_(z.shape[-2])
 
     def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
         p, at = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
         p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
         return p.scatter_add(-1, at, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
@@ -147,7 +126,7 @@ class CrossEntropy(WrittenOut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredError(WrittenOut):
+class SquaredError(Loss):
     """|z - y|²/C for targets y (N, C); class numbers become one-hot rows."""
 
     name: str = "mse"
@@ -187,10 +166,13 @@ class SquaredError(WrittenOut):
         return torch.cat([rows, self.label_noise * (2 / z.shape[-1]) ** 0.5 * self.curvature_rows(z, y)], -3)
 
     def label_ratio(self, y: Tensor) -> float:
-        return 2 * self.label_noise**2 / y.shape[-1] if self.label_noise else 0.0
+        return 2 * self.label_noise**2 / y.shape[-1]
 
     def averages_noise(self, y: Tensor) -> bool:
         return True
+
+
+WrittenOut = CrossEntropy | SquaredError  # for stacked networks too: means, mean_slopes, slopes_along
 
 
 @dataclass(frozen=True, kw_only=True)

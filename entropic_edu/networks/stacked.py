@@ -215,11 +215,10 @@ class Stack:
             weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
             if number:
                 weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
-            parts.append(weight_dot.flatten(1))
-            if number:
                 delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
                 delta_dot.baddbmm_(shared, layer.weight(vector))
                 delta = torch.bmm(delta, layer.weight(theta))
+            parts.append(weight_dot.flatten(1))
         return torch.cat(parts[::-1], 1)
 
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
