@@ -19,7 +19,7 @@ _ELEMENTWISE = {
     nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
 }  # fmt: skip
 _POOLING = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
-# Of each layer: weight (outputs, inputs, block) and bias (outputs, 1), or (outputs, 0) where there is none. Each unit of
+# Weights (outputs, inputs, block) and biases (outputs, 1), or (outputs, 0) where there are none, of each layer. A unit of
 # the layer before feeds a block of weights: one number, a kernel, or the pixels of a channel.
 _Layers = list[tuple[Tensor, Tensor]]
 
@@ -89,7 +89,7 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
             )
     first, second = (theta.detach().cpu().double() for theta in (a, b))  # assignments compare sums: float64
     orders = [torch.arange(layers[0][0].shape[1]), *(torch.arange(len(weight)) for weight, _ in layers)]
-    sweeps = _ascend(*([(t[weight], t[bias]) for weight, bias in layers] for t in (first, second)), orders, generator)
+    sweeps = _ascend(layers, first, second, orders, generator)
     order = _order(land.dim, layers, orders)
     distances = float((first - second).norm()), float((first - second[order]).norm())
     return Alignment(b.detach()[order.to(b.device)], tuple(orders[1:-1]), *distances, sweeps)
@@ -169,10 +169,11 @@ def _order(dim: int, layers: _Layers, orders: Sequence[Tensor]) -> Tensor:
     return order
 
 
-def _ascend(a: _Layers, b: _Layers, orders: list[Tensor], generator: torch.Generator) -> int:
+def _ascend(layers: _Layers, first: Tensor, second: Tensor, orders: list[Tensor], generator: torch.Generator) -> int:
     """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps."""
     from scipy.optimize import linear_sum_assignment  # scipy takes a quarter of the time that torch takes to import
 
+    a, b = ([(theta[weight], theta[bias]) for weight, bias in layers] for theta in (first, second))
     sweeps, improved = 0, True
     while improved:
         sweeps, improved = sweeps + 1, False

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -47,8 +47,7 @@ class Loss(ABC):
         if not self.label_noise:
             return y
         if y.is_floating_point():
-            noise = torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
-            return y + self.label_noise * factor * noise.to(y.device)
+            return y + self.label_noise * factor * normal(y, generator)
         flip = torch.rand(y.shape, generator=generator, device=generator.device) < self.label_noise
         other = torch.randint(self.classes, y.shape, generator=generator, device=generator.device)
         return torch.where(flip.to(y.device), other.to(y.device), y)
@@ -56,10 +55,6 @@ class Loss(ABC):
     def label_ratio(self, y: Tensor) -> float:
         """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
         return 0.0
-
-    def averages_noise(self, y: Tensor) -> bool:
-        """Return whether ``slopes`` and ``gradient_rows`` know what label noise does to such targets."""
-        return not self.label_noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +106,6 @@ class CrossEntropy(Loss):
             return super().gradient_rows(z, y)
         # E|Jᵀ(p - e_c)|² over the classes c that the label may become
         return _class_rows(self._weights(z, y), torch.softmax(z, -1))
-
-    def averages_noise(self, y: Tensor) -> bool:
-        return not self.label_noise or not y.is_floating_point()
 
     def _weights(self, z: Tensor, y: Tensor) -> Tensor:
         """Return each sample's probability of classes as its target, (N, C)."""
@@ -168,11 +160,10 @@ class SquaredError(Loss):
     def label_ratio(self, y: Tensor) -> float:
         return 2 * self.label_noise**2 / y.shape[-1]
 
-    def averages_noise(self, y: Tensor) -> bool:
-        return True
 
-
-WrittenOut = CrossEntropy | SquaredError  # for stacked networks too: means, mean_slopes, slopes_along
+def is_written_out(loss: Loss, y: Tensor) -> TypeGuard[CrossEntropy | SquaredError]:
+    """Return whether a loss has derivatives for stacks, and knows what label noise does, with such targets."""
+    return isinstance(loss, SquaredError) or (isinstance(loss, CrossEntropy) and not y.is_floating_point())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +198,11 @@ def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
     name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
     return Custom(name=name, mean=criterion, label_noise=label_noise)
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
 
 
 def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:

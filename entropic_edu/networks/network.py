@@ -189,7 +189,8 @@ class Network(Computed):
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
         if isinstance(self.engine, StackEngine):
             decay = self.weight_decay if weight_decay else 0.0
-            return self.engine.hessian_vector_product(theta, vector, self._whole, decay)
+            slopes = self.engine.criterion.slopes_along
+            return self.engine.stack.hessian_vector_product(slopes, theta, vector, self.x, self.y, decay)
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
