@@ -19,8 +19,8 @@ _ELEMENTWISE = {
     nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
 }  # fmt: skip
 _POOLING = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
-# Weights (outputs, inputs, block) and biases (outputs, 1), or (outputs, 0) where there are none, of each layer. A unit of
-# the layer before feeds a block of weights: one number, a kernel, or the pixels of a channel.
+# Of each layer: weights (outputs, inputs, block), the block a kernel or the pixels of a channel, and biases
+# (outputs, 1), or (outputs, 0) where there are none.
 _Layers = list[tuple[Tensor, Tensor]]
 
 

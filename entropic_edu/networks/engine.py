@@ -1,7 +1,6 @@
 """How a network's loss and its derivatives are computed, at one θ or at many on one batch: all ways behind one face.
 
-``engine_for`` chooses: ``StackEngine`` for plain chains of layers, ``Engine`` (a loop or vmap, replayed from CUDA
-graphs where they are small) for any other module. Both take the data in parts that fit in caches and in memory.
+Data are taken in parts that fit in caches and in memory.
 """
 
 from __future__ import annotations

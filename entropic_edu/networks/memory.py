@@ -15,8 +15,7 @@ _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian
 def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
     """Return the bytes that autograd keeps for the backward pass of ``loss()``, without the tensors ``apart_from``.
 
-    A gradient holds these at its peak, and about as much again for what is under way; a Hessian-vector product holds
-    about three times as much.
+    A gradient holds about twice as much at its peak, and a Hessian-vector product three times.
     """
     held: dict[int, torch.UntypedStorage] = {}  # by address, so that each counts once; alive, so that none comes again
 

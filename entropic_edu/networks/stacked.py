@@ -1,7 +1,4 @@
-"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products.
-
-A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph.
-"""
+"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products."""
 
 from __future__ import annotations
 
@@ -98,11 +95,10 @@ class Stack:
             if type(module) is nn.Identity or (flattens and number == 0):
                 continue
             kind, start = (layers[-1].kind, layers[-1].stop) if layers else (None, 0)
+            exact = getattr(module, "approximate", "none") == "none"  # GELU has an approximate form too
             if type(module) is nn.Linear:
                 layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
-            elif (
-                type(module) in ACTIVATIONS and getattr(module, "approximate", "none") == "none" and kind is nn.Identity
-            ):
+            elif type(module) in ACTIVATIONS and exact and kind is nn.Identity:
                 layers[-1] = replace(layers[-1], kind=type(module))
             else:
                 return None
