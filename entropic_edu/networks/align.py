@@ -19,7 +19,9 @@ _ELEMENTWISE = {
     nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Tanh,
 }  # fmt: skip
 _POOLING = {nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d}
-_Weights = list[tuple[Tensor, Tensor]]  # of each layer: weight (outputs, inputs, block) and bias (outputs,)
+# Of each layer: weights (outputs, inputs, block), the block a kernel or the pixels of a channel, and biases
+# (outputs, 1), or (outputs, 0) where there are none.
+_Layers = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,8 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
                 f"{int((~theta.isfinite()).sum())} entries NaN or infinite; pass one trained theta."
             )
     first, second = (theta.detach().cpu().double() for theta in (a, b))  # assignments compare sums: float64
-    orders = [torch.arange(layers[0].weight.shape[1]), *(torch.arange(len(layer.weight)) for layer in layers)]
-    sweeps = _ascend(_weights(layers, first), _weights(layers, second), orders, generator)
+    orders = [torch.arange(layers[0][0].shape[1]), *(torch.arange(len(weight)) for weight, _ in layers)]
+    sweeps = _ascend(layers, first, second, orders, generator)
     order = _order(land.dim, layers, orders)
     distances = float((first - second).norm()), float((first - second[order]).norm())
     return Alignment(b.detach()[order.to(b.device)], tuple(orders[1:-1]), *distances, sweeps)
@@ -106,27 +108,19 @@ def permute(land: Network, theta: Tensor, permutations: Sequence[Tensor]) -> Ten
     """
     layers = _chain(land)
     land.check_shape(theta)
-    units = [len(layer.weight) for layer in layers[:-1]]
+    units = [len(weight) for weight, _ in layers[:-1]]
     given = [p.cpu() for p in permutations]
     if [sorted(p.tolist()) for p in given] != [list(range(n)) for n in units]:
         raise ValueError(
             f"This model has hidden layers of {units} units and needs one permutation of 0 .. units-1 for each, "
             f"got lengths {[len(p) for p in given]}; use torch.randperm(units, generator=generator)."
         )
-    orders = [torch.arange(layers[0].weight.shape[1]), *given, torch.arange(len(layers[-1].weight))]
+    orders = [torch.arange(layers[0][0].shape[1]), *given, torch.arange(len(layers[-1][0]))]
     return theta[..., _order(land.dim, layers, orders).to(theta.device)]
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Where the parameters of a layer lie in θ; each unit of the layer before feeds a block of its weights."""
-
-    weight: Tensor  # (outputs, inputs, block), the block a kernel, or the pixels of a channel
-    bias: Tensor | None  # (outputs,)
-
-
-def _chain(land: Network) -> list[_Layer]:
-    """Return the layers that hold parameters, in order, or say which one is not understood."""
+def _chain(land: Network) -> _Layers:
+    """Return where the parameters of each layer lie in θ, in order, or say which layer is not understood."""
     found: list[tuple[str, nn.Linear | nn.Conv2d, int]] = []
     units = None  # how many there are before a layer, once one has come
     maps = blocks = False  # what the units are now: channels (N, C, H, W), or channels flattened into (N, C·H·W)
@@ -136,12 +130,21 @@ def _chain(land: Network) -> list[_Layer]:
         if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
             maps, blocks = False, maps or blocks
         elif (type(module) is nn.Conv2d and module.groups == 1 and (maps or units is None)) or (
-            type(module) is nn.Linear and not maps and _fits(module.in_features, units, blocks)
+            type(module) is nn.Linear
+            and not maps
+            and (units in (None, module.in_features) or (blocks and module.in_features % (units or 1) == 0))
         ):
             found.append((f"{name}." if name else "", module, units or module.weight.shape[1]))
             units, maps, blocks = len(module.weight), type(module) is nn.Conv2d, False
         else:
-            raise _refusal(name, module)
+            kind = type(module).__name__
+            advice = " A norm ties channels to each other: build the model with norm=None." if "Norm" in kind else ""
+            raise ValueError(
+                "align takes an nn.Sequential of Linear and Conv2d (groups=1) layers with elementwise activations "
+                "between them, pooling while the units are maps, and nn.Flatten() from maps to linear layers; got "
+                f"{kind} {f'at layer {name!r}' if name else 'as the model'}, whose units cannot be renamed here."
+                f"{advice}"
+            )
     used = {prefix + own for prefix, module, _ in found for own, _ in module.named_parameters()}
     if used != set(land.layout.names):
         raise ValueError(
@@ -150,66 +153,41 @@ def _chain(land: Network) -> list[_Layer]:
         )
     index = land.unflatten(torch.arange(land.dim))
     return [
-        _Layer(index[f"{prefix}weight"].reshape(len(module.weight), inputs, -1), index.get(f"{prefix}bias"))
+        (
+            index[f"{prefix}weight"].reshape(len(module.weight), inputs, -1),
+            index.get(f"{prefix}bias", torch.arange(0)).reshape(len(module.weight), -1),
+        )
         for prefix, module, inputs in found
     ]
 
 
-def _fits(features: int, units: int | None, blocks: bool) -> bool:
-    return units is None or features == units or (blocks and features % units == 0)
-
-
-def _refusal(name: str, module: nn.Module) -> ValueError:
-    kind = type(module).__name__
-    advice = " A norm ties channels to each other: build the model with norm=None." if "Norm" in kind else ""
-    return ValueError(
-        "align takes an nn.Sequential of Linear and Conv2d (groups=1) layers with elementwise activations between "
-        "them, pooling while the units are maps, and nn.Flatten() from maps to linear layers; got "
-        f"{kind} {f'at layer {name!r}' if name else 'as the model'}, whose units cannot be renamed here.{advice}"
-    )
-
-
-def _order(dim: int, layers: list[_Layer], orders: Sequence[Tensor]) -> Tensor:
+def _order(dim: int, layers: _Layers, orders: Sequence[Tensor]) -> Tensor:
     """Return the index vector (D,) that carries out the permutations: θ[order] is the permuted θ."""
     order = torch.arange(dim)
-    for layer, before, after in zip(layers, orders, orders[1:], strict=False):
-        order[layer.weight] = layer.weight[after][:, before]
-        if layer.bias is not None:
-            order[layer.bias] = layer.bias[after]
+    for (weight, bias), before, after in zip(layers, orders, orders[1:], strict=False):
+        order[weight], order[bias] = weight[after][:, before], bias[after]
     return order
 
 
-def _weights(layers: list[_Layer], theta: Tensor) -> _Weights:
-    """Return the weights and biases of the layers; a bias is zero where there is none."""
-    return [
-        (theta[layer.weight], theta.new_zeros(len(layer.weight)) if layer.bias is None else theta[layer.bias])
-        for layer in layers
-    ]
-
-
-def _ascend(a: _Weights, b: _Weights, orders: list[Tensor], generator: torch.Generator) -> int:
+def _ascend(layers: _Layers, first: Tensor, second: Tensor, orders: list[Tensor], generator: torch.Generator) -> int:
     """Improve ``orders`` in place, one hidden layer at a time; return the number of sweeps."""
     from scipy.optimize import linear_sum_assignment  # scipy takes a quarter of the time that torch takes to import
 
+    a, b = ([(theta[weight], theta[bias]) for weight, bias in layers] for theta in (first, second))
     sweeps, improved = 0, True
     while improved:
         sweeps, improved = sweeps + 1, False
         for hidden in torch.randperm(len(a) - 1, generator=generator, device=generator.device).tolist():
-            score = _similarity(a, b, orders, hidden)
+            before, now, after = orders[hidden : hidden + 3]
+            (incoming, bias), (outgoing, _) = b[hidden : hidden + 2]
+            score = (  # how well unit j of b fits in the place of unit i of a, other layers as they stand
+                torch.einsum("iub,jub->ij", a[hidden][0], incoming[:, before])
+                + a[hidden][1] @ bias.mT
+                + torch.einsum("oib,ojb->ij", a[hidden + 1][0], outgoing[after])
+            )
             best = torch.from_numpy(linear_sum_assignment(score.numpy(), maximize=True)[1])
-            rows, now = torch.arange(len(best)), orders[hidden + 1]
+            rows = torch.arange(len(best))
             gain = (score[rows, best] - score[rows, now]).sum()
             if gain > 1e-12 * len(rows) * score.abs().max():  # less is round-off, and ties could change places for ever
                 orders[hidden + 1], improved = best, True
     return sweeps
-
-
-def _similarity(a: _Weights, b: _Weights, orders: list[Tensor], hidden: int) -> Tensor:
-    """Return how well unit j of b fits in the place of unit i of a, (units, units), other layers as they stand."""
-    incoming = b[hidden][0][:, orders[hidden]]  # (units, inputs, block)
-    outgoing = b[hidden + 1][0][orders[hidden + 2]]  # (outputs, units, block)
-    return (
-        torch.einsum("iub,jub->ij", a[hidden][0], incoming)
-        + torch.outer(a[hidden][1], b[hidden][1])
-        + torch.einsum("oib,ojb->ij", a[hidden + 1][0], outgoing)
-    )

@@ -48,12 +48,6 @@ class ReestimatedNorm(nn.Module):
         over_channels = (-1, *[1] * (x.ndim - 2))
         return torch.addcmul(shift.view(over_channels), x, scale.view(over_channels))
 
-    def reset_parameters(self) -> None:
-        if self.weight is not None:
-            nn.init.ones_(self.weight)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
 
 def norm_names(model: nn.Module) -> list[str]:
     """Return the names of the batch norms of a model."""

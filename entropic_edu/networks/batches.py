@@ -59,9 +59,7 @@ class Sampled(Landscape):
         A ``batch_size`` of None takes all data in order; label noise still acts.
         """
         if batch_size is None:
-            noisy = self.criterion.label_noise > 0
-            x, y = self._all_for(rows if noisy else None)
-            return Batch(x, self.criterion.jitter(y, generator), rows is not None and noisy)
+            return self._all(generator, rows if self.criterion.label_noise else None)
         self._check_batch_size(batch_size)
         lead = () if rows is None else (rows,)
         # batch first, so that with the same seed a smaller batch holds the first samples of a larger one
@@ -75,8 +73,7 @@ class Sampled(Landscape):
         """
         if not self.y.is_floating_point():
             raise ValueError('Pure label noise needs real targets; use loss="mse", or noise="minibatch".')
-        x, y = self._all_for(rows)
-        return Batch(x, self.criterion.jitter(y, generator, math.sqrt(len(self.x) / batch_size)), rows is not None)
+        return self._all(generator, rows, math.sqrt(len(self.x) / batch_size))
 
     def steps_per_epoch(self, batch_size: int | None) -> int:
         if batch_size is None:
@@ -96,10 +93,9 @@ class Sampled(Landscape):
         for number in range(self.steps_per_epoch(batch_size)):
             yield self._pick(order[..., number * batch_size : (number + 1) * batch_size], generator)
 
-    def _all_for(self, rows: int | None) -> tuple[Tensor, Tensor]:
-        if rows is None:
-            return self.x, self.y
-        return self.x.expand(rows, *self.x.shape), self.y.expand(rows, *self.y.shape)
+    def _all(self, generator: torch.Generator, rows: int | None, factor: float = 1.0) -> Batch:
+        x, y = (each if rows is None else each.expand(rows, *each.shape) for each in (self.x, self.y))
+        return Batch(x, self.criterion.jitter(y, generator, factor), rows is not None)
 
     def _pick(self, index: Tensor, generator: torch.Generator) -> Batch:
         index = index.to(self.x.device)

@@ -1,16 +1,15 @@
 """How a network's loss and its derivatives are computed, at one θ or at many on one batch: all ways behind one face.
 
-``engine_for`` chooses: ``StackEngine`` for plain chains of layers, ``Engine`` (a loop or vmap, replayed from CUDA
-graphs where they are small) for any other module. Both take the data in parts that fit in caches and in memory.
+Data are taken in parts that fit in caches and in memory.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
 from .layers import ModuleAt
-from .losses import Loss, WrittenOut
+from .losses import CrossEntropy, Loss, SquaredError, is_written_out, normal
 from .parameters import Layout
 from .stacked import Stack
 
@@ -37,25 +36,23 @@ class Facts:
     layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
 
 
+@dataclass(eq=False, repr=False)
 class Engine:
-    """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap.
-
-    Args:
-        model: The module that is called; batch norm that is to be re-estimated is replaced in it.
-        criterion: The loss.
-        few: Some training samples, to measure on.
-        seen: Inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated.
-        strategy: "loop" or "vmap"; for all else that is chosen by the shapes.
-    """
+    """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap."""
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
 
-    def __init__(self, model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> None:
-        self.model, self.criterion, self.few, self.seen, self.strategy = model, criterion, few, seen, strategy
-        self.layout = Layout(model)
-        self.facts = Facts()
-        self.most: int | None = None  # samples at once, once memory has run out
-        self._bytes: int | None = None  # bytes that a gradient keeps for each sample, once measured
+    model: nn.Module  # that is called; batch norm that is to be re-estimated is replaced in it
+    criterion: Loss
+    few: Batch  # some training samples, to measure on
+    seen: Tensor  # inputs that give batch norm its statistics (n, ...); none (0, ...) where nothing is re-estimated
+    strategy: Strategy  # "loop" or "vmap"; for all else that is chosen by the shapes
+    facts: Facts = field(default_factory=Facts)
+    most: int | None = None  # samples at once, once memory has run out
+    _bytes: int | None = None  # that a gradient keeps for each sample, once measured
+
+    def __post_init__(self) -> None:
+        self.layout = Layout(self.model)
         self.forget()
 
     def forget(self) -> None:
@@ -101,7 +98,7 @@ class Engine:
         """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), of a stack also for (P, D)."""
         weights = self.layout.split(theta)
         statistics = self.statistics(weights)
-        return lambda x: self.call(weights, x, statistics)
+        return lambda x: torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return the outputs on inputs (N, ...): (D,) -> (N, C), or (P, D) -> (P, N, C)."""
@@ -129,14 +126,11 @@ class Engine:
 
         return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
 
-    def call(self, weights: dict[str, Tensor], x: Tensor, statistics: dict[str, Tensor]) -> Tensor:
-        """Return the module's outputs."""
-        return torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
-
     def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
         statistics = self.statistics(weights) if batch.whole else {}
-        return self.criterion.mean(self.call(weights, batch.x, statistics), batch.y)
+        outputs = torch.func.functional_call(self.model, {**weights, **statistics}, (batch.x,))
+        return self.criterion.mean(outputs, batch.y)
 
     def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return means and variances of batch norm at θ; none where there is nothing to re-estimate."""
@@ -273,15 +267,13 @@ class Computed(Sampled):
     engine: Engine
 
 
+@dataclass(eq=False, repr=False)
 class StackEngine(Engine):
     """Chains of linear layers, for many parameter vectors at once by batched matrix products."""
 
-    criterion: WrittenOut
     stacks = True
-
-    def __init__(self, stack: Stack, *args: Any) -> None:
-        super().__init__(*args)
-        self.stack = stack
+    criterion: CrossEntropy | SquaredError
+    stack: Stack = field(kw_only=True)
 
     def each(self, compute: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
         return compute(theta)
@@ -312,10 +304,6 @@ class StackEngine(Engine):
         zeros = (torch.zeros_like(_many(theta)),)
         return self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros)[0], batch.size).view(theta.shape)
 
-    def hessian_vector_product(self, theta: Tensor, vector: Tensor, batch: Batch, decay: float) -> Tensor:
-        """Return (H + λI)v, with λ = ``decay``, as in ``Landscape.hessian_vector_product``."""
-        return self.stack.hessian_vector_product(self.criterion, theta, vector, batch.x, batch.y, decay)
-
     @torch.no_grad()
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         scale = None if scale is None else _many(scale)
@@ -330,10 +318,8 @@ class StackEngine(Engine):
 
 def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
     """Return the fastest engine for a module and a loss, or the one that is asked for."""
-    if isinstance(criterion, WrittenOut) and criterion.stacks(few.y) and strategy not in ("loop", "vmap"):
-        stack = Stack.of(model)
-        if stack is not None:
-            return StackEngine(stack, model, criterion, few, seen, strategy)
+    if is_written_out(criterion, few.y) and strategy not in ("loop", "vmap") and (stack := Stack.of(model)):
+        return StackEngine(model, criterion, few, seen, strategy, stack=stack)
     if strategy == "stacked":
         raise ValueError(
             'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
@@ -352,11 +338,6 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
         raise ValueError(f"Per-sample backward passes need outputs of shape (N, C), got {tuple(shape)}; flatten them.")
     theta = precise.layout.flatten(precise.model)
     return precise, theta + 0.1 * normal(theta, generator)
-
-
-def normal(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
-    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
 
 
 def _many(theta: Tensor) -> Tensor:

@@ -1,8 +1,4 @@
-"""CUDA graphs: a small computation on a GPU recorded once and replayed.
-
-A gradient of a small network is some hundred kernels of microseconds each; to launch them one by one from Python takes
-several times as long as they compute.
-"""
+"""CUDA graphs: a small computation on a GPU, whose many short kernels take longer to launch than to run, replayed."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -47,8 +47,7 @@ class Loss(ABC):
         if not self.label_noise:
             return y
         if y.is_floating_point():
-            noise = torch.randn(y.shape, generator=generator, device=generator.device, dtype=y.dtype)
-            return y + self.label_noise * factor * noise.to(y.device)
+            return y + self.label_noise * factor * normal(y, generator)
         flip = torch.rand(y.shape, generator=generator, device=generator.device) < self.label_noise
         other = torch.randint(self.classes, y.shape, generator=generator, device=generator.device)
         return torch.where(flip.to(y.device), other.to(y.device), y)
@@ -57,34 +56,9 @@ class Loss(ABC):
         """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
         return 0.0
 
-    def averages_noise(self, y: Tensor) -> bool:
-        """Return whether ``slopes`` and ``gradient_rows`` know what label noise does to such targets."""
-        return not self.label_noise
-
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenOut(Loss):
-    """A loss whose derivatives for stacked networks, outputs (P, N, C), are written out."""
-
-    def stacks(self, y: Tensor) -> bool:
-        """Return whether they are for such targets."""
-        return True
-
-    @abstractmethod
-    def means(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the mean of each network, (P, N, C) -> (P,)."""
-
-    @abstractmethod
-    def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
-
-    @abstractmethod
-    def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class CrossEntropy(WrittenOut):
+class CrossEntropy(Loss):
     """-log softmax(z)_y for class numbers y, or its mean over classes with weights y (N, C)."""
 
     name: str = "cross_entropy"
@@ -101,19 +75,19 @@ class CrossEntropy(WrittenOut):
             raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
         return y
 
-    def stacks(self, y: Tensor) -> bool:
-        return not y.is_floating_point()
-
     def means(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the mean of each network, (P, N, C) -> (P,)."""
         right = z.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0]
         return (torch.logsumexp(z, -1) - right).mean(1)  # torch's own is slow for few classes
 
     def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
         shares = _softmax(z)
         at = y.expand(shares.shape[:-1])[..., None]
         return shares.scatter_add_(-1, at, shares.new_full((), -1.0).expand(at.shape)).div_(z.shape[-2])
 
     def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
         p, at = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
         p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
         return p.scatter_add(-1, at, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
@@ -133,9 +107,6 @@ class CrossEntropy(WrittenOut):
         # E|Jᵀ(p - e_c)|² over the classes c that the label may become
         return _class_rows(self._weights(z, y), torch.softmax(z, -1))
 
-    def averages_noise(self, y: Tensor) -> bool:
-        return not self.label_noise or not y.is_floating_point()
-
     def _weights(self, z: Tensor, y: Tensor) -> Tensor:
         """Return each sample's probability of classes as its target, (N, C)."""
         if y.is_floating_point():
@@ -147,7 +118,7 @@ class CrossEntropy(WrittenOut):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SquaredError(WrittenOut):
+class SquaredError(Loss):
     """|z - y|²/C for targets y (N, C); class numbers become one-hot rows."""
 
     name: str = "mse"
@@ -187,10 +158,12 @@ class SquaredError(WrittenOut):
         return torch.cat([rows, self.label_noise * (2 / z.shape[-1]) ** 0.5 * self.curvature_rows(z, y)], -3)
 
     def label_ratio(self, y: Tensor) -> float:
-        return 2 * self.label_noise**2 / y.shape[-1] if self.label_noise else 0.0
+        return 2 * self.label_noise**2 / y.shape[-1]
 
-    def averages_noise(self, y: Tensor) -> bool:
-        return True
+
+def is_written_out(loss: Loss, y: Tensor) -> TypeGuard[CrossEntropy | SquaredError]:
+    """Return whether a loss has derivatives for stacks, and knows what label noise does, with such targets."""
+    return isinstance(loss, SquaredError) or (isinstance(loss, CrossEntropy) and not y.is_floating_point())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,6 +198,11 @@ def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
     name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
     return Custom(name=name, mean=criterion, label_noise=label_noise)
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Return normal numbers of the shape, dtype and device of a tensor, drawn where the generator lives."""
+    return torch.randn(like.shape, generator=generator, device=generator.device, dtype=like.dtype).to(like.device)
 
 
 def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:

@@ -15,22 +15,18 @@ _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian
 def bytes_held(loss: Callable[[], Tensor], apart_from: Iterable[Tensor]) -> int:
     """Return the bytes that autograd keeps for the backward pass of ``loss()``, without the tensors ``apart_from``.
 
-    A gradient holds these at its peak, and about as much again for what is under way; a Hessian-vector product holds
-    about three times as much.
+    A gradient holds about twice as much at its peak, and a Hessian-vector product three times.
     """
-    sizes: dict[int, int] = {}  # by storage, so that each counts once
-    alive: list[Tensor] = []  # so that no address is used twice
+    held: dict[int, torch.UntypedStorage] = {}  # by address, so that each counts once; alive, so that none comes again
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        sizes[storage.data_ptr()] = storage.nbytes()
-        alive.append(tensor)
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
         return tensor
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         loss()
     others = {tensor.untyped_storage().data_ptr() for tensor in apart_from}
-    return sum(size for where, size in sizes.items() if where not in others)
+    return sum(storage.nbytes() for where, storage in held.items() if where not in others)
 
 
 def rows(numbers: int, total: int | None, each: int) -> int:

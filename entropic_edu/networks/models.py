@@ -48,7 +48,7 @@ def small_cnn(
         channels: Channels after each block, one to five blocks.
         classes: Number of outputs.
         activation: Makes each activation.
-        norm: "group" for GroupNorm with 8 groups (the largest number that divides both 8 and the channels), or None.
+        norm: "group" for GroupNorm (8 groups, or as many as divide both 8 and the channels), or None.
 
     Returns:
         Model from images (N, 3, 32, 32) to outputs (N, classes).

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from entropic_edu.physics.landscape import Landscape
 
-from .engine import Computed, Engine, anywhere, normal
+from .engine import Computed, Engine, anywhere
+from .losses import is_written_out, normal
 
 
 def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
@@ -171,7 +172,7 @@ def gradient_covariance(land: Landscape, theta: Tensor) -> GradientCovariance:
         1.0
     """
     net = _checked(land, theta, None)
-    if not net.criterion.averages_noise(net.y):
+    if net.criterion.label_noise and not is_written_out(net.criterion, net.y):
         raise ValueError(
             f"The covariance due to label_noise is known for mse and for class labels, not for "
             f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."

@@ -1,7 +1,4 @@
-"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products.
-
-A Python loop pays the overhead of every call P times, and vmap with autograd still builds a graph.
-"""
+"""Many small networks at once: a plain chain of layers, its loss differentiated once and twice by batched products."""
 
 from __future__ import annotations
 
@@ -14,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .losses import WrittenOut
-
+Slopes = tuple[Tensor, Tensor]  # δ of each sample's outputs, and its derivative δ̇ along a direction
 _TOGETHER = 32  # vectors that a Hessian is applied to at once
 _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
 
@@ -92,19 +88,17 @@ class Stack:
     @classmethod
     def of(cls, model: nn.Module) -> Stack | None:
         """Return the stack that computes what ``model`` does, or None where it is not such a chain."""
-        modules = _flat(model)
+        modules = [m for _, m in model.named_modules(remove_duplicate=False) if type(m) is not nn.Sequential]
         layers: list[Layer] = []
         for number, module in enumerate(modules):
             flattens = type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)
             if type(module) is nn.Identity or (flattens and number == 0):
                 continue
-            last = layers[-1].kind if layers else None
+            kind, start = (layers[-1].kind, layers[-1].stop) if layers else (None, 0)
+            exact = getattr(module, "approximate", "none") == "none"  # GELU has an approximate form too
             if type(module) is nn.Linear:
-                start = layers[-1].stop if layers else 0
                 layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
-            elif (
-                type(module) in ACTIVATIONS and getattr(module, "approximate", "none") == "none" and last is nn.Identity
-            ):
+            elif type(module) in ACTIVATIONS and exact and kind is nn.Identity:
                 layers[-1] = replace(layers[-1], kind=type(module))
             else:
                 return None
@@ -168,11 +162,11 @@ class Stack:
         return total / len(x)
 
     def hessian_vector_product(
-        self, criterion: WrittenOut, theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
+        self, slopes: Callable[..., Slopes], theta: Tensor, vector: Tensor, x: Tensor, y: Tensor, decay: float
     ) -> Tensor:
         """Return (H + λI)v, with λ = ``decay``, of the mean loss over all samples (N, ...), in parts that fit in cache.
 
-        θ and v are (D,) or (V, D), as in ``Landscape.hessian_vector_product``.
+        θ and v are (D,) or (V, D), as in ``Landscape.hessian_vector_product``; ``slopes`` is a loss's ``slopes_along``.
         """
         products = []
         for k, v in enumerate(torch.split(vector.reshape(-1, theta.shape[-1]), _TOGETHER)):
@@ -180,13 +174,11 @@ class Stack:
             product = decay * v if decay else torch.zeros_like(v)
             size = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
             for some, targets in zip(x.split(size), y.split(size), strict=True):
-                product += len(some) / len(x) * self._along(t, v, some, partial(criterion.slopes_along, y=targets))
+                product += len(some) / len(x) * self._along(t, v, some, partial(slopes, y=targets))
             products.append(product)
         return torch.cat(products).view(vector.shape)
 
-    def _along(
-        self, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-    ) -> Tensor:
+    def _along(self, theta: Tensor, vector: Tensor, x: Tensor, slopes: Callable[[Tensor, Tensor], Slopes]) -> Tensor:
         """Return H(θ)v, shape (V, D), by Pearlmutter's R-operator (1994, Neural Computation 6, 147).
 
         Beside each quantity q of the two passes of ``gradient`` runs its derivative along v, q̇ = d/dε q(θ + εv); the
@@ -215,11 +207,10 @@ class Stack:
             weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
             if number:
                 weight_dot.baddbmm_(shared.mT, after_dot[number - 1])
-            parts.append(weight_dot.flatten(1))
-            if number:
                 delta_dot = torch.bmm(delta_dot, _for_each(layer.weight(theta), vector))
                 delta_dot.baddbmm_(shared, layer.weight(vector))
                 delta = torch.bmm(delta, layer.weight(theta))
+            parts.append(weight_dot.flatten(1))
         return torch.cat(parts[::-1], 1)
 
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
@@ -235,10 +226,6 @@ def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | N
     if layer.has_bias:
         total = total + (squares.sum(1) * layer.bias(weights)).sum(-1)
     return total
-
-
-def _flat(model: nn.Module) -> list[nn.Module]:
-    return [m for child in model for m in _flat(child)] if type(model) is nn.Sequential else [model]
 
 
 def _for_each(shared: Tensor, vector: Tensor) -> Tensor:

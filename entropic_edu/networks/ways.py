@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from functools import partial
 
@@ -73,11 +73,10 @@ class Choice:
 
 def _seconds(call: Callable[[], object], where: torch.device) -> float:
     """Best of three timings after one warm-up."""
-    times = []
-    for _ in range(4):
-        began = time.perf_counter()
+
+    def timed() -> None:
         call()
         if where.type == "cuda":
             torch.cuda.synchronize(where)
-        times.append(time.perf_counter() - began)
-    return min(times[1:])
+
+    return min(timeit.repeat(timed, number=1, repeat=4)[1:])
