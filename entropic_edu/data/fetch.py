@@ -178,13 +178,15 @@ def _download(work: Path, archive: Archive, url: str, timeout: float, progress: 
 
     pooch.get_logger().setLevel("WARNING")  # what it would tell, ``say`` has told
     try:
-        return Path(pooch.retrieve(url, f"sha256:{archive.sha256}", "archive.tar.gz", work, downloader=transfer))
+        packed = pooch.retrieve(url, f"sha256:{archive.sha256}", "archive.tar.gz", work, downloader=transfer)
     except ValueError as error:
         _part(work).unlink(missing_ok=True)
         raise OSError(
             f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
             f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
         ) from error
+    _part(work).unlink(missing_ok=True)
+    return Path(packed)
 
 
 def _transfer(url: str, work: Path, archive: Archive, timeout: float, update: Callable[[int], object]) -> None:

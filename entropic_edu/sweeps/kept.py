@@ -1,8 +1,4 @@
-"""Work in parts, each made once: kept in a file as soon as it is finished, and read from there ever after.
-
-Story, sweeps and recordings stand on this. ``Store`` reads and writes the files of finished parts; ``Dispatch`` lets an
-executor make many parts, each when those that it needs are there, again after an error, and keeps each at once.
-"""
+"""Work in parts, each made once: kept in a file as soon as it is finished, and read from there ever after."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path as File
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -41,12 +37,12 @@ def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str,
     shapes: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Tensor):
-            tensors[name] = value
-            shapes[name] = "tensor"
+            tensors[name], shapes[name] = value, "tensor"
         elif isinstance(value, Result):
             every = {f.name: getattr(value, f.name) for f in fields(value)}
-            tensors |= {f"{name}.{field}": each for field, each in every.items() if isinstance(each, Tensor)}
-            plain = {field: each for field, each in every.items() if not isinstance(each, Tensor)}
+            inside = {field: each for field, each in every.items() if isinstance(each, Tensor)}
+            tensors |= {f"{name}.{field}": each for field, each in inside.items()}
+            plain = {field: each for field, each in every.items() if field not in inside}
             shapes[name] = {"kind": type(value).__name__, "fields": plain}
         else:
             shapes[name] = {"kind": "plain", "value": value}
@@ -80,12 +76,10 @@ def _class(kind: str, names: Collection[str]) -> type[Result]:
     classes: list[type[Result]] = [Result]
     for known in classes:
         classes.extend(known.__subclasses__())
-    fitting = [
-        known for known in classes if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names)
-    ]
-    if not fitting:
-        raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
-    return fitting[-1]
+    for known in reversed(classes):
+        if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names):
+            return known
+    raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -189,15 +183,11 @@ class Part:
     needs: tuple[str, ...] = ()
 
 
+_Outcome = tuple[bytes, Exception | None]  # what a worker sends back: the part's file, or the error in its place
+
+
 class NotMadeError(RuntimeError):
     """A part was not made, for a reason that its text gives."""
-
-
-class _Outcome(NamedTuple):
-    """What a worker sends back: the part's file, or the error in its place."""
-
-    content: bytes
-    error: Exception | None
 
 
 def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int, attempt: int) -> _Outcome:
@@ -209,9 +199,9 @@ def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int,
         began = time.perf_counter()
         with whole_or_nothing():
             values = part.make(*(put_together(tensors, note["values"]) for tensors, note in notes))
-        return _Outcome(_content(name, of, Made(values, time.perf_counter() - began)), None)
+        return _content(name, of, Made(values, time.perf_counter() - began)), None
     except Exception as error:
-        return _Outcome(b"", _portable(error))
+        return b"", _portable(error)
     finally:
         torch.set_num_threads(before)
 
@@ -233,6 +223,7 @@ def in_words(error: BaseException) -> str:
     return str(error) if isinstance(error, NotMadeError) else f"{type(error).__name__}: {error}"
 
 
+@dataclass
 class Dispatch:
     """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept.
 
@@ -245,21 +236,18 @@ class Dispatch:
         retries: How often a part is tried again.
     """
 
-    def __init__(
-        self,
-        parts: Mapping[str, Part],
-        store: Store,
-        executor: Executor,
-        keep: Callable[[str, bytes], None],
-        *,
-        threads: int = 1,
-        retries: int = 0,
-    ) -> None:
-        self.parts, self.store, self.executor, self.keep = parts, store, executor, keep
-        self.threads, self.retries = threads, retries
+    parts: Mapping[str, Part]
+    store: Store
+    executor: Executor
+    keep: Callable[[str, bytes], None]
+    _: KW_ONLY
+    threads: int = 1
+    retries: int = 0
+
+    def __post_init__(self) -> None:
         self.ended: SimpleQueue[Future[_Outcome]] = SimpleQueue()
         self.running: dict[Future[_Outcome], tuple[str, int]] = {}
-        self.lacking = set(parts)
+        self.lacking = set(self.parts)
 
     def run(self) -> Generator[tuple[str, BaseException | None], None, None]:
         """Yield each part's name as it ends, with its error if it failed; closed early, cancel the rest.
@@ -302,7 +290,7 @@ class Dispatch:
         except Exception as error:
             refused = NotMadeError(f"the executor takes no work ({in_words(error)}); call again with another")
             future = Future()
-            future.set_result(_Outcome(b"", refused))
+            future.set_result((b"", refused))
         self.running[future] = name, attempt
         future.add_done_callback(self.ended.put)
 
