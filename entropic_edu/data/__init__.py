@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,11 @@ class Data:
     def test(self) -> tuple[Tensor, Tensor]:
         """Held-out inputs and classes."""
         return self.test_x, self.test_y
+
+    def scaled(self) -> Data:
+        """Return the same task with inputs that have mean 0 and variance 1 over all of the training set."""
+        mean, spread = self.x.mean(), self.x.std()
+        return replace(self, x=(self.x - mean) / spread, test_x=(self.test_x - mean) / spread)
 
 
 def digits(dtype: torch.dtype = torch.float32) -> Data:

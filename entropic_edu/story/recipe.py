@@ -39,9 +39,8 @@ class Recipe:
     The network is small, so that the road is narrow and a step is cheap. Training is long and its batches are small, so
     that the weights come to rest under weight decay and the ends lie where noise likes to be. ``settings`` holds three
     pairs (B, η) of one temperature, the first of them again with excursions undone, one pair four times colder, and the
-    control without noise. k is 15 at η = 0.2 as in
-    the paper; at the other learning rates it is the k that lets a free walker spread by the same variance between two
-    projections (``theory.sustained_variance`` at h → 0).
+    control without noise. k is 15 at η = 0.2 as in the paper; at the other learning rates it is the k that lets a free
+    walker spread by the same variance between two projections (``theory.sustained_variance`` at h → 0).
 
     At this temperature the walkers are past the linear regime, and go home many times faster than ``theory.predict``
     says; the colder walkers and those without noise move as it says. Rare bursts throw a walker out of the valley for a
@@ -85,15 +84,8 @@ class Recipe:
 
     def landscape(self, device: torch.device) -> Network:
         """Return the network and its data on a device: pixels have mean 0 and variance 1 over the training set."""
-        data = digits()
-        mean, spread = data.x.mean(), data.x.std()
-        return Network(
-            mlp(*self.widths).to(device),
-            (data.x - mean) / spread,
-            data.y,
-            weight_decay=self.weight_decay,
-            test=((data.test_x - mean) / spread, data.test_y),
-        )
+        data = digits().scaled()
+        return Network(mlp(*self.widths).to(device), *data.train, weight_decay=self.weight_decay, test=data.test)
 
     @property
     def title(self) -> str:
@@ -148,8 +140,6 @@ def landscape(recipe: Recipe) -> Network:
     return recipe.landscape(recipe.device())
 
 
-def record_every(setting: Setting, records: int | None) -> int | None:
+def record_every(project_every: int, steps: int, records: int) -> int:
     """Return the steps between two of about so many records, each at a projection."""
-    if records is None:
-        return None
-    return setting.project_every * max(1, round(setting.steps / (records * setting.project_every)))
+    return project_every * max(1, round(steps / (records * project_every)))

@@ -54,14 +54,10 @@ class Cifar10(Recipe):
         default_factory=lambda: {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100}
     )
     connect: dict[str, Any] = field(
-        default_factory=lambda: {
-            "method": "string",
-            "pivots": 32,
-            "sweeps": 2000,
-            "batch_size": 128,
-            "learning_rate": 0.03,
-            "tolerance": 1e9,  # no more pivots than these: the road says how high the scallops are
-        }
+        default_factory=lambda: (
+            {"method": "string", "pivots": 32, "sweeps": 2000, "batch_size": 128}
+            | {"learning_rate": 0.03, "tolerance": 1e9}
+        )  # no pivots are added: the road says how high the scallops are
     )
     probe: dict[str, Any] = field(default_factory=lambda: {"num_probes": 2, "lanczos_steps": 12})
     points: int = 13

@@ -124,9 +124,7 @@ def _pair(
         return _stage(store, say, f"seed{seed}-{name}", lambda: verb(on, *given, progress=progress, **settings))
 
     try:
-        checkpoint = store.checkpoint(
-            f"seed{seed}-minima"
-        )  # what an interruption left in the middle goes on from there
+        checkpoint = store.checkpoint(f"seed{seed}-minima")  # from which an interrupted training goes on
         training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
         run = stage("minima", train, land, generator=generator(0), **training)
         a, b = run.theta.to(land.device)  # what was read lies on the CPU
@@ -174,5 +172,5 @@ def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
         "walkers": setting.walkers,
         "steps": setting.steps,
         "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
-        "record_every": record_every(setting, recipe.records),
+        "record_every": recipe.records and record_every(setting.project_every, setting.steps, recipe.records),
     }

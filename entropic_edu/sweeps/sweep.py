@@ -16,7 +16,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path as File
 from typing import Any, NamedTuple, Self
@@ -109,14 +109,24 @@ class Sweep(Result):
 
     def save(self, file: str | os.PathLike[str]) -> None:
         tensors, shapes = taken_apart({str(i): result for i, result in enumerate(self.results)})
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        write_whole(file, packed("Sweep", tensors, plain | {"results": shapes}))
+        plain = {
+            "function": self.function,
+            "settings": self.settings,
+            "results": [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()],
+            "failed": self.failed,
+            "complete": self.complete,
+        }
+        write_whole(file, packed("Sweep", tensors, plain))
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
         tensors, plain = unpacked(File(file).read_bytes(), "Sweep", str(file), "Sweep.save()")
+        shapes = {
+            str(i): {"kind": kind, "fields": value} if kind else {"kind": "plain", "value": value}
+            for i, (kind, value) in enumerate(plain["results"])
+        }
         plain["settings"] = tuple(plain["settings"])
-        plain["results"] = tuple(put_together(tensors, plain["results"]).values())
+        plain["results"] = tuple(put_together(tensors, shapes).values())
         plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
         return cls(**plain)
 
