@@ -51,10 +51,6 @@ class Work:
         """Say a line."""
         self.say(line)
 
-    def checkpoint(self, name: str) -> File | None:
-        """Return where ``train`` may keep what it has of a part until that is finished; None where nothing is kept."""
-        return self.store.checkpoint(name)
-
     def part(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the results of a part by name: from its file if there is one, and else from ``make``.
 

@@ -1,0 +1,24 @@
+"""What several recipes need."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.path import Path
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator with this seed."""
+    return torch.Generator().manual_seed(seed)
+
+
+def whole(rounded: Path) -> Path:
+    """Return a kept road with four points for each pivot."""
+    return rounded.smooth(4 * len(rounded.pivots))
+
+
+def accuracies(land: Network, theta: Tensor) -> Tensor:
+    """Return training and held-out accuracy at (n, D), (2, n)."""
+    return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")]).cpu()
