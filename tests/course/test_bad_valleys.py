@@ -13,6 +13,7 @@ from explorers import drive, run_code, same_from_anywhere
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, release, road, walk
 from entropic_edu.course.bad_valleys.common import column, over
+from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
@@ -22,7 +23,6 @@ from entropic_edu.physics.path import Path as Road
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded._flatness import COLUMNS, factor_for, matched, rescaled
 from entropic_edu.recorded._flatness import measures as measured
-from entropic_edu.recorded._poison import poisoned
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -94,9 +94,9 @@ def test_the_measures_are_those_of_the_dense_hessian(small):
 
 
 def test_poison_keeps_the_true_labels_and_all_others_are_wrong():
-    clean, land = bad_minima.landscape("cross_entropy"), poisoned("cross_entropy", bad_minima.RECIPE)
+    clean, land = bad_minima.landscape("cross_entropy"), bad_minima.poisoned("cross_entropy")
     assert torch.equal(land.y[:400], clean.y)
-    _, y, _ = bad_minima.scaled()
+    y = digits().y
     assert len(land.y) == 800
     assert not (land.y[400:] == y[400:800]).any()
 
