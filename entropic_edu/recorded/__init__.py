@@ -2,8 +2,6 @@
 
 A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
 of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name.
-It says its lines to ``work``, and may let it keep parts: those that are finished need not be made again after a stop.
-``entropic-edu record NAME`` runs one and writes NAME.safetensors.
 """
 
 from __future__ import annotations
@@ -67,11 +65,7 @@ class Recording(Mapping[str, Any]):
     rounded: frozenset[str] = frozenset()
 
     def __getitem__(self, key: str) -> Any:
-        """Return the value of this name.
-
-        Raises:
-            ValueError: If there is none; it lists those that there are.
-        """
+        """Return the value of this name; a ValueError lists the names that there are."""
         if key not in self.results:
             raise ValueError(f"The recording {self.name!r} has no {key!r}; it has {', '.join(self.results)}.")
         return self.results[key]
@@ -148,8 +142,7 @@ def _unpacked(content: bytes, file: str) -> Recording:
     tensors, note = unpacked(content, "Recording", file, remedy)
     rounded = frozenset(name for name, each in tensors.items() if each.dtype == torch.half)
     tensors |= {name: tensors[name].float() for name in rounded}
-    values = put_together(tensors, note.pop("values"))
-    digest = hashlib.sha256(content).hexdigest()[:12]
+    values, digest = put_together(tensors, note.pop("values")), hashlib.sha256(content).hexdigest()[:12]
     return Recording(results=values, digest=digest, rounded=rounded, **note)
 
 

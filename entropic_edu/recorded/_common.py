@@ -22,3 +22,8 @@ def whole(rounded: Path) -> Path:
 def accuracies(land: Network, theta: Tensor) -> Tensor:
     """Return training and held-out accuracy at (n, D), (2, n)."""
     return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")]).cpu()
+
+
+def columns(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the tensors of one name in all rows as one, rows first."""
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

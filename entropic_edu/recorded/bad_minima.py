@@ -29,7 +29,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
-from ._common import seeded, whole
+from ._common import columns, seeded, whole
 from ._flatness import matched, measures, rescaled
 
 _TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
@@ -99,14 +99,7 @@ TINY: dict[str, Any] = {
 def landscape(
     loss: str = "mse", *, recipe: dict[str, Any] = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
 ) -> Network:
-    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits.
-
-    Args:
-        loss: "cross_entropy", or "mse": the mean of the squares over samples and outputs.
-        recipe: Settings.
-        label_noise: Standard deviation of the jitter on the targets ("mse" only).
-        weight_decay: λ; 0 everywhere but in one control.
-    """
+    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
     x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
     return _network(recipe, x, y, loss, label_noise=label_noise, weight_decay=weight_decay)
 
@@ -246,26 +239,23 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
         "none": ("none", land, None),
         "decay": ("none", decayed, None),
     }
-    rows: dict[str, list[Tensor]] = {}
-    step = torch.empty(0)
+    rows, step = [], torch.empty(0)
     for pair in recipe["released"]:
-        own = whole(roads[pair])
+        own, row = whole(roads[pair]), {}
         for name, road in (("found", own), ("matched", matched(land, own))):
             profile = probe(noisy, road, generator=seeded(32), points=recipe["profile"])
-            curves = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
-            rows.setdefault(f"{name}/profile", []).append(curves)
-            fine = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
-            rows.setdefault(f"{name}/fine", []).append(fine)
+            row[f"{name}/profile"] = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
+            row[f"{name}/fine"] = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
             for kind, (noise, field, size) in kinds.items():
                 release = drift(field, road, keep_theta=True, **settings(noise, size, pair, recipe))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
                 values = _measured(land, release)
                 if noise == "label":
                     values |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
-                for key, value in values.items():
-                    rows.setdefault(f"{name}/{kind}/{key}", []).append(value)
+                row |= {f"{name}/{kind}/{key}": value for key, value in values.items()}
                 step = release.step
-    return {key: torch.stack(values) for key, values in rows.items()} | {"step": step}
+        rows.append(row)
+    return columns(rows) | {"step": step}
 
 
 def _measured(land: Network, release: Release) -> dict[str, Tensor]:

@@ -113,9 +113,9 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
         values = made[f"pair {pair}, road"] | made[f"pair {pair}, profile"]
         results |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
     length = torch.tensor([going(land, results[f"pair{pair}/road"]).length for pair in pairs])
-    for name, setting in settings(recipe).items():
+    for name in settings(recipe):
         releases = [made[f"pair {pair}, {name}"]["release"] for pair in pairs]
-        together = stacked(releases, len(setting["start"]))
+        together = stacked(releases, len(recipe["starts"]))
         together |= {"length": length.clone(), "temperature": torch.tensor(releases[0].temperature)}
         results |= {f"{name}/{key}": value for key, value in together.items()}
     _built.cache_clear()
@@ -123,7 +123,7 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
 
 
 def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, Part]:
-    """Return what can be made at the same time, each after what it needs, the longest releases first."""
+    """Return what can be made at the same time, each after what it needs; the longest come first, to end together."""
 
     def part(make: Callable[..., dict[str, Any]], *needs: str, **chosen: Any) -> Part:
         return Part(partial(_made, recipe, make, chosen), needs)
@@ -132,7 +132,12 @@ def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, P
     wanted = {"minima": part(_minima, checkpoint=checkpoint)}
     wanted |= {f"pair {pair}, road": part(_road, "minima", pair=pair) for pair in pairs}
     wanted |= {f"pair {pair}, profile": part(_profile, f"pair {pair}, road") for pair in pairs}
-    for name in sorted(settings(recipe), key=partial(_cost, recipe)):
+
+    def cost(name: str) -> int:
+        run = recipe["runs"][name]
+        return -run["walkers"] * run["steps"] * (run["batch_size"] or 5 * recipe["first"])
+
+    for name in sorted(settings(recipe), key=cost):
         wanted |= {f"pair {pair}, {name}": part(_release, f"pair {pair}, road", pair=pair, name=name) for pair in pairs}
     return wanted
 
@@ -162,12 +167,6 @@ def _release(land: Network, recipe: dict[str, Any], joined: dict[str, Any], pair
     return {"release": released(land, going(land, joined["road"]), pair, settings(recipe)[name])}
 
 
-def _cost(recipe: dict[str, Any], name: str) -> int:
-    """Return by what runs are sorted, the longest first, so that all workers end at about the same time."""
-    run = recipe["runs"][name]
-    return -run["walkers"] * run["steps"] * (run["batch_size"] or 5 * recipe["first"])
-
-
 def _land(recipe: dict[str, Any]) -> Network:
     """Return the landscape; a process builds it once for all parts that it makes."""
     return _built(json.dumps(recipe), device())
@@ -188,11 +187,7 @@ def devices(made: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Network:
-    """Return the CNN and its images, on the fastest device at hand.
-
-    Args:
-        recipe: What to build.
-        data: Images in place of CIFAR-10.
+    """Return the CNN and its images, or others, on the fastest device at hand.
 
     Raises:
         FileNotFoundError: If no copy of CIFAR-10 is found.
@@ -213,8 +208,7 @@ def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    rounded: Path = load("cifar10")[f"pair{pair}/road"]
-    return whole(rounded)
+    return whole(load("cifar10")[f"pair{pair}/road"])
 
 
 def going(land: Network, rounded: Path) -> Path:

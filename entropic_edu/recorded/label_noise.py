@@ -27,7 +27,7 @@ from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.physics.train import train
 
 from . import load
-from ._common import seeded
+from ._common import columns, seeded
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2],
@@ -73,7 +73,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         length: Of each road, (P,).
     """
     found: dict[str, Any] = {}
-    rows: dict[str, list[Tensor]] = {}
+    rows: list[dict[str, Tensor]] = []
     for pair, seed in enumerate(recipe["seeds"]):
         generator = seeded(seed)
         clean = landscape(recipe, 0.0)
@@ -83,10 +83,9 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         road = whole(kept)
         profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])
         found[f"pair{pair}/road"] = kept
-        for name, value in measured(recipe, road, pair, profile).items():
-            rows.setdefault(name, []).append(value)
+        rows.append(measured(recipe, road, pair, profile))
         say(f"pair {pair} (seed {seed}): {profile.summary()}")
-    return found | {"position": profile.position} | {name: torch.stack(each) for name, each in rows.items()}
+    return found | {"position": profile.position} | columns(rows)
 
 
 def measured(recipe: dict[str, Any], road: Path, pair: int, profile: Profile) -> dict[str, Tensor]:

@@ -160,15 +160,16 @@ def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Re
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
     """Return releases of one setting as tensors over pairs, in half precision where that is enough."""
-    position = torch.stack([each.position.unflatten(1, (starts, -1)) for each in releases])
-    distance = torch.stack([each.distance.unflatten(1, (starts, -1)) for each in releases])
-    loss = torch.stack([each.loss.unflatten(1, (starts, -1)).mean(-1) for each in releases])
+
+    def every(field: str) -> Tensor:
+        return torch.stack([getattr(each, field).unflatten(-1, (starts, -1)) for each in releases])
+
     return {
         "step": releases[0].step,
-        "position": position.half(),
-        "distance": distance.clamp(max=6e4).half(),
-        "loss": loss.clamp(max=6e4).half(),
-        "outside": torch.stack([each.outside.unflatten(0, (starts, -1)) for each in releases]).float(),
+        "position": every("position").half(),
+        "distance": every("distance").clamp(max=6e4).half(),
+        "loss": every("loss").mean(-1).clamp(max=6e4).half(),
+        "outside": every("outside").float(),
     }
 
 
@@ -183,20 +184,9 @@ def _check(land: Network, road: Path, recipe: dict[str, Any], rate: float) -> fl
     ends = []
     for eta in (rate, recipe["grid"]["control"]):
         k, steps = recipe["grid"]["rates"][str(eta)]
-        steps = max(steps // recipe["shorten"], 2 * k)
-        made = drift(
-            land,
-            road,
-            generator=seeded(6004),
-            start=recipe["check"]["starts"],
-            batch_size=None,
-            learning_rate=eta,
-            momentum=_HOT["momentum"],
-            walkers=1,
-            steps=steps,
-            project_every=k,
-        )
-        ends.append(made.position[-1])
+        changed = {"learning_rate": eta, "project_every": k, "steps": max(steps // recipe["shorten"], 2 * k)}
+        still = _HOT | changed | {"start": recipe["check"]["starts"], "batch_size": None, "walkers": 1}
+        ends.append(drift(land, road, generator=seeded(6004), **still).position[-1])
     return float((ends[0] - ends[1]).abs().max())
 
 
@@ -240,10 +230,8 @@ def points(start: float) -> list[Point]:
 @cache
 def remaining(name: str, start: float) -> Tensor:
     """Return the distance from the own end at each record, by pair, both sides of the road together, (P, R, 2W)."""
-    starts = settings()[name]["start"]
-    position = load("let_go")[f"{name}/position"].double()
-    low = next(i for i, one in enumerate(starts) if abs(one - start) < _NEAR)
-    high = next(i for i, one in enumerate(starts) if abs(one - (1 - start)) < _NEAR)
+    starts, position = settings()[name]["start"], load("let_go")[f"{name}/position"].double()
+    low, high = (next(i for i, one in enumerate(starts) if abs(one - s) < _NEAR) for s in (start, 1 - start))
     return torch.cat([position[:, :, low], 1 - position[:, :, high]], -1)
 
 

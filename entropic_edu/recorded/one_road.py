@@ -22,7 +22,7 @@ from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
 
 from . import roads
-from ._common import accuracies, seeded
+from ._common import accuracies, columns, seeded
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],
@@ -77,8 +77,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     land = roads.landscape()
     found: dict[str, Any] = {}
     _bands(land, recipe, say, found)
-    rows = [_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]]
-    return found | {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return found | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
 
 
 def guess(kind: str, pair: int) -> Path | None:

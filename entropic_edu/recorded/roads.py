@@ -1,7 +1,6 @@
 """Five pairs of minima of the story and the roads between them: what lessons 04 to 06 stand on.
 
-The points of a road are the pivots of the string method, rounded to half precision to keep the file small; all else in
-this file was measured after rounding.
+The pivots of a road are rounded to half precision; all else was measured after rounding.
 """
 
 from __future__ import annotations
@@ -78,5 +77,4 @@ def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    rounded: Path = load("roads")[f"pair{pair}/road"]
-    return whole(rounded)
+    return whole(load("roads")[f"pair{pair}/road"])

@@ -48,9 +48,9 @@ class Floor(_Shifted):
 
     Args:
         g_narrow: Curvature far to the left.
-        g_wide: Curvature far to the right; where equal the walls are straight.
+        g_wide: Curvature far to the right.
         along: Ratio c of the noise's variance along the floor to that across, where h = ``g_narrow``; elsewhere it is
-            c · g_narrow / h, so stronger where the valley is wide. None is a heat bath: 1 everywhere.
+            c · g_narrow / h. None is a heat bath: 1 everywhere.
         width: Length w over which the walls widen.
         tilt: Slope of the floor's loss.
     """
@@ -100,11 +100,8 @@ class Direction(_Shifted):
     """A loss of the direction of θ alone, L(θ) = ½ g φ², φ being the angle to the y axis: what batch norm makes.
 
     The loss of cθ is the loss of θ for every c > 0, so the gradient is at right angles to θ and falls as 1/‖θ‖, and
-    the curvature falls as 1/‖θ‖². Each sample's loss is of this kind too: its noise, s/‖θ‖ strong, is at right angles
-    as well. A step at right angles makes ‖θ‖ longer: ‖θ'‖² = ‖θ‖² + (step length)², always.
-
-    Args:
-        g: Curvature at ‖θ‖ = 1.
+    the curvature, g at ‖θ‖ = 1, falls as 1/‖θ‖². Each sample's loss is of this kind too: its noise, s/‖θ‖ strong, is at
+    right angles as well. A step at right angles makes ‖θ‖ longer: ‖θ'‖² = ‖θ‖² + (step length)², always.
     """
 
     def __init__(self, *, g: float = 6.0) -> None:
