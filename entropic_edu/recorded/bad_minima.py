@@ -117,9 +117,6 @@ def _network(recipe: dict[str, Any], x: Tensor, y: Tensor, loss: Any, **more: An
     return Network(mlp(*recipe["widths"]), x, y, loss=loss, test=test, strategy="stacked", **more)
 
 
-# --- minima ---------------------------------------------------------------------------------------------------------
-
-
 def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
     """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
     land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
@@ -133,9 +130,6 @@ def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
         stages.append(theta.half().float())
     good, bad = torch.stack(stages).split(runs, 1)
     return good, bad
-
-
-# --- the recording -------------------------------------------------------------------------------------------------
 
 
 def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:

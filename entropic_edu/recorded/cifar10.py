@@ -31,6 +31,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
 from entropic_edu.story.recipe import record_every
 from entropic_edu.story.recipes import Cifar10
+from entropic_edu.story.report import device_name
 
 from . import Part, Work, load
 from ._arguments import arguments
@@ -254,8 +255,3 @@ def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
     return drift(land, road, generator=seeded(90_010 + pair), **arguments(setting))
-
-
-def device_name(land: Network) -> str:
-    """Return on what a landscape computes."""
-    return torch.cuda.get_device_name() if land.device.type == "cuda" else land.device.type

@@ -45,34 +45,25 @@ class Recipe:
     At this temperature the walkers are past the linear regime, and go home many times faster than ``theory.predict``
     says; the colder walkers and those without noise move as it says. Rare bursts throw a walker out of the valley for a
     moment. They do not carry it home: it goes there as well where each such excursion is undone.
-
-    Attributes:
-        widths: Units of each layer.
-        weight_decay: λ, seen by all four verbs.
-        train, connect, probe: Arguments of these verbs.
-        points: Points of the profile.
-        probed: How many training inputs profile and picture are made on; None takes all.
-        starts: Where walkers begin, and ``momentum`` of their steps.
-        records: About how many records of each release; None leaves it to ``drift``.
-        settings: How walkers are let go.
     """
 
     dataset: ClassVar[str] = "digits"
     panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
     threads: ClassVar[int | None] = 1  # these networks are too small to share: two threads mostly wait for each other
 
-    widths: tuple[int, ...] = (64, 32, 32, 10)
-    weight_decay: float = 5e-4
+    widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
+    weight_decay: float = 5e-4  # λ, seen by all four verbs
+    # the arguments of three verbs
     train: dict[str, Any] = field(
         default_factory=lambda: {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
     )
     connect: dict[str, Any] = field(default_factory=lambda: {"method": "string", "pivots": 40, "sweeps": 1500})
     probe: dict[str, Any] = field(default_factory=dict)
-    points: int = 25
-    probed: int | None = None
-    starts: tuple[float, float] = (0.3, 0.7)
-    momentum: float = 0.9
-    records: int | None = None
+    points: int = 25  # of the profile
+    probed: int | None = None  # how many training inputs profile and picture are made on; None takes all
+    starts: tuple[float, float] = (0.3, 0.7)  # where walkers begin
+    momentum: float = 0.9  # of their steps
+    records: int | None = None  # about how many records of each release; None leaves it to ``drift``
     settings: tuple[Setting, ...] = (
         Setting("hot", 16, 0.2, 15, 2000),
         Setting("hot, smaller steps", 14, 0.175, 16, 2286),
@@ -120,7 +111,7 @@ class Recipe:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pair:
     """What one pair of minima gave; None, or missing among the releases, is what an interruption left undone."""
 

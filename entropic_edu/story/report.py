@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from .recipe import Pair, Recipe, Setting
 
 
-def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float) -> dict[str, Any]:
+def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, Any]:
     """Return everything measured and every claim judged, as plain values for story.json."""
     rows = [_figures(pair, recipe) for pair in pairs]
     judged = [row["claims"] for row in rows if row["complete"]]
     names = list(judged[0]) if judged else []
     return {
-        "complete": complete,
+        "complete": all(pair.complete for pair in pairs),
         "dataset": recipe.dataset,
-        "device": _device_name(pairs),
+        "device": device_name(pairs[0].land) if pairs else None,
         "seconds": round(seconds, 1),
         "recipe": dataclasses.asdict(recipe),
         "pairs": rows,
@@ -38,11 +38,9 @@ def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float
     }
 
 
-def _device_name(pairs: Sequence[Pair]) -> str | None:
-    if not pairs:
-        return None
-    device = pairs[0].land.device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def device_name(land: Network) -> str:
+    """Return on what a landscape computes."""
+    return torch.cuda.get_device_name(land.device) if land.device.type == "cuda" else land.device.type
 
 
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:

@@ -30,8 +30,7 @@ SUFFIX = ".kept"
 def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors among values by name, and as JSON values a note of what each of the values is.
 
-    Args:
-        values: Tensors, results of verbs and plain values, by name. Tensors of a result are called "name.field".
+    The values are tensors, results of verbs and plain values. Tensors of a result are called "name.field".
     """
     tensors: dict[str, Tensor] = {}
     shapes: dict[str, Any] = {}
@@ -50,11 +49,7 @@ def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str,
 
 
 def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that ``taken_apart`` took apart.
-
-    Raises:
-        LookupError: If the class of a result is not defined.
-    """
+    """Return the values that ``taken_apart`` took apart; a LookupError says which class of results is not defined."""
     inside: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, field = key.rpartition(".")
@@ -136,11 +131,7 @@ class Store:
         return Made(put_together(tensors, note["values"]), note["seconds"])
 
     def write(self, name: str, content: bytes) -> None:
-        """Keep a finished part, whole or not at all.
-
-        Raises:
-            OSError: If the folder cannot be written.
-        """
+        """Keep a finished part, whole or not at all; an OSError says why the folder cannot be written."""
         if self.folder is None:
             self.memory[name] = content
         else:
@@ -173,14 +164,12 @@ def _content(name: str, of: str, made: Made) -> bytes:
 class Part:
     """A part that can be made in another process.
 
-    Attributes:
-        make: Returns its values by name; a function at the top of a module, or a ``partial`` of one. It draws from
-            generators of its own, so that it returns the same wherever and whenever it is called.
-        needs: Names of the parts whose values it is given, in this order.
+    ``make`` returns its values by name; it is a function at the top of a module, or a ``partial`` of one, and draws from
+    generators of its own, so that it returns the same wherever and whenever it is called.
     """
 
     make: Callable[..., dict[str, Any]]
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # names of the parts whose values it is given, in this order
 
 
 _Outcome = tuple[bytes, Exception | None]  # what a worker sends back: the part's file, or the error in its place
@@ -225,24 +214,15 @@ def in_words(error: BaseException) -> str:
 
 @dataclass
 class Dispatch:
-    """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept.
+    """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept."""
 
-    Args:
-        parts: What to make, by name; the first come first.
-        store: Holds the parts that they need and that are there already.
-        executor: Where they are made.
-        keep: Is given the name and the file of each part that is finished.
-        threads: Threads of torch on which a part is made.
-        retries: How often a part is tried again.
-    """
-
-    parts: Mapping[str, Part]
-    store: Store
+    parts: Mapping[str, Part]  # what to make, by name; the first come first
+    store: Store  # holds the parts that they need and that are there already
     executor: Executor
-    keep: Callable[[str, bytes], None]
+    keep: Callable[[str, bytes], None]  # is given the name and the file of each part that is finished
     _: KW_ONLY
-    threads: int = 1
-    retries: int = 0
+    threads: int = 1  # of torch, on which a part is made
+    retries: int = 0  # how often a part is tried again
 
     def __post_init__(self) -> None:
         self.ended: SimpleQueue[Future[_Outcome]] = SimpleQueue()
