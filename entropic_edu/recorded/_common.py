@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.path import Path
 
 
@@ -27,3 +31,9 @@ def accuracies(land: Network, theta: Tensor) -> Tensor:
 def columns(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Return the tensors of one name in all rows as one, rows first."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def rounded(land: Network, a: Tensor, b: Tensor, seed: int, options: dict[str, Any]) -> Path:
+    """Return the road between two minima, one point for each pivot, rounded to half precision and then measured."""
+    made = connect(land, a, b, generator=seeded(seed), points=options["pivots"], **options)
+    return measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))

@@ -16,13 +16,13 @@ from pathlib import Path as File
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from entropic_edu.data import Data
 from entropic_edu.data import cifar10 as images
 from entropic_edu.networks.models import small_cnn
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.landscape import device
 from entropic_edu.physics.path import Path
@@ -35,7 +35,7 @@ from entropic_edu.story.report import device_name
 
 from . import Part, Work, load
 from ._arguments import arguments
-from ._common import accuracies, seeded, whole
+from ._common import accuracies, rounded, seeded, whole
 from .let_go import stacked
 
 _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
@@ -152,12 +152,26 @@ def _made(
 
 
 def _minima(land: Network, recipe: dict[str, Any], checkpoint: File | None) -> dict[str, Any]:
-    return {"theta": minima(land, recipe, checkpoint)}
+    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
+    runs = 2 * recipe["pairs"]
+    run = train(land, generator=seeded(90_000), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
+    return {"theta": run.theta.half().to(land.dtype).unflatten(0, (-1, 2))}
 
 
 def _road(land: Network, recipe: dict[str, Any], ends: dict[str, Any], pair: int) -> dict[str, Any]:
+    """Return the road between the ends of a pair, and losses and accuracies along it and along the straight line."""
     a, b = ends["theta"][pair].to(land.device)
-    return joined(land, a, b, pair, recipe)
+    kept = rounded(land, a, b, 90_100 + pair, recipe["connect"])
+    line = connect(land, a, b, generator=seeded(90_000), method="linear", points=25)
+    fine = going(land, kept).resample(8 * len(kept.pivots) - 1)
+    return {
+        "road": replace(kept, pivots=kept.pivots.half().cpu()),
+        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
+        "road_accuracy": accuracies(land, fine.pivots),
+        "accuracy": accuracies(land, kept.pivots[[0, -1]]),
+        "line_loss": land.data_loss(line.pivots).detach().cpu(),
+        "line_accuracy": accuracies(land, line.pivots),
+    }
 
 
 def _profile(land: Network, recipe: dict[str, Any], joined: dict[str, Any]) -> dict[str, Any]:
@@ -212,33 +226,9 @@ def road(pair: int) -> Path:
     return whole(load("cifar10")[f"pair{pair}/road"])
 
 
-def going(land: Network, rounded: Path) -> Path:
+def going(land: Network, kept: Path) -> Path:
     """Return a kept road as the verbs go on it, where the landscape computes."""
-    return whole(replace(rounded, pivots=rounded.pivots.to(land.device, land.dtype)))
-
-
-def minima(land: Network, recipe: dict[str, Any], checkpoint: File | None = None) -> Tensor:
-    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
-    runs = 2 * recipe["pairs"]
-    run = train(land, generator=seeded(90_000), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
-    return run.theta.half().to(land.dtype).unflatten(0, (-1, 2))
-
-
-def joined(land: Network, a: Tensor, b: Tensor, pair: int, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the road between two minima, and losses and accuracies along it and along the straight line."""
-    options = recipe["connect"]
-    made = connect(land, a, b, generator=seeded(90_100 + pair), points=options["pivots"], **options)
-    rounded = measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
-    line = connect(land, a, b, generator=seeded(90_000), method="linear", points=25)
-    fine = going(land, rounded).resample(8 * len(rounded.pivots) - 1)
-    return {
-        "road": replace(rounded, pivots=rounded.pivots.half().cpu()),
-        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
-        "road_accuracy": accuracies(land, fine.pivots),
-        "accuracy": accuracies(land, rounded.pivots[[0, -1]]),
-        "line_loss": land.data_loss(line.pivots).detach().cpu(),
-        "line_accuracy": accuracies(land, line.pivots),
-    }
+    return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
 
 
 def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:

@@ -16,7 +16,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import Work, load
-from ._common import accuracies, seeded
+from ._common import accuracies, rounded, seeded
 from ._common import whole as whole
 
 RECIPE: dict[str, Any] = {
@@ -56,10 +56,7 @@ def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
     """Return the results for a seed: it draws from the streams of the story."""
     run = train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"])
     a, b = run.theta.half().float()
-    made = connect(
-        land, a, b, generator=seeded(1000 * seed + 2), points=recipe["connect"]["pivots"], **recipe["connect"]
-    )
-    road = measured(land, replace(made, pivots=made.pivots.half().float()))
+    road = rounded(land, a, b, 1000 * seed + 2, recipe["connect"])
     line = measured(land, connect(land, a, b, generator=seeded(1000 * seed + 1), method="linear", points=25))
     assert line.losses is not None
     return {

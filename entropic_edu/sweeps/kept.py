@@ -164,8 +164,8 @@ def _content(name: str, of: str, made: Made) -> bytes:
 class Part:
     """A part that can be made in another process.
 
-    ``make`` returns its values by name; it is a function at the top of a module, or a ``partial`` of one, and draws from
-    generators of its own, so that it returns the same wherever and whenever it is called.
+    ``make`` returns its values by name. It is a function at the top of a module, or a ``partial`` of one, and draws
+    from generators of its own, so that it returns the same wherever and whenever it is called.
     """
 
     make: Callable[..., dict[str, Any]]
