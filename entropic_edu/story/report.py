@@ -188,8 +188,8 @@ def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> floa
 def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
     """Return for each claim of a data set, "digits" or "cifar10", whether the figures of a pair of minima show it."""
     minima, road, bump = figures["minima"], figures["road"], figures["profile"]["middle_over_ends"]
-    walks, disagreements = {walk["name"]: walk for walk in figures["releases"]}, figures["collapse"]
-    hot, still, higher = walks["hot"], walks["no noise"], road["highest_data_loss_over_higher_end"]
+    walks, higher = {walk["name"]: walk for walk in figures["releases"]}, road["highest_data_loss_over_higher_end"]
+    hot, still = walks["hot"], walks["no noise"]
     narrow = {
         "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
         "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
@@ -207,6 +207,7 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
             **inside,
         }
     undone, drifts = walks["hot, excursions undone"], zip(still["starts"], still["end"], strict=True)
+    same, other = (figures["collapse"][f"{which}_temperature"].values() for which in ("same", "other"))
     return {
         "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
         "highest loss on the road <= 1.6 x higher end": higher <= 1.6,
@@ -217,8 +218,8 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
             (end - start) * (1 if start > 0.5 else -1) < 0.05 for start, end in drifts
         ),
         **inside,
-        "equal temperature, equal relaxation (within 2 errors)": max(disagreements["same_temperature"].values()) <= 2,
-        "four times colder, another relaxation (> 2 errors)": min(disagreements["other_temperature"].values()) > 2,
+        "equal temperature, equal relaxation (within 2 errors)": max(same) <= 2,
+        "four times colder, another relaxation (> 2 errors)": min(other) > 2,
     }
 
 
