@@ -10,7 +10,10 @@ from torch import Tensor
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path
+
+CROWDS = 8  # walkers go in independent groups of equal size, whose scatter is the standard error of every mean
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -37,3 +40,9 @@ def rounded(land: Network, a: Tensor, b: Tensor, seed: int, options: dict[str, A
     """Return the road between two minima, one point for each pivot, rounded to half precision and then measured."""
     made = connect(land, a, b, generator=seeded(seed), points=options["pivots"], **options)
     return measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
+
+
+def over_crowds(values: Tensor) -> Mean:
+    """Return mean and standard error over the independent crowds, (R, CROWDS · W) -> (R,) each."""
+    each = values.unflatten(-1, (CROWDS, -1)).mean(-1)
+    return Mean(each.mean(-1), each.std(-1) / CROWDS**0.5)

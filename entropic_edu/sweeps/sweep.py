@@ -332,11 +332,7 @@ def _script() -> str | None:
 
 
 def _shipped(function: Function, executor: Executor | None) -> Function | bytes:
-    """Return what the executor is given: for processes the pickled function, so that what they cannot read stops here.
-
-    Raises:
-        ValueError: If a worker process could not import the function.
-    """
+    """Return what the executor is given: for processes the pickled function, so that what they cannot read stops."""
     if not (executor is None or isinstance(executor, ProcessPoolExecutor)):
         return function
     try:
@@ -365,12 +361,7 @@ def _source(function: Function) -> str:
 
 
 def _store(folder: File | None, function: Function) -> Store:
-    """Return where the points of a function are kept; a note beside them says which function that is.
-
-    Raises:
-        ValueError: If the folder belongs to something else.
-        OSError: If the folder cannot be written.
-    """
+    """Return where the points of a function are kept; a note beside them says which function that is."""
     name, source = _name(function), _source(function)
     store = Store(folder, name, other="is of another point or function.", remedy="the same sweep")
     if folder is None:
@@ -404,12 +395,11 @@ def _compare(note: File, name: str, source: str) -> None:
 def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the results that are kept, by key; warn of files that are no such points."""
     there = {}
-    for key in points:
-        if key in store:
-            try:
-                there[key] = store.read(key).values["result"]
-            except ValueError as error:
-                warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
+    for key in (key for key in points if key in store):
+        try:
+            there[key] = store.read(key).values["result"]
+        except ValueError as error:
+            warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
     return there
 
 

@@ -19,8 +19,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
 from entropic_edu.physics.theory import occupation
 from entropic_edu.physics.valleys import Valley
-from entropic_edu.recorded._common import seeded
-from entropic_edu.recorded._crowds import CROWDS
+from entropic_edu.recorded._common import CROWDS, seeded
 from entropic_edu.stream import drift as streamed
 
 START, END = 1.0, 3.0  # of every floor

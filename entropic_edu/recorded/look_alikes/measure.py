@@ -9,8 +9,7 @@ from torch import Tensor
 
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
-from entropic_edu.recorded._common import seeded
-from entropic_edu.recorded._crowds import CROWDS, over_crowds
+from entropic_edu.recorded._common import CROWDS, over_crowds, seeded
 
 from .cases import END, MIDDLE, SCALE, START, Case
 
