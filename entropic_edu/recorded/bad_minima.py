@@ -107,9 +107,9 @@ def landscape(
 def poisoned(loss: str, recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
     x, y = digits().scaled().train
-    true, whole = recipe["samples"], recipe["samples"] + recipe["poison"]
-    wrong = (y[true:whole] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
-    return _network(recipe, x[:whole], torch.cat([y[:true], wrong]), loss)
+    true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
+    wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
+    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), loss)
 
 
 def _network(recipe: dict[str, Any], x: Tensor, y: Tensor, loss: Any, **more: Any) -> Network:

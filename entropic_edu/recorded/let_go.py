@@ -96,7 +96,7 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
         values = work.part(f"pair {pair}, profile", partial(profile, land, road, pair, recipe))
         found[f"pair{pair}/profile"] = values["profile"]
     for name, setting in settings(recipe).items():
-        found |= work.part(name, partial(walked, land, going, name, setting, recipe, work))
+        found |= work.part(name, partial(walked, land, going, name, setting, work))
     found["check"] = {str(rate): _check(land, going[0], recipe, rate) for rate in recipe["check"]["rates"]}
     found["length"] = torch.tensor([road.length for road in going])
     found["radius"] = 0.1 * found["length"]
@@ -108,16 +108,15 @@ def profile(land: Network, road: Path, pair: int, recipe: dict[str, Any]) -> dic
     return {"profile": probe(land, road, generator=seeded(6003 + 1000 * pair), points=recipe["points"])}
 
 
-def walked(
-    land: Network, going: list[Path], name: str, setting: dict[str, Any], recipe: dict[str, Any], work: Work
-) -> dict[str, Any]:
+def walked(land: Network, going: list[Path], name: str, setting: dict[str, Any], work: Work) -> dict[str, Any]:
     """Return what walkers did on all roads in one of the runs."""
     releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
-    found: dict[str, Any] = {f"{name}/{key}": value for key, value in stacked(releases, len(setting["start"])).items()}
-    if name in recipe["accuracy"]:
-        found[f"{name}/accuracy"] = _accuracy(land, releases, len(setting["start"])).half()
+    starts = len(setting["start"])
+    found = stacked(releases, starts)
+    if setting["keep_theta"]:
+        found["accuracy"] = _accuracy(land, releases, starts).half()
     work(f"{name}: {releases[0].summary()}")
-    return found
+    return {f"{name}/{key}": value for key, value in found.items()}
 
 
 def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:

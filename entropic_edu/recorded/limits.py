@@ -18,7 +18,7 @@ from entropic_edu.physics.train import train
 
 from ._common import seeded
 from .look_alikes import cases
-from .look_alikes.measure import Measured, measured
+from .look_alikes.measure import measured
 
 RECIPE: dict[str, Any] = {
     "case_seed": 0,
@@ -93,14 +93,10 @@ def landscape(recipe: dict[str, Any] | None = None) -> Network:
 
 def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
     land, seed, steps = cases.named(name), recipe["case_seed"], recipe["steps"]
-    rows: list[Measured] = []
-    stories: list[Tensor] = []
-    for rate in recipe["learning_rates"]:
-        for batch in recipe["batch_sizes"]:
-            rows.append(measured(land, cases.release(land, seed, batch, rate, steps)))
-            if batch is not None:
-                bath = cases.Bath(land)
-                stories.append(bath.shares(CELLS, batch_size=batch, learning_rate=rate, steps=steps))
+    grid = [(batch, rate) for rate in recipe["learning_rates"] for batch in recipe["batch_sizes"]]
+    rows = [measured(land, cases.release(land, seed, batch, rate, steps)) for batch, rate in grid]
+    noisy = [{"batch_size": batch, "learning_rate": rate} for batch, rate in grid if batch is not None]
+    stories = [cases.Bath(land).shares(CELLS, steps=steps, **setting) for setting in noisy]
     rates = len(recipe["learning_rates"])
     halved = measured(land, cases.release(land, seed, **recipe["halved"]))
     return {
