@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
