@@ -55,7 +55,8 @@ class Work:
             ValueError: If the file there is damaged, or was made with other settings.
             OSError: If the folder cannot be written.
         """
-        there, made = name in self.store, self.store.get(name, make)
+        there = name in self.store
+        made = self.store.get(name, make)
         if there:
             self.spent += made.seconds
             self.say(f"{name}: from {self.store.file(name)}")
