@@ -332,7 +332,7 @@ def _script() -> str | None:
 
 
 def _shipped(function: Function, executor: Executor | None) -> Function | bytes:
-    """Return what the executor is given: for processes the pickled function, so that what they cannot read stops."""
+    """Return what the executor is given: for processes the pickled function, or a ValueError if they cannot import it."""
     if not (executor is None or isinstance(executor, ProcessPoolExecutor)):
         return function
     try:
@@ -395,11 +395,12 @@ def _compare(note: File, name: str, source: str) -> None:
 def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the results that are kept, by key; warn of files that are no such points."""
     there = {}
-    for key in (key for key in points if key in store):
-        try:
-            there[key] = store.read(key).values["result"]
-        except ValueError as error:
-            warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
+    for key in points:
+        if key in store:
+            try:
+                there[key] = store.read(key).values["result"]
+            except ValueError as error:
+                warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
     return there
 
 

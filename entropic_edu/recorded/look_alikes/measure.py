@@ -77,17 +77,18 @@ def measured(land: Case, release: Release) -> Measured:
     kicks, at = _kicks(land, theta[-RECENT:], heat > 0)
     end = last[..., 1]
     before, after = (land.loss(factor * last[0]).double()[None] for factor in (1, 2))
+    noisy = land.loss(last[0]).max() > 0
     return Measured(
         narrow=_scalar((end < MIDDLE).double()),
         moved=_scalar(end - theta[:1, :, 1]),
         far=_scalar((x.square() * h > FAR**2 * heat).double()) if heat > 0 else _scalar(torch.zeros_like(end)),
-        doubled=_ratio(after, before),
+        doubled=_ratio(after, before) if noisy else _nothing(()),
         density=_mean_of(_sums(torch.ones_like(end), end, CELLS) / (end.shape[-1] / CROWDS) / (CELLS[1] - CELLS[0])),
         spread=in_bins(spread, y, BINS),
         push=in_bins(push, y, BINS),
         along=_root(in_bins(kicks[..., 1].square(), at, BINS)),
         across=_root(in_bins(kicks[..., 0].square(), at, BINS)),
-        twice=_mean_of(_sums(after, end, BINS) / _sums(before, end, BINS)),
+        twice=_mean_of(_sums(after, end, BINS) / _sums(before, end, BINS)) if noisy else _nothing((len(BINS) - 1,)),
         spread_ends=_windows(spread, y),
         push_ends=_windows(push, y),
         along_ends=_root(_windows(kicks[..., 1].square(), at)),
@@ -112,7 +113,7 @@ def _sums(values: Tensor, where: Tensor, edges: Tensor) -> Tensor:
 
 
 def _mean_of(each: Tensor) -> Mean:
-    """Mean over crowds (CROWDS, n); a bin with a NaN, or divided by nothing, is NaN."""
+    """Mean over crowds (CROWDS, n); a bin with a NaN stays NaN."""
     each = each.masked_fill(each.isinf(), torch.nan)
     return Mean(each.mean(0), each.std(0) / CROWDS**0.5)
 
@@ -139,6 +140,11 @@ def _only(mean: Mean) -> Mean:
 def _root(mean: Mean) -> Mean:
     root = mean.value.sqrt()
     return Mean(root, torch.where(root > 0, 0.5 * mean.error / root, torch.zeros_like(root)))
+
+
+def _nothing(shape: tuple[int, ...]) -> Mean:
+    nothing = torch.full(shape, torch.nan).double()
+    return Mean(nothing, nothing)
 
 
 def _push(land: Case, theta: Tensor) -> Tensor:
