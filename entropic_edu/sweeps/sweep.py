@@ -332,7 +332,7 @@ def _script() -> str | None:
 
 
 def _shipped(function: Function, executor: Executor | None) -> Function | bytes:
-    """Return what an executor is given: for processes the pickled function, or a ValueError if they cannot import it."""
+    """Return what an executor is given: for processes the pickled function; a ValueError if they cannot import it."""
     if not (executor is None or isinstance(executor, ProcessPoolExecutor)):
         return function
     try:
