@@ -29,7 +29,6 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
-from entropic_edu.story.recipe import record_every
 from entropic_edu.story.recipes import Cifar10
 from entropic_edu.story.report import device_name
 
@@ -216,7 +215,8 @@ def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
     """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
     given = {}
     for name, run in recipe["runs"].items():
-        every = record_every(run["project_every"], run["steps"], recipe["records"])
+        k = run["project_every"]
+        every = k * max(1, round(run["steps"] / (recipe["records"] * k)))  # at projections
         given[name] = run | {"start": recipe["starts"], "record_every": every}
     return given
 

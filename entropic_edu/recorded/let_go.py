@@ -26,7 +26,6 @@ from entropic_edu.physics.release import Release
 
 from . import Work, load, roads
 from ._arguments import arguments
-from ._common import seeded
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
 _FREE = _HOT | {"project_every": None}
@@ -105,7 +104,7 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
 
 def profile(land: Network, road: Path, pair: int, recipe: dict[str, Any]) -> dict[str, Profile]:
     """Return what ``probe`` finds along the road of a pair."""
-    return {"profile": probe(land, road, generator=seeded(6003 + 1000 * pair), points=recipe["points"])}
+    return {"profile": probe(land, road, generator=_generator(pair, 3), points=recipe["points"])}
 
 
 def walked(land: Network, going: list[Path], name: str, setting: dict[str, Any], work: Work) -> dict[str, Any]:
@@ -154,7 +153,7 @@ def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
 
 def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return one run: all runs of a pair draw from the same stream."""
-    return drift(land, road, generator=seeded(6004 + 1000 * pair), **arguments(setting))
+    return drift(land, road, generator=_generator(pair, 4), **arguments(setting))
 
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
@@ -183,10 +182,25 @@ def _check(land: Network, road: Path, recipe: dict[str, Any], rate: float) -> fl
     ends = []
     for eta in (rate, recipe["grid"]["control"]):
         k, steps = recipe["grid"]["rates"][str(eta)]
-        changed = {"learning_rate": eta, "project_every": k, "steps": max(steps // recipe["shorten"], 2 * k)}
-        still = _HOT | changed | {"start": recipe["check"]["starts"], "batch_size": None, "walkers": 1}
-        ends.append(drift(land, road, generator=seeded(6004), **still).position[-1])
+        steps = max(steps // recipe["shorten"], 2 * k)
+        made = drift(
+            land,
+            road,
+            generator=_generator(0, 4),
+            start=recipe["check"]["starts"],
+            batch_size=None,
+            learning_rate=eta,
+            momentum=_HOT["momentum"],
+            walkers=1,
+            steps=steps,
+            project_every=k,
+        )
+        ends.append(made.position[-1])
     return float((ends[0] - ends[1]).abs().max())
+
+
+def _generator(pair: int, stage: int) -> torch.Generator:
+    return torch.Generator().manual_seed(6000 + 1000 * pair + stage)
 
 
 # --- what the recording says of the way home -------------------------------------------------------------------------

@@ -108,16 +108,17 @@ def lines(land: Network, recipe: Recipe) -> Iterator[str]:
         rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
         return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
 
-    rows = []
+    def line(stage: str, seconds: float, least: int) -> str:
+        return f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
+
+    total = 0.0
     for shape in shapes(land, recipe):
         seconds = shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
-        rows.append((shape.stage, seconds, least_bytes(land, shape)))
+        total += seconds
+        yield line(shape.stage, seconds, least_bytes(land, shape))
     seconds = part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
-    rows.append(("profile and picture", seconds, _product_bytes(land)))
-    for stage, seconds, least in rows:
-        yield f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
-    total = sum(seconds for _, seconds, _ in rows)
-    yield f"About {in_words(total)} for each pair of minima, on {land.device.type}."
+    yield line("profile and picture", seconds, _product_bytes(land))
+    yield f"About {in_words(total + seconds)} for each pair of minima, on {land.device.type}."
 
 
 def _passes(land: Network, theta: Tensor) -> tuple[float, float]:

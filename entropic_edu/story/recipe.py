@@ -131,6 +131,8 @@ def landscape(recipe: Recipe) -> Network:
     return recipe.landscape(recipe.device())
 
 
-def record_every(project_every: int, steps: int, records: int) -> int:
+def record_every(setting: Setting, records: int | None) -> int | None:
     """Return the steps between two of about so many records, each at a projection."""
-    return project_every * max(1, round(steps / (records * project_every)))
+    if records is None:
+        return None
+    return setting.project_every * max(1, round(setting.steps / (records * setting.project_every)))

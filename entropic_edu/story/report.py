@@ -45,7 +45,7 @@ def device_name(land: Network) -> str:
 
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     """The figures of one pair, as far as they go."""
-    figures: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete, "releases": []}
+    figures: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
             figures["minima"] = _minima(pair.land, pair.run.theta, pair.straight)
@@ -53,11 +53,11 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
             figures["road"] = _road(pair.land, pair.road)
     if pair.profile is not None:
         figures["profile"] = _profile(pair.profile)
-        figures["releases"] = [
-            _walk(setting, pair.releases[setting.name], pair.profile, recipe)
-            for setting in recipe.settings
-            if setting.name in pair.releases
-        ]
+    figures["releases"] = [
+        _walk(setting, pair.releases[setting.name], pair.profile, recipe)
+        for setting in recipe.settings
+        if setting.name in pair.releases and pair.profile is not None
+    ]
     if pair.complete:
         figures["collapse"] = collapse(pair, recipe)
         figures["claims"] = claims(figures, recipe.dataset)

@@ -169,5 +169,5 @@ def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
         "walkers": setting.walkers,
         "steps": setting.steps,
         "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
-        "record_every": recipe.records and record_every(setting.project_every, setting.steps, recipe.records),
+        "record_every": record_every(setting, recipe.records),
     }
