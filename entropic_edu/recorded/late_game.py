@@ -98,16 +98,16 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         strangers = family.ends[:, -1, 0]
         others = strangers.roll(-1, 0)
         drawn = labels(recipe, recipe["settings"][setting]["redrawn"])
-        found = {
+        found: dict[str, Any] = {
             "noise": noise_between(land, first, second, family.positions)[:, :, None],
             "length": (first - second).norm(dim=-1),
             "strangers": between(land, strangers, others, family.positions),
             "strangers_length": (strangers - others).norm(dim=-1),
             "wrong": float((drawn != labels(recipe, 0.0)).double().mean()),
-            "family": replace(family, ends=family.ends[..., :0].clone()),
         }
         if setting == "forty":
             found["pair"] = family.ends[0, recipe["at"].index(recipe["kept"])].clone()
+        found["family"] = replace(family, ends=family.ends[..., :0].clone())
         results |= {f"{setting}/{name}": value for name, value in found.items()}
     return results
 
