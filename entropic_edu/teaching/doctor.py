@@ -42,18 +42,10 @@ class Check:
         return f"{self.state:4}  {self.what:12}  {self.detail}" + (f"; {self.remedy}." if self.remedy else ".")
 
 
-def checks() -> Iterator[Check]:
-    """Yield all checks, in the order of the report."""
-    yield _python()
-    yield from _dependencies()
-    yield _device()
-    yield _threads()
-    yield _memory()
-    yield from _front_ends()
-    yield _lessons()
-    yield _digits()
-    yield _cifar10()
-    yield _writing()
+def checks() -> list[Check]:
+    """Return all checks, in the order of the report."""
+    machine = [_python(), *_dependencies(), _device(), _threads(), _memory()]
+    return [*machine, *_front_ends(), _lessons(), _digits(), _cifar10(), _writing()]
 
 
 def main(file: str | None = None) -> int:

@@ -7,7 +7,6 @@ Everything a mouse can do is a method too: tests and headless runs use those.
 from __future__ import annotations
 
 import base64
-import functools
 import inspect
 import time
 from collections import OrderedDict
@@ -213,8 +212,11 @@ class Explorer:
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
         self._framed = 0.0
-        follow, finish = (functools.partial(step, work, values) for step in (self._follow, self._finish))
-        self.job = Job(work.stream(**values), follow, finish)
+        self.job = Job(
+            work.stream(**values),
+            lambda snapshot: self._follow(work, values, snapshot),
+            lambda job: self._finish(work, values, job),
+        )
         if self._page is not None:
             self._page.running(True)
         self.job.start()
@@ -254,7 +256,7 @@ class Explorer:
                 self._live = Drawn(png(figure), text(kind, sentence=sentence))
         except BaseException as error:
             if self._page is not None:
-                self._page.fail(error)
+                self._page.fail(f"{type(error).__name__}: {error}")
             raise
         finally:
             if self._page is not None:
