@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -164,14 +165,9 @@ class Bet:
     def _opened(self) -> None:
         """Show the new state and call everybody back, outside the lock: an explorer draws, and asks for the ghost."""
         self._show()
-        errors = []
-        for callback in list(self._callbacks):
-            try:
-                callback()
-            except Exception as error:  # the others are to open all the same
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        with ExitStack() as opening:  # where one callback fails the others open all the same
+            for callback in reversed(self._callbacks):
+                opening.callback(callback)
 
     def _show(self) -> None:
         if self._form is not None:
@@ -186,10 +182,10 @@ class Bet:
 
     def __repr__(self) -> str:
         """Return question, options and state as plain text, for where no widget runs."""
-        marks = {option: "x" if option == self.choice else " " for option in self.question.options}
-        options = [f"  ({mark}) {self.words(f'option.{option}')}" for option, mark in marks.items()]
-        reply = [self.reply] if self.revealed else []
-        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *reply])
+        lines = [f"{text('bet.title')}: {self.words('ask')}"]
+        for option in self.question.options:
+            lines.append(f"  ({'x' if option == self.choice else ' '}) {self.words(f'option.{option}')}")
+        return "\n".join([*lines, self.status, *([self.reply] if self.revealed else [])])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}

@@ -26,14 +26,13 @@ from . import lab
 
 OLDEST = (3, 11)  # Python, as pyproject.toml says
 NEEDED = 1.0  # GB that the story takes
-State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
 class Check:
     """A line of the report: a state, what was looked at, what it is, and what to do unless all is well."""
 
-    state: State
+    state: Literal["ok", "warn", "fail"]
     what: str
     detail: str
     remedy: str = ""
@@ -118,10 +117,10 @@ def _dependencies() -> Iterator[Check]:
             version = _version(needed.name)
             if version is not None and needed.specifier.contains(version, prereleases=True):
                 yield Check("ok", needed.name, version)
-                continue
-            found = f"{version}, wanted {needed.specifier}" if version else "not installed"
-            remedy = f'run pip install -c constraints.txt "{needed.name}{needed.specifier}"'
-            yield Check("fail", needed.name, found, remedy)
+            else:
+                found = f"{version}, wanted {needed.specifier}" if version else "not installed"
+                remedy = f'run pip install -c constraints.txt "{needed.name}{needed.specifier}"'
+                yield Check("fail", needed.name, found, remedy)
 
 
 def _version(name: str) -> str | None:
