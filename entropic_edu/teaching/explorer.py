@@ -285,9 +285,9 @@ class Explorer:
 def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
     """Return seconds for each unit of work, from reading a stream for a moment."""
     with closing(stream):  # type: ignore[type-var]  # a generator
-        last = first = next(stream)
-        begun = time.monotonic()
-        for last in stream:
+        first, begun, done = next(stream), time.monotonic(), 0
+        for snapshot in stream:
+            done = snapshot.done - first.done
             if time.monotonic() - begun > trial:
                 break
-        return (time.monotonic() - begun) / max(1, last.done - first.done)
+        return (time.monotonic() - begun) / max(1, done)
