@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as W
@@ -212,11 +213,8 @@ class Explorer:
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
         self._framed = 0.0
-        self.job = Job(
-            work.stream(**values),
-            lambda snapshot: self._follow(work, values, snapshot),
-            lambda job: self._finish(work, values, job),
-        )
+        follow, finish = partial(self._follow, work, values), partial(self._finish, work, values)
+        self.job = Job(work.stream(**values), follow, finish)
         if self._page is not None:
             self._page.running(True)
         self.job.start()
