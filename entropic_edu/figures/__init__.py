@@ -6,8 +6,6 @@ from functools import singledispatch
 
 from matplotlib.axes import Axes
 
-from entropic_edu.physics import path, probe, release, spawn, train
-
 from . import plots
 
 
@@ -21,7 +19,7 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
         TypeError: If there is no picture of results of this kind.
 
     >>> import torch
-    >>> road = path.Path(torch.eye(3), losses=torch.tensor([0.1, 0.3, 0.2]))
+    >>> road = plots.Path(torch.eye(3), losses=torch.tensor([0.1, 0.3, 0.2]))
     >>> draw(road).get_ylabel()
     'objective'
     """
@@ -29,8 +27,5 @@ def draw(result: object, ax: Axes | None = None) -> Axes:
     raise TypeError(f"There is a picture of each of {known}, none of a {type(result).__name__}; plot its fields.")
 
 
-draw.register(train.Run, plots.run)
-draw.register(path.Path, plots.path)
-draw.register(probe.Profile, plots.profile)
-draw.register(release.Release, plots.release)
-draw.register(spawn.Family, plots.family)
+for picture in (plots.run, plots.path, plots.profile, plots.release, plots.family):
+    draw.register(picture)  # for the kind that its first argument is annotated with

@@ -57,8 +57,7 @@ def _encoded(pixels: np.ndarray[Any, Any], small: bool = False) -> bytes:
 
 def captioned(picture: bytes, settings: str, sentence: str) -> bytes:
     """Return a picture with the settings above it and the sentence beneath, for pages where no widget runs."""
-    with Pixels.open(io.BytesIO(picture)) as opened:
-        middle = np.asarray(opened.convert("RGB"))
+    middle = np.asarray(Pixels.open(io.BytesIO(picture)).convert("RGB"))
     with RENDER:
         parts = [_words(settings, middle.shape[1], bold=True), middle, _words(sentence, middle.shape[1])]
     return _encoded(np.concatenate(parts), small=True)

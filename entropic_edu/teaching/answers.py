@@ -27,6 +27,7 @@ from entropic_edu.physics.results import write_whole
 from .strings import text
 
 FORMAT, KIND = 1, "entropic_edu answers"
+PATIENCE = 10.0  # seconds to wait for other kernels, which hold the lock for milliseconds
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}  # a file system that has none
 
 
@@ -100,11 +101,10 @@ class Answers:
 
     Nothing here raises for a disk that is full, read-only or gone: answers then stay in memory, ``news`` says so once,
     and the next write that works takes them along. Several kernels, and several threads, may write at once.
-    ``answers.json`` may be a link. For other kernels, which hold its lock for milliseconds, it waits ``patience`` s.
+    ``answers.json`` may be a link.
     """
 
-    def __init__(self, folder: Path | None, *, patience: float = 10.0) -> None:
-        self._patience = patience
+    def __init__(self, folder: Path | None) -> None:
         self.file = None if folder is None else folder / "answers.json"
         self._memory, self._lock, self._said = _Kept(), threading.RLock(), False
         self._news: list[str] = []
@@ -157,7 +157,7 @@ class Answers:
                 return
             try:
                 file = _behind_links(self.file)
-                with _alone(file, self._patience):
+                with _alone(file):
                     kept = self._read(file, alone=True)
                     change(kept)
                     write_whole(file, kept.merge(self._memory).written())
@@ -173,7 +173,7 @@ class Answers:
             return _Kept()
         except ValueError as error:
             if not alone:
-                with _alone(file, self._patience):
+                with _alone(file):
                     return self._read(file, alone=True)
             aside = next(name for n in count(1) if not (name := file.with_name(f"answers.broken-{n}.json")).exists())
             file.rename(aside)
@@ -188,10 +188,10 @@ class Answers:
 
 
 @contextmanager
-def _alone(file: Path, patience: float) -> Iterator[None]:
+def _alone(file: Path) -> Iterator[None]:
     """Hold the lock beside a file, which the system releases when a kernel dies; raise an OSError without it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(_behind_links(file.with_suffix(".lock")), timeout=patience)
+    lock = filelock.FileLock(_behind_links(file.with_suffix(".lock")), timeout=PATIENCE)
     try:
         lock.acquire(poll_interval=0.01)
     except filelock.Timeout as error:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-
-from .answers import Answers, Made
-from .strings import question_text, text
 
 try:
     import ipywidgets as W
 except ImportError as error:
-    raise ImportError('Predictions need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
+    raise ImportError('Lessons need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
+
+from .answers import Answers, Made
+from .page import TEXT, guarded, read_out
+from .strings import question_text, text
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
 # an option of several words may take two lines; by default each has the height of one, and they overlap
@@ -26,7 +28,6 @@ WRAP = """<style>
   padding: 1px 0 1px 24px }
 .ee-bet .widget-radio-box input { position: absolute; left: 1px; top: 3px; float: none; height: 16px }
 </style>"""
-_TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Bet:
         self._name = f"question {question.name!r} of lesson {lesson}"
         chance = 1 / len(question.options)
         self.confidences = (chance, *(level for level in CONFIDENCES if level > chance))
-        self._answers, self._lock, self._state = answers, threading.Lock(), _State()
+        self.answers, self._lock, self._state = answers, threading.Lock(), _State()
         self._callbacks: list[Callable[[], object]] = []
         self._form: Form | None = None
         made = answers.bet(lesson, question.name)
@@ -105,9 +106,9 @@ class Bet:
         with self._lock:
             if self._state.open:
                 raise ValueError(f"{self._name} is open already; call again() first to bet again.")
-            second = self._answers.bet(self.lesson, self.question.name) is not None
+            second = self.answers.bet(self.lesson, self.question.name) is not None
             right = choice == self.question.right
-            self._answers.add_bet(Made(self.lesson, self.question.name, choice, float(confidence), right))
+            self.answers.add_bet(Made(self.lesson, self.question.name, choice, float(confidence), right))
             self._state = _State(choice, float(confidence), open=True, word="bet.second" if second else "bet.locked")
         self._opened()
 
@@ -161,21 +162,12 @@ class Bet:
         """Return how the page writes a confidence."""
         return text("bet.guess") if confidence == self.confidences[0] else text("bet.percent", percent=100 * confidence)
 
-    def news(self) -> str:
-        """Return what the learner should know about the file of answers, each thing once; mostly nothing."""
-        return self._answers.news()
-
     def _opened(self) -> None:
         """Show the new state and call everybody back, outside the lock: an explorer draws, and asks for the ghost."""
         self._show()
-        errors = []
-        for callback in list(self._callbacks):
-            try:
-                callback()
-            except Exception as error:  # the others are to open all the same
-                errors.append(error)
-        if errors:
-            raise errors[0]
+        with ExitStack() as opening:  # where one callback fails the others open all the same
+            for callback in reversed(self._callbacks):
+                opening.callback(callback)
 
     def _show(self) -> None:
         if self._form is not None:
@@ -190,10 +182,10 @@ class Bet:
 
     def __repr__(self) -> str:
         """Return question, options and state as plain text, for where no widget runs."""
-        marks = {option: "x" if option == self.choice else " " for option in self.question.options}
-        options = [f"  ({mark}) {self.words(f'option.{option}')}" for option, mark in marks.items()]
-        reply = [self.reply] if self.revealed else []
-        return "\n".join([f"{text('bet.title')}: {self.words('ask')}", *options, self.status, *reply])
+        lines = [f"{text('bet.title')}: {self.words('ask')}"]
+        for option in self.question.options:
+            lines.append(f"  ({'x' if option == self.choice else ' '}) {self.words(f'option.{option}')}")
+        return "\n".join([*lines, self.status, *([self.reply] if self.revealed else [])])
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**self.widget._repr_mimebundle_(), "text/plain": repr(self)}
@@ -205,7 +197,7 @@ class Form:
     def __init__(self, bet: Bet) -> None:
         self.bet, self.news = bet, ""
         whole = W.Layout(width="auto", max_width="760px")
-        asked = _paragraph(f"<b>{text('bet.title')}.</b> {html.escape(bet.words('ask'))}")
+        asked = f'<p style="{TEXT}"><b>{text("bet.title")}.</b> {html.escape(bet.words("ask"))}</p>'
         options = [(bet.words(f"option.{option}"), option) for option in bet.question.options]
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
         self.sure = W.SelectionSlider(
@@ -228,21 +220,17 @@ class Form:
 
     def _button(self, label: str, act: Callable[[], object]) -> W.Button:
         button = W.Button(description=label, layout=W.Layout(width="auto"))
-        button.on_click(lambda _: self._guard(act))
+        button.on_click(lambda _: guarded(act, self._failed))
         return button
 
     def _locked(self) -> None:
         if self.options.value is None:
-            self.say(text("bet.choose"), role="alert")
+            self.status.value = read_out(text("bet.choose"), alert=True)
         elif not self.bet.open:  # a second click may come before the button is seen to be off
             self.bet.lock(self.options.value, self.sure.value)
 
-    def _guard(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except BaseException as error:  # nobody sees what a callback raises
-            self.say(text("bet.failed", error=f"{type(error).__name__}: {error}"), role="alert")
-            raise
+    def _failed(self, error: str) -> None:
+        self.status.value = read_out(text("bet.failed", error=error), alert=True)
 
     def show(self) -> None:
         """Show where the bet stands."""
@@ -254,14 +242,6 @@ class Form:
             part.disabled = bet.open
         later = [self.again] if bet.revealed else [self.reveal, self.again]
         self.row.children = [self.lock, self.skip] if bet.choice is None else later
-        self.news = f"{self.news} {bet.news()}".strip()
-        self.say(f"{bet.status} {self.news}".strip())
-        self.reply.value = _paragraph(html.escape(bet.reply)) if bet.revealed else ""
-
-    def say(self, words: str, role: str = "status") -> None:
-        """Write a line that screen readers read out."""
-        self.status.value = f'<p role="{role}" style="{_TEXT}">{html.escape(words)}</p>'
-
-
-def _paragraph(inner: str) -> str:
-    return f'<p style="{_TEXT}">{inner}</p>'
+        self.news = f"{self.news} {bet.answers.news()}".strip()
+        self.status.value = read_out(f"{bet.status} {self.news}".strip())
+        self.reply.value = f'<p style="{TEXT}">{html.escape(bet.reply)}</p>' if bet.revealed else ""

@@ -74,10 +74,6 @@ class Verdict:
         )
 
 
-class _Untouched(Exception):  # noqa: N818 - not an error: nobody has begun
-    """The stub is as it came."""
-
-
 class _Unfit(Exception):  # noqa: N818 - the learner's error, which is told and not raised
     """An answer that cannot be compared; the message says why."""
 
@@ -103,11 +99,11 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         return Verdict(exercise.number, passed, len(cases), f"{counted}\n{why}", slip)
 
     try:
-        given = zip(_given(exercise, answer), truths, cases, strict=True)
-        values = [_fitting(value, truth, case, options) for value, truth, case in given]
-    except _Untouched:
-        untouched = text("check.not_attempted", number=exercise.number)
-        return Verdict(exercise.number, 0, len(cases), untouched, attempted=False)
+        given = _given(exercise, answer)
+        if given is None:
+            untouched = text("check.not_attempted", number=exercise.number)
+            return Verdict(exercise.number, 0, len(cases), untouched, attempted=False)
+        values = [_fitting(*each, options) for each in zip(given, truths, cases, strict=True)]
     except _Unfit as problem:
         return verdict(0, problem)
     good = _agree(values, truths, exercise)
@@ -120,18 +116,15 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
     return verdict(sum(good), _missed(values[first], truths[first], cases[first]))
 
 
-# --- calling the learner's function --------------------------------------------------------------------------------
-
-
 def _copied(case: Sequence[Any]) -> list[Any]:
     """Return the values of a case, safe from in-place changes; tensors in float64."""
     return [value.detach().clone().double() if isinstance(value, Tensor) else copy.deepcopy(value) for value in case]
 
 
-def _given(exercise: Exercise, answer: object) -> list[object]:
-    """Return the learner's value for each case."""
+def _given(exercise: Exercise, answer: object) -> list[object] | None:
+    """Return the learner's value for each case, or None where the stub is as it came."""
     if answer is None or answer is Ellipsis:
-        raise _Untouched
+        return None
     names = ", ".join(inspect.signature(exercise.truth).parameters)
     if not callable(answer) and names:
         raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
@@ -146,13 +139,11 @@ def _given(exercise: Exercise, answer: object) -> list[object]:
     try:
         given = [answer(*_copied(case)) for case in exercise.cases]
     except NotImplementedError:
-        raise _Untouched from None
+        return None
     except Exception as error:
         known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
         raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
-    if all(value is None or value is Ellipsis for value in given):
-        raise _Untouched
-    return given
+    return None if all(value is None or value is Ellipsis for value in given) else given
 
 
 def _place(error: Exception, answer: Callable[..., object]) -> str:
@@ -161,9 +152,6 @@ def _place(error: Exception, answer: Callable[..., object]) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
-
-
-# --- from what came to a value that can be compared ----------------------------------------------------------------
 
 
 def _value(value: object) -> Value:
@@ -214,9 +202,6 @@ def _kind(given: object) -> str:
         return text("check.a_text", words=given if len(given) <= 40 else f"{given[:40]}…")
     is_number = isinstance(given, numbers.Number) and not isinstance(given, bool | complex)
     return text("check.a_number") if is_number else text("check.a_thing", kind=type(given).__name__)
-
-
-# --- comparing -----------------------------------------------------------------------------------------------------
 
 
 def _agree(values: Sequence[Value], known: Sequence[Value], exercise: Exercise) -> list[bool]:

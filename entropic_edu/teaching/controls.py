@@ -6,12 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .strings import control_text
+import ipywidgets as W
 
-try:
-    import ipywidgets as W
-except ImportError as error:
-    raise ImportError('Explorers need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
+from .strings import control_text
 
 
 @dataclass(frozen=True)

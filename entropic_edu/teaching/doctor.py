@@ -24,16 +24,14 @@ from entropic_edu.sweeps.workers import cores
 
 from . import lab
 
-OLDEST = (3, 11)  # Python, as pyproject.toml says
 NEEDED = 1.0  # GB that the story takes
-State = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
 class Check:
     """A line of the report: a state, what was looked at, what it is, and what to do unless all is well."""
 
-    state: State
+    state: Literal["ok", "warn", "fail"]
     what: str
     detail: str
     remedy: str = ""
@@ -42,18 +40,11 @@ class Check:
         return f"{self.state:4}  {self.what:12}  {self.detail}" + (f"; {self.remedy}." if self.remedy else ".")
 
 
-def checks() -> Iterator[Check]:
-    """Yield all checks, in the order of the report."""
-    yield _python()
-    yield from _dependencies()
-    yield _device()
-    yield _threads()
-    yield _memory()
-    yield from _front_ends()
-    yield _lessons()
-    yield _digits()
-    yield _cifar10()
-    yield _writing()
+def checks() -> list[Check]:
+    """Return all checks, in the order of the report."""
+    python = Check("ok", "Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    machine = [python, *_dependencies(), _device(), _threads(), _memory()]
+    return [*machine, *_front_ends(), _lessons(), _digits(), _cifar10(), _writing()]
 
 
 def main(file: str | None = None) -> int:
@@ -107,13 +98,6 @@ def data_main() -> int:
     return 1 if digits.state == "fail" else 0
 
 
-def _python() -> Check:
-    detail = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if tuple(map(int, platform.python_version_tuple()[:2])) < OLDEST:
-        return Check("fail", "Python", detail, "install Python 3.11 or newer, then make clean check PYTHON=python3.12")
-    return Check("ok", "Python", detail)
-
-
 def _dependencies() -> Iterator[Check]:
     """Compare what is installed with the ranges in pyproject.toml, as the installed package declares them."""
     try:
@@ -126,10 +110,10 @@ def _dependencies() -> Iterator[Check]:
             version = _version(needed.name)
             if version is not None and needed.specifier.contains(version, prereleases=True):
                 yield Check("ok", needed.name, version)
-                continue
-            found = f"{version}, wanted {needed.specifier}" if version else "not installed"
-            remedy = f'run pip install -c constraints.txt "{needed.name}{needed.specifier}"'
-            yield Check("fail", needed.name, found, remedy)
+            else:
+                found = f"{version}, wanted {needed.specifier}" if version else "not installed"
+                remedy = f'run pip install -c constraints.txt "{needed.name}{needed.specifier}"'
+                yield Check("fail", needed.name, found, remedy)
 
 
 def _version(name: str) -> str | None:

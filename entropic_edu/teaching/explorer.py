@@ -7,13 +7,13 @@ Everything a mouse can do is a method too: tests and headless runs use those.
 from __future__ import annotations
 
 import base64
-import functools
 import inspect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import ipywidgets as W
@@ -213,7 +213,7 @@ class Explorer:
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
         self._framed = 0.0
-        follow, finish = (functools.partial(step, work, values) for step in (self._follow, self._finish))
+        follow, finish = partial(self._follow, work, values), partial(self._finish, work, values)
         self.job = Job(work.stream(**values), follow, finish)
         if self._page is not None:
             self._page.running(True)
@@ -254,7 +254,7 @@ class Explorer:
                 self._live = Drawn(png(figure), text(kind, sentence=sentence))
         except BaseException as error:
             if self._page is not None:
-                self._page.fail(error)
+                self._page.fail(f"{type(error).__name__}: {error}")
             raise
         finally:
             if self._page is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as W
 
 from .check import Exercise
+from .page import TEXT
 from .strings import hints, text
 
 
@@ -18,7 +19,12 @@ class Hints:
     def __init__(self, lesson: str, exercise: Exercise) -> None:
         self.exercise, self.hints = exercise, hints(lesson, exercise.name)
         self.shown, self._lock = 0, threading.Lock()
-        self._box: W.VBox | None = None
+        auto = W.Layout(width="auto")
+        self._words, self._button = W.HTML(layout=auto), W.Button(layout=auto)
+        self._button.on_click(lambda _: self.next())
+        layout = W.Layout(max_width="760px", align_items="flex-start")
+        self.widget = W.VBox([self._words, self._button], layout=layout).add_class("ee-hint")
+        self._show()
 
     def layer(self, number: int) -> str:
         """Return one hint in words.
@@ -39,24 +45,9 @@ class Hints:
             self.shown = min(self.shown + 1, len(self.hints))
         self._show()
 
-    @property
-    def widget(self) -> W.VBox:
-        """The hints as a widget, made when it is first asked for."""
-        if self._box is None:
-            self._words = W.HTML(layout=W.Layout(width="auto"))
-            self._button = W.Button(layout=W.Layout(width="auto"))
-            self._button.on_click(lambda _: self.next())
-            layout = W.Layout(max_width="760px", align_items="flex-start")
-            self._box = W.VBox([self._words, self._button], layout=layout).add_class("ee-hint")
-            self._show()
-        return self._box
-
     def _show(self) -> None:
-        if self._box is None:
-            return
         words = "".join(f"<p>{html.escape(layer)}</p>" for layer in self._layers())
-        style = "font-size:15px; line-height:1.4; color:var(--jp-ui-font-color1, #222)"
-        self._words.value = f'<div role="status" style="{style}">{words}</div>'
+        self._words.value = f'<div role="status" style="{TEXT}">{words}</div>'
         left = self.shown < len(self.hints)
         word = "hint.last" if not left else "hint.next" if self.shown else "hint.first"
         self._button.description = text(word, number=self.shown + 1, of=len(self.hints))

@@ -61,8 +61,16 @@ class Job(Generic[R]):
         return self.result
 
     def _work(self) -> None:
+        reported = -BETWEEN
         try:
-            self.result = self._read()
+            with closing(self._stream):  # type: ignore[type-var]  # a generator
+                for snapshot in self._stream:
+                    if self._stop.is_set():
+                        break
+                    if time.monotonic() - reported >= BETWEEN:
+                        reported = time.monotonic()
+                        self._progress(snapshot)
+            self.result = snapshot.result  # every stream begins with a snapshot
         except BaseException as error:  # kept for wait(), shown by ``ended``
             self.error = error
         try:
@@ -71,15 +79,3 @@ class Job(Generic[R]):
             self.error = self.error or error
         finally:
             self._over.set()
-
-    def _read(self) -> R:
-        last, reported = None, -BETWEEN
-        with closing(self._stream):  # type: ignore[type-var]  # a generator
-            for last in self._stream:
-                if self._stop.is_set():
-                    break
-                if time.monotonic() - reported >= BETWEEN:
-                    reported = time.monotonic()
-                    self._progress(last)
-        assert last is not None  # every stream begins with a snapshot
-        return last.result

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
+from pkgutil import resolve_name
 
 from entropic_edu.physics.results import write_whole
 
@@ -107,20 +108,15 @@ def _hash(content: bytes) -> str:
 def _known(file: Path, say: Say) -> dict[str, str]:
     """Return the hashes of what was laid; nothing is known from a list that is missing or damaged."""
     try:
-        content = file.read_bytes()
-    except FileNotFoundError:
-        return {}
-    try:
-        listed = json.loads(content)
+        listed = json.loads(file.read_bytes())
         if (listed["kind"], listed["format"]) != (KIND, FORMAT):
             raise ValueError("another kind or format")
         return {str(name): str(value) for name, value in listed["files"].items()}
+    except FileNotFoundError:
+        return {}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         say(f"{file} is damaged; every file that differs from the lessons is taken for your work.")
         return {}
-
-
-# --- the front end -------------------------------------------------------------------------------------------------
 
 
 CULL = 600  # seconds after which Voila ends a kernel that no page is connected to
@@ -186,12 +182,5 @@ def serve(folder: Path, *, port: int = 8888, browser: bool = True, voila: bool =
     page = "" if voila else f"lab/tree/{FIRST}"
     say(f"{'Voila' if voila else 'JupyterLab'} comes at http://{ADDRESS}:{port}/{page}?token={token}")
     say("It is open to this machine alone, to those who know that address. Ctrl-C ends it.")
-    argv = arguments(folder, port=port, token=token, browser=browser, voila=voila)
-    if voila:
-        from voila.app import Voila
-
-        Voila.launch_instance(argv=argv)
-    else:
-        from jupyterlab.labapp import LabApp
-
-        LabApp.launch_instance(argv=argv)
+    app = resolve_name("voila.app:Voila" if voila else "jupyterlab.labapp:LabApp")
+    app.launch_instance(argv=arguments(folder, port=port, token=token, browser=browser, voila=voila))

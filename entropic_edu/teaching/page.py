@@ -19,7 +19,7 @@ from .strings import text
 if TYPE_CHECKING:
     from .explorer import Drawn, Explorer
 
-_TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
+TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 _CODE = (
     "font:13px/1.4 var(--jp-code-font-family, monospace); margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
@@ -46,9 +46,9 @@ class Page:
         self.bar = W.HTML().add_class("ee-progress")
         words = {"description": text("explorer.pin"), "tooltip": text("explorer.pin_why")}
         self.twin = W.Button(**words, layout=auto).add_class("ee-pin")
-        self.run.on_click(lambda _: self._guard(explorer.start))
+        self.run.on_click(lambda _: guarded(explorer.start, self.fail))
         self.stop.on_click(lambda _: explorer.cancel())
-        self.twin.on_click(lambda _: self._guard(explorer.pin if explorer._pinned is None else explorer.unpin))
+        self.twin.on_click(lambda _: guarded(explorer.unpin if explorer._pinned else explorer.pin, self.fail))
         self.box = W.VBox(layout=width).add_class("ee-explorer")
         self.fill()
 
@@ -72,8 +72,7 @@ class Page:
         if not self.picture.width:
             wide, high = Pixels.open(io.BytesIO(drawn.png)).size
             self.picture.width, self.picture.height = str(round(wide * 96 / DPI)), str(round(high * 96 / DPI))
-        words = html.escape(drawn.sentence)
-        self.sentence.value = f'<p role="status" aria-live="polite" style="{_TEXT}">{words}</p>'
+        self.sentence.value = read_out(drawn.sentence)
         if self.explorer.code is not None:
             lines, same = html.escape(self.explorer.code(**self.explorer.values).strip()), text("explorer.same_as")
             self.code.value = f'<div style="{_SMALL}">{same}</div><pre style="{_CODE}">{lines}</pre>'
@@ -106,22 +105,31 @@ class Page:
         if not now:
             self.bar.value = ""
 
-    def fail(self, error: BaseException) -> None:
-        """Say on the page what went wrong: an error in a callback is seen nowhere else."""
-        words = html.escape(text("explorer.failed", error=f"{type(error).__name__}: {error}"))
-        self.sentence.value = f'<p role="alert" class="ee-error" style="{_TEXT}"><b>{words}</b></p>'
+    def fail(self, error: str) -> None:
+        """Say on the page what went wrong."""
+        self.sentence.value = read_out(text("explorer.failed", error=error), alert=True)
 
     def _turned(self, _: Any) -> None:
         if not self._quiet:
             values = {c.name: c.options[self.turns[c.name].value] for c in self.explorer.controls}
-            self._guard(lambda: self.explorer.set(**values))
+            guarded(lambda: self.explorer.set(**values), self.fail)
 
-    def _guard(self, act: Callable[[], object]) -> None:
-        try:
-            act()
-        except BaseException as error:
-            self.fail(error)
-            raise
+
+def guarded(act: Callable[[], object], fail: Callable[[str], object]) -> None:
+    """Act, and tell ``fail`` what went wrong too: an error in a callback is seen nowhere else."""
+    try:
+        act()
+    except BaseException as error:
+        fail(f"{type(error).__name__}: {error}")
+        raise
+
+
+def read_out(words: str, alert: bool = False) -> str:
+    """Return a paragraph that screen readers read out when it comes, an alert at once and in bold."""
+    words = html.escape(words)
+    if alert:
+        return f'<p role="alert" class="ee-error" style="{TEXT}"><b>{words}</b></p>'
+    return f'<p role="status" aria-live="polite" style="{TEXT}">{words}</p>'
 
 
 def duration(seconds: float) -> str:

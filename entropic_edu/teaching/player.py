@@ -154,11 +154,11 @@ class Player(anywidget.AnyWidget):
         moments = sorted({round((len(self._steps) - 1) * i / (MOMENTS - 1)) for i in range(MOMENTS)})
         panel, field = self._plan_shown, _cut(self._background, self._plan_shown)
         shown = panel.rect[2] * self._size[0]  # width of the plan in the player, CSS pixels
-        gap, below, above = 0.012, textwrap.wrap(self._sentences[-1], 92), 0.62 if self.title else 0.34
+        gap, sentence, above = 0.012, textwrap.fill(self._sentences[-1], 92), 0.62 if self.title else 0.34
         share = (1 - gap * (MOMENTS + 1)) / MOMENTS  # of the width, for one moment
         wide = share * STRIP_WIDTH
         tall = wide * field.height / field.width
-        high = above + tall + 0.12 + 0.19 * len(below)
+        high = above + tall + 0.12 + 0.19 * len(sentence.splitlines())
         radius = max(DOT * wide * 72 / shown, 1.6)  # points; in full scale the dots would be specks
         with RENDER:
             figure = Figure(figsize=(STRIP_WIDTH, high), dpi=STRIP_DPI)
@@ -173,10 +173,8 @@ class Player(anywidget.AnyWidget):
                 ax.set(xlim=panel.x, ylim=panel.y, xticks=[], yticks=[])
                 ax.set_title(text("player.moment", step=self._steps[moment]), fontsize=11, pad=4, parse_math=False)
             figure.text(0.5, 1 - 0.08 / high, self.title, fontsize=12, ha="center", va="top", parse_math=False)
-            sentence = "\n".join(below)
             figure.text(gap, 0.06 / high, sentence, fontsize=11, va="bottom", linespacing=1.15, parse_math=False)
-            file = io.BytesIO()
-            figure.savefig(file, format="png", metadata={"Software": None})
+            figure.savefig(file := io.BytesIO(), format="png", metadata={"Software": None})
         return file.getvalue()
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -26,8 +26,8 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-def filled(folder, **settings):
-    answers = Answers(folder, **settings)
+def filled(folder):
+    answers = Answers(folder)
     answers.add_bet(BET)
     answers.add_passed("02", "2.1")
     return answers
@@ -160,10 +160,11 @@ def test_kernels_that_write_at_once_lose_no_entry(home):
 
 
 @posix
-def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home):
+def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home, monkeypatch):
+    monkeypatch.setattr("entropic_edu.teaching.answers.PATIENCE", 0.05)
     with (home / "answers.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        answers = filled(home, patience=0.05)
+        answers = filled(home)
         assert "Device or resource busy" in answers.news()
         assert answers.bets == [BET]
         assert Answers(home).bets == []

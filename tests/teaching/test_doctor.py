@@ -58,13 +58,6 @@ def test_a_warning_does_not_fail_and_a_failure_does(healthy, capsys):
     assert "1 failed" in capsys.readouterr().out
 
 
-def test_an_old_python_is_refused_with_the_way_to_another(healthy):
-    healthy.setattr(doctor.platform, "python_version_tuple", lambda: ("3", "10", "9"))
-    assert line("Python").startswith("fail")
-    assert "Python 3.11 or newer" in line("Python")
-    assert "PYTHON=python3.12" in line("Python")
-
-
 def test_dependencies_are_held_against_the_declared_ranges(healthy):
     healthy.setattr(metadata, "requires", lambda name: ["torch>=999", "numpy>=1", "no-such-package>=2"])
     version = metadata.version("torch")
