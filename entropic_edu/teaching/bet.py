@@ -225,12 +225,12 @@ class Form:
 
     def _locked(self) -> None:
         if self.options.value is None:
-            self.status.value = read_out(text("bet.choose"), alert=True)
+            self.status.value = read_out(text("bet.choose"), role="alert")
         elif not self.bet.open:  # a second click may come before the button is seen to be off
             self.bet.lock(self.options.value, self.sure.value)
 
     def _failed(self, error: str) -> None:
-        self.status.value = read_out(text("bet.failed", error=error), alert=True)
+        self.status.value = read_out(text("bet.failed", error=error), error=True)
 
     def show(self) -> None:
         """Show where the bet stands."""

@@ -107,7 +107,7 @@ class Page:
 
     def fail(self, error: str) -> None:
         """Say on the page what went wrong."""
-        self.sentence.value = read_out(text("explorer.failed", error=error), alert=True)
+        self.sentence.value = read_out(text("explorer.failed", error=error), error=True)
 
     def _turned(self, _: Any) -> None:
         if not self._quiet:
@@ -124,12 +124,12 @@ def guarded(act: Callable[[], object], fail: Callable[[str], object]) -> None:
         raise
 
 
-def read_out(words: str, alert: bool = False) -> str:
-    """Return a paragraph that screen readers read out when it comes, an alert at once and in bold."""
+def read_out(words: str, role: str = "status", error: bool = False) -> str:
+    """Return a paragraph that screen readers read out when it comes, an alert at once; an error is bold."""
     words = html.escape(words)
-    if alert:
+    if error:
         return f'<p role="alert" class="ee-error" style="{TEXT}"><b>{words}</b></p>'
-    return f'<p role="status" aria-live="polite" style="{TEXT}">{words}</p>'
+    return f'<p role="{role}" aria-live="{"assertive" if role == "alert" else "polite"}" style="{TEXT}">{words}</p>'
 
 
 def duration(seconds: float) -> str:
