@@ -18,8 +18,8 @@ from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelle
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
-from entropic_edu.recorded._crowds import CROWDS as CROWDS
-from entropic_edu.recorded._crowds import over_crowds as over_crowds
+from entropic_edu.recorded._common import CROWDS as CROWDS
+from entropic_edu.recorded._common import over_crowds as over_crowds
 from entropic_edu.teaching.sheet import GREY, HEIGHT, WIDTH, Points, figure, moving
 from entropic_edu.teaching.strings import text
 

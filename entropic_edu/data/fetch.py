@@ -1,7 +1,6 @@
 """CIFAR-10 from the network, where somebody asks for it: ``entropic-edu data fetch cifar10``.
 
-The archive is held to its hash, unpacked aside and moved into place by one rename: a copy is whole or not there. What
-came before a line broke is kept and gone on from. A lock lets processes that share a folder fetch once.
+The archive is held to its hash, unpacked aside and moved into place by one rename: a copy is whole or not there.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ import os
 import shutil
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
@@ -20,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 import filelock
 from tqdm.auto import tqdm
 
-from . import read as data
+from entropic_edu import data
 
 if TYPE_CHECKING:
     import requests
@@ -30,21 +29,13 @@ CHUNK = 1 << 16  # bytes
 
 @dataclass(frozen=True)
 class Archive:
-    """What is known of a tar.gz file beforehand.
-
-    Attributes:
-        url: Where it is had.
-        size: Its size in bytes.
-        sha256: Its hash, hexadecimal.
-        folder: The one folder in it.
-        files: The files that are wanted from that folder, with their sizes in bytes.
-    """
+    """What is known of a tar.gz file beforehand."""
 
     url: str
-    size: int
-    sha256: str
-    folder: str
-    files: Mapping[str, int]
+    size: int  # bytes
+    sha256: str  # hexadecimal
+    folder: str  # the one folder in it
+    files: Mapping[str, int]  # those that are wanted from that folder, with their sizes in bytes
 
 
 CIFAR10 = Archive(  # its md5, c32a1d4ab5d03f1284b67883e8d87530, is published on that page; the sha256 is of that file
@@ -86,23 +77,24 @@ def cifar10(
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"The address of the archive must begin with http:// or https://, got {url}.")
     root = Path(to or data.CACHE).expanduser()
-    for folder in [root / archive.folder] if to else [root / archive.folder, *data.places(None)]:
+    target, work = root / archive.folder, root / f".{archive.folder}.fetch"  # in the latter is what is under way
+    for folder in [target] if to else [target, *data.places(None)]:
         if _whole(folder, archive):
             say(f"A whole copy is in {folder}; nothing was fetched.")
             return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _alone(root, archive, say):
-            if not _whole(root / archive.folder, archive):  # another process may have fetched it meanwhile
-                _fetch(root, archive, url, timeout, progress, say)
+        with _locked(root / f".{archive.folder}.lock", say):
+            if not _whole(target, archive):  # another process may have fetched it meanwhile
+                _fetch(target, work, archive, url, timeout, progress, say)
     except OSError as error:
         if error.errno is None:  # said in our own words
             raise
         raise OSError(
-            f"Could not write to {root} ({error.strerror}); {_megabytes(_needed(root, archive))} of space are needed "
+            f"Could not write to {root} ({error.strerror}); {_megabytes(_needed(work, archive))} of space are needed "
             "there. Name another folder with --to, and run again."
         ) from error
-    return root / archive.folder
+    return target
 
 
 def _whole(folder: Path, archive: Archive) -> bool:
@@ -112,30 +104,25 @@ def _whole(folder: Path, archive: Archive) -> bool:
     return all(file.is_file() and file.stat().st_size >= size for file, size in zip(files, wanted, strict=True))
 
 
-@contextmanager
-def _alone(root: Path, archive: Archive, say: Callable[[str], object]) -> Iterator[None]:
-    """Hold the lock on a folder, saying so where it takes a wait; the system takes it from a process that dies."""
-    lock = filelock.FileLock(root / f".{archive.folder}.lock")
+def _locked(file: Path, say: Callable[[str], object]) -> AbstractContextManager[object]:
+    """Hold a lock, saying so where it takes a wait; the system takes it from a process that dies."""
+    lock = filelock.FileLock(file)
     try:
-        lock.acquire(timeout=0)
+        return lock.acquire(timeout=0)
     except filelock.Timeout:
-        say(f"Another process is fetching into {root}; waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        say(f"Another process is fetching into {file.parent}; waiting for it.")
+        return lock.acquire()
 
 
 def _fetch(
-    root: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
+    target: Path, work: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
 ) -> None:
     """Download, check, unpack and move into place; for one process at a time."""
-    target, work = root / archive.folder, _work(root, archive)
     if target.exists() and any(target.iterdir()):
         raise OSError(f"{target} exists, but is no whole copy; move it away, or name another folder with --to.")
     work.mkdir(exist_ok=True)
-    needed, free = _needed(root, archive), shutil.disk_usage(root).free
+    root, needed = target.parent, _needed(work, archive)
+    free = shutil.disk_usage(root).free
     if free < needed:
         raise OSError(
             f"{root} has {_megabytes(free)} free, and {_megabytes(needed)} are needed; make space, or name another "
@@ -155,11 +142,6 @@ def _fetch(
     shutil.rmtree(work)
 
 
-def _work(root: Path, archive: Archive) -> Path:
-    """Return the folder of what is under way: the part that came, the archive, what is being unpacked."""
-    return root / f".{archive.folder}.fetch"
-
-
 def _part(work: Path) -> Path:
     return work / "archive.part"
 
@@ -169,9 +151,9 @@ def _came(work: Path) -> int:
     return _part(work).stat().st_size if _part(work).is_file() else 0
 
 
-def _needed(root: Path, archive: Archive) -> int:
+def _needed(work: Path, archive: Archive) -> int:
     """Return the bytes that are still to be written."""
-    return max(0, archive.size - _came(_work(root, archive))) + sum(archive.files.values())
+    return max(0, archive.size - _came(work)) + sum(archive.files.values())
 
 
 def _megabytes(size: int) -> str:
@@ -182,17 +164,17 @@ def _megabytes(size: int) -> str:
 
 
 def _download(work: Path, archive: Archive, url: str, timeout: float, progress: bool) -> Path:
-    """Return the archive, held to its hash and moved into ``work`` by pooch.
-
-    The transfer is our own: pooch's begins anew each time, and unpacks what a server calls gzipped before the hash is
-    taken.
-    """
+    """Return the archive, held to its hash by pooch; its own transfer would begin anew, and unpack before it hashes."""
     import pooch  # type: ignore[import-untyped]
 
     def transfer(url: str, file: str, _: object) -> None:
         with tqdm(total=archive.size, initial=_came(work), unit="B", unit_scale=True, disable=not progress) as bar:
             _transfer(url, work, archive, timeout, bar.update)
-        _lend(_part(work), file)
+        os.unlink(file)  # pooch has made an empty one
+        try:  # what came stays in its place: pooch deletes its file when it is stopped as it hashes
+            os.link(_part(work), file)
+        except OSError:  # a file system without links
+            os.replace(_part(work), file)
 
     pooch.get_logger().setLevel("WARNING")  # what it would tell, ``say`` has told
     try:
@@ -205,15 +187,6 @@ def _download(work: Path, archive: Archive, url: str, timeout: float, progress: 
         ) from error
     _part(work).unlink(missing_ok=True)
     return Path(packed)
-
-
-def _lend(part: Path, file: str) -> None:
-    """Let pooch have what came, which stays in its place: pooch deletes its file when it is stopped as it hashes."""
-    os.unlink(file)  # pooch has made an empty one
-    try:
-        os.link(part, file)
-    except OSError:  # a file system without links
-        os.replace(part, file)
 
 
 def _transfer(url: str, work: Path, archive: Archive, timeout: float, update: Callable[[int], object]) -> None:

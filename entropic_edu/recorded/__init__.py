@@ -2,8 +2,6 @@
 
 A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
 of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name.
-It says its lines to ``work``, and may let it keep parts: those that are finished need not be made again after a stop.
-``entropic-edu record NAME`` runs one and writes NAME.safetensors.
 """
 
 from __future__ import annotations
@@ -67,11 +65,7 @@ class Recording(Mapping[str, Any]):
     rounded: frozenset[str] = frozenset()
 
     def __getitem__(self, key: str) -> Any:
-        """Return the value of this name.
-
-        Raises:
-            ValueError: If there is none; it lists those that there are.
-        """
+        """Return the value of this name; a ValueError lists the names that there are."""
         if key not in self.results:
             raise ValueError(f"The recording {self.name!r} has no {key!r}; it has {', '.join(self.results)}.")
         return self.results[key]
@@ -86,10 +80,8 @@ class Recording(Mapping[str, Any]):
         return len(self.results)
 
     def __repr__(self) -> str:
-        seeds = self.recipe.get("seeds", "?")
-        return (
-            f"Recording {self.name!r} ({self.digest}): {len(self)} results, seeds {seeds}, made in {self.seconds:.0f} s"
-        )
+        seeds, time = self.recipe.get("seeds", "?"), f"{self.seconds:.0f} s"
+        return f"Recording {self.name!r} ({self.digest}): {len(self)} results, seeds {seeds}, made in {time}"
 
     def save(self, file: str | File) -> None:
         """Write everything to one file, whole or not at all.
@@ -150,8 +142,7 @@ def _unpacked(content: bytes, file: str) -> Recording:
     tensors, note = unpacked(content, "Recording", file, remedy)
     rounded = frozenset(name for name, each in tensors.items() if each.dtype == torch.half)
     tensors |= {name: tensors[name].float() for name in rounded}
-    values = put_together(tensors, note.pop("values"))
-    digest = hashlib.sha256(content).hexdigest()[:12]
+    values, digest = put_together(tensors, note.pop("values")), hashlib.sha256(content).hexdigest()[:12]
     return Recording(results=values, digest=digest, rounded=rounded, **note)
 
 
@@ -188,11 +179,14 @@ def record(
         raise ValueError(f"At least one worker makes a recording, got workers={workers}.")
     module = importlib.import_module(f".{name}", __name__)
     recipe = module.RECIPE | (module.TINY if tiny else {})
-    if folder is not None:
-        File(folder).mkdir(parents=True, exist_ok=True)  # before anything is computed
+    place = None if folder is None else File(folder)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    settings, place = {"recipe": recipe, "versions": versions}, None if folder is None else File(folder)
-    work = Work(name, settings, say, place, _workers(workers))
+    settings = {"recipe": recipe, "versions": versions}
+    if workers is None:
+        workers = cores() if device().type == "cpu" else 1
+    work = Work(name, settings, say, place, workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
@@ -200,18 +194,11 @@ def record(
         with full_precision(), whole_or_nothing():
             values = module.make(recipe, work)
     except BaseException:
-        if folder is not None and not begun(File(folder)):
-            clear(File(folder))  # nothing is in it
+        if place is not None and not begun(place):
+            clear(place)  # nothing is in it
         raise
     finally:
         torch.set_num_threads(threads)
     seconds = time.perf_counter() - began - work.waited + work.spent
     made = Recording(name, values, recipe, versions, round(seconds, 1))
     return _unpacked(made._packed(), name)  # as it will be read: half precision has become single
-
-
-def _workers(workers: int | None) -> int:
-    """Return how many processes make parts: as wanted, or as many as help."""
-    if workers is not None:
-        return workers
-    return cores() if device().type == "cpu" else 1

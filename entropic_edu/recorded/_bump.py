@@ -13,6 +13,8 @@ from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
 from entropic_edu.physics.curvature import extreme_eigenvalues
 
+from ._common import columns, seeded
+
 
 def measured(kind: str, land: Network, points: Tensor) -> dict[str, Any]:
     """Return the quantities of a kind of road at ``points`` (pairs, n, D), each (pairs, n).
@@ -21,8 +23,7 @@ def measured(kind: str, land: Network, points: Tensor) -> dict[str, Any]:
     trace where the last layer is turned up or down until the data loss is that of the ends; ``alone`` is the trace of
     the ends where theirs is turned until the data loss is that of the point. Curvature is without weight decay.
     """
-    rows = [_along(land, theta) for theta in points]
-    return {f"{kind}/{name}": torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return {f"{kind}/{name}": value for name, value in columns([_along(land, theta) for theta in points]).items()}
 
 
 @torch.no_grad()
@@ -136,8 +137,3 @@ def blocks(land: Network, theta: Tensor) -> Tensor:
         sign = rescaled(land, torch.ones(land.dim), layer, 2.0)
         rows += [exact_trace(land, theta, weight_decay=False, scale=(sign == each).to(theta)) for each in (2.0, 0.5)]
     return torch.stack(rows, -1).unflatten(-1, (2, 2))
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Return a generator with this seed."""
-    return torch.Generator().manual_seed(seed)

@@ -16,21 +16,18 @@ from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.path import Path
 
+from ._common import seeded
+
 COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive")
 
 
 def rescaled(land: Network, theta: Tensor, alpha: float | Tensor) -> Tensor:
     """Return weights of the same function: those into the first hidden layer times α, those out of it over α.
 
-    Args:
-        land: A chain of linear layers and ReLU.
-        theta: One parameter vector (D,), or several (P, D).
-        alpha: α > 0, one for all or one for each, (P,).
+    Of (D,) or (P, D), in a chain of linear layers and ReLU; α > 0 is one for all or one for each, (P,).
     """
-    parts = list(land.unflatten(theta).values())
     factor = torch.as_tensor(alpha, dtype=theta.dtype)[..., None]
-    lead = theta.shape[:-1]
-    flat = [part.reshape(*lead, -1) for part in parts]
+    flat = [part.reshape(*theta.shape[:-1], -1) for part in land.unflatten(theta).values()]
     flat[0], flat[1], flat[2] = flat[0] * factor, flat[1] * factor, flat[2] / factor
     return torch.cat(flat, -1)
 
@@ -56,8 +53,7 @@ def measures(land: Network, theta: Tensor, lanczos_steps: int = 30) -> Tensor:
     """Return the ``COLUMNS`` at (P, D): data loss, both accuracies, ‖θ‖, tr H, λmax and Σθᵢ²Hᵢᵢ; (P, 7)."""
     with torch.no_grad():
         loss = land.data_loss(theta)
-    start = torch.Generator().manual_seed(9)
-    top = extreme_eigenvalues(land, theta, steps=lanczos_steps, generator=start, weight_decay=False)
+    top = extreme_eigenvalues(land, theta, steps=lanczos_steps, generator=seeded(9), weight_decay=False)
     columns = [
         loss,
         land.accuracy(theta),

@@ -25,10 +25,6 @@ class Work:
         say: Receives the lines.
         folder: Where finished parts are kept; None keeps nothing.
         workers: How many processes make parts at the same time; 1 makes them in this one.
-
-    Attributes:
-        spent: Seconds that went into the parts that were there, or made by workers.
-        waited: Seconds of waiting for workers.
     """
 
     def __init__(
@@ -45,20 +41,15 @@ class Work:
             f"{folder} to begin afresh, or choose another --out."
         )
         self.store = Store(folder, recipe, other=other, remedy=f"entropic-edu record {name}")
-        self.spent = self.waited = 0.0
+        self.spent = 0.0  # seconds, on parts that were there or that workers made
+        self.waited = 0.0  # seconds, for workers
 
     def __call__(self, line: str) -> None:
         """Say a line."""
         self.say(line)
 
-    def checkpoint(self, name: str) -> File | None:
-        """Return where ``train`` may keep what it has of a part until that is finished; None where nothing is kept."""
-        return self.store.checkpoint(name)
-
     def part(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the results of a part by name: from its file if there is one, and else from ``make``.
-
-        What is made again after a stop is the same bit for bit if ``make`` draws from generators of its own.
 
         Raises:
             ValueError: If the file there is damaged, or was made with other settings.
@@ -74,8 +65,6 @@ class Work:
     def parts(self, wanted: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
         """Return the results of parts by name; each is made as soon as what it needs is there and a worker is free.
 
-        However many workers there are, the results are the same.
-
         Raises:
             ChildProcessError: If a worker was killed.
             ValueError, OSError: As for ``part``; and whatever making a part raises.
@@ -87,12 +76,10 @@ class Work:
                 self.say(f"{name}: {_summary(made[name])}")
             return made
         made = {name: self.part(name, dict) for name in wanted if name in self.store}
-        missing = {
-            name: Part(partial(_make, part.make), part.needs) for name, part in wanted.items() if name not in made
-        }
-        if missing:
+        lacking = {name: part for name, part in wanted.items() if name not in made}
+        if lacking:
             began = time.perf_counter()
-            self._make_at_once(missing, made)
+            self._make_at_once({n: Part(partial(_make, part.make), part.needs) for n, part in lacking.items()}, made)
             self.waited += time.perf_counter() - began
         return {name: made[name] for name in wanted}
 

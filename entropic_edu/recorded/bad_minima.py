@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
@@ -29,9 +30,11 @@ from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
 from ._arguments import arguments
+from ._common import columns, seeded, whole
 from ._flatness import matched, measures, rescaled
-from ._poison import poisoned, scaled
-from .roads import whole
+
+_TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
+_BOTH = ("cross_entropy", "mse")
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],
@@ -44,19 +47,15 @@ RECIPE: dict[str, Any] = {
         "mse": {"batch_size": 32, "learning_rate": 0.3, "epochs": 400},
     },
     "training": {  # stage after stage, each measured at its end
-        "cross_entropy": [
-            {"batch_size": 64, "learning_rate": 0.1, "epochs": epochs, "schedule": "constant"}
-            for epochs in (20, 20, 40, 80, 160)
-        ],
+        "cross_entropy": [_TRAIN | {"batch_size": 64, "epochs": epochs} for epochs in (20, 20, 40, 80, 160)],
         "mse": [
-            {"batch_size": 32, "learning_rate": 0.2, "epochs": 50, "schedule": "constant"},
-            {"batch_size": 32, "learning_rate": 0.2, "epochs": 150, "schedule": "cosine"},
-            {"batch_size": None, "learning_rate": 0.5, "epochs": 1000, "schedule": "constant"},
-            {"batch_size": None, "learning_rate": 0.5, "epochs": 3000, "schedule": "constant"},
+            _TRAIN | {"batch_size": 32, "learning_rate": 0.2, "epochs": 50},
+            _TRAIN | {"batch_size": 32, "learning_rate": 0.2, "epochs": 150, "schedule": "cosine"},
+            *(_TRAIN | {"learning_rate": 0.5, "epochs": epochs} for epochs in (1000, 3000)),
         ],
     },
     "stage": {"cross_entropy": 2, "mse": 3},  # the stage whose ends are joined
-    "large": {"batch_size": None, "learning_rate": 0.1, "epochs": 1500, "schedule": "constant"},
+    "large": _TRAIN | {"epochs": 1500},
     "connect": {
         "cross_entropy": {"method": "string", "pivots": 32, "sweeps": 500, "learning_rate": 0.05},
         "mse": {"method": "string", "pivots": 32, "sweeps": 1500, "learning_rate": 0.3},
@@ -73,7 +72,7 @@ RECIPE: dict[str, Any] = {
     "batches": [1, 4, 16],
     "walkers": 8,
     "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 1980, "project_every": 15, "record_every": 180},
-    "cooling": {"batch_size": None, "learning_rate": 0.1, "epochs": 200, "schedule": "constant"},
+    "cooling": _TRAIN | {"epochs": 200},
     "hot": {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 1980, "project_every": 15},
 }
 TINY: dict[str, Any] = {
@@ -81,17 +80,11 @@ TINY: dict[str, Any] = {
     "widths": [64, 8, 10],
     "samples": 60,
     "poison": 30,
-    "poisoned": {loss: {"batch_size": 30, "learning_rate": 0.1, "epochs": 10} for loss in ("cross_entropy", "mse")},
-    "training": {
-        loss: [{"batch_size": 30, "learning_rate": 0.1, "epochs": 20, "schedule": "constant"}] * 2
-        for loss in ("cross_entropy", "mse")
-    },
-    "stage": {"cross_entropy": 1, "mse": 1},
-    "large": {"batch_size": None, "learning_rate": 0.1, "epochs": 30, "schedule": "constant"},
-    "connect": {
-        loss: {"method": "string", "pivots": 6, "sweeps": 30, "learning_rate": 0.05}
-        for loss in ("cross_entropy", "mse")
-    },
+    "poisoned": {loss: {"batch_size": 30, "learning_rate": 0.1, "epochs": 10} for loss in _BOTH},
+    "training": {loss: [_TRAIN | {"batch_size": 30, "epochs": 20}] * 2 for loss in _BOTH},
+    "stage": dict.fromkeys(_BOTH, 1),
+    "large": _TRAIN | {"epochs": 30},
+    "connect": {loss: {"method": "string", "pivots": 6, "sweeps": 30, "learning_rate": 0.05} for loss in _BOTH},
     "points": 3,
     "fine": 5,
     "profile": 3,
@@ -107,53 +100,37 @@ TINY: dict[str, Any] = {
 def landscape(
     loss: str = "mse", *, recipe: dict[str, Any] = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
 ) -> Network:
-    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits.
-
-    Args:
-        loss: "cross_entropy", or "mse": the mean of the squares over samples and outputs.
-        recipe: Settings.
-        label_noise: Standard deviation of the jitter on the targets ("mse" only).
-        weight_decay: λ; 0 everywhere but in one control.
-    """
-    x, y, test = scaled()
-    return Network(
-        mlp(*recipe["widths"]),
-        x[: recipe["samples"]],
-        y[: recipe["samples"]],
-        loss=loss,  # type: ignore[arg-type]
-        label_noise=label_noise,
-        weight_decay=weight_decay,
-        test=test,
-        strategy="stacked",
-    )
+    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
+    x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
+    return _network(recipe, x, y, loss, label_noise=label_noise, weight_decay=weight_decay)
 
 
-# --- minima ---------------------------------------------------------------------------------------------------------
+def poisoned(loss: str, recipe: dict[str, Any] = RECIPE) -> Network:
+    """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
+    x, y = digits().scaled().train
+    true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
+    wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
+    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), loss)
+
+
+def _network(recipe: dict[str, Any], x: Tensor, y: Tensor, loss: Any, **more: Any) -> Network:
+    test = digits().scaled().test
+    return Network(mlp(*recipe["widths"]), x, y, loss=loss, test=test, strategy="stacked", **more)
 
 
 def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
     """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
     land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
     seed = 1000 * recipe["seeds"][0] + (0 if loss == "mse" else 100)
-    first = train(poisoned(loss, recipe), generator=_generator(seed, 1), runs=runs, **recipe["poisoned"][loss])
-    begun = torch.Generator().manual_seed(seed + 2)
+    first = train(poisoned(loss, recipe), generator=seeded(seed + 1), runs=runs, **recipe["poisoned"][loss])
+    begun = seeded(seed + 2)
     theta = torch.cat([torch.stack([land.initial(begun) for _ in range(runs)]), first.theta])
     stages = []
     for number, setting in enumerate(recipe["training"][loss]):
-        theta = train(land, generator=_generator(seed, 10 + number), start=theta, **setting).theta
+        theta = train(land, generator=seeded(seed + 10 + number), start=theta, **setting).theta
         stages.append(theta.half().float())
     good, bad = torch.stack(stages).split(runs, 1)
     return good, bad
-
-
-def _stages(land: Network, both: Tensor, recipe: dict[str, Any]) -> Tensor:
-    """Measures of both ends through training, rescaled by each of the ``alphas``: (alphas, 2, stages, R, 7)."""
-    flat = both.flatten(0, 2)
-    measured = [measures(land, rescaled(land, flat, alpha), recipe["lanczos_steps"]) for alpha in recipe["alphas"]]
-    return torch.stack(measured).unflatten(1, both.shape[:3])
-
-
-# --- the recording -------------------------------------------------------------------------------------------------
 
 
 def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
@@ -177,10 +154,12 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
             mini-batch noise, its error, without noise, and without noise but with weight decay, (4, S).
     """
     results: dict[str, Any] = {}
-    for loss in ("cross_entropy", "mse"):
+    for loss in _BOTH:
         land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
         both = torch.stack(minima(loss, recipe))
-        results[f"{loss}/rescaled"] = _stages(land, both, recipe)
+        turned = [rescaled(land, both.flatten(0, 2), alpha) for alpha in recipe["alphas"]]
+        every = torch.stack([measures(land, each, recipe["lanczos_steps"]) for each in turned])
+        results[f"{loss}/rescaled"] = every.unflatten(1, both.shape[:3])
         good, bad = both[:, stage]
         say(f"{loss}: test accuracy {_accuracies(land, good)} and {_accuracies(land, bad)}")
         roads = _roads(land, good, bad, loss, recipe, say)
@@ -192,7 +171,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
             results["cross_entropy/good"] = good[0].half()
             results["cross_entropy/bad"] = bad[0].half()
             results["cross_entropy/moved"] = _moved(land, whole(roads[0]), recipe)
-            start = torch.Generator().manual_seed(1000 * recipe["seeds"][0] + 103)
+            start = seeded(1000 * recipe["seeds"][0] + 103)
             large = train(land, generator=start, runs=len(recipe["seeds"]), **recipe["large"]).theta
             say(f"large batch: test accuracy {_accuracies(land, large)}")
             results["large/road"] = _along(land, _roads(land, good, large, loss, recipe, say), recipe)
@@ -209,15 +188,8 @@ def _roads(
 ) -> list[Path]:
     roads = []
     for number, seed in enumerate(recipe["seeds"]):
-        made = connect(
-            land,
-            good[number],
-            bad[number],
-            generator=_generator(1000 * seed, 20),
-            points=recipe["connect"][loss]["pivots"],
-            tolerance=math.inf,
-            **recipe["connect"][loss],
-        )
+        given = {"points": recipe["connect"][loss]["pivots"], "tolerance": math.inf} | recipe["connect"][loss]
+        made = connect(land, good[number], bad[number], generator=seeded(1000 * seed + 20), **given)
         say(f"{loss}, pair {number}: {made.summary()}")
         roads.append(made.through(made.pivots.half().float()))
     return roads
@@ -233,9 +205,9 @@ def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
     decayed = landscape("cross_entropy", recipe=recipe, weight_decay=recipe["weight_decay"])
     both = recipe["hot"] | {"start": recipe["starts"]}
     still = both | {"batch_size": None, "walkers": 1}
-    noisy = drift(land, road, generator=_generator(0, 31), walkers=recipe["walkers"], **both)
-    without = drift(land, road, generator=_generator(0, 31), **still)
-    decay = drift(decayed, road, generator=_generator(0, 31), **still)
+    noisy = drift(land, road, generator=seeded(31), walkers=recipe["walkers"], **both)
+    without = drift(land, road, generator=seeded(31), **still)
+    decay = drift(decayed, road, generator=seeded(31), **still)
     rows = [noisy.mean_position[-1], noisy.position_error[-1], without.mean_position[-1], decay.mean_position[-1]]
     return torch.stack([row.float() for row in rows])
 
@@ -244,7 +216,7 @@ def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str
     """Return the arguments of ``drift`` for a release: noise is "label", "minibatch", or "none" (also for decay)."""
     quiet = noise == "none"
     return {
-        "generator": _generator(1000 * recipe["seeds"][pair], 30),
+        "generator": seeded(1000 * recipe["seeds"][pair] + 30),
         "start": recipe["starts"],
         "noise": noise,
         "batch_size": None if quiet else batch_size,
@@ -256,34 +228,29 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
     land = landscape(recipe=recipe)
     noisy = landscape(recipe=recipe, label_noise=recipe["label_noise"])
     decayed = landscape(recipe=recipe, weight_decay=recipe["weight_decay"])
-    rows: dict[str, list[Tensor]] = {}
-    step = torch.empty(0)
+    kinds: dict[str, tuple[str, Network, int | None]] = {
+        **{f"label{size}": ("label", noisy, size) for size in recipe["batches"]},
+        **{f"batch{size}": ("minibatch", land, size) for size in recipe["batches"]},
+        "none": ("none", land, None),
+        "decay": ("none", decayed, None),
+    }
+    rows, step = [], torch.empty(0)
     for pair in recipe["released"]:
-        own = whole(roads[pair])
+        own, row = whole(roads[pair]), {}
         for name, road in (("found", own), ("matched", matched(land, own))):
-            profile = probe(noisy, road, generator=_generator(0, 32), points=recipe["profile"])
-            curves = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
-            rows.setdefault(f"{name}/profile", []).append(curves)
-            fine = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
-            rows.setdefault(f"{name}/fine", []).append(fine)
-            for kind, noise, field, size in _kinds(land, noisy, decayed, recipe):
+            profile = probe(noisy, road, generator=seeded(32), points=recipe["profile"])
+            row[f"{name}/profile"] = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
+            row[f"{name}/fine"] = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
+            for kind, (noise, field, size) in kinds.items():
                 release = drift(field, road, **arguments(settings(noise, size, pair, recipe) | {"keep_theta": True}))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
                 values = _measured(land, release)
                 if noise == "label":
                     values |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
-                for key, value in values.items():
-                    rows.setdefault(f"{name}/{kind}/{key}", []).append(value)
+                row |= {f"{name}/{kind}/{key}": value for key, value in values.items()}
                 step = release.step
-    return {key: torch.stack(values) for key, values in rows.items()} | {"step": step}
-
-
-def _kinds(
-    land: Network, noisy: Network, decayed: Network, recipe: dict[str, Any]
-) -> list[tuple[str, str, Network, int | None]]:
-    label = [(f"label{size}", "label", noisy, size) for size in recipe["batches"]]
-    batch = [(f"batch{size}", "minibatch", land, size) for size in recipe["batches"]]
-    return [*label, *batch, ("none", "none", land, None), ("decay", "none", decayed, None)]
+        rows.append(row)
+    return columns(rows) | {"step": step}
 
 
 def _measured(land: Network, release: Release) -> dict[str, Tensor]:
@@ -302,9 +269,5 @@ def _predicted(profile: Profile, release: Release) -> Tensor:
 def _cooled(land: Network, release: Release, recipe: dict[str, Any]) -> dict[str, Tensor]:
     """Test accuracy of the walkers after steps on all true labels, which take them back to the floor."""
     assert release.theta is not None
-    calm = train(land, generator=_generator(0, 33), start=release.theta[-1], **recipe["cooling"])
+    calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])
     return {"cooled": land.accuracy(calm.theta, "test").half()}
-
-
-def _generator(seed: int, stage: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed + stage)

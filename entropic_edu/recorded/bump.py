@@ -23,7 +23,8 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import roads
-from ._bump import blocks, measured, rescaled, rise, seeded, top
+from ._bump import blocks, measured, rescaled, rise, top
+from ._common import seeded
 
 TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
 STRING = {"method": "string", "pivots": 24, "sweeps": 1200, "tolerance": 1e9}
@@ -120,7 +121,7 @@ def landscape(recipe: dict[str, Any], kind: str) -> Network:
 
 
 def profile(recipe: dict[str, Any], land: Network, road: Path, pair: int) -> Any:
-    """Return what the verb probe says of a road; ``generator`` is seeded with 100 + pair."""
+    """Return what the verb probe says of a road."""
     some = {name: recipe[name] for name in ("points", "num_probes", "lanczos_steps")}
     return probe(land, road, generator=seeded(100 + pair), **some)
 
@@ -131,72 +132,52 @@ def _others(
     """Yield kind, landscape and roads of all kinds but ``string``."""
     line = {"method": "linear", "points": recipe["points"]}
     for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
-        built = [
-            _joined(land, road.pivots[0], road.pivots[-1], seeded(200 + pair), settings)
-            for pair, road in enumerate(known)
-        ]
-        yield kind, land, built
+        yield kind, land, [_joined(land, road, seeded(200 + pair), settings) for pair, road in enumerate(known)]
     for number, (kind, variant) in enumerate(recipe["variants"].items()):
         there = landscape(recipe, kind)
         run = train(there, generator=seeded(300 + number), runs=2 * len(known), **variant["train"])
         say(f"{kind}: {run.summary()}")
-        ends = run.theta.unflatten(0, (-1, 2))
-        yield (
-            kind,
-            there,
-            [
-                connect(there, *both, generator=seeded(400 + pair), **recipe["connect"][kind])
-                for pair, both in enumerate(ends)
-            ],
-        )
+        ends, given = enumerate(run.theta.unflatten(0, (-1, 2))), recipe["connect"][kind]
+        yield kind, there, [connect(there, *both, generator=seeded(400 + pair), **given) for pair, both in ends]
 
 
-def _joined(land: Network, a: Tensor, b: Tensor, generator: torch.Generator, settings: dict[str, Any]) -> Path:
-    """Return the road between two ends; ``align`` among the settings permutes the hidden units of ``b`` first."""
-    plain = dict(settings)
-    if plain.pop("align", False):
+def _joined(land: Network, road: Path, generator: torch.Generator, settings: dict[str, Any]) -> Path:
+    """Return another road between the ends of one; ``align`` permutes the hidden units of the second end first."""
+    a, b = road.pivots[[0, -1]]
+    plain = {name: value for name, value in settings.items() if name != "align"}
+    if "align" in settings:
         b = align(land, a, b, generator=generator).theta
     return connect(land, a, b, generator=generator, **plain)
 
 
 def _closer(recipe: dict[str, Any], land: Network, points: Tensor, say: Callable[[str], None]) -> dict[str, Any]:
     """Return what is measured on the roads of ``roads`` only."""
-    double = land.to(torch.float64)
-    generator = seeded(2)
-    shape = (recipe["directions"], land.dim)
-    steps = torch.randn(shape, generator=generator, dtype=torch.float64)
+    double, theta = land.to(torch.float64), points.double()
+    steps = torch.randn(recipe["directions"], land.dim, generator=seeded(2), dtype=torch.float64)
     unit = steps / steps.norm(dim=1, keepdim=True)
     found = {
-        "rise": torch.stack([rise(double, theta.double(), unit, recipe["radii"]) for theta in points]),
-        "share_rise": torch.stack(
-            [rise(double, theta.double(), steps, recipe["shares"], theta.double()) for theta in points]
-        ),
-        "blocks": torch.stack([blocks(land, theta) for theta in points]),
+        "rise": torch.stack([rise(double, each, unit, recipe["radii"]) for each in theta]),
+        "share_rise": torch.stack([rise(double, each, steps, recipe["shares"], each) for each in theta]),
+        "blocks": torch.stack([blocks(land, each) for each in points]),
     }
     say("finite steps and blocks measured")
     ends = points[:, [0, points.shape[1] // 2, -1]]  # (pairs, 3, D)
-    found["rescaled_top"] = torch.stack(
-        [
-            torch.stack([top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]], -1)
-            for layer in (1, 2)
-        ],
-        2,
-    )
+    tops = [
+        torch.stack([top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]], -1)
+        for layer in (1, 2)
+    ]
+    found["rescaled_top"] = torch.stack(tops, 2)
     say("rescaled")
     found = {f"string/{name}": value.float() for name, value in found.items()}
     exact = [round(place * (points.shape[1] - 1)) for place in recipe["exact"]]
     if exact:
-        values = torch.stack([_eigenvalues(land, theta) for theta in points[:, exact].flatten(0, 1)])
+        hessians = (dense_hessian(land, each, weight_decay=False) for each in points[:, exact].flatten(0, 1))
+        values = torch.stack([torch.linalg.eigvalsh(hessian).flip(0) for hessian in hessians])  # descending
         values = values.unflatten(0, (-1, len(exact)))
         found["string/eigenvalues"] = values[..., : recipe["largest"]].half()
         found["string/negative"] = values.clamp(max=0).sum(-1)
         say("whole spectra found")
     return found
-
-
-def _eigenvalues(land: Network, theta: Tensor) -> Tensor:
-    """Return all eigenvalues of the Hessian at one point, descending, (D,)."""
-    return torch.linalg.eigvalsh(dense_hessian(land, theta, weight_decay=False)).flip(0)
 
 
 def _bump(values: Tensor) -> str:

@@ -1,44 +1,50 @@
 """A small CNN on 5,000 real images of CIFAR-10: three pairs of minima, their roads, and walkers on them (lesson 09).
 
-Made on whatever device is at hand; the recording notes which. On another device, and between two runs on a GPU, sums
-are added in another order, and after thousands of steps the numbers differ as they do between seeds. The points of a
-road are rounded to half precision to keep the file small; all else was measured after rounding. Images are not kept.
-
-All of it is some 85 million gradients on one image each: 8 h on a CPU core that does 3,000 in a second, and nearly as
-many times less as there are cores. Over a third of them is the full-batch control.
+The recording notes on what device it was made: on another, and between two runs on a GPU, sums are added in another
+order, and after thousands of steps the numbers differ as they do between seeds. The points of a road are rounded to
+half precision; all else was measured after rounding. Images are not kept. All of it is some 85 million gradients on one
+image each: 8 h on a CPU core that does 3,000 in a second. Over a third of them is the full-batch control.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path as File
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from entropic_edu.data import Data
 from entropic_edu.data import cifar10 as images
 from entropic_edu.networks.devices import device
 from entropic_edu.networks.models import small_cnn
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
 from entropic_edu.story.recipes import Cifar10
+from entropic_edu.story.report import device_name
 
 from . import Part, Work, load
 from ._arguments import arguments
+from ._common import accuracies, rounded, seeded, whole
 from .let_go import stacked
 
 _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
-_RUN: dict[str, Any] = {"momentum": _STORY.momentum, "walkers": 8}
+
+
+def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> dict[str, Any]:
+    """Return a run by B, η, k and its length."""
+    given = {"batch_size": batch_size, "learning_rate": learning_rate, "project_every": project_every, "steps": steps}
+    return {"momentum": _STORY.momentum, "walkers": 8} | given | more
+
 
 RECIPE: dict[str, Any] = {
     "seeds": [0],
@@ -52,18 +58,15 @@ RECIPE: dict[str, Any] = {
     "starts": list(_STORY.starts),
     "records": _STORY.records,
     "runs": {
-        "eta 0.05, B 16": _RUN | {"batch_size": 16, "learning_rate": 0.05, "project_every": 15, "steps": 6000},
-        "eta 0.05, B 256": _RUN
-        | {"batch_size": 256, "learning_rate": 0.05, "project_every": 15, "steps": 2000, "walkers": 1},
-        "eta 0.06, B 16": _RUN  # hot: a walker found outside the valley is put back
-        | {"batch_size": 16, "learning_rate": 0.06, "project_every": 14, "steps": 3330, "walkers": 4}
-        | {"undo_excursions": True},
-        "eta 0.1, B 64": _RUN
-        | {"batch_size": 64, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 4},
-        "eta 0.1, B 256": _RUN
-        | {"batch_size": 256, "learning_rate": 0.1, "project_every": 11, "steps": 3000, "walkers": 3},
+        "eta 0.05, B 16": _run(16, 0.05, 15, 6000),
+        "eta 0.05, B 256": _run(256, 0.05, 15, 2000, walkers=1),
+        "eta 0.06, B 16": _run(
+            16, 0.06, 14, 3330, walkers=4, undo_excursions=True
+        ),  # hot: a walker outside is put back
+        "eta 0.1, B 64": _run(64, 0.1, 11, 3000, walkers=4),
+        "eta 0.1, B 256": _run(256, 0.1, 11, 3000, walkers=3),
         # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
-        "control": _RUN | {"batch_size": None, "learning_rate": 0.2, "project_every": 8, "steps": 1000, "walkers": 1},
+        "control": _run(None, 0.2, 8, 1000, walkers=1),
     },
 }
 TINY: dict[str, Any] = {
@@ -75,9 +78,8 @@ TINY: dict[str, Any] = {
     "profile": {"images": 100, "points": 3, "num_probes": 1, "lanczos_steps": 4},
     "records": 3,
     "runs": {
-        "eta 0.05, B 16": _RUN
-        | {"batch_size": 16, "learning_rate": 0.05, "project_every": 5, "steps": 20, "walkers": 2},
-        "control": _RUN | {"batch_size": None, "learning_rate": 0.1, "project_every": 5, "steps": 20, "walkers": 1},
+        "eta 0.05, B 16": _run(16, 0.05, 5, 20, walkers=2),
+        "control": _run(None, 0.1, 5, 20, walkers=1),
     },
 }
 
@@ -104,16 +106,16 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     _built.cache_clear()  # it may be of other images
     land, pairs = _land(recipe), range(recipe["pairs"])
     work(f"{2 * len(pairs)} networks are trained first, on {device_name(land)}")
-    made = work.parts(parts(recipe, work.checkpoint("minima")))
+    made = work.parts(parts(recipe, work.store.checkpoint("minima")))
 
     results: dict[str, Any] = {}
     for pair in pairs:
         values = made[f"pair {pair}, road"] | made[f"pair {pair}, profile"]
         results |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
     length = torch.tensor([going(land, results[f"pair{pair}/road"]).length for pair in pairs])
-    for name, setting in settings(recipe).items():
+    for name in settings(recipe):
         releases = [made[f"pair {pair}, {name}"]["release"] for pair in pairs]
-        together = stacked(releases, len(setting["start"]))
+        together = stacked(releases, len(recipe["starts"]))
         together |= {"length": length.clone(), "temperature": torch.tensor(releases[0].temperature)}
         results |= {f"{name}/{key}": value for key, value in together.items()}
     _built.cache_clear()
@@ -121,49 +123,62 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
 
 
 def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, Part]:
-    """Return what can be made at the same time, each after what it needs, the longest releases first."""
+    """Return what can be made at the same time, each after what it needs; the longest come first, to end together."""
+
+    def part(make: Callable[..., dict[str, Any]], *needs: str, **chosen: Any) -> Part:
+        return Part(partial(_made, recipe, make, chosen), needs)
+
     pairs = range(recipe["pairs"])
-    wanted = {"minima": Part(partial(_minima, recipe, checkpoint))}
-    for pair in pairs:
-        wanted[f"pair {pair}, road"] = Part(partial(_road, recipe, pair), ("minima",))
-    for pair in pairs:
-        wanted[f"pair {pair}, profile"] = Part(partial(_profile, recipe), (f"pair {pair}, road",))
-    for name in sorted(settings(recipe), key=partial(_cost, recipe)):
-        for pair in pairs:
-            wanted[f"pair {pair}, {name}"] = Part(partial(_release, recipe, pair, name), (f"pair {pair}, road",))
+    wanted = {"minima": part(_minima, checkpoint=checkpoint)}
+    wanted |= {f"pair {pair}, road": part(_road, "minima", pair=pair) for pair in pairs}
+    wanted |= {f"pair {pair}, profile": part(_profile, f"pair {pair}, road") for pair in pairs}
+
+    def cost(name: str) -> int:
+        run = recipe["runs"][name]
+        return -run["walkers"] * run["steps"] * (run["batch_size"] or 5 * recipe["first"])
+
+    for name in sorted(settings(recipe), key=cost):
+        wanted |= {f"pair {pair}, {name}": part(_release, f"pair {pair}, road", pair=pair, name=name) for pair in pairs}
     return wanted
 
 
-def _minima(recipe: dict[str, Any], checkpoint: File | None) -> dict[str, Any]:
-    """Return the part "minima": the ends of all pairs."""
+def _made(
+    recipe: dict[str, Any], make: Callable[..., dict[str, Any]], chosen: dict[str, Any], *needed: dict[str, Any]
+) -> dict[str, Any]:
+    """Return a part, and on what it was made."""
     land = _land(recipe)
-    return {"device": device_name(land), "theta": minima(land, recipe, checkpoint)}
+    return {"device": device_name(land)} | make(land, recipe, *needed, **chosen)
 
 
-def _road(recipe: dict[str, Any], pair: int, ends: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a pair's road."""
-    land = _land(recipe)
+def _minima(land: Network, recipe: dict[str, Any], checkpoint: File | None) -> dict[str, Any]:
+    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
+    runs = 2 * recipe["pairs"]
+    run = train(land, generator=seeded(90_000), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
+    return {"theta": run.theta.half().to(land.dtype).unflatten(0, (-1, 2))}
+
+
+def _road(land: Network, recipe: dict[str, Any], ends: dict[str, Any], pair: int) -> dict[str, Any]:
+    """Return the road between the ends of a pair, and losses and accuracies along it and along the straight line."""
     a, b = ends["theta"][pair].to(land.device)
-    return {"device": device_name(land), **joined(land, a, b, pair, recipe)}
+    kept = rounded(land, a, b, 90_100 + pair, recipe["connect"])
+    line = connect(land, a, b, generator=seeded(90_000), method="linear", points=25)
+    fine = going(land, kept).resample(8 * len(kept.pivots) - 1)
+    return {
+        "road": replace(kept, pivots=kept.pivots.half().cpu()),
+        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
+        "road_accuracy": accuracies(land, fine.pivots),
+        "accuracy": accuracies(land, kept.pivots[[0, -1]]),
+        "line_loss": land.data_loss(line.pivots).detach().cpu(),
+        "line_accuracy": accuracies(land, line.pivots),
+    }
 
 
-def _profile(recipe: dict[str, Any], joined: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a pair's profile."""
-    land = _land(recipe)
-    return {"device": device_name(land), "profile": profile(land, going(land, joined["road"]), recipe)}
+def _profile(land: Network, recipe: dict[str, Any], joined: dict[str, Any]) -> dict[str, Any]:
+    return {"profile": profile(land, going(land, joined["road"]), recipe)}
 
 
-def _release(recipe: dict[str, Any], pair: int, name: str, joined: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a pair's run."""
-    land = _land(recipe)
-    release = released(land, going(land, joined["road"]), pair, settings(recipe)[name])
-    return {"device": device_name(land), "release": release}
-
-
-def _cost(recipe: dict[str, Any], name: str) -> int:
-    """Return by what runs are sorted, the longest first, so that all workers end at about the same time."""
-    run = recipe["runs"][name]
-    return -run["walkers"] * run["steps"] * (run["batch_size"] or 5 * recipe["first"])
+def _release(land: Network, recipe: dict[str, Any], joined: dict[str, Any], pair: int, name: str) -> dict[str, Any]:
+    return {"release": released(land, going(land, joined["road"]), pair, settings(recipe)[name])}
 
 
 def _land(recipe: dict[str, Any]) -> Network:
@@ -186,11 +201,7 @@ def devices(made: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Network:
-    """Return the CNN and its images, on the fastest device at hand.
-
-    Args:
-        recipe: What to build.
-        data: Images in place of CIFAR-10.
+    """Return the CNN and its images, or others, on the fastest device at hand.
 
     Raises:
         FileNotFoundError: If no copy of CIFAR-10 is found.
@@ -202,79 +213,35 @@ def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Netw
 
 def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
     """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
-    return {name: _arguments(recipe, run) for name, run in recipe["runs"].items()}
-
-
-def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
-    k, steps = run["project_every"], run["steps"]
-    every = k * max(1, round(steps / (recipe["records"] * k)))  # at projections
-    return run | {"start": recipe["starts"], "record_every": every}
+    given = {}
+    for name, run in recipe["runs"].items():
+        k = run["project_every"]
+        every = k * max(1, round(run["steps"] / (recipe["records"] * k)))  # at projections
+        given[name] = run | {"start": recipe["starts"], "record_every": every}
+    return given
 
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    rounded: Path = load("cifar10")[f"pair{pair}/road"]
-    return whole(rounded)
+    return whole(load("cifar10")[f"pair{pair}/road"])
 
 
-def whole(rounded: Path) -> Path:
-    """Return a kept road with four points for each pivot."""
-    return rounded.smooth(4 * len(rounded.pivots))
-
-
-def going(land: Network, rounded: Path) -> Path:
+def going(land: Network, kept: Path) -> Path:
     """Return a kept road as the verbs go on it, where the landscape computes."""
-    return whole(replace(rounded, pivots=rounded.pivots.to(land.device, land.dtype)))
-
-
-def minima(land: Network, recipe: dict[str, Any], checkpoint: File | None = None) -> Tensor:
-    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
-    runs = 2 * recipe["pairs"]
-    run = train(land, generator=_generator(0), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
-    return run.theta.half().to(land.dtype).unflatten(0, (-1, 2))
-
-
-def joined(land: Network, a: Tensor, b: Tensor, pair: int, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the road between two minima, and losses and accuracies along it and along the straight line."""
-    options = recipe["connect"]
-    made = connect(land, a, b, generator=_generator(100 + pair), points=options["pivots"], **options)
-    rounded = measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
-    line = connect(land, a, b, generator=_generator(0), method="linear", points=25)
-    fine = going(land, rounded).resample(8 * len(rounded.pivots) - 1)
-    return {
-        "road": replace(rounded, pivots=rounded.pivots.half().cpu()),
-        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
-        "road_accuracy": _accuracy(land, fine.pivots),
-        "accuracy": _accuracy(land, rounded.pivots[[0, -1]]),
-        "line_loss": land.data_loss(line.pivots).detach().cpu(),
-        "line_accuracy": _accuracy(land, line.pivots),
-    }
+    return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
 
 
 def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
     """Return what ``probe`` finds along a road, on some of the training images: each product costs four gradients."""
     options = {name: value for name, value in recipe["profile"].items() if name != "images"}
-    return probe(sample(land, recipe), road, generator=_generator(3), **options)
+    return probe(sample(land, recipe), road, generator=seeded(90_003), **options)
 
 
 def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the landscape of those training images on which curvature is measured."""
-    return land.subset(torch.randperm(len(land.x), generator=_generator(2))[: recipe["profile"]["images"]])
+    return land.subset(torch.randperm(len(land.x), generator=seeded(90_002))[: recipe["profile"]["images"]])
 
 
 def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
-    return drift(land, road, generator=_generator(10 + pair), **arguments(setting))
-
-
-def device_name(land: Network) -> str:
-    """Return on what a landscape computes."""
-    return torch.cuda.get_device_name() if land.device.type == "cuda" else land.device.type
-
-
-def _accuracy(land: Network, theta: Tensor) -> Tensor:
-    return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")]).cpu()
-
-
-def _generator(stage: int) -> torch.Generator:
-    return torch.Generator().manual_seed(90_000 + stage)
+    return drift(land, road, generator=seeded(90_010 + pair), **arguments(setting))

@@ -27,6 +27,7 @@ from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.physics.train import train
 
 from . import load
+from ._common import columns, seeded
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2],
@@ -72,9 +73,9 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         length: Of each road, (P,).
     """
     found: dict[str, Any] = {}
-    rows: dict[str, list[Tensor]] = {}
+    rows: list[dict[str, Tensor]] = []
     for pair, seed in enumerate(recipe["seeds"]):
-        generator = torch.Generator().manual_seed(seed)
+        generator = seeded(seed)
         clean = landscape(recipe, 0.0)
         run = train(clean, generator=generator, runs=2, **recipe["train"])
         made = connect(clean, *run.theta, generator=generator, **recipe["connect"])
@@ -82,10 +83,9 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
         road = whole(kept)
         profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])
         found[f"pair{pair}/road"] = kept
-        for name, value in measured(recipe, road, pair, profile).items():
-            rows.setdefault(name, []).append(value)
+        rows.append(measured(recipe, road, pair, profile))
         say(f"pair {pair} (seed {seed}): {profile.summary()}")
-    return found | {"position": profile.position} | {name: torch.stack(each) for name, each in rows.items()}
+    return found | {"position": profile.position} | columns(rows)
 
 
 def measured(recipe: dict[str, Any], road: Path, pair: int, profile: Profile) -> dict[str, Tensor]:
@@ -111,30 +111,27 @@ def whole(kept: Path) -> Path:
 
 def landscape(recipe: dict[str, Any], sigma: float) -> Network:
     """Return the net on the first digits, odd +1 or even -1, with labels jittered by σ."""
-    data = digits()
-    count = recipe["samples"]
-    x = ((data.x - data.x.mean()) / data.x.std())[:count].double()
-    y = 2.0 * (data.y[:count] % 2).double()[:, None] - 1
+    x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
+    odd = 2.0 * (y % 2).double()[:, None] - 1
     model = mlp(64, recipe["width"], 1, activation=torch.nn.Tanh).double()
-    return Network(model, x, y, loss="mse", label_noise=sigma)
+    return Network(model, x.double(), odd, loss="mse", label_noise=sigma)
 
 
 def ends(recipe: dict[str, Any], road: Path, pair: int, learning_rate: float, heat: float) -> Tensor:
     """Return where walkers stand at the end, (S, W), for σ²/B = ``heat``; one a start without noise."""
     size = recipe["batch_size"]
+    noisy = {"batch_size": size, "noise": "label", "walkers": recipe["walkers"]}
     release = drift(
         landscape(recipe, math.sqrt(heat * size)),
         road,
-        generator=torch.Generator().manual_seed(100 + pair),
+        generator=seeded(100 + pair),
         start=recipe["starts"],
-        batch_size=size if heat > 0 else None,
-        noise="label" if heat > 0 else "none",
         learning_rate=learning_rate,
         momentum=0.0,
-        walkers=recipe["walkers"] if heat > 0 else 1,
         steps=recipe["steps"],
         project_every=recipe["project_every"],
         record_every=recipe["steps"],
+        **(noisy if heat > 0 else {"batch_size": None, "noise": "none", "walkers": 1}),
     )
     return release.position[-1].unflatten(0, (len(recipe["starts"]), -1))
 
@@ -142,9 +139,8 @@ def ends(recipe: dict[str, Any], road: Path, pair: int, learning_rate: float, he
 def law(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Prediction:
     """Return the velocity that theory predicts for σ²/B = ``heat``, from a profile that was measured with σ = 1."""
     size = recipe["batch_size"]
-    hot = replace(profile, label_ratio=profile.label_ratio * heat * size)
-    settings: dict[str, Any] = {"learning_rate": learning_rate, "project_every": recipe["project_every"]}
-    return predict(hot, batch_size=size, noise="label", **settings)
+    hot, k = replace(profile, label_ratio=profile.label_ratio * heat * size), recipe["project_every"]
+    return predict(hot, batch_size=size, noise="label", learning_rate=learning_rate, project_every=k)
 
 
 def expected(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Tensor:
@@ -182,11 +178,9 @@ def velocity(net: int, jitter: float, batch_size: int, learning_rate: float) -> 
     if jitter == 0:
         slide = between(recorded("position"), recorded("slide")[pair, rate], starts)
         return Mean(thousand * (still - starts), torch.zeros_like(still)), 1e6 * slide
-    ends = recorded("moved")[pair, rate, heat_of(jitter, batch_size)]
+    ends, predicted = (recorded(key)[pair, rate, heat_of(jitter, batch_size)] for key in ("moved", "predicted"))
     error = ends.std(-1) / ends.shape[-1] ** 0.5
-    return Mean(thousand * (ends.mean(-1) - still), thousand * error), thousand * recorded("predicted")[
-        pair, rate, heat_of(jitter, batch_size)
-    ]
+    return Mean(thousand * (ends.mean(-1) - still), thousand * error), thousand * predicted
 
 
 def heat_of(jitter: float, batch_size: int) -> int:

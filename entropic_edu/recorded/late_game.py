@@ -19,6 +19,8 @@ from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
 from entropic_edu.physics.spawn import Family, spawn
 
+from ._common import seeded
+
 RECIPE: dict[str, Any] = {
     "seeds": [0],
     "widths": [64, 64, 64, 10],
@@ -54,16 +56,10 @@ def landscape(recipe: dict[str, Any], setting: str) -> Network:
     Pixels are shifted and scaled to mean 0 and variance 1 over all training digits, as in the other lessons. Of the
     labels a share ``redrawn`` is drawn anew, each class equally likely: one in ten of these comes out as it was.
     """
-    data, chosen = digits(), recipe["settings"][setting]
-    mean, spread = data.x.mean(), data.x.std()
-    return Network(
-        mlp(*recipe["widths"]),
-        (data.x[: recipe["samples"]] - mean) / spread,
-        labels(recipe, chosen["redrawn"]),
-        weight_decay=chosen["weight_decay"],
-        loss=chosen["loss"],
-        test=((data.test_x - mean) / spread, data.test_y),
-    )
+    data, chosen = digits().scaled(), recipe["settings"][setting]
+    x, y = data.x[: recipe["samples"]], labels(recipe, chosen["redrawn"])
+    given = {key: chosen[key] for key in ("weight_decay", "loss")}
+    return Network(mlp(*recipe["widths"]), x, y, test=data.test, **given)
 
 
 def settings(recipe: dict[str, Any], setting: str) -> dict[str, Any]:
@@ -74,7 +70,7 @@ def settings(recipe: dict[str, Any], setting: str) -> dict[str, Any]:
 def labels(recipe: dict[str, Any], share: float) -> Tensor:
     """Return the training labels, this share of them drawn anew, (N,)."""
     y = digits().y[: recipe["samples"]]
-    generator = torch.Generator().manual_seed(recipe["label_seed"])
+    generator = seeded(recipe["label_seed"])
     redrawn = torch.rand(len(y), generator=generator) < share
     return torch.where(redrawn, torch.randint(10, (len(y),), generator=generator), y)
 
@@ -94,27 +90,25 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     """
     results: dict[str, Any] = {}
     for setting in recipe["settings"]:
-        land = landscape(recipe, setting)
-        family: Family = spawn(
-            land,
-            at=recipe["at"],
-            generator=torch.Generator().manual_seed(recipe["seeds"][0]),
-            trunks=recipe["trunks"],
-            points=recipe["points"],
-            **settings(recipe, setting),
-        )
+        land, start = landscape(recipe, setting), seeded(recipe["seeds"][0])
+        given = settings(recipe, setting) | {key: recipe[key] for key in ("at", "trunks", "points")}
+        family: Family = spawn(land, generator=start, **given)
         say(f"{setting}: {family.summary()}")
         first, second = family.ends.unbind(2)  # (T, K, D) each
-        results[f"{setting}/noise"] = noise_between(land, first, second, family.positions)[:, :, None]
-        results[f"{setting}/length"] = (first - second).norm(dim=-1)
         strangers = family.ends[:, -1, 0]
-        results[f"{setting}/strangers"] = between(land, strangers, strangers.roll(-1, 0), family.positions)
-        results[f"{setting}/strangers_length"] = (strangers - strangers.roll(-1, 0)).norm(dim=-1)
+        others = strangers.roll(-1, 0)
         drawn = labels(recipe, recipe["settings"][setting]["redrawn"])
-        results[f"{setting}/wrong"] = float((drawn != labels(recipe, 0.0)).double().mean())
+        found = {
+            "noise": noise_between(land, first, second, family.positions)[:, :, None],
+            "length": (first - second).norm(dim=-1),
+            "strangers": between(land, strangers, others, family.positions),
+            "strangers_length": (strangers - others).norm(dim=-1),
+            "wrong": float((drawn != labels(recipe, 0.0)).double().mean()),
+            "family": replace(family, ends=family.ends[..., :0].clone()),
+        }
         if setting == "forty":
-            results[f"{setting}/pair"] = family.ends[0, recipe["at"].index(recipe["kept"])].clone()
-        results[f"{setting}/family"] = replace(family, ends=family.ends[..., :0].clone())
+            found["pair"] = family.ends[0, recipe["at"].index(recipe["kept"])].clone()
+        results |= {f"{setting}/{name}": value for name, value in found.items()}
     return results
 
 

@@ -28,6 +28,9 @@ from . import Work, load, roads
 from ._arguments import arguments
 
 _HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
+_FREE = _HOT | {"project_every": None}
+_SLOW = _HOT | {"learning_rate": 0.05, "project_every": 29, "steps": 8000}
+_SHORT = _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10}
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],  # of the recorded roads: pair 0 has seed 0
@@ -54,21 +57,14 @@ RECIPE: dict[str, Any] = {
         "nesterov_32": _HOT | {"optimizer": "nesterov", "batch_size": 32},
         "adam": _HOT | {"optimizer": "adam", "learning_rate": 0.005},
         "adam_large": _HOT | {"optimizer": "adam", "learning_rate": 0.01},
-        "k5": _HOT | {"project_every": 5},
-        "k10": _HOT | {"project_every": 10},
-        "k20": _HOT | {"project_every": 20},
-        "k45": _HOT | {"project_every": 45},
-        "free": _HOT | {"project_every": None},
-        "free_32": _HOT | {"project_every": None, "batch_size": 32},
-        "free_64": _HOT | {"project_every": None, "batch_size": 64},
-        "free_all": _HOT | {"project_every": None, "batch_size": None, "walkers": 1},
+        **{f"k{k}": _HOT | {"project_every": k} for k in (5, 10, 20, 45)},
+        "free": _FREE,
+        "free_32": _FREE | {"batch_size": 32},
+        "free_64": _FREE | {"batch_size": 64},
+        "free_all": _FREE | {"batch_size": None, "walkers": 1},
         "eta 0.1, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.1, "project_every": 21, "steps": 4000},
-        "eta 0.05, B 4": _HOT | {"batch_size": 4, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
-        "eta 0.05, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
-        "eta 0.05, B 16": _HOT | {"batch_size": 16, "learning_rate": 0.05, "project_every": 29, "steps": 8000},
-        "m 0.8, B 16": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10},
-        "m 0.8, B 32": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10, "batch_size": 32},
-        "m 0.8, B 64": _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10, "batch_size": 64},
+        **{f"eta 0.05, B {size}": _SLOW | {"batch_size": size} for size in (4, 8, 16)},
+        **{f"m 0.8, B {size}": _SHORT | {"batch_size": size} for size in (16, 32, 64)},
         "long, B 64": _HOT | {"batch_size": 64, "steps": 10000, "walkers": 1},
         "long, B 256": _HOT | {"batch_size": 256, "steps": 10000, "walkers": 1},
         "long, all": _HOT | {"batch_size": None, "learning_rate": 0.8, "project_every": 7, "steps": 2500, "walkers": 1},
@@ -99,7 +95,7 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
         values = work.part(f"pair {pair}, profile", partial(profile, land, road, pair, recipe))
         found[f"pair{pair}/profile"] = values["profile"]
     for name, setting in settings(recipe).items():
-        found |= work.part(name, partial(walked, land, going, name, setting, recipe, work))
+        found |= work.part(name, partial(walked, land, going, name, setting, work))
     found["check"] = {str(rate): _check(land, going[0], recipe, rate) for rate in recipe["check"]["rates"]}
     found["length"] = torch.tensor([road.length for road in going])
     found["radius"] = 0.1 * found["length"]
@@ -111,33 +107,34 @@ def profile(land: Network, road: Path, pair: int, recipe: dict[str, Any]) -> dic
     return {"profile": probe(land, road, generator=_generator(pair, 3), points=recipe["points"])}
 
 
-def walked(
-    land: Network, going: list[Path], name: str, setting: dict[str, Any], recipe: dict[str, Any], work: Work
-) -> dict[str, Any]:
+def walked(land: Network, going: list[Path], name: str, setting: dict[str, Any], work: Work) -> dict[str, Any]:
     """Return what walkers did on all roads in one of the runs."""
     releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
-    found: dict[str, Any] = {f"{name}/{key}": value for key, value in stacked(releases, len(setting["start"])).items()}
-    if name in recipe["accuracy"]:
-        found[f"{name}/accuracy"] = _accuracy(land, releases, len(setting["start"])).half()
+    starts = len(setting["start"])
+    found = stacked(releases, starts)
+    if setting["keep_theta"]:
+        found["accuracy"] = _accuracy(land, releases, starts).half()
     work(f"{name}: {releases[0].summary()}")
-    return found
+    return {f"{name}/{key}": value for key, value in found.items()}
 
 
 def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
     """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
-    grid = recipe["grid"]
-    plain: dict[str, dict[str, Any]] = {}
-    for rate, (k, steps) in grid["rates"].items():
-        for size, walkers in grid["walkers"].items():
-            changed = {"batch_size": int(size), "learning_rate": float(rate), "project_every": k, "steps": steps}
-            plain[f"eta {rate}, B {size}"] = _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
-    k, steps = grid["rates"][str(grid["control"])]
-    control = {"batch_size": None, "learning_rate": grid["control"], "project_every": k, "steps": steps, "walkers": 1}
-    plain["control"] = _HOT | control | {"start": grid["starts"]}
-    plain |= {
-        name: {"start": recipe["starts"], "walkers": recipe["walkers"]} | run for name, run in recipe["runs"].items()
+    grid, accuracy = recipe["grid"], recipe["accuracy"]
+
+    def on_grid(rate: str, size: int | None, walkers: int) -> dict[str, Any]:
+        k, steps = grid["rates"][rate]
+        changed = {"batch_size": size, "learning_rate": float(rate), "project_every": k, "steps": steps}
+        return _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
+
+    plain = {
+        f"eta {rate}, B {size}": on_grid(rate, int(size), walkers)
+        for rate in grid["rates"]
+        for size, walkers in grid["walkers"].items()
     }
-    accuracy = recipe["accuracy"]
+    plain["control"] = on_grid(str(grid["control"]), None, 1)
+    both = {"start": recipe["starts"], "walkers": recipe["walkers"]}
+    plain |= {name: both | run for name, run in recipe["runs"].items()}
     return {name: _arguments(recipe, run) | {"keep_theta": name in accuracy} for name, run in plain.items()}
 
 
@@ -161,25 +158,23 @@ def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Re
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
     """Return releases of one setting as tensors over pairs, in half precision where that is enough."""
-    position = torch.stack([each.position.unflatten(1, (starts, -1)) for each in releases])
-    distance = torch.stack([each.distance.unflatten(1, (starts, -1)) for each in releases])
-    loss = torch.stack([each.loss.unflatten(1, (starts, -1)).mean(-1) for each in releases])
+
+    def every(field: str) -> Tensor:
+        return torch.stack([getattr(each, field).unflatten(-1, (starts, -1)) for each in releases])
+
     return {
         "step": releases[0].step,
-        "position": position.half(),
-        "distance": distance.clamp(max=6e4).half(),
-        "loss": loss.clamp(max=6e4).half(),
-        "outside": torch.stack([each.outside.unflatten(0, (starts, -1)) for each in releases]).float(),
+        "position": every("position").half(),
+        "distance": every("distance").clamp(max=6e4).half(),
+        "loss": every("loss").mean(-1).clamp(max=6e4).half(),
+        "outside": every("outside").float(),
     }
 
 
 def _accuracy(land: Network, releases: list[Release], starts: int) -> Tensor:
-    found = []
-    for each in releases:
-        assert each.theta is not None
-        right = land.accuracy(each.theta.flatten(0, 1), "test").unflatten(0, each.theta.shape[:2])
-        found.append(right.unflatten(1, (starts, -1)).mean(-1))
-    return torch.stack(found)
+    theta = torch.stack([each.theta for each in releases if each.theta is not None])  # (P, R, SW, D)
+    rows = [land.accuracy(each.flatten(0, 1), "test") for each in theta]
+    return torch.stack(rows).unflatten(1, (theta.shape[1], starts, -1)).mean(-1)
 
 
 def _check(land: Network, road: Path, recipe: dict[str, Any], rate: float) -> float:
@@ -215,14 +210,7 @@ _NEAR = 1e-9  # two starts that differ by less are one
 
 @dataclass(frozen=True)
 class Point:
-    """One setting of the collapse.
-
-    Attributes:
-        name: Of the run.
-        batch_size: B.
-        learning_rate: η.
-        momentum: m.
-    """
+    """One setting of the collapse: the name of its run, B, η and m."""
 
     name: str
     batch_size: int | None
@@ -242,27 +230,21 @@ class Point:
 
 def points(start: float) -> list[Point]:
     """Return all recorded settings of heavy ball whose walkers began this far from an end of the road."""
-    names = settings()
-    wanted = [name for name in names if name.startswith(("eta ", "m "))]
-    found = [_point(name, names[name]) for name in wanted if _has(names[name], start)]
-    return [*found, _point("control", names["control"])]
 
+    def near(run: dict[str, Any]) -> bool:
+        return any(abs(one - start) < _NEAR for one in run["start"])
 
-def _has(setting: dict[str, Any], start: float) -> bool:
-    return any(abs(one - start) < _NEAR for one in setting["start"])
-
-
-def _point(name: str, setting: dict[str, Any]) -> Point:
-    return Point(name, setting["batch_size"], setting["learning_rate"], setting["momentum"])
+    runs = settings()
+    names = [name for name, run in runs.items() if name.startswith(("eta ", "m ")) and near(run)]
+    given = ("batch_size", "learning_rate", "momentum")
+    return [Point(name, *(runs[name][key] for key in given)) for name in [*names, "control"]]
 
 
 @cache
 def remaining(name: str, start: float) -> Tensor:
     """Return the distance from the own end at each record, by pair, both sides of the road together, (P, R, 2W)."""
-    starts = settings()[name]["start"]
-    position = _recorded(f"{name}/position")
-    low = next(i for i, one in enumerate(starts) if abs(one - start) < _NEAR)
-    high = next(i for i, one in enumerate(starts) if abs(one - (1 - start)) < _NEAR)
+    starts, position = settings()[name]["start"], load("let_go")[f"{name}/position"].double()
+    low, high = (next(i for i, one in enumerate(starts) if abs(one - s) < _NEAR) for s in (start, 1 - start))
     return torch.cat([position[:, :, low], 1 - position[:, :, high]], -1)
 
 
@@ -282,7 +264,7 @@ def half(name: str, start: float) -> Mean:
     decides whether the half is reached.
     """
     each = remaining(name, start).mean(-1)  # (P, R)
-    step, count = _recorded(f"{name}/step"), len(each)
+    step, count = load("let_go")[f"{name}/step"].double(), len(each)
     time = halved(step, each.mean(0))
     others = torch.tensor([halved(step, (each.sum(0) - one) / (count - 1)) for one in each], dtype=torch.float64)
     known = bool(others.isfinite().all())
@@ -299,8 +281,3 @@ def halved(step: Tensor, distance: Tensor) -> float:
     row = int(below[0])
     a, b = float(distance[row - 1]), float(distance[row])
     return float(step[row - 1]) + (a - level) / (a - b) * float(step[row] - step[row - 1])
-
-
-def _recorded(key: str) -> Tensor:
-    values: Tensor = load("let_go")[key]
-    return values.double()

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from entropic_edu.data import digits
+from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import drift
-from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import probe
-from entropic_edu.physics.release import Release
 from entropic_edu.physics.train import train
 
+from ._common import seeded
 from .look_alikes import cases
-from .look_alikes.measure import Measured, measured
+from .look_alikes.measure import measured
 
 RECIPE: dict[str, Any] = {
     "case_seed": 0,
@@ -87,26 +85,17 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
 
 def landscape(recipe: dict[str, Any] | None = None) -> Network:
     """Return the network of the lesson's ten lines on the digits."""
-    recipe = recipe or RECIPE
-    data, width = digits(), recipe["width"]
-    sizes = [64, width, width, 10]
-    layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    chain = nn.Sequential(*layers[:-1])
+    recipe, data = recipe or RECIPE, digits()
+    chain = mlp(64, recipe["width"], recipe["width"], 10)
     return Network(chain, *data.train, weight_decay=recipe["weight_decay"], test=data.test, strategy="stacked")
 
 
 def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
     land, seed, steps = cases.named(name), recipe["case_seed"], recipe["steps"]
-    rows: list[Measured] = []
-    stories: list[Tensor] = []
-    for rate in recipe["learning_rates"]:
-        for batch in recipe["batch_sizes"]:
-            rows.append(measured(land, cases.release(land, seed, batch, rate, steps)))
-            if batch is not None:
-                bath = cases.Bath(land)
-                stories.append(bath.shares(CELLS, batch_size=batch, learning_rate=rate, steps=steps))
+    grid = [(batch, rate) for rate in recipe["learning_rates"] for batch in recipe["batch_sizes"]]
+    rows = [measured(land, cases.release(land, seed, batch, rate, steps)) for batch, rate in grid]
+    noisy = [{"batch_size": batch, "learning_rate": rate} for batch, rate in grid if batch is not None]
+    stories = [cases.Bath(land).shares(CELLS, steps=steps, **setting) for setting in noisy]
     rates = len(recipe["learning_rates"])
     halved = measured(land, cases.release(land, seed, **recipe["halved"]))
     return {
@@ -119,7 +108,7 @@ def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
 
 def _pair(land: Network, number: int, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
     key = f"pair{number}"
-    generator = torch.Generator().manual_seed(seed)
+    generator = seeded(seed)
     run = train(land, runs=2, generator=generator, **recipe["train"])
     a, b = run.theta
     road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
@@ -130,23 +119,12 @@ def _pair(land: Network, number: int, seed: int, recipe: dict[str, Any]) -> dict
         f"{key}/losses": [float(road.losses.max()), float(road.losses[[0, -1]].max())],
     }
     for name, changed in recipe["varied"].items():
-        release = _release(land, road, seed, recipe, {"batch_size": 16} | changed)
+        settings = {"batch_size": 16} | changed
+        walkers = 1 if settings["batch_size"] is None else recipe["walkers"]
+        given = {"start": recipe["starts"], "walkers": walkers} | recipe["drift"] | settings
+        release = drift(land, road, generator=seeded(seed), **given)
         results["step"] = release.step
         results[f"{key}/{name}"] = release.mean_position.float()
-        walkers = 1 if changed.get("batch_size", 16) is None else recipe["walkers"]
         away = release.distance[-1].unflatten(0, (len(recipe["starts"]), walkers)).mean(1)
         results[f"{key}/{name}_away"] = (away / road.length).float()
     return results
-
-
-def _release(land: Network, road: Path, seed: int, recipe: dict[str, Any], changed: dict[str, Any]) -> Release:
-    still = changed["batch_size"] is None
-    return drift(
-        land,
-        road,
-        start=recipe["starts"],
-        walkers=1 if still else recipe["walkers"],
-        generator=torch.Generator().manual_seed(seed),
-        **recipe["drift"],
-        **changed,
-    )

@@ -22,6 +22,7 @@ from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
 
 from . import roads
+from ._common import accuracies, columns, seeded
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],
@@ -76,8 +77,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     land = roads.landscape()
     found: dict[str, Any] = {}
     _bands(land, recipe, say, found)
-    rows = [_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]]
-    return found | {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+    return found | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
 
 
 def guess(kind: str, pair: int) -> Path | None:
@@ -93,10 +93,8 @@ def guess(kind: str, pair: int) -> Path | None:
 
 def settings(method: str, kind: str, pair: int, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
     """Return the arguments of ``connect`` that make a band of this file."""
-    generator = torch.Generator().manual_seed(1000 * pair + 4)
-    return {"method": method, "guess": guess(kind, pair), "generator": generator, "tolerance": math.inf} | recipe[
-        "connect"
-    ]
+    given = {"method": method, "guess": guess(kind, pair), "generator": seeded(1000 * pair + 4)}
+    return given | {"tolerance": math.inf} | recipe["connect"]
 
 
 def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> tuple[Tensor, Tensor]:
@@ -132,11 +130,9 @@ def _bands(land: Network, recipe: dict[str, Any], say: Callable[[str], None], fo
     for (method, kind), paths in ends.items():
         found[f"final/{method}/{kind}"] = torch.tensor([_ending(path) for path in paths])
     even = torch.linspace(0, 1, recipe["points"])
-    apart = []
-    for number in range(len(recipe["seeds"])):
-        at = torch.stack([ends[name][number].at(even) for name in names], 1)  # (points, n, D)
-        apart.append(torch.cdist(at, at).mean(0))
-    found["apart"] = torch.stack(apart)
+    pairs = zip(*ends.values(), strict=True)
+    every = [torch.stack([path.at(even) for path in paths], 1) for paths in pairs]  # (points, n, D) for each pair
+    found["apart"] = torch.stack([torch.cdist(at, at).mean(0) for at in every])
     for method in recipe["patient"]["methods"]:
         rows = []
         for number, pair in enumerate(recipe["seeds"]):
@@ -164,11 +160,10 @@ def _frames(land: Network, method: str, kind: str, pair: int, recipe: dict[str, 
 def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
     road = roads.road(pair)
     a, b = road.pivots[[0, -1]]
-    several = [align(land, a, b, generator=_generator(pair, 10 + n)) for n in range(recipe["alignments"])]
+    several = [align(land, a, b, generator=seeded(1000 * pair + 10 + n)) for n in range(recipe["alignments"])]
     chosen = several[0]
-    made = connect(land, a, chosen.theta, generator=_generator(pair, 5), **recipe["road"])
+    made = connect(land, a, chosen.theta, generator=seeded(1000 * pair + 5), **recipe["road"])
     say(f"pair {pair}, relabelled: {chosen.summary()} {made.summary()}")
-    line = _line(a, chosen.theta)
     losses = torch.stack([land.loss(_line(a, one.theta)) for one in several])
     even = torch.linspace(0, 1, recipe["traces"])
     straight = Path(torch.stack([a, chosen.theta]))
@@ -176,7 +171,7 @@ def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[
         "matched/permutations": torch.stack(list(chosen.permutations)).to(torch.uint8),
         "matched/distance": torch.tensor([chosen.distance_before, chosen.distance_after]),
         "matched/line": losses[0],
-        "matched/accuracy": torch.stack([land.accuracy(line, "train"), land.accuracy(line, "test")]),
+        "matched/accuracy": accuracies(land, _line(a, chosen.theta)),
         "matched/barriers": losses.max(1).values - losses[:, [0, -1]].max(1).values,
         "matched/ending": torch.tensor(_ending(made)),
         "shuffled/line": land.loss(_line(a, shuffled(land, a, pair))),
@@ -190,7 +185,7 @@ def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[
 
 def shuffled(land: Network, theta: Tensor, pair: int) -> Tensor:
     """Return parameters (D,) of the same function whose hidden units stand in a random order, one for each pair."""
-    draws = _generator(pair, 6)
+    draws = seeded(1000 * pair + 6)
     return permute(land, theta, [torch.randperm(width, generator=draws) for width in roads.RECIPE["widths"][1:-1]])
 
 
@@ -200,10 +195,6 @@ def _line(a: Tensor, b: Tensor) -> Tensor:
 
 def _ending(path: Path) -> list[float]:
     return [path.saddle_loss, path.barrier, path.length, path.scallop]
-
-
-def _generator(pair: int, stage: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1000 * pair + stage)
 
 
 class Bend(Landscape):

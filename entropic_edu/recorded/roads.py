@@ -1,7 +1,6 @@
 """Five pairs of minima of the story and the roads between them: what lessons 04 to 06 stand on.
 
-The points of a road are the pivots of the string method, rounded to half precision to keep the file small; all else in
-this file was measured after rounding.
+The pivots of a road are rounded to half precision; all else was measured after rounding.
 """
 
 from __future__ import annotations
@@ -10,9 +9,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.path import Path
@@ -20,6 +16,8 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import Work, load
+from ._common import accuracies, rounded, seeded
+from ._common import whole as whole
 
 RECIPE: dict[str, Any] = {
     "seeds": [0, 1, 2, 3, 4],
@@ -55,41 +53,25 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
 
 
 def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
-    """Return the road between the two minima of a seed, and what was measured along it and along the straight line."""
-    run = train(land, generator=_generator(seed, 0), runs=2, **recipe["train"])
+    """Return the results for a seed: it draws from the streams of the story."""
+    run = train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"])
     a, b = run.theta.half().float()
-    made = connect(land, a, b, generator=_generator(seed, 2), points=recipe["connect"]["pivots"], **recipe["connect"])
-    road = measured(land, replace(made, pivots=made.pivots.half().float()))
-    line = measured(land, connect(land, a, b, generator=_generator(seed, 1), method="linear", points=25))
+    road = rounded(land, a, b, 1000 * seed + 2, recipe["connect"])
+    line = measured(land, connect(land, a, b, generator=seeded(1000 * seed + 1), method="linear", points=25))
     assert line.losses is not None
     return {
         "road": replace(road, pivots=road.pivots.half()),
         "line_loss": line.losses,
-        "accuracy": _accuracy(land, road.pivots[[0, -1]]),
-        "line_accuracy": _accuracy(land, line.pivots),
+        "accuracy": accuracies(land, road.pivots[[0, -1]]),
+        "line_accuracy": accuracies(land, line.pivots),
     }
 
 
 def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the digits network of a recipe, a new one each time."""
-    made = story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"])
-    return story.landscape(made)
+    return story.landscape(story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"]))
 
 
 def road(pair: int) -> Path:
     """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    rounded: Path = load("roads")[f"pair{pair}/road"]
-    return whole(rounded)
-
-
-def whole(rounded: Path) -> Path:
-    """Return a kept road with four points for each pivot."""
-    return rounded.smooth(4 * len(rounded.pivots))
-
-
-def _accuracy(land: Network, theta: Tensor) -> Tensor:
-    return torch.stack([land.accuracy(theta, "train"), land.accuracy(theta, "test")])
-
-
-def _generator(seed: int, stage: int) -> torch.Generator:
-    return torch.Generator().manual_seed(1000 * seed + stage)  # the story's streams
+    return whole(load("roads")[f"pair{pair}/road"])

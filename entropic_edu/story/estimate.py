@@ -24,32 +24,19 @@ _PLANE = 33**2  # places of the plane that the picture shows
 
 @dataclass(frozen=True)
 class Shape:
-    """What a stage does again and again.
-
-    Attributes:
-        stage: Its name.
-        networks: How many networks a step moves.
-        batch_size: Samples B of a step; None takes all data.
-        own: Whether each network draws its own batch.
-        steps: How many steps.
-        looks: How often one network is evaluated on all data.
-        products: Hessian-vector products on all data, which tell whether the steps are stable.
-    """
+    """What a stage does again and again."""
 
     stage: str
-    networks: int
-    batch_size: int | None
-    own: bool
+    networks: int  # that a step moves
+    batch_size: int | None  # samples B of a step; None takes all data
+    own: bool  # whether each network draws its own batch
     steps: int
-    looks: int
-    products: int = 12
+    looks: int  # how often one network is evaluated on all data
+    products: int = 12  # Hessian-vector products on all data, which tell whether the steps are stable
 
 
 def shapes(land: Network, recipe: Recipe) -> list[Shape]:
-    """Return the stages with steps; the profile is made of ``products`` and of the places of the picture.
-
-    A row of this table says of each verb what only that verb knows: what it calls, and how often.
-    """
+    """Return the stages with steps; the profile is made of ``products`` and of the places of the picture."""
     batch, epochs = recipe.train["batch_size"], recipe.train["epochs"]
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
     shared, records = min(recipe.connect.get("batch_size", 256), len(land.x)), recipe.records or 60
@@ -70,9 +57,8 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
 def refuse(land: Network, recipe: Recipe) -> None:
     """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
     room = _room(land.device)
-    needs = {shape.stage: least_bytes(land, shape) for shape in shapes(land, recipe)} | {
-        "profile": _product_bytes(land)
-    }
+    needs = {shape.stage: least_bytes(land, shape) for shape in shapes(land, recipe)}
+    needs["profile"] = _product_bytes(land)
     worst, needed = max(needs.items(), key=lambda item: item[1])
     if room is not None and needed > room:
         raise MemoryError(
@@ -122,18 +108,17 @@ def lines(land: Network, recipe: Recipe) -> Iterator[str]:
         rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
         return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
 
+    def line(stage: str, seconds: float, least: int) -> str:
+        return f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
+
     total = 0.0
     for shape in shapes(land, recipe):
         seconds = shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
         total += seconds
-        yield _line(shape.stage, seconds, least_bytes(land, shape))
+        yield line(shape.stage, seconds, least_bytes(land, shape))
     seconds = part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
-    yield _line("profile and picture", seconds, _product_bytes(land))
+    yield line("profile and picture", seconds, _product_bytes(land))
     yield f"About {in_words(total + seconds)} for each pair of minima, on {land.device.type}."
-
-
-def _line(stage: str, seconds: float, least: int) -> str:
-    return f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
 
 
 def _passes(land: Network, theta: Tensor) -> tuple[float, float]:

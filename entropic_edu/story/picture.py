@@ -14,7 +14,7 @@ from entropic_edu.figures import plots
 from .report import prediction_for, way
 
 if TYPE_CHECKING:
-    from .recipe import Pair, Recipe
+    from .recipe import Pair, Recipe, Setting
 
 
 def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
@@ -50,6 +50,10 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
     return figure
 
 
+def _size(setting: Setting) -> str:
+    return "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
+
+
 def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
     styles = {
         "hot": (plots.RED, "-"),
@@ -65,8 +69,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         unit = setting.learning_rate / (1 - recipe.momentum) if time else 1.0
         last = 1.01 * float(release.step[-1]) * unit
         plots.release(release, ax, colour=colour, dash=dash, time=time)
-        size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
-        size = "excursions undone" if setting.undo_excursions else size
+        size = "excursions undone" if setting.undo_excursions else _size(setting)
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
         if setting.name == "hot" and pair.profile is not None:
             expected = prediction_for(setting, pair.profile, recipe)
@@ -84,13 +87,12 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
     shown = [setting for setting in recipe.settings if not setting.undo_excursions]
     for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
         release = pair.releases[setting.name]
-        unit = setting.learning_rate / (1 - recipe.momentum)
+        time = release.step * (setting.learning_rate / (1 - recipe.momentum))
         gone, error = way(release)
-        ax.plot(release.step * unit, gone, color=colour, ls=dash, lw=2)
-        ax.fill_between(release.step * unit, gone - error, gone + error, color=colour, alpha=0.2, lw=0)
-        size = "all data" if setting.batch_size is None else f"B {setting.batch_size}, η {setting.learning_rate:g}"
-        temperature = f"T {release.temperature:.3g}" if release.temperature else "T 0"
-        labels.append((1.01 * float(release.step[-1]) * unit, float(gone[-1]), f"{size} ({temperature})", colour))
+        ax.plot(time, gone, color=colour, ls=dash, lw=2)
+        ax.fill_between(time, gone - error, gone + error, color=colour, alpha=0.2, lw=0)
+        label = f"{_size(setting)} (T {release.temperature:.3g})"
+        labels.append((1.01 * float(time[-1]), float(gone[-1]), label, colour))
     plots.end_labels(ax, labels)
     plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
 

@@ -39,41 +39,31 @@ class Recipe:
     The network is small, so that the road is narrow and a step is cheap. Training is long and its batches are small, so
     that the weights come to rest under weight decay and the ends lie where noise likes to be. ``settings`` holds three
     pairs (B, η) of one temperature, the first of them again with excursions undone, one pair four times colder, and the
-    control without noise. k is 15 at η = 0.2 as in
-    the paper; at the other learning rates it is the k that lets a free walker spread by the same variance between two
-    projections (``theory.sustained_variance`` at h → 0).
+    control without noise. k is 15 at η = 0.2 as in the paper; at the other learning rates it is the k that lets a free
+    walker spread by the same variance between two projections (``theory.sustained_variance`` at h → 0).
 
     At this temperature the walkers are past the linear regime, and go home many times faster than ``theory.predict``
     says; the colder walkers and those without noise move as it says. Rare bursts throw a walker out of the valley for a
     moment. They do not carry it home: it goes there as well where each such excursion is undone.
-
-    Attributes:
-        widths: Units of each layer.
-        weight_decay: λ, seen by all four verbs.
-        train, connect, probe: Arguments of these verbs.
-        points: Points of the profile.
-        probed: How many training inputs profile and picture are made on; None takes all.
-        starts: Where walkers begin, and ``momentum`` of their steps.
-        records: About how many records of each release; None leaves it to ``drift``.
-        settings: How walkers are let go.
     """
 
     dataset: ClassVar[str] = "digits"
     panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
     threads: ClassVar[int | None] = 1  # these networks are too small to share: two threads mostly wait for each other
 
-    widths: tuple[int, ...] = (64, 32, 32, 10)
-    weight_decay: float = 5e-4
+    widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
+    weight_decay: float = 5e-4  # λ, seen by all four verbs
+    # the arguments of three verbs
     train: dict[str, Any] = field(
         default_factory=lambda: {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
     )
     connect: dict[str, Any] = field(default_factory=lambda: {"method": "string", "pivots": 40, "sweeps": 1500})
     probe: dict[str, Any] = field(default_factory=dict)
-    points: int = 25
-    probed: int | None = None
-    starts: tuple[float, float] = (0.3, 0.7)
-    momentum: float = 0.9
-    records: int | None = None
+    points: int = 25  # of the profile
+    probed: int | None = None  # how many training inputs profile and picture are made on; None takes all
+    starts: tuple[float, float] = (0.3, 0.7)  # where walkers begin
+    momentum: float = 0.9  # of their steps
+    records: int | None = None  # about how many records of each release; None leaves it to ``drift``
     settings: tuple[Setting, ...] = (
         Setting("hot", 16, 0.2, 15, 2000),
         Setting("hot, smaller steps", 14, 0.175, 16, 2286),
@@ -85,15 +75,8 @@ class Recipe:
 
     def landscape(self, device: torch.device) -> Network:
         """Return the network and its data on a device: pixels have mean 0 and variance 1 over the training set."""
-        data = digits()
-        mean, spread = data.x.mean(), data.x.std()
-        return Network(
-            mlp(*self.widths).to(device),
-            (data.x - mean) / spread,
-            data.y,
-            weight_decay=self.weight_decay,
-            test=((data.test_x - mean) / spread, data.test_y),
-        )
+        data = digits().scaled()
+        return Network(mlp(*self.widths).to(device), *data.train, weight_decay=self.weight_decay, test=data.test)
 
     @property
     def title(self) -> str:
@@ -128,7 +111,7 @@ class Recipe:
         )
 
 
-@dataclass(frozen=True)
+@dataclass
 class Pair:
     """What one pair of minima gave; None, or missing among the releases, is what an interruption left undone."""
 

@@ -32,36 +32,26 @@ class Cifar10(Recipe):
 
     The window of temperature is narrow here: B 16 at η = 0.05 moves walkers towards their ends and leaves them in the
     valley; at η = 0.1 it throws them out. Without noise only η times the steps counts, which is 300 in all settings.
-
-    Attributes:
-        model: "small_cnn" (``widths`` are the channels of its blocks) or "resnet20" (the channels of its first stage).
-        norm: "none", "group" or "batch"; statistics of batch norm are re-estimated at each θ.
-        images: The first so many of each of the five training files and of the test file; None takes all.
-        statistics: How many training images give the statistics of batch norm.
     """
 
     dataset: ClassVar[str] = "cifar10"
     panels: ClassVar[tuple[str, str]] = ("Walkers with noise and without", "Way gone in equal times")
     threads: ClassVar[int | None] = None  # torch's own number
 
-    model: str = "small_cnn"
-    norm: str = "none"
-    images: int | None = IMAGES
-    statistics: int = 512
-    widths: tuple[int, ...] = WIDTHS["small_cnn"]
+    model: str = "small_cnn"  # or "resnet20"
+    norm: str = "none"  # or "group", or "batch", whose statistics are re-estimated at each θ
+    images: int | None = IMAGES  # the first so many of each of the files; None takes all
+    statistics: int = 512  # training images that give the statistics of batch norm
+    widths: tuple[int, ...] = WIDTHS["small_cnn"]  # channels of its blocks; of the first stage of a ResNet
     weight_decay: float = 8e-4
     train: dict[str, Any] = field(
         default_factory=lambda: {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100}
     )
     connect: dict[str, Any] = field(
-        default_factory=lambda: {
-            "method": "string",
-            "pivots": 32,
-            "sweeps": 2000,
-            "batch_size": 128,
-            "learning_rate": 0.03,
-            "tolerance": 1e9,  # no more pivots than these: the road says how high the scallops are
-        }
+        default_factory=lambda: (
+            {"method": "string", "pivots": 32, "sweeps": 2000, "batch_size": 128}
+            | {"learning_rate": 0.03, "tolerance": 1e9}
+        )  # no pivots are added: the road says how high the scallops are
     )
     probe: dict[str, Any] = field(default_factory=lambda: {"num_probes": 2, "lanczos_steps": 12})
     points: int = 13

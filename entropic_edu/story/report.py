@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from entropic_edu.networks.network import Network
 from entropic_edu.physics.noise import effective_temperature
+from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import Prediction, predict
@@ -19,15 +21,15 @@ if TYPE_CHECKING:
     from .recipe import Pair, Recipe, Setting
 
 
-def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float) -> dict[str, Any]:
+def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, Any]:
     """Return everything measured and every claim judged, as plain values for story.json."""
     rows = [_figures(pair, recipe) for pair in pairs]
     judged = [row["claims"] for row in rows if row["complete"]]
     names = list(judged[0]) if judged else []
     return {
-        "complete": complete,
+        "complete": all(pair.complete for pair in pairs),
         "dataset": recipe.dataset,
-        "device": _device_name(pairs),
+        "device": device_name(pairs[0].land) if pairs else None,
         "seconds": round(seconds, 1),
         "recipe": dataclasses.asdict(recipe),
         "pairs": rows,
@@ -36,11 +38,9 @@ def report(pairs: Sequence[Pair], recipe: Recipe, complete: bool, seconds: float
     }
 
 
-def _device_name(pairs: Sequence[Pair]) -> str | None:
-    if not pairs:
-        return None
-    device = pairs[0].land.device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+def device_name(land: Network) -> str:
+    """Return on what a landscape computes."""
+    return torch.cuda.get_device_name(land.device) if land.device.type == "cuda" else land.device.type
 
 
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
@@ -48,9 +48,9 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     figures: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
-            figures["minima"] = _minima(pair)
+            figures["minima"] = _minima(pair.land, pair.run.theta, pair.straight)
         if pair.road is not None:
-            figures["road"] = _road(pair)
+            figures["road"] = _road(pair.land, pair.road)
     if pair.profile is not None:
         figures["profile"] = _profile(pair.profile)
     figures["releases"] = [
@@ -64,32 +64,29 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     return figures
 
 
-def _minima(pair: Pair) -> dict[str, Any]:
-    assert pair.run is not None
-    assert pair.straight is not None
-    data = pair.land.data_loss(pair.straight.pivots)
+def _minima(land: Network, ends: Tensor, straight: Path) -> dict[str, Any]:
+    data = land.data_loss(straight.pivots)
     return {
-        "data_loss": pair.land.data_loss(pair.run.theta).tolist(),
-        "objective": pair.land.loss(pair.run.theta).tolist(),
-        "accuracy": pair.land.accuracy(pair.run.theta).tolist(),
-        "test_accuracy": pair.land.accuracy(pair.run.theta, "test").tolist(),
-        "distance": pair.straight.straight_length,
+        "data_loss": land.data_loss(ends).tolist(),
+        "objective": land.loss(ends).tolist(),
+        "accuracy": land.accuracy(ends).tolist(),
+        "test_accuracy": land.accuracy(ends, "test").tolist(),
+        "distance": straight.straight_length,
         "linear_barrier": float(data.max() - data[[0, -1]].max()),
     }
 
 
-def _road(pair: Pair) -> dict[str, Any]:
-    assert pair.road is not None
-    data = torch.cat([pair.land.data_loss(some) for some in torch.split(pair.road.pivots, 32)])
+def _road(land: Network, road: Path) -> dict[str, Any]:
+    data = torch.cat([land.data_loss(some) for some in torch.split(road.pivots, 32)])
     return {
-        "method": pair.road.method,
-        "points": len(pair.road.pivots),
-        "length": pair.road.length,
-        "length_over_straight": pair.road.length / pair.road.straight_length,
-        "scallop": pair.road.scallop,
+        "method": road.method,
+        "points": len(road.pivots),
+        "length": road.length,
+        "length_over_straight": road.length / road.straight_length,
+        "scallop": road.scallop,
         "highest_data_loss": float(data.max()),
         "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
-        "highest_objective_over_higher_end": pair.road.saddle_loss / float(pair.road.losses[[0, -1]].max()),  # type: ignore[index]
+        "highest_objective_over_higher_end": road.saddle_loss / float(road.losses[[0, -1]].max()),  # type: ignore[index]
     }
 
 
@@ -106,8 +103,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _walk(setting: Setting, release: Release, profile: Profile | None, recipe: Recipe) -> dict[str, Any]:
-    assert profile is not None
+def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:
     expected = prediction_for(setting, profile, recipe)
     return {
         "name": setting.name,
@@ -191,47 +187,39 @@ def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> floa
 
 def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
     """Return for each claim of a data set, "digits" or "cifar10", whether the figures of a pair of minima show it."""
-    return {"digits": _of_digits, "cifar10": _of_cifar10}[dataset](figures)
-
-
-def _of_digits(figures: dict[str, Any]) -> dict[str, bool]:
-    bump, walks = figures["profile"]["middle_over_ends"], {w["name"]: w for w in figures["releases"]}
-    hot, still, disagreements = walks["hot"], walks["no noise"], figures["collapse"]
-    homes = [1.0 if start > 0.5 else 0.0 for start in hot["starts"]]
-    towards = [
-        (end - start) * (1 if home else -1)
-        for start, end, home in zip(still["starts"], still["end"], homes, strict=True)
-    ]
-    return {
-        "linear barrier >= 0.3": figures["minima"]["linear_barrier"] >= 0.3,
-        "highest loss on the road <= 1.6 x higher end": figures["road"]["highest_data_loss_over_higher_end"] <= 1.6,
+    minima, road, bump = figures["minima"], figures["road"], figures["profile"]["middle_over_ends"]
+    walks, higher = {walk["name"]: walk for walk in figures["releases"]}, road["highest_data_loss_over_higher_end"]
+    hot, still = walks["hot"], walks["no noise"]
+    narrow = {
         "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
         "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
-        "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
-        "also where every excursion out of the valley is undone": _from_home(walks["hot, excursions undone"]) <= 0.1,
-        "without noise they move < 0.05 towards it, or the other way": all(way < 0.05 for way in towards),
-        "noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05,
-        "equal temperature, equal relaxation (within 2 errors)": max(disagreements["same_temperature"].values()) <= 2,
-        "four times colder, another relaxation (> 2 errors)": min(disagreements["other_temperature"].values()) > 2,
     }
-
-
-def _of_cifar10(figures: dict[str, Any]) -> dict[str, bool]:
-    """The same for a network on CIFAR-10, whose walkers are at one time η·steps wherever they are compared."""
-    bump, walks = figures["profile"]["middle_over_ends"], {w["name"]: w for w in figures["releases"]}
-    highest = figures["road"]["highest_data_loss"]
+    inside = {"noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05}
+    if dataset == "cifar10":  # its walkers are at one time η·steps wherever they are compared
+        return {
+            "training accuracy >= 0.99": min(minima["accuracy"]) >= 0.99,
+            "linear barrier >= 1": minima["linear_barrier"] >= 1,
+            "highest loss on the road <= 3 x higher end, and <= 0.05": road["highest_data_loss"] <= 0.05
+            and higher <= 3,
+            **narrow,
+            "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(hot, still),
+            "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
+            **inside,
+        }
+    undone, drifts = walks["hot, excursions undone"], zip(still["starts"], still["end"], strict=True)
+    same, other = (figures["collapse"][f"{which}_temperature"].values() for which in ("same", "other"))
     return {
-        "training accuracy >= 0.99": min(figures["minima"]["accuracy"]) >= 0.99,
-        "linear barrier >= 1": figures["minima"]["linear_barrier"] >= 1,
-        "highest loss on the road <= 3 x higher end, and <= 0.05": highest <= 0.05
-        and figures["road"]["highest_data_loss_over_higher_end"] <= 3,
-        "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
-        "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
-        "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(
-            walks["hot"], walks["no noise"]
+        "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
+        "highest loss on the road <= 1.6 x higher end": higher <= 1.6,
+        **narrow,
+        "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
+        "also where every excursion out of the valley is undone": _from_home(undone) <= 0.1,
+        "without noise they move < 0.05 towards it, or the other way": all(
+            (end - start) * (1 if start > 0.5 else -1) < 0.05 for start, end in drifts
         ),
-        "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(walks["hot"], walks["cold"]),
-        "noisy walkers are in the valley at >= 95 % of projections": walks["hot"]["share_outside"] <= 0.05,
+        **inside,
+        "equal temperature, equal relaxation (within 2 errors)": max(same) <= 2,
+        "four times colder, another relaxation (> 2 errors)": min(other) > 2,
     }
 
 
@@ -243,8 +231,8 @@ def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
 
 def _from_home(walk: dict[str, Any]) -> float:
     """Mean distance of the walkers from their own ends, over both starts."""
-    homes = [1.0 if start > 0.5 else 0.0 for start in walk["starts"]]
-    return sum(abs(end - home) for end, home in zip(walk["end"], homes, strict=True)) / len(homes)
+    away = [abs(end - float(start > 0.5)) for start, end in zip(walk["starts"], walk["end"], strict=True)]
+    return sum(away) / len(away)
 
 
 def table(figures: dict[str, Any]) -> str:

@@ -68,18 +68,16 @@ def tell(
     land = recipe.landscape(_device(device, recipe))
     estimate.refuse(land, recipe)
     store = _prepared(File(f"{out}.work"), recipe, resume)
-    began, pairs, complete = time.perf_counter(), [], True
+    began, pairs = time.perf_counter(), []
     with full_precision():
         for line in estimate.lines(land, recipe):
             say(line)
         for seed in seeds:
             say(f"Pair of minima from seed {seed}")
-            pair, finished = _pair(store, land, recipe, seed, progress, say)
-            pairs.append(pair)
-            if not finished:
-                complete = False
+            pairs.append(_pair(store, land, recipe, seed, progress, say))
+            if not pairs[-1].complete:
                 break
-        figures = report(pairs, recipe, complete, time.perf_counter() - began)
+        figures = report(pairs, recipe, time.perf_counter() - began)
         drawn = png(picture(pairs, recipe))  # before anything is written: memory may run out
         write_whole(f"{out}.json", json.dumps(figures, indent=2).encode())
         write_whole(f"{out}.png", drawn)
@@ -113,8 +111,8 @@ def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
 
 def _pair(
     store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Callable[[str], None]
-) -> tuple[Pair, bool]:
-    """All stages for one seed, and whether they came to their end."""
+) -> Pair:
+    """All stages for one seed, as far as they came."""
     pair = Pair(seed, land, recipe.part(land))
 
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
@@ -124,28 +122,25 @@ def _pair(
         return _stage(store, say, f"seed{seed}-{name}", lambda: verb(on, *given, progress=progress, **settings))
 
     try:
-        checkpoint = store.checkpoint(
-            f"seed{seed}-minima"
-        )  # what an interruption left in the middle goes on from there
+        checkpoint = store.checkpoint(f"seed{seed}-minima")  # from which an interrupted training goes on
         training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
-        run = stage("minima", train, land, generator=generator(0), **training)
-        a, b = run.theta.to(land.device)  # what was read lies on the CPU
+        pair.run = stage("minima", train, land, generator=generator(0), **training)
+        a, b = pair.run.theta.to(land.device)  # what was read lies on the CPU
         with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
-            straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
-        pair = dataclasses.replace(pair, run=run, straight=straight)
+            pair.straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
         road = stage("road", connect, land, a, b, generator=generator(2), **recipe.connect)
-        road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
-        pair = dataclasses.replace(pair, road=road)
-        profile = stage("profile", probe, pair.part, road, generator=generator(3), points=recipe.points, **recipe.probe)
-        pair = dataclasses.replace(pair, profile=profile)
+        pair.road = road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
+        probing = {"generator": generator(3), "points": recipe.points} | recipe.probe
+        pair.profile = stage("profile", probe, pair.part, road, **probing)
         for number, setting in enumerate(recipe.settings):
             walking = release_settings(recipe, setting)
             pair.releases[setting.name] = stage(
                 f"walkers{number}", drift, land, road, generator=generator(4), **walking
             )
+        pair.complete = True
     except (_StoppedError, KeyboardInterrupt):  # in a stage, or between two
-        return pair, False
-    return dataclasses.replace(pair, complete=True), True
+        pass
+    return pair
 
 
 def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[], Any]) -> Any:

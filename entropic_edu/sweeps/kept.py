@@ -1,8 +1,4 @@
-"""Work in parts, each made once: kept in a file as soon as it is finished, and read from there ever after.
-
-Story, sweeps and recordings stand on this. ``Store`` reads and writes the files of finished parts; ``Dispatch`` lets an
-executor make many parts, each when those that it needs are there, again after an error, and keeps each at once.
-"""
+"""Work in parts, each made once: kept in a file as soon as it is finished, and read from there ever after."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from pathlib import Path as File
 from queue import SimpleQueue
 from typing import Any, NamedTuple
@@ -34,19 +30,18 @@ SUFFIX = ".kept"
 def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors among values by name, and as JSON values a note of what each of the values is.
 
-    Args:
-        values: Tensors, results of verbs and plain values, by name. Tensors of a result are called "name.field".
+    The values are tensors, results of verbs and plain values. Tensors of a result are called "name.field".
     """
     tensors: dict[str, Tensor] = {}
     shapes: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Tensor):
-            tensors[name] = value
-            shapes[name] = "tensor"
+            tensors[name], shapes[name] = value, "tensor"
         elif isinstance(value, Result):
             every = {f.name: getattr(value, f.name) for f in fields(value)}
-            tensors |= {f"{name}.{field}": each for field, each in every.items() if isinstance(each, Tensor)}
-            plain = {field: each for field, each in every.items() if not isinstance(each, Tensor)}
+            inside = {field: each for field, each in every.items() if isinstance(each, Tensor)}
+            tensors |= {f"{name}.{field}": each for field, each in inside.items()}
+            plain = {field: each for field, each in every.items() if field not in inside}
             shapes[name] = {"kind": type(value).__name__, "fields": plain}
         else:
             shapes[name] = {"kind": "plain", "value": value}
@@ -54,11 +49,7 @@ def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str,
 
 
 def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that ``taken_apart`` took apart.
-
-    Raises:
-        LookupError: If the class of a result is not defined.
-    """
+    """Return the values that ``taken_apart`` took apart; a LookupError says which class of results is not defined."""
     inside: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, field = key.rpartition(".")
@@ -80,12 +71,10 @@ def _class(kind: str, names: Collection[str]) -> type[Result]:
     classes: list[type[Result]] = [Result]
     for known in classes:
         classes.extend(known.__subclasses__())
-    fitting = [
-        known for known in classes if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names)
-    ]
-    if not fitting:
-        raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
-    return fitting[-1]
+    for known in reversed(classes):
+        if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names):
+            return known
+    raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -142,11 +131,7 @@ class Store:
         return Made(put_together(tensors, note["values"]), note["seconds"])
 
     def write(self, name: str, content: bytes) -> None:
-        """Keep a finished part, whole or not at all.
-
-        Raises:
-            OSError: If the folder cannot be written.
-        """
+        """Keep a finished part, whole or not at all; an OSError says why the folder cannot be written."""
         if self.folder is None:
             self.memory[name] = content
         else:
@@ -179,25 +164,19 @@ def _content(name: str, of: str, made: Made) -> bytes:
 class Part:
     """A part that can be made in another process.
 
-    Attributes:
-        make: Returns its values by name; a function at the top of a module, or a ``partial`` of one. It draws from
-            generators of its own, so that it returns the same wherever and whenever it is called.
-        needs: Names of the parts whose values it is given, in this order.
+    ``make`` returns its values by name. It is a function at the top of a module, or a ``partial`` of one, and draws
+    from generators of its own, so that it returns the same wherever and whenever it is called.
     """
 
     make: Callable[..., dict[str, Any]]
-    needs: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()  # names of the parts whose values it is given, in this order
+
+
+_Outcome = tuple[bytes, Exception | None]  # what a worker sends back: the part's file, or the error in its place
 
 
 class NotMadeError(RuntimeError):
     """A part was not made, for a reason that its text gives."""
-
-
-class _Outcome(NamedTuple):
-    """What a worker sends back: the part's file, or the error in its place."""
-
-    content: bytes
-    error: Exception | None
 
 
 def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int, attempt: int) -> _Outcome:
@@ -209,9 +188,9 @@ def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int,
         began = time.perf_counter()
         with whole_or_nothing():
             values = part.make(*(put_together(tensors, note["values"]) for tensors, note in notes))
-        return _Outcome(_content(name, of, Made(values, time.perf_counter() - began)), None)
+        return _content(name, of, Made(values, time.perf_counter() - began)), None
     except Exception as error:
-        return _Outcome(b"", _portable(error))
+        return b"", _portable(error)
     finally:
         torch.set_num_threads(before)
 
@@ -233,33 +212,22 @@ def in_words(error: BaseException) -> str:
     return str(error) if isinstance(error, NotMadeError) else f"{type(error).__name__}: {error}"
 
 
+@dataclass
 class Dispatch:
-    """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept.
+    """Parts on an executor: each is made as soon as what it needs is there, again after an error, and kept."""
 
-    Args:
-        parts: What to make, by name; the first come first.
-        store: Holds the parts that they need and that are there already.
-        executor: Where they are made.
-        keep: Is given the name and the file of each part that is finished.
-        threads: Threads of torch on which a part is made.
-        retries: How often a part is tried again.
-    """
+    parts: Mapping[str, Part]  # what to make, by name; the first come first
+    store: Store  # holds the parts that they need and that are there already
+    executor: Executor
+    keep: Callable[[str, bytes], None]  # is given the name and the file of each part that is finished
+    _: KW_ONLY
+    threads: int = 1  # of torch, on which a part is made
+    retries: int = 0  # how often a part is tried again
 
-    def __init__(
-        self,
-        parts: Mapping[str, Part],
-        store: Store,
-        executor: Executor,
-        keep: Callable[[str, bytes], None],
-        *,
-        threads: int = 1,
-        retries: int = 0,
-    ) -> None:
-        self.parts, self.store, self.executor, self.keep = parts, store, executor, keep
-        self.threads, self.retries = threads, retries
+    def __post_init__(self) -> None:
         self.ended: SimpleQueue[Future[_Outcome]] = SimpleQueue()
         self.running: dict[Future[_Outcome], tuple[str, int]] = {}
-        self.lacking = set(parts)
+        self.lacking = set(self.parts)
 
     def run(self) -> Generator[tuple[str, BaseException | None], None, None]:
         """Yield each part's name as it ends, with its error if it failed; closed early, cancel the rest.
@@ -302,7 +270,7 @@ class Dispatch:
         except Exception as error:
             refused = NotMadeError(f"the executor takes no work ({in_words(error)}); call again with another")
             future = Future()
-            future.set_result(_Outcome(b"", refused))
+            future.set_result((b"", refused))
         self.running[future] = name, attempt
         future.add_done_callback(self.ended.put)
 

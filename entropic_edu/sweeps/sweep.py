@@ -87,17 +87,15 @@ class Sweep(Result):
         A number stands under "value", the entries of a dict under their names, a Result as its "summary".
         """
         errors = {_words(f.settings): f.error for f in self.failed}
-        rows = []
-        for settings, result in zip(self.settings, self.results, strict=True):
-            row = dict(settings)
+
+        def cells(settings: dict[str, Any], result: Any) -> dict[str, Any]:
             if result is None:
-                row["error"] = errors.get(_words(settings), "not computed yet")
-            elif isinstance(result, Result):
-                row["summary"] = result.summary()
-            else:
-                row.update(result if isinstance(result, dict) else {"value": result})
-            rows.append(row)
-        return rows
+                return {"error": errors.get(_words(settings), "not computed yet")}
+            if isinstance(result, Result):
+                return {"summary": result.summary()}
+            return result if isinstance(result, dict) else {"value": result}
+
+        return [given | cells(given, result) for given, result in zip(self.settings, self.results, strict=True)]
 
     def summary(self) -> str:
         there = sum(result is not None for result in self.results)
@@ -114,7 +112,7 @@ class Sweep(Result):
         plain = {
             "function": self.function,
             "settings": self.settings,
-            "results": [_as_saved(shape) for shape in shapes.values()],
+            "results": [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()],
             "failed": self.failed,
             "complete": self.complete,
         }
@@ -127,18 +125,10 @@ class Sweep(Result):
             str(i): {"kind": kind, "fields": value} if kind else {"kind": "plain", "value": value}
             for i, (kind, value) in enumerate(plain["results"])
         }
-        return cls(
-            function=plain["function"],
-            settings=tuple(plain["settings"]),
-            results=tuple(put_together(tensors, shapes).values()),
-            failed=tuple(Failure(*failure) for failure in plain["failed"]),
-            complete=plain["complete"],
-        )
-
-
-def _as_saved(shape: dict[str, Any]) -> tuple[str, Any]:
-    """Return a result's kind and fields, or "" and a plain value, as the files of sweeps have them."""
-    return ("", shape["value"]) if shape["kind"] == "plain" else (shape["kind"], shape["fields"])
+        plain["settings"] = tuple(plain["settings"])
+        plain["results"] = tuple(put_together(tensors, shapes).values())
+        plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
+        return cls(**plain)
 
 
 @verb
@@ -203,15 +193,19 @@ def sweep(
         True
     """
     _check(executor, workers, threads, retries)
-    points = {_key(point): point for point in _points(function, over)}
-    name, given = _name(function), _shipped(function, executor)
+    points, name, given = _points(function, over), _name(function), _shipped(function, executor)
     store = _store(None if folder is None else File(folder), function)
     results = _there(store, points)
     errors: dict[str, str] = {}
 
+    def so_far() -> Sweep:
+        failed = tuple(Failure(points[key], errors[key]) for key in points if key in errors)
+        values = tuple(results.get(key) for key in points)
+        return Sweep(name, tuple(points.values()), values, failed, complete=len(results) == len(points))
+
     def snapshot() -> Snapshot[Sweep]:
         note = f"{len(errors)} failed" if errors else ""
-        return Snapshot(len(results) + len(errors), len(points), note, lambda: _sweep(name, points, results, errors))
+        return Snapshot(len(results) + len(errors), len(points), note, so_far)
 
     def keep(key: str, content: bytes) -> None:
         if folder is not None:
@@ -247,27 +241,24 @@ def _check(executor: Executor | None, workers: int | None, threads: int, retries
             raise ValueError(f"{label} must be at least {least}, got {value}.")
 
 
-def _points(
-    function: Function, over: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Any], ...]:
-    """Return the settings of all points, as plain values of their own."""
-    listed = over if isinstance(over, Mapping) else list(over)
-    if isinstance(over, str) or not (isinstance(over, Mapping) or all(isinstance(point, Mapping) for point in listed)):
-        raise ValueError(f"over is a dict of lists of values, or a list of dicts of settings, got {over!r}.")
+def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the settings of all points, as plain values of their own, by the name of the point's file."""
+    listed = list(over)
     if isinstance(over, Mapping):
         columns = [_column(name, values) for name, values in over.items()]
         points = [dict(zip(over, row, strict=True)) for row in itertools.product(*columns)] if over else []
-    else:
+    elif not isinstance(over, str) and all(isinstance(point, Mapping) for point in listed):
         points = [_plain(point, f"over[{i}]") for i, point in enumerate(listed)]
+    else:
+        raise ValueError(f"over is a dict of lists of values, or a list of dicts of settings, got {over!r}.")
     if not points:
         raise ValueError(f"The grid has no points, got over={over!r}; give every setting at least one value.")
-    seen: set[str] = set()
+    keyed: dict[str, dict[str, Any]] = {}
     for point in points:
         _fits(function, point)
-        if _words(point) in seen:
+        if keyed.setdefault(_key(point), point) is not point:
             raise ValueError(f"The point {_call(point)} is in the grid twice, and would give the same result twice.")
-        seen.add(_words(point))
-    return tuple(points)
+    return keyed
 
 
 def _column(name: str, values: Any) -> list[Any]:
@@ -341,11 +332,7 @@ def _script() -> str | None:
 
 
 def _shipped(function: Function, executor: Executor | None) -> Function | bytes:
-    """Return what the executor is given: for processes the pickled function, so that what they cannot read stops here.
-
-    Raises:
-        ValueError: If a worker process could not import the function.
-    """
+    """Return what an executor is given: for processes the pickled function; a ValueError if they cannot import it."""
     if not (executor is None or isinstance(executor, ProcessPoolExecutor)):
         return function
     try:
@@ -374,12 +361,7 @@ def _source(function: Function) -> str:
 
 
 def _store(folder: File | None, function: Function) -> Store:
-    """Return where the points of a function are kept; a note beside them says which function that is.
-
-    Raises:
-        ValueError: If the folder belongs to something else.
-        OSError: If the folder cannot be written.
-    """
+    """Return where the points of a function are kept; a note beside them says which function that is."""
     name, source = _name(function), _source(function)
     store = Store(folder, name, other="is of another point or function.", remedy="the same sweep")
     if folder is None:
@@ -398,8 +380,7 @@ def _store(folder: File | None, function: Function) -> Store:
 def _compare(note: File, name: str, source: str) -> None:
     """Raise a ValueError where a note is damaged, or is of another function than this."""
     try:
-        theirs = json.loads(note.read_bytes())
-        function, its_source = theirs["function"], theirs["source"]
+        function, its_source = (json.loads(note.read_bytes())[key] for key in ("function", "source"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
     if function != name:
@@ -421,18 +402,6 @@ def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]
             except ValueError as error:
                 warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
     return there
-
-
-def _sweep(
-    name: str, points: Mapping[str, dict[str, Any]], results: Mapping[str, Any], errors: Mapping[str, str]
-) -> Sweep:
-    return Sweep(
-        function=name,
-        settings=tuple(points.values()),
-        results=tuple(results.get(key) for key in points),
-        failed=tuple(Failure(points[key], errors[key]) for key in points if key in errors),
-        complete=len(results) == len(points),
-    )
 
 
 def _point(function: Function | bytes, words: str) -> dict[str, Any]:

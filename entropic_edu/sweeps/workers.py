@@ -19,12 +19,12 @@ import torch
 def pool(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
     """Yield the executor, or one of so many worker processes; leave the caller's threads of torch as they were."""
     before = torch.get_num_threads()
-    own = None if executor is not None else _own(workers, threads)
+    used = _own(workers, threads) if executor is None else executor
     try:
-        yield executor or own  # type: ignore[misc]  # one of them is there
+        yield used
     finally:
-        if own is not None:
-            own.shutdown(cancel_futures=True)
+        if executor is None:
+            used.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # parts in threads may have left theirs to threads to come
 
 

@@ -14,6 +14,7 @@ from pictures import faded, panel
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, release, road, walk
 from entropic_edu.course.bad_valleys.common import column, over
+from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
@@ -21,7 +22,6 @@ from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path as Road
 from entropic_edu.recorded import _flatness as flatness
-from entropic_edu.recorded import _poison as poison
 from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching.sheet import GREY
 
@@ -95,9 +95,9 @@ def test_the_measures_are_those_of_the_dense_hessian(small):
 
 
 def test_poison_keeps_the_true_labels_and_all_others_are_wrong():
-    clean, land = bad_minima.landscape("cross_entropy"), poison.poisoned("cross_entropy", bad_minima.RECIPE)
+    clean, land = bad_minima.landscape("cross_entropy"), bad_minima.poisoned("cross_entropy")
     assert torch.equal(land.y[:400], clean.y)
-    _, y, _ = bad_minima.scaled()
+    y = digits().y
     assert len(land.y) == 800
     assert not (land.y[400:] == y[400:800]).any()
 

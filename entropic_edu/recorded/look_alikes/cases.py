@@ -18,7 +18,7 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
 from entropic_edu.physics.valleys import Valley
-from entropic_edu.recorded._crowds import CROWDS
+from entropic_edu.recorded._common import CROWDS, seeded
 from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.stream import drift as streamed
 
@@ -30,16 +30,26 @@ BATCHES = (4, 16, 64, 256, None)
 RATES = (0.01, 0.02, 0.04)
 
 
-class Floor(Valley):
+class _Shifted(Valley):
+    """A valley whose floor runs from START to END."""
+
+    def position(self, y: Tensor) -> Tensor:
+        return super().position(y - MIDDLE)
+
+    def coordinate(self, position: Tensor) -> Tensor:
+        return super().coordinate(position) + MIDDLE
+
+
+class Floor(_Shifted):
     """A flat floor from y = 1 to y = 3 between walls ½h(y)x² that widen to the right; walls close its ends.
 
     ln h(y) goes from ln g_narrow to ln g_wide as ½(1 + tanh((y - 2) / w)): both are reached beyond the ends only.
 
     Args:
         g_narrow: Curvature far to the left.
-        g_wide: Curvature far to the right; where equal the walls are straight.
+        g_wide: Curvature far to the right.
         along: Ratio c of the noise's variance along the floor to that across, where h = ``g_narrow``; elsewhere it is
-            c · g_narrow / h, so stronger where the valley is wide. None is a heat bath: 1 everywhere.
+            c · g_narrow / h. None is a heat bath: 1 everywhere.
         width: Length w over which the walls widen.
         tilt: Slope of the floor's loss.
     """
@@ -84,22 +94,13 @@ class Floor(Valley):
         kick = self.noise_scale * batch.to(theta) * torch.stack([torch.ones_like(ratio), ratio], -1)
         return super().gradient_on(theta, None) + kick
 
-    def position(self, y: Tensor) -> Tensor:
-        return super().position(y - MIDDLE)
 
-    def coordinate(self, position: Tensor) -> Tensor:
-        return super().coordinate(position) + MIDDLE
-
-
-class Direction(Valley):
+class Direction(_Shifted):
     """A loss of the direction of θ alone, L(θ) = ½ g φ², φ being the angle to the y axis: what batch norm makes.
 
     The loss of cθ is the loss of θ for every c > 0, so the gradient is at right angles to θ and falls as 1/‖θ‖, and
-    the curvature falls as 1/‖θ‖². Each sample's loss is of this kind too: its noise, s/‖θ‖ strong, is at right angles
-    as well. A step at right angles makes ‖θ‖ longer: ‖θ'‖² = ‖θ‖² + (step length)², always.
-
-    Args:
-        g: Curvature at ‖θ‖ = 1.
+    the curvature, g at ‖θ‖ = 1, falls as 1/‖θ‖². Each sample's loss is of this kind too: its noise, s/‖θ‖ strong, is at
+    right angles as well. A step at right angles makes ‖θ‖ longer: ‖θ'‖² = ‖θ‖² + (step length)², always.
     """
 
     def __init__(self, *, g: float = 6.0) -> None:
@@ -123,18 +124,11 @@ class Direction(Valley):
         return hessian
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
-        factor = (1.0, -2.0, 6.0)[order]
-        return factor * self.g * y ** (-2.0 - order)
+        return (1.0, -2.0, 6.0)[order] * self.g * y ** (-2.0 - order)
 
     def noise_ratio(self, y: Tensor) -> Tensor:
         """Return the variance of the noise along the floor over that across it: none."""
         return torch.zeros_like(y)
-
-    def position(self, y: Tensor) -> Tensor:
-        return super().position(y - MIDDLE)
-
-    def coordinate(self, position: Tensor) -> Tensor:
-        return super().coordinate(position) + MIDDLE
 
 
 class Bath(Valley):
@@ -211,11 +205,9 @@ def settings(batch_size: int | None, learning_rate: float, steps: int = STEPS) -
 
 def release(case: Case, seed: int, batch_size: int | None, learning_rate: float, steps: int = STEPS) -> Release:
     """Return the crowds on one case."""
-    generator = torch.Generator().manual_seed(seed)
-    return drift(case, Path(case.floor(2)), generator=generator, **settings(batch_size, learning_rate, steps))
+    return drift(case, Path(case.floor(2)), generator=seeded(seed), **settings(batch_size, learning_rate, steps))
 
 
 def stream(case: Case, seed: int, batch_size: int | None, learning_rate: float) -> Stream[Release]:
     """Yield snapshots of the same release."""
-    generator = torch.Generator().manual_seed(seed)
-    return streamed(case, Path(case.floor(2)), generator=generator, **settings(batch_size, learning_rate))
+    return streamed(case, Path(case.floor(2)), generator=seeded(seed), **settings(batch_size, learning_rate))

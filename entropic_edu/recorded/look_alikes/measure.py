@@ -9,7 +9,7 @@ from torch import Tensor
 
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
-from entropic_edu.recorded._crowds import CROWDS, over_crowds
+from entropic_edu.recorded._common import CROWDS, over_crowds, seeded
 
 from .cases import END, MIDDLE, SCALE, START, Case
 
@@ -18,59 +18,33 @@ WINDOWS = torch.tensor([[1.0, 1.4], [2.6, 3.0]], dtype=torch.float64)  # narrow,
 CELLS = torch.linspace(0.6, 3.6, 21, dtype=torch.float64)
 SHOWN = 96  # walkers on a plan
 FAR = 3.0  # standard deviations of the heat bath past which a walker counts as far from the floor
-RECENT, DRAWS = 12, 1  # records, and batches for each walker in each, that measure the kicks
+RECENT = 12  # records that measure the kicks
 SIZES = {
-    "narrow": 1,
-    "moved": 1,
-    "far": 1,
-    "doubled": 1,
+    **dict.fromkeys(("narrow", "moved", "far", "doubled"), 1),
     "density": len(CELLS) - 1,
-    "spread": len(BINS) - 1,
-    "push": len(BINS) - 1,
-    "along": len(BINS) - 1,
-    "across": len(BINS) - 1,
-    "twice": len(BINS) - 1,
-    "spread_ends": 2,
-    "push_ends": 2,
-    "along_ends": 2,
+    **dict.fromkeys(("spread", "push", "along", "across", "twice"), len(BINS) - 1),
+    **dict.fromkeys(("spread_ends", "push_ends", "along_ends"), len(WINDOWS)),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Means over eight crowds with their standard errors; NaN where too few walkers came, or without noise.
+    """Means over eight crowds with their standard errors; NaN where too few walkers came, or without noise."""
 
-    Attributes:
-        narrow: Share of the walkers with y < 2 at the end, ().
-        moved: Mean displacement along y, ().
-        far: Share of walkers further from the floor than three standard deviations √(T/h) of a heat bath, ().
-        doubled: Mean loss of the walkers at 2θ over that at θ, ().
-        density: Walkers per length at the end, in ``CELLS``.
-        spread: ⟨x²⟩ over T/h in ``BINS``; a heat bath has 1.
-        push: Mean push along the floor over T, 1/length, in ``BINS``; a heat bath has -½h'/h.
-        along: Root mean square of the kicks along the floor, over s/√B, in ``BINS``.
-        across: The same across the floor.
-        twice: ``doubled`` in ``BINS``.
-        spread_ends: ``spread`` in ``WINDOWS``, (2,).
-        push_ends: ``push`` in ``WINDOWS``, (2,).
-        along_ends: ``along`` in ``WINDOWS``, (2,).
-        walkers: Where some of them stand at the end, (SHOWN, 2).
-    """
-
-    narrow: Mean
-    moved: Mean
-    far: Mean
-    doubled: Mean
-    density: Mean
-    spread: Mean
-    push: Mean
-    along: Mean
-    across: Mean
-    twice: Mean
-    spread_ends: Mean
-    push_ends: Mean
-    along_ends: Mean
-    walkers: Tensor
+    narrow: Mean  # share of the walkers with y < 2 at the end, ()
+    moved: Mean  # mean displacement along y, ()
+    far: Mean  # share of walkers further from the floor than three standard deviations √(T/h) of a heat bath, ()
+    doubled: Mean  # mean loss of the walkers at 2θ over that at θ, ()
+    density: Mean  # walkers per length at the end, in ``CELLS``
+    spread: Mean  # ⟨x²⟩ over T/h in ``BINS``; a heat bath has 1
+    push: Mean  # mean push along the floor over T, 1/length, in ``BINS``; a heat bath has -½h'/h
+    along: Mean  # root mean square of the kicks along the floor, over s/√B, in ``BINS``
+    across: Mean  # the same across the floor
+    twice: Mean  # ``doubled`` in ``BINS``
+    spread_ends: Mean  # ``spread`` in ``WINDOWS``, (2,)
+    push_ends: Mean  # ``push`` in ``WINDOWS``, (2,)
+    along_ends: Mean  # ``along`` in ``WINDOWS``, (2,)
+    walkers: Tensor  # where some of them stand at the end, (SHOWN, 2)
 
     def packed(self) -> Tensor:
         """Return all means and errors in one row, (n,), for a recording."""
@@ -86,26 +60,21 @@ class Measured:
         return cls(**means | flat, walkers=walkers)
 
 
-def measured(land: Case, release: Release, seed: int = 0) -> Measured:
+def measured(land: Case, release: Release) -> Measured:
     """Return what the crowds of a release did.
 
     Spread, push and distance are read in the second half of the run, the rest at its end. The push is the mean slope of
-    the loss where the walkers stand, without the walls at the floor's ends: the noise of a step has mean zero, so this
-    is their mean step, with the noise averaged out exactly.
-
-    Args:
-        land: The case.
-        release: Of crowds of equal size, from ``cases.settings``.
-        seed: Of the batches that measure the kicks.
+    the loss where the walkers stand, without the walls at the floor's ends: their mean step, as noise has mean zero.
     """
     assert release.theta is not None
     theta = release.theta.double()
     late, last = theta[len(theta) // 2 :], theta[-1:]
-    heat = _heat(land, release)
+    size, rate = release.recipe["batch_size"], release.recipe["learning_rate"]
+    heat = 0.0 if size is None else land.temperature(size, rate)  # T = ηs²/2B
     x, y = late.unbind(-1)
     h = land.curvature_across(y)
     spread, push = x.square() * h / heat, _push(land, late) / heat
-    kicks, at = _kicks(land, theta[-RECENT:], seed, heat > 0)
+    kicks, at = _kicks(land, theta[-RECENT:], heat > 0)
     end = last[..., 1]
     before, after = (land.loss(factor * last[0]).double()[None] for factor in (1, 2))
     noisy = land.loss(last[0]).max() > 0
@@ -114,12 +83,12 @@ def measured(land: Case, release: Release, seed: int = 0) -> Measured:
         moved=_scalar(end - theta[:1, :, 1]),
         far=_scalar((x.square() * h > FAR**2 * heat).double()) if heat > 0 else _scalar(torch.zeros_like(end)),
         doubled=_ratio(after, before) if noisy else _nothing(()),
-        density=_density(end),
+        density=_mean_of(_sums(torch.ones_like(end), end, CELLS) / (end.shape[-1] / CROWDS) / (CELLS[1] - CELLS[0])),
         spread=in_bins(spread, y, BINS),
         push=in_bins(push, y, BINS),
         along=_root(in_bins(kicks[..., 1].square(), at, BINS)),
         across=_root(in_bins(kicks[..., 0].square(), at, BINS)),
-        twice=_binned_ratio(after, before, end) if noisy else _nothing((len(BINS) - 1,)),
+        twice=_mean_of(_sums(after, end, BINS) / _sums(before, end, BINS)) if noisy else _nothing((len(BINS) - 1,)),
         spread_ends=_windows(spread, y),
         push_ends=_windows(push, y),
         along_ends=_root(_windows(kicks[..., 1].square(), at)),
@@ -151,24 +120,21 @@ def _mean_of(each: Tensor) -> Mean:
 
 def _windows(values: Tensor, where: Tensor) -> Mean:
     means = [in_bins(values, where, window) for window in WINDOWS]
-    return Mean(torch.cat([mean.value for mean in means]), torch.cat([mean.error for mean in means]))
+    return Mean(*(torch.cat(part) for part in zip(*means, strict=True)))
 
 
 def _scalar(values: Tensor) -> Mean:
     """Mean over all records and crowds, (R, W) -> ()."""
-    each = values.mean(0)[None]
-    mean = over_crowds(each)
-    return Mean(mean.value[0], mean.error[0])
+    return _only(over_crowds(values.mean(0)[None]))
 
 
 def _ratio(over: Tensor, under: Tensor) -> Mean:
-    each = torch.stack([part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under)])
-    ratio = _mean_of((each[0] / each[1])[:, None])
-    return Mean(ratio.value[0], ratio.error[0])
+    above, below = (part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under))
+    return _only(_mean_of((above / below)[:, None]))
 
 
-def _binned_ratio(over: Tensor, under: Tensor, where: Tensor) -> Mean:
-    return _mean_of(_sums(over, where, BINS) / _sums(under, where, BINS))
+def _only(mean: Mean) -> Mean:
+    return Mean(mean.value[0], mean.error[0])
 
 
 def _root(mean: Mean) -> Mean:
@@ -177,20 +143,8 @@ def _root(mean: Mean) -> Mean:
 
 
 def _nothing(shape: tuple[int, ...]) -> Mean:
-    return Mean(torch.full(shape, torch.nan).double(), torch.full(shape, torch.nan).double())
-
-
-def _density(end: Tensor) -> Mean:
-    counts = _sums(torch.ones_like(end), end, CELLS) / (end.shape[-1] / CROWDS)
-    return _mean_of(counts / (CELLS[1] - CELLS[0]))
-
-
-def _heat(land: Case, release: Release) -> float:
-    """T = ηs²/2B of a release, zero for all data."""
-    recipe = release.recipe
-    if recipe["batch_size"] is None:
-        return 0.0
-    return land.temperature(recipe["batch_size"], recipe["learning_rate"])
+    nothing = torch.full(shape, torch.nan).double()
+    return Mean(nothing, nothing)
 
 
 def _push(land: Case, theta: Tensor) -> Tensor:
@@ -200,12 +154,10 @@ def _push(land: Case, theta: Tensor) -> Tensor:
     return -slope.reshape(theta.shape[:-1])
 
 
-def _kicks(land: Case, theta: Tensor, seed: int, noisy: bool) -> tuple[Tensor, Tensor]:
-    """What batches of one sample add to the gradient at each walker, over s, and its y: (n, 2) and (n,) each walker."""
-    here = theta.repeat(DRAWS, 1, 1)
+def _kicks(land: Case, theta: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
+    """What a batch of one sample adds to the gradient at each walker, over s, and its y: (..., 2) and (...)."""
     if not noisy:
-        return torch.full_like(here, torch.nan), here[..., 1]
-    generator = torch.Generator().manual_seed(seed)
-    flat = here.reshape(-1, 2)
-    kicks = land.gradient_on(flat, land.draw(1, generator, len(flat))) - land.gradient_on(flat, None)
-    return kicks.reshape(here.shape) / SCALE, here[..., 1]
+        return torch.full_like(theta, torch.nan), theta[..., 1]
+    flat = theta.reshape(-1, 2)
+    kicks = land.gradient_on(flat, land.draw(1, seeded(0), len(flat))) - land.gradient_on(flat, None)
+    return kicks.reshape(theta.shape) / SCALE, theta[..., 1]
