@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from entropic_edu.figures import plots
+from entropic_edu.physics.theory import predict
 
-from .report import prediction_for, way
+from .report import way
 
 if TYPE_CHECKING:
     from .recipe import Pair, Recipe, Setting
@@ -72,7 +73,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         size = "excursions undone" if setting.undo_excursions else _size(setting)
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
         if setting.name == "hot" and pair.profile is not None:
-            expected = prediction_for(setting, pair.profile, recipe)
+            expected = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
             for start in release.starts:
                 track = expected.track(float(start), release.step)
                 ax.plot(release.step * unit, track, color=plots.PURPLE, lw=1.5, ls="-.")

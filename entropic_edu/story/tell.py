@@ -27,12 +27,8 @@ from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
 from .picture import picture, png
-from .recipe import Pair, Recipe, Setting, record_every
+from .recipe import Pair, Recipe, Setting
 from .report import report
-
-
-class _StoppedError(Exception):
-    """Ctrl-C came in a stage."""
 
 
 def tell(
@@ -85,14 +81,12 @@ def tell(
 
 
 def _device(name: str, recipe: Recipe) -> torch.device:
-    """Return the device of this name."""
-    if name == "auto":
-        return recipe.device()
+    """Return the device of this name, or the one that suits the recipe."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
-        usable = ", ".join(each for each, is_there in there.items() if is_there)
-        raise ValueError(f"There is no device {name!r} here; take one of auto, {usable}.")
-    return torch.device(name)
+    usable = ["auto", *(each for each, is_there in there.items() if is_there)]
+    if name not in usable:
+        raise ValueError(f"There is no device {name!r} here; take one of {', '.join(usable)}.")
+    return recipe.device() if name == "auto" else torch.device(name)
 
 
 def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
@@ -138,7 +132,7 @@ def _pair(
                 f"walkers{number}", drift, land, road, generator=generator(4), **walking
             )
         pair.complete = True
-    except (_StoppedError, KeyboardInterrupt):  # in a stage, or between two
+    except KeyboardInterrupt:  # in a stage, or between two
         pass
     return pair
 
@@ -153,7 +147,7 @@ def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[
         result = make()
         say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
         if not result.complete:
-            raise _StoppedError
+            raise KeyboardInterrupt
         return {"result": result}
 
     return store.get(name, made).values["result"]
@@ -161,13 +155,12 @@ def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[
 
 def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
     """Return the arguments of ``drift`` for a setting, all but landscape, road and generator."""
-    return {
+    every = setting.project_every
+    between = recipe.records and max(1, round(setting.steps / (recipe.records * every)))  # projections
+    return recipe.step(setting) | {
         "start": recipe.starts,
-        "batch_size": setting.batch_size,
-        "learning_rate": setting.learning_rate,
-        "momentum": recipe.momentum,
         "walkers": setting.walkers,
         "steps": setting.steps,
-        "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
-        "record_every": record_every(setting, recipe.records),
+        "project_every": Projections(every, undo_excursions=setting.undo_excursions),
+        "record_every": between and every * between,
     }
