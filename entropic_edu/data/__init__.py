@@ -213,9 +213,6 @@ def remedy(file: Path) -> str:
     return f"unpack cifar-10-{'binary' if file.suffix else 'python'}.tar.gz again"
 
 
-# --- the files -----------------------------------------------------------------------------------------------------
-
-
 def _read(files: list[Path], first: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return images (N, 3, 32, 32) and classes (N,); memory holds no more beside them than the bytes of one file."""
     most = [file.stat().st_size // RECORD for file in files]  # images that it can hold; pages past its last stay free

@@ -156,9 +156,6 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"
 
 
-# --- the download --------------------------------------------------------------------------------------------------
-
-
 def _download(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
     """Complete the part and hold it to its hash; pooch's own transfer would begin anew."""
     import pooch  # type: ignore[import-untyped]
@@ -228,9 +225,6 @@ def _again(part: Path) -> str:
     came = _came(part)
     rest = f"the {_megabytes(came)} that came are kept. Run again to go on" if came else "run again"
     return f"No copy was made; {rest}, or name another address of the same archive with --url (or ENTROPIC_EDU_MIRROR)."
-
-
-# --- the archive ---------------------------------------------------------------------------------------------------
 
 
 def _unpack(packed: Path, folder: Path, archive: Archive) -> None:

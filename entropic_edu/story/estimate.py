@@ -51,9 +51,6 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     return rows
 
 
-# --- memory ------------------------------------------------------------------------------------------------------
-
-
 def refuse(land: Network, recipe: Recipe) -> None:
     """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
     room = _room(land.device)
@@ -86,9 +83,6 @@ def _room(device: torch.device) -> int | None:
     if device.type == "cpu" and "SC_PHYS_PAGES" in names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return memory.free_bytes(device)
-
-
-# --- time --------------------------------------------------------------------------------------------------------
 
 
 def lines(land: Network, recipe: Recipe) -> Iterator[str]:

@@ -43,7 +43,7 @@ def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, A
 
 
 def device_name(land: Network) -> str:
-    """Return on what a landscape computes."""
+    """Return what a landscape is computed on."""
     return torch.cuda.get_device_name(land.device) if land.device.type == "cuda" else land.device.type
 
 
@@ -57,11 +57,8 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
             figures["road"] = _road(pair.land, pair.road)
     if pair.profile is not None:
         figures["profile"] = _profile(pair.profile)
-    figures["releases"] = [
-        _walk(setting, pair.releases[setting.name], pair.profile, recipe)
-        for setting in recipe.settings
-        if setting.name in pair.releases and pair.profile is not None
-    ]
+    walked = [setting for setting in recipe.settings if setting.name in pair.releases]
+    figures["releases"] = [_walk(s, pair.releases[s.name], pair.profile, recipe) for s in walked if pair.profile]
     if pair.complete:
         figures["collapse"] = collapse(pair, recipe)
         figures["claims"] = claims(figures, recipe.dataset)
@@ -235,10 +232,8 @@ def table(figures: dict[str, Any]) -> str:
             f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}",
         ]
         for walk in row["releases"]:
-            ends = ", ".join(
-                f"{s:.1f} -> {e:.3f} ± {err:.3f}"
-                for s, e, err in zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
-            )
+            moves = zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
+            ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
             size = "all" if walk["batch_size"] is None else walk["batch_size"]
             undone = ", excursions undone" if walk["undo_excursions"] else ""
             lines.append(

@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path as File
 from typing import Any
 
@@ -112,10 +113,22 @@ def _pair(
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
         return torch.Generator().manual_seed(1000 * seed + stage)
 
-    def stage(name: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
-        return _stage(store, say, f"seed{seed}-{name}", lambda: verb(on, *given, progress=progress, **settings))
+    def stage(kind: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
+        name = f"seed{seed}-{kind}"
 
-    try:
+        def make() -> dict[str, Any]:
+            began = time.perf_counter()
+            result = verb(on, *given, progress=progress, **settings)
+            say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
+            if not result.complete:
+                raise KeyboardInterrupt
+            return {"result": result}
+
+        if name in store:
+            say(f"  {name}: from {store.file(name)}")
+        return store.get(name, make).values["result"]
+
+    with suppress(KeyboardInterrupt):  # in a stage, or between two
         checkpoint = store.checkpoint(f"seed{seed}-minima")  # from which an interrupted training goes on
         training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
         pair.run = stage("minima", train, land, generator=generator(0), **training)
@@ -128,29 +141,10 @@ def _pair(
         pair.profile = stage("profile", probe, pair.part, road, **probing)
         for number, setting in enumerate(recipe.settings):
             walking = release_settings(recipe, setting)
-            pair.releases[setting.name] = stage(
-                f"walkers{number}", drift, land, road, generator=generator(4), **walking
-            )
+            walked = stage(f"walkers{number}", drift, land, road, generator=generator(4), **walking)
+            pair.releases[setting.name] = walked
         pair.complete = True
-    except KeyboardInterrupt:  # in a stage, or between two
-        pass
     return pair
-
-
-def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[], Any]) -> Any:
-    """Return the result of a stage: from its file if there is one, and else from ``make``."""
-    if name in store:
-        say(f"  {name}: from {store.file(name)}")
-
-    def made() -> dict[str, Any]:
-        began = time.perf_counter()
-        result = make()
-        say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
-        if not result.complete:
-            raise KeyboardInterrupt
-        return {"result": result}
-
-    return store.get(name, made).values["result"]
 
 
 def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
