@@ -98,7 +98,12 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
     """Yield each stage and about how many seconds it takes."""
     generator = torch.Generator().manual_seed(0)
     theta = land.initial(generator)
-    look, slope = _passes(land, theta)
+    some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
+    many = 32 if land.stacks else 1  # stacks are evaluated together
+    thetas, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
+    with torch.no_grad():  # the loss and the gradient of one network on all training data
+        look = share * _seconds(lambda: some.loss(thetas), land.device)
+    slope = share * _seconds(lambda: some.gradient(thetas), land.device)
 
     def step(shape: Shape) -> float:
         if shape.batch_size is None:
@@ -110,16 +115,6 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
         yield shape.stage, shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
     part = len(recipe.part(land).x) / len(land.x)
     yield "profile and picture", part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
-
-
-def _passes(land: Network, theta: Tensor) -> tuple[float, float]:
-    """Return the seconds that one network takes for the loss and for the gradient on all training data."""
-    some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
-    many = 32 if land.stacks else 1  # stacks are evaluated together
-    rows, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
-    with torch.no_grad():
-        look = _seconds(lambda: some.loss(rows), land.device)
-    return share * look, share * _seconds(lambda: some.gradient(rows), land.device)
 
 
 def products(recipe: Recipe) -> int:

@@ -30,12 +30,10 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
     if first.road is not None:
         plots.plane(first.part, first.road, panels[0, 0])
     if first.profile is not None:
-        for other in pairs[1:]:
-            if other.profile is not None:
-                for values, colour in ((other.profile.trace, plots.RED), (other.profile.top_eigenvalue, plots.ORANGE)):
-                    panels[0, 1].plot(
-                        other.profile.position, values / values[[0, -1]].mean(), color=colour, lw=0.8, alpha=0.4
-                    )
+        for profile in (pair.profile for pair in pairs[1:] if pair.profile is not None):
+            for values, colour in ((profile.trace, plots.RED), (profile.top_eigenvalue, plots.ORANGE)):
+                relative = values / values[[0, -1]].mean()
+                panels[0, 1].plot(profile.position, relative, color=colour, lw=0.8, alpha=0.4)
         plots.profile(first.profile, panels[0, 1])
         thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
         panels[0, 1].set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
