@@ -115,10 +115,7 @@ def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
         ...     ee.data.find_cifar10(place) == folder
         True
     """
-    for folder in places(where):
-        if any(map(os.path.isfile, files_of(folder))):
-            return folder
-    return None
+    return next((folder for folder in places(where) if any(map(os.path.isfile, files_of(folder)))), None)
 
 
 def cifar10(
@@ -216,16 +213,13 @@ def remedy(file: Path) -> str:
     return f"unpack cifar-10-{'binary' if file.suffix else 'python'}.tar.gz again"
 
 
-# --- the files -----------------------------------------------------------------------------------------------------
-
-
 def _read(files: list[Path], first: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return images (N, 3, 32, 32) and classes (N,); memory holds no more beside them than the bytes of one file."""
     most = [file.stat().st_size // RECORD for file in files]  # images that it can hold; pages past its last stay free
     x = torch.empty(sum(most if first is None else (min(n, first) for n in most)), 3, 32, 32, dtype=dtype)
     labels, filled = [], 0
     for file in files:
-        classes, pixels = (_binary if file.suffix else _python)(file, first)
+        classes, pixels = _one(file, first)
         labels.append(classes)
         for images in pixels.split(CHUNK):
             x[filled : filled + len(images)] = images if dtype == torch.uint8 else normalised(images, dtype)
@@ -234,21 +228,35 @@ def _read(files: list[Path], first: int | None, dtype: torch.dtype) -> tuple[Ten
     return x[:filled], torch.cat(labels)
 
 
+def _one(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
+    """Return the classes (N,) and pixels (N, 3, 32, 32), uint8, of the first images in a file of either version."""
+    labels, pixels = (_binary if file.suffix else _python)(file, first)
+    if first is not None and first > (held := len(labels)):
+        raise ValueError(f"{file} holds {held:,} images, wanted the first {first:,}; pass first={held} or less.")
+    if len(bad := ((labels < 0) | (labels > 9)).nonzero()):
+        record = int(bad[0])
+        raise ValueError(
+            f"{file} holds label {int(labels[record])} in record {record}, wanted 0 to 9; it is damaged or of another "
+            f"data set. {remedy(file).capitalize()}."
+        )
+    return labels, pixels.view(-1, 3, 32, 32)
+
+
 def _binary(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
-    """Return the labels (N,) and pixels (N, 3, 32, 32), uint8, of one file of the binary version."""
+    """Return the labels (N,) and pixels (N, 3072) of a file of the binary version."""
     size = file.stat().st_size
     if size == 0 or size % RECORD:
         raise ValueError(
             f"{file} has {size:,} bytes, wanted a multiple of {RECORD:,} (one label and 3,072 pixels for each image); "
             f"it was cut short or is another file. {remedy(file).capitalize()}."
         )
-    count = _count(file, size // RECORD, first)
-    records = torch.from_numpy(np.fromfile(file, np.uint8, count * RECORD)).view(-1, RECORD)
-    return _classes(file, records[:, 0].long()), records[:, 1:].view(-1, 3, 32, 32)
+    wanted = size if first is None else min(size, first * RECORD)
+    records = torch.from_numpy(np.fromfile(file, np.uint8, wanted)).view(-1, RECORD)
+    return records[:, 0].long(), records[:, 1:]
 
 
 def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
-    """Return the labels (N,) and pixels (N, 3, 32, 32), uint8, of one file of the python version."""
+    """Return the labels (N,) and pixels (N, 3072) of a file of the python version."""
     try:
         with file.open("rb") as stream:
             labels, pixels = _unpickled(_Unpickler(stream, encoding="bytes").load())
@@ -259,8 +267,7 @@ def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
             f"{file} is no batch of CIFAR-10's python version, or is damaged ({error}); nothing in it was run. "
             f"{remedy(file).capitalize()}."
         ) from error
-    count = _count(file, len(labels), first)
-    return _classes(file, labels[:count]), torch.from_numpy(np.array(pixels[:count])).view(-1, 3, 32, 32)
+    return labels[:first], torch.from_numpy(np.array(pixels[:first]))
 
 
 class _Inert:
@@ -301,22 +308,3 @@ def _unpickled(batch: Any) -> tuple[Tensor, NDArray[np.uint8]]:
         raise ValueError("its labels are no integers")
     pixels = np.frombuffer(content, np.uint8).reshape(shape, order="F" if columns_first else "C")
     return torch.tensor(labels), pixels
-
-
-def _count(file: Path, held: int, first: int | None) -> int:
-    """Return how many images to take, after checking that the file holds them."""
-    if first is not None and first > held:
-        raise ValueError(f"{file} holds {held:,} images, wanted the first {first:,}; pass first={held} or less.")
-    return held if first is None else first
-
-
-def _classes(file: Path, labels: Tensor) -> Tensor:
-    """Return the labels, after checking that each is one of the ten classes."""
-    bad = ((labels < 0) | (labels > 9)).nonzero()
-    if len(bad):
-        wrong = int(bad[0])
-        raise ValueError(
-            f"{file} holds label {int(labels[wrong])} in record {wrong}, wanted 0 to 9; it is damaged or of another "
-            f"data set. {remedy(file).capitalize()}."
-        )
-    return labels

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import filelock
 from tqdm.auto import tqdm
@@ -77,7 +77,7 @@ def cifar10(
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"The address of the archive must begin with http:// or https://, got {url}.")
     root = Path(to or data.CACHE).expanduser()
-    target, work = root / archive.folder, root / f".{archive.folder}.fetch"  # in the latter is what is under way
+    target, part = root / archive.folder, root / f".{archive.folder}.fetch" / "archive.part"  # what came so far
     for folder in [target] if to else [target, *data.places(None)]:
         if _whole(folder, archive):
             say(f"A whole copy is in {folder}; nothing was fetched.")
@@ -86,12 +86,12 @@ def cifar10(
         root.mkdir(parents=True, exist_ok=True)
         with _locked(root / f".{archive.folder}.lock", say):
             if not _whole(target, archive):  # another process may have fetched it meanwhile
-                _fetch(target, work, archive, url, timeout, progress, say)
+                _fetch(target, part, archive, url, timeout, progress, say)
     except OSError as error:
         if error.errno is None:  # said in our own words
             raise
         raise OSError(
-            f"Could not write to {root} ({error.strerror}); {_megabytes(_needed(work, archive))} of space are needed "
+            f"Could not write to {root} ({error.strerror}); {_megabytes(_needed(part, archive))} of space are needed "
             "there. Name another folder with --to, and run again."
         ) from error
     return target
@@ -99,9 +99,8 @@ def cifar10(
 
 def _whole(folder: Path, archive: Archive) -> bool:
     """Return whether a folder holds all images, in either version; a file of the python version is the larger one."""
-    wanted = archive.files.values()
-    files = data.files_of(folder)
-    return all(file.is_file() and file.stat().st_size >= size for file, size in zip(files, wanted, strict=True))
+    pairs = zip(data.files_of(folder), archive.files.values(), strict=True)
+    return all(file.is_file() and file.stat().st_size >= size for file, size in pairs)
 
 
 def _locked(file: Path, say: Callable[[str], object]) -> AbstractContextManager[object]:
@@ -115,13 +114,13 @@ def _locked(file: Path, say: Callable[[str], object]) -> AbstractContextManager[
 
 
 def _fetch(
-    target: Path, work: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
+    target: Path, part: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
 ) -> None:
     """Download, check, unpack and move into place; for one process at a time."""
     if target.exists() and any(target.iterdir()):
         raise OSError(f"{target} exists, but is no whole copy; move it away, or name another folder with --to.")
-    work.mkdir(exist_ok=True)
-    root, needed = target.parent, _needed(work, archive)
+    part.parent.mkdir(exist_ok=True)
+    root, needed = target.parent, _needed(part, archive)
     free = shutil.disk_usage(root).free
     if free < needed:
         raise OSError(
@@ -129,109 +128,85 @@ def _fetch(
             "folder with --to."
         )
     say(f"Fetching {_megabytes(archive.size)} from {url} to {root}; the authors' server has been seen to take an hour.")
-    if came := _came(work):
+    if came := _came(part):
         say(f"Going on from {_megabytes(came)} that came before.")
-    packed, unpacked = _download(work, archive, url, timeout, progress), work / archive.folder
+    _download(part, archive, url, timeout, progress)
+    unpacked = part.with_name(archive.folder)
     try:
         shutil.rmtree(unpacked, ignore_errors=True)  # of a process that was killed
         unpacked.mkdir()
-        _unpack(packed, unpacked, archive)
+        _unpack(part, unpacked, archive)
         os.replace(unpacked, target)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    shutil.rmtree(work)
+    shutil.rmtree(part.parent)
 
 
-def _part(work: Path) -> Path:
-    return work / "archive.part"
-
-
-def _came(work: Path) -> int:
+def _came(part: Path) -> int:
     """Return how many bytes of the archive came so far."""
-    return _part(work).stat().st_size if _part(work).is_file() else 0
+    return part.stat().st_size if part.is_file() else 0
 
 
-def _needed(work: Path, archive: Archive) -> int:
+def _needed(part: Path, archive: Archive) -> int:
     """Return the bytes that are still to be written."""
-    return max(0, archive.size - _came(work)) + sum(archive.files.values())
+    return archive.size - _came(part) + sum(archive.files.values())
 
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"
 
 
-# --- the download --------------------------------------------------------------------------------------------------
-
-
-def _download(work: Path, archive: Archive, url: str, timeout: float, progress: bool) -> Path:
-    """Return the archive, held to its hash by pooch; its own transfer would begin anew, and unpack before it hashes."""
+def _download(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
+    """Complete the part and hold it to its hash; pooch's own transfer would begin anew."""
     import pooch  # type: ignore[import-untyped]
 
-    def transfer(url: str, file: str, _: object) -> None:
-        with tqdm(total=archive.size, initial=_came(work), unit="B", unit_scale=True, disable=not progress) as bar:
-            _transfer(url, work, archive, timeout, bar.update)
-        os.unlink(file)  # pooch has made an empty one
-        try:  # what came stays in its place: pooch deletes its file when it is stopped as it hashes
-            os.link(_part(work), file)
-        except OSError:  # a file system without links
-            os.replace(_part(work), file)
-
-    pooch.get_logger().setLevel("WARNING")  # what it would tell, ``say`` has told
-    try:
-        packed = pooch.retrieve(url, f"sha256:{archive.sha256}", "archive.tar.gz", work, downloader=transfer)
-    except ValueError as error:
-        _part(work).unlink(missing_ok=True)
+    if _came(part) < archive.size:
+        _transfer(part, archive, url, timeout, progress)
+    if pooch.file_hash(part) != archive.sha256:
+        part.unlink()
         raise OSError(
             f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
             f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
-        ) from error
-    _part(work).unlink(missing_ok=True)
-    return Path(packed)
+        )
 
 
-def _transfer(url: str, work: Path, archive: Archive, timeout: float, update: Callable[[int], object]) -> None:
-    """Fill ``work``'s part of the archive up to its size, going on from what is there."""
+def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
+    """Fill the part up to the archive's size, going on from what is there."""
     import requests
     from urllib3.exceptions import HTTPError  # reading raw bytes raises these, not those of requests
 
-    if _came(work) > archive.size:
-        _part(work).unlink()
-    came = _came(work)
-    if came == archive.size:
-        return
+    came = _came(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={came}-"} if came else {})
+    bar = tqdm(total=archive.size, initial=came, unit="B", unit_scale=True, disable=not progress)
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            _check_answer(response, came, work, archive)
-            with _part(work).open("ab" if response.status_code == 206 else "wb") as file:
-                update(file.tell() - came)  # back to nothing, if the server cannot go on from the middle
+        with bar, requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            _check_answer(response, part, archive)
+            with part.open("ab" if response.status_code == 206 else "wb") as file:
+                bar.update(file.tell() - came)  # back to nothing, if the server cannot go on from the middle
                 for chunk in response.raw.stream(CHUNK, decode_content=False):
-                    file.write(chunk)
-                    update(len(chunk))
-                    if file.tell() > archive.size:
-                        break
+                    if file.tell() + len(chunk) > archive.size:
+                        file.truncate(0)
+                        raise OSError(f"{url} sent more than the {archive.size:,} bytes of the archive. {_again(part)}")
+                    bar.update(file.write(chunk))
     except (requests.RequestException, HTTPError) as error:
-        raise OSError(f"{_reason(error, url, timeout)}. {_again(work)}") from error
-    if _came(work) < archive.size:
-        raise OSError(f"{url} broke off before its end. {_again(work)}")
-    if _came(work) > archive.size:
-        _part(work).unlink()
-        raise OSError(f"{url} sent more than the {archive.size:,} bytes of the archive. {_again(work)}")
+        raise OSError(f"{_reason(error, url, timeout)}. {_again(part)}") from error
+    if _came(part) < archive.size:
+        raise OSError(f"{url} broke off before its end. {_again(part)}")
 
 
-def _check_answer(response: requests.Response, came: int, work: Path, archive: Archive) -> None:
+def _check_answer(response: requests.Response, part: Path, archive: Archive) -> None:
     """Raise an OSError unless the server is about to send what is wanted, so that nobody waits an hour for it."""
-    begins = response.headers.get("Content-Range", "").startswith(f"bytes {came}-")
-    if response.status_code == 416 or (response.status_code == 206 and not begins):
-        _part(work).unlink(missing_ok=True)
-        raise OSError(f"{response.url} would not go on from byte {came:,}. {_again(work)}")
-    if response.status_code not in (200, 206):
-        raise OSError(f"{response.url} answered {response.status_code} {response.reason}. {_again(work)}")
-    length = int(response.headers.get("Content-Length", archive.size - came if begins else archive.size))
-    if length + (came if begins else 0) != archive.size:
+    status, came, sent = response.status_code, _came(part), response.headers
+    if status == 416 or (status == 206 and not sent.get("Content-Range", "").startswith(f"bytes {came}-")):
+        part.unlink(missing_ok=True)
+        raise OSError(f"{response.url} would not go on from byte {came:,}. {_again(part)}")
+    if status not in (200, 206):
+        raise OSError(f"{response.url} answered {status} {response.reason}. {_again(part)}")
+    wanted = archive.size - (came if status == 206 else 0)
+    if (length := int(sent.get("Content-Length", wanted))) != wanted:
         raise OSError(
-            f"{response.url} has another file of {length:,} bytes, wanted {archive.size:,}; it may be a page that asks "
-            f"you to log in. {_again(work)}"
+            f"{response.url} has another file of {length:,} bytes, wanted {wanted:,}; it may be a page that asks "
+            f"you to log in. {_again(part)}"
         )
 
 
@@ -245,13 +220,11 @@ def _reason(error: BaseException, url: str, timeout: float) -> str:
     return f"The connection to {url} failed or broke off ({getattr(inner, 'strerror', None) or inner})"
 
 
-def _again(work: Path) -> str:
+def _again(part: Path) -> str:
     """Return what to do after a transfer that failed."""
-    rest = f"the {_megabytes(_came(work))} that came are kept. Run again to go on" if _came(work) else "run again"
+    came = _came(part)
+    rest = f"the {_megabytes(came)} that came are kept. Run again to go on" if came else "run again"
     return f"No copy was made; {rest}, or name another address of the same archive with --url (or ENTROPIC_EDU_MIRROR)."
-
-
-# --- the archive ---------------------------------------------------------------------------------------------------
 
 
 def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
@@ -261,10 +234,14 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
         with tarfile.open(packed, "r:gz") as tar:
             for member in tar:
                 name = _name(member, archive)
-                if name in archive.files:
+                source = tar.extractfile(member)  # None of a folder
+                if source is not None and name in archive.files:
                     if member.size != missing.pop(name, None):
                         raise tarfile.TarError(f"{member.name} has {member.size:,} bytes or is there twice")
-                    _write(tar.extractfile(member), folder / name)
+                    with (folder / name).open("wb") as file:
+                        shutil.copyfileobj(source, file, CHUNK)
+                        file.flush()
+                        os.fsync(file.fileno())
         if missing:
             raise tarfile.TarError(f"it lacks {', '.join(missing)}")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -273,18 +250,10 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
 
 
 def _name(member: tarfile.TarInfo, archive: Archive) -> str:
-    """Return a member's name within the one folder, or raise a TarError if it is a link, a device or elsewhere."""
-    parts = PurePosixPath(member.name).parts
+    """Return a member's own name, or raise a TarError if it is a link, a device or not in the one folder."""
+    path = PurePosixPath(member.name)
     if not (member.isreg() or member.isdir()):
         raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
-    if parts[:1] != (archive.folder,) or ".." in parts or len(parts) > 2:
+    if path.parts[:1] != (archive.folder,) or ".." in path.parts or len(path.parts) > 2:
         raise tarfile.TarError(f"{member.name!r} lies outside of the folder {archive.folder}")
-    return "/".join(parts[1:]) if member.isreg() else ""
-
-
-def _write(source: IO[bytes] | None, file: Path) -> None:
-    assert source is not None  # it is a regular file
-    with source, file.open("wb") as target:
-        shutil.copyfileobj(source, target, CHUNK)
-        target.flush()
-        os.fsync(target.fileno())
+    return path.name

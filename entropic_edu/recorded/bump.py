@@ -115,7 +115,7 @@ def landscape(recipe: dict[str, Any], kind: str) -> Network:
     made = recipe["variants"].get(kind)
     if made is None:
         return roads.landscape()
-    plain = story.landscape(story.Recipe(widths=tuple(made.get("widths", recipe["widths"]))))
+    plain = story.Recipe(widths=tuple(made.get("widths", recipe["widths"]))).landscape()
     loss = made.get("loss", "cross_entropy")
     return Network(plain.model, plain.x, plain.y, loss=loss, weight_decay=made["weight_decay"], test=plain.test)
 

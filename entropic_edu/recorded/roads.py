@@ -69,7 +69,7 @@ def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
 
 def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
     """Return the digits network of a recipe, a new one each time."""
-    return story.landscape(story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"]))
+    return story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"]).landscape()
 
 
 def road(pair: int) -> Path:

@@ -51,15 +51,10 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     return rows
 
 
-# --- memory ------------------------------------------------------------------------------------------------------
-
-
 def refuse(land: Network, recipe: Recipe) -> None:
     """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
     room = _room(land.device)
-    needs = {shape.stage: least_bytes(land, shape) for shape in shapes(land, recipe)}
-    needs["profile"] = _product_bytes(land)
-    worst, needed = max(needs.items(), key=lambda item: item[1])
+    worst, needed = max(_needs(land, recipe).items(), key=lambda item: item[1])
     if room is not None and needed > room:
         raise MemoryError(
             f"The stage {worst!r} needs at least {memory.in_words(needed)} beside the data, and {land.device} "
@@ -67,21 +62,19 @@ def refuse(land: Network, recipe: Recipe) -> None:
         )
 
 
-def least_bytes(land: Network, shape: Shape) -> int:
-    """Return the bytes without which a stage cannot be: parameters, its batches, and what one backward pass keeps.
+def _needs(land: Network, recipe: Recipe) -> dict[str, int]:
+    """Return by stage the bytes without which it cannot be; a Hessian-vector product keeps three times as much."""
+    needs = {shape.stage: least_bytes(land, shape) for shape in shapes(land, recipe)}
+    return needs | {"profile and picture": 3 * land.least_samples(None) * land.bytes_per_sample}
 
-    Networks without batch norm take one sample at a time.
-    """
+
+def least_bytes(land: Network, shape: Shape) -> int:
+    """Return the bytes of a stage at the least: parameters, its batches, and what one backward pass keeps."""
     together = land.least_samples(shape.batch_size)
     own = shape.networks if shape.own else 1
     batches = own * (shape.batch_size or 0) * land.x[0].numel() * land.x.element_size()
     vectors = 6 * shape.networks * land.dim * land.x.element_size()  # θ, gradient, momentum, and copies
     return vectors + batches + 2 * together * land.bytes_per_sample
-
-
-def _product_bytes(land: Network) -> int:
-    """Return the same for a Hessian-vector product."""
-    return 3 * land.least_samples(None) * land.bytes_per_sample
 
 
 def _room(device: torch.device) -> int | None:
@@ -92,15 +85,25 @@ def _room(device: torch.device) -> int | None:
     return memory.free_bytes(device)
 
 
-# --- time --------------------------------------------------------------------------------------------------------
-
-
 def lines(land: Network, recipe: Recipe) -> Iterator[str]:
     """Yield about how long each stage will take and what memory it needs, and then how long all take together."""
+    total, needs = 0.0, _needs(land, recipe)
+    for stage, seconds in _costs(land, recipe):
+        total += seconds
+        yield f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(needs[stage])} beside the data"
+    yield f"About {in_words(total)} for each pair of minima, on {land.device.type}."
+
+
+def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
+    """Yield each stage and about how many seconds it takes."""
     generator = torch.Generator().manual_seed(0)
     theta = land.initial(generator)
-    look, slope = _passes(land, theta)
-    part = len(recipe.part(land).x) / len(land.x)
+    some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
+    many = 32 if land.stacks else 1  # stacks are evaluated together
+    thetas, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
+    with torch.no_grad():  # the loss and the gradient of one network on all training data
+        look = share * _seconds(lambda: some.loss(thetas), land.device)
+    slope = share * _seconds(lambda: some.gradient(thetas), land.device)
 
     def step(shape: Shape) -> float:
         if shape.batch_size is None:
@@ -108,27 +111,10 @@ def lines(land: Network, recipe: Recipe) -> Iterator[str]:
         rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
         return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
 
-    def line(stage: str, seconds: float, least: int) -> str:
-        return f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
-
-    total = 0.0
     for shape in shapes(land, recipe):
-        seconds = shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
-        total += seconds
-        yield line(shape.stage, seconds, least_bytes(land, shape))
-    seconds = part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
-    yield line("profile and picture", seconds, _product_bytes(land))
-    yield f"About {in_words(total + seconds)} for each pair of minima, on {land.device.type}."
-
-
-def _passes(land: Network, theta: Tensor) -> tuple[float, float]:
-    """Return the seconds that one network takes for the loss and for the gradient on all training data."""
-    some = land.subset(torch.arange(min(_SAMPLE, len(land.x))))
-    many = 32 if land.stacks else 1  # stacks are evaluated together
-    rows, share = theta.expand(many, -1).contiguous(), len(land.x) / (len(some.x) * many)
-    with torch.no_grad():
-        look = _seconds(lambda: some.loss(rows), land.device)
-    return share * look, share * _seconds(lambda: some.gradient(rows), land.device)
+        yield shape.stage, shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
+    part = len(recipe.part(land).x) / len(land.x)
+    yield "profile and picture", part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
 
 
 def products(recipe: Recipe) -> int:

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from entropic_edu.figures import plots
+from entropic_edu.physics.theory import predict
 
-from .report import prediction_for, way
+from .report import way
 
 if TYPE_CHECKING:
     from .recipe import Pair, Recipe, Setting
@@ -29,12 +30,10 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
     if first.road is not None:
         plots.plane(first.part, first.road, panels[0, 0])
     if first.profile is not None:
-        for other in pairs[1:]:
-            if other.profile is not None:
-                for values, colour in ((other.profile.trace, plots.RED), (other.profile.top_eigenvalue, plots.ORANGE)):
-                    panels[0, 1].plot(
-                        other.profile.position, values / values[[0, -1]].mean(), color=colour, lw=0.8, alpha=0.4
-                    )
+        for profile in (pair.profile for pair in pairs[1:] if pair.profile is not None):
+            for values, colour in ((profile.trace, plots.RED), (profile.top_eigenvalue, plots.ORANGE)):
+                relative = values / values[[0, -1]].mean()
+                panels[0, 1].plot(profile.position, relative, color=colour, lw=0.8, alpha=0.4)
         plots.profile(first.profile, panels[0, 1])
         thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
         panels[0, 1].set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
@@ -72,7 +71,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         size = "excursions undone" if setting.undo_excursions else _size(setting)
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
         if setting.name == "hot" and pair.profile is not None:
-            expected = prediction_for(setting, pair.profile, recipe)
+            expected = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
             for start in release.starts:
                 track = expected.track(float(start), release.step)
                 ax.plot(release.step * unit, track, color=plots.PURPLE, lw=1.5, ls="-.")

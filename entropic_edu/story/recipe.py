@@ -1,11 +1,9 @@
-"""What the story is made of: the recipe for the digits, its settings, and what a pair of minima gave.
-
-Recipes for CIFAR-10 are in ``recipes``.
-"""
+"""What the story is made of: the recipe for the digits, its settings, and what a pair of minima gave."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -53,11 +51,10 @@ class Recipe:
 
     widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
     weight_decay: float = 5e-4  # λ, seen by all four verbs
-    # the arguments of three verbs
     train: dict[str, Any] = field(
-        default_factory=lambda: {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
+        default_factory=partial(dict, batch_size=16, learning_rate=0.05, momentum=0.9, epochs=120)
     )
-    connect: dict[str, Any] = field(default_factory=lambda: {"method": "string", "pivots": 40, "sweeps": 1500})
+    connect: dict[str, Any] = field(default_factory=partial(dict, method="string", pivots=40, sweeps=1500))
     probe: dict[str, Any] = field(default_factory=dict)
     points: int = 25  # of the profile
     probed: int | None = None  # how many training inputs profile and picture are made on; None takes all
@@ -73,10 +70,15 @@ class Recipe:
         Setting("no noise", None, 0.2, 15, 2000, walkers=1),
     )
 
-    def landscape(self, device: torch.device) -> Network:
+    def landscape(self, device: torch.device | None = None) -> Network:
         """Return the network and its data on a device: pixels have mean 0 and variance 1 over the training set."""
-        data = digits().scaled()
-        return Network(mlp(*self.widths).to(device), *data.train, weight_decay=self.weight_decay, test=data.test)
+        data, model = digits().scaled(), mlp(*self.widths).to(device or self.device())
+        return Network(model, *data.train, weight_decay=self.weight_decay, test=data.test)
+
+    def step(self, setting: Setting) -> dict[str, Any]:
+        """Return what ``drift`` and ``predict`` are both told of a step."""
+        rates = {"learning_rate": setting.learning_rate, "momentum": self.momentum}
+        return {"batch_size": setting.batch_size} | rates
 
     @property
     def title(self) -> str:
@@ -98,8 +100,8 @@ class Recipe:
         return replace(
             self,
             widths=(64, 10, 10),
-            train={"batch_size": 64, "learning_rate": 0.1, "momentum": 0.9, "epochs": 6},
-            connect={"method": "string", "pivots": 6, "sweeps": 60},
+            train=self.train | {"batch_size": 64, "learning_rate": 0.1, "epochs": 6},
+            connect=self.connect | {"pivots": 6, "sweeps": 60},
             points=7,
             settings=(
                 Setting("hot", 16, 0.05, 15, 60, walkers=3),
@@ -124,15 +126,3 @@ class Pair:
     profile: Profile | None = None
     releases: dict[str, Release] = field(default_factory=dict)
     complete: bool = False
-
-
-def landscape(recipe: Recipe) -> Network:
-    """Return the network of a recipe with its data, on the device that suits it."""
-    return recipe.landscape(recipe.device())
-
-
-def record_every(setting: Setting, records: int | None) -> int | None:
-    """Return the steps between two of about so many records, each at a projection."""
-    if records is None:
-        return None
-    return setting.project_every * max(1, round(setting.steps / (records * setting.project_every)))

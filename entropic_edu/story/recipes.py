@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -45,15 +46,14 @@ class Cifar10(Recipe):
     widths: tuple[int, ...] = WIDTHS["small_cnn"]  # channels of its blocks; of the first stage of a ResNet
     weight_decay: float = 8e-4
     train: dict[str, Any] = field(
-        default_factory=lambda: {"batch_size": 32, "learning_rate": 0.02, "momentum": 0.9, "epochs": 100}
+        default_factory=partial(dict, batch_size=32, learning_rate=0.02, momentum=0.9, epochs=100)
     )
     connect: dict[str, Any] = field(
-        default_factory=lambda: (
-            {"method": "string", "pivots": 32, "sweeps": 2000, "batch_size": 128}
-            | {"learning_rate": 0.03, "tolerance": 1e9}
+        default_factory=partial(
+            dict, method="string", pivots=32, sweeps=2000, batch_size=128, learning_rate=0.03, tolerance=1e9
         )  # no pivots are added: the road says how high the scallops are
     )
-    probe: dict[str, Any] = field(default_factory=lambda: {"num_probes": 2, "lanczos_steps": 12})
+    probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=2, lanczos_steps=12))
     points: int = 13
     probed: int | None = 1000
     records: int | None = 26
@@ -63,13 +63,9 @@ class Cifar10(Recipe):
         Setting("no noise", None, 0.2, 8, 1500, walkers=1),
     )
 
-    def landscape(self, device: torch.device) -> Network:
-        """Return the network and its images on a device.
-
-        Raises:
-            FileNotFoundError: If no copy of CIFAR-10 is found; it says how to get one.
-        """
-        data = cifar10(first=self.images)
+    def landscape(self, device: torch.device | None = None) -> Network:
+        """Return the network and its images on a device; see ``data.cifar10`` for errors."""
+        data, device = cifar10(first=self.images), device or self.device()
         return Network(
             MODELS[self.model](self.widths, self.norm).to(device),
             *data.train,
@@ -120,21 +116,16 @@ def paper(images: int | None = None) -> Cifar10:
     References:
         Di Carlo, Goddard & Schwab (2025), arXiv:2512.06297; AutoNEB: Draxler et al. (2018), ICML.
     """
-    return Cifar10(
+    small, batches = Cifar10(), {"batch_size": 256, "learning_rate": 0.1}
+    return replace(
+        small,
         model="resnet20",
         norm="batch",
         images=images,
         widths=WIDTHS["resnet20"],
         weight_decay=5e-4,
-        train={"batch_size": 256, "learning_rate": 0.1, "momentum": 0.9, "epochs": 200, "schedule": "step"},
-        connect={
-            "method": "autoneb",
-            "pivots": 20,
-            "sweeps": 4000,  # in four cycles of refinement
-            "batch_size": 256,
-            "learning_rate": 0.1,
-            "tolerance": 1e9,  # no refinement beyond those cycles
-        },
+        train=small.train | batches | {"epochs": 200, "schedule": "step"},
+        connect=small.connect | batches | {"method": "autoneb", "pivots": 20, "sweeps": 4000},  # in 4 cycles, no more
         probe={"num_probes": 4, "lanczos_steps": 24},
         points=25,
         probed=2000,  # another number than ``statistics``: a network takes as many for all its data

@@ -4,42 +4,46 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.theory import Prediction, predict
+from entropic_edu.physics.theory import predict
 
 if TYPE_CHECKING:
     from .recipe import Pair, Recipe, Setting
+
+_CURVES = (
+    *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),
+    *("adaptive_trace", "adaptive_top", "noise", "norm", "test_accuracy"),
+)
 
 
 def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, Any]:
     """Return everything measured and every claim judged, as plain values for story.json."""
     rows = [_figures(pair, recipe) for pair in pairs]
     judged = [row["claims"] for row in rows if row["complete"]]
-    names = list(judged[0]) if judged else []
     return {
         "complete": all(pair.complete for pair in pairs),
         "dataset": recipe.dataset,
-        "device": device_name(pairs[0].land) if pairs else None,
+        "device": device_name(pairs[0].land),
         "seconds": round(seconds, 1),
         "recipe": dataclasses.asdict(recipe),
         "pairs": rows,
-        "counts": {name: sum(claims[name] for claims in judged) for name in names},
+        "counts": {name: sum(claims[name] for claims in judged) for name in (judged[0] if judged else ())},
         "pairs_complete": len(judged),
     }
 
 
 def device_name(land: Network) -> str:
-    """Return on what a landscape computes."""
+    """Return what a landscape is computed on."""
     return torch.cuda.get_device_name(land.device) if land.device.type == "cuda" else land.device.type
 
 
@@ -53,11 +57,8 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
             figures["road"] = _road(pair.land, pair.road)
     if pair.profile is not None:
         figures["profile"] = _profile(pair.profile)
-    figures["releases"] = [
-        _walk(setting, pair.releases[setting.name], pair.profile, recipe)
-        for setting in recipe.settings
-        if setting.name in pair.releases and pair.profile is not None
-    ]
+    walked = [setting for setting in recipe.settings if setting.name in pair.releases]
+    figures["releases"] = [_walk(s, pair.releases[s.name], pair.profile, recipe) for s in walked if pair.profile]
     if pair.complete:
         figures["collapse"] = collapse(pair, recipe)
         figures["claims"] = claims(figures, recipe.dataset)
@@ -91,25 +92,21 @@ def _road(land: Network, road: Path) -> dict[str, Any]:
 
 
 def _profile(profile: Profile) -> dict[str, Any]:
-    columns = ("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue", "adaptive_trace")
-    more = ("adaptive_top", "noise", "norm", "test_accuracy")
+    bumps = ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
+    curves = {name: getattr(profile, name) for name in _CURVES}
     return {
-        **{name: getattr(profile, name).tolist() for name in columns + more if getattr(profile, name) is not None},
-        "middle_over_ends": {
-            name: profile.bump(getattr(profile, name))
-            for name in ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
-        },
+        **{name: values.tolist() for name, values in curves.items() if values is not None},
+        "middle_over_ends": {name: profile.bump(curves[name]) for name in bumps},
         "trace_with_decay_middle_over_ends": profile.bump(profile.trace_with_decay),
     }
 
 
 def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:
-    expected = prediction_for(setting, profile, recipe)
+    step = recipe.step(setting)
+    expected = predict(profile, **step, project_every=setting.project_every)
     return {
         "name": setting.name,
-        "batch_size": setting.batch_size,
-        "learning_rate": setting.learning_rate,
-        "momentum": recipe.momentum,
+        **step,
         "temperature": release.temperature,
         "project_every": setting.project_every,
         "walkers_per_start": setting.walkers,
@@ -130,38 +127,22 @@ def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) 
     }
 
 
-def prediction_for(setting: Setting, profile: Profile, recipe: Recipe) -> Prediction:
-    """Return what linear theory makes of a setting on a measured road."""
-    return predict(
-        profile,
-        batch_size=setting.batch_size,
-        learning_rate=setting.learning_rate,
-        momentum=recipe.momentum,
-        project_every=setting.project_every,
-    )
-
-
 def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     """Compare the relaxation at one temperature between pairs (B, η), and with another temperature.
 
     At seven equal times η/(1-m)·step, the way gone towards the own end, averaged over both starts; the disagreement of
     two curves is the root mean square of their differences in units of their combined standard errors.
     """
-    noisy = [s for s in recipe.settings if s.batch_size is not None and not s.undo_excursions]
-    hottest = max(effective_temperature(s.batch_size, s.learning_rate, recipe.momentum) for s in noisy)
+    noisy = [s.name for s in recipe.settings if s.batch_size is not None and not s.undo_excursions]
+    heat = {name: pair.releases[name].temperature for name in noisy}
+    same = [name for name in noisy if math.isclose(heat[name], max(heat.values()), rel_tol=1e-6)]
+    curves = {name: _at_equal_times(pair.releases[name]) for name in noisy}
 
-    def hot(setting: Setting) -> bool:
-        here = effective_temperature(setting.batch_size, setting.learning_rate, recipe.momentum)
-        return math.isclose(here, hottest, rel_tol=1e-6)
+    def compared(names: Iterable[tuple[str, str]]) -> dict[str, float]:
+        return {f"{a} / {b}": disagreement(curves[a], curves[b]) for a, b in names}
 
-    curves = {s.name: _at_equal_times(pair.releases[s.name]) for s in noisy}
-    same = [s.name for s in noisy if hot(s)]
-    pairs_of = [(a, b) for i, a in enumerate(same) for b in same[i + 1 :]]
-    others = [(same[0], s.name) for s in noisy if not hot(s)]
-    return {
-        "same_temperature": {f"{a} / {b}": disagreement(curves[a], curves[b]) for a, b in pairs_of},
-        "other_temperature": {f"{a} / {b}": disagreement(curves[a], curves[b]) for a, b in others},
-    }
+    others = [(same[0], name) for name in noisy if name not in same]
+    return {"same_temperature": compared(combinations(same, 2)), "other_temperature": compared(others)}
 
 
 def way(release: Release) -> tuple[Tensor, Tensor]:
@@ -190,17 +171,15 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
     minima, road, bump = figures["minima"], figures["road"], figures["profile"]["middle_over_ends"]
     walks, higher = {walk["name"]: walk for walk in figures["releases"]}, road["highest_data_loss_over_higher_end"]
     hot, still = walks["hot"], walks["no noise"]
-    narrow = {
-        "trace in the middle third >= 1.8 x ends": bump["trace"] >= 1.8,
-        "lambda_max in the middle third >= 1.8 x ends": bump["top_eigenvalue"] >= 1.8,
-    }
+    widths = {"trace": bump["trace"], "lambda_max": bump["top_eigenvalue"]}
+    narrow = {f"{name} in the middle third >= 1.8 x ends": times >= 1.8 for name, times in widths.items()}
     inside = {"noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05}
     if dataset == "cifar10":  # its walkers are at one time η·steps wherever they are compared
+        low = road["highest_data_loss"] <= 0.05
         return {
             "training accuracy >= 0.99": min(minima["accuracy"]) >= 0.99,
             "linear barrier >= 1": minima["linear_barrier"] >= 1,
-            "highest loss on the road <= 3 x higher end, and <= 0.05": road["highest_data_loss"] <= 0.05
-            and higher <= 3,
+            "highest loss on the road <= 3 x higher end, and <= 0.05": low and higher <= 3,
             **narrow,
             "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(hot, still),
             "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
@@ -242,21 +221,19 @@ def table(figures: dict[str, Any]) -> str:
         if "claims" not in row:
             lines.append(f"Pair {row['seed']}: incomplete.")
             continue
-        profile, road = row["profile"]["middle_over_ends"], row["road"]
+        profile, road, minima = row["profile"]["middle_over_ends"], row["road"], row["minima"]
         lines += [
-            f"Pair {row['seed']}: train accuracy {min(row['minima']['accuracy']):.3f}, test "
-            f"{min(row['minima']['test_accuracy']):.3f}",
-            f"  straight line: barrier {row['minima']['linear_barrier']:.2f}; road: highest data loss "
+            f"Pair {row['seed']}: train accuracy {min(minima['accuracy']):.3f}, "
+            f"test {min(minima['test_accuracy']):.3f}",
+            f"  straight line: barrier {minima['linear_barrier']:.2f}; road: highest data loss "
             f"{road['highest_data_loss_over_higher_end']:.2f} x the higher end, "
             f"{road['length_over_straight']:.2f} x as long",
             f"  middle third over ends: trace {profile['trace']:.2f}, lambda_max {profile['top_eigenvalue']:.2f}, "
             f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}",
         ]
         for walk in row["releases"]:
-            ends = ", ".join(
-                f"{s:.1f} -> {e:.3f} ± {err:.3f}"
-                for s, e, err in zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
-            )
+            moves = zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
+            ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
             size = "all" if walk["batch_size"] is None else walk["batch_size"]
             undone = ", excursions undone" if walk["undo_excursions"] else ""
             lines.append(

@@ -10,6 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path as File
 from typing import Any
 
@@ -27,12 +28,8 @@ from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
 from .picture import picture, png
-from .recipe import Pair, Recipe, Setting, record_every
+from .recipe import Pair, Recipe, Setting
 from .report import report
-
-
-class _StoppedError(Exception):
-    """Ctrl-C came in a stage."""
 
 
 def tell(
@@ -85,14 +82,12 @@ def tell(
 
 
 def _device(name: str, recipe: Recipe) -> torch.device:
-    """Return the device of this name."""
-    if name == "auto":
-        return recipe.device()
+    """Return the device of this name, or the one that suits the recipe."""
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(name, False):
-        usable = ", ".join(each for each, is_there in there.items() if is_there)
-        raise ValueError(f"There is no device {name!r} here; take one of auto, {usable}.")
-    return torch.device(name)
+    usable = ["auto", *(each for each, is_there in there.items() if is_there)]
+    if name not in usable:
+        raise ValueError(f"There is no device {name!r} here; take one of {', '.join(usable)}.")
+    return recipe.device() if name == "auto" else torch.device(name)
 
 
 def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
@@ -118,10 +113,22 @@ def _pair(
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
         return torch.Generator().manual_seed(1000 * seed + stage)
 
-    def stage(name: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
-        return _stage(store, say, f"seed{seed}-{name}", lambda: verb(on, *given, progress=progress, **settings))
+    def stage(kind: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
+        name = f"seed{seed}-{kind}"
 
-    try:
+        def make() -> dict[str, Any]:
+            began = time.perf_counter()
+            result = verb(on, *given, progress=progress, **settings)
+            say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
+            if not result.complete:
+                raise KeyboardInterrupt
+            return {"result": result}
+
+        if name in store:
+            say(f"  {name}: from {store.file(name)}")
+        return store.get(name, make).values["result"]
+
+    with suppress(KeyboardInterrupt):  # in a stage, or between two
         checkpoint = store.checkpoint(f"seed{seed}-minima")  # from which an interrupted training goes on
         training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
         pair.run = stage("minima", train, land, generator=generator(0), **training)
@@ -134,40 +141,20 @@ def _pair(
         pair.profile = stage("profile", probe, pair.part, road, **probing)
         for number, setting in enumerate(recipe.settings):
             walking = release_settings(recipe, setting)
-            pair.releases[setting.name] = stage(
-                f"walkers{number}", drift, land, road, generator=generator(4), **walking
-            )
+            walked = stage(f"walkers{number}", drift, land, road, generator=generator(4), **walking)
+            pair.releases[setting.name] = walked
         pair.complete = True
-    except (_StoppedError, KeyboardInterrupt):  # in a stage, or between two
-        pass
     return pair
-
-
-def _stage(store: Store, say: Callable[[str], None], name: str, make: Callable[[], Any]) -> Any:
-    """Return the result of a stage: from its file if there is one, and else from ``make``."""
-    if name in store:
-        say(f"  {name}: from {store.file(name)}")
-
-    def made() -> dict[str, Any]:
-        began = time.perf_counter()
-        result = make()
-        say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
-        if not result.complete:
-            raise _StoppedError
-        return {"result": result}
-
-    return store.get(name, made).values["result"]
 
 
 def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
     """Return the arguments of ``drift`` for a setting, all but landscape, road and generator."""
-    return {
+    every = setting.project_every
+    between = recipe.records and max(1, round(setting.steps / (recipe.records * every)))  # projections
+    return recipe.step(setting) | {
         "start": recipe.starts,
-        "batch_size": setting.batch_size,
-        "learning_rate": setting.learning_rate,
-        "momentum": recipe.momentum,
         "walkers": setting.walkers,
         "steps": setting.steps,
-        "project_every": Projections(setting.project_every, undo_excursions=setting.undo_excursions),
-        "record_every": record_every(setting, recipe.records),
+        "project_every": Projections(every, undo_excursions=setting.undo_excursions),
+        "record_every": between and every * between,
     }
