@@ -42,7 +42,7 @@ ACTIVATIONS: dict[type[nn.Module], Activation] = {
     # tests/networks/test_stacked.py notices where it no longer is the derivative of F.gelu.
     nn.GELU: Activation(
         F.gelu,
-        lambda delta, z, h: torch.ops.aten.gelu_backward(delta, z),
+        lambda delta, z, h: torch.ops.aten.gelu_backward(*torch.broadcast_tensors(delta, z)),  # equal shapes it takes
         lambda z, h: (2 - z * z) * torch.exp(-0.5 * z * z) / math.sqrt(2 * math.pi),
     ),
 }

@@ -66,6 +66,17 @@ def test_many_vectors_and_samples_are_taken_in_chunks_that_add_up(generator):
     torch.testing.assert_close(many, vector @ dense, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU])
+def test_products_of_many_vectors_at_one_theta_in_single_precision_are_those_in_double(activation, generator):
+    # kernels of single precision take other shapes than those of double
+    x, y = torch.randn(300, 8, generator=generator), torch.randint(3, (300,), generator=generator)
+    model = nn.Sequential(nn.Linear(8, 64), activation(), nn.Linear(64, 64), activation(), nn.Linear(64, 3))
+    land = Network(model, x, y)
+    theta, vectors = land.initial(generator), torch.randn(20, land.dim, generator=generator)
+    exact = hessian_vector_product(land.to(torch.float64), theta.double(), vectors.double())
+    torch.testing.assert_close(hessian_vector_product(land, theta, vectors).double(), exact, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_outputs_and_gradients_equal_those_of_the_module(activation, generator):
     land = chain(activation, "cross_entropy", generator)
