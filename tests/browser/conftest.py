@@ -18,10 +18,10 @@ import ipywidgets
 import torch
 from matplotlib.figure import Figure
 
-from entropic_edu.drift import drift
-from entropic_edu.path import Path
-from entropic_edu.valleys import Waist
-from entropic_edu.widgets import Explorer, Work, slider
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.valleys import Waist
+from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu import stream
 
 def drawn(height, sentence):
