@@ -64,7 +64,7 @@ def _ratio(name: str, networks: int, batch_size: int, rounds: int) -> Ratio:
     theta = torch.stack([auto.initial(generator) for _ in range(networks)])
     batch = auto.draw(batch_size, generator, networks)
     auto.gradient_on(theta, batch)  # it chooses
-    (chosen,) = set(auto._chosen.values())
+    (chosen,) = set(auto.engine.choice.made.values())
     ways = {"loop": loop, "vmap": vmap}
     times = medians([lambda land=land: land.gradient_on(theta, batch) for land in ways.values()], rounds)
     taken = dict(zip(ways, times, strict=True))

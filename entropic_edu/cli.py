@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(error, RuntimeError) and not memory.ran_out(error):
             raise
         reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) and error.filename else str(error)
-        ran_out = reason in ("", "std::bad_alloc")  # the words of Python and of C++
+        # the words of Python, of C++, and of a library that is loaded late
+        ran_out = reason in ("", "std::bad_alloc") or "failed to map segment" in reason
         print(f"entropic-edu: {'Memory ran out.' if ran_out else reason}", file=sys.stderr)
         return 1
 

@@ -120,6 +120,7 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "Network": "test_a_network_refuses_what_it_cannot_learn_from",
     "Profile": "result: tests/faults",
     "Projections": "tests/physics/test_drift.py",
+    "Records": "tests/physics/test_drift.py",
     "Release": "result: tests/faults",
     "Run": "result: tests/faults",
     "Sweep": "result: tests/faults",
