@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 from tqdm.auto import tqdm
+
+from entropic_edu.physics.snapshot import warn
 
 from . import memory
 from .inputs import Inputs, each, joined, mapped
@@ -117,11 +118,10 @@ def _read(data: Any, what: str, limit: float | None, progress: bool) -> tuple[In
     if not parts:
         raise ValueError(f"The {what} data need one target for each input, got an empty {type(data).__name__}.")
     if isinstance(data, DataLoader) and data.drop_last and total is not None and read < len(data.sampler):
-        warnings.warn(
+        warn(
             f"This DataLoader has drop_last=True and leaves out {len(data.sampler) - read} of {len(data.sampler)} "
             f"{what} samples; pass its dataset, or drop_last=False, to have them all.",
             DroppedWarning,
-            stacklevel=4,
         )
     return joined([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
@@ -268,11 +268,10 @@ def _scaled(x: Tensor, name: str) -> Tensor:
     last = x.ndim == 4 and x.shape[-1] in _CHANNELS and x.shape[1] not in _CHANNELS
     order = ", with channels put before rows" if last else ""
     alone = "; a convolution needs x[:, None]" if x.ndim == 3 else ""
-    warnings.warn(
+    warn(
         f"The {name} are bytes of shape {tuple(x.shape)} and were taken for pictures: divided by 255{order}{alone}. "
         "Give x.float() / 255 to say so yourself.",
         ScaledWarning,
-        stacklevel=5,
     )
     return (x.permute(0, 3, 1, 2) if last else x).float() / 255
 
