@@ -67,7 +67,7 @@ def tensors(data: Any, what: str, *, limit: float | None = None, progress: bool 
     elif isinstance(data, Mapping | tuple) or (isinstance(data, list) and len(data) > 1):
         x, y = _parted(data, what)
         targets = _array(y, f"{what} targets")
-        inputs = _inputs(x, f"{what} inputs", isinstance(x, list) and _are_columns(x, targets))
+        inputs = _inputs(x, f"{what} inputs", _are_columns(x, targets))
     else:
         raise ValueError(
             f"The {what} data are of type {type(data).__name__}; wanted a pair (x, y), a Dataset or a DataLoader of "
@@ -96,9 +96,11 @@ def _is_dataset(data: Any) -> bool:
     return indexed and not isinstance(data, arrays) and not hasattr(data, "__array__")
 
 
-def _are_columns(x: list[Any], y: Tensor) -> bool:
+def _are_columns(x: Any, y: Tensor) -> bool:
     """Whether a list is of several inputs (N, ...) and not of N samples."""
-    return len(x) != len(y) and all(hasattr(one, "shape") and len(one) == len(y) for one in x)
+    if not isinstance(x, list) or y.ndim == 0 or len(x) == len(y):
+        return False
+    return all(getattr(one, "shape", (None,))[:1] == (len(y),) for one in x)
 
 
 def _read(data: Any, what: str, limit: float | None, progress: bool) -> tuple[Inputs, Tensor]:
