@@ -119,13 +119,18 @@ def _read(data: Any, what: str, limit: float | None, progress: bool) -> tuple[In
             bar.update()
     if not parts:
         raise ValueError(f"The {what} data need one target for each input, got an empty {type(data).__name__}.")
-    if isinstance(data, DataLoader) and data.drop_last and total is not None and read < len(data.sampler):
+    if isinstance(data, DataLoader) and data.drop_last and total is not None:
+        _warn_of_dropped(read, data.sampler, what)
+    return joined([x for x, _ in parts]), torch.cat([y for _, y in parts])
+
+
+def _warn_of_dropped(read: int, sampler: Any, what: str) -> None:
+    if read < len(sampler):
         warn(
-            f"This DataLoader has drop_last=True and leaves out {len(data.sampler) - read} of {len(data.sampler)} "
-            f"{what} samples; pass its dataset, or drop_last=False, to have them all.",
+            f"This DataLoader has drop_last=True and leaves out {len(sampler) - read} of {len(sampler)} {what} "
+            "samples; pass its dataset, or drop_last=False, to have them all.",
             DroppedWarning,
         )
-    return joined([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
 def _length(data: Any) -> int | None:

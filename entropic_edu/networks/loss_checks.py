@@ -110,18 +110,20 @@ def check_loss(criterion: Any, outputs: Tensor, targets: Tensor) -> None:
         whole = _value(criterion, z, targets)
     if abs(whole - _value(criterion, z, targets)) > 0:
         raise ValueError("The loss differs between two equal calls; it must not draw random numbers.")
-    for size in sorted({1, max(1, len(z) // 3)}):
-        if size < len(z):
-            _check_parts(criterion, z, targets, whole, size)
+    number = len(z)
+    if number > 1:
+        third = max(1, number // 3)
+        for sizes in ([third, number - third], [1] * number):
+            _check_parts(criterion, z, targets, whole, sizes)
 
 
-def _check_parts(criterion: Any, z: Tensor, y: Tensor, whole: float, size: int) -> None:
-    parts = [(size, _value(criterion, z[:size], y[:size])), (len(z) - size, _value(criterion, z[size:], y[size:]))]
-    shares = sum(n * value for n, value in parts) / len(z)
-    near = min(1000 * torch.finfo(z.dtype).eps, 0.05) * (abs(whole) + max(abs(value) for _, value in parts))
+def _check_parts(criterion: Any, z: Tensor, y: Tensor, whole: float, sizes: list[int]) -> None:
+    parts = [_value(criterion, *part) for part in zip(z.split(sizes), y.split(sizes), strict=True)]
+    shares = sum(size * value for size, value in zip(sizes, parts, strict=True)) / len(z)
+    near = min(100 * torch.finfo(z.dtype).eps, 0.05) * (abs(whole) + max(map(abs, parts)))
     if abs(whole - shares) <= near:
         return
-    if abs(whole - sum(value for _, value in parts)) <= near:
+    if abs(whole - sum(parts)) <= near:
         raise ValueError(
             "The loss is a sum over samples and must be their mean, or steps and noise depend on how many there are; "
             'take reduction="mean".'
@@ -130,8 +132,8 @@ def _check_parts(criterion: Any, z: Tensor, y: Tensor, whole: float, size: int) 
     if z.numel() == y.numel() and z.shape != y.shape:
         raise ValueError(f"The loss pairs every output with every target: {shapes}; give targets as {_fitting(z, y)}.")
     raise ValueError(
-        f"The loss is no mean over samples: on {len(z)} samples it is {whole:.6g}, and its parts of {parts[0][0]} and "
-        f"{parts[1][0]} give {shares:.6g}. For class weights or ignored classes pass nn.CrossEntropyLoss(weight=..., "
+        f"The loss is no mean over samples: on {len(z)} samples it is {whole:.6g}, and its {len(parts)} parts give "
+        f"{shares:.6g}. For class weights or ignored classes pass nn.CrossEntropyLoss(weight=..., "
         "ignore_index=...) itself; losses that compare samples with each other have no landscape of this kind."
     )
 
