@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -90,3 +91,34 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
             "sample must pass by itself, and inputs need the shape and dtype that forward wants: (B, C, H, W) for "
             "convolutions, floats for layers, integers (x.long()) for embeddings."
         ) from error
+
+
+class Numbered:
+    """Several inputs behind one tensor: a model that is given numbers of samples looks their inputs up.
+
+    A landscape indexes, splits, expands and maps over one tensor x. With several inputs that tensor holds the numbers
+    0 to N - 1, and this forward pre-hook turns them into arguments, in the precision of the parameters.
+
+    Args:
+        inputs: All samples, (N, ...) each.
+    """
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+
+    def __call__(self, model: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        like = next(model.parameters())
+
+        def pick(t: Tensor) -> Tensor:
+            t = t[args[0].to(t.device)]
+            return t.to(like.device, like.dtype) if t.is_floating_point() else t.to(like.device)
+
+        return arguments(model, mapped(pick, self.inputs))
+
+
+def numbered(model: nn.Module, *data: Inputs) -> tuple[nn.Module, list[Tensor]]:
+    """Return a copy of a model that takes numbers of samples, and the numbers of each of several sets of data."""
+    model = copy.deepcopy(model)
+    model.register_forward_pre_hook(Numbered(joined(data)), with_kwargs=True)
+    sizes = [len(each(inputs)[0]) for inputs in data]
+    return model, list(torch.arange(sum(sizes)).split(sizes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -59,6 +60,13 @@ def _chosen(result: Any) -> Any:
     if isinstance(result, tuple | list):
         return next((value for value in result if isinstance(value, Tensor)), None)
     return None
+
+
+def returning_tensor(model: nn.Module, outputs: Outputs | None = None) -> nn.Module:
+    """Return a copy of a model that returns the tensor that the loss sees."""
+    model = copy.deepcopy(model)
+    model.register_forward_hook(lambda module, args, result: tensor_of(result, outputs))
+    return model
 
 
 @dataclass(frozen=True)

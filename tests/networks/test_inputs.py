@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from entropic_edu.networks.inputs import call, each, joined, mapped, split
+from entropic_edu.networks.inputs import call, each, joined, mapped, numbered, split
 
 A, B = torch.arange(10.0).reshape(5, 2), torch.arange(5)
 
@@ -71,3 +71,20 @@ def test_a_model_is_called_as_its_forward_wants(model, inputs):
 def test_inputs_that_a_model_cannot_take_are_refused_with_their_shapes(model, inputs, message):
     with pytest.raises(ValueError, match=message):
         call(model, inputs)
+
+
+@pytest.mark.parametrize("inputs", [(A, B), {"b": B, "a": A}], ids=["tuple", "dict"])
+def test_a_model_of_several_inputs_goes_by_the_numbers_of_samples(inputs):
+    class Scaled(Sum):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(2.0))
+
+    model = Scaled()
+    called, (train, test) = numbered(model, inputs, mapped(lambda t: t[:2] + 1, inputs))
+    expected = torch.cat([A.sum(-1) + B, A[:2].sum(-1) + B[:2] + 3])
+    assert torch.equal(called(train), expected[:5])
+    assert torch.equal(called(test), expected[5:])
+    assert torch.equal(torch.vmap(lambda n: called(n[None])[0])(train[[4, 1]]), expected[[4, 1]])
+    assert called.double()(train).dtype == torch.float64
+    assert torch.equal(call(model, (A, B)), expected[:5])  # which is not changed

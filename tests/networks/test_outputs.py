@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
 from torch import nn
 
-from entropic_edu.networks.outputs import scoring_for, tensor_of
+from entropic_edu.networks.outputs import returning_tensor, scoring_for, tensor_of
 
 Z = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
 H = torch.zeros(5)
@@ -144,3 +144,11 @@ def test_a_function_gives_the_accuracy_that_nothing_tells(generator):
 
     right, number = scoring_for(z, y, "mse", near).right(z, y)
     assert float(right / number) == pytest.approx(float(near(z, y)))
+
+
+def test_a_copy_of_a_model_returns_the_tensor_that_the_loss_sees():
+    model = nn.LSTM(3, 2)
+    called = returning_tensor(model)
+    x = torch.ones(4, 3)
+    assert torch.equal(called(x), model(x)[0])
+    assert torch.equal(returning_tensor(model, lambda r: r[1][0])(x), model(x)[1][0])
