@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from .checkpoints import some
+
+_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def unwrapped(model: Any) -> nn.Module:
@@ -113,3 +116,50 @@ def _has_graph(value: Any) -> bool:
     if isinstance(value, dict | list | tuple):
         return any(map(_has_graph, value.values() if isinstance(value, dict) else value))
     return False
+
+
+def dropouts(model: nn.Module) -> list[str]:
+    """Return the names of the modules that drop at random in training: dropout layers, attention, recurrent layers."""
+    return [name for name, module in model.named_modules() if _drops(module)]
+
+
+def _drops(module: nn.Module) -> bool:
+    if isinstance(module, _DROPOUTS):
+        return module.p > 0
+    if isinstance(module, nn.RNNBase):
+        return module.dropout > 0 and module.num_layers > 1
+    return isinstance(module, nn.MultiheadAttention) and module.dropout > 0
+
+
+def redraw(model: nn.Module) -> list[str]:
+    """Reset all that modules can reset, in place, inner modules first; return what stays as it came.
+
+    Returns:
+        Names of the trainable parameters that are not constant and have the values they had: nothing draws them anew.
+
+    Raises:
+        ValueError: If no module can be reset.
+    """
+    before = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+    resets = [reset for module in _inner_first(model, set()) if (reset := _reset_of(module)) is not None]
+    if not resets:
+        raise ValueError("No module of this model has reset_parameters(); pass start=theta to train instead.")
+    for reset in resets:
+        reset()
+    after = dict(model.named_parameters())
+    return [name for name, p in before.items() if torch.equal(p, after[name]) and not bool((p == p.flatten()[0]).all())]
+
+
+def _reset_of(module: nn.Module) -> Callable[[], object] | None:
+    inherited = "_reset_parameters" if isinstance(module, nn.MultiheadAttention) else "reset_parameters"
+    reset: Callable[[], object] | None = getattr(module, inherited, None)
+    return reset
+
+
+def _inner_first(module: nn.Module, seen: set[nn.Module]) -> Iterator[nn.Module]:
+    """All modules once, each after those within it: what an outer one sets holds."""
+    if module not in seen:
+        seen.add(module)
+        for child in module.children():
+            yield from _inner_first(child, seen)
+        yield module

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from entropic_edu.networks.inputs import call, each, joined, mapped, numbered, split
+from entropic_edu.networks.inputs import call, channels_last, each, joined, mapped, numbered, split
 
 A, B = torch.arange(10.0).reshape(5, 2), torch.arange(5)
 
@@ -88,3 +88,19 @@ def test_a_model_of_several_inputs_goes_by_the_numbers_of_samples(inputs):
     assert torch.equal(torch.vmap(lambda n: called(n[None])[0])(train[[4, 1]]), expected[[4, 1]])
     assert called.double()(train).dtype == torch.float64
     assert torch.equal(call(model, (A, B)), expected[:5])  # which is not changed
+
+
+def test_pictures_have_their_channels_last_unless_forward_views_them():
+    x = torch.arange(4 * 3 * 5 * 5.0).reshape(4, 3, 5, 5)
+    convolution = nn.Conv2d(3, 2, 3)
+    flattened = nn.Sequential(convolution, nn.Flatten())
+
+    class Viewed(nn.Module):
+        def forward(self, x):
+            return convolution(x).view(len(x), -1)
+
+    for model, last in ((convolution, True), (flattened, True), (Viewed(), False)):
+        laid_out = channels_last(model, x)
+        assert torch.equal(laid_out, x)
+        assert laid_out.is_contiguous(memory_format=torch.channels_last) is last
+        torch.testing.assert_close(model(laid_out), model(x))

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
-from entropic_edu.networks.modules import unwrapped
+from entropic_edu.networks.modules import dropouts, redraw, unwrapped
 
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
 
@@ -120,3 +120,65 @@ def no_instance():
 def test_what_cannot_be_a_function_of_a_real_vector_is_refused_in_words(make, message):
     with pytest.raises(ValueError, match=message):
         unwrapped(make())
+
+
+# --- what is drawn at random -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        (nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.1), nn.AlphaDropout(0.0)), ["1"]),
+        (nn.Sequential(nn.MultiheadAttention(4, 2, dropout=0.1)), ["0"]),
+        (nn.Sequential(nn.LSTM(3, 2, num_layers=2, dropout=0.1), nn.GRU(3, 2)), ["0"]),
+        (nn.TransformerEncoderLayer(4, 2, 8, 0.1), ["self_attn", "dropout", "dropout1", "dropout2"]),
+        (nn.TransformerEncoderLayer(4, 2, 8, 0.0), []),
+    ],
+)
+def test_what_drops_at_random_is_named(module, names):
+    assert dropouts(module) == names
+
+
+def drawn(make, seed):
+    torch.manual_seed(seed)
+    model = make()
+    return model, redraw(model)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)),
+        lambda: nn.TransformerEncoderLayer(4, 2, 8, 0.0),
+        lambda: nn.Sequential(nn.LSTM(3, 4), nn.LayerNorm(4)),
+        lambda: nn.MultiheadAttention(4, 2, kdim=3, vdim=3),
+    ],
+)
+def test_all_that_modules_draw_is_drawn_anew(make):
+    (one, left), (two, _) = drawn(make, 1), drawn(make, 2)
+    assert left == []
+    for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
+        constant = bool((a == a.flatten()[0]).all())
+        assert constant or not torch.equal(a, b), name
+
+
+def test_a_start_of_attention_is_as_torch_would_make_it():
+    def stds(module):
+        return torch.stack([p.std() if p.numel() > 1 else p.sum() for p in module.parameters()])
+
+    torch.manual_seed(0)
+    fresh, again = nn.MultiheadAttention(64, 2), nn.MultiheadAttention(64, 2)
+    redraw(again)
+    torch.testing.assert_close(stds(again), stds(fresh), rtol=0.05, atol=1e-9)  # biases begin at 0 in both
+
+
+def test_what_nothing_draws_is_named_and_constants_are_not():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token, self.scale = nn.Parameter(torch.randn(3)), nn.Parameter(torch.ones(3))
+            self.head, self.frozen = nn.Linear(3, 2), nn.Parameter(torch.randn(3), requires_grad=False)
+
+    assert redraw(Tokens()) == ["token"]
+    with pytest.raises(ValueError, match=r"No module of this model has reset_parameters"):
+        redraw(nn.ReLU())
