@@ -724,6 +724,7 @@ def _allowed(words):
     "ignore:.torch.jit",
     "ignore:Lazy modules",
     "ignore:There is a performance drop",
+    "ignore:All starts share",
 )
 @pytest.mark.parametrize(
     "case",

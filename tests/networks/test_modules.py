@@ -180,5 +180,7 @@ def test_what_nothing_draws_is_named_and_constants_are_not():
             self.head, self.frozen = nn.Linear(3, 2), nn.Parameter(torch.randn(3), requires_grad=False)
 
     assert redraw(Tokens()) == ["token"]
+    normed = redraw(parametrizations.weight_norm(nn.Linear(3, 2)))  # its reset reaches only what is computed
+    assert normed == ["parametrizations.weight.original0", "parametrizations.weight.original1"]
     with pytest.raises(ValueError, match=r"No module of this model has reset_parameters"):
         redraw(nn.ReLU())
