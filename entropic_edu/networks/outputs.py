@@ -107,7 +107,10 @@ class Scoring:
             counts = torch.ones_like(y, dtype=torch.bool) if self.ignored is None else y != self.ignored
         else:
             guess, y = z > self.threshold, y > 0.5
-            y = y.reshape(guess.shape[guess.ndim - max(y.ndim, z.ndim) :]) if y.numel() == guess.numel() else y
+            if y.ndim == 1 and guess.ndim > 1 and guess.shape[-1] == 1:
+                y = y[:, None]
+            elif y.numel() == guess.numel():
+                y = y.reshape(guess.shape)
             counts = torch.ones_like(y)
         right = ((guess == y) & counts).flatten(-y.ndim).sum(-1)
         return right, counts.sum().expand(right.shape)

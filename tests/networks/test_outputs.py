@@ -70,7 +70,7 @@ def first_axis(z, y):
 
 
 def of_one_logit(z, y):
-    return F.binary_cross_entropy_with_logits(z[:, 0], y.to(z))
+    return F.binary_cross_entropy_with_logits(z[:, 0], y.flatten().to(z))
 
 
 @pytest.mark.parametrize("parts", [1, 3])
@@ -99,7 +99,7 @@ def of_one_logit(z, y):
 )  # fmt: skip
 def test_accuracy_is_what_the_kind_of_outputs_means(loss, shape, target, expected, parts, generator):
     z = torch.randn(shape, generator=generator, dtype=torch.float64)
-    binary = torch.randint(2, shape, generator=generator)
+    binary = (z + 0.5 * torch.randn(shape, generator=generator) > 0).long()  # so that most are right
     y = {
         "classes": torch.randint(4, shape[:1] + shape[2:], generator=generator),
         "last": torch.randint(4, shape[:-1], generator=generator),
@@ -118,6 +118,14 @@ def test_many_networks_have_an_accuracy_each(generator):
     np.testing.assert_array_equal(
         (right / number).numpy(), [np.float32(accuracy_score(y, one.argmax(-1))) for one in z]
     )
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 1)])
+def test_many_networks_with_one_output_have_an_accuracy_each(shape, generator):
+    z, y = torch.randn(3, 30, 1, generator=generator), torch.randint(2, shape, generator=generator)
+    right, number = scoring_for(z[0], y, of_one_logit).right(z, y)
+    expected = [accuracy_score(y.flatten(), one[:, 0] > 0) for one in z]
+    np.testing.assert_allclose((right / number).numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
