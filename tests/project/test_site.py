@@ -20,7 +20,7 @@ from entropic_edu.course.let_go import common
 from entropic_edu.course.let_go.film import of_grid
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["index", "glossary", "findings", "design", "binder", "front_ends", "versions", "faults", "sweeps"]
+PAGES = ["index", "glossary", "findings", "design", "binder", "front_ends", "versions", "faults", "sweeps", "recordings"]
 PAGES += ["paper", "story"]
 PAGES += [f"site/{name}" for name in ("start", "lessons", "gallery", "api", "teaching", "your_network")]
 PAGES += ["repository/CHANGELOG", "repository/SECURITY", "teachers/guide"]
