@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +12,10 @@ from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
 from entropic_edu.physics.curvature import extreme_eigenvalues
 
-from ._common import columns, seeded
+from ._common import Values, columns, seeded
 
 
-def measured(kind: str, land: Network, points: Tensor) -> dict[str, Any]:
+def measured(kind: str, land: Network, points: Tensor) -> Values:
     """Return the quantities of a kind of road at ``points`` (pairs, n, D), each (pairs, n).
 
     ``jacobian`` is the trace for a squared loss at the same weights, which does not know the loss; ``matched`` is the

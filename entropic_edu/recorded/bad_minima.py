@@ -11,7 +11,6 @@ References:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -29,14 +28,13 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
-from ._arguments import arguments
-from ._common import columns, seeded, whole
+from ._common import Say, Values, arguments, columns, seeded, whole
 from ._flatness import matched, measures, rescaled
 
 _TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
 _BOTH = ("cross_entropy", "mse")
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
     "widths": [64, 40, 40, 10],
     "samples": 400,
@@ -75,7 +73,7 @@ RECIPE: dict[str, Any] = {
     "cooling": _TRAIN | {"epochs": 200},
     "hot": {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 1980, "project_every": 15},
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "widths": [64, 8, 10],
     "samples": 60,
@@ -98,14 +96,14 @@ TINY: dict[str, Any] = {
 
 
 def landscape(
-    loss: str = "mse", *, recipe: dict[str, Any] = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
+    loss: str = "mse", *, recipe: Values = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
 ) -> Network:
     """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
     x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
     return _network(recipe, x, y, loss, label_noise=label_noise, weight_decay=weight_decay)
 
 
-def poisoned(loss: str, recipe: dict[str, Any] = RECIPE) -> Network:
+def poisoned(loss: str, recipe: Values = RECIPE) -> Network:
     """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
     x, y = digits().scaled().train
     true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
@@ -113,12 +111,12 @@ def poisoned(loss: str, recipe: dict[str, Any] = RECIPE) -> Network:
     return _network(recipe, x[:every], torch.cat([y[:true], wrong]), loss)
 
 
-def _network(recipe: dict[str, Any], x: Tensor, y: Tensor, loss: Any, **more: Any) -> Network:
+def _network(recipe: Values, x: Tensor, y: Tensor, loss: Any, **more: float) -> Network:
     test = digits().scaled().test
     return Network(mlp(*recipe["widths"]), x, y, loss=loss, test=test, strategy="stacked", **more)
 
 
-def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
+def minima(loss: str, recipe: Values = RECIPE) -> tuple[Tensor, Tensor]:
     """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
     land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
     seed = 1000 * recipe["seeds"][0] + (0 if loss == "mse" else 100)
@@ -133,27 +131,9 @@ def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
     return good, bad
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return what the lesson's explorers show.
-
-    Keys, R seeds, P positions of a road, 7 ``COLUMNS``, S starts, W walkers in all:
-        cross_entropy/rescaled, mse/rescaled: Both ends (0 good, 1 bad) at each stage of training, at each factor of
-            ``alphas``, (alphas, 2, stages, R, 7).
-        poison/road, squared/road, large/road: Along the roads, (R, P, 7): cross-entropy, squared loss, and
-            cross-entropy from the good end to one trained on all data at once. Position 0 is the good end.
-        cross_entropy/good, cross_entropy/bad: Weights of pair 0 where its road ends, (D,).
-        road: The road of squared loss of pair 0, one point for each pivot; ``whole(road)`` is what walkers went on.
-        found/fine, matched/fine: Test accuracy at even positions of the roads of release, (pairs, fine).
-        found/profile, matched/profile: tr H, ‖θ‖, Σθᵢ²Hᵢᵢ at even positions of these, (pairs, 3, profile).
-        found/label4/position (and so on): Nearest positions, (pairs, records, W); ``own``: test accuracy of the
-            walkers themselves; ``outside``: each one's share of projections from outside the valley, (pairs, W);
-            ``predicted``: what the law of label noise says, (pairs, records, S); ``cooled``: test accuracy of the
-            walkers after ``cooling`` without noise, (pairs, W).
-        step: Steps at the records.
-        cross_entropy/moved: On the cross-entropy road of pair 0, from each start: mean position at the end with
-            mini-batch noise, its error, without noise, and without noise but with weight decay, (4, S).
-    """
-    results: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return what the lesson's explorers show, by the names of docs/recordings.md."""
+    results: Values = {}
     for loss in _BOTH:
         land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
         both = torch.stack(minima(loss, recipe))
@@ -183,9 +163,7 @@ def _accuracies(land: Network, theta: Tensor) -> str:
     return f"{float(accuracy.mean()):.3f} ({float(accuracy.min()):.3f} to {float(accuracy.max()):.3f})"
 
 
-def _roads(
-    land: Network, good: Tensor, bad: Tensor, loss: str, recipe: dict[str, Any], say: Callable[[str], None]
-) -> list[Path]:
+def _roads(land: Network, good: Tensor, bad: Tensor, loss: str, recipe: Values, say: Say) -> list[Path]:
     roads = []
     for number, seed in enumerate(recipe["seeds"]):
         given = {"points": recipe["connect"][loss]["pivots"], "tolerance": math.inf} | recipe["connect"][loss]
@@ -195,12 +173,12 @@ def _roads(
     return roads
 
 
-def _along(land: Network, roads: list[Path], recipe: dict[str, Any]) -> Tensor:
+def _along(land: Network, roads: list[Path], recipe: Values) -> Tensor:
     where = torch.linspace(0, 1, recipe["points"])
     return torch.stack([measures(land, whole(road).at(where), recipe["lanczos_steps"]) for road in roads])
 
 
-def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
+def _moved(land: Network, road: Path, recipe: Values) -> Tensor:
     """Cross-entropy: where walkers end with mini-batch noise, its error, without noise, and with decay alone."""
     decayed = landscape("cross_entropy", recipe=recipe, weight_decay=recipe["weight_decay"])
     both = recipe["hot"] | {"start": recipe["starts"]}
@@ -212,7 +190,7 @@ def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
     return torch.stack([row.float() for row in rows])
 
 
-def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
+def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: Values = RECIPE) -> Values:
     """Return the arguments of ``drift`` for a release: noise is "label", "minibatch", or "none" (also for decay)."""
     quiet = noise == "none"
     return {
@@ -224,7 +202,7 @@ def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str
     } | recipe["drift"]
 
 
-def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
+def _releases(roads: list[Path], recipe: Values, say: Say) -> dict[str, Tensor]:
     land = landscape(recipe=recipe)
     noisy = landscape(recipe=recipe, label_noise=recipe["label_noise"])
     decayed = landscape(recipe=recipe, weight_decay=recipe["weight_decay"])
@@ -266,7 +244,7 @@ def _predicted(profile: Profile, release: Release) -> Tensor:
     return torch.stack([law.track(float(start), release.step) for start in release.starts], 1).half()
 
 
-def _cooled(land: Network, release: Release, recipe: dict[str, Any]) -> dict[str, Tensor]:
+def _cooled(land: Network, release: Release, recipe: Values) -> dict[str, Tensor]:
     """Test accuracy of the walkers after steps on all true labels, which take them back to the floor."""
     assert release.theta is not None
     calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])

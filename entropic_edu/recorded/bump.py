@@ -6,8 +6,7 @@ and ``aligned`` join the same ends otherwise; the variants of the recipe train e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -18,18 +17,18 @@ from entropic_edu.physics.connect import connect
 from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import probe
+from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import roads
 from ._bump import blocks, measured, rescaled, rise, top
-from ._common import seeded
+from ._common import Say, Values, seeded
 
 TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
 STRING = {"method": "string", "pivots": 24, "sweeps": 1200, "tolerance": 1e9}
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
     "widths": [64, 32, 32, 10],
     "points": 21,
@@ -59,7 +58,7 @@ RECIPE: dict[str, Any] = {
     },
 }
 _QUICK = {"method": "string", "pivots": 6, "sweeps": 30, "tolerance": 1e9}
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "points": 3,
     "num_probes": 1,
@@ -78,21 +77,9 @@ TINY: dict[str, Any] = {
 KEPT = (0.0, 0.5)  # positions whose weights stay in the file, for the first pair of each kind
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return what was measured.
-
-    Keys, beside those of ``measured`` for each kind of road, such as ``string/trace``, (pairs, n):
-        pair0/profile: What the verb probe says of a road of ``roads``.
-        string/rise: Mean rise of the data loss at a random step of each radius, (pairs, n, radii).
-        string/share_rise: The same for steps in proportion to each weight, (pairs, n, shares).
-        string/blocks: Trace of the blocks that a rescaling of hidden layer 1 or 2 turns up and down, (pairs, n, 2, 2).
-        string/rescaled_top: λmax at both ends and in the middle, hidden layer 1 or 2 rescaled, (pairs, 3, 2, alphas).
-        string/eigenvalues: The largest eigenvalues at ``exact``, descending, (pairs, 3, largest), in half precision.
-        string/negative: Sum of all negative ones, (pairs, 3).
-        <kind>/points: Weights of the first pair at ``KEPT``, where the kind is not in ``roads``.
-        <kind>/scallop: Largest rise of the objective between two pivots, (pairs,).
-    """
-    found: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return what was measured, by the names of docs/recordings.md."""
+    found: Values = {}
     pairs = range(len(recipe["seeds"]))
     land, theta = roads.landscape(), torch.linspace(0, 1, recipe["points"])
     known = [roads.road(pair) for pair in pairs]
@@ -110,7 +97,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     return found
 
 
-def landscape(recipe: dict[str, Any], kind: str) -> Network:
+def landscape(recipe: Values, kind: str) -> Network:
     """Return the network on which roads of this kind lie, a new one each time."""
     made = recipe["variants"].get(kind)
     if made is None:
@@ -120,15 +107,13 @@ def landscape(recipe: dict[str, Any], kind: str) -> Network:
     return Network(plain.model, plain.x, plain.y, loss=loss, weight_decay=made["weight_decay"], test=plain.test)
 
 
-def profile(recipe: dict[str, Any], land: Network, road: Path, pair: int) -> Any:
+def profile(recipe: Values, land: Network, road: Path, pair: int) -> Profile:
     """Return what the verb probe says of a road."""
     some = {name: recipe[name] for name in ("points", "num_probes", "lanczos_steps")}
     return probe(land, road, generator=seeded(100 + pair), **some)
 
 
-def _others(
-    recipe: dict[str, Any], land: Network, known: list[Path], say: Callable[[str], None]
-) -> Iterator[tuple[str, Network, list[Path]]]:
+def _others(recipe: Values, land: Network, known: list[Path], say: Say) -> Iterator[tuple[str, Network, list[Path]]]:
     """Yield kind, landscape and roads of all kinds but ``string``."""
     line = {"method": "linear", "points": recipe["points"]}
     for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
@@ -141,7 +126,7 @@ def _others(
         yield kind, there, [connect(there, *both, generator=seeded(400 + pair), **given) for pair, both in ends]
 
 
-def _joined(land: Network, road: Path, generator: torch.Generator, settings: dict[str, Any]) -> Path:
+def _joined(land: Network, road: Path, generator: torch.Generator, settings: Values) -> Path:
     """Return another road between the ends of one; ``align`` permutes the hidden units of the second end first."""
     a, b = road.pivots[[0, -1]]
     plain = {name: value for name, value in settings.items() if name != "align"}
@@ -150,7 +135,7 @@ def _joined(land: Network, road: Path, generator: torch.Generator, settings: dic
     return connect(land, a, b, generator=generator, **plain)
 
 
-def _closer(recipe: dict[str, Any], land: Network, points: Tensor, say: Callable[[str], None]) -> dict[str, Any]:
+def _closer(recipe: Values, land: Network, points: Tensor, say: Say) -> Values:
     """Return what is measured on the roads of ``roads`` only."""
     double, theta = land.to(torch.float64), points.double()
     steps = torch.randn(recipe["directions"], land.dim, generator=seeded(2), dtype=torch.float64)
