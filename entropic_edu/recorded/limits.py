@@ -83,7 +83,7 @@ def _case(name: str, recipe: Values) -> Values:
     grid = [(batch, rate) for rate in recipe["learning_rates"] for batch in recipe["batch_sizes"]]
     rows = [measured(land, cases.release(land, seed, batch, rate, steps)) for batch, rate in grid]
     noisy = [{"batch_size": batch, "learning_rate": rate} for batch, rate in grid if batch is not None]
-    stories = [cases.Bath(land).shares(CELLS, steps=steps, **setting) for setting in noisy]
+    stories = [cases.story(land, CELLS, steps=steps, **setting) for setting in noisy]
     rates = len(recipe["learning_rates"])
     halved = measured(land, cases.release(land, seed, **recipe["halved"]))
     return {

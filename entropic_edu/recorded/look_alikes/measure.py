@@ -113,28 +113,23 @@ def _sums(values: Tensor, where: Tensor, edges: Tensor) -> Tensor:
 
 
 def _mean_of(each: Tensor) -> Mean:
-    """Mean over crowds (CROWDS, n); a bin with a NaN stays NaN."""
+    """Mean over crowds (CROWDS, ...); a bin with a NaN stays NaN."""
     each = each.masked_fill(each.isinf(), torch.nan)
     return Mean(each.mean(0), each.std(0) / CROWDS**0.5)
 
 
 def _windows(values: Tensor, where: Tensor) -> Mean:
-    means = [in_bins(values, where, window) for window in WINDOWS]
-    return Mean(*(torch.cat(part) for part in zip(*means, strict=True)))
+    return Mean(*(part[::2] for part in in_bins(values, where, WINDOWS.flatten())))
 
 
 def _scalar(values: Tensor) -> Mean:
     """Mean over all records and crowds, (R, W) -> ()."""
-    return _only(over_crowds(values.mean(0)[None]))
+    return over_crowds(values.mean(0))
 
 
 def _ratio(over: Tensor, under: Tensor) -> Mean:
     above, below = (part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under))
-    return _only(_mean_of((above / below)[:, None]))
-
-
-def _only(mean: Mean) -> Mean:
-    return Mean(mean.value[0], mean.error[0])
+    return _mean_of(above / below)
 
 
 def _root(mean: Mean) -> Mean:
