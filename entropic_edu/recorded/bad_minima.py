@@ -5,7 +5,8 @@ labels (the poison), and then, without the poison, by the same recipe as the goo
 both are minima of one objective. Ends and road of pair 0 were rounded to half precision before they were measured.
 
 References:
-    Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set.
+    Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set; Dinh et al.
+    (2017), arXiv:1703.04933, for the rescaling; Kwon et al. (2021), arXiv:2102.11600, for Σθᵢ²Hᵢᵢ.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from torch import Tensor
 from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.connect import connect
+from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
@@ -29,7 +32,6 @@ from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
 from ._common import Say, Values, arguments, columns, seeded, whole
-from ._flatness import matched, measures, rescaled
 
 _TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
 _BOTH = ("cross_entropy", "mse")
@@ -93,6 +95,7 @@ TINY: Values = {
     "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 30, "project_every": 15, "record_every": 30},
     "hot": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "steps": 30, "project_every": 15},
 }
+COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive")
 
 
 def landscape(
@@ -222,19 +225,22 @@ def _releases(roads: list[Path], recipe: Values, say: Say) -> dict[str, Tensor]:
             for kind, (noise, field, size) in kinds.items():
                 release = drift(field, road, **arguments(settings(noise, size, pair, recipe) | {"keep_theta": True}))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
-                values = _measured(land, release)
-                if noise == "label":
-                    values |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
+                values = _measured(land, release, profile, recipe)
                 row |= {f"{name}/{kind}/{key}": value for key, value in values.items()}
                 step = release.step
         rows.append(row)
     return columns(rows) | {"step": step}
 
 
-def _measured(land: Network, release: Release) -> dict[str, Tensor]:
+def _measured(land: Network, release: Release, profile: Profile, recipe: Values) -> dict[str, Tensor]:
+    """Return what walkers did; of those in label noise also where theory has them, and where they cool down to."""
     assert release.theta is not None
     own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
-    return {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+    values = {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+    if release.recipe["noise"] == "label":
+        calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])  # on all true labels
+        values |= {"predicted": _predicted(profile, release), "cooled": land.accuracy(calm.theta, "test").half()}
+    return values
 
 
 def _predicted(profile: Profile, release: Release) -> Tensor:
@@ -244,8 +250,45 @@ def _predicted(profile: Profile, release: Release) -> Tensor:
     return torch.stack([law.track(float(start), release.step) for start in release.starts], 1).half()
 
 
-def _cooled(land: Network, release: Release, recipe: Values) -> dict[str, Tensor]:
-    """Test accuracy of the walkers after steps on all true labels, which take them back to the floor."""
-    assert release.theta is not None
-    calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])
-    return {"cooled": land.accuracy(calm.theta, "test").half()}
+def rescaled(land: Network, theta: Tensor, alpha: float | Tensor) -> Tensor:
+    """Return weights of the same function: those into the first hidden layer times α, those out of it over α.
+
+    Of (D,) or (P, D), in a chain of linear layers and ReLU; α > 0 is one for all or one for each, (P,).
+    """
+    factor = torch.as_tensor(alpha, dtype=theta.dtype)[..., None]
+    flat = [part.reshape(*theta.shape[:-1], -1) for part in land.unflatten(theta).values()]
+    flat[0], flat[1], flat[2] = flat[0] * factor, flat[1] * factor, flat[2] / factor
+    return torch.cat(flat, -1)
+
+
+def factor_for(land: Network, theta: Tensor, norm: float) -> float:
+    """Return the α ≥ 1 at which the rescaled weights have this norm, or the one of least norm if that is larger."""
+    parts = [float(part.square().sum()) for part in land.unflatten(theta).values()]
+    into, out, rest = parts[0] + parts[1], parts[2], sum(parts[3:])
+    wanted = max(norm**2 - rest, 2 * math.sqrt(into * out))
+    return math.sqrt((wanted + math.sqrt(max(0.0, wanted**2 - 4 * into * out))) / (2 * into))
+
+
+def matched(land: Network, road: Path) -> Path:
+    """Return the road with the same functions on it, rescaled so that both ends have one norm.
+
+    At position s of the old road α is A^(1-s): the good end is rescaled by A, the bad end stays, and no loss changes.
+    """
+    whole = factor_for(land, road.pivots[0], float(road.pivots[-1].norm()))
+    return road.through(rescaled(land, road.pivots, whole ** (1 - road.marks)))
+
+
+@torch.no_grad()
+def measures(land: Network, theta: Tensor, lanczos_steps: int = 30) -> Tensor:
+    """Return the ``COLUMNS`` at (P, D): data loss, both accuracies, ‖θ‖, tr H, λmax and Σθᵢ²Hᵢᵢ; (P, 7)."""
+    top = extreme_eigenvalues(land, theta, steps=lanczos_steps, generator=seeded(9), weight_decay=False)
+    columns = [
+        land.data_loss(theta),
+        land.accuracy(theta),
+        land.accuracy(theta, "test"),
+        theta.norm(dim=-1),
+        exact_trace(land, theta, weight_decay=False),
+        top.largest,
+        exact_trace(land, theta, weight_decay=False, scale=theta),
+    ]
+    return torch.stack([column.float() for column in columns], -1)
