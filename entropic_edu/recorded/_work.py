@@ -78,13 +78,12 @@ class Work:
         made = {name: self.part(name, dict) for name in wanted if name in self.store}
         lacking = {name: part for name, part in wanted.items() if name not in made}
         if lacking:
-            began = time.perf_counter()
             self._make_at_once({n: Part(partial(_make, part.make), part.needs) for n, part in lacking.items()}, made)
-            self.waited += time.perf_counter() - began
         return {name: made[name] for name in wanted}
 
     def _make_at_once(self, missing: Mapping[str, Part], made: dict[str, dict[str, Any]]) -> None:
         """Let workers make the missing parts, and add what they made to ``made``."""
+        began = time.perf_counter()
         with pool(None, min(self.workers, len(missing)), 1) as executor:
             at_once = getattr(executor, "workers", 1)
             self.say(f"{len(missing)} part{'s'[: len(missing) > 1]} to make, {at_once} at a time")
@@ -100,6 +99,7 @@ class Work:
                     made[name], seconds = self.store.read(name)
                     self.spent += seconds
                     self.say(f"{name}: {_summary(made[name])}")
+        self.waited += time.perf_counter() - began
 
 
 def _make(make: Callable[..., dict[str, Any]], *needed: dict[str, Any]) -> dict[str, Any]:

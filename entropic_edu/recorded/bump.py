@@ -54,9 +54,7 @@ RECIPE: Values = {
     "connect": {  # of a variant's pairs; the step is η = 0.3 for squared loss, whose gradients are smaller
         "squared": STRING | {"learning_rate": 0.3},
         "undecayed": STRING | {"sweeps": 2400},
-        "decayed": STRING,
-        "longer": STRING,
-        "wide": STRING,
+        **dict.fromkeys(("decayed", "longer", "wide"), STRING),
     },
 }
 _QUICK = {"method": "string", "pivots": 6, "sweeps": 30, "tolerance": 1e9}
@@ -173,12 +171,7 @@ def _bump(values: Tensor) -> str:
 
 
 def measured(kind: str, land: Network, points: Tensor) -> Values:
-    """Return the quantities of a kind of road at ``points`` (pairs, n, D), each (pairs, n).
-
-    ``jacobian`` is the trace for a squared loss at the same weights, which does not know the loss; ``matched`` is the
-    trace where the last layer is turned up or down until the data loss is that of the ends; ``alone`` is the trace of
-    the ends where theirs is turned until the data loss is that of the point. Curvature is without weight decay.
-    """
+    """Return the quantities of a kind of road at ``points`` (pairs, n, D), each (pairs, n): see docs/recordings.md."""
     return {f"{kind}/{name}": value for name, value in columns([_along(land, theta) for theta in points]).items()}
 
 

@@ -59,9 +59,8 @@ RECIPE: Values = {
     "runs": {
         "eta 0.05, B 16": _run(16, 0.05, 15, 6000),
         "eta 0.05, B 256": _run(256, 0.05, 15, 2000, walkers=1),
-        "eta 0.06, B 16": _run(
-            16, 0.06, 14, 3330, walkers=4, undo_excursions=True
-        ),  # hot: a walker outside is put back
+        # hot: a walker outside is put back
+        "eta 0.06, B 16": _run(16, 0.06, 14, 3330, walkers=4, undo_excursions=True),
         "eta 0.1, B 64": _run(64, 0.1, 11, 3000, walkers=4),
         "eta 0.1, B 256": _run(256, 0.1, 11, 3000, walkers=3),
         # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
@@ -90,7 +89,7 @@ def make(recipe: Values, work: Work) -> Values:
     road or one release.
     """
     _built.cache_clear()  # it may be of other images
-    land, pairs = _land(recipe), range(recipe["pairs"])
+    land, pairs = _built(json.dumps(recipe), device()), range(recipe["pairs"])
     work(f"{2 * len(pairs)} networks are trained first, on {device_name(land)}")
     made = work.parts(parts(recipe, work.store.checkpoint("minima")))
 
@@ -130,7 +129,7 @@ def parts(recipe: Values, checkpoint: File | None = None) -> dict[str, Part]:
 
 def _made(recipe: Values, make: Callable[..., Values], chosen: Values, *needed: Values) -> Values:
     """Return a part, and on what it was made."""
-    land = _land(recipe)
+    land = _built(json.dumps(recipe), device())
     return {"device": device_name(land)} | make(land, recipe, *needed, **chosen)
 
 
@@ -165,13 +164,9 @@ def _release(land: Network, recipe: Values, joined: Values, pair: int, name: str
     return {"release": released(land, going(land, joined["road"]), pair, settings(recipe)[name])}
 
 
-def _land(recipe: Values) -> Network:
-    """Return the landscape; a process builds it once for all parts that it makes."""
-    return _built(json.dumps(recipe), device())
-
-
 @lru_cache(maxsize=1)
 def _built(recipe: str, on: torch.device) -> Network:
+    """Return the landscape of a recipe in JSON; a process builds it once for all parts that it makes."""
     return landscape(json.loads(recipe))
 
 

@@ -65,7 +65,7 @@ def make(recipe: Values, say: Say) -> Values:
         clean = landscape(recipe, 0.0)
         run = train(clean, generator=generator, runs=2, **recipe["train"])
         made = connect(clean, *run.theta, generator=generator, **recipe["connect"])
-        kept = Path(made.resample(recipe["kept"]).pivots.half(), method="string", landscape=made.landscape)
+        kept = made.resample(recipe["kept"]).to(torch.half)
         road = whole(kept)
         profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])
         found[f"pair{pair}/road"] = kept
@@ -92,7 +92,7 @@ def measured(recipe: Values, road: Path, pair: int, profile: Profile) -> dict[st
 
 def whole(kept: Path) -> Path:
     """Return a kept road in double precision: what the verbs go on."""
-    return Path(kept.pivots.double(), method=kept.method, landscape=kept.landscape)
+    return kept.to(torch.float64)
 
 
 def landscape(recipe: Values, sigma: float) -> Network:
@@ -105,20 +105,12 @@ def landscape(recipe: Values, sigma: float) -> Network:
 
 def ends(recipe: Values, road: Path, pair: int, learning_rate: float, heat: float) -> Tensor:
     """Return where walkers stand at the end, (S, W), for σ²/B = ``heat``; one a start without noise."""
-    size = recipe["batch_size"]
+    size, steps = recipe["batch_size"], recipe["steps"]
+    given = {"start": recipe["starts"], "steps": steps, "record_every": steps, "project_every": recipe["project_every"]}
     noisy = {"batch_size": size, "noise": "label", "walkers": recipe["walkers"]}
-    release = drift(
-        landscape(recipe, math.sqrt(heat * size)),
-        road,
-        generator=seeded(100 + pair),
-        start=recipe["starts"],
-        learning_rate=learning_rate,
-        momentum=0.0,
-        steps=recipe["steps"],
-        project_every=recipe["project_every"],
-        record_every=recipe["steps"],
-        **(noisy if heat > 0 else {"batch_size": None, "noise": "none", "walkers": 1}),
-    )
+    given |= noisy if heat > 0 else {"batch_size": None, "noise": "none", "walkers": 1}
+    land, draws = landscape(recipe, math.sqrt(heat * size)), seeded(100 + pair)
+    release = drift(land, road, generator=draws, learning_rate=learning_rate, momentum=0.0, **given)
     return release.position[-1].unflatten(0, (len(recipe["starts"]), -1))
 
 

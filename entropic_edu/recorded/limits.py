@@ -95,17 +95,13 @@ def _case(name: str, recipe: Values) -> Values:
 
 
 def _pair(land: Network, number: int, seed: int, recipe: Values) -> Values:
-    key = f"pair{number}"
-    generator = seeded(seed)
-    run = train(land, runs=2, generator=generator, **recipe["train"])
-    a, b = run.theta
+    key, generator = f"pair{number}", seeded(seed)
+    a, b = train(land, runs=2, generator=generator, **recipe["train"]).theta
     road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
     profile = probe(land, road, generator=generator, **recipe["probe"])
     assert road.losses is not None
-    results: Values = {
-        f"{key}/profile": profile,
-        f"{key}/losses": [float(road.losses.max()), float(road.losses[[0, -1]].max())],
-    }
+    highest = [float(some.max()) for some in (road.losses, road.losses[[0, -1]])]
+    results: Values = {f"{key}/profile": profile, f"{key}/losses": highest}
     for name, changed in recipe["varied"].items():
         settings = {"batch_size": 16} | changed
         walkers = 1 if settings["batch_size"] is None else recipe["walkers"]

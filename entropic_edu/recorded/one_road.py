@@ -55,9 +55,7 @@ ENDING = ("highest", "barrier", "length", "scallop")  # of a table of finished r
 def make(recipe: Values, say: Say) -> Values:
     """Return bands under way, finished roads and relabelled networks, as docs/recordings.md names them."""
     land = roads.landscape()
-    found: Values = {}
-    _bands(land, recipe, say, found)
-    return found | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
+    return _bands(land, recipe, say) | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
 
 
 def guess(kind: str, pair: int) -> Path | None:
@@ -88,14 +86,14 @@ def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> t
     return torch.cat([where, along.losses[:, None]], 1), torch.tensor(row)
 
 
-def _bands(land: Network, recipe: Values, say: Say, found: Values) -> None:
+def _bands(land: Network, recipe: Values, say: Say) -> dict[str, Tensor]:
     plane = Plane.through(roads.road(0))
     field = recipe["field"]
     u, v = (torch.linspace(field[name][0], field[name][1], field["side"]) for name in ("u", "v"))
     grid = torch.cartesian_prod(v, u).flip(1)
     with torch.no_grad():
         height = torch.cat([land.loss(plane.points(some)) for some in grid.split(64)])
-    found["field"] = height.view(field["side"], field["side"]).half()
+    found = {"field": height.view(field["side"], field["side"]).half()}
     names = [(method, kind) for method in recipe["methods"] for kind in recipe["guesses"]]
     ends: dict[tuple[str, str], list[Path]] = {name: [] for name in names}
     for pair in recipe["seeds"]:
@@ -122,6 +120,7 @@ def _bands(land: Network, recipe: Values, say: Say, found: Values) -> None:
             rows.append([*_ending(path), float(away)])
             say(f"pair {pair}, far, patient: {path.summary()} {float(away):.2f} from the other road.")
         found[f"patient/{method}"] = torch.tensor(rows)
+    return found
 
 
 def _frames(land: Network, method: str, kind: str, pair: int, recipe: Values) -> Iterator[tuple[int, Path]]:

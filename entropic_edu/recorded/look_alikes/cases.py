@@ -128,10 +128,6 @@ class Direction(_Shifted):
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         return (1.0, -2.0, 6.0)[order] * self.g * y ** (-2.0 - order)
 
-    def noise_ratio(self, y: Tensor) -> Tensor:
-        """Return the variance of the noise along the floor over that across it: none."""
-        return torch.zeros_like(y)
-
 
 def story(land: Case, edges: Tensor, *, batch_size: int, learning_rate: float, steps: int) -> Tensor:
     """Return the share of walkers in each of the cells (n,) at the end, as the story has it, released evenly.
