@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -103,7 +102,7 @@ def landscape(
 ) -> Network:
     """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
     x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
-    return _network(recipe, x, y, loss, label_noise=label_noise, weight_decay=weight_decay)
+    return _network(recipe, x, y, {"loss": loss, "label_noise": label_noise, "weight_decay": weight_decay})
 
 
 def poisoned(loss: str, recipe: Values = RECIPE) -> Network:
@@ -111,12 +110,11 @@ def poisoned(loss: str, recipe: Values = RECIPE) -> Network:
     x, y = digits().scaled().train
     true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
     wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
-    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), loss)
+    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), {"loss": loss})
 
 
-def _network(recipe: Values, x: Tensor, y: Tensor, loss: Any, **more: float) -> Network:
-    test = digits().scaled().test
-    return Network(mlp(*recipe["widths"]), x, y, loss=loss, test=test, strategy="stacked", **more)
+def _network(recipe: Values, x: Tensor, y: Tensor, given: Values) -> Network:
+    return Network(mlp(*recipe["widths"]), x, y, test=digits().scaled().test, strategy="stacked", **given)
 
 
 def minima(loss: str, recipe: Values = RECIPE) -> tuple[Tensor, Tensor]:

@@ -80,9 +80,8 @@ KEPT = (0.0, 0.5)  # positions whose weights stay in the file, for the first pai
 def make(recipe: Values, say: Say) -> Values:
     """Return what was measured, by the names of docs/recordings.md."""
     found: Values = {}
-    pairs = range(len(recipe["seeds"]))
     land, theta = roads.landscape(), torch.linspace(0, 1, recipe["points"])
-    known = [roads.road(pair) for pair in pairs]
+    known = [roads.road(pair) for pair in range(len(recipe["seeds"]))]
     for pair, road in enumerate(known):
         found[f"pair{pair}/profile"] = profile(recipe, land, road, pair)
         say(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
@@ -147,11 +146,8 @@ def _closer(recipe: Values, land: Network, points: Tensor, say: Say) -> Values:
     }
     say("finite steps and blocks measured")
     ends = points[:, [0, points.shape[1] // 2, -1]]  # (pairs, 3, D)
-    tops = [
-        torch.stack([top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]], -1)
-        for layer in (1, 2)
-    ]
-    found["rescaled_top"] = torch.stack(tops, 2)
+    tops = [[top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]] for layer in (1, 2)]
+    found["rescaled_top"] = torch.stack([torch.stack(each, -1) for each in tops], 2)
     say("rescaled")
     found = {f"string/{name}": value.float() for name, value in found.items()}
     exact = [round(place * (points.shape[1] - 1)) for place in recipe["exact"]]

@@ -126,7 +126,7 @@ def _on_grid(grid: Values, rate: str, size: int | None, walkers: int) -> Values:
 def _arguments(recipe: Values, run: Values) -> Values:
     """Return a run with its records at projections, shortened if the recipe is a miniature."""
     unit = run["project_every"] or 25
-    records = min(run.get("records", recipe["records"]), 10**9 if recipe["shorten"] == 1 else recipe["records"])
+    records = min((recipe | run)["records"], 10**9 if recipe["shorten"] == 1 else recipe["records"])
     steps = max(run["steps"] // recipe["shorten"], 2 * unit)
     every = unit * max(1, round(steps / (records * unit)))
     changed: Values = {"steps": steps, "record_every": every}

@@ -15,8 +15,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import Work, load
-from ._common import Values, accuracies, rounded, seeded
-from ._common import whole as whole
+from ._common import Values, accuracies, rounded, seeded, whole
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],

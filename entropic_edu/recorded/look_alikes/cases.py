@@ -6,9 +6,8 @@ All have their floor on the y axis from y = 1 to y = 3, at zero loss, θ = (x, y
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import torch
@@ -121,9 +120,8 @@ class Direction(_Shifted):
         return slope[..., None] * torch.stack([y, -x], -1) / theta.square().sum(-1, keepdim=True)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        one = torch.func.hessian(self.loss)
-        hessian: Tensor = one(theta) if theta.ndim == 1 else torch.stack([one(row) for row in theta])
-        return hessian
+        rows = [torch.func.hessian(self.loss)(row) for row in theta.view(-1, 2)]
+        return torch.stack(rows).view(*theta.shape, 2)
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         return (1.0, -2.0, 6.0)[order] * self.g * y ** (-2.0 - order)
@@ -144,23 +142,22 @@ def story(land: Case, edges: Tensor, *, batch_size: int, learning_rate: float, s
 
 
 Case = Floor | Direction
+CASES: Mapping[str, Case] = {
+    "scale": Direction(),
+    "along": Floor(along=1.0),
+    "healthy": Floor(),
+    "steps": Floor(g_narrow=48.0, g_wide=4.8),
+    "constant": Floor(g_narrow=2.0, g_wide=2.0),
+    "slope": Floor(tilt=-0.02),
+}
+NAMES = tuple(CASES)
 LETTERS: Mapping[str, str] = {"A": "scale", "B": "along", "C": "healthy", "D": "steps", "E": "constant"}
-NAMES = (*LETTERS.values(), "slope")
 EVENLY = ((torch.arange(CROWDS * EACH) % EACH + 0.5) / EACH).tolist()  # positions of release
 
 
-@cache
 def named(name: str) -> Case:
     """Return the valley in which the story fails for this reason, "healthy" for the one in which it holds."""
-    made: Mapping[str, Callable[[], Case]] = {
-        "scale": Direction,
-        "along": lambda: Floor(along=1.0),
-        "healthy": Floor,
-        "steps": lambda: Floor(g_narrow=48.0, g_wide=4.8),
-        "constant": lambda: Floor(g_narrow=2.0, g_wide=2.0),
-        "slope": lambda: Floor(tilt=-0.02),
-    }
-    return made[name]()
+    return CASES[name]
 
 
 def land(letter: str) -> Case:
