@@ -126,14 +126,11 @@ def _bands(land: Network, recipe: Values, say: Say) -> dict[str, Tensor]:
 def _frames(land: Network, method: str, kind: str, pair: int, recipe: Values) -> Iterator[tuple[int, Path]]:
     """Yield the band at the sweeps of the frames, and at last the finished road."""
     a, b = roads.road(pair).pivots[[0, -1]]
-    wanted, last = set(recipe["frames"]), None
+    wanted = set(recipe["frames"])
     for snapshot in stream.connect(land, a, b, **settings(method, kind, pair, recipe)):
-        last = snapshot.result
-        if snapshot.done in wanted and not last.complete:
+        if snapshot.done in wanted or snapshot.result.complete:
             wanted.discard(snapshot.done)
-            yield snapshot.done, last
-    assert last is not None
-    yield recipe["connect"]["sweeps"], last
+            yield snapshot.done, snapshot.result
 
 
 def _relabelled(land: Network, pair: int, recipe: Values, say: Say) -> dict[str, Tensor]:

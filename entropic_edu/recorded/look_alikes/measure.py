@@ -135,9 +135,7 @@ def _root(mean: Mean) -> Mean:
 
 def _push(land: Case, theta: Tensor) -> Tensor:
     """Minus the slope of the loss along y without that of the floor, (R, W)."""
-    flat = theta.reshape(-1, 2)
-    slope = land.gradient_on(flat, None)[:, 1] - land.floor_loss(flat[:, 1], 1)
-    return -slope.reshape(theta.shape[:-1])
+    return land.floor_loss(theta[..., 1], 1) - land.gradient_on(theta, None)[..., 1]
 
 
 def _kicks(land: Case, theta: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:
