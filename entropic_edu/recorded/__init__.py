@@ -1,7 +1,8 @@
 """What explorers answer from at once: results that were computed beforehand, each with the recipe that makes it anew.
 
 A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
-of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name.
+of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name:
+docs/recordings.md says what each of them is.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def arguments(setting: Values) -> dict[str, Any]:
+def arguments(setting: Values) -> Values:
     """Return the arguments of ``drift``: three plain settings become what they mean there."""
     values = dict(setting)
     if values.pop("undo_excursions", False):
