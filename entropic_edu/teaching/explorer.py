@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as W
 from matplotlib.figure import Figure
@@ -22,13 +22,11 @@ from matplotlib.figure import Figure
 from entropic_edu.figures.pixels import RENDER, captioned, png
 from entropic_edu.physics.snapshot import Snapshot
 
+from .bet import Bet
 from .controls import Control, slider, switch
 from .job import Job
 from .page import Page
 from .strings import text
-
-if TYPE_CHECKING:
-    from .bet import Bet
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
@@ -77,8 +75,6 @@ class Explorer:
     >>> explorer = Explorer(render, [slider("batch_size", (4, 16), 4)])
     >>> explorer.set(batch_size=16)
     'The slope is 0.0625.'
-    >>> list(explorer.states())
-    [{'batch_size': 4}, {'batch_size': 16}]
     """
 
     def __init__(
@@ -146,13 +142,6 @@ class Explorer:
     def ghost(self) -> Any:
         """What the learner predicted, where the explorer waits for a prediction and one was made."""
         return self._bet.ghost if self._bet is not None and self._bet.open else None
-
-    def states(self) -> Iterator[dict[str, Any]]:
-        """Yield the first state, and every option of every control with the others as at first."""
-        first = {control.name: control.default for control in self.controls}
-        yield first
-        for control in self.controls:
-            yield from (first | {control.name: option} for option in control.options if option != control.default)
 
     def _checked(self, controls: dict[str, Any]) -> dict[str, Any]:
         known = {control.name: control.options for control in self.controls}
