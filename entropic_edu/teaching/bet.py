@@ -19,7 +19,7 @@ except ImportError as error:
 
 from .answers import Answers, Made
 from .page import TEXT, guarded, read_out
-from .strings import question_text, text
+from .strings import composed_text, text
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
 # an option of several words may take two lines; by default each has the height of one, and they overlap
@@ -32,7 +32,7 @@ WRAP = """<style>
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction to make before playing; its words are found by ``strings.question_text``."""
+    """A prediction to make before playing; its words are found by ``strings.composed_text``."""
 
     name: str  # unique in its lesson
     options: Sequence[str]  # their keys, in the order of the page; all but the right one are named misconceptions
@@ -156,7 +156,7 @@ class Bet:
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
-        return question_text(self.lesson, self.question.name, key)
+        return composed_text(self.lesson, "question", self.question.name, key)
 
     def worded(self, confidence: float) -> str:
         """Return how the page writes a confidence."""

@@ -8,12 +8,12 @@ from typing import Any
 
 import ipywidgets as W
 
-from .strings import control_text
+from .strings import composed_text
 
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to turn; ``slider`` and ``switch`` make them, and ``strings.control_text`` finds its words."""
+    """One thing to turn; ``slider`` and ``switch`` make them, and ``strings.composed_text`` finds its words."""
 
     name: str  # the keyword of ``render``
     options: tuple[Any, ...]  # all values it can take, in the order of the page
@@ -26,13 +26,13 @@ class Control:
 
     @property
     def label(self) -> str:
-        return control_text(self.name, "label")
+        return composed_text("control", self.name, "label")
 
     def shown(self, value: Any) -> str:
         """Return how the page writes a value."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-        return control_text(self.name, "none" if value is None else value)
+        return composed_text("control", self.name, "none" if value is None else value)
 
 
 def slider(name: str, options: Sequence[Any], default: Any) -> Control:
