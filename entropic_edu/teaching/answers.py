@@ -43,7 +43,8 @@ class Made:
 
     def __post_init__(self) -> None:
         sure = isinstance(self.confidence, float | int) and 0 < self.confidence <= 1
-        if not (sure and isinstance(self.right, bool) and _words(self.lesson, self.question, self.choice)):
+        named = all(isinstance(word, str) for word in (self.lesson, self.question, self.choice))
+        if not (sure and named and isinstance(self.right, bool)):
             raise ValueError("a bet that this package did not write")
 
 
@@ -68,7 +69,7 @@ def _parsed(content: bytes) -> _Kept:
         if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
             raise ValueError("its checksum is another")  # files of before this was kept have none
         kept: _Kept = {(PASSED, lesson, exercise): None for lesson, exercise in found["passed"]}
-        if not _words(*chain(*kept)):
+        if not all(isinstance(word, str) for word in chain(*kept)):
             raise ValueError("an exercise without a name")
         return kept | {(BET, made.lesson, made.question): made for made in (Made(**each) for each in found["bets"])}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -77,10 +78,6 @@ def _parsed(content: bytes) -> _Kept:
 
 def _checksum(bets: Any, passed: Any) -> str:  # so that one flipped letter is noticed
     return hashlib.sha256(json.dumps([bets, passed]).encode()).hexdigest()
-
-
-def _words(*values: object) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 class Answers:

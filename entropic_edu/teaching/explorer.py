@@ -23,9 +23,8 @@ from entropic_edu.figures.pixels import RENDER, captioned, png
 from entropic_edu.physics.snapshot import Snapshot
 
 from .bet import Bet
-from .controls import Control, slider, switch
 from .job import Job
-from .page import Page
+from .page import Control, Page, slider, switch
 from .strings import text
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]

@@ -120,7 +120,15 @@ class Player(anywidget.AnyWidget):
         seconds: float = 10.0,
         title: str = "",
     ) -> None:
-        _check(walkers, along, step, sentences)
+        if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
+            wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
+            raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
+        if along.shape != walkers.shape[:2]:
+            wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
+            raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
+        for name, given in (("step", step), ("sentences", sentences)):
+            if len(given) != len(walkers):
+                raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
         plans = [panel for panel in panels if panel.kind == "plan"]
         if not plans:
             raise ValueError(f"The player needs a panel of the kind 'plan', got {[panel.kind for panel in panels]}.")
@@ -190,18 +198,6 @@ class Player(anywidget.AnyWidget):
         if not 0 <= frame <= last:
             raise traitlets.TraitError(f"frame is the number of a record, 0 to {last}, got {frame}.")
         return frame
-
-
-def _check(walkers: Tensor, along: Tensor, step: Sequence[int], sentences: Sequence[str]) -> None:
-    if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
-        wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
-        raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
-    if along.shape != walkers.shape[:2]:
-        wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
-        raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
-    for name, given in (("step", step), ("sentences", sentences)):
-        if len(given) != len(walkers):
-            raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
 
 
 def _bytes(values: Tensor) -> bytes:
