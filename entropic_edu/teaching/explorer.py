@@ -108,14 +108,13 @@ class Explorer:
         extra = {name: known[name] for name in sorted(self._takes)}
         key = (*values.items(), repr(extra))
         with RENDER:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-            figure, sentence = self._render(**values, **extra)
-            drawn = self._cache[key] = Drawn(png(figure), sentence)
+            if key not in self._cache:
+                figure, sentence = self._render(**values, **extra)
+                self._cache[key] = Drawn(png(figure), sentence)
+            self._cache.move_to_end(key)
             if len(self._cache) > KEPT:
                 self._cache.popitem(last=False)
-        return drawn
+            return self._cache[key]
 
     def set(self, **controls: Any) -> str:
         """Turn controls, show the new picture, and return its sentence; an error is as in ``draw``."""
