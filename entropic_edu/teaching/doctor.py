@@ -189,7 +189,6 @@ def _front_ends() -> Iterator[Check]:
 
 
 def _extensions() -> list[Path]:
-    """Return the folders where JupyterLab looks for extensions."""
     try:
         from jupyter_core.paths import jupyter_path
     except ImportError:

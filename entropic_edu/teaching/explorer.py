@@ -30,6 +30,7 @@ from .strings import text
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
 FRAME = 0.3  # seconds between pictures of work under way
+TRIAL = 0.15  # seconds, to see how fast it is
 KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
 
 
@@ -186,7 +187,13 @@ class Explorer:
         """Return about how long the live work takes at the present controls, after a short trial of its speed."""
         work = self._long()
         if self._per_unit is None:
-            self._per_unit = _time_of_unit(work.stream(**self.values))
+            with closing(work.stream(**self.values)) as stream:  # type: ignore[type-var]  # a generator
+                first, begun, done = next(stream), time.monotonic(), 0
+                for snapshot in stream:
+                    done = snapshot.done - first.done
+                    if time.monotonic() - begun > TRIAL:
+                        break
+                self._per_unit = (time.monotonic() - begun) / max(1, done)
         return self._per_unit * work.units(**self.values)
 
     def start(self) -> Job[Any]:
@@ -265,14 +272,3 @@ class Explorer:
             "image/png": base64.b64encode(captioned(picture, settings, sentence)).decode(),
             "text/plain": f"{self.title}\n{settings}\n{sentence}".strip(),
         }
-
-
-def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
-    """Return seconds for each unit of work, from reading a stream for a moment."""
-    with closing(stream):  # type: ignore[type-var]  # a generator
-        first, begun, done = next(stream), time.monotonic(), 0
-        for snapshot in stream:
-            done = snapshot.done - first.done
-            if time.monotonic() - begun > trial:
-                break
-        return (time.monotonic() - begun) / max(1, done)

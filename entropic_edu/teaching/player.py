@@ -224,7 +224,6 @@ def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
 
 
 def _cut(background: bytes, panel: Panel) -> Image.Image:
-    """Return what of the picture lies inside a panel."""
     picture = Image.open(io.BytesIO(background)).convert("RGB")
     left, bottom, width, height = panel.rect
     x, y = left * picture.width, (1 - bottom - height) * picture.height
