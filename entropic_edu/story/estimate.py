@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,8 +12,7 @@ from torch import Tensor
 from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
 
-if TYPE_CHECKING:
-    from .recipe import Recipe
+from .recipe import Recipe
 
 _SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
 _PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients
@@ -53,7 +50,7 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
 
 def refuse(land: Network, recipe: Recipe) -> None:
     """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
-    room = _room(land.device)
+    room = memory.free_bytes(land.device, in_use_too=True)  # what is in use may be given back
     worst, needed = max(_needs(land, recipe).items(), key=lambda item: item[1])
     if room is not None and needed > room:
         raise MemoryError(
@@ -75,14 +72,6 @@ def least_bytes(land: Network, shape: Shape) -> int:
     batches = own * (shape.batch_size or 0) * land.x[0].numel() * land.x.element_size()
     vectors = 6 * shape.networks * land.dim * land.x.element_size()  # θ, gradient, momentum, and copies
     return vectors + batches + 2 * together * land.bytes_per_sample
-
-
-def _room(device: torch.device) -> int | None:
-    """Return what an accelerator has free; of a CPU all it has, since what is in use may be given back."""
-    names = getattr(os, "sysconf_names", {})
-    if device.type == "cpu" and "SC_PHYS_PAGES" in names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return memory.free_bytes(device)
 
 
 def lines(land: Network, recipe: Recipe) -> Iterator[str]:

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,7 @@ from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 
-if TYPE_CHECKING:
-    from .recipe import Pair, Recipe, Setting
+from .recipe import Pair, Recipe, Setting
 
 _CURVES = (
     *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),

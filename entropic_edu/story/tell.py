@@ -27,7 +27,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
-from .picture import picture, png
+from .picture import picture
 from .recipe import Pair, Recipe, Setting
 from .report import report
 
@@ -75,7 +75,7 @@ def tell(
             if not pairs[-1].complete:
                 break
         figures = report(pairs, recipe, time.perf_counter() - began)
-        drawn = png(picture(pairs, recipe))  # before anything is written: memory may run out
+        drawn = picture(pairs, recipe)  # before anything is written: memory may run out
         write_whole(f"{out}.json", json.dumps(figures, indent=2).encode())
         write_whole(f"{out}.png", drawn)
     return figures

@@ -13,7 +13,6 @@ import pickle
 import re
 import sys
 import textwrap
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from entropic_edu.physics.results import Result, packed, unpacked, write_whole
-from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb
+from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb, warn
 
 from .kept import SUFFIX, Dispatch, Part, Store, in_words, put_together, taken_apart
 from .workers import cores, pool
@@ -121,12 +120,9 @@ class Sweep(Result):
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
         tensors, plain = unpacked(File(file).read_bytes(), "Sweep", str(file), "Sweep.save()")
-        shapes = {
-            str(i): {"kind": kind, "fields": value} if kind else {"kind": "plain", "value": value}
-            for i, (kind, value) in enumerate(plain["results"])
-        }
+        shapes = [{"kind": kind or "plain", "fields" if kind else "value": each} for kind, each in plain["results"]]
         plain["settings"] = tuple(plain["settings"])
-        plain["results"] = tuple(put_together(tensors, shapes).values())
+        plain["results"] = tuple(put_together(tensors, {str(i): each for i, each in enumerate(shapes)}).values())
         plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
         return cls(**plain)
 
@@ -195,8 +191,14 @@ def sweep(
     _check(executor, workers, threads, retries)
     points, name, given = _points(function, over), _name(function), _shipped(function, executor)
     store = _store(None if folder is None else File(folder), function)
-    results = _there(store, points)
+    results: dict[str, Any] = {}
     errors: dict[str, str] = {}
+    for key in points:
+        if key in store:
+            try:
+                results[key] = store.read(key).values["result"]
+            except ValueError as error:
+                warn(f"{error} It is computed again.", RuntimeWarning)
 
     def so_far() -> Sweep:
         failed = tuple(Failure(points[key], errors[key]) for key in points if key in errors)
@@ -223,9 +225,6 @@ def sweep(
                         times = f"{retries + 1} tries" if retries else "1 try"
                         errors[key] = f"{name}({_call(points[key])}) failed in {times}: {in_words(error)}"
                     yield snapshot()
-
-
-# --- the grid --------------------------------------------------------------------------------------------------
 
 
 def _check(executor: Executor | None, workers: int | None, threads: int, retries: int) -> None:
@@ -255,8 +254,7 @@ def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, 
         raise ValueError(f"The grid has no points, got over={over!r}; give every setting at least one value.")
     keyed: dict[str, dict[str, Any]] = {}
     for point in points:
-        _fits(function, point)
-        if keyed.setdefault(_key(point), point) is not point:
+        if keyed.setdefault(_key(function, point), point) is not point:
             raise ValueError(f"The point {_call(point)} is in the grid twice, and would give the same result twice.")
     return keyed
 
@@ -269,8 +267,8 @@ def _column(name: str, values: Any) -> list[Any]:
     return column
 
 
-def _fits(function: Function, point: dict[str, Any]) -> None:
-    """Raise a ValueError where the function does not take these settings, or JSON does not."""
+def _key(function: Function, point: dict[str, Any]) -> str:
+    """Return the name of a point's file; a ValueError where the function does not take the settings, or JSON."""
     try:
         inspect.signature(function).bind(**point)
     except TypeError as error:
@@ -279,7 +277,7 @@ def _fits(function: Function, point: dict[str, Any]) -> None:
             "name in over= every setting that it needs, and no other."
         ) from error
     try:
-        json.dumps(point, allow_nan=False)
+        return hashlib.sha256(_words(point).encode()).hexdigest()[:20]
     except ValueError as error:
         raise ValueError(f"The point {_call(point)} holds NaN or infinity, which no setting can be.") from error
 
@@ -300,19 +298,11 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _words(settings: Mapping[str, Any]) -> str:
-    return json.dumps(settings, sort_keys=True)
-
-
-def _key(settings: Mapping[str, Any]) -> str:
-    """Return the name of a point's file."""
-    return hashlib.sha256(_words(settings).encode()).hexdigest()[:20]
+    return json.dumps(settings, sort_keys=True, allow_nan=False)
 
 
 def _call(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in settings.items())
-
-
-# --- the function ----------------------------------------------------------------------------------------------
 
 
 def _name(function: Function) -> str:
@@ -357,9 +347,6 @@ def _source(function: Function) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-# --- the folder ------------------------------------------------------------------------------------------------
-
-
 def _store(folder: File | None, function: Function) -> Store:
     """Return where the points of a function are kept; a note beside them says which function that is."""
     name, source = _name(function), _source(function)
@@ -368,40 +355,24 @@ def _store(folder: File | None, function: Function) -> Store:
         return store
     names = {file.name for file in folder.glob("[!.]*")}
     points = {name for name in names if re.fullmatch(rf"[0-9a-f]{{20}}\{SUFFIX}", name)}
-    if points and NOTE in names:
-        _compare(folder / NOTE, name, source)
-    elif foreign := sorted(names - points - {NOTE}):
-        raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
-    else:
-        write_whole(folder / NOTE, json.dumps({"function": name, "source": source}, indent=1).encode())
-    return store
-
-
-def _compare(note: File, name: str, source: str) -> None:
-    """Raise a ValueError where a note is damaged, or is of another function than this."""
+    note = folder / NOTE
+    if not points or NOTE not in names:
+        if foreign := sorted(names - points - {NOTE}):
+            raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
+        write_whole(note, json.dumps({"function": name, "source": source}, indent=1).encode())
+        return store
     try:
-        function, its_source = (json.loads(note.read_bytes())[key] for key in ("function", "source"))
+        its_name, its_source = (json.loads(note.read_bytes())[key] for key in ("function", "source"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
-    if function != name:
-        raise ValueError(f"{note.parent} holds a sweep of {function}, this one is of {name}; take another folder.")
+    if its_name != name:
+        raise ValueError(f"{folder} holds a sweep of {its_name}, this one is of {name}; take another folder.")
     if its_source != source:
         raise ValueError(
-            f"{name} has changed since the points in {note.parent} were computed; take another folder. If the "
+            f"{name} has changed since the points in {folder} were computed; take another folder. If the "
             f"change cannot alter a result, delete {note} and call again: the points are kept."
         )
-
-
-def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the results that are kept, by key; warn of files that are no such points."""
-    there = {}
-    for key in points:
-        if key in store:
-            try:
-                there[key] = store.read(key).values["result"]
-            except ValueError as error:
-                warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
-    return there
+    return store
 
 
 def _point(function: Function | bytes, words: str) -> dict[str, Any]:

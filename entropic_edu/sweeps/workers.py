@@ -18,27 +18,20 @@ import torch
 @contextlib.contextmanager
 def pool(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
     """Yield the executor, or one of so many worker processes; leave the caller's threads of torch as they were."""
-    before = torch.get_num_threads()
-    used = _own(workers, threads) if executor is None else executor
+    before, used = torch.get_num_threads(), executor
+    if used is None:
+        try:
+            used = Workers(workers, threads)
+        except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
+            why = f"This machine allows no worker processes ({type(error).__name__}: {error})"
+            warnings.warn(f"{why}; the points are computed one after another in this process.", RuntimeWarning, 2)
+            used = ThreadPoolExecutor(1)
     try:
         yield used
     finally:
         if executor is None:
             used.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # parts in threads may have left theirs to threads to come
-
-
-def _own(workers: int, threads: int) -> Executor:
-    try:
-        return Workers(workers, threads)
-    except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
-        warnings.warn(
-            f"This machine allows no worker processes ({type(error).__name__}: {error}); the points are computed one "
-            "after another in this process.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return ThreadPoolExecutor(1)
 
 
 def cores() -> int:
@@ -111,7 +104,6 @@ class _Worker:
 
 
 def _begin(threads: int) -> None:
-    """Make a worker process ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the caller decides
     threading.Thread(target=_end_with_caller, daemon=True).start()
     import threadpoolctl  # type: ignore[import-untyped]
