@@ -117,6 +117,8 @@ def _fetch(
     target: Path, part: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
 ) -> None:
     """Download, check, unpack and move into place; for one process at a time."""
+    import pooch  # type: ignore[import-untyped]
+
     if target.exists() and any(target.iterdir()):
         raise OSError(f"{target} exists, but is no whole copy; move it away, or name another folder with --to.")
     part.parent.mkdir(exist_ok=True)
@@ -130,7 +132,14 @@ def _fetch(
     say(f"Fetching {_megabytes(archive.size)} from {url} to {root}; the authors' server has been seen to take an hour.")
     if came := _came(part):
         say(f"Going on from {_megabytes(came)} that came before.")
-    _download(part, archive, url, timeout, progress)
+    if _came(part) < archive.size:
+        _transfer(part, archive, url, timeout, progress)  # pooch's own would begin anew
+    if pooch.file_hash(part) != archive.sha256:
+        part.unlink()
+        raise OSError(
+            f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
+            f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
+        )
     unpacked = part.with_name(archive.folder)
     try:
         shutil.rmtree(unpacked, ignore_errors=True)  # of a process that was killed
@@ -154,20 +163,6 @@ def _needed(part: Path, archive: Archive) -> int:
 
 def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"
-
-
-def _download(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
-    """Complete the part and hold it to its hash; pooch's own transfer would begin anew."""
-    import pooch  # type: ignore[import-untyped]
-
-    if _came(part) < archive.size:
-        _transfer(part, archive, url, timeout, progress)
-    if pooch.file_hash(part) != archive.sha256:
-        part.unlink()
-        raise OSError(
-            f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
-            f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
-        )
 
 
 def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
