@@ -228,12 +228,16 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
     try:
         with tarfile.open(packed, "r:gz") as tar:
             for member in tar:
-                name = _name(member, archive)
+                path = PurePosixPath(member.name)
+                if not (member.isreg() or member.isdir()):
+                    raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
+                if path.parts[:1] != (archive.folder,) or ".." in path.parts or len(path.parts) > 2:
+                    raise tarfile.TarError(f"{member.name!r} lies outside of the folder {archive.folder}")
                 source = tar.extractfile(member)  # None of a folder
-                if source is not None and name in archive.files:
-                    if member.size != missing.pop(name, None):
+                if source is not None and path.name in archive.files:
+                    if member.size != missing.pop(path.name, None):
                         raise tarfile.TarError(f"{member.name} has {member.size:,} bytes or is there twice")
-                    with (folder / name).open("wb") as file:
+                    with (folder / path.name).open("wb") as file:
                         shutil.copyfileobj(source, file, CHUNK)
                         file.flush()
                         os.fsync(file.fileno())
@@ -242,13 +246,3 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         shutil.rmtree(packed.parent)
         raise OSError(f"The archive is refused: {error}. It was deleted; name another address with --url.") from error
-
-
-def _name(member: tarfile.TarInfo, archive: Archive) -> str:
-    """Return a member's own name, or raise a TarError if it is a link, a device or not in the one folder."""
-    path = PurePosixPath(member.name)
-    if not (member.isreg() or member.isdir()):
-        raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
-    if path.parts[:1] != (archive.folder,) or ".." in path.parts or len(path.parts) > 2:
-        raise tarfile.TarError(f"{member.name!r} lies outside of the folder {archive.folder}")
-    return path.name

@@ -101,10 +101,8 @@ class Sweep(Result):
         names = " × ".join(dict.fromkeys(name for point in self.settings for name in point))
         lacking = len(self.settings) - there - len(self.failed)
         failed = f"; {len(self.failed)} failed, the first: {self.failed[0].error}" if self.failed else ""
-        return (
-            f"{there} of {len(self.settings)} points of {self.function} over {names}"
-            f"{f'; {lacking} not computed yet' if lacking else ''}{failed}."
-        )
+        left = f"; {lacking} not computed yet" if lacking else ""
+        return f"{there} of {len(self.settings)} points of {self.function} over {names}{left}{failed}."
 
     def save(self, file: str | os.PathLike[str]) -> None:
         tensors, shapes = taken_apart({str(i): result for i, result in enumerate(self.results)})
