@@ -184,7 +184,13 @@ def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: 
                         raise OSError(f"{url} sent more than the {archive.size:,} bytes of the archive. {_again(part)}")
                     bar.update(file.write(chunk))
     except (requests.RequestException, HTTPError) as error:
-        raise OSError(f"{_reason(error, url, timeout)}. {_again(part)}") from error
+        inner: BaseException = error
+        while inner.__context__ is not None:
+            inner = inner.__context__
+        if isinstance(inner, TimeoutError) or "timed out" in str(error):
+            raise OSError(f"{url} sent nothing for {timeout:g} s. {_again(part)}") from error
+        why = getattr(inner, "strerror", None) or inner
+        raise OSError(f"The connection to {url} failed or broke off ({why}). {_again(part)}") from error
     if _came(part) < archive.size:
         raise OSError(f"{url} broke off before its end. {_again(part)}")
 
@@ -203,16 +209,6 @@ def _check_answer(response: requests.Response, part: Path, archive: Archive) -> 
             f"{response.url} has another file of {length:,} bytes, wanted {wanted:,}; it may be a page that asks "
             f"you to log in. {_again(part)}"
         )
-
-
-def _reason(error: BaseException, url: str, timeout: float) -> str:
-    """Return what broke a transfer, in the words of the innermost error."""
-    inner = error
-    while inner.__context__ is not None:
-        inner = inner.__context__
-    if isinstance(inner, TimeoutError) or "timed out" in str(error):
-        return f"{url} sent nothing for {timeout:g} s"
-    return f"The connection to {url} failed or broke off ({getattr(inner, 'strerror', None) or inner})"
 
 
 def _again(part: Path) -> str:

@@ -16,7 +16,6 @@ from entropic_edu.networks.network import Network
 from .recipe import Recipe, Setting
 
 WIDTHS: dict[str, tuple[int, ...]] = {"small_cnn": (16, 32, 64), "resnet20": (16,)}
-IMAGES = 1000  # of each of the five training files, and of the test file
 NAMES = {"small_cnn": "the small CNN", "resnet20": "ResNet-20"}
 NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the first is the default
 
@@ -35,7 +34,7 @@ class Cifar10(Recipe):
 
     model: str = "small_cnn"  # or "resnet20"
     norm: str = "none"  # or "group", or "batch", whose statistics are re-estimated at each θ
-    images: int | None = IMAGES  # the first so many of each of the files; None takes all
+    images: int | None = 1000  # the first so many of the five training files each, and of the test file; None: all
     statistics: int = 512  # training images that give the statistics of batch norm
     widths: tuple[int, ...] = WIDTHS["small_cnn"]  # channels of its blocks; of the first stage of a ResNet
     weight_decay: float = 8e-4
@@ -162,4 +161,4 @@ def chosen(
     norm = norm or NORMS[model][0]
     if norm not in NORMS[model]:
         raise ValueError(f"--model {model} takes --norm {' or '.join(NORMS[model])}, got {norm!r}.")
-    return Cifar10(model=model, norm=norm, widths=WIDTHS[model], images=images or IMAGES)
+    return Cifar10(model=model, norm=norm, widths=WIDTHS[model], images=images or Cifar10.images)

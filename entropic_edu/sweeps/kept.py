@@ -179,19 +179,14 @@ def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int,
             values = part.make(*(put_together(tensors, note["values"]) for tensors, note in notes))
         return _content(name, of, Made(values, time.perf_counter() - began)), None
     except Exception as error:
-        return b"", _portable(error)
+        error.add_note("".join(traceback.format_tb(error.__traceback__)))  # where it arose
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # not every exception can be pickled for the way back
+            return b"", NotMadeError(in_words(error))
+        return b"", error
     finally:
         torch.set_num_threads(before)
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an error as it survives the way back, with where it arose; not every exception can be pickled."""
-    error.add_note("".join(traceback.format_tb(error.__traceback__)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return NotMadeError(in_words(error))
-    return error
 
 
 def in_words(error: BaseException) -> str:

@@ -242,7 +242,13 @@ def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, 
     """Return the settings of all points, as plain values of their own, by the name of the point's file."""
     listed = list(over)
     if isinstance(over, Mapping):
-        columns = [_column(name, values) for name, values in over.items()]
+        columns = []
+        for name, values in over.items():
+            column = values.tolist() if hasattr(values, "tolist") else values  # of numpy and torch
+            if isinstance(column, str) or not isinstance(column, Sequence):
+                of = f"over[{name!r}] is the list of its values, got {values!r}"
+                raise ValueError(f"{of}; for one value write [{values!r}].")
+            columns.append(_plain(column, f"over[{name!r}]"))
         points = [dict(zip(over, row, strict=True)) for row in itertools.product(*columns)] if over else []
     elif not isinstance(over, str) and all(isinstance(point, Mapping) for point in listed):
         points = [_plain(point, f"over[{i}]") for i, point in enumerate(listed)]
@@ -255,14 +261,6 @@ def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, 
         if keyed.setdefault(_key(function, point), point) is not point:
             raise ValueError(f"The point {_call(point)} is in the grid twice, and would give the same result twice.")
     return keyed
-
-
-def _column(name: str, values: Any) -> list[Any]:
-    listed = values.tolist() if hasattr(values, "tolist") else values  # of numpy and torch
-    if isinstance(listed, str) or not isinstance(listed, Sequence):
-        raise ValueError(f"over[{name!r}] is the list of its values, got {values!r}; for one value write [{values!r}].")
-    column: list[Any] = _plain(listed, f"over[{name!r}]")
-    return column
 
 
 def _key(function: Function, point: dict[str, Any]) -> str:
