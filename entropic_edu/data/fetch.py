@@ -11,7 +11,6 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -84,7 +83,13 @@ def cifar10(
             return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f".{archive.folder}.lock", say):
+        lock = filelock.FileLock(root / f".{archive.folder}.lock")  # the system takes it from a process that dies
+        try:
+            held = lock.acquire(timeout=0)
+        except filelock.Timeout:
+            say(f"Another process is fetching into {root}; waiting for it.")
+            held = lock.acquire()
+        with held:
             if not _whole(target, archive):  # another process may have fetched it meanwhile
                 _fetch(target, part, archive, url, timeout, progress, say)
     except OSError as error:
@@ -101,16 +106,6 @@ def _whole(folder: Path, archive: Archive) -> bool:
     """Return whether a folder holds all images, in either version; a file of the python version is the larger one."""
     pairs = zip(data.files_of(folder), archive.files.values(), strict=True)
     return all(file.is_file() and file.stat().st_size >= size for file, size in pairs)
-
-
-def _locked(file: Path, say: Callable[[str], object]) -> AbstractContextManager[object]:
-    """Hold a lock, saying so where it takes a wait; the system takes it from a process that dies."""
-    lock = filelock.FileLock(file)
-    try:
-        return lock.acquire(timeout=0)
-    except filelock.Timeout:
-        say(f"Another process is fetching into {file.parent}; waiting for it.")
-        return lock.acquire()
 
 
 def _fetch(

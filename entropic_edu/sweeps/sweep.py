@@ -195,8 +195,8 @@ def sweep(
         if key in store:
             try:
                 results[key] = store.read(key).values["result"]
-            except ValueError as error:
-                warn(f"{error} It is computed again.", RuntimeWarning)
+            except ValueError as damage:
+                warn(f"{damage} It is computed again.", RuntimeWarning)
 
     def so_far() -> Sweep:
         failed = tuple(Failure(points[key], errors[key]) for key in points if key in errors)
