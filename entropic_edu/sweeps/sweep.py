@@ -106,14 +106,9 @@ class Sweep(Result):
 
     def save(self, file: str | os.PathLike[str]) -> None:
         tensors, shapes = taken_apart({str(i): result for i, result in enumerate(self.results)})
-        plain = {
-            "function": self.function,
-            "settings": self.settings,
-            "results": [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()],
-            "failed": self.failed,
-            "complete": self.complete,
-        }
-        write_whole(file, packed("Sweep", tensors, plain))
+        results = [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()]
+        points = {"settings": self.settings, "results": results, "failed": self.failed}
+        write_whole(file, packed("Sweep", tensors, {"function": self.function, **points, "complete": self.complete}))
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
