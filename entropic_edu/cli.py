@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from . import recorded
+from . import data, recorded
 from .networks import memory
 from .teaching import doctor, lab
 
@@ -146,7 +146,6 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
-    from . import data
     from .data import fetch
 
     try:

@@ -249,8 +249,8 @@ def _binary(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
             f"{file} has {size:,} bytes, wanted a multiple of {RECORD:,} (one label and 3,072 pixels for each image); "
             f"it was cut short or is another file. {remedy(file).capitalize()}."
         )
-    wanted = size if first is None else min(size, first * RECORD)
-    records = torch.from_numpy(np.fromfile(file, np.uint8, wanted)).view(-1, RECORD)
+    most = -1 if first is None else first * RECORD
+    records = torch.from_numpy(np.fromfile(file, np.uint8, most)).view(-1, RECORD)
     return records[:, 0].long(), records[:, 1:]
 
 

@@ -118,8 +118,7 @@ def _fetch(
         raise OSError(f"{target} exists, but is no whole copy; move it away, or name another folder with --to.")
     part.parent.mkdir(exist_ok=True)
     root, needed = target.parent, _needed(part, archive)
-    free = shutil.disk_usage(root).free
-    if free < needed:
+    if (free := shutil.disk_usage(root).free) < needed:
         raise OSError(
             f"{root} has {_megabytes(free)} free, and {_megabytes(needed)} are needed; make space, or name another "
             "folder with --to."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -93,15 +94,12 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
     with torch.no_grad():  # the loss and the gradient of one network on all training data
         look = share * _seconds(lambda: some.loss(thetas), land.device)
     slope = share * _seconds(lambda: some.gradient(thetas), land.device)
-
-    def step(shape: Shape) -> float:
-        if shape.batch_size is None:
-            return shape.networks * slope
-        rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
-        return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
-
     for shape in shapes(land, recipe):
-        yield shape.stage, shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
+        step = shape.networks * slope
+        if (size := shape.batch_size) is not None:
+            rows = theta.expand(shape.networks, -1).contiguous()
+            step = _seconds(partial(land.gradient, rows, size, generator, shared=not shape.own), land.device)
+        yield shape.stage, shape.steps * step + shape.looks * look + shape.products * _PRODUCT * slope
     part = len(recipe.part(land).x) / len(land.x)
     yield "profile and picture", part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
 

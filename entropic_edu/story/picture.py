@@ -19,8 +19,7 @@ from .report import way
 def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
     """Return the first pair as PNG, the profiles of the others behind it; panels that are not there yet stay empty."""
     figure = Figure(figsize=(13, 10), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
-    panels = figure.subplots(2, 2)
-    first = pairs[0]
+    panels, first = figure.subplots(2, 2), pairs[0]
     for ax, ready in zip(panels.flat, (first.road, first.profile, first.releases, first.complete), strict=True):
         if not ready:
             ax.set_axis_off()

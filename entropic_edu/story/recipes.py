@@ -16,7 +16,6 @@ from entropic_edu.networks.network import Network
 from .recipe import Recipe, Setting
 
 WIDTHS: dict[str, tuple[int, ...]] = {"small_cnn": (16, 32, 64), "resnet20": (16,)}
-NAMES = {"small_cnn": "the small CNN", "resnet20": "ResNet-20"}
 NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the first is the default
 
 
@@ -74,7 +73,7 @@ class Cifar10(Recipe):
 
     @property
     def title(self) -> str:
-        return f"{NAMES[self.model]} on CIFAR-10"
+        return f"{'ResNet-20' if self.model == 'resnet20' else 'the small CNN'} on CIFAR-10"
 
     def device(self) -> torch.device:
         return devices.device()
@@ -156,8 +155,8 @@ def chosen(
             )
         return Recipe()
     model = model or "small_cnn"
-    if model not in NAMES:
-        raise ValueError(f"--model must be one of {', '.join(NAMES)}, got {model!r}.")
+    if model not in NORMS:
+        raise ValueError(f"--model must be one of {', '.join(NORMS)}, got {model!r}.")
     norm = norm or NORMS[model][0]
     if norm not in NORMS[model]:
         raise ValueError(f"--model {model} takes --norm {' or '.join(NORMS[model])}, got {norm!r}.")

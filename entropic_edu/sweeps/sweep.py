@@ -181,7 +181,16 @@ def sweep(
         ...     ee.sweep(drifted, over={"seed": range(4)}, executor=executor).complete
         True
     """
-    _check(executor, workers, threads, retries)
+    if executor is not None and not isinstance(executor, Executor):
+        raise ValueError(
+            f"executor is a concurrent.futures.Executor, got a {type(executor).__name__}; a dask Client gives one by "
+            "client.get_executor()."
+        )
+    if executor is not None and workers is not None:
+        raise ValueError("workers= is for a sweep's own processes; give the number to your executor instead.")
+    for label, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
+        if value is not None and value < least:
+            raise ValueError(f"{label} must be at least {least}, got {value}.")
     points, name, given = _points(function, over), _name(function), _shipped(function, executor)
     store = _store(None if folder is None else File(folder), function)
     results: dict[str, Any] = {}
@@ -218,19 +227,6 @@ def sweep(
                         times = f"{retries + 1} tries" if retries else "1 try"
                         errors[key] = f"{name}({_call(points[key])}) failed in {times}: {in_words(error)}"
                     yield snapshot()
-
-
-def _check(executor: Executor | None, workers: int | None, threads: int, retries: int) -> None:
-    if executor is not None and not isinstance(executor, Executor):
-        raise ValueError(
-            f"executor is a concurrent.futures.Executor, got a {type(executor).__name__}; a dask Client gives one by "
-            "client.get_executor()."
-        )
-    if executor is not None and workers is not None:
-        raise ValueError("workers= is for a sweep's own processes; give the number to your executor instead.")
-    for label, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
-        if value is not None and value < least:
-            raise ValueError(f"{label} must be at least {least}, got {value}.")
 
 
 def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

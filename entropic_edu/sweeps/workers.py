@@ -72,7 +72,7 @@ class Workers(Executor):
 
     def check(self) -> None:
         """Raise a RuntimeError if a worker died before it could work, as any other would."""
-        if any(worker.stillborn for worker in self.idle):
+        if any(worker.process.done() and worker.process.exception() for worker in self.idle):
             raise RuntimeError(
                 "A worker process died as it started; what it said stands above. In a script, call ee.sweep under "
                 'if __name__ == "__main__":, because each worker imports the script. Without processes: '
@@ -81,7 +81,7 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all workers; one that still computes is killed, since a part may take hours."""
-        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.stillborn}
+        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.process.exception()}
         for process in multiprocessing.active_children():
             if process.pid in computing:
                 process.kill()
@@ -95,12 +95,7 @@ class _Worker:
     def __init__(self, threads: int) -> None:
         spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
         self.pool = ProcessPoolExecutor(1, spawn, _begin, (threads,))
-        self.process = self.pool.submit(os.getpid)
-
-    @property
-    def stillborn(self) -> bool:
-        """Whether the process died before it could work."""
-        return self.process.done() and self.process.exception() is not None
+        self.process = self.pool.submit(os.getpid)  # an exception, if it died before it could work
 
 
 def _begin(threads: int) -> None:
