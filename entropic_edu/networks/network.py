@@ -129,8 +129,6 @@ class Network(Computed):
         self.engine = engine_for(called, self.criterion, few, seen, strategy)
         self.engine.statistics(self.layout.split(self.flatten(self.model)))  # refuses norms that are used twice
 
-    # --- the objective -----------------------------------------------------------------------------------------
-
     def loss(self, theta: Tensor) -> Tensor:
         return self.data_loss(theta) + 0.5 * self.weight_decay * theta.square().sum(-1)
 
@@ -173,8 +171,6 @@ class Network(Computed):
             )
         return self.engine.right(theta, Batch(x, y if y.ndim == 1 else y.argmax(-1))) / len(x)
 
-    # --- curvature and noise -----------------------------------------------------------------------------------
-
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
         if isinstance(self.engine, StackEngine):
             decay = self.weight_decay if weight_decay else 0.0
@@ -194,8 +190,6 @@ class Network(Computed):
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
-
-    # --- what it is --------------------------------------------------------------------------------------------
 
     @property
     def signature(self) -> str:
@@ -225,8 +219,6 @@ class Network(Computed):
         """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once."""
         # batch norm needs a batch together, and a part of all data together with as many that give its statistics
         return (batch_size or 2 * len(self.engine.seen)) if self.engine.reestimates else 1
-
-    # --- parameters --------------------------------------------------------------------------------------------
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return θ after each layer's own ``reset_parameters``, shape (D,); the global random stream is left as it was.
@@ -265,8 +257,6 @@ class Network(Computed):
         model = copy.deepcopy(self.model)
         model.load_state_dict(weights, strict=False)
         return norms.with_running(model, self.engine.statistics(weights)) if self.engine.reestimates else model
-
-    # --- the same landscape otherwise --------------------------------------------------------------------------
 
     def subset(self, index: Tensor) -> Network:
         """Return the landscape of the training samples at these indices (n,); statistics of batch norm stay."""

@@ -21,7 +21,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
-from entropic_edu.physics.release import Release
+from entropic_edu.physics.release import Release, first_below
 
 from . import Work, load, roads
 from ._common import Values, arguments, seeded
@@ -231,19 +231,7 @@ def half(name: str, start: float) -> Mean:
     """
     each = remaining(name, start).mean(-1)  # (P, R)
     step, count = load("let_go")[f"{name}/step"].double(), len(each)
-    time = halved(step, each.mean(0))
-    others = torch.tensor([halved(step, (each.sum(0) - one) / (count - 1)) for one in each], dtype=torch.float64)
-    known = bool(others.isfinite().all())
-    spread = (others - others.mean()).square().sum() * (count - 1) / count if known else torch.tensor(math.inf)
-    return Mean(torch.tensor(time, dtype=torch.float64), spread.double().sqrt())
-
-
-def halved(step: Tensor, distance: Tensor) -> float:
-    """Return the step at which a mean distance (R,) has fallen to half its first value, on straight lines."""
-    level = 0.5 * float(distance[0])
-    below = (distance <= level).nonzero()
-    if len(below) == 0:
-        return math.inf
-    row = int(below[0])
-    a, b = float(distance[row - 1]), float(distance[row])
-    return float(step[row - 1]) + (a - level) / (a - b) * float(step[row] - step[row - 1])
+    curves = [each.mean(0), *((each.sum(0) - one) / (count - 1) for one in each)]
+    times = torch.tensor([first_below(step, curve, 0.5 * float(curve[0])) for curve in curves], dtype=torch.float64)
+    spread = (times[1:] - times[1:].mean()).square().sum() * (count - 1) / count
+    return Mean(times[0], spread.sqrt().nan_to_num(math.inf))
