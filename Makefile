@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-SOAK := tests/hostile tests/project/test_lessons.py tests/project/test_package.py tests/project/test_binder.py tests  # in this order
+SOAK := tests/project/test_lessons.py tests/hostile tests/project/test_package.py tests/project/test_binder.py tests  # in this order
 SOURCES := entropic_edu tests benchmarks docs setup.py lessons/src lessons/build.py lessons/anatomy.py
 
 .PHONY: story test soak lab site lessons bench check audit clean

@@ -18,6 +18,7 @@ def explorers(page):
     return page.locator(".ee-explorer", has=page.locator(".noUi-handle")).all()
 
 
+@pytest.mark.soak
 def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
     page = opened(MEASURED)
     explorer = explorers(page)[0]

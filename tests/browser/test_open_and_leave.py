@@ -25,6 +25,7 @@ def brief_voila(browser, tmp_path_factory):
     )  # seconds, in which a page must connect once its cells have run
 
 
+@pytest.mark.soak
 def test_two_pages_have_kernels_of_their_own_share_the_answers_and_leave_nothing_behind(brief_voila):
     first, second = brief_voila.open(START), brief_voila.open(START)
     assert len(brief_voila.kernels()) == 2
@@ -47,6 +48,7 @@ def test_two_pages_have_kernels_of_their_own_share_the_answers_and_leave_nothing
     harness.waited(lambda: not brief_voila.kernels(), 60, "end of the kernels whose pages were left")
 
 
+@pytest.mark.soak
 def test_a_saved_lesson_holds_pictures_and_words_and_is_gone_on_with(lab):
     """Without its kernel JupyterLab shows no widget, saved or not; the file reads well elsewhere, and runs again."""
     page = lab.open(START)
