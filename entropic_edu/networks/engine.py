@@ -20,6 +20,7 @@ from .batches import Batch, Sampled
 from .graphs import Replays
 from .layers import ModuleAt
 from .losses import CrossEntropy, Loss, SquaredError, is_written_out, normal
+from .outputs import Scoring
 from .parameters import Layout
 from .stacked import Stack
 
@@ -74,6 +75,8 @@ class Engine:
         other = copy.copy(self)
         other.model = copy.deepcopy(self.model).to(where)
         other.few, other.seen = Batch(place(self.few.x), place(self.few.y)), place(self.seen)
+        first = next(other.model.parameters())
+        other.criterion = self.criterion.moved(first.device, first.dtype)
         other.most = other._bytes = None
         other.forget()
         return other
@@ -117,12 +120,13 @@ class Engine:
         return self.value(self.layout.split(theta), batch)
 
     @torch.no_grad()
-    def right(self, theta: Tensor, batch: Batch) -> Tensor:
-        """Return for how many samples the largest output is that of their class, (D,) -> () or (P, D) -> (P,)."""
+    def scored(self, theta: Tensor, batch: Batch, scoring: Scoring) -> Tensor:
+        """Return how many outputs are right and how many count, (D,) -> (2,) or (P, D) -> (P, 2)."""
 
         def count(theta: Tensor) -> Tensor:
             outputs, parts = self.at(theta), batch.split(self.rows(theta))
-            return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
+            counts = [torch.stack(scoring.right(outputs(part.x), part.y), -1) for _, part in parts]
+            return torch.stack(counts).sum(0)
 
         return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
 

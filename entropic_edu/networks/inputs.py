@@ -116,6 +116,9 @@ class Numbered:
     def __init__(self, inputs: Inputs) -> None:
         self.inputs = inputs
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Numbered:
+        return self  # copies of a model share the data
+
     def __call__(self, model: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         like = next(model.parameters())
 
@@ -126,8 +129,13 @@ class Numbered:
         return arguments(model, mapped(pick, self.inputs))
 
 
-def numbered(model: nn.Module, *data: Inputs) -> tuple[nn.Module, list[Tensor]]:
-    """Return a copy of a model that takes numbers of samples, and the numbers of each of several sets of data."""
+def one_tensor(model: nn.Module, *data: Inputs) -> tuple[nn.Module, list[Tensor]]:
+    """Return a model that takes one tensor, and that tensor for each of several sets of data.
+
+    Of several inputs, the tensor is the samples' numbers, and the model a copy that looks them up.
+    """
+    if all(isinstance(inputs, Tensor) for inputs in data):
+        return model, [inputs for inputs in data if isinstance(inputs, Tensor)]
     model = copy.deepcopy(model)
     model.register_forward_pre_hook(Numbered(joined(data)), with_kwargs=True)
     sizes = [len(each(inputs)[0]) for inputs in data]

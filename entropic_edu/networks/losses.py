@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .loss_checks import moved
 
 Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
@@ -55,6 +57,14 @@ class Loss(ABC):
     def label_ratio(self, y: Tensor) -> float:
         """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
         return 0.0
+
+    def moved(self, device: torch.device, dtype: torch.dtype) -> Loss:
+        """Return the same with what it holds on a device and in a dtype."""
+        return self
+
+    def general(self) -> Loss:
+        """Return the same for outputs of any shape (N, ...)."""
+        return Custom(name=self.name, mean=self.mean, label_noise=self.label_noise, classes=self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +179,9 @@ def is_written_out(loss: Loss, y: Tensor) -> TypeGuard[CrossEntropy | SquaredErr
 @dataclass(frozen=True, kw_only=True)
 class Custom(Loss):
     """A callable (outputs, targets) -> scalar that is a mean over samples; torch.func differentiates it."""
+
+    def moved(self, device: torch.device, dtype: torch.dtype) -> Custom:
+        return replace(self, mean=moved(self.mean, device, dtype))
 
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
         return torch.vmap(torch.func.grad(self._one))(z, y)

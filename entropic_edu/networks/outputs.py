@@ -62,10 +62,20 @@ def _chosen(result: Any) -> Any:
     return None
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A forward hook that returns what ``tensor_of`` finds."""
+
+    outputs: Outputs | None
+
+    def __call__(self, model: nn.Module, args: Any, result: Any) -> Tensor:
+        return tensor_of(result, self.outputs)
+
+
 def returning_tensor(model: nn.Module, outputs: Outputs | None = None) -> nn.Module:
     """Return a copy of a model that returns the tensor that the loss sees."""
     model = copy.deepcopy(model)
-    model.register_forward_hook(lambda module, args, result: tensor_of(result, outputs))
+    model.register_forward_hook(Chosen(outputs))
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ __all__ = ["connect", "measured", "tangents"]
 @verb
 def connect(
     land: Landscape,
-    a: Tensor,
-    b: Tensor,
+    a: Any,
+    b: Any,
     *,
     generator: torch.Generator,
     method: str | Method = "autoneb",
@@ -39,7 +40,8 @@ def connect(
 
     Args:
         land: The landscape; the objective (with weight decay) is the one that training saw.
-        a, b: Ends of the path, (D,). Two networks may be one function with hidden units permuted: see ``ee.align``.
+        a, b: Ends of the path, (D,): vectors or Runs, and on a ``Network`` modules and state_dicts too. Two networks
+            may be one function with hidden units permuted: see ``ee.align``.
         generator: Source of the batches. The same seed gives the same path.
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
@@ -69,6 +71,7 @@ def connect(
         (True, True)
     """
     way = named(method)
+    a, b = land.vector(a).detach(), land.vector(b).detach()
     _check(land, a, b, pivots, sweeps)
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
@@ -76,7 +79,6 @@ def connect(
         raise ValueError(
             "The first guess must begin at the end point a and end at b, bit for bit; give Path([a, ..., b])."
         )
-    a, b = a.detach(), b.detach()
     number = points or 4 * pivots
     first = torch.stack([a, b]) if guess is None else guess.pivots
     road = Path(first, method=way.name, landscape=land.signature, complete=False)

@@ -703,29 +703,8 @@ def _slope_by_input(m, x):
         return torch.autograd.grad(m.layer(x).sum(), x, create_graph=True)[0]
 
 
-_NOT_HOOKED = {
-    "what comes in: door, modules, checkpoints, inputs":
-        "L-02 L-03 L-04 P1-13 P1-21 P1-26 P1-27 P2-06 P2-31 P2-38 P2-39 P2-40 P2-42 P2-44 P2-47 P2-48 P2-51 "
-        "P2-52 P2-53 P2-53b P2-54 P2-55 P2-56 P2-56b P2-57 P2-57b P2-57c P2-58 P2-59 P2-63 P2-65 P2-66 P2-74b "
-        "P2-74d P3-06 P3-08 P1-24 P1-24b",
-    "what a model takes and returns: inputs, outputs":
-        "P1-07 P2-09 P2-09b P2-10 P2-23b P2-24 P2-24b P2-24c P2-29 P2-35 P2-36 P2-36b P2-67b P3-02",
-    "what a loss must be: loss_checks":
-        "L-01 P1-14 P1-14b P1-14c P2-16 P2-17 P2-19 P2-21 P2-26 P2-28 P2-32 P2-76",
-    "the engine of networks, which calls attention with its math kernel":
-        "P1-08 P2-07 P2-11 P2-13",
-    "the pass of single samples, over trainable parameters, with a loop where vmap has no rule":
-        "P1-05 P1-06 P1-09 P1-09b P2-27 P2-27b P2-33 P2-67 P2-70 P2-71",
-}  # fmt: skip
-PENDING = {id: f"Network does not use it yet: {what}" for what, ids in _NOT_HOOKED.items() for id in ids.split()} | {
-    "P1-15": "batch norm on one sample ends in torch's words",
-    "P2-62": "batch norm on one sample ends in torch's words",
+PENDING = {
     "P1-19": "roads carry no residual yet",
-    "P1-22": "labels are looked for in the last dimension of the outputs",
-    "P1-23": "subclasses of batch norm are replaced by its own forward",
-    "P2-15": "copies in float64 do not reach constants made in forward",
-    "P2-74": "the verbs do not look at the type of their generator",
-    "P2-74c": "the verbs do not look at the type of their road",
     "L-05": "what cannot be had is not NaN with a reason yet",
 }
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from entropic_edu.networks.inputs import call, channels_last, each, joined, mapped, numbered, split
+from entropic_edu.networks.inputs import call, channels_last, each, joined, mapped, one_tensor, split
 
 A, B = torch.arange(10.0).reshape(5, 2), torch.arange(5)
 
@@ -81,7 +81,7 @@ def test_a_model_of_several_inputs_goes_by_the_numbers_of_samples(inputs):
             self.factor = nn.Parameter(torch.tensor(2.0))
 
     model = Scaled()
-    called, (train, test) = numbered(model, inputs, mapped(lambda t: t[:2] + 1, inputs))
+    called, (train, test) = one_tensor(model, inputs, mapped(lambda t: t[:2] + 1, inputs))
     expected = torch.cat([A.sum(-1) + B, A[:2].sum(-1) + B[:2] + 3])
     assert torch.equal(called(train), expected[:5])
     assert torch.equal(called(test), expected[5:])
