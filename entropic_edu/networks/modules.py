@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from .checkpoints import some
 
-_DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
 
 def unwrapped(model: Any) -> nn.Module:
@@ -124,7 +124,7 @@ def dropouts(model: nn.Module) -> list[str]:
 
 
 def _drops(module: nn.Module) -> bool:
-    if isinstance(module, _DROPOUTS):
+    if isinstance(module, DROPOUTS):
         return module.p > 0
     if isinstance(module, nn.RNNBase):
         return module.dropout > 0 and module.num_layers > 1
@@ -135,7 +135,7 @@ def redraw(model: nn.Module) -> list[str]:
     """Reset all that modules can reset, in place, inner modules first; return what stays as it came.
 
     Returns:
-        Names of the trainable parameters that are not constant and have the values they had: nothing draws them anew.
+        Names of the trainable parameters that are not constant and that no module's own reset has changed.
 
     Raises:
         ValueError: If no module can be reset.
@@ -146,8 +146,13 @@ def redraw(model: nn.Module) -> list[str]:
         raise ValueError("No module of this model has reset_parameters(); pass start=theta to train instead.")
     for reset in resets:
         reset()
-    after = dict(model.named_parameters())
-    return [name for name, p in before.items() if torch.equal(p, after[name]) and not bool((p == p.flatten()[0]).all())]
+    return [name for name, p in before.items() if torch.equal(p, model.get_parameter(name)) and _is_drawn(model, name)]
+
+
+def _is_drawn(model: nn.Module, name: str) -> bool:
+    """Whether a parameter is not constant, and of a module that cannot reset it."""
+    p = model.get_parameter(name)
+    return _reset_of(model.get_submodule(name.rpartition(".")[0])) is None and not bool((p == p.flatten()[0]).all())
 
 
 def _reset_of(module: nn.Module) -> Callable[[], object] | None:

@@ -157,8 +157,9 @@ class Network(Computed):
         self.engine = engine_for(called, self.criterion, few, seen, strategy)
         theta = self.layout.flatten(self.model)
         self.engine.statistics(self.layout.split(theta))  # refuses norms that are used twice
-        index = telling(self.y)
-        shown = self.engine.outputs(theta, self.x[index]).detach()
+        index, at = telling(self.y), self.engine.at(theta)
+        with torch.no_grad():
+            shown = torch.cat([at(some) for some in self.x[index].split(2)])
         check_loss(loss, shown, self.y[index])
         if not reestimates and mixes_samples(partial(self.engine.outputs, theta), self.x):
             raise ValueError(
@@ -208,8 +209,8 @@ class Network(Computed):
         x, y = (self.x, self.y) if split == "train" or self.test is None else self.test
         if self.scoring is None:
             raise ValueError(
-                f"Nothing says which outputs are right for targets of shape {tuple(y.shape)} and {y.dtype}; use "
-                "loss(theta), or pass accuracy=(outputs, targets) -> share to Network."
+                f"Accuracy needs class targets, and these are of shape {tuple(y.shape)} and {y.dtype}; use "
+                "loss(theta), or pass accuracy=function(outputs, targets) to Network."
             )
         if self.scoring.function is not None and theta.ndim == 2:
             return torch.stack([self.accuracy(row, split) for row in theta])

@@ -24,7 +24,6 @@ H = torch.zeros(5)
         {"out": Z},
         SimpleNamespace(logits=Z, hidden_states=H),
     ],
-    ids=str,
 )
 def test_the_loss_sees_the_first_tensor_or_the_logits(result):
     assert tensor_of(result) is Z
@@ -95,7 +94,7 @@ def of_one_logit(z, y):
         (nn.BCEWithLogitsLoss(), (30, 6), "binary", lambda z, y: np.mean((z > 0) == y)),
         (lambda z, y: F.mse_loss(z, y.to(z)), (30, 1), "integers", lambda z, y: np.mean((z > 0.5) == y)),
     ],
-    ids=str,
+    ids=map(str, range(16)),
 )  # fmt: skip
 def test_accuracy_is_what_the_kind_of_outputs_means(loss, shape, target, expected, parts, generator):
     z = torch.randn(shape, generator=generator, dtype=torch.float64)
