@@ -11,7 +11,7 @@ from .networks.network import Network
 from .networks.per_sample import exact_trace, gradient_covariance
 from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
-from .physics.connect import connect
+from .physics.connect import UnconvergedWarning, connect
 from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
 from .physics.noise import effective_temperature
@@ -53,6 +53,7 @@ __all__ = [
     "Run",
     "StabilityWarning",
     "Sweep",
+    "UnconvergedWarning",
     "align",
     "connect",
     "curvature",

@@ -13,9 +13,15 @@ from .landscape import Landscape
 from .methods import Band, Linear, Method, Relaxing, named, tangents
 from .path import Path, measured, scallops
 from .results import finite
-from .snapshot import Progress, Snapshot, Stream, verb
+from .snapshot import Progress, Snapshot, Stream, verb, warn
 
-__all__ = ["connect", "measured", "tangents"]
+__all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
+
+_SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
+
+
+class UnconvergedWarning(UserWarning):
+    """Forces across a band are not small yet: its barrier is too high, and its curvature not that of the valley."""
 
 
 @verb
@@ -56,11 +62,16 @@ def connect(
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Path with the objective measured on all data at its points and between them.
+        The Path with the objective measured on all data at its points and between them. While it is built, a few times
+        as many numbers as ``pivots`` or ``points`` times D are held.
 
     Raises:
         ValueError: If the ends have another dimension, coincide, or hold NaN; or a setting is out of range.
         DivergenceError: If a pivot becomes infinite or NaN.
+
+    Warns:
+        UnconvergedWarning: If the forces across the band are above 3 % of those across the straight line, and the
+            barrier is above ``tolerance`` times the mean data loss at the ends.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
@@ -106,7 +117,16 @@ def connect(
             road = latest
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
         rise = _scallops_of(land, road)
-    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
+    if isinstance(way, Relaxing):
+        way.settle(band, road)
+    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, residual=band.residual, complete=True)
+    final = replace(final, converged=band.residual <= _SMALL or final.barrier <= tolerance * level)
+    if not final.converged:
+        warn(
+            f"The road has not converged: the force across it is {band.residual:.2g} of that across the straight line "
+            f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",
+            UnconvergedWarning,
+        )
     yield _snapshot(final, sweeps, sweeps, final.summary())
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .path import Path, measured, scallops
+from .path import Path, evenly, measured, scallops
 from .steps import Stepper, check_finite
 
 Tangent = Literal["upwind", "central"]
@@ -34,6 +34,7 @@ class Band:
     momentum: float
     sweeps: int
     swept: int = 0
+    residual: float = math.nan  # see ``Path``
 
     def scale(self, late: bool) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
@@ -48,6 +49,11 @@ class Band:
 
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
+
+    def settle(self, force: Tensor, on_line: Tensor) -> None:
+        """Note the largest force (n, D) on a band on all data, over the largest on the straight line."""
+        largest = float(on_line.norm(dim=-1).max())
+        self.residual = float(force.norm(dim=-1).max()) / largest if largest > 0 else 0.0
 
 
 class Method(ABC):
@@ -96,6 +102,11 @@ class Relaxing(Method):
             if number % 25 == 0 or number == sweeps:
                 check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
                 yield road.through(whole())
+
+    def settle(self, band: Band, road: Path) -> None:
+        """Note in the band how far the road is from rest."""
+        line = road.through(road.pivots[[0, -1]]).resample(len(road.pivots))
+        band.settle(_across(band.land, road.pivots), _across(band.land, line.pivots))
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
@@ -194,15 +205,22 @@ class Curve(Method):
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
             weights = basis(where, number).to(controls)
             slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
-            inner = weights[:, 1:-1]
-            stepper.step(inner.T @ slope / inner.sum(0)[:, None].clamp(min=1e-3), band.scale(late=False))
+            stepper.step(_shared(weights, slope), band.scale(late=False))
             band.swept += 1
             if sweep % 25 == 0 or sweep == band.sweeps:
                 check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
                 fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
-                drawn = fine @ torch.cat([ends[:1], stepper.position, ends[1:]])
-                drawn[0], drawn[-1] = ends[0], ends[1]
-                yield road.through(Path(drawn).resample(4 * pivots).pivots)
+                yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
+        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
+        line = road.through(ends).resample(number).pivots[1:-1]
+        forces = (torch.cat([ends[:1], inner, ends[1:]]) for inner in (stepper.position, line))
+        band.settle(*(_shared(weights, band.land.gradient_on(weights @ each, None)) for each in forces))
+
+
+def _shared(weights: Tensor, slopes: Tensor) -> Tensor:
+    """Share slopes at places (n, D) out to the inner control points, by their weights (n, P) there: (P-2, D)."""
+    inner = weights[:, 1:-1]
+    return inner.T @ slopes / inner.sum(0)[:, None].clamp(min=1e-3)
 
 
 def bernstein(where: Tensor, number: int) -> Tensor:
@@ -270,6 +288,13 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     bisector = _unit(forward) + _unit(backward)
     flat = larger <= 0
     return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
+
+
+def _across(land: Landscape, pivots: Tensor) -> Tensor:
+    """Return the slope of the whole objective across the band at the inner pivots, (P-2, D)."""
+    losses, slope = land.loss_and_gradient_on(pivots, None)
+    along = tangents(pivots, losses)
+    return slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
 
 
 def _unit(vectors: Tensor) -> Tensor:

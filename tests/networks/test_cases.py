@@ -704,8 +704,6 @@ def _slope_by_input(m, x):
 
 
 PENDING = {
-    "P1-19": "roads carry no residual yet",
-    "L-05": "what cannot be had is not NaN with a reason yet",
 }
 
 
