@@ -70,7 +70,7 @@ def connect(
         DivergenceError: If a pivot becomes infinite or NaN.
 
     Warns:
-        UnconvergedWarning: If the forces across the band are above 3 % of those across the straight line, and the
+        UnconvergedWarning: If the forces across the band are above 3 % of the slope on the straight line, and the
             barrier is above ``tolerance`` times the mean data loss at the ends.
 
     Example:
@@ -118,12 +118,12 @@ def connect(
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
         rise = _scallops_of(land, road)
     if isinstance(way, Relaxing):
-        way.settle(band, road)
+        band.settle(road.pivots)
     final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, residual=band.residual, complete=True)
     final = replace(final, converged=band.residual <= _SMALL or final.barrier <= tolerance * level)
     if not final.converged:
         warn(
-            f"The road has not converged: the force across it is {band.residual:.2g} of that across the straight line "
+            f"The road has not converged: the force across it is {band.residual:.2g} of the slope on the straight line "
             f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",
             UnconvergedWarning,
         )

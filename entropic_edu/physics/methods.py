@@ -50,10 +50,17 @@ class Band:
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
 
-    def settle(self, force: Tensor, on_line: Tensor) -> None:
-        """Note the largest force (n, D) on a band on all data, over the largest on the straight line."""
-        largest = float(on_line.norm(dim=-1).max())
-        self.residual = float(force.norm(dim=-1).max()) / largest if largest > 0 else 0.0
+    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> None:
+        """Note the largest force across a band (P, D) on all data, over the largest slope on it or the straight line.
+
+        ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
+        """
+        line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, len(pivots)).to(pivots)[:, None])
+        losses, slope = self.land.loss_and_gradient_on(pivots, None)
+        along = tangents(pivots, losses)
+        across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
+        scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
+        self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
 
 
 class Method(ABC):
@@ -102,11 +109,6 @@ class Relaxing(Method):
             if number % 25 == 0 or number == sweeps:
                 check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
                 yield road.through(whole())
-
-    def settle(self, band: Band, road: Path) -> None:
-        """Note in the band how far the road is from rest."""
-        line = road.through(road.pivots[[0, -1]]).resample(len(road.pivots))
-        band.settle(_across(band.land, road.pivots), _across(band.land, line.pivots))
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
@@ -212,9 +214,8 @@ class Curve(Method):
                 fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
                 yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
         weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
-        line = road.through(ends).resample(number).pivots[1:-1]
-        forces = (torch.cat([ends[:1], inner, ends[1:]]) for inner in (stepper.position, line))
-        band.settle(*(_shared(weights, band.land.gradient_on(weights @ each, None)) for each in forces))
+        places = weights @ torch.cat([ends[:1], stepper.position, ends[1:]])
+        band.settle(places, lambda across: _shared(weights[1:-1], across))
 
 
 def _shared(weights: Tensor, slopes: Tensor) -> Tensor:
@@ -288,13 +289,6 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     bisector = _unit(forward) + _unit(backward)
     flat = larger <= 0
     return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
-
-
-def _across(land: Landscape, pivots: Tensor) -> Tensor:
-    """Return the slope of the whole objective across the band at the inner pivots, (P-2, D)."""
-    losses, slope = land.loss_and_gradient_on(pivots, None)
-    along = tangents(pivots, losses)
-    return slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
 
 
 def _unit(vectors: Tensor) -> Tensor:

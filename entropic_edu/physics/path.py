@@ -33,8 +33,8 @@ class Path(Result):
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
         method, pivot_scallop: How it was built, and the scallop between the pivots that ``connect`` relaxed.
-        residual: Largest force that is left across the band, over that across the straight line between its ends; None
-            where nothing was relaxed.
+        residual: Largest force that is left across the band, over the largest slope on it or on the line between its
+            ends; None where nothing was relaxed.
         converged: Whether the residual, or the barrier, is small enough that more sweeps would change little.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 
@@ -188,7 +188,7 @@ class Path(Result):
         height = f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end"
         measured = "loss not measured" if self.losses is None else f"{height}, scallops {self.scallop:.2g}"
         stopped = "" if self.complete else " (stopped early)"
-        left = "" if self.converged is not False else f", not converged ({self.residual:.2g} of the line's force left)"
+        left = "" if self.converged is not False else f", not converged ({self.residual:.2g} of the line's slope left)"
         return (
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
             f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}{left}."
