@@ -160,15 +160,14 @@ def _parts(data: Any, what: str) -> Iterator[tuple[Inputs, Tensor]]:
 
 def _samples(data: Any, what: str) -> Iterator[Any]:
     """What a loader or a dataset gives, one after the other."""
-    if not isinstance(data, DataLoader | IterableDataset):
-        yield from (data[index] for index in range(len(data)))
-        return
+    plain = isinstance(data, DataLoader | IterableDataset)
     try:
-        yield from data
-    except (TypeError, RuntimeError) as error:
+        yield from data if plain else (data[index] for index in range(len(data)))
+    except (TypeError, RuntimeError, LookupError, ValueError) as error:
+        reason = str(error).splitlines()[-1] if str(error) else type(error).__name__
         raise ValueError(
-            f"This {type(data).__name__} could not read the {what} data: {str(error).splitlines()[-1]}. Samples must "
-            "be arrays of one shape; PIL images need transform=torchvision.transforms.ToTensor()."
+            f"This {type(data).__name__} could not read the {what} data: {reason}. Samples must be arrays of one "
+            "shape, as many as its length says; PIL images need transform=torchvision.transforms.ToTensor()."
         ) from error
 
 

@@ -34,7 +34,13 @@ def tensor_of(result: Any, outputs: Outputs | None = None) -> Tensor:
         >>> tensor_of({"logits": torch.ones(2), "hidden": torch.zeros(3)})
         tensor([1., 1.])
     """
-    chosen = _chosen(result) if outputs is None else outputs(result)
+    try:
+        chosen = _chosen(result) if outputs is None else outputs(result)
+    except Exception as error:
+        raise ValueError(
+            f"outputs= failed on what the model returns, {type(result).__name__}: {type(error).__name__} {error}; give "
+            "a function that takes it and returns the tensor that the loss sees."
+        ) from error
     if not isinstance(chosen, Tensor):
         keys = f" with the keys {list(result)}" if isinstance(result, Mapping) else ""
         by = "" if outputs is None else f", of which outputs= made {type(chosen).__name__}"
@@ -109,7 +115,13 @@ class Scoring:
             Both with the leading dimensions of z: () for outputs of one network, (P,) for P.
         """
         if self.function is not None:
-            share = torch.as_tensor(self.function(z, y), dtype=torch.float64, device=z.device)
+            share = self.function(z, y)
+            if not isinstance(share, float | int) and getattr(share, "shape", None) != ():
+                raise ValueError(
+                    f"accuracy= must give one number, the share of right samples, and gave {type(share).__name__} of "
+                    f"shape {tuple(getattr(share, 'shape', ('?',)))}; take its mean."
+                )
+            share = torch.as_tensor(share, dtype=torch.float64, device=z.device)
             return share * len(y), share.new_tensor(len(y))
         if self.kind == "classes":
             y = y.argmax(self.axis) if y.is_floating_point() else y
