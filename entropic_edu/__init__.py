@@ -39,41 +39,8 @@ def __getattr__(name: str) -> object:
 
 
 __version__ = "0.1.0"
-__all__ = [
-    "DivergenceError",
-    "Family",
-    "Landscape",
-    "Lesson",
-    "Network",
-    "Path",
-    "Profile",
-    "Projections",
-    "Records",
-    "Release",
-    "Run",
-    "StabilityWarning",
-    "Sweep",
-    "UnconvergedWarning",
-    "align",
-    "connect",
-    "curvature",
-    "data",
-    "device",
-    "drift",
-    "effective_temperature",
-    "exact_trace",
-    "gradient_covariance",
-    "methods",
-    "models",
-    "noise",
-    "optimizers",
-    "plots",
-    "predict",
-    "probe",
-    "spawn",
-    "stream",
-    "sweep",
-    "theory",
-    "train",
-    "valleys",
-]
+__all__ = ["align", "connect", "drift", "predict", "probe", "spawn", "sweep", "train"]
+__all__ += ["Lesson", "device", "effective_temperature", "exact_trace", "gradient_covariance"]
+__all__ += ["curvature", "data", "methods", "models", "noise", "optimizers", "plots", "stream", "theory", "valleys"]
+__all__ += ["Family", "Landscape", "Network", "Path", "Profile", "Projections", "Records", "Release", "Run", "Sweep"]
+__all__ += ["DivergenceError", "StabilityWarning", "UnconvergedWarning"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from . import recorded
+from . import data, recorded
 from .networks import memory
 from .teaching import doctor, lab
 
@@ -24,8 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         return int(chosen.run(chosen))
-    except KeyboardInterrupt:
-        print("Stopped; stages that were finished are kept, and story --resume goes on from them.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        kept = "Stopped; stages that were finished are kept, and story --resume goes on from them."
+        print(str(stop) or kept, file=sys.stderr)
         return 130
     except (OSError, ValueError, ArithmeticError, ImportError, MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not memory.ran_out(error):
@@ -100,18 +101,13 @@ def _story(chosen: argparse.Namespace) -> int:
     recipe = recipes.chosen(chosen.dataset, **network, use_paper=chosen.paper)
     recipe = recipe.tiny() if chosen.tiny else recipe
     torch.set_num_threads(recipe.threads or torch.get_num_threads())
-    stream = sys.stderr if chosen.json else sys.stdout
+    say = functools.partial(_say, file=sys.stderr if chosen.json else sys.stdout)
+    seeds, show = range(chosen.seed, chosen.seed + chosen.seeds), sys.stderr.isatty()
     figures = tell(
-        range(chosen.seed, chosen.seed + chosen.seeds),
-        out=chosen.out,
-        resume=chosen.resume,
-        recipe=recipe,
-        device=chosen.device,
-        progress=sys.stderr.isatty(),
-        say=lambda line: print(line, file=stream, flush=True),
+        seeds, out=chosen.out, resume=chosen.resume, recipe=recipe, device=chosen.device, progress=show, say=say
     )
     print(json.dumps(figures, indent=2) if chosen.json else report.table(figures))
-    print(f"Wrote {chosen.out}.json and {chosen.out}.png.", file=stream)
+    say(f"Wrote {chosen.out}.json and {chosen.out}.png.")
     return 0 if figures["complete"] else 130
 
 
@@ -130,11 +126,10 @@ def _record(chosen: argparse.Namespace) -> int:
         _say(f"The recording that comes with the package took {span}{where}.")
     try:
         made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder, workers=chosen.workers)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
         goes_on = f"Stopped; the same command goes on from the parts in {folder}."
-        print(goes_on if recorded.begun(folder) else news, file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt(goes_on if recorded.begun(folder) else news) from stop
     made.save(out)
     recorded.clear(folder)
     print(f"{made}. Wrote {out}.")
@@ -151,14 +146,12 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
-    from . import data
     from .data import fetch
 
     try:
         folder = fetch.cifar10(chosen.to, url=chosen.url, progress=sys.stderr.isatty(), say=_say)
-    except KeyboardInterrupt:
-        print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt("Stopped; what came is kept, and the same command goes on from there.") from stop
     _say(f"CIFAR-10 is in {folder}.")
     if (first := data.find_cifar10()) is None or first.resolve() != folder.resolve():
         now = f" (now {first} comes first)" if first else ""

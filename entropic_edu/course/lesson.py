@@ -17,7 +17,7 @@ from entropic_edu.teaching.bet import Bet
 from entropic_edu.teaching.calibration import Calibration
 from entropic_edu.teaching.check import Verdict, check
 from entropic_edu.teaching.hints import Hints
-from entropic_edu.teaching.strings import lesson_title, text
+from entropic_edu.teaching.strings import composed_text, text
 
 from . import Exercise
 
@@ -76,7 +76,7 @@ class Lesson:
         self._tell()
 
     def __repr__(self) -> str:
-        known = {"number": self.number, "title": lesson_title(self.number), "seed": self.seed}
+        known = {"number": self.number, "title": composed_text("lesson", "title", self.number), "seed": self.seed}
         if self.class_code is None:
             return text("lesson.line", **known)
         seat = text("lesson.no_seat") if self.seat is None else self.seat

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 FOLDER = "cifar-10-batches-bin"  # the binary version
@@ -250,16 +249,25 @@ def _binary(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
             f"{file} has {size:,} bytes, wanted a multiple of {RECORD:,} (one label and 3,072 pixels for each image); "
             f"it was cut short or is another file. {remedy(file).capitalize()}."
         )
-    wanted = size if first is None else min(size, first * RECORD)
-    records = torch.from_numpy(np.fromfile(file, np.uint8, wanted)).view(-1, RECORD)
+    most = -1 if first is None else first * RECORD
+    records = torch.from_numpy(np.fromfile(file, np.uint8, most)).view(-1, RECORD)
     return records[:, 0].long(), records[:, 1:]
 
 
 def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
-    """Return the labels (N,) and pixels (N, 3072) of a file of the python version."""
+    """Return the labels (N,) and pixels (N, 3072) of a file of the python version; keys of Python 2 are bytes."""
     try:
         with file.open("rb") as stream:
-            labels, pixels = _unpickled(_Unpickler(stream, encoding="bytes").load())
+            batch = _Unpickler(stream, encoding="bytes").load()
+        entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
+        _, shape, kind, columns_first, content = entries["data"].state  # as numpy's ndarray.__reduce__ writes them
+        labels = entries["labels"]
+        if kind.given[0] not in (b"u1", "u1") or shape != (len(labels), PIXELS):
+            raise ValueError(f"it holds {kind.given[0]} of shape {shape} for {len(labels)} labels")
+        if not labels or any(type(label) is not int for label in labels):
+            raise ValueError("its labels are no integers")
+        pixels = np.frombuffer(content, np.uint8).reshape(shape, order="F" if columns_first else "C")
+        classes = torch.tensor(labels)
     except OSError:  # says itself that the file cannot be read
         raise
     except Exception as error:  # the bytes may be anything, and pickle keeps no list of what it raises then
@@ -267,7 +275,7 @@ def _python(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
             f"{file} is no batch of CIFAR-10's python version, or is damaged ({error}); nothing in it was run. "
             f"{remedy(file).capitalize()}."
         ) from error
-    return labels[:first], torch.from_numpy(np.array(pixels[:first]))
+    return classes[:first], torch.from_numpy(np.array(pixels[:first]))
 
 
 class _Inert:
@@ -295,16 +303,3 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("_codecs", "encode"):  # how Python 3 writes bytes where Python 2 shall read them
             return lambda text, coding: text.encode("latin-1")
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _unpickled(batch: Any) -> tuple[Tensor, NDArray[np.uint8]]:
-    """Return the labels (N,) and pixels (N, 3072) of a batch, whose keys are bytes if Python 2 wrote it."""
-    entries = {key.decode() if isinstance(key, bytes) else key: value for key, value in batch.items()}
-    _, shape, kind, columns_first, content = entries["data"].state  # as numpy's ndarray.__reduce__ writes them
-    labels = entries["labels"]
-    if kind.given[0] not in (b"u1", "u1") or shape != (len(labels), PIXELS):
-        raise ValueError(f"it holds {kind.given[0]} of shape {shape} for {len(labels)} labels")
-    if not labels or any(type(label) is not int for label in labels):
-        raise ValueError("its labels are no integers")
-    pixels = np.frombuffer(content, np.uint8).reshape(shape, order="F" if columns_first else "C")
-    return torch.tensor(labels), pixels

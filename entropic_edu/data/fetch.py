@@ -11,7 +11,6 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -84,7 +83,13 @@ def cifar10(
             return folder
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with _locked(root / f".{archive.folder}.lock", say):
+        lock = filelock.FileLock(root / f".{archive.folder}.lock")  # the system takes it from a process that dies
+        try:
+            held = lock.acquire(timeout=0)
+        except filelock.Timeout:
+            say(f"Another process is fetching into {root}; waiting for it.")
+            held = lock.acquire()
+        with held:
             if not _whole(target, archive):  # another process may have fetched it meanwhile
                 _fetch(target, part, archive, url, timeout, progress, say)
     except OSError as error:
@@ -103,26 +108,17 @@ def _whole(folder: Path, archive: Archive) -> bool:
     return all(file.is_file() and file.stat().st_size >= size for file, size in pairs)
 
 
-def _locked(file: Path, say: Callable[[str], object]) -> AbstractContextManager[object]:
-    """Hold a lock, saying so where it takes a wait; the system takes it from a process that dies."""
-    lock = filelock.FileLock(file)
-    try:
-        return lock.acquire(timeout=0)
-    except filelock.Timeout:
-        say(f"Another process is fetching into {file.parent}; waiting for it.")
-        return lock.acquire()
-
-
 def _fetch(
     target: Path, part: Path, archive: Archive, url: str, timeout: float, progress: bool, say: Callable[[str], object]
 ) -> None:
     """Download, check, unpack and move into place; for one process at a time."""
+    import pooch  # type: ignore[import-untyped]
+
     if target.exists() and any(target.iterdir()):
         raise OSError(f"{target} exists, but is no whole copy; move it away, or name another folder with --to.")
     part.parent.mkdir(exist_ok=True)
     root, needed = target.parent, _needed(part, archive)
-    free = shutil.disk_usage(root).free
-    if free < needed:
+    if (free := shutil.disk_usage(root).free) < needed:
         raise OSError(
             f"{root} has {_megabytes(free)} free, and {_megabytes(needed)} are needed; make space, or name another "
             "folder with --to."
@@ -130,7 +126,14 @@ def _fetch(
     say(f"Fetching {_megabytes(archive.size)} from {url} to {root}; the authors' server has been seen to take an hour.")
     if came := _came(part):
         say(f"Going on from {_megabytes(came)} that came before.")
-    _download(part, archive, url, timeout, progress)
+    if _came(part) < archive.size:
+        _transfer(part, archive, url, timeout, progress)  # pooch's own would begin anew
+    if pooch.file_hash(part) != archive.sha256:
+        part.unlink()
+        raise OSError(
+            f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
+            f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
+        )
     unpacked = part.with_name(archive.folder)
     try:
         shutil.rmtree(unpacked, ignore_errors=True)  # of a process that was killed
@@ -156,20 +159,6 @@ def _megabytes(size: int) -> str:
     return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size:,} bytes"
 
 
-def _download(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
-    """Complete the part and hold it to its hash; pooch's own transfer would begin anew."""
-    import pooch  # type: ignore[import-untyped]
-
-    if _came(part) < archive.size:
-        _transfer(part, archive, url, timeout, progress)
-    if pooch.file_hash(part) != archive.sha256:
-        part.unlink()
-        raise OSError(
-            f"What {url} sent is not the archive that was wanted: its hash is another (sha256 should be "
-            f"{archive.sha256}). It was deleted. Run again, or name another address with --url."
-        )
-
-
 def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: bool) -> None:
     """Fill the part up to the archive's size, going on from what is there."""
     import requests
@@ -189,7 +178,13 @@ def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: 
                         raise OSError(f"{url} sent more than the {archive.size:,} bytes of the archive. {_again(part)}")
                     bar.update(file.write(chunk))
     except (requests.RequestException, HTTPError) as error:
-        raise OSError(f"{_reason(error, url, timeout)}. {_again(part)}") from error
+        inner: BaseException = error
+        while inner.__context__ is not None:
+            inner = inner.__context__
+        if isinstance(inner, TimeoutError) or "timed out" in str(error):
+            raise OSError(f"{url} sent nothing for {timeout:g} s. {_again(part)}") from error
+        why = getattr(inner, "strerror", None) or inner
+        raise OSError(f"The connection to {url} failed or broke off ({why}). {_again(part)}") from error
     if _came(part) < archive.size:
         raise OSError(f"{url} broke off before its end. {_again(part)}")
 
@@ -210,16 +205,6 @@ def _check_answer(response: requests.Response, part: Path, archive: Archive) -> 
         )
 
 
-def _reason(error: BaseException, url: str, timeout: float) -> str:
-    """Return what broke a transfer, in the words of the innermost error."""
-    inner = error
-    while inner.__context__ is not None:
-        inner = inner.__context__
-    if isinstance(inner, TimeoutError) or "timed out" in str(error):
-        return f"{url} sent nothing for {timeout:g} s"
-    return f"The connection to {url} failed or broke off ({getattr(inner, 'strerror', None) or inner})"
-
-
 def _again(part: Path) -> str:
     """Return what to do after a transfer that failed."""
     came = _came(part)
@@ -233,12 +218,16 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
     try:
         with tarfile.open(packed, "r:gz") as tar:
             for member in tar:
-                name = _name(member, archive)
+                path = PurePosixPath(member.name)
+                if not (member.isreg() or member.isdir()):
+                    raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
+                if path.parts[:1] != (archive.folder,) or ".." in path.parts or len(path.parts) > 2:
+                    raise tarfile.TarError(f"{member.name!r} lies outside of the folder {archive.folder}")
                 source = tar.extractfile(member)  # None of a folder
-                if source is not None and name in archive.files:
-                    if member.size != missing.pop(name, None):
+                if source is not None and path.name in archive.files:
+                    if member.size != missing.pop(path.name, None):
                         raise tarfile.TarError(f"{member.name} has {member.size:,} bytes or is there twice")
-                    with (folder / name).open("wb") as file:
+                    with (folder / path.name).open("wb") as file:
                         shutil.copyfileobj(source, file, CHUNK)
                         file.flush()
                         os.fsync(file.fileno())
@@ -247,13 +236,3 @@ def _unpack(packed: Path, folder: Path, archive: Archive) -> None:
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         shutil.rmtree(packed.parent)
         raise OSError(f"The archive is refused: {error}. It was deleted; name another address with --url.") from error
-
-
-def _name(member: tarfile.TarInfo, archive: Archive) -> str:
-    """Return a member's own name, or raise a TarError if it is a link, a device or not in the one folder."""
-    path = PurePosixPath(member.name)
-    if not (member.isreg() or member.isdir()):
-        raise tarfile.TarError(f"{member.name!r} is neither a file nor a folder")
-    if path.parts[:1] != (archive.folder,) or ".." in path.parts or len(path.parts) > 2:
-        raise tarfile.TarError(f"{member.name!r} lies outside of the folder {archive.folder}")
-    return path.name

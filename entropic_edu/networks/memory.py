@@ -56,13 +56,13 @@ def total_bytes(device: torch.device) -> int | None:
     return int(torch.mps.recommended_max_memory()) if device.type == "mps" else None
 
 
-def free_bytes(device: torch.device) -> int | None:
-    """Return what is free now, or None where the system does not tell."""
+def free_bytes(device: torch.device, in_use_too: bool = False) -> int | None:
+    """Return what is free now, of a CPU also what is ``in_use_too``; None where the system does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    names = getattr(os, "sysconf_names", {})
-    if device.type == "cpu" and "SC_AVPHYS_PAGES" in names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    pages = "SC_PHYS_PAGES" if in_use_too else "SC_AVPHYS_PAGES"
+    if device.type == "cpu" and pages in getattr(os, "sysconf_names", {}):
+        return os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE")
     return None
 
 

@@ -169,8 +169,6 @@ class Network(Computed):
         self.scoring = scoring_for(shown, given[0][1].to(self.device)[index], loss, accuracy)
         self.splits = () if self.scoring is None else ("train",) if test is None else ("train", "test")
 
-    # --- the objective -----------------------------------------------------------------------------------------
-
     def loss(self, theta: Tensor) -> Tensor:
         return self.data_loss(theta) + 0.5 * self.weight_decay * theta.square().sum(-1)
 
@@ -217,8 +215,6 @@ class Network(Computed):
         right, number = self.engine.scored(theta, Batch(x, y), self.scoring).unbind(-1)
         return right / number
 
-    # --- curvature and noise -----------------------------------------------------------------------------------
-
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
         if isinstance(self.engine, StackEngine):
             decay = self.weight_decay if weight_decay else 0.0
@@ -238,8 +234,6 @@ class Network(Computed):
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
-
-    # --- what it is --------------------------------------------------------------------------------------------
 
     @property
     def signature(self) -> str:
@@ -269,8 +263,6 @@ class Network(Computed):
         """Return how many samples a gradient on a batch, or on all data (None), cannot do without at once."""
         # batch norm needs a batch together, and a part of all data together with as many that give its statistics
         return (batch_size or 2 * len(self.engine.seen)) if self.engine.reestimates else 1
-
-    # --- parameters --------------------------------------------------------------------------------------------
 
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return θ with all that modules can draw anew drawn anew, shape (D,); the global random stream stays.
@@ -332,8 +324,6 @@ class Network(Computed):
         model = copy.deepcopy(self.model)
         model.load_state_dict(weights, strict=False)
         return norms.with_running(model, self.engine.statistics(weights)) if self.engine.reestimates else model
-
-    # --- the same landscape otherwise --------------------------------------------------------------------------
 
     def subset(self, index: Tensor) -> Network:
         """Return the landscape of the training samples at these indices (n,); statistics of batch norm stay."""

@@ -87,9 +87,9 @@ class Release(Result):
             mine = self._of(start)
             remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
             level, walkers = float(remaining[0].mean()) / math.e, remaining.shape[1]
-            times.append(_first_below(self.step, remaining.mean(1), level))
+            times.append(first_below(self.step, remaining.mean(1), level))
             rest = [remaining[:, torch.arange(walkers) != w] for w in range(walkers if walkers > 1 else 0)]
-            spread = torch.tensor([_first_below(self.step, r.mean(1), level) for r in rest], dtype=torch.float64)
+            spread = torch.tensor([first_below(self.step, r.mean(1), level) for r in rest], dtype=torch.float64)
             known = walkers > 1 and bool(spread.isfinite().all())
             variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
             errors.append(math.sqrt(variance))
@@ -114,7 +114,7 @@ class Release(Result):
         )
 
 
-def _first_below(step: Tensor, values: Tensor, level: float) -> float:
+def first_below(step: Tensor, values: Tensor, level: float) -> float:
     """Return the step at which ``values`` (R,) first fall to ``level``, by linear interpolation; infinite if never."""
     below = (values <= level).nonzero()
     if len(below) == 0:

@@ -1,13 +1,15 @@
 """What explorers answer from at once: results that were computed beforehand, each with the recipe that makes it anew.
 
 A recipe is a module of this folder. It holds ``RECIPE``, all settings as plain JSON values; ``TINY``, what a miniature
-of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name.
+of a few seconds changes; and ``make(recipe, work)``, which returns tensors, results of verbs and plain values by name:
+docs/recordings.md says what each of them is.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import pkgutil
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -100,8 +102,7 @@ class Recording(Mapping[str, Any]):
 
 def names() -> list[str]:
     """Return the names of all recipes."""
-    files = [file.name for file in resources.files(__name__).iterdir()]
-    return sorted(name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_"))
+    return [name for _, name, package in pkgutil.iter_modules(__path__) if not (package or name.startswith("_"))]
 
 
 @cache
@@ -121,10 +122,10 @@ def load(name: str) -> Recording:
     """
     if name not in names():
         raise ValueError(f"There is no recording {name!r}; there are {', '.join(names())}.")
-    with resources.as_file(resources.files(__name__).joinpath(f"{name}.safetensors")) as file:
-        if not file.exists():
-            raise ValueError(f"The recording {name!r} has not been made; make it with: entropic-edu record {name}")
-        return read(file)
+    file = resources.files(__name__) / f"{name}.safetensors"
+    if not file.is_file():
+        raise ValueError(f"The recording {name!r} has not been made; make it with: entropic-edu record {name}")
+    return _unpacked(file.read_bytes(), str(file))
 
 
 def read(file: str | File) -> Recording:
@@ -183,10 +184,9 @@ def record(
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    settings = {"recipe": recipe, "versions": versions}
     if workers is None:
         workers = cores() if device().type == "cpu" else 1
-    work = Work(name, settings, say, place, workers)
+    work = Work(name, {"recipe": recipe, "versions": versions}, say, place, workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +11,13 @@ from torch import Tensor
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.drift import Projections, Records
 from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.noise import During, Minibatch
 from entropic_edu.physics.path import Path
+
+Values = dict[str, Any]  # by name: settings, or results
+Say = Callable[[str], None]
 
 CROWDS = 8  # walkers go in independent groups of equal size, whose scatter is the standard error of every mean
 
@@ -19,6 +25,18 @@ CROWDS = 8  # walkers go in independent groups of equal size, whose scatter is t
 def seeded(seed: int) -> torch.Generator:
     """Return a generator with this seed."""
     return torch.Generator().manual_seed(seed)
+
+
+def arguments(setting: Values) -> Values:
+    """Return the arguments of ``drift``: three plain settings become what they mean there."""
+    values = dict(setting)
+    if values.pop("undo_excursions", False):
+        values["project_every"] = Projections(values["project_every"], undo_excursions=True)
+    if (noisy := values.pop("noisy_steps", None)) is not None:
+        values["noise"] = During(Minibatch(values["batch_size"]), noisy)
+    if values.pop("keep_theta", False):
+        values["record_every"] = Records(values["record_every"], theta=True)
+    return values
 
 
 def whole(rounded: Path) -> Path:
@@ -36,7 +54,7 @@ def columns(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-def rounded(land: Network, a: Tensor, b: Tensor, seed: int, options: dict[str, Any]) -> Path:
+def rounded(land: Network, a: Tensor, b: Tensor, seed: int, options: Values) -> Path:
     """Return the road between two minima, one point for each pivot, rounded to half precision and then measured."""
     made = connect(land, a, b, generator=seeded(seed), points=options["pivots"], **options)
     return measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))

@@ -8,12 +8,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor
 from functools import partial
 from pathlib import Path as File
-from typing import Any
 
 from entropic_edu.networks.devices import full_precision
 from entropic_edu.physics.results import Result
 from entropic_edu.sweeps.kept import SUFFIX, Dispatch, Part, Store
 from entropic_edu.sweeps.workers import pool
+
+from ._common import Say, Values
 
 
 class Work:
@@ -27,14 +28,7 @@ class Work:
         workers: How many processes make parts at the same time; 1 makes them in this one.
     """
 
-    def __init__(
-        self,
-        name: str,
-        recipe: Mapping[str, Any],
-        say: Callable[[str], None],
-        folder: File | None = None,
-        workers: int = 1,
-    ) -> None:
+    def __init__(self, name: str, recipe: Values, say: Say, folder: File | None = None, workers: int = 1) -> None:
         self.say, self.workers = say, workers
         other = (
             "was made with other settings, or another version of Python, torch or numpy; delete "
@@ -48,7 +42,7 @@ class Work:
         """Say a line."""
         self.say(line)
 
-    def part(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    def part(self, name: str, make: Callable[[], Values]) -> Values:
         """Return the results of a part by name: from its file if there is one, and else from ``make``.
 
         Raises:
@@ -62,14 +56,14 @@ class Work:
             self.say(f"{name}: from {self.store.file(name)}")
         return made.values
 
-    def parts(self, wanted: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
+    def parts(self, wanted: Mapping[str, Part]) -> dict[str, Values]:
         """Return the results of parts by name; each is made as soon as what it needs is there and a worker is free.
 
         Raises:
             ChildProcessError: If a worker was killed.
             ValueError, OSError: As for ``part``; and whatever making a part raises.
         """
-        made: dict[str, dict[str, Any]] = {}
+        made: dict[str, Values] = {}
         if self.workers == 1:
             for name, part in wanted.items():
                 made[name] = self.part(name, partial(part.make, *(made[need] for need in part.needs)))
@@ -78,13 +72,12 @@ class Work:
         made = {name: self.part(name, dict) for name in wanted if name in self.store}
         lacking = {name: part for name, part in wanted.items() if name not in made}
         if lacking:
-            began = time.perf_counter()
             self._make_at_once({n: Part(partial(_make, part.make), part.needs) for n, part in lacking.items()}, made)
-            self.waited += time.perf_counter() - began
         return {name: made[name] for name in wanted}
 
-    def _make_at_once(self, missing: Mapping[str, Part], made: dict[str, dict[str, Any]]) -> None:
+    def _make_at_once(self, missing: Mapping[str, Part], made: dict[str, Values]) -> None:
         """Let workers make the missing parts, and add what they made to ``made``."""
+        began = time.perf_counter()
         with pool(None, min(self.workers, len(missing)), 1) as executor:
             at_once = getattr(executor, "workers", 1)
             self.say(f"{len(missing)} part{'s'[: len(missing) > 1]} to make, {at_once} at a time")
@@ -100,14 +93,15 @@ class Work:
                     made[name], seconds = self.store.read(name)
                     self.spent += seconds
                     self.say(f"{name}: {_summary(made[name])}")
+        self.waited += time.perf_counter() - began
 
 
-def _make(make: Callable[..., dict[str, Any]], *needed: dict[str, Any]) -> dict[str, Any]:
+def _make(make: Callable[..., Values], *needed: Values) -> Values:
     with full_precision():
         return make(*needed)
 
 
-def _summary(values: Mapping[str, Any]) -> str:
+def _summary(values: Values) -> str:
     """Return what a part came to, if it holds a result that can say it."""
     return next((value.summary() for value in values.values() if isinstance(value, Result)), "done")
 

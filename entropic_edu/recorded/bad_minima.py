@@ -5,15 +5,14 @@ labels (the poison), and then, without the poison, by the same recipe as the goo
 both are minima of one objective. Ends and road of pair 0 were rounded to half precision before they were measured.
 
 References:
-    Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set.
+    Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set; Dinh et al.
+    (2017), arXiv:1703.04933, for the rescaling; Kwon et al. (2021), arXiv:2102.11600, for Σθᵢ²Hᵢᵢ.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,9 @@ from torch import Tensor
 from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.connect import connect
+from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
@@ -29,14 +30,12 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
-from ._arguments import arguments
-from ._common import columns, seeded, whole
-from ._flatness import matched, measures, rescaled
+from ._common import Say, Values, arguments, columns, seeded, whole
 
 _TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
 _BOTH = ("cross_entropy", "mse")
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
     "widths": [64, 40, 40, 10],
     "samples": 400,
@@ -75,7 +74,7 @@ RECIPE: dict[str, Any] = {
     "cooling": _TRAIN | {"epochs": 200},
     "hot": {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 1980, "project_every": 15},
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "widths": [64, 8, 10],
     "samples": 60,
@@ -95,30 +94,30 @@ TINY: dict[str, Any] = {
     "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 30, "project_every": 15, "record_every": 30},
     "hot": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "steps": 30, "project_every": 15},
 }
+COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive")
 
 
 def landscape(
-    loss: str = "mse", *, recipe: dict[str, Any] = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
+    loss: str = "mse", *, recipe: Values = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
 ) -> Network:
     """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
     x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
-    return _network(recipe, x, y, loss, label_noise=label_noise, weight_decay=weight_decay)
+    return _network(recipe, x, y, {"loss": loss, "label_noise": label_noise, "weight_decay": weight_decay})
 
 
-def poisoned(loss: str, recipe: dict[str, Any] = RECIPE) -> Network:
+def poisoned(loss: str, recipe: Values = RECIPE) -> Network:
     """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
     x, y = digits().scaled().train
     true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
     wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
-    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), loss)
+    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), {"loss": loss})
 
 
-def _network(recipe: dict[str, Any], x: Tensor, y: Tensor, loss: Any, **more: Any) -> Network:
-    test = digits().scaled().test
-    return Network(mlp(*recipe["widths"]), x, y, loss=loss, test=test, strategy="stacked", **more)
+def _network(recipe: Values, x: Tensor, y: Tensor, given: Values) -> Network:
+    return Network(mlp(*recipe["widths"]), x, y, test=digits().scaled().test, strategy="stacked", **given)
 
 
-def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
+def minima(loss: str, recipe: Values = RECIPE) -> tuple[Tensor, Tensor]:
     """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
     land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
     seed = 1000 * recipe["seeds"][0] + (0 if loss == "mse" else 100)
@@ -133,27 +132,9 @@ def minima(loss: str, recipe: dict[str, Any] = RECIPE) -> tuple[Tensor, Tensor]:
     return good, bad
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return what the lesson's explorers show.
-
-    Keys, R seeds, P positions of a road, 7 ``COLUMNS``, S starts, W walkers in all:
-        cross_entropy/rescaled, mse/rescaled: Both ends (0 good, 1 bad) at each stage of training, at each factor of
-            ``alphas``, (alphas, 2, stages, R, 7).
-        poison/road, squared/road, large/road: Along the roads, (R, P, 7): cross-entropy, squared loss, and
-            cross-entropy from the good end to one trained on all data at once. Position 0 is the good end.
-        cross_entropy/good, cross_entropy/bad: Weights of pair 0 where its road ends, (D,).
-        road: The road of squared loss of pair 0, one point for each pivot; ``whole(road)`` is what walkers went on.
-        found/fine, matched/fine: Test accuracy at even positions of the roads of release, (pairs, fine).
-        found/profile, matched/profile: tr H, ‖θ‖, Σθᵢ²Hᵢᵢ at even positions of these, (pairs, 3, profile).
-        found/label4/position (and so on): Nearest positions, (pairs, records, W); ``own``: test accuracy of the
-            walkers themselves; ``outside``: each one's share of projections from outside the valley, (pairs, W);
-            ``predicted``: what the law of label noise says, (pairs, records, S); ``cooled``: test accuracy of the
-            walkers after ``cooling`` without noise, (pairs, W).
-        step: Steps at the records.
-        cross_entropy/moved: On the cross-entropy road of pair 0, from each start: mean position at the end with
-            mini-batch noise, its error, without noise, and without noise but with weight decay, (4, S).
-    """
-    results: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return what the lesson's explorers show, by the names of docs/recordings.md."""
+    results: Values = {}
     for loss in _BOTH:
         land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
         both = torch.stack(minima(loss, recipe))
@@ -183,9 +164,7 @@ def _accuracies(land: Network, theta: Tensor) -> str:
     return f"{float(accuracy.mean()):.3f} ({float(accuracy.min()):.3f} to {float(accuracy.max()):.3f})"
 
 
-def _roads(
-    land: Network, good: Tensor, bad: Tensor, loss: str, recipe: dict[str, Any], say: Callable[[str], None]
-) -> list[Path]:
+def _roads(land: Network, good: Tensor, bad: Tensor, loss: str, recipe: Values, say: Say) -> list[Path]:
     roads = []
     for number, seed in enumerate(recipe["seeds"]):
         given = {"points": recipe["connect"][loss]["pivots"], "tolerance": math.inf} | recipe["connect"][loss]
@@ -195,12 +174,12 @@ def _roads(
     return roads
 
 
-def _along(land: Network, roads: list[Path], recipe: dict[str, Any]) -> Tensor:
+def _along(land: Network, roads: list[Path], recipe: Values) -> Tensor:
     where = torch.linspace(0, 1, recipe["points"])
     return torch.stack([measures(land, whole(road).at(where), recipe["lanczos_steps"]) for road in roads])
 
 
-def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
+def _moved(land: Network, road: Path, recipe: Values) -> Tensor:
     """Cross-entropy: where walkers end with mini-batch noise, its error, without noise, and with decay alone."""
     decayed = landscape("cross_entropy", recipe=recipe, weight_decay=recipe["weight_decay"])
     both = recipe["hot"] | {"start": recipe["starts"]}
@@ -212,7 +191,7 @@ def _moved(land: Network, road: Path, recipe: dict[str, Any]) -> Tensor:
     return torch.stack([row.float() for row in rows])
 
 
-def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
+def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: Values = RECIPE) -> Values:
     """Return the arguments of ``drift`` for a release: noise is "label", "minibatch", or "none" (also for decay)."""
     quiet = noise == "none"
     return {
@@ -224,7 +203,7 @@ def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: dict[str
     } | recipe["drift"]
 
 
-def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
+def _releases(roads: list[Path], recipe: Values, say: Say) -> dict[str, Tensor]:
     land = landscape(recipe=recipe)
     noisy = landscape(recipe=recipe, label_noise=recipe["label_noise"])
     decayed = landscape(recipe=recipe, weight_decay=recipe["weight_decay"])
@@ -244,19 +223,22 @@ def _releases(roads: list[Path], recipe: dict[str, Any], say: Callable[[str], No
             for kind, (noise, field, size) in kinds.items():
                 release = drift(field, road, **arguments(settings(noise, size, pair, recipe) | {"keep_theta": True}))
                 say(f"pair {pair}, {name}, {kind}: {release.summary()}")
-                values = _measured(land, release)
-                if noise == "label":
-                    values |= {"predicted": _predicted(profile, release)} | _cooled(land, release, recipe)
+                values = _measured(land, release, profile, recipe)
                 row |= {f"{name}/{kind}/{key}": value for key, value in values.items()}
                 step = release.step
         rows.append(row)
     return columns(rows) | {"step": step}
 
 
-def _measured(land: Network, release: Release) -> dict[str, Tensor]:
+def _measured(land: Network, release: Release, profile: Profile, recipe: Values) -> dict[str, Tensor]:
+    """Return what walkers did; of those in label noise also where theory has them, and where they cool down to."""
     assert release.theta is not None
     own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
-    return {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+    values = {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
+    if release.recipe["noise"] == "label":
+        calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])  # on all true labels
+        values |= {"predicted": _predicted(profile, release), "cooled": land.accuracy(calm.theta, "test").half()}
+    return values
 
 
 def _predicted(profile: Profile, release: Release) -> Tensor:
@@ -266,8 +248,45 @@ def _predicted(profile: Profile, release: Release) -> Tensor:
     return torch.stack([law.track(float(start), release.step) for start in release.starts], 1).half()
 
 
-def _cooled(land: Network, release: Release, recipe: dict[str, Any]) -> dict[str, Tensor]:
-    """Test accuracy of the walkers after steps on all true labels, which take them back to the floor."""
-    assert release.theta is not None
-    calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])
-    return {"cooled": land.accuracy(calm.theta, "test").half()}
+def rescaled(land: Network, theta: Tensor, alpha: float | Tensor) -> Tensor:
+    """Return weights of the same function: those into the first hidden layer times α, those out of it over α.
+
+    Of (D,) or (P, D), in a chain of linear layers and ReLU; α > 0 is one for all or one for each, (P,).
+    """
+    factor = torch.as_tensor(alpha, dtype=theta.dtype)[..., None]
+    flat = [part.reshape(*theta.shape[:-1], -1) for part in land.unflatten(theta).values()]
+    flat[0], flat[1], flat[2] = flat[0] * factor, flat[1] * factor, flat[2] / factor
+    return torch.cat(flat, -1)
+
+
+def factor_for(land: Network, theta: Tensor, norm: float) -> float:
+    """Return the α ≥ 1 at which the rescaled weights have this norm, or the one of least norm if that is larger."""
+    parts = [float(part.square().sum()) for part in land.unflatten(theta).values()]
+    into, out, rest = parts[0] + parts[1], parts[2], sum(parts[3:])
+    wanted = max(norm**2 - rest, 2 * math.sqrt(into * out))
+    return math.sqrt((wanted + math.sqrt(max(0.0, wanted**2 - 4 * into * out))) / (2 * into))
+
+
+def matched(land: Network, road: Path) -> Path:
+    """Return the road with the same functions on it, rescaled so that both ends have one norm.
+
+    At position s of the old road α is A^(1-s): the good end is rescaled by A, the bad end stays, and no loss changes.
+    """
+    whole = factor_for(land, road.pivots[0], float(road.pivots[-1].norm()))
+    return road.through(rescaled(land, road.pivots, whole ** (1 - road.marks)))
+
+
+@torch.no_grad()
+def measures(land: Network, theta: Tensor, lanczos_steps: int = 30) -> Tensor:
+    """Return the ``COLUMNS`` at (P, D): data loss, both accuracies, ‖θ‖, tr H, λmax and Σθᵢ²Hᵢᵢ; (P, 7)."""
+    top = extreme_eigenvalues(land, theta, steps=lanczos_steps, generator=seeded(9), weight_decay=False)
+    columns = [
+        land.data_loss(theta),
+        land.accuracy(theta),
+        land.accuracy(theta, "test"),
+        theta.norm(dim=-1),
+        exact_trace(land, theta, weight_decay=False),
+        top.largest,
+        exact_trace(land, theta, weight_decay=False, scale=theta),
+    ]
+    return torch.stack([column.float() for column in columns], -1)

@@ -33,20 +33,19 @@ from entropic_edu.story.recipes import Cifar10
 from entropic_edu.story.report import device_name
 
 from . import Part, Work, load
-from ._arguments import arguments
-from ._common import accuracies, rounded, seeded, whole
+from ._common import Values, accuracies, arguments, rounded, seeded, whole
 from .let_go import stacked
 
 _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
 
 
-def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> dict[str, Any]:
+def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> Values:
     """Return a run by B, η, k and its length."""
     given = {"batch_size": batch_size, "learning_rate": learning_rate, "project_every": project_every, "steps": steps}
     return {"momentum": _STORY.momentum, "walkers": 8} | given | more
 
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0],
     "pairs": 3,
     "first": _STORY.images,  # of each of the five training files, and of the test file
@@ -60,16 +59,15 @@ RECIPE: dict[str, Any] = {
     "runs": {
         "eta 0.05, B 16": _run(16, 0.05, 15, 6000),
         "eta 0.05, B 256": _run(256, 0.05, 15, 2000, walkers=1),
-        "eta 0.06, B 16": _run(
-            16, 0.06, 14, 3330, walkers=4, undo_excursions=True
-        ),  # hot: a walker outside is put back
+        # hot: a walker outside is put back
+        "eta 0.06, B 16": _run(16, 0.06, 14, 3330, walkers=4, undo_excursions=True),
         "eta 0.1, B 64": _run(64, 0.1, 11, 3000, walkers=4),
         "eta 0.1, B 256": _run(256, 0.1, 11, 3000, walkers=3),
         # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
         "control": _run(None, 0.2, 8, 1000, walkers=1),
     },
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "pairs": 1,
     "first": 40,
     "channels": [4, 8],
@@ -84,31 +82,18 @@ TINY: dict[str, Any] = {
 }
 
 
-def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
-    """Return for each pair of minima the road and what was measured on it, and what walkers did on all of them.
+def make(recipe: Values, work: Work) -> Values:
+    """Return for each pair the road and what was measured on it, and the walkers' runs (docs/recordings.md).
 
     Each training, road, profile and release is a part, and training is kept at each epoch too: a stop costs at most one
     road or one release.
-
-    Keys:
-        pair0/road: The road, one point for each pivot, ends included, with the objective on it.
-        pair0/line_loss, pair0/line_accuracy: The data loss at 25 positions of the straight line between the ends,
-            (25,), and training and held-out accuracy, (2, 25).
-        pair0/profile: What ``probe`` finds along the road.
-        pair0/road_loss, pair0/road_accuracy: The same along the road that walkers go on, at every one of its points and
-            between each two, (M,) and (2, M).
-        pair0/accuracy: Training and held-out accuracy of both ends, (2, 2).
-        NAME/step, NAME/position, NAME/distance, NAME/loss, NAME/outside: As in the recording "let_go".
-        NAME/length, NAME/temperature: Length of each road (P,), a tenth of which is the distance that counts as
-            outside; η/((1-m)B).
-        device: On what this was made.
     """
     _built.cache_clear()  # it may be of other images
-    land, pairs = _land(recipe), range(recipe["pairs"])
+    land, pairs = _built(json.dumps(recipe), device()), range(recipe["pairs"])
     work(f"{2 * len(pairs)} networks are trained first, on {device_name(land)}")
     made = work.parts(parts(recipe, work.store.checkpoint("minima")))
 
-    results: dict[str, Any] = {}
+    results: Values = {}
     for pair in pairs:
         values = made[f"pair {pair}, road"] | made[f"pair {pair}, profile"]
         results |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
@@ -122,10 +107,10 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     return results | {"device": devices(made)}
 
 
-def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, Part]:
+def parts(recipe: Values, checkpoint: File | None = None) -> dict[str, Part]:
     """Return what can be made at the same time, each after what it needs; the longest come first, to end together."""
 
-    def part(make: Callable[..., dict[str, Any]], *needs: str, **chosen: Any) -> Part:
+    def part(make: Callable[..., Values], *needs: str, **chosen: Any) -> Part:
         return Part(partial(_made, recipe, make, chosen), needs)
 
     pairs = range(recipe["pairs"])
@@ -142,22 +127,20 @@ def parts(recipe: dict[str, Any], checkpoint: File | None = None) -> dict[str, P
     return wanted
 
 
-def _made(
-    recipe: dict[str, Any], make: Callable[..., dict[str, Any]], chosen: dict[str, Any], *needed: dict[str, Any]
-) -> dict[str, Any]:
+def _made(recipe: Values, make: Callable[..., Values], chosen: Values, *needed: Values) -> Values:
     """Return a part, and on what it was made."""
-    land = _land(recipe)
+    land = _built(json.dumps(recipe), device())
     return {"device": device_name(land)} | make(land, recipe, *needed, **chosen)
 
 
-def _minima(land: Network, recipe: dict[str, Any], checkpoint: File | None) -> dict[str, Any]:
+def _minima(land: Network, recipe: Values, checkpoint: File | None) -> Values:
     """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
     runs = 2 * recipe["pairs"]
     run = train(land, generator=seeded(90_000), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
     return {"theta": run.theta.half().to(land.dtype).unflatten(0, (-1, 2))}
 
 
-def _road(land: Network, recipe: dict[str, Any], ends: dict[str, Any], pair: int) -> dict[str, Any]:
+def _road(land: Network, recipe: Values, ends: Values, pair: int) -> Values:
     """Return the road between the ends of a pair, and losses and accuracies along it and along the straight line."""
     a, b = ends["theta"][pair].to(land.device)
     kept = rounded(land, a, b, 90_100 + pair, recipe["connect"])
@@ -173,21 +156,17 @@ def _road(land: Network, recipe: dict[str, Any], ends: dict[str, Any], pair: int
     }
 
 
-def _profile(land: Network, recipe: dict[str, Any], joined: dict[str, Any]) -> dict[str, Any]:
+def _profile(land: Network, recipe: Values, joined: Values) -> Values:
     return {"profile": profile(land, going(land, joined["road"]), recipe)}
 
 
-def _release(land: Network, recipe: dict[str, Any], joined: dict[str, Any], pair: int, name: str) -> dict[str, Any]:
+def _release(land: Network, recipe: Values, joined: Values, pair: int, name: str) -> Values:
     return {"release": released(land, going(land, joined["road"]), pair, settings(recipe)[name])}
-
-
-def _land(recipe: dict[str, Any]) -> Network:
-    """Return the landscape; a process builds it once for all parts that it makes."""
-    return _built(json.dumps(recipe), device())
 
 
 @lru_cache(maxsize=1)
 def _built(recipe: str, on: torch.device) -> Network:
+    """Return the landscape of a recipe in JSON; a process builds it once for all parts that it makes."""
     return landscape(json.loads(recipe))
 
 
@@ -200,7 +179,7 @@ def devices(made: Mapping[str, Mapping[str, Any]]) -> str:
     return "; ".join([first, *(f"on {device}: {', '.join(made_on[device])}" for device in others)])
 
 
-def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Network:
+def landscape(recipe: Values = RECIPE, data: Data | None = None) -> Network:
     """Return the CNN and its images, or others, on the fastest device at hand.
 
     Raises:
@@ -211,7 +190,7 @@ def landscape(recipe: dict[str, Any] = RECIPE, data: Data | None = None) -> Netw
     return Network(model, *data.train, weight_decay=recipe["weight_decay"], test=data.test)
 
 
-def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
+def settings(recipe: Values = RECIPE) -> dict[str, Values]:
     """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
     given = {}
     for name, run in recipe["runs"].items():
@@ -231,17 +210,17 @@ def going(land: Network, kept: Path) -> Path:
     return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
 
 
-def profile(land: Network, road: Path, recipe: dict[str, Any]) -> Profile:
+def profile(land: Network, road: Path, recipe: Values) -> Profile:
     """Return what ``probe`` finds along a road, on some of the training images: each product costs four gradients."""
     options = {name: value for name, value in recipe["profile"].items() if name != "images"}
     return probe(sample(land, recipe), road, generator=seeded(90_003), **options)
 
 
-def sample(land: Network, recipe: dict[str, Any] = RECIPE) -> Network:
+def sample(land: Network, recipe: Values = RECIPE) -> Network:
     """Return the landscape of those training images on which curvature is measured."""
     return land.subset(torch.randperm(len(land.x), generator=seeded(90_002))[: recipe["profile"]["images"]])
 
 
-def released(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
+def released(land: Network, road: Path, pair: int, setting: Values) -> Release:
     """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
     return drift(land, road, generator=seeded(90_010 + pair), **arguments(setting))

@@ -8,9 +8,7 @@ there. Every run is made again without noise, from the same starts on the same r
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +25,9 @@ from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.physics.train import train
 
 from . import load
-from ._common import columns, seeded
+from ._common import Say, Values, columns, seeded
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2],
     "samples": 100,
     "width": 8,
@@ -45,7 +43,7 @@ RECIPE: dict[str, Any] = {
     "heats": [0.000225, 0.00045, 0.0009, 0.0018, 0.0036, 0.0072, 0.0144],  # σ²/B: nothing else of σ and B counts
     "rates": [0.01, 0.02],
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "samples": 30,
     "width": 4,
@@ -58,28 +56,16 @@ TINY: dict[str, Any] = {
 }
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return roads, what is measured along them, and where walkers stood at the end, with jittered labels and without.
-
-    Keys:
-        pair0/road: The road, rounded to half precision; all else was measured after rounding.
-        position: Where the following three were measured, (n,).
-        loss, trace: Mean squared error, and the trace of its Hessian, (P, n).
-        slide: Velocity by the slope of the loss, road lengths a step, by pair and η, (P, E, n).
-        push: Velocity by noise of σ²/B = 1 that theory predicts, road lengths a step, (P, E, n).
-        still: End positions without noise, by pair, η and start, (P, E, S).
-        moved: End positions with noise, by pair, η, σ²/B, start and walker, (P, E, H, S, W).
-        predicted: Displacement by noise that theory expects, (P, E, H, S).
-        length: Of each road, (P,).
-    """
-    found: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return roads, what is measured along them, and where walkers end, as docs/recordings.md names it."""
+    found: Values = {}
     rows: list[dict[str, Tensor]] = []
     for pair, seed in enumerate(recipe["seeds"]):
         generator = seeded(seed)
         clean = landscape(recipe, 0.0)
         run = train(clean, generator=generator, runs=2, **recipe["train"])
         made = connect(clean, *run.theta, generator=generator, **recipe["connect"])
-        kept = Path(made.resample(recipe["kept"]).pivots.half(), method="string", landscape=made.landscape)
+        kept = made.resample(recipe["kept"]).to(torch.half)
         road = whole(kept)
         profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])
         found[f"pair{pair}/road"] = kept
@@ -88,7 +74,7 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     return found | {"position": profile.position} | columns(rows)
 
 
-def measured(recipe: dict[str, Any], road: Path, pair: int, profile: Profile) -> dict[str, Tensor]:
+def measured(recipe: Values, road: Path, pair: int, profile: Profile) -> dict[str, Tensor]:
     """Return all that is stacked over the pairs."""
     rates, heats = recipe["rates"], recipe["heats"]
     laws = [law(recipe, profile, rate, 1.0) for rate in rates]
@@ -106,10 +92,10 @@ def measured(recipe: dict[str, Any], road: Path, pair: int, profile: Profile) ->
 
 def whole(kept: Path) -> Path:
     """Return a kept road in double precision: what the verbs go on."""
-    return Path(kept.pivots.double(), method=kept.method, landscape=kept.landscape)
+    return kept.to(torch.float64)
 
 
-def landscape(recipe: dict[str, Any], sigma: float) -> Network:
+def landscape(recipe: Values, sigma: float) -> Network:
     """Return the net on the first digits, odd +1 or even -1, with labels jittered by σ."""
     x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
     odd = 2.0 * (y % 2).double()[:, None] - 1
@@ -117,40 +103,29 @@ def landscape(recipe: dict[str, Any], sigma: float) -> Network:
     return Network(model, x.double(), odd, loss="mse", label_noise=sigma)
 
 
-def ends(recipe: dict[str, Any], road: Path, pair: int, learning_rate: float, heat: float) -> Tensor:
+def ends(recipe: Values, road: Path, pair: int, learning_rate: float, heat: float) -> Tensor:
     """Return where walkers stand at the end, (S, W), for σ²/B = ``heat``; one a start without noise."""
-    size = recipe["batch_size"]
+    size, steps = recipe["batch_size"], recipe["steps"]
+    given = {"start": recipe["starts"], "steps": steps, "record_every": steps, "project_every": recipe["project_every"]}
     noisy = {"batch_size": size, "noise": "label", "walkers": recipe["walkers"]}
-    release = drift(
-        landscape(recipe, math.sqrt(heat * size)),
-        road,
-        generator=seeded(100 + pair),
-        start=recipe["starts"],
-        learning_rate=learning_rate,
-        momentum=0.0,
-        steps=recipe["steps"],
-        project_every=recipe["project_every"],
-        record_every=recipe["steps"],
-        **(noisy if heat > 0 else {"batch_size": None, "noise": "none", "walkers": 1}),
-    )
+    given |= noisy if heat > 0 else {"batch_size": None, "noise": "none", "walkers": 1}
+    land, draws = landscape(recipe, math.sqrt(heat * size)), seeded(100 + pair)
+    release = drift(land, road, generator=draws, learning_rate=learning_rate, momentum=0.0, **given)
     return release.position[-1].unflatten(0, (len(recipe["starts"]), -1))
 
 
-def law(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Prediction:
+def law(recipe: Values, profile: Profile, learning_rate: float, heat: float) -> Prediction:
     """Return the velocity that theory predicts for σ²/B = ``heat``, from a profile that was measured with σ = 1."""
     size = recipe["batch_size"]
     hot, k = replace(profile, label_ratio=profile.label_ratio * heat * size), recipe["project_every"]
     return predict(hot, batch_size=size, noise="label", learning_rate=learning_rate, project_every=k)
 
 
-def expected(recipe: dict[str, Any], profile: Profile, learning_rate: float, heat: float) -> Tensor:
+def expected(recipe: Values, profile: Profile, learning_rate: float, heat: float) -> Tensor:
     """Return the displacement that theory expects noise to make, (S,): with it less without it."""
     until = torch.tensor([0, recipe["steps"]])
     noisy, still = (law(recipe, profile, learning_rate, one) for one in (heat, 0.0))
     return torch.stack([noisy.track(s, until)[-1] - still.track(s, until)[-1] for s in recipe["starts"]])
-
-
-# --- what the recording says ------------------------------------------------------------------------------------------
 
 
 def recorded(key: str) -> Tensor:

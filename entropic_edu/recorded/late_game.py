@@ -6,9 +6,7 @@ and 40 % with weight decay, and with squared loss. Each has eight trunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +17,9 @@ from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
 from entropic_edu.physics.spawn import Family, spawn
 
-from ._common import seeded
+from ._common import Say, Values, seeded
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0],
     "widths": [64, 64, 64, 10],
     "samples": 600,
@@ -39,7 +37,7 @@ RECIPE: dict[str, Any] = {
         "squared": {"redrawn": 0.4, "weight_decay": 0.0, "loss": "mse", "learning_rate": 0.3},
     },
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "widths": [64, 8, 10],
     "samples": 96,
     "trunks": 3,
@@ -50,7 +48,7 @@ TINY: dict[str, Any] = {
 }
 
 
-def landscape(recipe: dict[str, Any], setting: str) -> Network:
+def landscape(recipe: Values, setting: str) -> Network:
     """Return the network of a setting; the held-out digits keep their labels.
 
     Pixels are shifted and scaled to mean 0 and variance 1 over all training digits, as in the other lessons. Of the
@@ -58,16 +56,16 @@ def landscape(recipe: dict[str, Any], setting: str) -> Network:
     """
     data, chosen = digits().scaled(), recipe["settings"][setting]
     x, y = data.x[: recipe["samples"]], labels(recipe, chosen["redrawn"])
-    given = {key: chosen[key] for key in ("weight_decay", "loss")}
-    return Network(mlp(*recipe["widths"]), x, y, test=data.test, **given)
+    model, loss = mlp(*recipe["widths"]), chosen["loss"]
+    return Network(model, x, y, loss=loss, weight_decay=chosen["weight_decay"], test=data.test)
 
 
-def settings(recipe: dict[str, Any], setting: str) -> dict[str, Any]:
+def settings(recipe: Values, setting: str) -> Values:
     """Return what ``train`` and ``spawn`` are called with; squared loss has smaller gradients, and a larger η."""
     return recipe["train"] | {"learning_rate": recipe["settings"][setting]["learning_rate"]}
 
 
-def labels(recipe: dict[str, Any], share: float) -> Tensor:
+def labels(recipe: Values, share: float) -> Tensor:
     """Return the training labels, this share of them drawn anew, (N,)."""
     y = digits().y[: recipe["samples"]]
     generator = seeded(recipe["label_seed"])
@@ -75,31 +73,22 @@ def labels(recipe: dict[str, Any], share: float) -> Tensor:
     return torch.where(redrawn, torch.randint(10, (len(y),), generator=generator), y)
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each setting the curves between siblings, and those between strangers.
-
-    Keys, T trunks, K steps of parting, P points of a line:
-        forty/family: Family of two children for each trunk and k, without their parameters.
-        forty/noise: tr C, the variance of one sample's gradient, along the lines, (T, K, 1, P).
-        forty/length: Length of the lines, (T, K).
-        forty/wrong: Share of the training labels that are not the digit's own.
-        forty/strangers: Along the lines between the first children of trunk t and of trunk t + 1, both parted at the
-            last k: data loss, tr H, tr C, test accuracy, (4, T, P).
-        forty/strangers_length: Their lengths, (T,).
-        forty/pair: Both children of trunk 0 at the step ``kept``, (2, D).
-    """
-    results: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return for each setting the curves between siblings and between strangers (docs/recordings.md)."""
+    results: Values = {}
     for setting in recipe["settings"]:
         land, start = landscape(recipe, setting), seeded(recipe["seeds"][0])
         given = settings(recipe, setting) | {key: recipe[key] for key in ("at", "trunks", "points")}
         family: Family = spawn(land, generator=start, **given)
         say(f"{setting}: {family.summary()}")
         first, second = family.ends.unbind(2)  # (T, K, D) each
+        lines = _lines(first, second, family.positions).flatten(0, 1)
+        noise = [gradient_covariance(land, line).trace for line in lines]
         strangers = family.ends[:, -1, 0]
         others = strangers.roll(-1, 0)
         drawn = labels(recipe, recipe["settings"][setting]["redrawn"])
-        found: dict[str, Any] = {
-            "noise": noise_between(land, first, second, family.positions)[:, :, None],
+        found: Values = {
+            "noise": torch.stack(noise).unflatten(0, first.shape[:2])[:, :, None],
             "length": (first - second).norm(dim=-1),
             "strangers": between(land, strangers, others, family.positions),
             "strangers_length": (strangers - others).norm(dim=-1),
@@ -112,18 +101,10 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     return results
 
 
-def noise_between(land: Network, a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
-    """Return tr C at ``positions`` on the straight lines from a to b, (T, K, D) -> (T, K, P)."""
-    lines = [_line(*ends, positions) for ends in zip(a.flatten(0, 1), b.flatten(0, 1), strict=True)]
-    results = torch.stack([gradient_covariance(land, line).trace for line in lines])
-    return results.unflatten(0, a.shape[:2])
-
-
 def between(land: Network, a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
     """Return data loss, tr H, tr C and test accuracy on straight lines, (T, D) -> (4, T, P)."""
     rows = []
-    for ends in zip(a, b, strict=True):
-        theta = _line(*ends, positions)
+    for theta in _lines(a, b, positions):
         with torch.no_grad():
             loss = land.data_loss(theta)
         trace = exact_trace(land, theta, weight_decay=False)
@@ -131,5 +112,6 @@ def between(land: Network, a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
     return torch.stack(rows, 1)
 
 
-def _line(a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
-    return torch.lerp(a, b, positions.to(a)[:, None])
+def _lines(a: Tensor, b: Tensor, positions: Tensor) -> Tensor:
+    """Return the points at ``positions`` on straight lines, (..., D) -> (..., P, D)."""
+    return torch.lerp(a[..., None, :], b[..., None, :], positions.to(a)[:, None])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,17 +21,17 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
-from entropic_edu.physics.release import Release
+from entropic_edu.physics.release import Release, first_below
 
 from . import Work, load, roads
-from ._arguments import arguments
+from ._common import Values, arguments, seeded
 
-_HOT: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
+_HOT: Values = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
 _FREE = _HOT | {"project_every": None}
 _SLOW = _HOT | {"learning_rate": 0.05, "project_every": 29, "steps": 8000}
 _SHORT = _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10}
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],  # of the recorded roads: pair 0 has seed 0
     "points": 25,
     "records": 26,
@@ -59,38 +58,24 @@ RECIPE: dict[str, Any] = {
         "adam_large": _HOT | {"optimizer": "adam", "learning_rate": 0.01},
         **{f"k{k}": _HOT | {"project_every": k} for k in (5, 10, 20, 45)},
         "free": _FREE,
-        "free_32": _FREE | {"batch_size": 32},
-        "free_64": _FREE | {"batch_size": 64},
+        **{f"free_{size}": _FREE | {"batch_size": size} for size in (32, 64)},
         "free_all": _FREE | {"batch_size": None, "walkers": 1},
         "eta 0.1, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.1, "project_every": 21, "steps": 4000},
         **{f"eta 0.05, B {size}": _SLOW | {"batch_size": size} for size in (4, 8, 16)},
         **{f"m 0.8, B {size}": _SHORT | {"batch_size": size} for size in (16, 32, 64)},
-        "long, B 64": _HOT | {"batch_size": 64, "steps": 10000, "walkers": 1},
-        "long, B 256": _HOT | {"batch_size": 256, "steps": 10000, "walkers": 1},
+        **{f"long, B {size}": _HOT | {"batch_size": size, "steps": 10000, "walkers": 1} for size in (64, 256)},
         "long, all": _HOT | {"batch_size": None, "learning_rate": 0.8, "project_every": 7, "steps": 2500, "walkers": 1},
     },
     "accuracy": ["hot", "free", "free_32", "free_64", "free_all"],
 }
-TINY: dict[str, Any] = {"seeds": [0], "points": 5, "records": 4, "shorten": 40, "walkers": 2}
+TINY: Values = {"seeds": [0], "points": 5, "records": 4, "shorten": 40, "walkers": 2}
 
 
-def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
-    """Return what the walkers did, the runs of a name stacked over the pairs of minima.
-
-    Keys:
-        pair0/profile: What ``probe`` finds along the road.
-        NAME/step: Steps at the records, (R,). NAME is "eta 0.2, B 16", "control" (full batch), or one of the runs.
-        NAME/position: Nearest position on the road, (P, R, S, W): pair, record, start, walker.
-        NAME/distance: Distance from the road just before the projection, (P, R, S, W).
-        NAME/loss: Mean objective there, (P, R, S).
-        NAME/outside: Share of the projections at which a walker was outside the valley, (P, S, W).
-        NAME/accuracy: Mean accuracy on the held-out digits, (P, R, S), where the recipe asks for it.
-        check: Largest difference of the full batch at other η from "control" at the same η times steps, by η.
-        length, radius: Length of each road, and the distance from it that counts as outside, (P,).
-    """
+def make(recipe: Values, work: Work) -> Values:
+    """Return what walkers did, the runs of a name stacked over the pairs, as docs/recordings.md names it."""
     land = roads.landscape()
     going = [roads.road(seed) for seed in recipe["seeds"]]
-    found: dict[str, Any] = {}
+    found: Values = {}
     for pair, road in enumerate(going):
         values = work.part(f"pair {pair}, profile", partial(profile, land, road, pair, recipe))
         found[f"pair{pair}/profile"] = values["profile"]
@@ -102,12 +87,12 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     return found
 
 
-def profile(land: Network, road: Path, pair: int, recipe: dict[str, Any]) -> dict[str, Profile]:
+def profile(land: Network, road: Path, pair: int, recipe: Values) -> dict[str, Profile]:
     """Return what ``probe`` finds along the road of a pair."""
-    return {"profile": probe(land, road, generator=_generator(pair, 3), points=recipe["points"])}
+    return {"profile": probe(land, road, generator=seeded(6000 + 1000 * pair + 3), points=recipe["points"])}
 
 
-def walked(land: Network, going: list[Path], name: str, setting: dict[str, Any], work: Work) -> dict[str, Any]:
+def walked(land: Network, going: list[Path], name: str, setting: Values, work: Work) -> Values:
     """Return what walkers did on all roads in one of the runs."""
     releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
     starts = len(setting["start"])
@@ -118,42 +103,42 @@ def walked(land: Network, going: list[Path], name: str, setting: dict[str, Any],
     return {f"{name}/{key}": value for key, value in found.items()}
 
 
-def settings(recipe: dict[str, Any] = RECIPE) -> dict[str, dict[str, Any]]:
+def settings(recipe: Values = RECIPE) -> dict[str, Values]:
     """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
     grid, accuracy = recipe["grid"], recipe["accuracy"]
-
-    def on_grid(rate: str, size: int | None, walkers: int) -> dict[str, Any]:
-        k, steps = grid["rates"][rate]
-        changed = {"batch_size": size, "learning_rate": float(rate), "project_every": k, "steps": steps}
-        return _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
-
     plain = {
-        f"eta {rate}, B {size}": on_grid(rate, int(size), walkers)
+        f"eta {rate}, B {size}": _on_grid(grid, rate, int(size), walkers)
         for rate in grid["rates"]
         for size, walkers in grid["walkers"].items()
     }
-    plain["control"] = on_grid(str(grid["control"]), None, 1)
+    plain["control"] = _on_grid(grid, str(grid["control"]), None, 1)
     both = {"start": recipe["starts"], "walkers": recipe["walkers"]}
     plain |= {name: both | run for name, run in recipe["runs"].items()}
     return {name: _arguments(recipe, run) | {"keep_theta": name in accuracy} for name, run in plain.items()}
 
 
-def _arguments(recipe: dict[str, Any], run: dict[str, Any]) -> dict[str, Any]:
+def _on_grid(grid: Values, rate: str, size: int | None, walkers: int) -> Values:
+    k, steps = grid["rates"][rate]
+    changed = {"batch_size": size, "learning_rate": float(rate), "project_every": k, "steps": steps}
+    return _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
+
+
+def _arguments(recipe: Values, run: Values) -> Values:
     """Return a run with its records at projections, shortened if the recipe is a miniature."""
     unit = run["project_every"] or 25
-    records = min(run.get("records", recipe["records"]), 10**9 if recipe["shorten"] == 1 else recipe["records"])
+    records = min((recipe | run)["records"], 10**9 if recipe["shorten"] == 1 else recipe["records"])
     steps = max(run["steps"] // recipe["shorten"], 2 * unit)
     every = unit * max(1, round(steps / (records * unit)))
-    changed: dict[str, Any] = {"steps": steps, "record_every": every}
+    changed: Values = {"steps": steps, "record_every": every}
     if "noisy_steps" in run:
         first, end = (1 + (step - 1) // recipe["shorten"] for step in run["noisy_steps"])
         changed["noisy_steps"] = range(first, end)
     return {key: value for key, value in run.items() if key != "records"} | changed
 
 
-def release(land: Network, road: Path, pair: int, setting: dict[str, Any]) -> Release:
+def release(land: Network, road: Path, pair: int, setting: Values) -> Release:
     """Return one run: all runs of a pair draw from the same stream."""
-    return drift(land, road, generator=_generator(pair, 4), **arguments(setting))
+    return drift(land, road, generator=seeded(6000 + 1000 * pair + 4), **arguments(setting))
 
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
@@ -177,33 +162,14 @@ def _accuracy(land: Network, releases: list[Release], starts: int) -> Tensor:
     return torch.stack(rows).unflatten(1, (theta.shape[1], starts, -1)).mean(-1)
 
 
-def _check(land: Network, road: Path, recipe: dict[str, Any], rate: float) -> float:
+def _check(land: Network, road: Path, recipe: Values, rate: float) -> float:
     """Return the largest difference of a full batch at this η from one at the control's η, at the end."""
     ends = []
     for eta in (rate, recipe["grid"]["control"]):
-        k, steps = recipe["grid"]["rates"][str(eta)]
-        steps = max(steps // recipe["shorten"], 2 * k)
-        made = drift(
-            land,
-            road,
-            generator=_generator(0, 4),
-            start=recipe["check"]["starts"],
-            batch_size=None,
-            learning_rate=eta,
-            momentum=_HOT["momentum"],
-            walkers=1,
-            steps=steps,
-            project_every=k,
-        )
-        ends.append(made.position[-1])
+        run = _on_grid(recipe["grid"], str(eta), None, 1) | {"start": recipe["check"]["starts"]}
+        ends.append(release(land, road, 0, _arguments(recipe, run)).position[-1])
     return float((ends[0] - ends[1]).abs().max())
 
-
-def _generator(pair: int, stage: int) -> torch.Generator:
-    return torch.Generator().manual_seed(6000 + 1000 * pair + stage)
-
-
-# --- what the recording says of the way home -------------------------------------------------------------------------
 
 _NEAR = 1e-9  # two starts that differ by less are one
 
@@ -231,7 +197,7 @@ class Point:
 def points(start: float) -> list[Point]:
     """Return all recorded settings of heavy ball whose walkers began this far from an end of the road."""
 
-    def near(run: dict[str, Any]) -> bool:
+    def near(run: Values) -> bool:
         return any(abs(one - start) < _NEAR for one in run["start"])
 
     runs = settings()
@@ -265,19 +231,7 @@ def half(name: str, start: float) -> Mean:
     """
     each = remaining(name, start).mean(-1)  # (P, R)
     step, count = load("let_go")[f"{name}/step"].double(), len(each)
-    time = halved(step, each.mean(0))
-    others = torch.tensor([halved(step, (each.sum(0) - one) / (count - 1)) for one in each], dtype=torch.float64)
-    known = bool(others.isfinite().all())
-    spread = (others - others.mean()).square().sum() * (count - 1) / count if known else torch.tensor(math.inf)
-    return Mean(torch.tensor(time, dtype=torch.float64), spread.double().sqrt())
-
-
-def halved(step: Tensor, distance: Tensor) -> float:
-    """Return the step at which a mean distance (R,) has fallen to half its first value, on straight lines."""
-    level = 0.5 * float(distance[0])
-    below = (distance <= level).nonzero()
-    if len(below) == 0:
-        return math.inf
-    row = int(below[0])
-    a, b = float(distance[row - 1]), float(distance[row])
-    return float(step[row - 1]) + (a - level) / (a - b) * float(step[row] - step[row - 1])
+    curves = [each.mean(0), *((each.sum(0) - one) / (count - 1) for one in each)]
+    times = torch.tensor([first_below(step, curve, 0.5 * float(curve[0])) for curve in curves], dtype=torch.float64)
+    spread = (times[1:] - times[1:].mean()).square().sum() * (count - 1) / count
+    return Mean(times[0], spread.sqrt().nan_to_num(math.inf))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
 from entropic_edu.data import digits
@@ -15,11 +12,11 @@ from entropic_edu.physics.drift import drift
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.train import train
 
-from ._common import seeded
+from ._common import Say, Values, seeded
 from .look_alikes import cases
 from .look_alikes.measure import measured
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "case_seed": 0,
     "batch_sizes": [4, 16, 64, 256, None],
     "learning_rates": [0.01, 0.02, 0.04],
@@ -44,7 +41,7 @@ RECIPE: dict[str, Any] = {
         "free": {"project_every": None},
     },
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "batch_sizes": [16, None],
     "learning_rates": [0.04],
     "steps": 48,
@@ -61,18 +58,9 @@ TINY: dict[str, Any] = {
 CELLS = torch.arange(0.45, 4.46, 0.05, dtype=torch.float64)  # fine ones, of which 3 make one of ``measure.CELLS``
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return for each case what was measured at each setting, and for each pair of minima its road's profile and drift.
-
-    Keys:
-        <case>/measured: ``Measured.packed`` at each η and B, (E, B, n); <case>/walkers: some of them, (E, B, 96, 2).
-        <case>/story: Share in fine cells at the end, as the story has it, (E, B - 1, 80); all data left out.
-        <case>/halved: ``Measured.packed`` at half the learning rate, half the batch, and twice the steps, (n,).
-        pair<k>/profile: The Profile of the road. pair<k>/losses: Highest loss between the ends, and at the higher end.
-        pair<k>/<varied>: Mean position over the walkers of each start at each record, (R, starts).
-        pair<k>/<varied>_away: For each start the mean distance from the road at the end, over the road's length.
-    """
-    results: dict[str, Any] = {}
+def make(recipe: Values, say: Say) -> Values:
+    """Return for each case what was measured, and for each pair its profile and drift (docs/recordings.md)."""
+    results: Values = {}
     for name in cases.NAMES:
         results |= _case(name, recipe)
         say(f"case {name}: done")
@@ -83,19 +71,19 @@ def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     return results
 
 
-def landscape(recipe: dict[str, Any] | None = None) -> Network:
+def landscape(recipe: Values | None = None) -> Network:
     """Return the network of the lesson's ten lines on the digits."""
     recipe, data = recipe or RECIPE, digits()
     chain = mlp(64, recipe["width"], recipe["width"], 10)
     return Network(chain, *data.train, weight_decay=recipe["weight_decay"], test=data.test, strategy="stacked")
 
 
-def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
+def _case(name: str, recipe: Values) -> Values:
     land, seed, steps = cases.named(name), recipe["case_seed"], recipe["steps"]
     grid = [(batch, rate) for rate in recipe["learning_rates"] for batch in recipe["batch_sizes"]]
     rows = [measured(land, cases.release(land, seed, batch, rate, steps)) for batch, rate in grid]
     noisy = [{"batch_size": batch, "learning_rate": rate} for batch, rate in grid if batch is not None]
-    stories = [cases.Bath(land).shares(CELLS, steps=steps, **setting) for setting in noisy]
+    stories = [cases.story(land, CELLS, steps=steps, **setting) for setting in noisy]
     rates = len(recipe["learning_rates"])
     halved = measured(land, cases.release(land, seed, **recipe["halved"]))
     return {
@@ -106,18 +94,14 @@ def _case(name: str, recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pair(land: Network, number: int, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
-    key = f"pair{number}"
-    generator = seeded(seed)
-    run = train(land, runs=2, generator=generator, **recipe["train"])
-    a, b = run.theta
+def _pair(land: Network, number: int, seed: int, recipe: Values) -> Values:
+    key, generator = f"pair{number}", seeded(seed)
+    a, b = train(land, runs=2, generator=generator, **recipe["train"]).theta
     road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
     profile = probe(land, road, generator=generator, **recipe["probe"])
     assert road.losses is not None
-    results: dict[str, Any] = {
-        f"{key}/profile": profile,
-        f"{key}/losses": [float(road.losses.max()), float(road.losses[[0, -1]].max())],
-    }
+    highest = [float(some.max()) for some in (road.losses, road.losses[[0, -1]])]
+    results: Values = {f"{key}/profile": profile, f"{key}/losses": highest}
     for name, changed in recipe["varied"].items():
         settings = {"batch_size": 16} | changed
         walkers = 1 if settings["batch_size"] is None else recipe["walkers"]

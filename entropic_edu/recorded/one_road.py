@@ -6,7 +6,7 @@ The ends are those of ``roads``, rounded to half precision as they are there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -22,9 +22,9 @@ from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
 
 from . import roads
-from ._common import accuracies, columns, seeded
+from ._common import Say, Values, accuracies, columns, seeded
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
     "methods": ["string", "neb", "autoneb", "bezier"],
     "guesses": ["straight", "near", "far"],
@@ -37,7 +37,7 @@ RECIPE: dict[str, Any] = {
     "traces": 9,
     "alignments": 8,
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "connect": {"pivots": 4, "sweeps": 25},
     "frames": [0, 25],
@@ -52,32 +52,10 @@ COLUMNS = ("sweep", "highest", "length", "scallop", "off_plane", "pivots")  # of
 ENDING = ("highest", "barrier", "length", "scallop")  # of a table of finished roads
 
 
-def make(recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
-    """Return bands under way in the plane of pair 0, the finished roads of all pairs, and the relabelled networks.
-
-    Keys:
-        field: The objective on the plane of pair 0, rows along v, (side, side).
-        band/<method>/<guess>: Of pair 0, for each frame u, v and objective at even positions, (frames, points, 3).
-        table/<method>/<guess>: Of pair 0, for each frame the ``COLUMNS``, (frames, 6).
-        final/<method>/<guess>: For each pair the ``ENDING``, (pairs, 4).
-        patient/<method>: From the far guess with five times the sweeps, for each pair the ``ENDING`` and the mean
-            distance to the finished road from the straight guess, (pairs, 5).
-        apart: Mean distance of two roads at equal positions, methods x guesses twice, (pairs, n, n).
-        matched/permutations: Units of b in the order that matches a, (pairs, 2, 32).
-        matched/distance: Of the ends, as they are and relabelled, (pairs, 2).
-        matched/line, shuffled/line: The objective along the line to b relabelled, and to a itself with its units
-            shuffled at random, (pairs, 25).
-        matched/accuracy: Training and held-out accuracy along the line to b relabelled, (pairs, 2, 25).
-        matched/barriers: Of the line, for several starts of the matching, (pairs, alignments).
-        matched/ending: The road to b relabelled, (pairs, 4).
-        trace/road, trace/matched, trace/line: tr H of the data loss along both roads and the line to b relabelled,
-            (pairs, traces).
-        norm/road, norm/matched: Length of theta along both roads, (pairs, traces).
-    """
+def make(recipe: Values, say: Say) -> Values:
+    """Return bands under way, finished roads and relabelled networks, as docs/recordings.md names them."""
     land = roads.landscape()
-    found: dict[str, Any] = {}
-    _bands(land, recipe, say, found)
-    return found | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
+    return _bands(land, recipe, say) | columns([_relabelled(land, pair, recipe, say) for pair in recipe["seeds"]])
 
 
 def guess(kind: str, pair: int) -> Path | None:
@@ -91,7 +69,7 @@ def guess(kind: str, pair: int) -> Path | None:
     return Path(torch.stack([a, 0.5 * (a + b) + (aside if kind == "near" else -aside), b]))
 
 
-def settings(method: str, kind: str, pair: int, recipe: dict[str, Any] = RECIPE) -> dict[str, Any]:
+def settings(method: str, kind: str, pair: int, recipe: Values = RECIPE) -> Values:
     """Return the arguments of ``connect`` that make a band of this file."""
     given = {"method": method, "guess": guess(kind, pair), "generator": seeded(1000 * pair + 4)}
     return given | {"tolerance": math.inf} | recipe["connect"]
@@ -108,14 +86,14 @@ def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> t
     return torch.cat([where, along.losses[:, None]], 1), torch.tensor(row)
 
 
-def _bands(land: Network, recipe: dict[str, Any], say: Callable[[str], None], found: dict[str, Any]) -> None:
+def _bands(land: Network, recipe: Values, say: Say) -> dict[str, Tensor]:
     plane = Plane.through(roads.road(0))
     field = recipe["field"]
     u, v = (torch.linspace(field[name][0], field[name][1], field["side"]) for name in ("u", "v"))
     grid = torch.cartesian_prod(v, u).flip(1)
     with torch.no_grad():
         height = torch.cat([land.loss(plane.points(some)) for some in grid.split(64)])
-    found["field"] = height.view(field["side"], field["side"]).half()
+    found = {"field": height.view(field["side"], field["side"]).half()}
     names = [(method, kind) for method in recipe["methods"] for kind in recipe["guesses"]]
     ends: dict[tuple[str, str], list[Path]] = {name: [] for name in names}
     for pair in recipe["seeds"]:
@@ -142,22 +120,20 @@ def _bands(land: Network, recipe: dict[str, Any], say: Callable[[str], None], fo
             rows.append([*_ending(path), float(away)])
             say(f"pair {pair}, far, patient: {path.summary()} {float(away):.2f} from the other road.")
         found[f"patient/{method}"] = torch.tensor(rows)
+    return found
 
 
-def _frames(land: Network, method: str, kind: str, pair: int, recipe: dict[str, Any]) -> Iterator[tuple[int, Path]]:
+def _frames(land: Network, method: str, kind: str, pair: int, recipe: Values) -> Iterator[tuple[int, Path]]:
     """Yield the band at the sweeps of the frames, and at last the finished road."""
     a, b = roads.road(pair).pivots[[0, -1]]
-    wanted, last = set(recipe["frames"]), None
+    wanted = set(recipe["frames"])
     for snapshot in stream.connect(land, a, b, **settings(method, kind, pair, recipe)):
-        last = snapshot.result
-        if snapshot.done in wanted and not last.complete:
+        if snapshot.done in wanted or snapshot.result.complete:
             wanted.discard(snapshot.done)
-            yield snapshot.done, last
-    assert last is not None
-    yield recipe["connect"]["sweeps"], last
+            yield snapshot.done, snapshot.result
 
 
-def _relabelled(land: Network, pair: int, recipe: dict[str, Any], say: Callable[[str], None]) -> dict[str, Tensor]:
+def _relabelled(land: Network, pair: int, recipe: Values, say: Say) -> dict[str, Tensor]:
     road = roads.road(pair)
     a, b = road.pivots[[0, -1]]
     several = [align(land, a, b, generator=seeded(1000 * pair + 10 + n)) for n in range(recipe["alignments"])]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
@@ -16,17 +15,16 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipe as story
 
 from . import Work, load
-from ._common import accuracies, rounded, seeded
-from ._common import whole as whole
+from ._common import Values, accuracies, rounded, seeded, whole
 
-RECIPE: dict[str, Any] = {
+RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
     "widths": [64, 32, 32, 10],
     "weight_decay": 5e-4,
     "train": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120},
     "connect": {"method": "string", "pivots": 40, "sweeps": 1500},
 }
-TINY: dict[str, Any] = {
+TINY: Values = {
     "seeds": [0],
     "widths": [64, 8, 10],
     "train": {"batch_size": 64, "learning_rate": 0.05, "momentum": 0.9, "epochs": 5},
@@ -34,17 +32,10 @@ TINY: dict[str, Any] = {
 }
 
 
-def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
-    """Return for each seed the road, with the objective measured along it and along the straight line.
-
-    Keys:
-        pair0/line_loss: The objective along the straight line between the ends, at 25 positions, (25,).
-        pair0/road: The road, one point for each pivot, ends included. ``road.smooth(4 * pivots)`` is what verbs use.
-        pair0/accuracy: Training and held-out accuracy of both ends, (2, 2).
-        pair0/line_accuracy: Training and held-out accuracy along the line, (2, 25).
-    """
+def make(recipe: Values, work: Work) -> Values:
+    """Return for each seed the road, and what was measured along it and along the line (docs/recordings.md)."""
     land = landscape(recipe)
-    results: dict[str, Any] = {}
+    results: Values = {}
     for number, seed in enumerate(recipe["seeds"]):
         values = work.part(f"pair {number}", partial(joined, land, seed, recipe))
         results |= {f"pair{number}/{name}": value for name, value in values.items()}
@@ -52,7 +43,7 @@ def make(recipe: dict[str, Any], work: Work) -> dict[str, Any]:
     return results
 
 
-def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
+def joined(land: Network, seed: int, recipe: Values) -> Values:
     """Return the results for a seed: it draws from the streams of the story."""
     run = train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"])
     a, b = run.theta.half().float()
@@ -67,7 +58,7 @@ def joined(land: Network, seed: int, recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def landscape(recipe: dict[str, Any] = RECIPE) -> Network:
+def landscape(recipe: Values = RECIPE) -> Network:
     """Return the digits network of a recipe, a new one each time."""
     return story.Recipe(widths=tuple(recipe["widths"]), weight_decay=recipe["weight_decay"]).landscape()
 

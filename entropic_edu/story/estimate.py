@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -14,8 +13,7 @@ from torch import Tensor
 from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
 
-if TYPE_CHECKING:
-    from .recipe import Recipe
+from .recipe import Recipe
 
 _SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
 _PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients
@@ -53,7 +51,7 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
 
 def refuse(land: Network, recipe: Recipe) -> None:
     """Raise a MemoryError if a stage cannot fit, however few samples are taken at once."""
-    room = _room(land.device)
+    room = memory.free_bytes(land.device, in_use_too=True)  # what is in use may be given back
     worst, needed = max(_needs(land, recipe).items(), key=lambda item: item[1])
     if room is not None and needed > room:
         raise MemoryError(
@@ -77,14 +75,6 @@ def least_bytes(land: Network, shape: Shape) -> int:
     return vectors + batches + 2 * together * land.bytes_per_sample
 
 
-def _room(device: torch.device) -> int | None:
-    """Return what an accelerator has free; of a CPU all it has, since what is in use may be given back."""
-    names = getattr(os, "sysconf_names", {})
-    if device.type == "cpu" and "SC_PHYS_PAGES" in names:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return memory.free_bytes(device)
-
-
 def lines(land: Network, recipe: Recipe) -> Iterator[str]:
     """Yield about how long each stage will take and what memory it needs, and then how long all take together."""
     total, needs = 0.0, _needs(land, recipe)
@@ -104,15 +94,12 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
     with torch.no_grad():  # the loss and the gradient of one network on all training data
         look = share * _seconds(lambda: some.loss(thetas), land.device)
     slope = share * _seconds(lambda: some.gradient(thetas), land.device)
-
-    def step(shape: Shape) -> float:
-        if shape.batch_size is None:
-            return shape.networks * slope
-        rows, size = theta.expand(shape.networks, -1).contiguous(), shape.batch_size
-        return _seconds(lambda: land.gradient(rows, size, generator, shared=not shape.own), land.device)
-
     for shape in shapes(land, recipe):
-        yield shape.stage, shape.steps * step(shape) + shape.looks * look + shape.products * _PRODUCT * slope
+        step = shape.networks * slope
+        if (size := shape.batch_size) is not None:
+            rows = theta.expand(shape.networks, -1).contiguous()
+            step = _seconds(partial(land.gradient, rows, size, generator, shared=not shape.own), land.device)
+        yield shape.stage, shape.steps * step + shape.looks * look + shape.products * _PRODUCT * slope
     part = len(recipe.part(land).x) / len(land.x)
     yield "profile and picture", part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
 

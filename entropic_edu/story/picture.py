@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -12,17 +12,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from entropic_edu.figures import plots
 from entropic_edu.physics.theory import predict
 
+from .recipe import Pair, Recipe, Setting
 from .report import way
 
-if TYPE_CHECKING:
-    from .recipe import Pair, Recipe, Setting
 
-
-def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
-    """Draw the first pair, with the profiles of the others behind it; panels that are not there yet stay empty."""
+def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
+    """Return the first pair as PNG, the profiles of the others behind it; panels that are not there yet stay empty."""
     figure = Figure(figsize=(13, 10), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
-    panels = figure.subplots(2, 2)
-    first = pairs[0]
+    panels, first = figure.subplots(2, 2), pairs[0]
     for ax, ready in zip(panels.flat, (first.road, first.profile, first.releases, first.complete), strict=True):
         if not ready:
             ax.set_axis_off()
@@ -46,7 +43,9 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> Figure:
         "each start, bands are one standard error",
         fontsize=13,
     )
-    return figure
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})  # the same bytes each time
+    return buffer.getvalue()
 
 
 def _size(setting: Setting) -> str:
@@ -94,10 +93,3 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
         labels.append((1.01 * float(time[-1]), float(gone[-1]), label, colour))
     plots.end_labels(ax, labels)
     plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
-
-
-def png(figure: Figure) -> bytes:
-    """Return the figure as PNG, the same bytes for the same library versions."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()

@@ -77,8 +77,7 @@ class Recipe:
 
     def step(self, setting: Setting) -> dict[str, Any]:
         """Return what ``drift`` and ``predict`` are both told of a step."""
-        rates = {"learning_rate": setting.learning_rate, "momentum": self.momentum}
-        return {"batch_size": setting.batch_size} | rates
+        return {"batch_size": setting.batch_size, "learning_rate": setting.learning_rate, "momentum": self.momentum}
 
     @property
     def title(self) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
 
 from entropic_edu.data import cifar10
 from entropic_edu.networks import devices
@@ -17,13 +15,7 @@ from entropic_edu.networks.network import Network
 
 from .recipe import Recipe, Setting
 
-MODELS: dict[str, Callable[[tuple[int, ...], Any], nn.Module]] = {
-    "small_cnn": lambda widths, norm: small_cnn(widths, norm=None if norm == "none" else norm),
-    "resnet20": lambda widths, norm: resnet20(norm, widths[0]),
-}
 WIDTHS: dict[str, tuple[int, ...]] = {"small_cnn": (16, 32, 64), "resnet20": (16,)}
-IMAGES = 1000  # of each of the five training files, and of the test file
-NAMES = {"small_cnn": "the small CNN", "resnet20": "ResNet-20"}
 NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the first is the default
 
 
@@ -41,7 +33,7 @@ class Cifar10(Recipe):
 
     model: str = "small_cnn"  # or "resnet20"
     norm: str = "none"  # or "group", or "batch", whose statistics are re-estimated at each θ
-    images: int | None = IMAGES  # the first so many of each of the files; None takes all
+    images: int | None = 1000  # the first so many of the five training files each, and of the test file; None: all
     statistics: int = 512  # training images that give the statistics of batch norm
     widths: tuple[int, ...] = WIDTHS["small_cnn"]  # channels of its blocks; of the first stage of a ResNet
     weight_decay: float = 8e-4
@@ -66,8 +58,10 @@ class Cifar10(Recipe):
     def landscape(self, device: torch.device | None = None) -> Network:
         """Return the network and its images on a device; see ``data.cifar10`` for errors."""
         data, device = cifar10(first=self.images), device or self.device()
+        norm: Any = None if self.norm == "none" else self.norm
+        model = resnet20(norm, self.widths[0]) if self.model == "resnet20" else small_cnn(self.widths, norm=norm)
         return Network(
-            MODELS[self.model](self.widths, self.norm).to(device),
+            model.to(device),
             *data.train,
             weight_decay=self.weight_decay,
             test=data.test,
@@ -79,15 +73,12 @@ class Cifar10(Recipe):
 
     @property
     def title(self) -> str:
-        """What the picture is about."""
-        return f"{NAMES[self.model]} on CIFAR-10"
+        return f"{'ResNet-20' if self.model == 'resnet20' else 'the small CNN'} on CIFAR-10"
 
     def device(self) -> torch.device:
-        """Return the fastest device at hand."""
         return devices.device()
 
     def tiny(self) -> Cifar10:
-        """Return a miniature of a few seconds, to see that it works; its numbers say nothing."""
         settings = (
             replace(s, batch_size=s.batch_size and 8, learning_rate=0.01, project_every=3, steps=6, walkers=1)
             for s in self.settings
@@ -164,9 +155,9 @@ def chosen(
             )
         return Recipe()
     model = model or "small_cnn"
-    if model not in MODELS:
-        raise ValueError(f"--model must be one of {', '.join(MODELS)}, got {model!r}.")
+    if model not in NORMS:
+        raise ValueError(f"--model must be one of {', '.join(NORMS)}, got {model!r}.")
     norm = norm or NORMS[model][0]
     if norm not in NORMS[model]:
         raise ValueError(f"--model {model} takes --norm {' or '.join(NORMS[model])}, got {norm!r}.")
-    return Cifar10(model=model, norm=norm, widths=WIDTHS[model], images=images or IMAGES)
+    return Cifar10(model=model, norm=norm, widths=WIDTHS[model], images=images or Cifar10.images)

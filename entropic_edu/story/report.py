@@ -6,24 +6,23 @@ import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 
-if TYPE_CHECKING:
-    from .recipe import Pair, Recipe, Setting
+from .recipe import Pair, Recipe, Setting
 
 _CURVES = (
     *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),
     *("adaptive_trace", "adaptive_top", "noise", "norm", "test_accuracy"),
 )
+_BUMPS = ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
 
 
 def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, Any]:
@@ -50,55 +49,44 @@ def device_name(land: Network) -> str:
 def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     """The figures of one pair, as far as they go."""
     figures: dict[str, Any] = {"seed": pair.seed, "complete": pair.complete}
+    land = pair.land
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
-            figures["minima"] = _minima(pair.land, pair.run.theta, pair.straight)
-        if pair.road is not None:
-            figures["road"] = _road(pair.land, pair.road)
-    if pair.profile is not None:
-        figures["profile"] = _profile(pair.profile)
+            ends, line = pair.run.theta, land.data_loss(pair.straight.pivots)
+            figures["minima"] = {
+                "data_loss": land.data_loss(ends).tolist(),
+                "objective": land.loss(ends).tolist(),
+                "accuracy": land.accuracy(ends).tolist(),
+                "test_accuracy": land.accuracy(ends, "test").tolist(),
+                "distance": pair.straight.straight_length,
+                "linear_barrier": float(line.max() - line[[0, -1]].max()),
+            }
+        if (road := pair.road) is not None:
+            data = torch.cat([land.data_loss(some) for some in torch.split(road.pivots, 32)])
+            higher_end = float(road.losses[[0, -1]].max())  # type: ignore[index]
+            figures["road"] = {
+                "method": road.method,
+                "points": len(road.pivots),
+                "length": road.length,
+                "length_over_straight": road.length / road.straight_length,
+                "scallop": road.scallop,
+                "highest_data_loss": float(data.max()),
+                "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
+                "highest_objective_over_higher_end": road.saddle_loss / higher_end,
+            }
+    if (profile := pair.profile) is not None:
+        curves = {name: getattr(profile, name) for name in _CURVES}
+        figures["profile"] = {
+            **{name: values.tolist() for name, values in curves.items() if values is not None},
+            "middle_over_ends": {name: profile.bump(curves[name]) for name in _BUMPS},
+            "trace_with_decay_middle_over_ends": profile.bump(profile.trace_with_decay),
+        }
     walked = [setting for setting in recipe.settings if setting.name in pair.releases]
-    figures["releases"] = [_walk(s, pair.releases[s.name], pair.profile, recipe) for s in walked if pair.profile]
+    figures["releases"] = [_walk(s, pair.releases[s.name], profile, recipe) for s in walked if profile]
     if pair.complete:
         figures["collapse"] = collapse(pair, recipe)
         figures["claims"] = claims(figures, recipe.dataset)
     return figures
-
-
-def _minima(land: Network, ends: Tensor, straight: Path) -> dict[str, Any]:
-    data = land.data_loss(straight.pivots)
-    return {
-        "data_loss": land.data_loss(ends).tolist(),
-        "objective": land.loss(ends).tolist(),
-        "accuracy": land.accuracy(ends).tolist(),
-        "test_accuracy": land.accuracy(ends, "test").tolist(),
-        "distance": straight.straight_length,
-        "linear_barrier": float(data.max() - data[[0, -1]].max()),
-    }
-
-
-def _road(land: Network, road: Path) -> dict[str, Any]:
-    data = torch.cat([land.data_loss(some) for some in torch.split(road.pivots, 32)])
-    return {
-        "method": road.method,
-        "points": len(road.pivots),
-        "length": road.length,
-        "length_over_straight": road.length / road.straight_length,
-        "scallop": road.scallop,
-        "highest_data_loss": float(data.max()),
-        "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
-        "highest_objective_over_higher_end": road.saddle_loss / float(road.losses[[0, -1]].max()),  # type: ignore[index]
-    }
-
-
-def _profile(profile: Profile) -> dict[str, Any]:
-    bumps = ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
-    curves = {name: getattr(profile, name) for name in _CURVES}
-    return {
-        **{name: values.tolist() for name, values in curves.items() if values is not None},
-        "middle_over_ends": {name: profile.bump(curves[name]) for name in bumps},
-        "trace_with_decay_middle_over_ends": profile.bump(profile.trace_with_decay),
-    }
 
 
 def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:

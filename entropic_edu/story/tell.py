@@ -27,7 +27,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
-from .picture import picture, png
+from .picture import picture
 from .recipe import Pair, Recipe, Setting
 from .report import report
 
@@ -62,7 +62,11 @@ def tell(
         MemoryError: If a stage cannot fit; nothing has been computed then. Or if memory runs out all the same.
     """
     recipe = recipe or Recipe()
-    land = recipe.landscape(_device(device, recipe))
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    usable = ["auto", *(each for each, is_there in there.items() if is_there)]
+    if device not in usable:
+        raise ValueError(f"There is no device {device!r} here; take one of {', '.join(usable)}.")
+    land = recipe.landscape(recipe.device() if device == "auto" else torch.device(device))
     estimate.refuse(land, recipe)
     store = _prepared(File(f"{out}.work"), recipe, resume)
     began, pairs = time.perf_counter(), []
@@ -75,19 +79,10 @@ def tell(
             if not pairs[-1].complete:
                 break
         figures = report(pairs, recipe, time.perf_counter() - began)
-        drawn = png(picture(pairs, recipe))  # before anything is written: memory may run out
+        drawn = picture(pairs, recipe)  # before anything is written: memory may run out
         write_whole(f"{out}.json", json.dumps(figures, indent=2).encode())
         write_whole(f"{out}.png", drawn)
     return figures
-
-
-def _device(name: str, recipe: Recipe) -> torch.device:
-    """Return the device of this name, or the one that suits the recipe."""
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    usable = ["auto", *(each for each, is_there in there.items() if is_there)]
-    if name not in usable:
-        raise ValueError(f"There is no device {name!r} here; take one of {', '.join(usable)}.")
-    return recipe.device() if name == "auto" else torch.device(name)
 
 
 def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:

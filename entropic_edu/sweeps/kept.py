@@ -24,8 +24,6 @@ from .workers import Workers
 
 SUFFIX = ".kept"
 
-# --- values in a file ---------------------------------------------------------------------------------------------
-
 
 def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors among values by name, and as JSON values a note of what each of the values is.
@@ -39,9 +37,8 @@ def taken_apart(values: Mapping[str, Any]) -> tuple[dict[str, Tensor], dict[str,
             tensors[name], shapes[name] = value, "tensor"
         elif isinstance(value, Result):
             every = {f.name: getattr(value, f.name) for f in fields(value)}
-            inside = {field: each for field, each in every.items() if isinstance(each, Tensor)}
-            tensors |= {f"{name}.{field}": each for field, each in inside.items()}
-            plain = {field: each for field, each in every.items() if field not in inside}
+            plain = {field: each for field, each in every.items() if not isinstance(each, Tensor)}
+            tensors |= {f"{name}.{field}": each for field, each in every.items() if field not in plain}
             shapes[name] = {"kind": type(value).__name__, "fields": plain}
         else:
             shapes[name] = {"kind": "plain", "value": value}
@@ -61,7 +58,7 @@ def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> di
         elif shape["kind"] == "plain":
             values[name] = shape["value"]
         else:
-            every: dict[str, Any] = shape["fields"] | inside.get(name, {})
+            every = shape["fields"] | inside.get(name, {})
             values[name] = _class(shape["kind"], every.keys())(**every)
     return values
 
@@ -75,9 +72,6 @@ def _class(kind: str, names: Collection[str]) -> type[Result]:
         if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names):
             return known
     raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
-
-
-# --- files --------------------------------------------------------------------------------------------------------
 
 
 class Made(NamedTuple):
@@ -102,7 +96,6 @@ class Store:
         self.memory: dict[str, bytes] = {}
 
     def file(self, name: str, suffix: str = SUFFIX) -> File:
-        """Return the file of a part."""
         assert self.folder is not None
         return self.folder / f"{name}{suffix}"
 
@@ -152,12 +145,8 @@ class Store:
 
 
 def _content(name: str, of: str, made: Made) -> bytes:
-    """Return the file of a part."""
     tensors, shapes = taken_apart(made.values)
     return packed("Part", tensors, {"name": name, "of": of, "values": shapes, "seconds": made.seconds})
-
-
-# --- many at once -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -190,19 +179,14 @@ def _make(part: Part, needed: Sequence[bytes], name: str, of: str, threads: int,
             values = part.make(*(put_together(tensors, note["values"]) for tensors, note in notes))
         return _content(name, of, Made(values, time.perf_counter() - began)), None
     except Exception as error:
-        return b"", _portable(error)
+        error.add_note("".join(traceback.format_tb(error.__traceback__)))  # where it arose
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # not every exception can be pickled for the way back
+            return b"", NotMadeError(in_words(error))
+        return b"", error
     finally:
         torch.set_num_threads(before)
-
-
-def _portable(error: Exception) -> Exception:
-    """Return an error as it survives the way back, with where it arose; not every exception can be pickled."""
-    error.add_note("".join(traceback.format_tb(error.__traceback__)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return NotMadeError(in_words(error))
-    return error
 
 
 def in_words(error: BaseException) -> str:
@@ -268,9 +252,9 @@ class Dispatch:
         try:
             future = self.executor.submit(_make, part, needed, name, self.store.of, self.threads, attempt)
         except Exception as error:
-            refused = NotMadeError(f"the executor takes no work ({in_words(error)}); call again with another")
+            why = f"the executor takes no work ({in_words(error)}); call again with another"
             future = Future()
-            future.set_result((b"", refused))
+            future.set_exception(NotMadeError(why))
         self.running[future] = name, attempt
         future.add_done_callback(self.ended.put)
 

@@ -13,7 +13,6 @@ import pickle
 import re
 import sys
 import textwrap
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import Any, NamedTuple, Self
 import torch
 
 from entropic_edu.physics.results import Result, packed, unpacked, write_whole
-from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb
+from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb, warn
 
 from .kept import SUFFIX, Dispatch, Part, Store, in_words, put_together, taken_apart
 from .workers import cores, pool
@@ -102,31 +101,21 @@ class Sweep(Result):
         names = " × ".join(dict.fromkeys(name for point in self.settings for name in point))
         lacking = len(self.settings) - there - len(self.failed)
         failed = f"; {len(self.failed)} failed, the first: {self.failed[0].error}" if self.failed else ""
-        return (
-            f"{there} of {len(self.settings)} points of {self.function} over {names}"
-            f"{f'; {lacking} not computed yet' if lacking else ''}{failed}."
-        )
+        left = f"; {lacking} not computed yet" if lacking else ""
+        return f"{there} of {len(self.settings)} points of {self.function} over {names}{left}{failed}."
 
     def save(self, file: str | os.PathLike[str]) -> None:
         tensors, shapes = taken_apart({str(i): result for i, result in enumerate(self.results)})
-        plain = {
-            "function": self.function,
-            "settings": self.settings,
-            "results": [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()],
-            "failed": self.failed,
-            "complete": self.complete,
-        }
-        write_whole(file, packed("Sweep", tensors, plain))
+        results = [(s["kind"], s["fields"]) if "fields" in s else ("", s["value"]) for s in shapes.values()]
+        points = {"settings": self.settings, "results": results, "failed": self.failed}
+        write_whole(file, packed("Sweep", tensors, {"function": self.function, **points, "complete": self.complete}))
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
         tensors, plain = unpacked(File(file).read_bytes(), "Sweep", str(file), "Sweep.save()")
-        shapes = {
-            str(i): {"kind": kind, "fields": value} if kind else {"kind": "plain", "value": value}
-            for i, (kind, value) in enumerate(plain["results"])
-        }
+        shapes = [{"kind": kind or "plain", "fields" if kind else "value": each} for kind, each in plain["results"]]
         plain["settings"] = tuple(plain["settings"])
-        plain["results"] = tuple(put_together(tensors, shapes).values())
+        plain["results"] = tuple(put_together(tensors, {str(i): each for i, each in enumerate(shapes)}).values())
         plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
         return cls(**plain)
 
@@ -192,11 +181,26 @@ def sweep(
         ...     ee.sweep(drifted, over={"seed": range(4)}, executor=executor).complete
         True
     """
-    _check(executor, workers, threads, retries)
+    if executor is not None and not isinstance(executor, Executor):
+        raise ValueError(
+            f"executor is a concurrent.futures.Executor, got a {type(executor).__name__}; a dask Client gives one by "
+            "client.get_executor()."
+        )
+    if executor is not None and workers is not None:
+        raise ValueError("workers= is for a sweep's own processes; give the number to your executor instead.")
+    for label, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
+        if value is not None and value < least:
+            raise ValueError(f"{label} must be at least {least}, got {value}.")
     points, name, given = _points(function, over), _name(function), _shipped(function, executor)
     store = _store(None if folder is None else File(folder), function)
-    results = _there(store, points)
+    results: dict[str, Any] = {}
     errors: dict[str, str] = {}
+    for key in points:
+        if key in store:
+            try:
+                results[key] = store.read(key).values["result"]
+            except ValueError as damage:
+                warn(f"{damage} It is computed again.", RuntimeWarning)
 
     def so_far() -> Sweep:
         failed = tuple(Failure(points[key], errors[key]) for key in points if key in errors)
@@ -225,27 +229,17 @@ def sweep(
                     yield snapshot()
 
 
-# --- the grid --------------------------------------------------------------------------------------------------
-
-
-def _check(executor: Executor | None, workers: int | None, threads: int, retries: int) -> None:
-    if executor is not None and not isinstance(executor, Executor):
-        raise ValueError(
-            f"executor is a concurrent.futures.Executor, got a {type(executor).__name__}; a dask Client gives one by "
-            "client.get_executor()."
-        )
-    if executor is not None and workers is not None:
-        raise ValueError("workers= is for a sweep's own processes; give the number to your executor instead.")
-    for label, value, least in (("workers", workers, 1), ("threads", threads, 1), ("retries", retries, 0)):
-        if value is not None and value < least:
-            raise ValueError(f"{label} must be at least {least}, got {value}.")
-
-
 def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the settings of all points, as plain values of their own, by the name of the point's file."""
     listed = list(over)
     if isinstance(over, Mapping):
-        columns = [_column(name, values) for name, values in over.items()]
+        columns = []
+        for name, values in over.items():
+            column = values.tolist() if hasattr(values, "tolist") else values  # of numpy and torch
+            if isinstance(column, str) or not isinstance(column, Sequence):
+                of = f"over[{name!r}] is the list of its values, got {values!r}"
+                raise ValueError(f"{of}; for one value write [{values!r}].")
+            columns.append(_plain(column, f"over[{name!r}]"))
         points = [dict(zip(over, row, strict=True)) for row in itertools.product(*columns)] if over else []
     elif not isinstance(over, str) and all(isinstance(point, Mapping) for point in listed):
         points = [_plain(point, f"over[{i}]") for i, point in enumerate(listed)]
@@ -255,22 +249,13 @@ def _points(function: Function, over: Mapping[str, Any] | Sequence[Mapping[str, 
         raise ValueError(f"The grid has no points, got over={over!r}; give every setting at least one value.")
     keyed: dict[str, dict[str, Any]] = {}
     for point in points:
-        _fits(function, point)
-        if keyed.setdefault(_key(point), point) is not point:
+        if keyed.setdefault(_key(function, point), point) is not point:
             raise ValueError(f"The point {_call(point)} is in the grid twice, and would give the same result twice.")
     return keyed
 
 
-def _column(name: str, values: Any) -> list[Any]:
-    listed = values.tolist() if hasattr(values, "tolist") else values  # of numpy and torch
-    if isinstance(listed, str) or not isinstance(listed, Sequence):
-        raise ValueError(f"over[{name!r}] is the list of its values, got {values!r}; for one value write [{values!r}].")
-    column: list[Any] = _plain(listed, f"over[{name!r}]")
-    return column
-
-
-def _fits(function: Function, point: dict[str, Any]) -> None:
-    """Raise a ValueError where the function does not take these settings, or JSON does not."""
+def _key(function: Function, point: dict[str, Any]) -> str:
+    """Return the name of a point's file; a ValueError where the function does not take the settings, or JSON."""
     try:
         inspect.signature(function).bind(**point)
     except TypeError as error:
@@ -279,7 +264,7 @@ def _fits(function: Function, point: dict[str, Any]) -> None:
             "name in over= every setting that it needs, and no other."
         ) from error
     try:
-        json.dumps(point, allow_nan=False)
+        return hashlib.sha256(_words(point).encode()).hexdigest()[:20]
     except ValueError as error:
         raise ValueError(f"The point {_call(point)} holds NaN or infinity, which no setting can be.") from error
 
@@ -300,19 +285,11 @@ def _plain(value: Any, where: str) -> Any:
 
 
 def _words(settings: Mapping[str, Any]) -> str:
-    return json.dumps(settings, sort_keys=True)
-
-
-def _key(settings: Mapping[str, Any]) -> str:
-    """Return the name of a point's file."""
-    return hashlib.sha256(_words(settings).encode()).hexdigest()[:20]
+    return json.dumps(settings, sort_keys=True, allow_nan=False)
 
 
 def _call(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value!r}" for key, value in settings.items())
-
-
-# --- the function ----------------------------------------------------------------------------------------------
 
 
 def _name(function: Function) -> str:
@@ -357,9 +334,6 @@ def _source(function: Function) -> str:
     return hashlib.sha256(source.encode()).hexdigest()
 
 
-# --- the folder ------------------------------------------------------------------------------------------------
-
-
 def _store(folder: File | None, function: Function) -> Store:
     """Return where the points of a function are kept; a note beside them says which function that is."""
     name, source = _name(function), _source(function)
@@ -368,40 +342,24 @@ def _store(folder: File | None, function: Function) -> Store:
         return store
     names = {file.name for file in folder.glob("[!.]*")}
     points = {name for name in names if re.fullmatch(rf"[0-9a-f]{{20}}\{SUFFIX}", name)}
-    if points and NOTE in names:
-        _compare(folder / NOTE, name, source)
-    elif foreign := sorted(names - points - {NOTE}):
-        raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
-    else:
-        write_whole(folder / NOTE, json.dumps({"function": name, "source": source}, indent=1).encode())
-    return store
-
-
-def _compare(note: File, name: str, source: str) -> None:
-    """Raise a ValueError where a note is damaged, or is of another function than this."""
+    note = folder / NOTE
+    if not points or NOTE not in names:
+        if foreign := sorted(names - points - {NOTE}):
+            raise ValueError(f"{folder} holds {foreign[0]} and no sweep; take an empty folder, or a new one.")
+        write_whole(note, json.dumps({"function": name, "source": source}, indent=1).encode())
+        return store
     try:
-        function, its_source = (json.loads(note.read_bytes())[key] for key in ("function", "source"))
+        its_name, its_source = (json.loads(note.read_bytes())[key] for key in ("function", "source"))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{note} is damaged; delete it and call again, the points beside it are kept.") from error
-    if function != name:
-        raise ValueError(f"{note.parent} holds a sweep of {function}, this one is of {name}; take another folder.")
+    if its_name != name:
+        raise ValueError(f"{folder} holds a sweep of {its_name}, this one is of {name}; take another folder.")
     if its_source != source:
         raise ValueError(
-            f"{name} has changed since the points in {note.parent} were computed; take another folder. If the "
+            f"{name} has changed since the points in {folder} were computed; take another folder. If the "
             f"change cannot alter a result, delete {note} and call again: the points are kept."
         )
-
-
-def _there(store: Store, points: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return the results that are kept, by key; warn of files that are no such points."""
-    there = {}
-    for key in points:
-        if key in store:
-            try:
-                there[key] = store.read(key).values["result"]
-            except ValueError as error:
-                warnings.warn(f"{error} It is computed again.", RuntimeWarning, stacklevel=2)
-    return there
+    return store
 
 
 def _point(function: Function | bytes, words: str) -> dict[str, Any]:

@@ -18,27 +18,20 @@ import torch
 @contextlib.contextmanager
 def pool(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
     """Yield the executor, or one of so many worker processes; leave the caller's threads of torch as they were."""
-    before = torch.get_num_threads()
-    used = _own(workers, threads) if executor is None else executor
+    before, used = torch.get_num_threads(), executor
+    if used is None:
+        try:
+            used = Workers(workers, threads)
+        except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
+            why = f"This machine allows no worker processes ({type(error).__name__}: {error})"
+            warnings.warn(f"{why}; the points are computed one after another in this process.", RuntimeWarning, 2)
+            used = ThreadPoolExecutor(1)
     try:
         yield used
     finally:
         if executor is None:
             used.shutdown(cancel_futures=True)
         torch.set_num_threads(before)  # parts in threads may have left theirs to threads to come
-
-
-def _own(workers: int, threads: int) -> Executor:
-    try:
-        return Workers(workers, threads)
-    except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
-        warnings.warn(
-            f"This machine allows no worker processes ({type(error).__name__}: {error}); the points are computed one "
-            "after another in this process.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        return ThreadPoolExecutor(1)
 
 
 def cores() -> int:
@@ -79,7 +72,7 @@ class Workers(Executor):
 
     def check(self) -> None:
         """Raise a RuntimeError if a worker died before it could work, as any other would."""
-        if any(worker.stillborn for worker in self.idle):
+        if any(worker.process.done() and worker.process.exception() for worker in self.idle):
             raise RuntimeError(
                 "A worker process died as it started; what it said stands above. In a script, call ee.sweep under "
                 'if __name__ == "__main__":, because each worker imports the script. Without processes: '
@@ -88,7 +81,7 @@ class Workers(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End all workers; one that still computes is killed, since a part may take hours."""
-        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.stillborn}
+        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.process.exception()}
         for process in multiprocessing.active_children():
             if process.pid in computing:
                 process.kill()
@@ -102,16 +95,10 @@ class _Worker:
     def __init__(self, threads: int) -> None:
         spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
         self.pool = ProcessPoolExecutor(1, spawn, _begin, (threads,))
-        self.process = self.pool.submit(os.getpid)
-
-    @property
-    def stillborn(self) -> bool:
-        """Whether the process died before it could work."""
-        return self.process.done() and self.process.exception() is not None
+        self.process = self.pool.submit(os.getpid)  # an exception, if it died before it could work
 
 
 def _begin(threads: int) -> None:
-    """Make a worker process ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the caller decides
     threading.Thread(target=_end_with_caller, daemon=True).start()
     import threadpoolctl  # type: ignore[import-untyped]

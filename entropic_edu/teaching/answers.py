@@ -14,11 +14,11 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import filelock
 
@@ -43,57 +43,41 @@ class Made:
 
     def __post_init__(self) -> None:
         sure = isinstance(self.confidence, float | int) and 0 < self.confidence <= 1
-        if not (sure and isinstance(self.right, bool) and _words(self.lesson, self.question, self.choice)):
+        named = all(isinstance(word, str) for word in (self.lesson, self.question, self.choice))
+        if not (sure and named and isinstance(self.right, bool)):
             raise ValueError("a bet that this package did not write")
 
 
-@dataclass
-class _Kept:
-    """What one file holds: bets by lesson and question, and (lesson, exercise) of each passed check."""
+# what one file holds: each bet by (BET, lesson, question), and (PASSED, lesson, exercise) of each passed check
+BET, PASSED = "bet", "passed"
+_Kept: TypeAlias = dict[tuple[str, str, str], Made | None]
 
-    bets: dict[tuple[str, str], Made] = field(default_factory=dict)
-    passed: set[tuple[str, str]] = field(default_factory=set)
 
-    def merge(self, other: _Kept) -> _Kept:
-        """Take what is missing here: of two bets on one question the first stays, so no order of kernels matters."""
-        self.bets = other.bets | self.bets
-        self.passed |= other.passed
-        return self
+def _written(kept: _Kept) -> bytes:
+    bets = [dataclasses.asdict(made) for _, made in sorted(kept.items()) if made is not None]
+    passed = [key[1:] for key in sorted(kept) if key[0] == PASSED]
+    content = {"kind": KIND, "format": FORMAT, "bets": bets, "passed": passed, "checksum": _checksum(bets, passed)}
+    return (json.dumps(content, indent=1) + "\n").encode()
 
-    def forget(self, lesson: str) -> None:
-        self.bets = {key: made for key, made in self.bets.items() if made.lesson != lesson}
-        self.passed = {(number, exercise) for number, exercise in self.passed if number != lesson}
 
-    def written(self) -> bytes:
-        bets = [dataclasses.asdict(self.bets[key]) for key in sorted(self.bets)]
-        content = {"kind": KIND, "format": FORMAT, "bets": bets, "passed": sorted(self.passed)}
-        content["checksum"] = _checksum(content["bets"], content["passed"])
-        return (json.dumps(content, indent=1) + "\n").encode()
-
-    @classmethod
-    def parsed(cls, content: bytes) -> _Kept:
-        """Return what a file holds, or raise ValueError with the reason why it is none of ours."""
-        try:
-            found: dict[str, Any] = json.loads(content)
-            if (found["kind"], found["format"]) != (KIND, FORMAT):
-                raise ValueError(f"format {found['format']} instead of {FORMAT}")
-            if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
-                raise ValueError("its checksum is another")  # files of before this was kept have none
-            bets = [Made(**made) for made in found["bets"]]
-            passed = {(lesson, exercise) for lesson, exercise in found["passed"]}
-            if not _words(*chain(*passed)):
-                raise ValueError("an exercise without a name")
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"{type(error).__name__}: {error}") from error
-        return cls({(made.lesson, made.question): made for made in bets}, passed)
+def _parsed(content: bytes) -> _Kept:
+    """Return what a file holds, or raise ValueError with the reason why it is none of ours."""
+    try:
+        found: dict[str, Any] = json.loads(content)
+        if (found["kind"], found["format"]) != (KIND, FORMAT):
+            raise ValueError(f"format {found['format']} instead of {FORMAT}")
+        if found.get("checksum", written := _checksum(found["bets"], found["passed"])) != written:
+            raise ValueError("its checksum is another")  # files of before this was kept have none
+        kept: _Kept = {(PASSED, lesson, exercise): None for lesson, exercise in found["passed"]}
+        if not all(isinstance(word, str) for word in chain(*kept)):
+            raise ValueError("an exercise without a name")
+        return kept | {(BET, made.lesson, made.question): made for made in (Made(**each) for each in found["bets"])}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def _checksum(bets: Any, passed: Any) -> str:  # so that one flipped letter is noticed
     return hashlib.sha256(json.dumps([bets, passed]).encode()).hexdigest()
-
-
-def _words(*values: object) -> bool:
-    return all(isinstance(value, str) for value in values)
 
 
 class Answers:
@@ -106,34 +90,34 @@ class Answers:
 
     def __init__(self, folder: Path | None) -> None:
         self.file = None if folder is None else folder / "answers.json"
-        self._memory, self._lock, self._said = _Kept(), threading.RLock(), False
+        self._lock, self._said = threading.RLock(), False
+        self._memory: _Kept = {}
         self._news: list[str] = []
 
     @property
     def bets(self) -> list[Made]:
         """All bets of all lessons, in the order of lessons and names."""
-        kept = self._now().bets
-        return [kept[key] for key in sorted(kept)]
+        return [made for _, made in sorted(self._now().items()) if made is not None]
 
     def bet(self, lesson: str, question: str) -> Made | None:
         """Return the bet on a question, or None."""
-        return self._now().bets.get((lesson, question))
+        return self._now().get((BET, lesson, question))
 
     def passed(self, lesson: str) -> set[str]:
         """Return the numbers of the exercises of a lesson that were passed."""
-        return {exercise for number, exercise in self._now().passed if number == lesson}
+        return {exercise for kind, number, exercise in self._now() if (kind, number) == (PASSED, lesson)}
 
     def add_bet(self, made: Made) -> None:
         """Keep a bet; where there is one on this question the first one stays, as the one made before the result."""
-        self._change(lambda kept: kept.bets.setdefault((made.lesson, made.question), made))
+        self._change(lambda kept: kept.setdefault((BET, made.lesson, made.question), made))
 
     def add_passed(self, lesson: str, exercise: str) -> None:
         """Keep that an exercise was passed."""
-        self._change(lambda kept: kept.passed.add((lesson, exercise)))
+        self._change(lambda kept: kept.setdefault((PASSED, lesson, exercise)))
 
     def forget(self, lesson: str) -> None:
         """Delete all that is kept of a lesson."""
-        self._change(lambda kept: kept.forget(lesson))
+        self._change(lambda kept: [kept.pop(key) for key in list(kept) if key[1] == lesson])
 
     def news(self) -> str:
         """Return what the learner must be told about the file, each thing once; mostly nothing, an empty string."""
@@ -144,11 +128,11 @@ class Answers:
     def _now(self) -> _Kept:
         with self._lock:
             try:
-                kept = _Kept() if self.file is None else self._read(_behind_links(self.file))
+                kept = {} if self.file is None else self._read(_behind_links(self.file))
             except OSError as error:
                 self._failed(error)
-                kept = _Kept()
-            return kept.merge(self._memory)
+                kept = {}
+            return self._memory | kept  # of two bets on one question the first stays, so no order of kernels matters
 
     def _change(self, change: Callable[[_Kept], object]) -> None:
         with self._lock:
@@ -160,17 +144,17 @@ class Answers:
                 with _alone(file):
                     kept = self._read(file, alone=True)
                     change(kept)
-                    write_whole(file, kept.merge(self._memory).written())
-                self._memory = _Kept()
+                    write_whole(file, _written(self._memory | kept))
+                self._memory = {}
             except OSError as error:
                 self._failed(error)
 
     def _read(self, file: Path, alone: bool = False) -> _Kept:
         """Read the file; one that cannot be understood is moved aside, which only the holder of the lock may do."""
         try:
-            return _Kept.parsed(file.read_bytes())
+            return _parsed(file.read_bytes())
         except FileNotFoundError:
-            return _Kept()
+            return {}
         except ValueError as error:
             if not alone:
                 with _alone(file):
@@ -178,7 +162,7 @@ class Answers:
             aside = next(name for n in count(1) if not (name := file.with_name(f"answers.broken-{n}.json")).exists())
             file.rename(aside)
             self._news.append(text("lesson.broken", file=file, aside=aside.name, reason=error))
-            return _Kept()
+            return {}
 
     def _failed(self, error: OSError) -> None:
         if not self._said:

@@ -19,7 +19,7 @@ except ImportError as error:
 
 from .answers import Answers, Made
 from .page import TEXT, guarded, read_out
-from .strings import question_text, text
+from .strings import composed_text, text
 
 CONFIDENCES = (0.5, 0.7, 0.9, 0.99)  # and the chance level of the question
 # an option of several words may take two lines; by default each has the height of one, and they overlap
@@ -32,7 +32,7 @@ WRAP = """<style>
 
 @dataclass(frozen=True)
 class Question:
-    """A prediction to make before playing; its words are found by ``strings.question_text``."""
+    """A prediction to make before playing; its words are found by ``strings.composed_text``."""
 
     name: str  # unique in its lesson
     options: Sequence[str]  # their keys, in the order of the page; all but the right one are named misconceptions
@@ -43,8 +43,7 @@ class Question:
 class _State(NamedTuple):
     """All that changes in a bet, replaced in one piece, so that any thread reads a state that was."""
 
-    choice: str | None = None
-    confidence: float | None = None
+    made: Made | None = None
     open: bool = False
     word: str = "bet.invite"  # of the catalogue, for where the bet stands
     revealed: bool = False
@@ -56,8 +55,8 @@ class Bet:
     A locked choice is kept in ``answers``; one that is there from an earlier session is locked from the start.
     """
 
-    choice = property(lambda self: self._state.choice, doc="Key of the option that was locked in, or None.")
-    confidence = property(lambda self: self._state.confidence, doc="How sure the learner was, or None.")
+    choice = property(lambda self: getattr(self._state.made, "choice", None), doc="Key of the locked option, or None.")
+    confidence = property(lambda self: getattr(self._state.made, "confidence", None), doc="How sure of it, or None.")
     open = property(lambda self: self._state.open, doc="Whether the result may be seen: locked or skipped.")
     revealed = property(lambda self: self._state.revealed, doc="Whether the learner asked what came out.")
 
@@ -71,7 +70,7 @@ class Bet:
         self._form: Form | None = None
         made = answers.bet(lesson, question.name)
         if made is not None and made.choice in question.options:
-            self._state = _State(made.choice, made.confidence, open=True, word="bet.earlier")
+            self._state = _State(made, open=True, word="bet.earlier")
 
     @property
     def right(self) -> bool:
@@ -107,9 +106,9 @@ class Bet:
             if self._state.open:
                 raise ValueError(f"{self._name} is open already; call again() first to bet again.")
             second = self.answers.bet(self.lesson, self.question.name) is not None
-            right = choice == self.question.right
-            self.answers.add_bet(Made(self.lesson, self.question.name, choice, float(confidence), right))
-            self._state = _State(choice, float(confidence), open=True, word="bet.second" if second else "bet.locked")
+            made = Made(self.lesson, self.question.name, choice, float(confidence), choice == self.question.right)
+            self.answers.add_bet(made)
+            self._state = _State(made, open=True, word="bet.second" if second else "bet.locked")
         self._opened()
 
     def skip(self) -> None:
@@ -133,7 +132,7 @@ class Bet:
             ValueError: If no choice is locked.
         """
         with self._lock:
-            if self._state.choice is None:
+            if self._state.made is None:
                 raise ValueError(f"Nothing is locked in for {self._name}; call lock(choice, confidence) first.")
             self._state = self._state._replace(revealed=True)
         self._show()
@@ -149,14 +148,14 @@ class Bet:
     @property
     def status(self) -> str:
         """Where the bet stands."""
-        choice, confidence, _, word, _ = self._state
-        if choice is None or confidence is None:
+        made, _, word, _ = self._state
+        if made is None:
             return text(word)
-        return text(word, option=self.words(f"option.{choice}"), sure=self.worded(confidence))
+        return text(word, option=self.words(f"option.{made.choice}"), sure=self.worded(made.confidence))
 
     def words(self, key: str) -> str:
         """Return the question's words at a key such as "ask" or "option.<name>"."""
-        return question_text(self.lesson, self.question.name, key)
+        return composed_text(self.lesson, "question", self.question.name, key)
 
     def worded(self, confidence: float) -> str:
         """Return how the page writes a confidence."""
@@ -202,7 +201,6 @@ class Form:
         self.options = W.RadioButtons(options=options, value=None, layout=W.Layout(width="auto"))
         self.sure = W.SelectionSlider(
             options=[(bet.worded(value), value) for value in bet.confidences],
-            value=bet.confidences[0],
             description=text("bet.sure"),
             style={"description_width": "140px"},
             layout=W.Layout(width="400px", max_width="100%"),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .strings import exercise_text, text
+from .strings import composed_text, text
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Exercise:
     """A task whose known wrong answers are told apart.
 
     An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
-    ``strings.exercise_text`` and ``strings.hints`` find the words.
+    ``strings.composed_text`` and ``strings.hints`` find the words.
 
     >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
     >>> heat.truth(*heat.cases[0])
@@ -108,10 +108,10 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         return verdict(0, problem)
     good = _agree(values, truths, exercise)
     if all(good):
-        return verdict(len(good), exercise_text(lesson, exercise.name, "right"))
+        return verdict(len(good), composed_text(lesson, "exercise", exercise.name, "right"))
     for slip, known in slips.items():
         if all(_agree(values, known, exercise)):
-            return verdict(sum(good), exercise_text(lesson, exercise.name, f"wrong.{slip}"), slip)
+            return verdict(sum(good), composed_text(lesson, "exercise", exercise.name, "wrong", slip), slip)
     first = good.index(False)
     return verdict(sum(good), _missed(values[first], truths[first], cases[first]))
 
@@ -159,8 +159,7 @@ def _value(value: object) -> Value:
     if isinstance(value, str):
         return " ".join(value.split()).casefold()
     if isinstance(value, Tensor):
-        value = value.detach().cpu()
-        value = (value.double() if value.dtype.is_floating_point else value.resolve_conj()).numpy()
+        value = (value.cpu().double() if value.dtype.is_floating_point else value).numpy(force=True)
     array = np.asarray(value)
     if array.dtype.kind in "bcSUmMV":
         raise TypeError(f"{array.dtype} is no kind of real number")

@@ -159,10 +159,9 @@ def _memory() -> Check:
 
 def available_memory() -> float | None:
     """Return the memory in GB that can still be had, by the system and a container's limit; None where unknown."""
-    rows = dict(line.split(":", 1) for line in _read("/proc/meminfo").splitlines() if ":" in line)
-    if "MemAvailable" not in rows:
+    if (found := re.search(r"^MemAvailable: *(\d+) kB$", _read("/proc/meminfo"), re.MULTILINE)) is None:
         return None
-    free = int(rows["MemAvailable"].split()[0]) * 1024
+    free = int(found[1]) * 1024
     limit, used = _read("/sys/fs/cgroup/memory.max").strip(), _read("/sys/fs/cgroup/memory.current").strip()
     if limit.isdigit() and used.isdigit():
         free = min(free, int(limit) - int(used))
@@ -190,7 +189,6 @@ def _front_ends() -> Iterator[Check]:
 
 
 def _extensions() -> list[Path]:
-    """Return the folders where JupyterLab looks for extensions."""
     try:
         from jupyter_core.paths import jupyter_path
     except ImportError:

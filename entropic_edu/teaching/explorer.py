@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ipywidgets as W
 from matplotlib.figure import Figure
@@ -22,17 +22,15 @@ from matplotlib.figure import Figure
 from entropic_edu.figures.pixels import RENDER, captioned, png
 from entropic_edu.physics.snapshot import Snapshot
 
-from .controls import Control, slider, switch
+from .bet import Bet
 from .job import Job
-from .page import Page
+from .page import Control, Page, slider, switch
 from .strings import text
-
-if TYPE_CHECKING:
-    from .bet import Bet
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
 FRAME = 0.3  # seconds between pictures of work under way
+TRIAL = 0.15  # seconds, to see how fast it is
 KEPT = 64  # drawn states that an explorer remembers, about 60 kB each
 
 
@@ -77,8 +75,6 @@ class Explorer:
     >>> explorer = Explorer(render, [slider("batch_size", (4, 16), 4)])
     >>> explorer.set(batch_size=16)
     'The slope is 0.0625.'
-    >>> list(explorer.states())
-    [{'batch_size': 4}, {'batch_size': 16}]
     """
 
     def __init__(
@@ -113,14 +109,13 @@ class Explorer:
         extra = {name: known[name] for name in sorted(self._takes)}
         key = (*values.items(), repr(extra))
         with RENDER:
-            if key in self._cache:
-                self._cache.move_to_end(key)
-                return self._cache[key]
-            figure, sentence = self._render(**values, **extra)
-            drawn = self._cache[key] = Drawn(png(figure), sentence)
+            if key not in self._cache:
+                figure, sentence = self._render(**values, **extra)
+                self._cache[key] = Drawn(png(figure), sentence)
+            self._cache.move_to_end(key)
             if len(self._cache) > KEPT:
                 self._cache.popitem(last=False)
-        return drawn
+            return self._cache[key]
 
     def set(self, **controls: Any) -> str:
         """Turn controls, show the new picture, and return its sentence; an error is as in ``draw``."""
@@ -146,13 +141,6 @@ class Explorer:
     def ghost(self) -> Any:
         """What the learner predicted, where the explorer waits for a prediction and one was made."""
         return self._bet.ghost if self._bet is not None and self._bet.open else None
-
-    def states(self) -> Iterator[dict[str, Any]]:
-        """Yield the first state, and every option of every control with the others as at first."""
-        first = {control.name: control.default for control in self.controls}
-        yield first
-        for control in self.controls:
-            yield from (first | {control.name: option} for option in control.options if option != control.default)
 
     def _checked(self, controls: dict[str, Any]) -> dict[str, Any]:
         known = {control.name: control.options for control in self.controls}
@@ -199,7 +187,13 @@ class Explorer:
         """Return about how long the live work takes at the present controls, after a short trial of its speed."""
         work = self._long()
         if self._per_unit is None:
-            self._per_unit = _time_of_unit(work.stream(**self.values))
+            with closing(work.stream(**self.values)) as stream:  # type: ignore[type-var]  # a generator
+                first, begun, done = next(stream), time.monotonic(), 0
+                for snapshot in stream:
+                    done = snapshot.done - first.done
+                    if time.monotonic() - begun > TRIAL:
+                        break
+                self._per_unit = (time.monotonic() - begun) / max(1, done)
         return self._per_unit * work.units(**self.values)
 
     def start(self) -> Job[Any]:
@@ -278,14 +272,3 @@ class Explorer:
             "image/png": base64.b64encode(captioned(picture, settings, sentence)).decode(),
             "text/plain": f"{self.title}\n{settings}\n{sentence}".strip(),
         }
-
-
-def _time_of_unit(stream: Iterator[Snapshot[Any]], trial: float = 0.15) -> float:
-    """Return seconds for each unit of work, from reading a stream for a moment."""
-    with closing(stream):  # type: ignore[type-var]  # a generator
-        first, begun, done = next(stream), time.monotonic(), 0
-        for snapshot in stream:
-            done = snapshot.done - first.done
-            if time.monotonic() - begun > trial:
-                break
-        return (time.monotonic() - begun) / max(1, done)

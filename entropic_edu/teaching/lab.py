@@ -13,6 +13,7 @@ import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -80,8 +81,8 @@ def _lay_one(target: Path, name: str, content: bytes, known: dict[str, str], say
     file = target / name
     if os.path.lexists(file) and not file.is_file():
         raise ValueError(f"{file} is no file, and a lesson is to go there; move it away, or name another folder.")
-    there = _hash(file.read_bytes()) if file.is_file() else None
-    laid, new, done = known.get(name), _hash(content), None
+    there = hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+    laid, new, done = known.get(name), hashlib.sha256(content).hexdigest(), None
     if there is None or there == laid != new:
         write_whole(file, content)
         done = "copied" if there is None else "brought up to date"
@@ -99,10 +100,6 @@ def _beside(file: Path, content: bytes) -> Path:
     marks = (".new" if number == 1 else f".new-{number}" for number in count(1))
     names = (file.with_name(file.stem + mark + file.suffix) for mark in marks)
     return next(n for n in names if not os.path.lexists(n) or (n.is_file() and n.read_bytes() == content))
-
-
-def _hash(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _known(file: Path, say: Say) -> dict[str, str]:
@@ -156,12 +153,7 @@ def free_port(first: int) -> int:
         OSError: If the hundred from there are all taken, or the number is no port.
     """
     for port in range(first, min(first + 100, 1 << 16)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((ADDRESS, port))
-            except OSError:
-                continue
+        with suppress(OSError), socket.create_server((ADDRESS, port)):
             return port
     raise OSError(f"No port from {first} on is free, wanted one from 1024 to 65535; name another with --port.")
 

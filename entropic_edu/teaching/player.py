@@ -120,7 +120,15 @@ class Player(anywidget.AnyWidget):
         seconds: float = 10.0,
         title: str = "",
     ) -> None:
-        _check(walkers, along, step, sentences)
+        if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
+            wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
+            raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
+        if along.shape != walkers.shape[:2]:
+            wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
+            raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
+        for name, given in (("step", step), ("sentences", sentences)):
+            if len(given) != len(walkers):
+                raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
         plans = [panel for panel in panels if panel.kind == "plan"]
         if not plans:
             raise ValueError(f"The player needs a panel of the kind 'plan', got {[panel.kind for panel in panels]}.")
@@ -192,18 +200,6 @@ class Player(anywidget.AnyWidget):
         return frame
 
 
-def _check(walkers: Tensor, along: Tensor, step: Sequence[int], sentences: Sequence[str]) -> None:
-    if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
-        wanted = "walkers holds two coordinates of each walker at each record, shape (R, W, 2) with R >= 1"
-        raise ValueError(f"{wanted}, got {tuple(walkers.shape)}.")
-    if along.shape != walkers.shape[:2]:
-        wanted = f"along holds one coordinate of each walker at each record, here {tuple(walkers.shape[:2])}"
-        raise ValueError(f"{wanted}, got {tuple(along.shape)}.")
-    for name, given in (("step", step), ("sentences", sentences)):
-        if len(given) != len(walkers):
-            raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
-
-
 def _bytes(values: Tensor) -> bytes:
     """Return values as float32, which a canvas needs no more of, in the order of memory of all browsers."""
     return bytes(values.detach().cpu().numpy().astype("<f4").tobytes())
@@ -228,7 +224,6 @@ def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
 
 
 def _cut(background: bytes, panel: Panel) -> Image.Image:
-    """Return what of the picture lies inside a panel."""
     picture = Image.open(io.BytesIO(background)).convert("RGB")
     left, bottom, width, height = panel.rect
     x, y = left * picture.width, (1 - bottom - height) * picture.height

@@ -21,13 +21,12 @@ from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path as Road
-from entropic_edu.recorded import _flatness as flatness
 from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching.sheet import GREY
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
-TRACE, ADAPTIVE, TEST = (flatness.COLUMNS.index(name) for name in ("trace", "adaptive", "test"))
+TRACE, ADAPTIVE, TEST = (bad_minima.COLUMNS.index(name) for name in ("trace", "adaptive", "test"))
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def small(generator):
 
 def test_rescaling_keeps_every_output_and_the_adaptive_trace_and_changes_the_trace_as_exercise_8_2_says(small):
     land, theta = small
-    new = flatness.rescaled(land, theta, 3.0)
+    new = bad_minima.rescaled(land, theta, 3.0)
     assert torch.allclose(land.outputs(new, land.x), land.outputs(theta, land.x))
     sizes = [12, 3, 9]  # weights and biases into the first hidden layer, weights out of it
     answer = {exercise.number: exercise.truth for exercise in EXERCISES}
@@ -59,24 +58,24 @@ def test_rescaling_keeps_every_output_and_the_adaptive_trace_and_changes_the_tra
 def test_each_weight_vector_can_have_a_factor_of_its_own(small):
     land, theta = small
     factors = torch.tensor([0.5, 1.0, 4.0], dtype=torch.float64)
-    each = torch.stack([flatness.rescaled(land, t, float(a)) for t, a in zip(theta, factors, strict=True)])
-    assert torch.allclose(flatness.rescaled(land, theta, factors), each)
+    each = torch.stack([bad_minima.rescaled(land, t, float(a)) for t, a in zip(theta, factors, strict=True)])
+    assert torch.allclose(bad_minima.rescaled(land, theta, factors), each)
 
 
 def test_the_factor_gives_the_norm_that_was_wanted_and_the_least_where_that_is_out_of_reach(small):
     land, theta = small
     wanted = 2.5 * float(theta[0].norm())
-    factor = flatness.factor_for(land, theta[0], wanted)
+    factor = bad_minima.factor_for(land, theta[0], wanted)
     assert factor > 1
-    assert float(flatness.rescaled(land, theta[0], factor).norm()) == pytest.approx(wanted)
-    least = float(flatness.rescaled(land, theta[0], flatness.factor_for(land, theta[0], 0.0)).norm())
-    others = [float(flatness.rescaled(land, theta[0], a).norm()) for a in (0.3, 0.7, 1.0, 1.4, 3.0)]
+    assert float(bad_minima.rescaled(land, theta[0], factor).norm()) == pytest.approx(wanted)
+    least = float(bad_minima.rescaled(land, theta[0], bad_minima.factor_for(land, theta[0], 0.0)).norm())
+    others = [float(bad_minima.rescaled(land, theta[0], a).norm()) for a in (0.3, 0.7, 1.0, 1.4, 3.0)]
     assert least <= min(others) + 1e-9
 
 
 def test_the_matched_road_has_the_same_functions_in_the_same_order_and_ends_of_one_norm():
     land, found = bad_minima.landscape(), release.road("found")
-    other = flatness.matched(land, found)
+    other = bad_minima.matched(land, found)
     assert torch.allclose(land.data_loss(other.pivots), land.data_loss(found.pivots), rtol=1e-3)
     assert torch.equal(other.pivots[-1], found.pivots[-1])
     assert float(other.pivots[0].norm()) == pytest.approx(float(other.pivots[-1].norm()), rel=1e-5)
@@ -84,14 +83,14 @@ def test_the_matched_road_has_the_same_functions_in_the_same_order_and_ends_of_o
 
 def test_the_measures_are_those_of_the_dense_hessian(small):
     land, theta = small
-    found = flatness.measures(land, theta, 40)
+    found = bad_minima.measures(land, theta, 40)
     for row, t in zip(found, theta, strict=True):
         hessian = dense_hessian(land, t)
         assert float(row[TRACE]) == pytest.approx(float(hessian.trace()), rel=1e-5)
         assert float(row[ADAPTIVE]) == pytest.approx(float((t**2 * hessian.diagonal()).sum()), rel=1e-5)
         top = float(torch.linalg.eigvalsh(hessian)[-1])
-        assert float(row[flatness.COLUMNS.index("top")]) == pytest.approx(top, rel=1e-3)  # Lanczos stops at 0.001
-        assert float(row[flatness.COLUMNS.index("norm")]) == pytest.approx(float(t.norm()), rel=1e-6)
+        assert float(row[bad_minima.COLUMNS.index("top")]) == pytest.approx(top, rel=1e-3)  # Lanczos stops at 0.001
+        assert float(row[bad_minima.COLUMNS.index("norm")]) == pytest.approx(float(t.norm()), rel=1e-6)
 
 
 def test_poison_keeps_the_true_labels_and_all_others_are_wrong():
@@ -109,11 +108,11 @@ def test_the_shipped_weights_have_the_shipped_numbers():
     land = bad_minima.landscape("cross_entropy")
     stages = bad_minima.RECIPE["stage"]["cross_entropy"]
     for side, name in enumerate(("good", "bad")):
-        again = flatness.measures(land, KEPT[f"cross_entropy/{name}"][None])[0]
+        again = bad_minima.measures(land, KEPT[f"cross_entropy/{name}"][None])[0]
         told = KEPT["cross_entropy/rescaled"][measures.ALPHAS.index(1.0), side, stages, 0]
         assert torch.allclose(again, told, rtol=2e-3)  # sums in another order; Lanczos to 0.001
     whole = release.road("found")
-    again = flatness.measures(bad_minima.landscape(), whole.at(torch.linspace(0, 1, 13)))
+    again = bad_minima.measures(bad_minima.landscape(), whole.at(torch.linspace(0, 1, 13)))
     assert torch.allclose(again, KEPT["squared/road"][0], rtol=5e-3)
 
 
@@ -136,7 +135,7 @@ def test_the_curves_beside_a_release_are_those_of_the_road():
         path = release.road(which)
         fine = land.accuracy(path.at(torch.linspace(0, 1, 101)), "test")
         assert torch.allclose(fine, KEPT[f"{which}/fine"][0], atol=0.005)  # two digits of 500, on the edge
-        row = flatness.measures(land, path.at(torch.linspace(0, 1, 25)))
+        row = bad_minima.measures(land, path.at(torch.linspace(0, 1, 25)))
         assert torch.allclose(row[:, TRACE], KEPT[f"{which}/profile"][0, 0], rtol=2e-3)
 
 
@@ -352,7 +351,7 @@ def test_the_opening_reads_the_digits_with_the_shipped_weights():
 def _at_the_end(network, column):
     """Mean over the pairs of a column at the end of training of networks as trained, cross-entropy."""
     values = KEPT["cross_entropy/rescaled"][measures.ALPHAS.index(1.0), ("good", "bad").index(network)].double()
-    return float(values[2, :, flatness.COLUMNS.index(column)].mean())
+    return float(values[2, :, bad_minima.COLUMNS.index(column)].mean())
 
 
 def test_a_bet_is_drawn_where_it_was_made_and_taken_away_again():

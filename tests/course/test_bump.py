@@ -17,7 +17,6 @@ from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import gradient_covariance
 from entropic_edu.physics.curvature import dense_hessian, extreme_eigenvalues, spectral_density
-from entropic_edu.recorded import _bump as measures
 from entropic_edu.recorded import bump as recipe
 from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import text
@@ -90,11 +89,11 @@ def test_the_curvature_at_finite_steps_tends_to_the_trace_where_steps_are_small(
     steps = torch.randn(4000, land.dim, generator=_seeded(1), dtype=torch.float64)
     unit = steps / steps.norm(dim=1, keepdim=True)
     radius, share = 1e-3, 1e-3
-    rise = measures.rise(land, theta, unit, [radius])[:, 0]
+    rise = recipe.rise(land, theta, unit, [radius])[:, 0]
     trace = torch.stack([dense_hessian(land, t, weight_decay=False).trace() for t in theta])
     # 4,000 directions: the mean of uᵀHu scatters by about √(2/4000)·‖H‖/tr H, a few per cent
     assert torch.allclose(rise, radius**2 * trace / (2 * land.dim), rtol=0.1)
-    rise = measures.rise(land, theta, steps, [share], theta)[:, 0]
+    rise = recipe.rise(land, theta, steps, [share], theta)[:, 0]
     adaptive = exact_trace(land, theta, weight_decay=False, scale=theta)
     assert torch.allclose(rise, 0.5 * share**2 * adaptive, rtol=0.1)
 
@@ -103,7 +102,7 @@ def test_recorded_rises_are_those_of_the_named_steps_on_the_recorded_road():
     made, land = recipe.RECIPE, digits.land().to(torch.float64)
     steps = torch.randn(made["directions"], land.dim, generator=_seeded(2), dtype=torch.float64)
     unit, theta = steps / steps.norm(dim=1, keepdim=True), digits.road(3).at(torch.tensor([0.5])).double()
-    found = measures.rise(land, theta, unit, made["radii"])[0]
+    found = recipe.rise(land, theta, unit, made["radii"])[0]
     for number, radius in enumerate(made["radii"]):
         assert float(sceptic.values(f"rise{number}")[3, 10]) == pytest.approx(float(found[number]), rel=1e-3)
         assert text(f"05.condition.step{number}").endswith(f"length {radius:g}")
@@ -116,12 +115,12 @@ def test_recorded_rises_are_those_of_the_named_steps_on_the_recorded_road():
 def test_rescaling_leaves_function_and_adaptive_trace_and_changes_the_trace_by_its_blocks(small, layer):
     land, theta = small
     alpha = torch.tensor([0.1, 0.5, 3.0, 10.0], dtype=torch.float64)
-    turned = measures.rescaled(land, theta, layer, alpha)
+    turned = recipe.rescaled(land, theta, layer, alpha)
     assert torch.allclose(land.outputs(turned, land.x), land.outputs(theta, land.x))
     assert not torch.allclose(turned, theta)
     adaptive = exact_trace(land, theta, weight_decay=False, scale=theta)
     assert torch.allclose(exact_trace(land, turned, weight_decay=False, scale=turned), adaptive)
-    into, out = measures.blocks(land, theta)[:, layer - 1].unbind(-1)
+    into, out = recipe.blocks(land, theta)[:, layer - 1].unbind(-1)
     trace = exact_trace(land, theta, weight_decay=False)
     wanted = trace + into * (alpha**-2 - 1) + out * (alpha**2 - 1)
     found = torch.stack([dense_hessian(land, t, weight_decay=False).trace() for t in turned])
@@ -130,20 +129,20 @@ def test_rescaling_leaves_function_and_adaptive_trace_and_changes_the_trace_by_i
 
 def test_balancing_leaves_the_function_and_no_rescaling_has_a_smaller_norm(small):
     land, theta = small
-    still = measures.balanced(land, theta)
+    still = recipe.balanced(land, theta)
     assert torch.allclose(land.outputs(still, land.x), land.outputs(theta, land.x))
     assert bool((still.norm(dim=1) < theta.norm(dim=1)).all())
     for layer in (1, 2):
         for alpha in (0.9, 1.1):
-            assert bool((measures.rescaled(land, still, layer, alpha).norm(dim=1) > still.norm(dim=1)).all())
-    again = measures.balanced(land, measures.rescaled(land, theta, 1, 7.0))
+            assert bool((recipe.rescaled(land, still, layer, alpha).norm(dim=1) > still.norm(dim=1)).all())
+    again = recipe.balanced(land, recipe.rescaled(land, theta, 1, 7.0))
     assert torch.allclose(again, still, rtol=1e-6, atol=1e-9)
 
 
 def test_heating_brings_the_data_loss_where_it_is_wanted():
     land, theta = digits.land(), digits.road(0).at(torch.tensor([0.0, 0.5]))
     wanted = torch.tensor([0.004, 0.002])
-    there = measures.heated(land, theta, wanted)
+    there = recipe.heated(land, theta, wanted)
     assert torch.allclose(land.data_loss(there), wanted, rtol=1e-3)
     assert torch.equal(land.outputs(there, land.x).argmax(-1), land.outputs(theta, land.x).argmax(-1))
     assert torch.equal(there[:, :-330], theta[:, :-330])  # 32 · 10 + 10 weights of the last layer
@@ -211,7 +210,7 @@ def test_the_rescaled_trace_of_the_explorer_is_that_of_rescaled_weights():
     land, where = digits.land(), common.positions(21).float()
     for layer, place, alpha in ((1, "middle", 5.0), (2, "ends", 0.2), (1, "everywhere", 2.0)):
         some = rescale.factors(place, alpha)
-        theta = measures.rescaled(land, digits.road(3).at(where), layer, some.float())
+        theta = recipe.rescaled(land, digits.road(3).at(where), layer, some.float())
         found = exact_trace(land, theta, weight_decay=False).double()
         assert torch.allclose(rescale.trace(layer, some)[3], found, rtol=2e-3)  # float32
         assert torch.allclose(rescale.objective(layer, some)[3], land.loss(theta).double(), rtol=1e-3)

@@ -15,8 +15,9 @@ from entropic_edu.course.let_go import labels as J
 from entropic_edu.course.let_go.collapse import SERIES, height, level, place
 from entropic_edu.course.let_go.sceptic import DOUBTS, course
 from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
+from entropic_edu.physics.release import first_below
 from entropic_edu.recorded import label_noise, let_go, roads
-from entropic_edu.recorded.let_go import gone, half, halved, points, remaining
+from entropic_edu.recorded.let_go import gone, half, points, remaining
 from entropic_edu.teaching.sheet import GREY
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -169,8 +170,8 @@ def test_the_film_begins_at_the_starts_and_ends_near_the_minima():
 
 def test_the_half_way_time_of_an_exponential_is_known():
     step = torch.arange(0, 2001, 5).double()
-    assert halved(step, 0.3 * torch.exp(-step / 400)) == pytest.approx(400 * math.log(2), rel=1e-3)
-    assert math.isinf(halved(step, 0.3 * torch.exp(-step / 4000)))
+    assert first_below(step, 0.3 * torch.exp(-step / 400), 0.15) == pytest.approx(400 * math.log(2), rel=1e-3)
+    assert math.isinf(first_below(step, 0.3 * torch.exp(-step / 4000), 0.15))
 
 
 def test_both_sides_are_folded_onto_the_distance_from_the_own_end():

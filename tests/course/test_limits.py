@@ -170,7 +170,7 @@ def test_without_noise_only_the_hidden_slope_moves_anything():
 
 def test_the_story_fills_a_bath_as_the_root_of_the_curvature_says():
     land = cases.named("healthy")
-    shares = cases.Bath(land).shares(limits.CELLS, batch_size=4, learning_rate=0.04, steps=5000)
+    shares = cases.story(land, limits.CELLS, batch_size=4, learning_rate=0.04, steps=5000)
     assert float(shares.sum()) == pytest.approx(1)
     y = 0.5 * (limits.CELLS[1:] + limits.CELLS[:-1])
     inside = (y > 1) & (y < 3)
@@ -343,7 +343,7 @@ def test_the_sentence_of_a_case_tells_the_recorded_numbers(letter):
 
 
 def test_the_story_of_the_sentence_is_that_of_a_bath():
-    shares = cases.Bath(cases.named("along")).shares(limits.CELLS, batch_size=16, learning_rate=0.04, steps=600)
+    shares = cases.story(cases.named("along"), limits.CELLS, batch_size=16, learning_rate=0.04, steps=600)
     y = 0.5 * (limits.CELLS[1:] + limits.CELLS[:-1])
     assert kept.story_narrow("along", *HOT) == pytest.approx(float(shares[y < 2].sum()), abs=1e-5)
     assert float(kept.story("along", *HOT).sum() * 0.15) == pytest.approx(float(shares.sum()), abs=1e-3)

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from explorers import figure, sentences
+from explorers import every_state, figure, sentences
 from pictures import faded, panel
 
 import entropic_edu as ee
@@ -121,7 +121,7 @@ def test_a_grid_that_was_stopped_at_once_is_shown_as_what_it_is(explorers):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_draws_a_picture_and_a_sentence_of_its_own(explorers, name):
     explorer = explorers[name]
-    drawn = [explorer.draw(**state) for state in explorer.states()]
+    drawn = [explorer.draw(**state) for state in every_state(explorer)]
     assert len({one.sentence for one in drawn}) == len(drawn)
     # "all data" and "noise off" are two ways to the same picture
     assert len({one.png for one in drawn}) == len(drawn) - (name == "bowl")
@@ -134,7 +134,7 @@ def test_every_option_draws_a_picture_and_a_sentence_of_its_own(explorers, name)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_state_looks_the_same_whatever_was_drawn_before(explorers, name):
     explorer, fresh = explorers[name], CHAPTER.explorers[name](0)
-    states = list(explorer.states())
+    states = list(every_state(explorer))
     one = [explorer.draw(**state) for state in states]
     other = [fresh.draw(**state) for state in reversed(states)][::-1]
     assert one == other
@@ -174,7 +174,7 @@ def test_another_seed_is_another_run(explorers, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_the_code_under_the_picture_makes_the_same_walkers(explorers, name):
     explorer = explorers[name]
-    for state in explorer.states():
+    for state in every_state(explorer):
         space = {"ee": ee, "torch": torch}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ee.StabilityWarning)  # past the cliff it warns, as it should

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from explorers import every_state
 
 from entropic_edu.course import MODULES, chapter
 
@@ -14,7 +15,7 @@ PUBLIC = re.compile(r"entropic_edu(\.recorded(\.[a-z]\w*)?)?")
 def test_printed_code_imports_public_names_only(number):
     for name, make in chapter(number).explorers.items():
         explorer = make(0)
-        for state in explorer.states():
+        for state in every_state(explorer):
             for module in re.findall(r"(?:from|import) (entropic_edu\S*)", explorer.code(**state)):
                 assert PUBLIC.fullmatch(module), f"{name}: {module}"
 

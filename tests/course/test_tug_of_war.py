@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from explorers import Bet, figure, sentences
+from explorers import Bet, every_state, figure, sentences
 from pictures import faded, panel
 
 import entropic_edu as ee
@@ -250,7 +250,7 @@ def test_all_data_leave_the_weights_where_they_are():
 def test_every_state_draws_says_finite_numbers_and_differs_from_the_first(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        drawn = [MADE[name].draw(**state) for state in MADE[name].states()]
+        drawn = [MADE[name].draw(**state) for state in every_state(MADE[name])]
     assert all("nan" not in one.sentence and "inf" not in one.sentence for one in drawn)
     assert len({one.sentence for one in drawn}) == len(drawn)
     assert len({one.png for one in drawn}) > len(drawn) - 2  # "off" and "all data" may show the same
@@ -258,7 +258,7 @@ def test_every_state_draws_says_finite_numbers_and_differs_from_the_first(name):
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    states = list(MADE[name].states())
+    states = list(every_state(MADE[name]))
     fresh = CHAPTER.explorers[name](0)
     pinned = CHAPTER.explorers[name](0)
     pinned.pin()

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from explorers import figure
+from explorers import every_state, figure
 from hostile.test_sequences import CASES
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
@@ -92,14 +92,14 @@ def too_faint(explorer, values):
 @CASES
 def test_every_text_in_the_first_picture_can_be_read(stem, name, after):
     explorer = ee.Lesson(stem[:2]).explore(name, after=after or None)
-    assert not (faint := list(too_faint(explorer, next(explorer.states())))), "\n".join(faint)
+    assert not (faint := list(too_faint(explorer, next(every_state(explorer))))), "\n".join(faint)
 
 
 @pytest.mark.soak
 @CASES
 def test_every_text_in_any_picture_can_be_read(stem, name, after):
     explorer = ee.Lesson(stem[:2]).explore(name, after=after or None)
-    faint = [each for values in explorer.states() for each in too_faint(explorer, values)]
+    faint = [each for values in every_state(explorer) for each in too_faint(explorer, values)]
     assert not faint, "\n".join(faint)
 
 

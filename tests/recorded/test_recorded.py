@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import re
 import signal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10, roads
 from entropic_edu.sweeps.kept import taken_apart
 
-NAMES = recorded.names()
+NAMES, ROOT = recorded.names(), Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +74,34 @@ def test_a_shipped_recording_holds_finite_numbers_or_marks_what_is_missing(name)
             assert not value.isinf().any(), key
         if isinstance(value, Result):
             assert value.complete, key
+
+
+def on_the_page(name):
+    """Names and shapes of the results of a recording as docs/recordings.md has them, names as patterns."""
+    section = (ROOT / "docs" / "recordings.md").read_text("utf-8").split(f"\n## {name}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*`) \| `(.*)` \| .*\|$", section, re.MULTILINE)
+    for keys, shape in rows:
+        for key in re.findall("`(.*?)`", keys):
+            yield re.sub("<.*?>", "[^/]+", key), shape
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_of_recordings_tells_of_every_result_and_of_no_other(name):
+    kept, told = recorded.load(name), list(on_the_page(name))
+    for key, value in kept.items():
+        shapes = [shape for pattern, shape in told if re.fullmatch(pattern, key)]
+        assert shapes, f"{key} is not on the page"
+        if isinstance(value, torch.Tensor):
+            assert value.ndim in [shape.count(",") + (shape[-2] not in "(,") for shape in shapes], key
+        else:
+            assert type(value).__name__ in shapes, key
+    assert [pattern for pattern, _ in told if not any(re.fullmatch(pattern, key) for key in kept)] == []
+
+
+def test_the_example_of_the_page_of_recordings_runs(capsys):
+    example = re.search("```python\n(.*?)```", (ROOT / "docs" / "recordings.md").read_text("utf-8"), re.DOTALL)
+    exec(compile(example[1], "recordings.md", "exec"))
+    assert "Recording 'roads'" in capsys.readouterr().out
 
 
 def test_the_recordings_of_the_digits_lessons_stay_below_5_megabytes_and_those_of_cifar_below_12():

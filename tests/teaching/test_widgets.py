@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import ipywidgets
 import numpy as np
 import pytest
+from explorers import every_state
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -137,7 +138,7 @@ def test_only_the_last_states_are_remembered(scene):
 
 
 def test_states_hold_every_option_of_every_control(explorer):
-    states = list(explorer.states())
+    states = list(every_state(explorer))
     assert {state["batch_size"] for state in states} == {1, 4, 16, None}
     assert {state["noise"] for state in states} == {"on", "off"}
     assert len(states) == 1 + 3 + 1
@@ -244,7 +245,7 @@ def test_an_option_whose_callback_raises_is_seen_and_raised():
         turn.value = 2
     assert "This did not work. ZeroDivisionError: sixteen" in one(explorer, ipywidgets.HTML, "ee-sentence").value
     with pytest.raises(ZeroDivisionError):  # and the test that drives every option meets it too
-        [explorer.draw(**state) for state in explorer.states()]
+        [explorer.draw(**state) for state in every_state(explorer)]
 
 
 def test_callbacks_on_two_threads_spoil_no_picture(scene):
@@ -269,7 +270,7 @@ def test_callbacks_on_two_threads_spoil_no_picture(scene):
 def test_no_figure_is_left_open(explorer):
     import matplotlib.pyplot as plt
 
-    for state in explorer.states():
+    for state in every_state(explorer):
         explorer.draw(**state)
     assert plt.get_fignums() == []
 

@@ -15,7 +15,7 @@ from entropic_edu import recorded
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import bad_minima
-from entropic_edu.recorded._flatness import COLUMNS
+from entropic_edu.recorded.bad_minima import COLUMNS
 from entropic_edu.teaching import sheet
 
 FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")\n'

@@ -15,7 +15,7 @@ from torch import Tensor
 from entropic_edu import recorded
 from entropic_edu.figures.plots import BLUE, DASHES, RED, labelled
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded._flatness import COLUMNS
+from entropic_edu.recorded.bad_minima import COLUMNS
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Points, moving

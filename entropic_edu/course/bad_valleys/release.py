@@ -14,8 +14,8 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
-from entropic_edu.recorded._flatness import matched
-from entropic_edu.recorded.roads import whole
+from entropic_edu.recorded._common import whole
+from entropic_edu.recorded.bad_minima import matched
 from entropic_edu.stream import drift
 
 from .common import kept, land, over

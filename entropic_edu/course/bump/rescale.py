@@ -9,7 +9,7 @@ from torch import Tensor
 
 from entropic_edu.course import digits, floor
 from entropic_edu.figures.plots import BLUE, GREEN, ORANGE, RED, labelled
-from entropic_edu.recorded._bump import rescaled
+from entropic_edu.recorded.bump import rescaled
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band

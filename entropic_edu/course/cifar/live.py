@@ -22,7 +22,7 @@ from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import cifar10
-from entropic_edu.recorded._arguments import arguments
+from entropic_edu.recorded._common import arguments
 from entropic_edu.teaching.strings import text
 
 from .common import road

@@ -17,8 +17,7 @@ from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching import sheet
-from entropic_edu.teaching.controls import Control
-from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.explorer import Control, Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, Band, moving
 from entropic_edu.teaching.strings import option_text, text
 

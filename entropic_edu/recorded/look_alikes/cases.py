@@ -6,8 +6,8 @@ All have their floor on the y axis from y = 1 to y = 3, at zero loss, θ = (x, y
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
-from entropic_edu.physics.valleys import Valley
+from entropic_edu.physics.valleys import Kind, Valley
 from entropic_edu.recorded._common import CROWDS, seeded
 from entropic_edu.recorded._diffusion import occupation
 from entropic_edu.stream import drift as streamed
@@ -26,12 +26,17 @@ START, END = 1.0, 3.0  # of every floor
 MIDDLE = 0.5 * (START + END)
 SCALE = 6.0  # s, standard deviation of one sample's gradient noise
 STEPS, EACH, RECORDS = 600, 96, 24
+FINER = 64  # how much smaller the steps of the story are
 BATCHES = (4, 16, 64, 256, None)
 RATES = (0.01, 0.02, 0.04)
 
 
+@dataclass(eq=False, kw_only=True)
 class _Shifted(Valley):
     """A valley whose floor runs from START to END."""
+
+    noise_scale: float = SCALE
+    half_length: float = 0.5 * (END - START)
 
     def position(self, y: Tensor) -> Tensor:
         return super().position(y - MIDDLE)
@@ -40,6 +45,7 @@ class _Shifted(Valley):
         return super().coordinate(position) + MIDDLE
 
 
+@dataclass(eq=False, kw_only=True)
 class Floor(_Shifted):
     """A flat floor from y = 1 to y = 3 between walls ½h(y)x² that widen to the right; walls close its ends.
 
@@ -54,17 +60,12 @@ class Floor(_Shifted):
         tilt: Slope of the floor's loss.
     """
 
-    def __init__(
-        self,
-        *,
-        g_narrow: float = 6.0,
-        g_wide: float = 0.6,
-        along: float | None = None,
-        width: float = 0.7,
-        tilt: float = 0.0,
-    ) -> None:
-        super().__init__(noise_scale=SCALE, half_length=0.5 * (END - START), end_curvature=20.0)
-        self.g_narrow, self.g_wide, self.along, self.width, self.tilt = g_narrow, g_wide, along, width, tilt
+    end_curvature: float = 20.0
+    g_narrow: float = 6.0
+    g_wide: float = 0.6
+    along: float | None = None
+    width: float = 0.7
+    tilt: float = 0.0
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         tilt = self.tilt * (y - END) if order == 0 else torch.full_like(y, self.tilt if order == 1 else 0.0)
@@ -95,6 +96,7 @@ class Floor(_Shifted):
         return super().gradient_on(theta, None) + kick
 
 
+@dataclass(eq=False, kw_only=True)
 class Direction(_Shifted):
     """A loss of the direction of θ alone, L(θ) = ½ g φ², φ being the angle to the y axis: what batch norm makes.
 
@@ -103,9 +105,8 @@ class Direction(_Shifted):
     right angles as well. A step at right angles makes ‖θ‖ longer: ‖θ'‖² = ‖θ‖² + (step length)², always.
     """
 
-    def __init__(self, *, g: float = 6.0) -> None:
-        super().__init__(noise="curvature", noise_scale=SCALE, half_length=0.5 * (END - START))
-        self.g = g
+    noise: Kind = "curvature"
+    g: float = 6.0
 
     def loss(self, theta: Tensor) -> Tensor:
         self.check(theta)
@@ -119,69 +120,44 @@ class Direction(_Shifted):
         return slope[..., None] * torch.stack([y, -x], -1) / theta.square().sum(-1, keepdim=True)
 
     def hessian(self, theta: Tensor) -> Tensor:
-        one = torch.func.hessian(self.loss)
-        hessian: Tensor = one(theta) if theta.ndim == 1 else torch.stack([one(row) for row in theta])
-        return hessian
+        rows = [torch.func.hessian(self.loss)(row) for row in theta.view(-1, 2)]
+        return torch.stack(rows).view(*theta.shape, 2)
 
     def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
         return (1.0, -2.0, 6.0)[order] * self.g * y ** (-2.0 - order)
 
-    def noise_ratio(self, y: Tensor) -> Tensor:
-        """Return the variance of the noise along the floor over that across it: none."""
-        return torch.zeros_like(y)
 
+def story(land: Case, edges: Tensor, *, batch_size: int, learning_rate: float, steps: int) -> Tensor:
+    """Return the share of walkers in each of the cells (n,) at the end, as the story has it, released evenly.
 
-class Bath(Valley):
-    """What the story takes a case for: the same floor and walls, and noise of the same strength in every direction.
-
+    The story takes a case for a bath: the same floor and walls, and noise of the same strength in every direction.
     Steps are 64 times as small and as many, so that nothing depends on their size. T and the time stay as they are.
     """
-
-    finer = 64
-
-    def __init__(self, land: Case) -> None:
-        scale = land.noise_scale * self.finer**0.5
-        super().__init__(noise_scale=scale, half_length=land.half_length, end_curvature=land.end_curvature)
-        self.land = land
-
-    def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
-        return self.land.floor_loss(y, order)
-
-    def curvature_across(self, y: Tensor, order: int = 0) -> Tensor:
-        return self.land.curvature_across(y, order)
-
-    def shares(self, edges: Tensor, *, batch_size: int, learning_rate: float, steps: int) -> Tensor:
-        """Return the share of walkers in each of the cells (n,) at the end, released evenly along the floor."""
-        centres = 0.5 * (edges[1:] + edges[:-1])
-        even = ((centres > START) & (centres < END)).double()
-        return occupation(
-            self,
-            edges,
-            start=even / even.sum(),
-            steps=torch.tensor([0, steps * self.finer]),
-            batch_size=batch_size,
-            learning_rate=learning_rate / self.finer,
-        )[-1]
+    bath = replace(land, noise="isotropic", noise_scale=land.noise_scale * FINER**0.5)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    even = ((centres > START) & (centres < END)).double()
+    start, told = even / even.sum(), torch.tensor([0, steps * FINER])
+    rate = learning_rate / FINER
+    return occupation(bath, edges, start=start, steps=told, batch_size=batch_size, learning_rate=rate)[-1]
 
 
 Case = Floor | Direction
+CASES: Mapping[str, Case] = {
+    "scale": Direction(),
+    "along": Floor(along=1.0),
+    "healthy": Floor(),
+    "steps": Floor(g_narrow=48.0, g_wide=4.8),
+    "constant": Floor(g_narrow=2.0, g_wide=2.0),
+    "slope": Floor(tilt=-0.02),
+}
+NAMES = tuple(CASES)
 LETTERS: Mapping[str, str] = {"A": "scale", "B": "along", "C": "healthy", "D": "steps", "E": "constant"}
-NAMES = (*LETTERS.values(), "slope")
 EVENLY = ((torch.arange(CROWDS * EACH) % EACH + 0.5) / EACH).tolist()  # positions of release
 
 
-@cache
 def named(name: str) -> Case:
     """Return the valley in which the story fails for this reason, "healthy" for the one in which it holds."""
-    made: Mapping[str, Callable[[], Case]] = {
-        "scale": Direction,
-        "along": lambda: Floor(along=1.0),
-        "healthy": Floor,
-        "steps": lambda: Floor(g_narrow=48.0, g_wide=4.8),
-        "constant": lambda: Floor(g_narrow=2.0, g_wide=2.0),
-        "slope": lambda: Floor(tilt=-0.02),
-    }
-    return made[name]()
+    return CASES[name]
 
 
 def land(letter: str) -> Case:

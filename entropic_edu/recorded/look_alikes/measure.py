@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -73,22 +74,22 @@ def measured(land: Case, release: Release) -> Measured:
     heat = 0.0 if size is None else land.temperature(size, rate)  # T = ηs²/2B
     x, y = late.unbind(-1)
     h = land.curvature_across(y)
+    far = x.square() * h > (FAR**2 * heat if heat > 0 else math.inf)
     spread, push = x.square() * h / heat, _push(land, late) / heat
     kicks, at = _kicks(land, theta[-RECENT:], heat > 0)
     end = last[..., 1]
     before, after = (land.loss(factor * last[0]).double()[None] for factor in (1, 2))
-    noisy = land.loss(last[0]).max() > 0
     return Measured(
-        narrow=_scalar((end < MIDDLE).double()),
-        moved=_scalar(end - theta[:1, :, 1]),
-        far=_scalar((x.square() * h > FAR**2 * heat).double()) if heat > 0 else _scalar(torch.zeros_like(end)),
-        doubled=_ratio(after, before) if noisy else _nothing(()),
+        narrow=over_crowds((end < MIDDLE).double().mean(0)),
+        moved=over_crowds((end - theta[:1, :, 1]).mean(0)),
+        far=over_crowds(far.double().mean(0)),
+        doubled=_ratio(after, before),
         density=_mean_of(_sums(torch.ones_like(end), end, CELLS) / (end.shape[-1] / CROWDS) / (CELLS[1] - CELLS[0])),
         spread=in_bins(spread, y, BINS),
         push=in_bins(push, y, BINS),
         along=_root(in_bins(kicks[..., 1].square(), at, BINS)),
         across=_root(in_bins(kicks[..., 0].square(), at, BINS)),
-        twice=_mean_of(_sums(after, end, BINS) / _sums(before, end, BINS)) if noisy else _nothing((len(BINS) - 1,)),
+        twice=_mean_of(_sums(after, end, BINS) / _sums(before, end, BINS)),
         spread_ends=_windows(spread, y),
         push_ends=_windows(push, y),
         along_ends=_root(_windows(kicks[..., 1].square(), at)),
@@ -113,28 +114,18 @@ def _sums(values: Tensor, where: Tensor, edges: Tensor) -> Tensor:
 
 
 def _mean_of(each: Tensor) -> Mean:
-    """Mean over crowds (CROWDS, n); a bin with a NaN stays NaN."""
+    """Mean over crowds (CROWDS, ...); a bin with a NaN stays NaN."""
     each = each.masked_fill(each.isinf(), torch.nan)
     return Mean(each.mean(0), each.std(0) / CROWDS**0.5)
 
 
 def _windows(values: Tensor, where: Tensor) -> Mean:
-    means = [in_bins(values, where, window) for window in WINDOWS]
-    return Mean(*(torch.cat(part) for part in zip(*means, strict=True)))
-
-
-def _scalar(values: Tensor) -> Mean:
-    """Mean over all records and crowds, (R, W) -> ()."""
-    return _only(over_crowds(values.mean(0)[None]))
+    return Mean(*(part[::2] for part in in_bins(values, where, WINDOWS.flatten())))
 
 
 def _ratio(over: Tensor, under: Tensor) -> Mean:
     above, below = (part.unflatten(-1, (CROWDS, -1)).mean((0, -1)) for part in (over, under))
-    return _only(_mean_of((above / below)[:, None]))
-
-
-def _only(mean: Mean) -> Mean:
-    return Mean(mean.value[0], mean.error[0])
+    return _mean_of(above / below)
 
 
 def _root(mean: Mean) -> Mean:
@@ -142,16 +133,9 @@ def _root(mean: Mean) -> Mean:
     return Mean(root, torch.where(root > 0, 0.5 * mean.error / root, torch.zeros_like(root)))
 
 
-def _nothing(shape: tuple[int, ...]) -> Mean:
-    nothing = torch.full(shape, torch.nan).double()
-    return Mean(nothing, nothing)
-
-
 def _push(land: Case, theta: Tensor) -> Tensor:
     """Minus the slope of the loss along y without that of the floor, (R, W)."""
-    flat = theta.reshape(-1, 2)
-    slope = land.gradient_on(flat, None)[:, 1] - land.floor_loss(flat[:, 1], 1)
-    return -slope.reshape(theta.shape[:-1])
+    return land.floor_loss(theta[..., 1], 1) - land.gradient_on(theta, None)[..., 1]
 
 
 def _kicks(land: Case, theta: Tensor, noisy: bool) -> tuple[Tensor, Tensor]:

@@ -48,24 +48,15 @@ def option_text(option: str, /, *keys: str, **values: Any) -> str:
     raise KeyError(f"There are no words for the option {option!r}; the keys are {', '.join(keys)}.")
 
 
-def lesson_title(number: str) -> str:
-    """Return the title of a lesson, at ``lesson.title.<number>``."""
-    return text(f"lesson.title.{number}")
+def composed_text(*parts: str) -> str:
+    """Return the words at a key that is put together of ``parts``; only these keys are.
 
-
-def control_text(name: str, key: str) -> str:
-    """Return the words of an explorer's control, at ``control.<name>.<key>``: its ``label``, or one of its options."""
-    return text(f"control.{name}.{key}")
-
-
-def question_text(lesson: str, name: str, key: str) -> str:
-    """Return words of a prediction, at ``<lesson>.question.<name>.``: ``ask``, ``option.<key>`` or ``reply.<key>``."""
-    return text(f"{lesson}.question.{name}.{key}")
-
-
-def exercise_text(lesson: str, name: str, key: str) -> str:
-    """Return words of an exercise, at ``<lesson>.exercise.<name>.``: ``ask``, ``right`` or ``wrong.<slip>``."""
-    return text(f"{lesson}.exercise.{name}.{key}")
+    - ``lesson.title.<number>``: of a lesson;
+    - ``control.<name>.<key>``: of an explorer's control its ``label``, or one of its options;
+    - ``<lesson>.question.<name>.<key>``: of a prediction ``ask``, ``option.<key>`` or ``reply.<key>``;
+    - ``<lesson>.exercise.<name>.<key>``: of an exercise ``ask``, ``right`` or ``wrong.<slip>``.
+    """
+    return text(".".join(parts))
 
 
 def hints(lesson: str, name: str) -> list[str]:
