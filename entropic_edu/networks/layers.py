@@ -44,11 +44,15 @@ def side_by_side(together: Callable[[], T], singly: Callable[[], T], loops: set[
     return singly()
 
 
-def pull_back(z: Tensor, leaves: Sequence[Tensor], rows: Tensor) -> list[Tensor]:
-    """Return Jᵀr of outputs by leaves for vectors r (K, *shape of z), one after the other: (K, *shape of leaf) each."""
+def pull_back(z: Tensor, leaves: Sequence[Tensor], rows: Tensor, twice: bool = False) -> list[Tensor]:
+    """Return Jᵀr of outputs by leaves for vectors r (K, *shape of z), one after the other: (K, *shape of leaf) each.
+
+    ``twice`` says that they are to be differentiated again.
+    """
     if not z.requires_grad:
         return [leaf.new_zeros(len(rows), *leaf.shape) for leaf in leaves]
-    each = [torch.autograd.grad(z, leaves, row, retain_graph=True, materialize_grads=True) for row in rows]
+    options = {"retain_graph": True, "materialize_grads": True, "create_graph": twice}
+    each = [torch.autograd.grad(z, leaves, row, **options) for row in rows]
     return [torch.stack(parts) for parts in zip(*each, strict=True)]
 
 

@@ -15,15 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from entropic_edu.physics.landscape import Landscape
 
 from .engine import Computed, Engine, anywhere
+from .layers import pull_back
 from .losses import knows_label_noise, normal
 
+_LARGE = 1_000_000  # parameters, beyond which two samples are looked at
 _MOST_OUTPUTS = 600  # of one sample, not in a row (N, C): the exact trace takes as many backward passes
 
 
@@ -119,19 +120,21 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     and for operations without a second derivative.
     """
     precise, theta = anywhere(land.engine, generator)
-    x = precise.few.x
-    weights = normal(precise.outputs(theta, x), generator)
-    if _are_many(weights):
+    combination = normal(precise.outputs(theta, precise.few.x), generator)
+    if _are_many(combination):
         return False
+    few = 2 if len(theta) > _LARGE else len(combination)
+    x, combination, weights = precise.few.x[:few], combination[:few], precise.layout.split(theta)
     near = 1e-9 if theta.dtype == torch.float64 else torch.finfo(theta.dtype).eps ** 0.5
-    for place in precise.layout.slices.values():
-        direction = F.pad(normal(theta[place], generator), (place.start, len(theta) - place.stop))
+    for name, place in precise.layout.slices.items():
+        direction = normal(theta[place], generator).view_as(weights[name])
         with torch.enable_grad():
             t = theta.new_zeros(()).requires_grad_()
-            combined = (weights * precise.outputs(theta + t * direction, x)).sum()
+            moved = {**weights, name: weights[name] + t * direction}  # what lies before it needs no backward pass
+            z = torch.func.functional_call(precise.model, {**moved, **precise.statistics(moved)}, (x,))
             try:
-                first = torch.autograd.grad(combined, t, create_graph=True, materialize_grads=True)[0]
-                second = torch.autograd.grad(first, t, materialize_grads=True)[0] if first.requires_grad else t
+                first = pull_back((combination * z).sum(), [t], theta.new_ones(1), twice=True)[0][0]
+                second = pull_back(first, [t], theta.new_ones(1))[0][0]
             except RuntimeError:
                 return False
         if not second.abs() <= near * first.abs():  # round-off is 1e-16, a smooth activation gives about 1

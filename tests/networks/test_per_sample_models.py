@@ -74,6 +74,20 @@ class ByNumPy(torch.autograd.Function):
         return torch.from_numpy(2 * slope.numpy())
 
 
+class Once(torch.autograd.Function):
+    """A function without a second derivative."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, slope):
+        return 2 * ctx.saved_tensors[0] * slope
+
+
 def frozen(model, *names):
     for name in names:
         model.get_parameter(name).requires_grad_(False)
@@ -311,7 +325,9 @@ def test_samples_that_cannot_pass_side_by_side_are_found_out_once(monkeypatch):
 
 
 def test_an_operation_without_a_second_derivative_is_not_called_piecewise_linear():
-    land, _ = landscape(from_numpy, X, Y)
+    land, _ = landscape(
+        lambda: Of(lambda m, x: m.b(Once.apply(m.a(x))), a=nn.Linear(4, 4), b=nn.Linear(4, 3)), X, Y
+    )
     assert not is_known_piecewise_linear(land)
 
 
