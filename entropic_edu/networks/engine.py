@@ -34,6 +34,7 @@ class Facts:
     """What is true of a module at every θ, once it has been measured; copies of an engine share it."""
 
     linear: bool | None = None  # whether no output is curved along any one parameter tensor
+    no_second: str | None = None  # why the loss has no second derivative, "" where it has
     layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
     loops: set[str] = field(default_factory=set)  # what passes one after the other in ``layers``: "samples", "rows"
 

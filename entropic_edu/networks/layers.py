@@ -56,6 +56,21 @@ def pull_back(z: Tensor, leaves: Sequence[Tensor], rows: Tensor, twice: bool = F
     return [torch.stack(parts) for parts in zip(*each, strict=True)]
 
 
+def missing_derivative(gradient: Tensor) -> str:
+    """Return what of a gradient's graph has no derivative, in words, or ""; torch may pass over it in silence."""
+    seen: set[object] = set()
+    nodes = [gradient.grad_fn]
+    while nodes:
+        node = nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        nodes += [before for before, _ in node.next_functions]
+        if node.name() in ("torch::autograd::Error", "torch::autograd::NotImplemented"):
+            return "an operation of the model or of the loss is differentiable only once"
+    return ""
+
+
 class ModuleAt:
     """A module at one θ (D,), ready for per-sample backward passes; it is copied, so that hooks disturb nobody.
 

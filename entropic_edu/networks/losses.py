@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import loss_checks
-from .layers import pull_back, side_by_side
+from .layers import missing_derivative, pull_back, side_by_side
 
 Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
@@ -252,6 +252,8 @@ class Custom(Loss):
                 loss = self.mean(leaf, target) + 0 * leaf.sum()  # a sample that does not count depends on nothing
                 slope = torch.autograd.grad(loss, leaf, create_graph=twice)[0]
             if twice:
+                if missing_derivative(slope):
+                    raise ValueError(f"The loss {self.name!r} has no second derivative by the outputs.")
                 units = torch.eye(leaf.numel()).to(leaf).view(-1, *leaf.shape)
                 slope = pull_back(slope, [leaf], units)[0].view(1, leaf.numel(), leaf.numel())
             found.append(slope)

@@ -20,8 +20,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from entropic_edu.physics.landscape import Landscape
 
+from . import memory
 from .engine import Computed, Engine, anywhere
-from .layers import pull_back
+from .layers import missing_derivative, pull_back
 from .losses import knows_label_noise, normal
 
 _LARGE = 1_000_000  # parameters, beyond which two samples are looked at
@@ -121,25 +122,58 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     """
     precise, theta = anywhere(land.engine, generator)
     combination = normal(precise.outputs(theta, precise.few.x), generator)
-    if _are_many(combination):
+    if _are_many(combination) or no_second_derivative(land):
         return False
     few = 2 if len(theta) > _LARGE else len(combination)
     x, combination, weights = precise.few.x[:few], combination[:few], precise.layout.split(theta)
     near = 1e-9 if theta.dtype == torch.float64 else torch.finfo(theta.dtype).eps ** 0.5
     for name, place in precise.layout.slices.items():
         direction = normal(theta[place], generator).view_as(weights[name])
-        with torch.enable_grad():
-            t = theta.new_zeros(()).requires_grad_()
+
+        def along(t: Tensor, name: str = name, direction: Tensor = direction) -> Tensor:
             moved = {**weights, name: weights[name] + t * direction}  # what lies before it needs no backward pass
             z = torch.func.functional_call(precise.model, {**moved, **precise.statistics(moved)}, (x,))
-            try:
-                first = pull_back((combination * z).sum(), [t], theta.new_ones(1), twice=True)[0][0]
-                second = pull_back(first, [t], theta.new_ones(1))[0][0]
-            except RuntimeError:
-                return False
+            return (combination * z).sum()
+
+        first, second = _derivatives(along, theta)
         if not second.abs() <= near * first.abs():  # round-off is 1e-16, a smooth activation gives about 1
             return False
     return True
+
+
+def _derivatives(along: Callable[[Tensor], Tensor], like: Tensor) -> list[Tensor]:
+    """Return the first and second derivative at t = 0."""
+    found: list[Tensor] = []
+    with torch.enable_grad():
+        t = like.new_zeros(()).requires_grad_()
+        value = along(t)
+        for _ in range(2):
+            value = pull_back(value, [t], like.new_ones(1), twice=True)[0][0]
+            found.append(value.detach())
+    return found
+
+
+@sdpa_kernel(SDPBackend.MATH)
+def no_second_derivative(land: Computed) -> str:
+    """Return why torch has no second derivative of the loss by θ, or "" where it has one; measured once.
+
+    It does not always say so itself: asked for the derivative of a gradient by θ alone, it may leave a part out.
+    """
+    engine = land.engine
+    if engine.facts.no_second is None:
+        with torch.enable_grad():
+            here = engine.layout.flatten(engine.model).requires_grad_()
+            loss = engine.losses(here, engine.few)
+            try:
+                slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
+                engine.facts.no_second = missing_derivative(slope)
+                if slope.requires_grad and not engine.facts.no_second:
+                    torch.autograd.grad(slope.sum(), here, materialize_grads=True)
+            except RuntimeError as error:
+                if memory.ran_out(error):
+                    raise
+                engine.facts.no_second = str(error).splitlines()[0]
+    return engine.facts.no_second
 
 
 def is_known_piecewise_linear(land: Computed) -> bool:

@@ -23,6 +23,7 @@ from entropic_edu.networks.per_sample import (
     gradient_covariance,
     is_known_piecewise_linear,
     is_piecewise_linear,
+    no_second_derivative,
 )
 
 EXACT = {"rtol": 1e-9, "atol": 1e-12}  # two float64 routes to one number
@@ -86,6 +87,10 @@ class Once(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, slope):
         return 2 * ctx.saved_tensors[0] * slope
+
+
+def attention():
+    return nn.Sequential(nn.TransformerEncoderLayer(2, 1, 3, **ENCODER), nn.Flatten(), nn.Linear(6, 3))
 
 
 def frozen(model, *names):
@@ -325,10 +330,19 @@ def test_samples_that_cannot_pass_side_by_side_are_found_out_once(monkeypatch):
 
 
 def test_an_operation_without_a_second_derivative_is_not_called_piecewise_linear():
-    land, _ = landscape(
-        lambda: Of(lambda m, x: m.b(Once.apply(m.a(x))), a=nn.Linear(4, 4), b=nn.Linear(4, 3)), X, Y
-    )
+    land, _ = landscape(lambda: Of(lambda m, x: m.b(Once.apply(m.a(x))), a=nn.Linear(4, 4), b=nn.Linear(4, 3)), X, Y)
     assert not is_known_piecewise_linear(land)
+    assert "differentiable only once" in no_second_derivative(land)
+    assert no_second_derivative(landscape(attention, STEPS, Y)[0]) == ""
+
+
+def test_a_loss_without_a_second_derivative_says_so():
+    land, theta = landscape(mlp, X, normal(9, 3, seed=4), lambda z, y: Once.apply(z - y).mean())
+    assert "differentiable only once" in no_second_derivative(land)
+    with pytest.raises(ValueError, match="has no second derivative by the outputs"):
+        gauss_newton_trace(land, theta)
+    square, mean = plain_numbers(land.model, theta, land.x, land.y, F.mse_loss)[-2:]
+    torch.testing.assert_close(gradient_covariance(land, theta).trace, square - mean, **EXACT)
 
 
 @pytest.mark.parametrize("make", [
