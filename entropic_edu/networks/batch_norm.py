@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .parameters import functional_call
+
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 BatchNorm = Literal["refuse", "reestimate"]
 
@@ -91,7 +93,7 @@ def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> di
     try:
         for norm in norms:
             norm.noted = noted
-        torch.func.functional_call(model, parameters, (x,))
+        functional_call(model, parameters, (x,))
     finally:
         for norm in norms:
             norm.noted = None

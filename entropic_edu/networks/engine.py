@@ -34,7 +34,9 @@ class Facts:
     """What is true of a module at every θ, once it has been measured; copies of an engine share it."""
 
     linear: bool | None = None  # whether no output is curved along any one parameter tensor
-    no_second: str | None = None  # why the loss has no second derivative, "" where it has
+    no_second: dict[str, str] = field(default_factory=dict)  # by device, why there is no second derivative, "" if it is
+    precision: torch.dtype | None = None  # float64, or the module's own where it cannot run in that
+    outputs: torch.Size | None = None  # their shape on a few samples
     layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
     loops: set[str] = field(default_factory=set)  # what passes one after the other in ``layers``: "samples", "rows"
 
@@ -342,23 +344,30 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
 
     A forward pass that makes constants of another precision keeps the model's own.
     """
-    own = engine.layout.flatten(engine.model).dtype
-    for dtype in (torch.float64, own):
-        here = engine.to("cpu", partial(_on_cpu, dtype=dtype))
-        here.model.to(dtype)
-        here.criterion = engine.criterion.moved(torch.device("cpu"), dtype)
-        theta = here.layout.flatten(here.model)
+    precise = _on_cpu(engine, precision(engine))
+    theta = precise.layout.flatten(precise.model)
+    return precise, theta + 0.1 * normal(theta, generator)
+
+
+@torch.no_grad()
+def precision(engine: Engine) -> torch.dtype:
+    """Return float64, or the model's own precision where its forward pass makes constants that cannot follow."""
+    if engine.facts.precision is None:
+        engine.facts.precision = torch.float64
         try:
-            if here.outputs(theta, here.few.x).dtype == dtype:
-                break
+            wide = _on_cpu(engine, torch.float64)
+            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x).dtype != torch.float64:
+                engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
-            if dtype == own:
-                raise
-    return here, theta + 0.1 * normal(theta, generator)
+            engine.facts.precision = engine.layout.flatten(engine.model).dtype
+    return engine.facts.precision
 
 
-def _on_cpu(data: Tensor, dtype: torch.dtype) -> Tensor:
-    return data.to("cpu", dtype if data.is_floating_point() else None)
+def _on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+    here = engine.to("cpu", lambda data: data.to("cpu", dtype if data.is_floating_point() else None))
+    here.model.to(dtype)
+    here.criterion = engine.criterion.moved(torch.device("cpu"), dtype)
+    return here
 
 
 def _many(theta: Tensor) -> Tensor:

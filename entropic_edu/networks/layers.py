@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import memory
-from .parameters import Layout
+from .parameters import Layout, functional_call
 
 _HELD = 2**22  # numbers in the largest block of weight gradients: bounds memory
 _MOST = 2**27  # the same for one sample with very many
@@ -57,7 +57,10 @@ def pull_back(z: Tensor, leaves: Sequence[Tensor], rows: Tensor, twice: bool = F
 
 
 def missing_derivative(gradient: Tensor) -> str:
-    """Return what of a gradient's graph has no derivative, in words, or ""; torch may pass over it in silence."""
+    """Return what of a gradient's graph has no derivative, in words, or ""; torch may pass over it in silence.
+
+    It is in the graph if what was differentiated has a factor that requires a gradient.
+    """
     seen: set[object] = set()
     nodes = [gradient.grad_fn]
     while nodes:
@@ -149,7 +152,7 @@ class ModuleAt:
         moved = {name: self.weights[name] for name in names}
 
         def outputs(moved: dict[str, Tensor], x: Tensor) -> Tensor:
-            return torch.func.functional_call(self.plain, {**self.weights, **moved}, (x[None],))[0]
+            return functional_call(self.plain, {**self.weights, **moved}, (x[None],))[0]
 
         def one(x: Tensor, rows: Tensor) -> dict[str, Tensor]:
             pull = torch.func.vjp(partial(outputs, x=x), moved)[1]
@@ -163,7 +166,7 @@ class ModuleAt:
             moved = {name: self.weights[name].detach().requires_grad_() for name in names}
             with torch.enable_grad():
                 weights = {**self.weights, **moved}
-                z = torch.func.functional_call(self.plain, weights, (x[number : number + 1],))
+                z = functional_call(self.plain, weights, (x[number : number + 1],))
             parts = pull_back(z, list(moved.values()), rows[:, number : number + 1].detach())
             yield dict(zip(names, parts, strict=True))
 

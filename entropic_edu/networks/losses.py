@@ -250,6 +250,7 @@ class Custom(Loss):
             with torch.enable_grad():
                 leaf = one.detach().clone().requires_grad_()
                 loss = self.mean(leaf, target) + 0 * leaf.sum()  # a sample that does not count depends on nothing
+                loss = loss * leaf.new_ones(()).requires_grad_()  # as missing_derivative asks
                 slope = torch.autograd.grad(loss, leaf, create_graph=twice)[0]
             if twice:
                 if missing_derivative(slope):

@@ -24,6 +24,7 @@ from . import memory
 from .engine import Computed, Engine, anywhere
 from .layers import missing_derivative, pull_back
 from .losses import knows_label_noise, normal
+from .parameters import functional_call
 
 _LARGE = 1_000_000  # parameters, beyond which two samples are looked at
 _MOST_OUTPUTS = 600  # of one sample, not in a row (N, C): the exact trace takes as many backward passes
@@ -122,7 +123,7 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     """
     precise, theta = anywhere(land.engine, generator)
     combination = normal(precise.outputs(theta, precise.few.x), generator)
-    if _are_many(combination) or no_second_derivative(land):
+    if _are_many(combination.shape) or no_second_derivative(land):
         return False
     few = 2 if len(theta) > _LARGE else len(combination)
     x, combination, weights = precise.few.x[:few], combination[:few], precise.layout.split(theta)
@@ -132,7 +133,7 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
 
         def along(t: Tensor, name: str = name, direction: Tensor = direction) -> Tensor:
             moved = {**weights, name: weights[name] + t * direction}  # what lies before it needs no backward pass
-            z = torch.func.functional_call(precise.model, {**moved, **precise.statistics(moved)}, (x,))
+            z = functional_call(precise.model, {**moved, **precise.statistics(moved)}, (x,))
             return (combination * z).sum()
 
         first, second = _derivatives(along, theta)
@@ -159,21 +160,21 @@ def no_second_derivative(land: Computed) -> str:
 
     It does not always say so itself: asked for the derivative of a gradient by θ alone, it may leave a part out.
     """
-    engine = land.engine
-    if engine.facts.no_second is None:
+    engine, where = land.engine, land.engine.device.type
+    if where not in engine.facts.no_second:
         with torch.enable_grad():
             here = engine.layout.flatten(engine.model).requires_grad_()
-            loss = engine.losses(here, engine.few)
+            loss = engine.losses(here, engine.few) * here.new_ones(()).requires_grad_()  # as missing_derivative asks
             try:
                 slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
-                engine.facts.no_second = missing_derivative(slope)
-                if slope.requires_grad and not engine.facts.no_second:
+                engine.facts.no_second[where] = missing_derivative(slope)
+                if slope.requires_grad and not engine.facts.no_second[where]:
                     torch.autograd.grad(slope.sum(), here, materialize_grads=True)
             except RuntimeError as error:
                 if memory.ran_out(error):
                     raise
-                engine.facts.no_second = str(error).splitlines()[0]
-    return engine.facts.no_second
+                engine.facts.no_second[where] = str(error).splitlines()[0]
+    return engine.facts.no_second[where]
 
 
 def is_known_piecewise_linear(land: Computed) -> bool:
@@ -185,18 +186,19 @@ def is_known_piecewise_linear(land: Computed) -> bool:
     return land.engine.facts.linear
 
 
-def _are_many(outputs: Tensor) -> bool:
-    return outputs.ndim != 2 and outputs[0].numel() > _MOST_OUTPUTS
+def _are_many(shape: torch.Size) -> bool:
+    return len(shape) != 2 and shape[1:].numel() > _MOST_OUTPUTS
 
 
 @torch.no_grad()
 def _refuse_many_outputs(net: Computed) -> None:
     engine = net.engine
-    outputs = engine.outputs(engine.layout.flatten(engine.model), engine.few.x)
-    if _are_many(outputs):
+    if engine.facts.outputs is None:
+        engine.facts.outputs = engine.outputs(engine.layout.flatten(engine.model), engine.few.x).shape
+    if _are_many(engine.facts.outputs):
         raise ValueError(
             f"The exact trace takes a backward pass for each of the outputs of a sample, and here they are of shape "
-            f"{tuple(outputs.shape[1:])}, more than {_MOST_OUTPUTS}; use hutchinson_trace."
+            f"{tuple(engine.facts.outputs[1:])}, more than {_MOST_OUTPUTS}; use hutchinson_trace."
         )
 
 

@@ -14,9 +14,12 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
 
-from entropic_edu.networks.engine import anywhere
+from entropic_edu.networks.engine import anywhere, precision
+from entropic_edu.networks.inputs import numbered
+from entropic_edu.networks.loss_checks import as_mean
 from entropic_edu.networks.losses import NotConvexError
 from entropic_edu.networks.network import Network
+from entropic_edu.networks.outputs import returning_tensor
 from entropic_edu.networks.per_sample import (
     exact_trace,
     gauss_newton_trace,
@@ -302,6 +305,21 @@ SHAPES = {  # other outputs, and losses on them
 }  # fmt: skip
 
 
+def test_weighted_losses_of_torch_and_ignored_classes():
+    for model, x, y in ((mlp, X, Y), SHAPES["a class for each pixel"][:3]):
+        weight = torch.tensor([1.0, 9.0, 0.25], dtype=torch.float64)
+        for criterion in (nn.CrossEntropyLoss(weight, ignore_index=2), nn.CrossEntropyLoss(weight, ignore_index=-100)):
+            loss = as_mean(criterion, y)
+            hold(*landscape(model, x, y, loss), loss)
+
+
+def test_several_inputs_and_outputs_in_a_dict():
+    torch.manual_seed(0)
+    forward = lambda m, x: {"hidden": x[0], "logits": m.b(torch.tanh(m.a(x[0])) * x[1])}  # noqa: E731
+    model, (index,) = numbered(Of(forward, a=nn.Linear(4, 4), b=nn.Linear(4, 3)), (X, X.flip(0).relu()))
+    hold(*landscape(lambda: returning_tensor(model), index, Y), F.cross_entropy)
+
+
 @pytest.mark.parametrize("kind", SHAPES)
 def test_outputs_of_any_shape(kind):
     model, x, y, loss, criterion = SHAPES[kind]
@@ -354,8 +372,8 @@ def test_constants_made_in_forward_keep_the_models_precision(make):
     torch.manual_seed(0)
     land = Network(make(), X.float(), Y)
     plain = Network(nn.Sequential(land.model.layer).double(), X, Y)
-    precise, _ = anywhere(land.engine, torch.Generator())
-    assert precise.few.x.dtype == torch.float32
+    assert precision(land.engine) == anywhere(land.engine, torch.Generator())[1].dtype == torch.float32
+    assert precision(plain.engine) == torch.float64
     assert land.engine.sound_layers == {"layer"}
     theta = land.flatten(land.model)
     found = gauss_newton_trace(land, theta), exact_trace(land, theta), gradient_covariance(land, theta).trace
