@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.mean import Estimate
 from entropic_edu.physics.snapshot import warn
 
@@ -24,7 +25,7 @@ from . import per_sample
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
 from .door import tensors
-from .engine import Computed, StackEngine, Strategy, engine_for
+from .engine import Computed, StackEngine, Strategy, engine_for, precision
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
 from .losses import Criterion, loss_of
@@ -220,6 +221,8 @@ class Network(Computed):
             decay = self.weight_decay if weight_decay else 0.0
             slopes = self.engine.criterion.slopes_along
             return self.engine.stack.hessian_vector_product(slopes, theta, vector, self.x, self.y, decay)
+        if reason := per_sample.no_second_derivative(self):
+            raise RuntimeError(f"no second derivative: {reason}")
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
@@ -331,6 +334,10 @@ class Network(Computed):
         some.x, some.y = self.x[index.to(self.device)], self.y[index.to(self.device)]
         some._sees_all = False
         return some
+
+    def precise(self) -> Landscape:
+        """Return the same in float64, or itself where forward makes constants of its own precision."""
+        return self if precision(self.engine) == self.dtype else super().precise()
 
     def to(self, where: torch.device | torch.dtype | str) -> Network:
         """Return the same landscape on another device or in another dtype (float64 for finite differences)."""
