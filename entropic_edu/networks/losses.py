@@ -221,7 +221,7 @@ class Custom(Loss):
 
     def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
         rows = self.slopes(z, y)[None]
-        if not self.label_noise:
+        if not (self.label_noise and self.squared):
             return rows
         return torch.cat([rows, self.label_noise * (2 / z[0].numel()) ** 0.5 * self.curvature_rows(z, y)])
 

@@ -435,3 +435,15 @@ def test_classes_drawn_anew_for_each_pixel_have_no_covariance():
     land, theta = landscape(*SHAPES["a class for each pixel"][:4], label_noise=0.1)
     with pytest.raises(ValueError, match=r"not for 'cross_entropy' .* shape \(9, 4, 4\); use label_noise=0"):
         gradient_covariance(land, theta)
+
+
+@pytest.mark.parametrize(("activation", "expected"), [(nn.ReLU, True), (nn.GELU, False)])
+def test_of_a_large_network_two_samples_tell_and_as_many_numbers_are_drawn(activation, expected, monkeypatch):
+    land, _ = landscape(lambda: mlp(activation), X, Y, strategy="loop")
+    states = []
+    for large in (10**9, 0):
+        monkeypatch.setattr("entropic_edu.networks.per_sample._LARGE", large)
+        generator = torch.Generator().manual_seed(0)
+        assert is_piecewise_linear(land, generator=generator) is expected
+        states.append(generator.get_state())
+    assert torch.equal(*states)
