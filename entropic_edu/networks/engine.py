@@ -22,7 +22,7 @@ from .graphs import Replays
 from .layers import ModuleAt, pull_back
 from .losses import CrossEntropy, Loss, SquaredError, is_written_out, normal
 from .outputs import Scoring
-from .parameters import Layout
+from .parameters import Layout, functional_call
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
@@ -106,7 +106,7 @@ class Engine:
         """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), of a stack also for (P, D)."""
         weights = self.layout.split(theta)
         statistics = self.statistics(weights)
-        return lambda x: torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
+        return lambda x: functional_call(self.model, {**weights, **statistics}, (x,))
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return the outputs on inputs (N, ...): (D,) -> (N, C), or (P, D) -> (P, N, C)."""
@@ -138,7 +138,7 @@ class Engine:
     def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
         statistics = self.statistics(weights) if batch.whole else {}
-        outputs = torch.func.functional_call(self.model, {**weights, **statistics}, (batch.x,))
+        outputs = functional_call(self.model, {**weights, **statistics}, (batch.x,))
         return self.criterion.mean(outputs, batch.y)
 
     def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:

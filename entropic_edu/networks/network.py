@@ -6,6 +6,7 @@ What comes in passes the door first: data in ``door`` and ``inputs``, models in 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from .door import tensors
 from .engine import Computed, StackEngine, Strategy, engine_for, precision
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
-from .losses import Criterion, loss_of
+from .losses import Criterion, NotConvexError, loss_of
 from .modules import dropouts, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
@@ -230,10 +231,11 @@ class Network(Computed):
         return per_sample.is_piecewise_linear(self, generator=generator)
 
     def trace(self, theta: Tensor, *, generator: torch.Generator, num_probes: int = 16, **settings: Any) -> Estimate:
-        if not per_sample.is_known_piecewise_linear(self):
-            return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
-        value = per_sample.exact_trace(self, theta, **settings)
-        return Estimate(value, torch.zeros_like(value), value[..., None])
+        if per_sample.is_known_piecewise_linear(self):
+            with contextlib.suppress(NotConvexError):
+                value = per_sample.exact_trace(self, theta, **settings)
+                return Estimate(value, torch.zeros_like(value), value[..., None])
+        return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
