@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .modules import does_more
 from .parameters import functional_call
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -71,13 +72,11 @@ def with_reestimated(model: nn.Module) -> nn.Module:
     made: dict[nn.Module, ReestimatedNorm] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):  # a norm that is used again has two names
         if isinstance(module, NORMS):
-            hooked = bool(module._forward_hooks or module._forward_pre_hooks)
-            if type(module) not in NORMS or "forward" in vars(module) or hooked:
-                what = "with hooks" if hooked else "with a forward pass of its own"
+            if type(module) not in NORMS or does_more(module):
                 raise ValueError(
-                    f"The batch norm {name!r} ({type(module).__name__}) is one {what}, which re-estimated statistics "
-                    "would replace; make it nn.BatchNorm2d (1d, 3d) and layers after it, or pass freeze_buffers=True, "
-                    "which keeps it and its stored statistics."
+                    f"The batch norm {name!r} ({type(module).__name__}) has hooks or a forward pass of its own, which "
+                    "re-estimated statistics would replace; make it nn.BatchNorm2d (1d, 3d) and layers after it, or "
+                    "pass freeze_buffers=True, which keeps it and its stored statistics."
                 )
             model.set_submodule(name, made.setdefault(module, ReestimatedNorm(name, module)))
     return model

@@ -118,6 +118,11 @@ def _has_graph(value: Any) -> bool:
     return False
 
 
+def does_more(module: nn.Module) -> bool:
+    """Return whether a module does more than its class says: hooks, or a forward pass of its own."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+
+
 def dropouts(model: nn.Module) -> list[str]:
     """Return the names of the modules that drop at random in training: dropout layers, attention, recurrent layers."""
     return [name for name, module in model.named_modules() if _drops(module)]

@@ -30,7 +30,7 @@ from .engine import Computed, StackEngine, Strategy, engine_for, precision
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
 from .losses import Criterion, NotConvexError, loss_of
-from .modules import dropouts, redraw, unwrapped
+from .modules import does_more, dropouts, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
@@ -141,7 +141,9 @@ class Network(Computed):
         called, shape = _returning_tensor(called, self._place(inputs[0]), outputs)
         loss = as_mean(moved(loss, self.device, self.dtype), self._place(given[0][1]))
         self.criterion = loss_of(loss, float(label_noise))
-        self.criterion = self.criterion if len(shape) == 2 else self.criterion.general()
+        if len(shape) != 2:
+            self.criterion = self.criterion.general()
+            loss = self.criterion.mean
         self.loss_name = self.criterion.name
         data = [
             self._data(called, x, y, what) for x, (_, y), what in zip(inputs, given, ("training", "test"), strict=False)
@@ -377,7 +379,7 @@ def pooled_first(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     chains = [model]
     for chain in chains:  # which grows
-        if type(chain) is nn.Sequential:
+        if type(chain) is nn.Sequential and not any(map(does_more, chain.modules())):
             for place in range(len(chain) - 1):
                 pool = chain[place + 1]
                 if type(chain[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:

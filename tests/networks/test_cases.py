@@ -555,6 +555,9 @@ CASES = [
     C("P2-36", "outputs in a dict, one chosen", lambda: numbers(
         of(lambda m, x: {"out": m.layer(x), "aux": x}, layer=nn.Linear(4, 3)), take=lambda r: r["out"],
         outputs=lambda r: r["out"])),
+    C("P2-36c", "outputs of a chain of layers, changed", lambda: numbers(
+        mlp(), take=lambda z: 2 * z, outputs=lambda z: 2 * z)),
+    C("P2-36d", "a chain of layers with a hook", lambda: numbers(_hooked(mlp()))),
     refused("P2-36b", "outputs in a dict, none chosen", r"\['out', 'aux'\].*outputs=", lambda: ee.Network(
         of(lambda m, x: {"out": m.layer(x), "aux": x}, layer=nn.Linear(4, 3)), X, Y)),
     refused("P2-38", "features of the last pass", "features from its last forward pass", lambda: ee.Network(
@@ -664,6 +667,15 @@ CASES = [
     refused("L-04", "what cannot be copied", "locks", lambda: ee.Network(_with_lock(), X, Y)),
     Case("L-05", "an operation without a second derivative", no_second_derivative, "unavailable", "second derivative"),
 ]  # fmt: skip
+
+
+def _hooked(model):
+    model[0].register_forward_hook(_doubled)
+    return model
+
+
+def _doubled(module, inputs, output):
+    return 2 * output
 
 
 def _bias_frozen(model):
