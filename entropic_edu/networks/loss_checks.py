@@ -146,6 +146,8 @@ def _value(criterion: Callable[[Tensor, Tensor], Any], z: Tensor, y: Tensor) -> 
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # of broadcasting, which is refused below
             loss = criterion(z, y)
+            if isinstance(loss, Tensor) and loss.shape == () and loss.requires_grad:
+                torch.autograd.grad(loss, z)  # which may fail where the loss does not
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         fits = f"; give targets as {_fitting(z, y)}" if z.numel() == y.numel() and z.shape != y.shape else ""
         fits = fits or ("; give y.float()" if z.shape == y.shape and not y.is_floating_point() else "")
