@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -218,6 +219,27 @@ class Path(Result):
         along = (cross / size).clamp(0, 1)  # (W, P-1)
         offset = start_start - 2 * theta @ start.T  # |theta|^2 is the same for all segments
         return (offset - 2 * along * cross + along**2 * size).argmin(1)
+
+
+def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
+    """Return a path on this landscape: the given one, or straight from one of several parameters to the next.
+
+    Raises:
+        ValueError: If it was made for another model, or these are no parameters of the landscape.
+    """
+    if not isinstance(path, Path):
+        points = [land.vector(source) for source in path]
+        for point in points:
+            land.check(point)
+            if point.ndim != 1:
+                raise ValueError(
+                    f"A point of a path has shape ({land.dim},), got {tuple(point.shape)}; give run.theta[0]."
+                )
+        if len(points) < 2:
+            raise ValueError(f"A path has at least two points, got {len(points)}; ee.connect joins two ends.")
+        path = Path(torch.stack(points), landscape=land.signature)
+    path.check(land)
+    return path
 
 
 def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:

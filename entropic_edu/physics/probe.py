@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor
 from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
 from .landscape import Landscape
 from .mean import middle_over_ends
-from .path import Path
+from .path import Path, on
 from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
 
@@ -112,7 +112,7 @@ class Profile(Result):
 @verb
 def probe(
     land: Landscape,
-    path: Path,
+    path: Path | Sequence[Any],
     *,
     generator: torch.Generator,
     points: int = 25,
@@ -126,7 +126,8 @@ def probe(
     value. Up to 600 parameters nothing is random.
 
     Args:
-        land, path: The landscape, and a path on it.
+        land, path: The landscape, and a path on it; or several parameters, in any form that ``connect`` takes, with
+            straight lines between them.
         generator: Source of the probes.
         points: Number of points n, the ends included.
         num_probes, lanczos_steps: Probes V for the spectrum (and for traces that are not exact), and products m for
@@ -142,7 +143,7 @@ def probe(
         >>> [round(float(h), 2) for h in profile.top_eigenvalue]  # 2 cosh 2y at y = -1, 0 and 1
         [7.52, 2.0, 7.52]
     """
-    path.check(land)
+    path = on(land, path)
     if not isinstance(points, Integral) or points < 2:
         raise ValueError(f"probe needs at least the 2 ends, got points={points!r}; give a whole number.")
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)

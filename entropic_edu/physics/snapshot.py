@@ -69,9 +69,9 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     return plain
 
 
-_WANTED: dict[str, tuple[type, str]] = {
+_WANTED: dict[str, tuple[Any, str]] = {
     "Landscape": (Landscape, "an ee.Network, or one of ee.valleys"),
-    "Path": (Path, "a Path, as ee.connect makes one"),
+    "Path | Sequence[Any]": (Path | list | tuple, "a Path, as ee.connect makes one, or a list of two ends or more"),
     "torch.Generator": (torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)"),
 }
 

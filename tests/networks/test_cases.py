@@ -646,6 +646,7 @@ CASES = [
         lambda land, run, road: ee.probe(land, run, generator=seeded()))),
     C("P2-74d", "ends as NumPy arrays", lambda: hostile(lambda land, run, road: ee.connect(
         land, *run.theta.numpy(), generator=seeded(), method="linear", points=3))),
+    C("P2-74e", "two modules for a road", lambda: hostile(_on_the_line)),
     refused("P2-75", "method='Bezier'", "bezier", lambda: hostile(
         lambda land, run, road: ee.connect(land, *run.theta, generator=seeded(), method="Bezier"))),
     refused("P2-75b", "loss='bce'", "loss must be", lambda: ee.Network(mlp(), X, Y, loss="bce")),
@@ -667,6 +668,20 @@ CASES = [
     refused("L-04", "what cannot be copied", "locks", lambda: ee.Network(_with_lock(), X, Y)),
     Case("L-05", "an operation without a second derivative", no_second_derivative, "unavailable", "second derivative"),
 ]  # fmt: skip
+
+
+def _on_the_line(land, run, road):
+    a, b = (land.module(theta) for theta in run.theta)
+    line = ee.connect(land, a, b, generator=seeded(), method="linear", points=2)
+    for path in ([a, b], (a.state_dict(), b), [run.theta[0], run.theta[1]]):
+        profile = ee.probe(land, path, generator=seeded(), points=3)
+        assert torch.equal(profile.trace, ee.probe(land, line, generator=seeded(), points=3).trace)
+        given = {"steps": 4, "walkers": 2, "batch_size": 4, "learning_rate": 1e-3}
+        release = ee.drift(land, path, generator=seeded(), **given)
+        assert torch.equal(release.position, ee.drift(land, line, generator=seeded(), **given).position)
+    for wrong in ([a], [run.theta, b], [nn.Linear(2, 2).double(), b], [], [1, 2]):
+        with pytest.raises(ValueError, match=r".{20}"):
+            ee.probe(land, wrong, generator=seeded())
 
 
 def _hooked(model):
@@ -781,7 +796,7 @@ def test_the_table_of_models_names_every_case_where_it_ends():
     )[1:]
     ends = {"Works": "works", "Refused": "refused", "Right": "right or refused", "Numbers": "unavailable"}
     named = {
-        id: ends[part.split()[0].strip(",")] for part in sections for id in re.findall(r"\b[PL]\d?-\d+[bcd]?\b", part)
+        id: ends[part.split()[0].strip(",")] for part in sections for id in re.findall(r"\b[PL]\d?-\d+[b-e]?\b", part)
     }
     cases = {case.id: case.ends for case in CASES}
     cases["P1-23"] = "refused"  # either would do
