@@ -308,7 +308,7 @@ class Network(Computed):
                 besides, frozen parameters and frozen buffers, differs.
         """
         model = self.model
-        constants = {name: p for name, p in model.named_parameters() if not p.requires_grad}
+        constants: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if not p.requires_grad}
         constants |= {} if model.training else dict(model.named_buffers())
         check_constants(constants, source)
         theta = vector_of(self.layout.names, self.layout.shapes, source, model.state_dict())

@@ -119,9 +119,11 @@ def connect(
         rise = _scallops_of(land, road)
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
-    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, residual=band.residual, complete=True)
-    final = replace(final, converged=band.residual <= _SMALL or final.barrier <= tolerance * level)
-    if not final.converged:
+    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
+    if band.residual is not None:  # a method of one's own need not say it
+        rest = band.residual <= _SMALL or final.barrier <= tolerance * level
+        final = replace(final, residual=band.residual, converged=rest)
+    if final.converged is False:
         warn(
             f"The road has not converged: the force across it is {band.residual:.2g} of the slope on the straight line "
             f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",

@@ -34,7 +34,7 @@ class Band:
     momentum: float
     sweeps: int
     swept: int = 0
-    residual: float = math.nan  # see ``Path``
+    residual: float | None = None  # see ``Path``
 
     def scale(self, late: bool) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""

@@ -165,7 +165,7 @@ class Path(Result):
 
     def through(self, pivots: Tensor) -> Path:
         """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
-        bare = dict.fromkeys(("losses", "losses_between", "pivot_scallop", "residual", "converged"))
+        bare: dict[str, Any] = dict.fromkeys(("losses", "losses_between", "pivot_scallop", "residual", "converged"))
         return replace(self, pivots=pivots, **bare)
 
     def to(self, where: torch.device | torch.dtype) -> Path:

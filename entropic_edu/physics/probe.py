@@ -18,8 +18,15 @@ from .path import Path, on
 from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
 
-_CURVATURE = ("trace", "trace_error", "top_eigenvalue", "top_error", "smallest_eigenvalue")
-_CURVATURE += ("adaptive_trace", "adaptive_top")
+_CURVATURE = (
+    "trace",
+    "trace_error",
+    "top_eigenvalue",
+    "top_error",
+    "smallest_eigenvalue",
+    "adaptive_trace",
+    "adaptive_top",
+)
 _DENSE = 600  # up to this many parameters the whole Hessian is formed and nothing is estimated
 
 
