@@ -174,7 +174,8 @@ class Network(Computed):
         self.splits = () if self.scoring is None else ("train",) if test is None else ("train", "test")
 
     def loss(self, theta: Tensor) -> Tensor:
-        return self.data_loss(theta) + 0.5 * self.weight_decay * theta.square().sum(-1)
+        data = self.data_loss(theta)
+        return data + 0.5 * self.weight_decay * theta.square().sum(-1) if self.weight_decay else data
 
     def data_loss(self, theta: Tensor) -> Tensor:
         """Return the loss on all training data without the weight-decay term, (D,) -> () or (P, D) -> (P,)."""

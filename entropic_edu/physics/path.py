@@ -245,16 +245,17 @@ def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
 def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
     """Return ``number`` points, even in arc length, of the polyline ``weights`` (n, P) @ ``points`` (P, D).
 
-    Where the polyline has too many numbers to be made, its segments' lengths come from the products of the points.
+    Where the polyline has too many numbers to be made, its segments' lengths come from the products of the steps
+    between points.
     """
     weights = weights.to(points.dtype)
     if len(weights) * points.shape[1] <= _TOGETHER:
         fine = weights.to(points.device) @ points
         fine[0], fine[-1] = points[0], points[-1]
         return Path(fine).resample(number).pivots
-    parts = (part.double() for part in (points - points[:1]).split(_TOGETHER // len(points), 1))
-    gram = torch.stack([part @ part.T for part in parts]).sum(0).cpu()
-    steps = weights.double().diff(dim=0)
+    parts = (part.diff(dim=0) for part in points.split(2**16, 1))  # sums of so many are exact enough
+    gram = torch.stack([(part @ part.T).double() for part in parts]).sum(0).cpu()
+    steps = -weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point
     lengths = ((steps @ gram) * steps).sum(1).clamp(min=0).sqrt()
     marks = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]) / lengths.sum()
     rows = [np.interp(np.linspace(0, 1, number), marks.numpy(), column) for column in weights.double().numpy().T]
@@ -275,12 +276,14 @@ def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
     """Return the path with the objective on all data at its points and at ``inner`` points of each segment."""
     path.check(land)
     along = torch.arange(1, inner + 1, dtype=path.pivots.dtype, device=path.pivots.device) / (inner + 1)
-    rows = max(1, min(32, _TOGETHER // land.dim))  # at once
+    rows = 32 if 32 * land.dim <= _TOGETHER else 1  # at once
     with torch.no_grad():
         losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(rows)])
-        places = torch.arange((len(losses) - 1) * inner, device=along.device).split(rows)
-        chunks = ((path.pivots[k // inner], path.pivots[k // inner + 1], along[k % inner, None]) for k in places)
-        inside = torch.cat([land.loss(torch.lerp(*chunk)) for chunk in chunks])
+        places = torch.arange((len(losses) - 1) * inner).split(rows)
+        between = (
+            torch.stack([torch.lerp(*path.pivots[k // inner :][:2], along[k % inner]) for k in some]) for some in places
+        )
+        inside = torch.cat([land.loss(some) for some in between])
     for values in (losses, inside):
         finite(values, "The loss on the path", "lower the learning_rate of connect")
     return replace(path, losses=detached(losses), losses_between=detached(inside).view(len(losses) - 1, inner))
