@@ -18,6 +18,7 @@ from .snapshot import Progress, Snapshot, Stream, verb, warn
 __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
 
 _SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
+_LOW = 0.05  # barrier, as a share of the ends' data loss, below which there is none to speak of
 
 
 class UnconvergedWarning(UserWarning):
@@ -71,7 +72,7 @@ def connect(
 
     Warns:
         UnconvergedWarning: If the forces across the band are above 3 % of the slope on the straight line, and the
-            barrier is above ``tolerance`` times the mean data loss at the ends.
+            barrier is above 5 % of the mean data loss at the ends.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
@@ -121,7 +122,7 @@ def connect(
         band.settle(road.pivots)
     final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
     if band.residual is not None:  # a method of one's own need not say it
-        rest = band.residual <= _SMALL or final.barrier <= tolerance * level
+        rest = band.residual <= _SMALL or final.barrier <= _LOW * level
         final = replace(final, residual=band.residual, converged=rest)
     if final.converged is False:
         warn(

@@ -189,7 +189,9 @@ class Path(Result):
         height = f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end"
         measured = "loss not measured" if self.losses is None else f"{height}, scallops {self.scallop:.2g}"
         stopped = "" if self.complete else " (stopped early)"
-        left = "" if self.converged is not False else f", not converged ({self.residual:.2g} of the line's slope left)"
+        left = ""
+        if self.converged is False:
+            left = f"; not converged, the force across it is {self.residual:.2g} of the slope on the straight line"
         return (
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
             f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}{left}."
