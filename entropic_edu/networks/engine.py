@@ -353,6 +353,39 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
     return precise, theta + 0.1 * normal(theta, generator)
 
 
+def refuse_other_gradients(engine: Engine) -> None:
+    """Raise a ValueError unless autograd's gradient is how the loss changes, along a random direction near any θ.
+
+    A forward pass may stop the gradient, or give another one; torch then says nothing, or takes it for 0.
+    """
+    if engine.stacks:
+        return
+    generator = torch.Generator().manual_seed(0)
+    precise, theta = anywhere(engine, generator)
+    two = Batch(precise.few.x[[0, -1]], precise.few.y[[0, -1]])
+    way = normal(theta, generator)
+    way *= (1 + theta.norm()) / way.norm()
+    step, near = (1e-5, 1e-2) if theta.dtype == torch.float64 else (1e-2, 0.3)
+    try:
+        gradient = precise.gradient(theta, two)
+        with torch.no_grad():
+            ahead, behind = (precise.losses(theta + side * step * way, two) for side in (1, -1))
+    except RuntimeError as error:
+        if memory.ran_out(error):
+            raise
+        expected = changed = gradient = theta * torch.nan
+        reason = f" ({str(error).splitlines()[0]})"
+    else:
+        expected, changed, reason = gradient @ way, (ahead - behind) / (2 * step), ""
+    scale = torch.maximum(changed.abs(), gradient.norm() * way.norm() / len(way) ** 0.5)
+    if not bool(((changed - expected).abs() <= near * scale).all()):
+        raise ValueError(
+            f"There is no gradient of the loss by the parameters, or it is not how the loss changes{reason}. Take out "
+            "what stops or replaces it: torch.no_grad, .detach(), checkpoint(use_reentrant=True), rounding with a "
+            "straight-through gradient, a backward of your own."
+        )
+
+
 @torch.no_grad()
 def precision(engine: Engine) -> torch.dtype:
     """Return float64, or the model's own precision where its forward pass makes constants that cannot follow."""

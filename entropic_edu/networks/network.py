@@ -26,7 +26,7 @@ from . import per_sample
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
 from .door import tensors
-from .engine import Computed, StackEngine, Strategy, engine_for, precision
+from .engine import Computed, StackEngine, Strategy, engine_for, precision, refuse_other_gradients
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
 from .losses import Criterion, NotConvexError, loss_of
@@ -170,6 +170,7 @@ class Network(Computed):
                 "The model's output for a sample depends on the other samples that come with it, so that parts of the "
                 "data do not add up to the whole; normalise within a sample, or over fixed statistics."
             )
+        refuse_other_gradients(self.engine)
         self.scoring = scoring_for(shown, given[0][1].to(self.device)[index], loss, accuracy)
         self.splits = () if self.scoring is None else ("train",) if test is None else ("train", "test")
 

@@ -25,6 +25,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import entropic_edu as ee
@@ -555,6 +556,13 @@ CASES = [
     C("P2-36", "outputs in a dict, one chosen", lambda: numbers(
         of(lambda m, x: {"out": m.layer(x), "aux": x}, layer=nn.Linear(4, 3)), take=lambda r: r["out"],
         outputs=lambda r: r["out"])),
+    refused("P2-36f", "a forward pass that stops the gradient", "no gradient.*no_grad", lambda: ee.Network(
+        of(lambda m, x: m.layer(x).detach(), layer=nn.Linear(4, 3)), X, Y)),
+    refused("P2-36g", "checkpoints of the old kind", "how the loss changes.*use_reentrant", lambda: ee.Network(
+        of(lambda m, x: checkpoint(m.layer, x.clone().requires_grad_(), use_reentrant=True), layer=nn.Linear(4, 3)), X,
+        Y)),
+    refused("P2-36h", "a straight-through gradient", "not how the loss changes.*straight-through", lambda: ee.Network(
+        of(lambda m, x: m.layer(x) + (m.layer(x).sign() - m.layer(x)).detach(), layer=nn.Linear(4, 3)), X, Y)),
     C("P2-36c", "outputs of a chain of layers, changed", lambda: numbers(
         mlp(), take=lambda z: 2 * z, outputs=lambda z: 2 * z)),
     C("P2-36d", "a chain of layers with a hook", lambda: numbers(_hooked(mlp()))),
@@ -796,7 +804,7 @@ def test_the_table_of_models_names_every_case_where_it_ends():
     )[1:]
     ends = {"Works": "works", "Refused": "refused", "Right": "right or refused", "Numbers": "unavailable"}
     named = {
-        id: ends[part.split()[0].strip(",")] for part in sections for id in re.findall(r"\b[PL]\d?-\d+[b-e]?\b", part)
+        id: ends[part.split()[0].strip(",")] for part in sections for id in re.findall(r"\b[PL]\d?-\d+[b-h]?\b", part)
     }
     cases = {case.id: case.ends for case in CASES}
     cases["P1-23"] = "refused"  # either would do
