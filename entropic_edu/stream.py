@@ -1,7 +1,4 @@
-"""The streaming form of every verb: the same arguments, yielding snapshots while it works.
-
-``for snapshot in ee.stream.drift(land, path, generator=g): snapshot.result.plot()``
-"""
+"""Every verb as a stream of snapshots: ``for snapshot in ee.stream.drift(land, path, generator=g): ...``."""
 
 import inspect
 

@@ -176,7 +176,9 @@ def record(
     """
     if name not in names():
         raise ValueError(f"There is no recipe {name!r}; there are {', '.join(names())}.")
-    if workers is not None and workers < 1:
+    if workers is None:
+        workers = cores() if device().type == "cpu" else 1
+    if workers < 1:
         raise ValueError(f"At least one worker makes a recording, got workers={workers}.")
     module = importlib.import_module(f".{name}", __name__)
     recipe = module.RECIPE | (module.TINY if tiny else {})
@@ -184,8 +186,6 @@ def record(
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)  # before anything is computed
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    if workers is None:
-        workers = cores() if device().type == "cpu" else 1
     work = Work(name, {"recipe": recipe, "versions": versions}, say, place, workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
@@ -200,5 +200,5 @@ def record(
     finally:
         torch.set_num_threads(threads)
     seconds = time.perf_counter() - began - work.waited + work.spent
-    made = Recording(name, values, recipe, versions, round(seconds, 1))
-    return _unpacked(made._packed(), name)  # as it will be read: half precision has become single
+    made = Recording(name, values, recipe, versions, round(seconds, 1))._packed()
+    return _unpacked(made, name)  # as it will be read: half precision has become single

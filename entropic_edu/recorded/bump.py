@@ -22,7 +22,7 @@ from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
 from entropic_edu.physics.train import train
-from entropic_edu.story import recipe as story
+from entropic_edu.story import recipes as story
 
 from . import roads
 from ._common import Say, Values, columns, seeded

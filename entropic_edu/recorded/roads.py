@@ -12,7 +12,7 @@ from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.train import train
-from entropic_edu.story import recipe as story
+from entropic_edu.story import recipes as story
 
 from . import Work, load
 from ._common import Values, accuracies, rounded, seeded, whole

@@ -13,7 +13,7 @@ from torch import Tensor
 from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
 
-from .recipe import Recipe
+from .recipes import Recipe
 
 _SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
 _PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from entropic_edu.figures import plots
 from entropic_edu.physics.theory import predict
 
-from .recipe import Pair, Recipe, Setting
+from .recipes import Pair, Recipe, Setting
 from .report import way
 
 

@@ -16,7 +16,7 @@ from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 
-from .recipe import Pair, Recipe, Setting
+from .recipes import Pair, Recipe, Setting
 
 _CURVES = (
     *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),

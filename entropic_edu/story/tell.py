@@ -28,7 +28,7 @@ from entropic_edu.sweeps.kept import SUFFIX, Store
 
 from . import estimate
 from .picture import picture
-from .recipe import Pair, Recipe, Setting
+from .recipes import Pair, Recipe, Setting
 from .report import report
 
 

@@ -58,10 +58,10 @@ class Workers(Executor):
     def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         worker = self.idle.pop()
         try:
-            future = worker.pool.submit(work, *arguments, **named)
+            future = worker.pool.submit(_compute, work, *arguments, **named)
         except BrokenExecutor:  # it was killed
             worker = _Worker(self.threads)
-            future = worker.pool.submit(work, *arguments, **named)
+            future = worker.pool.submit(_compute, work, *arguments, **named)
         self.busy.add(worker)
         future.add_done_callback(lambda ended: self._back(worker))
         return future
@@ -72,7 +72,7 @@ class Workers(Executor):
 
     def check(self) -> None:
         """Raise a RuntimeError if a worker died before it could work, as any other would."""
-        if any(worker.process.done() and worker.process.exception() for worker in self.idle):
+        if any(worker.begun.done() and worker.begun.exception() for worker in self.idle):
             raise RuntimeError(
                 "A worker process died as it started; what it said stands above. In a script, call ee.sweep under "
                 'if __name__ == "__main__":, because each worker imports the script. Without processes: '
@@ -80,11 +80,9 @@ class Workers(Executor):
             )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End all workers; one that still computes is killed, since a part may take hours."""
-        computing = {w.process.result() for w in list(self.busy) if w.process.done() and not w.process.exception()}
-        for process in multiprocessing.active_children():
-            if process.pid in computing:
-                process.kill()
+        """End all workers; one that still computes is stopped, since a part may take hours."""
+        for process in [process for worker in list(self.busy) for process in worker.processes]:
+            process.terminate()
         for worker in [*self.busy, *self.idle]:
             worker.pool.shutdown(wait, cancel_futures=cancel_futures)
 
@@ -93,17 +91,37 @@ class _Worker:
     """One worker process: a pool of one, so that what kills it takes only its own part with it."""
 
     def __init__(self, threads: int) -> None:
+        others = set(multiprocessing.active_children())
         spawn = multiprocessing.get_context("spawn")  # torch may hang in a forked process
         self.pool = ProcessPoolExecutor(1, spawn, _begin, (threads,))
-        self.process = self.pool.submit(os.getpid)  # an exception, if it died before it could work
+        self.begun = self.pool.submit(os.getpid)  # an exception, if it died before it could work
+        self.processes = set(multiprocessing.active_children()) - others
 
 
 def _begin(threads: int) -> None:
+    signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the caller decides
     threading.Thread(target=_end_with_caller, daemon=True).start()
     import threadpoolctl  # type: ignore[import-untyped]
 
     threadpoolctl.threadpool_limits(threads)  # of numpy and scipy; those of torch are set for each part
+
+
+_state = {"computing": False, "stopped": False}
+
+
+def _compute(work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+    _state["computing"] = True
+    try:
+        return os._exit(1) if _state["stopped"] else work(*arguments, **named)
+    finally:
+        _state["computing"] = False
+
+
+def _stop(*_: object) -> None:
+    _state["stopped"] = True
+    if _state["computing"]:  # else a result may be on its way, and the caller would wait for the rest of it
+        os._exit(1)
 
 
 def _end_with_caller() -> None:

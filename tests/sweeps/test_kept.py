@@ -1,7 +1,8 @@
 """Parts of work, made once: any values come back as they were, from the right file only, and in the order of needs."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -11,6 +12,7 @@ import torch
 import entropic_edu as ee
 from entropic_edu.physics.results import Result, packed
 from entropic_edu.sweeps.kept import Dispatch, Part, Store, in_words
+from entropic_edu.sweeps.workers import Workers
 
 ROAD = ee.Path(torch.eye(3), method="neb")
 
@@ -167,3 +169,34 @@ def test_closed_early_it_keeps_what_is_finished_and_cancels_the_rest():
         running.close()
         held.set()
     assert [name for name in parts if name in kept] == ["a", "unseen"]
+
+
+def _much(marker, size):
+    marker.write_text("computed")
+    return bytes(size)
+
+
+@pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.4, 0.5, 0.6])  # of which some fall into the sending
+def test_workers_are_ended_while_a_result_is_on_its_way(delay, tmp_path):
+    """A worker that dies in the middle of a result leaves its caller waiting for the rest for ever."""
+    workers = Workers(1, 1)
+    workers.submit(_much, tmp_path / "marker", 400_000_000)
+    while not (tmp_path / "marker").exists():
+        time.sleep(0.01)
+    time.sleep(delay)
+    ended = threading.Thread(target=workers.shutdown, daemon=True)
+    ended.start()
+    ended.join(30)
+    assert not ended.is_alive()
+
+
+@pytest.mark.parametrize("delay", [0.0, 1.0, 5.0])  # as it starts, as it begins, and at work
+def test_a_worker_that_computes_is_ended_at_once(delay):
+    workers = Workers(1, 1)
+    future = workers.submit(time.sleep, 600)
+    time.sleep(delay)
+    ended = threading.Thread(target=workers.shutdown, daemon=True)
+    ended.start()
+    ended.join(30)
+    assert not ended.is_alive()
+    assert isinstance(future.exception(), BrokenExecutor)
