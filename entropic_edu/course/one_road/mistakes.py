@@ -41,10 +41,7 @@ def bands(parts: str) -> dict[int, Tensor]:
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
     stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **SETTINGS)
-    pivots = {}
-    while SWEEPS[-1] not in pivots:  # what comes after is measured, and says that such bands do not converge
-        shot = next(stream)
-        pivots[shot.done] = shot.result.pivots
+    pivots = {shot.done: shot.result.pivots for shot in stream if not shot.result.complete}
     return {sweep: pivots[sweep] for sweep in SWEEPS}
 
 
