@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from explorers import Bet, drive, figure, run_code, same_from_anywhere, sentences
@@ -172,6 +173,18 @@ def test_the_half_way_time_of_an_exponential_is_known():
     step = torch.arange(0, 2001, 5).double()
     assert first_below(step, 0.3 * torch.exp(-step / 400), 0.15) == pytest.approx(400 * math.log(2), rel=1e-3)
     assert math.isinf(first_below(step, 0.3 * torch.exp(-step / 4000), 0.15))
+
+
+def test_the_error_of_the_half_way_time_is_the_jackknife_over_pairs():
+    each = remaining("eta 0.2, B 16", 0.3).mean(-1).numpy()
+    step = recorded.load("let_go")["eta 0.2, B 16/step"].double().numpy()
+    times = []
+    for pair in range(len(each)):
+        mean = np.delete(each, pair, 0).mean(0)
+        row = int(np.argmax(mean <= 0.5 * mean[0]))
+        times.append(np.interp(-0.5 * mean[0], -mean[row - 1 : row + 1], step[row - 1 : row + 1]))
+    count, found = len(each), half("eta 0.2, B 16", 0.3)
+    assert float(found.error) == pytest.approx(np.sqrt((count - 1) * np.var(times)), rel=1e-9)
 
 
 def test_both_sides_are_folded_onto_the_distance_from_the_own_end():
