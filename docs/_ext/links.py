@@ -17,6 +17,7 @@ PAGES = {ROOT / "README.md": "index.md"}  # the start page stands for the README
 ANCHORS = {
     (ROOT / "README.md", "start"): "site/start.md",
     (ROOT / "README.md", "your-own-network-in-ten-lines"): "site/your_network.md",
+    (ROOT / "README.md", "two-checkpoints-and-a-dataloader"): "site/your_network.md",
 }
 BADGE = re.compile(r"\[!\[(?P<words>[^\]]*)\]\(https?:[^)]*\)\]\((?P<target>[^)\s]+)\)")
 LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^\]\[]*)\]\((?P<target>[^)\s:#]+)(?P<anchor>#[\w-]+)?\)")

@@ -83,7 +83,8 @@ def path(
         top = int(height[1:-1].argmax()) + 1
         ax.annotate(label, (where[top], height[top]), xytext=(0, 6), color=colour, fontsize=_SIZE, **_BY)
     ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1] / 1.15, float(height.max())))
-    return labelled(ax, _POSITION, "objective", f"The road ({result.method})")
+    state = ", not converged" if result.converged is False else ""
+    return labelled(ax, _POSITION, "objective", f"The road ({result.method}{state})")
 
 
 def run(result: Run, ax: Axes | None = None) -> Axes:

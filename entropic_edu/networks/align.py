@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class Alignment:
         )
 
 
-def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) -> Alignment:
+def align(land: Network, a: Any, b: Any, *, generator: torch.Generator) -> Alignment:
     """Permute the hidden units of b so that it comes close to a and computes what it did ("weight matching").
 
     Maximises Σₗ ⟨Wₗᴬ, Pₗ Wₗᴮ Pₗ₋₁ᵀ⟩ over the permutations Pₗ, which is to minimise ‖a - π(b)‖. With all other layers
@@ -60,8 +61,8 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
 
     Args:
         land: Landscape of an nn.Sequential chain of Linear and Conv2d layers.
-        a: Parameters to come close to, shape (D,).
-        b: Parameters to permute, shape (D,).
+        a: Parameters to come close to, (D,), or a module, state_dict or Run with them.
+        b: Parameters to permute, likewise.
         generator: Draws the order of the layers.
 
     Raises:
@@ -81,6 +82,7 @@ def align(land: Network, a: Tensor, b: Tensor, *, generator: torch.Generator) ->
         sweeps follow ``weight_matching`` in the authors' code.
     """
     layers = _chain(land)
+    a, b = land.vector(a), land.vector(b)
     for name, theta in (("a", a), ("b", b)):
         if theta.shape != (land.dim,) or not bool(theta.isfinite().all()):
             raise ValueError(

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .modules import does_more
+from .parameters import functional_call
+
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 BatchNorm = Literal["refuse", "reestimate"]
 
@@ -33,6 +36,11 @@ class ReestimatedNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         mean, var = self.mean, self.var
         if mean is None or var is None:
+            if x.numel() == x.shape[1]:
+                raise ValueError(
+                    f"The batch norm {self.name!r} is given one value for each channel, which has no variance: it "
+                    "needs at least 2 samples, so take batch_size >= 2 (and as many training inputs)."
+                )
             if self.noted is None:
                 return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
             var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
@@ -55,11 +63,21 @@ def norm_names(model: nn.Module) -> list[str]:
 
 
 def with_reestimated(model: nn.Module) -> nn.Module:
-    """Return a copy of the model with each batch norm replaced by one that keeps its parameters and their names."""
+    """Return a copy of the model with each batch norm replaced by one that keeps its parameters and their names.
+
+    Raises:
+        ValueError: If a batch norm does more than torch's own: a subclass, or one with hooks.
+    """
     model = copy.deepcopy(model)
     made: dict[nn.Module, ReestimatedNorm] = {}
     for name, module in list(model.named_modules(remove_duplicate=False)):  # a norm that is used again has two names
         if isinstance(module, NORMS):
+            if type(module) not in NORMS or does_more(module):
+                raise ValueError(
+                    f"The batch norm {name!r} ({type(module).__name__}) has hooks or a forward pass of its own, which "
+                    "re-estimated statistics would replace; make it nn.BatchNorm2d (1d, 3d) and layers after it, or "
+                    "pass freeze_buffers=True, which keeps it and its stored statistics."
+                )
             model.set_submodule(name, made.setdefault(module, ReestimatedNorm(name, module)))
     return model
 
@@ -74,7 +92,7 @@ def statistics(model: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> di
     try:
         for norm in norms:
             norm.noted = noted
-        torch.func.functional_call(model, parameters, (x,))
+        functional_call(model, parameters, (x,))
     finally:
         for norm in norms:
             norm.noted = None

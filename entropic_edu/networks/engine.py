@@ -13,14 +13,16 @@ from typing import Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import batch_norm as norms
 from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
-from .layers import ModuleAt
+from .layers import ModuleAt, pull_back
 from .losses import CrossEntropy, Loss, SquaredError, is_written_out, normal
-from .parameters import Layout
+from .outputs import Scoring
+from .parameters import Layout, functional_call
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
@@ -33,7 +35,11 @@ class Facts:
     """What is true of a module at every θ, once it has been measured; copies of an engine share it."""
 
     linear: bool | None = None  # whether no output is curved along any one parameter tensor
+    no_second: dict[str, str] = field(default_factory=dict)  # by device, why there is no second derivative, "" if it is
+    precision: torch.dtype | None = None  # float64, or the module's own where it cannot run in that
+    outputs: torch.Size | None = None  # their shape on a few samples
     layers: frozenset[str] | None = None  # names of the layers whose hooks give the right per-sample gradients
+    loops: set[str] = field(default_factory=set)  # what passes one after the other in ``layers``: "samples", "rows"
 
 
 @dataclass(eq=False, repr=False)
@@ -74,6 +80,8 @@ class Engine:
         other = copy.copy(self)
         other.model = copy.deepcopy(self.model).to(where)
         other.few, other.seen = Batch(place(self.few.x), place(self.few.y)), place(self.seen)
+        first = next(other.model.parameters())
+        other.criterion = self.criterion.moved(first.device, first.dtype)
         other.most = other._bytes = None
         other.forget()
         return other
@@ -98,7 +106,7 @@ class Engine:
         """Return the network at θ as a function of inputs (N, ...): -> (N, C) at (D,), of a stack also for (P, D)."""
         weights = self.layout.split(theta)
         statistics = self.statistics(weights)
-        return lambda x: torch.func.functional_call(self.model, {**weights, **statistics}, (x,))
+        return lambda x: functional_call(self.model, {**weights, **statistics}, (x,))
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         """Return the outputs on inputs (N, ...): (D,) -> (N, C), or (P, D) -> (P, N, C)."""
@@ -117,19 +125,20 @@ class Engine:
         return self.value(self.layout.split(theta), batch)
 
     @torch.no_grad()
-    def right(self, theta: Tensor, batch: Batch) -> Tensor:
-        """Return for how many samples the largest output is that of their class, (D,) -> () or (P, D) -> (P,)."""
+    def scored(self, theta: Tensor, batch: Batch, scoring: Scoring) -> Tensor:
+        """Return how many outputs are right and how many count, (D,) -> (2,) or (P, D) -> (P, 2)."""
 
         def count(theta: Tensor) -> Tensor:
             outputs, parts = self.at(theta), batch.split(self.rows(theta))
-            return torch.stack([(outputs(part.x).argmax(-1) == part.y).sum(-1) for _, part in parts]).sum(0)
+            counts = [torch.stack(scoring.right(outputs(part.x), part.y), -1) for _, part in parts]
+            return torch.stack(counts).sum(0)
 
         return self.each(lambda theta: self.fitting(lambda: count(theta), batch.size), theta)
 
     def value(self, weights: dict[str, Tensor], batch: Batch) -> Tensor:
         """Return the loss of one network on one batch, which gives batch norm its statistics unless it is ``whole``."""
         statistics = self.statistics(weights) if batch.whole else {}
-        outputs = torch.func.functional_call(self.model, {**weights, **statistics}, (batch.x,))
+        outputs = functional_call(self.model, {**weights, **statistics}, (batch.x,))
         return self.criterion.mean(outputs, batch.y)
 
     def statistics(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -169,6 +178,7 @@ class Engine:
         small = memory.is_small(size, memory.total_bytes(self.device))
         return self.replays(key, compute, inputs) if small else compute(*inputs)
 
+    @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no rule for samples side by side
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         """Return E Σ_k |s∘Jᵀr_k|² over the samples (N, ...), () or (P,).
 
@@ -176,22 +186,24 @@ class Engine:
             theta: (D,) or (P, D).
             x: Inputs.
             y: Targets.
-            rows: Maps outputs (..., n, C) and targets of n samples to vectors r, (..., K, n, C).
+            rows: Maps outputs (n, ...) and targets of n samples to vectors r, (K, n, ...); (P, n, C) to (P, K, n, C).
             scale: s, (D,) or the shape of ``theta``.
         """
         if theta.ndim == 2:
             scales = [None] * len(theta) if scale is None else scale.expand(theta.shape)
             return torch.stack([self.squares(t, x, y, rows, s) for t, s in zip(theta, scales, strict=True)])
-        return ModuleAt(self.model, self.layout, theta).squares(x, y, rows, self.sound_layers, scale)
+        layers = self.sound_layers  # first, since it may find out about loops
+        return ModuleAt(self.model, self.layout, theta, self.facts.loops).squares(x, y, rows, layers, scale)
 
     @property
+    @sdpa_kernel(SDPBackend.MATH)
     def sound_layers(self) -> frozenset[str]:
         """Names of the layers whose hooks give the right per-sample gradients."""
         if self.facts.layers is None:
             generator = torch.Generator().manual_seed(0)  # any generic probe gives the same answer
             precise, theta = anywhere(self, generator)
             rows = normal(precise.outputs(theta, precise.few.x), generator)[None]
-            here = ModuleAt(precise.model, precise.layout, theta)
+            here = ModuleAt(precise.model, precise.layout, theta, self.facts.loops)
             self.facts.layers = here.sound_layers(precise.few.x, rows)
         return self.facts.layers
 
@@ -201,8 +213,10 @@ class Engine:
         def mean(theta: Tensor) -> Tensor:
             total, size = torch.zeros_like(theta), self.rows(theta)
             for some, targets in zip(x.split(size), y.split(size), strict=True):
-                z, pull = torch.func.vjp(partial(self.outputs, x=some), theta.detach())[:2]
-                total += pull(self.criterion.slopes(z, targets))[0] / len(x)
+                with torch.enable_grad():
+                    here = theta.detach().requires_grad_()
+                    z = self.outputs(here, some)
+                total += pull_back(z, [here], self.criterion.slopes(z.detach(), targets)[None])[0][0] / len(x)
             return total
 
         return self.each(mean, theta)
@@ -330,14 +344,67 @@ def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, stra
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:
-    """Return the engine in float64 on the CPU, and a random θ near its module's: nothing sits at exactly 0."""
-    precise = engine.to("cpu", lambda data: data.to("cpu", torch.float64) if data.is_floating_point() else data.cpu())
-    precise.model.to(torch.float64)
-    shape = precise.model(precise.few.x).shape
-    if len(shape) != 2:
-        raise ValueError(f"Per-sample backward passes need outputs of shape (N, C), got {tuple(shape)}; flatten them.")
+    """Return the engine in float64 on the CPU, and a random θ near its module's: nothing sits at exactly 0.
+
+    A forward pass that makes constants of another precision keeps the model's own.
+    """
+    precise = _on_cpu(engine, precision(engine))
     theta = precise.layout.flatten(precise.model)
     return precise, theta + 0.1 * normal(theta, generator)
+
+
+def refuse_other_gradients(engine: Engine) -> None:
+    """Raise a ValueError unless autograd's gradient is how the loss changes, along a random direction near any θ.
+
+    A forward pass may stop the gradient, or give another one; torch then says nothing, or takes it for 0.
+    """
+    if engine.stacks:
+        return
+    generator = torch.Generator().manual_seed(0)
+    precise, theta = anywhere(engine, generator)
+    two = Batch(precise.few.x[[0, -1]], precise.few.y[[0, -1]])
+    way = normal(theta, generator)
+    way *= (1 + theta.norm()) / way.norm()
+    step, near = (1e-5, 1e-2) if theta.dtype == torch.float64 else (1e-2, 0.3)
+    try:
+        gradient = precise.gradient(theta, two)
+        with torch.no_grad():
+            ahead, behind = (precise.losses(theta + side * step * way, two) for side in (1, -1))
+    except RuntimeError as error:
+        if memory.ran_out(error):
+            raise
+        expected = changed = gradient = theta * torch.nan
+        reason = f" ({str(error).splitlines()[0]})"
+    else:
+        expected, changed, reason = gradient @ way, (ahead - behind) / (2 * step), ""
+    scale = torch.maximum(changed.abs(), gradient.norm() * way.norm() / len(way) ** 0.5)
+    if not bool(((changed - expected).abs() <= near * scale).all()):
+        raise ValueError(
+            f"There is no gradient of the loss by the parameters, or it is not how the loss changes{reason}. Take out "
+            "what stops or replaces it: torch.no_grad, .detach(), checkpoint(use_reentrant=True), rounding with a "
+            "straight-through gradient, a backward of your own."
+        )
+
+
+@torch.no_grad()
+def precision(engine: Engine) -> torch.dtype:
+    """Return float64, or the model's own precision where its forward pass makes constants that cannot follow."""
+    if engine.facts.precision is None:
+        engine.facts.precision = torch.float64
+        try:
+            wide = _on_cpu(engine, torch.float64)
+            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x).dtype != torch.float64:
+                engine.facts.precision = engine.layout.flatten(engine.model).dtype
+        except (RuntimeError, ValueError, TypeError):
+            engine.facts.precision = engine.layout.flatten(engine.model).dtype
+    return engine.facts.precision
+
+
+def _on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+    here = engine.to("cpu", lambda data: data.to("cpu", dtype if data.is_floating_point() else None))
+    here.model.to(dtype)
+    here.criterion = engine.criterion.moved(torch.device("cpu"), dtype)
+    return here
 
 
 def _many(theta: Tensor) -> Tensor:

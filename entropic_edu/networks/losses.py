@@ -1,18 +1,23 @@
 """The losses of a network: each with its derivatives by the outputs, and with what label noise does to it.
 
-A new loss is one class here. Outputs z are (..., N, C) for N samples; targets y are theirs, (N,) or (N, C).
+A new loss is one class here. Outputs z are (..., N, C) for N samples; targets y are theirs, (N,) or (N, C). For outputs
+of other shapes, (N,) or (N, T, V) or (N, C, H, W), there is ``Custom``, which differentiates by autograd.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, TypeGuard
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal, Self, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from . import loss_checks
+from .layers import missing_derivative, pull_back, side_by_side
 
 Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
@@ -56,6 +61,14 @@ class Loss(ABC):
         """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
         return 0.0
 
+    def general(self) -> Custom:
+        """Return the same for outputs of any shape (N, ...)."""
+        return Custom(name=self.name, mean=self.mean, label_noise=self.label_noise, classes=self.classes)
+
+    def moved(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Return the same with what its function holds on a device and in a dtype."""
+        return replace(self, mean=loss_checks.moved(self.mean, device, dtype))
+
 
 @dataclass(frozen=True, kw_only=True)
 class CrossEntropy(Loss):
@@ -69,10 +82,20 @@ class CrossEntropy(Loss):
             raise ValueError(f"label_noise is a probability for class targets, got {self.label_noise}.")
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
+        if outputs.ndim < 2:
+            raise ValueError(
+                "cross_entropy needs outputs (N, C), and the model has one number for each sample; for two classes "
+                "take loss=nn.BCEWithLogitsLoss() with y.float()."
+            )
         if not y.is_floating_point():
             return _labels(y, outputs, what)
         if y.ndim == 1:
             raise ValueError(f"cross_entropy needs class numbers of an integer type, got {y.dtype}; use y.long().")
+        if y.shape[1:] != outputs.shape[1:]:
+            raise ValueError(
+                f"cross_entropy needs class numbers, or weights of classes of the outputs' shape {_rows(outputs)}, got "
+                f"{what} targets {tuple(y.shape)} of {y.dtype}."
+            )
         return y
 
     def means(self, z: Tensor, y: Tensor) -> Tensor:
@@ -125,12 +148,16 @@ class SquaredError(Loss):
     mean: Callable[[Tensor, Tensor], Tensor] = F.mse_loss
 
     def targets(self, y: Tensor, outputs: Tensor, what: str) -> Tensor:
+        fits = y.shape[1:] == outputs.shape[1:]
         if not y.is_floating_point():
-            return F.one_hot(_labels(y, outputs, what), outputs.shape[-1]).to(outputs.dtype)
-        if y.shape[1:] != outputs.shape[1:]:
+            if fits and outputs.ndim != 2:
+                return y.to(outputs.dtype)
+            return F.one_hot(_labels(y, outputs, what), outputs.shape[1]).movedim(-1, 1).to(outputs.dtype)
+        if not fits:
+            one = "y[:, 0]" if outputs.ndim == 1 else "y[:, None]"
             raise ValueError(
-                f"mse needs targets of the outputs' shape (N, {', '.join(map(str, outputs.shape[1:]))}), "
-                f"got {tuple(y.shape)}; for one output use y[:, None]."
+                f"mse needs targets of the outputs' shape {_rows(outputs)}, got {tuple(y.shape)}; for one output use "
+                f"{one}."
             )
         return y
 
@@ -160,29 +187,78 @@ class SquaredError(Loss):
     def label_ratio(self, y: Tensor) -> float:
         return 2 * self.label_noise**2 / y.shape[-1]
 
+    def general(self) -> Custom:
+        return replace(super().general(), squared=True)
+
 
 def is_written_out(loss: Loss, y: Tensor) -> TypeGuard[CrossEntropy | SquaredError]:
     """Return whether a loss has derivatives for stacks, and knows what label noise does, with such targets."""
     return isinstance(loss, SquaredError) or (isinstance(loss, CrossEntropy) and not y.is_floating_point())
 
 
+def knows_label_noise(loss: Loss, y: Tensor) -> bool:
+    """Return whether a loss has gradient rows with label noise, for such targets."""
+    return is_written_out(loss, y) or (isinstance(loss, Custom) and loss.squared)
+
+
+class NotConvexError(ValueError):
+    """A loss has negative curvature in the outputs, so that there are no vectors r with Σ r rᵀ = H_out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Custom(Loss):
-    """A callable (outputs, targets) -> scalar that is a mean over samples; torch.func differentiates it."""
+    """A callable (outputs, targets) -> scalar that is a mean over samples, of outputs (N, ...); by autograd."""
+
+    squared: bool = False  # whether it is |z - y|² over the number of a sample's outputs, whose label noise is known
+    loops: set[str] = field(default_factory=set, repr=False, compare=False)  # as in ``layers.side_by_side``
+
+    def general(self) -> Custom:
+        return self
 
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
-        return torch.vmap(torch.func.grad(self._one))(z, y)
+        together = partial(torch.vmap(torch.func.grad(self._one)), z, y)
+        return side_by_side(together, lambda: self._singly(z, y, False), self.loops, "samples")
+
+    def gradient_rows(self, z: Tensor, y: Tensor) -> Tensor:
+        rows = self.slopes(z, y)[None]
+        if not (self.label_noise and self.squared):
+            return rows
+        return torch.cat([rows, self.label_noise * (2 / z[0].numel()) ** 0.5 * self.curvature_rows(z, y)])
+
+    def label_ratio(self, y: Tensor) -> float:
+        return 2 * self.label_noise**2 / y[0].numel() if self.squared else 0.0
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
-        hessians = torch.vmap(torch.func.jacrev(torch.func.grad(self._one)))(z, y)
+        def one(flat: Tensor, y: Tensor) -> Tensor:
+            return self._one(flat.view(z.shape[1:]), y)
+
+        together = partial(torch.vmap(torch.func.jacrev(torch.func.grad(one))), z.reshape(len(z), -1), y)
+        hessians = side_by_side(together, lambda: self._singly(z, y, True), self.loops, "samples")
         values, vectors = torch.linalg.eigh(hessians)  # (N, C), (N, C, C) with vectors in columns
         # round-off of p - p² in the Hessian of a softmax is not concavity
         if values.min() < -1e-4 * values.abs().max() - 10 * torch.finfo(z.dtype).eps:
-            raise ValueError(
+            raise NotConvexError(
                 f"The loss {self.name!r} is not convex in the outputs (smallest eigenvalue of its Hessian "
                 f"{float(values.min()):.3g}), so it has no Gauss-Newton factors; use hutchinson_trace."
             )
-        return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1)
+        return torch.mul(vectors, values.clamp(min=0).sqrt().unsqueeze(-2)).permute(2, 0, 1).reshape(-1, *z.shape)
+
+    def _singly(self, z: Tensor, y: Tensor, twice: bool) -> Tensor:
+        """Return the slopes of each sample (N, ...), or ``twice`` its Hessian by flat outputs (N, M, M)."""
+        found = []
+        for one, target in zip(z.split(1), y.split(1), strict=True):
+            with torch.enable_grad():
+                leaf = one.detach().clone().requires_grad_()
+                loss = self.mean(leaf, target) + 0 * leaf.sum()  # a sample that does not count depends on nothing
+                loss = loss * leaf.new_ones(()).requires_grad_()  # as missing_derivative asks
+                slope = torch.autograd.grad(loss, leaf, create_graph=twice)[0]
+            if twice:
+                if missing_derivative(slope):
+                    raise ValueError(f"The loss {self.name!r} has no second derivative by the outputs.")
+                units = torch.eye(leaf.numel()).to(leaf).view(-1, *leaf.shape)
+                slope = pull_back(slope, [leaf], units)[0].view(1, leaf.numel(), leaf.numel())
+            found.append(slope)
+        return torch.cat(found)
 
     def _one(self, z: Tensor, y: Tensor) -> Tensor:
         return self.mean(z[None], y[None])
@@ -206,13 +282,21 @@ def normal(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _labels(y: Tensor, outputs: Tensor, what: str) -> Tensor:
-    classes = outputs.shape[-1]
-    if y.ndim != 1 or int(y.min()) < 0 or int(y.max()) >= classes:
+    classes = outputs.shape[1]
+    if y.shape[1:] != outputs.shape[2:] or int(y.min()) < 0 or int(y.max()) >= classes:
+        shape = ", ".join(["N", *map(str, outputs.shape[2:])]) + ("," if outputs.ndim == 2 else "")
+        axis = f" (axis 1 of {_rows(outputs)}; for classes last take F.cross_entropy(z.flatten(0, 1), y.flatten()))"
         raise ValueError(
-            f"The {what} labels must be class numbers 0 to {classes - 1} of shape (N,), since the model has "
-            f"{classes} outputs; got {int(y.min())} to {int(y.max())} of shape {tuple(y.shape)}."
+            f"The {what} labels must be class numbers 0 to {classes - 1} of shape ({shape}), since the model has "
+            f"{classes} outputs{axis if outputs.ndim == 3 else ''}; got {int(y.min())} to {int(y.max())} of shape "
+            f"{tuple(y.shape)}."
         )
     return y.long()
+
+
+def _rows(outputs: Tensor) -> str:
+    """Say a shape in words."""
+    return f"(N, {', '.join(map(str, outputs.shape[1:]))})" if outputs.ndim > 1 else "(N,)"
 
 
 def _class_rows(weights: Tensor, p: Tensor) -> Tensor:

@@ -1,7 +1,12 @@
-"""A network and its data as a landscape: L(θ) = data loss + ½λ‖θ‖²; how to compute it is the ``engine``'s."""
+"""A network and its data as a landscape: L(θ) = data loss + ½λ‖θ‖²; how to compute it is the ``engine``'s.
+
+What comes in passes the door first: data in ``door`` and ``inputs``, models in ``modules``, what they return in
+``outputs``, losses in ``loss_checks``, parameters from elsewhere in ``checkpoints``.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 from collections.abc import Callable
@@ -12,33 +17,51 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.mean import Estimate
+from entropic_edu.physics.snapshot import warn
 
 from . import batch_norm as norms
 from . import per_sample
 from .batches import Batch
-from .engine import Computed, StackEngine, Strategy, engine_for
-from .losses import Criterion, CrossEntropy, loss_of
+from .checkpoints import check_constants, some, vector_of
+from .door import tensors
+from .engine import Computed, StackEngine, Strategy, engine_for, precision, refuse_other_gradients
+from .inputs import call, channels_last, one_tensor
+from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
+from .losses import Criterion, NotConvexError, loss_of
+from .modules import does_more, dropouts, redraw, unwrapped
+from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
 _FEW = 16  # samples to measure on what is a property of the model
-DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+class SharedWarning(UserWarning):
+    """Parameters that a model draws at random are the same in every start."""
 
 
 class Network(Computed):
     """Any ``nn.Module`` with its data, as a function of one flat parameter vector.
 
-    The model is copied and never changed. θ concatenates its trainable parameters in the order of
-    ``model.named_parameters()``. Device and dtype are those of the parameters; inputs are moved to them once.
+    The model is copied and never changed; what compiles it or spreads it over devices is taken off. θ concatenates its
+    trainable parameters in the order of ``model.named_parameters()``. Device and dtype are those of the parameters;
+    inputs are moved to them once.
 
     Args:
-        model: Maps inputs (B, ...) to outputs (B, C), each sample by itself.
-        x: Training inputs (N, ...).
-        y: Training targets: class numbers (N,), or for "mse" also real targets (N, C).
+        model: Maps inputs (B, ...) to outputs (B, ...), each sample by itself.
+        x: Training inputs (N, ...), several of them in a tuple or by name in a dict; or, without ``y``, a ``Dataset``
+            or a ``DataLoader``, which is read once (see ``networks.door``).
+        y: Training targets: class numbers (N,), (N, ...) for a class at each place of outputs (N, C, ...), or for "mse"
+            also real targets of the outputs' shape.
         loss: "cross_entropy", "mse" (the mean over samples *and* outputs, as in torch; class numbers become one-hot
-            rows), or a callable (outputs, targets) -> scalar that is a mean over samples.
+            rows), or a callable (outputs, targets) -> scalar that is a mean over samples, which is checked. Weighted
+            losses of torch are divided by the weights of all targets, not by those of a batch.
         weight_decay: λ of the term ½λ‖θ‖² (all parameters), part of the one objective that every verb sees.
-        test: Held-out inputs and targets, for ``accuracy(theta, "test")``.
+        test: Held-out inputs and targets, or a ``Dataset`` or ``DataLoader``, for ``accuracy(theta, "test")``.
+        outputs: Takes what the model returns and gives the tensor that the loss sees; None takes a tensor as it is, the
+            first tensor of a tuple, and ``logits``.
+        accuracy: (outputs, targets) -> share of right samples; None goes by the loss (see ``networks.outputs``).
         label_noise: For "mse" the standard deviation σ of a fresh Gaussian jitter on the targets of each drawn batch;
             for class targets the probability that a drawn sample's class is replaced by one drawn uniformly.
         freeze_buffers: Evaluate the model in eval mode: batch norm then uses its stored statistics as constants and
@@ -60,14 +83,14 @@ class Network(Computed):
         criterion: The loss, with its derivatives and its label noise.
         loss_name: What the loss is called; a callable's is "custom" with its own name.
         label_ratio: As in ``Landscape``: 2σ²/C for mse over C outputs.
-        has_classes: Whether the targets are classes, so that ``accuracy`` means something.
+        scoring: What counts as right in ``accuracy``; None where nothing does.
         engine: What computes, with the module that is called: ``model``, but max pooling before a ReLU (same bits).
 
     Raises:
-        ValueError: If data are not finite, labels are out of range, sizes differ, or the loss would depend on more
-            than θ (batch norm, dropout).
-        MemoryError: By a call that does not fit in memory even one sample at a time; until then it is repeated with
-            fewer samples at once, which changes results by round-off only.
+        ValueError: If data are not finite, labels are out of range, sizes differ, the loss is no mean over samples, a
+            sample's output depends on others, or the loss would depend on more than θ (batch norm, dropout).
+        MemoryError: If a dataset would not fit; and by a call that does not fit in memory even one sample at a time:
+            until then it is repeated with fewer samples at once, which changes results by round-off only.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -84,53 +107,76 @@ class Network(Computed):
     def __init__(
         self,
         model: nn.Module,
-        x: Tensor,
-        y: Tensor,
+        x: Any,
+        y: Any = None,
         *,
         loss: Criterion = "cross_entropy",
         weight_decay: float = 0.0,
-        test: tuple[Tensor, Tensor] | None = None,
+        test: Any = None,
+        outputs: Outputs | None = None,
+        accuracy: Accuracy | None = None,
         label_noise: float = 0.0,
         freeze_buffers: bool = False,
         batch_norm: norms.BatchNorm = "refuse",
         statistics: int | None = 512,
         strategy: Strategy = "auto",
     ) -> None:
-        reestimates = _reestimates(batch_norm, statistics, freeze_buffers) and bool(norms.norm_names(model))
-        self.model = copy.deepcopy(model).train(not freeze_buffers)
+        reestimates = _reestimates(batch_norm, statistics, freeze_buffers)
+        if weight_decay < 0 or label_noise < 0:
+            raise ValueError(
+                f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
+            )
+        self.weight_decay = float(weight_decay)
+        self.model = unwrapped(model).train(not freeze_buffers)
+        reestimates = reestimates and bool(norms.norm_names(self.model))
         called = pooled_first(self.model)
         called = norms.with_reestimated(called) if reestimates else called
         self.layout = Layout(called)
         self.dim, first = self.layout.dim, next(p for p in called.parameters() if p.requires_grad)
         self.device, self.dtype = first.device, first.dtype
-        if weight_decay < 0 or label_noise < 0:
-            raise ValueError(
-                f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
-            )
-        self.weight_decay, self.label_noise = float(weight_decay), float(label_noise)
-        self.criterion = loss_of(loss, self.label_noise)
-        self.loss_name = self.criterion.name
         if not freeze_buffers:
             _refuse_hidden_state(called)
-        self.has_classes = isinstance(self.criterion, CrossEntropy) or not torch.as_tensor(y).is_floating_point()
-        self.x, self.y = self._data(called, x, y, "training")
+        given = [tensors(x if y is None else (x, y), "training"), *([] if test is None else [tensors(test, "test")])]
+        called, inputs = one_tensor(called, *(each for each, _ in given))
+        called, shape = _returning_tensor(called, self._place(inputs[0]), outputs)
+        loss = as_mean(moved(loss, self.device, self.dtype), self._place(given[0][1]))
+        self.criterion = loss_of(loss, float(label_noise))
+        if len(shape) != 2:
+            self.criterion = self.criterion.general()
+            loss = self.criterion.mean
+        self.loss_name = self.criterion.name
+        data = [
+            self._data(called, x, y, what) for x, (_, y), what in zip(inputs, given, ("training", "test"), strict=False)
+        ]
+        (self.x, self.y), self.test = data[0], data[1] if len(data) > 1 else None
         self.label_ratio = self.criterion.label_ratio(self.y)
-        self.test = None if test is None else self._data(called, *test, "test")
-        self.splits = () if not self.has_classes else ("train",) if test is None else ("train", "test")
         if not self.y.is_floating_point():
             self.criterion = replace(self.criterion, classes=int(self.y.max()) + 1)
-        if not freeze_buffers:
-            _refuse_what_changes(called, self.x[:2])
+        _refuse_what_changes(called, self.x[:2], freeze_buffers)
         # whether one batch of all data gives batch norm its statistics; where not, each part of the data takes them
         most = min(len(self.x), statistics or len(self.x))
         self._sees_all = reestimates and most == len(self.x)
         seen = self.x[torch.arange(most) * len(self.x) // most if reestimates else []]  # every class of sorted data
         few = Batch(self.x[:_FEW].clone(), self.y[:_FEW].clone())  # a view would be pickled with all the data
         self.engine = engine_for(called, self.criterion, few, seen, strategy)
-        self.engine.statistics(self.layout.split(self.flatten(self.model)))  # refuses norms that are used twice
+        theta = self.layout.flatten(self.model)
+        self.engine.statistics(self.layout.split(theta))  # refuses norms that are used twice
+        index, at = telling(self.y), self.engine.at(theta)
+        with torch.no_grad():
+            shown = torch.cat([at(some) for some in self.x[index].split(2)])
+        check_loss(loss, shown, self.y[index])
+        if not reestimates and mixes_samples(partial(self.engine.outputs, theta), self.x):
+            raise ValueError(
+                "The model's output for a sample depends on the other samples that come with it, so that parts of the "
+                "data do not add up to the whole; normalise within a sample, or over fixed statistics."
+            )
+        refuse_other_gradients(self.engine)
+        self.scoring = scoring_for(shown, given[0][1].to(self.device)[index], loss, accuracy)
+        self.splits = () if self.scoring is None else ("train",) if test is None else ("train", "test")
 
     def loss(self, theta: Tensor) -> Tensor:
-        return self.data_loss(theta) + 0.5 * self.weight_decay * theta.square().sum(-1)
+        data = self.data_loss(theta)
+        return data + 0.5 * self.weight_decay * theta.square().sum(-1) if self.weight_decay else data
 
     def data_loss(self, theta: Tensor) -> Tensor:
         """Return the loss on all training data without the weight-decay term, (D,) -> () or (P, D) -> (P,)."""
@@ -160,22 +206,28 @@ class Network(Computed):
 
     @torch.no_grad()
     def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
-        """Return the share of samples whose largest output is the target's, (D,) -> () or (P, D) -> (P,)."""
+        """Return the share of samples whose output is right (``scoring``), (D,) -> () or (P, D) -> (P,)."""
         self.check(theta)
         if split == "test" and self.test is None:
             raise ValueError("This network has no test data; pass test=(x, y) to Network.")
         x, y = (self.x, self.y) if split == "train" or self.test is None else self.test
-        if not self.has_classes:
+        if self.scoring is None:
             raise ValueError(
-                f"Accuracy needs class targets, and these are real numbers of shape {tuple(y.shape)}; use loss(theta)."
+                f"Accuracy needs class targets, and these are of shape {tuple(y.shape)} and {y.dtype}; use "
+                "loss(theta), or pass accuracy=function(outputs, targets) to Network."
             )
-        return self.engine.right(theta, Batch(x, y if y.ndim == 1 else y.argmax(-1))) / len(x)
+        if self.scoring.function is not None and theta.ndim == 2:
+            return torch.stack([self.accuracy(row, split) for row in theta])
+        right, number = self.engine.scored(theta, Batch(x, y), self.scoring).unbind(-1)
+        return right / number
 
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
         if isinstance(self.engine, StackEngine):
             decay = self.weight_decay if weight_decay else 0.0
             slopes = self.engine.criterion.slopes_along
             return self.engine.stack.hessian_vector_product(slopes, theta, vector, self.x, self.y, decay)
+        if reason := per_sample.no_second_derivative(self):
+            raise RuntimeError(f"no second derivative: {reason}")
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)
         return by_autograd() if theta.ndim == 2 else self.engine.fitting(by_autograd, len(self.x))
 
@@ -183,10 +235,11 @@ class Network(Computed):
         return per_sample.is_piecewise_linear(self, generator=generator)
 
     def trace(self, theta: Tensor, *, generator: torch.Generator, num_probes: int = 16, **settings: Any) -> Estimate:
-        if not per_sample.is_known_piecewise_linear(self):
-            return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
-        value = per_sample.exact_trace(self, theta, **settings)
-        return Estimate(value, torch.zeros_like(value), value[..., None])
+        if per_sample.is_known_piecewise_linear(self):
+            with contextlib.suppress(NotConvexError):
+                value = per_sample.exact_trace(self, theta, **settings)
+                return Estimate(value, torch.zeros_like(value), value[..., None])
+        return super().trace(theta, generator=generator, num_probes=num_probes, **settings)
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
@@ -221,27 +274,50 @@ class Network(Computed):
         return (batch_size or 2 * len(self.engine.seen)) if self.engine.reestimates else 1
 
     def initial(self, generator: torch.Generator) -> Tensor:
-        """Return θ after each layer's own ``reset_parameters``, shape (D,); the global random stream is left as it was.
+        """Return θ with all that modules can draw anew drawn anew, shape (D,); the global random stream stays.
 
-        A seed gives the same start on any device. Parameters of modules without ``reset_parameters`` stay as they are.
+        A seed gives the same start on any device. Each module's ``reset_parameters`` draws; parameters of modules
+        without it stay as they are.
 
         Raises:
             ValueError: If no module can be reset, so that every start would be the same.
+
+        Warns:
+            SharedWarning: If parameters that are not constant stay as they are.
         """
         model = copy.deepcopy(self.model).to(generator.device)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        resets = [f for m in model.modules() if (f := getattr(m, "reset_parameters", None)) is not None]
-        if not resets:
-            raise ValueError("No module of this model has reset_parameters(); pass start=theta to train instead.")
         with torch.random.fork_rng(devices=[generator.device] if generator.device.type == "cuda" else []):
             torch.random.manual_seed(seed)
-            for reset in resets:
-                reset()
-        return self.flatten(model)
-
-    def flatten(self, model: nn.Module) -> Tensor:
-        """Return the trainable parameters of a model of this architecture as one vector (D,)."""
+            shared = redraw(model)
+        if shared:
+            warn(
+                f"All starts share the values of {some(shared)}, which no reset_parameters draws anew; draw them "
+                "yourself and pass start=model to train, or give their module a reset_parameters.",
+                SharedWarning,
+            )
         return self.layout.flatten(model).to(self.device, self.dtype)
+
+    def flatten(self, source: Any) -> Tensor:
+        """Return the trainable parameters of a network of this architecture as one vector (D,).
+
+        Args:
+            source: A module, a state_dict, a checkpoint that holds one, or a ``Run``; prefixes that compiling or
+                parallel training puts before names are taken off. A vector comes back as it is.
+
+        Raises:
+            ValueError: If parameters are missing, unexpected or of another shape; or if what the landscape holds fixed
+                besides, frozen parameters and frozen buffers, differs.
+        """
+        model = self.model
+        constants: dict[str, Tensor] = {name: p for name, p in model.named_parameters() if not p.requires_grad}
+        constants |= {} if model.training else dict(model.named_buffers())
+        check_constants(constants, source)
+        theta = vector_of(self.layout.names, self.layout.shapes, source, model.state_dict())
+        return theta.to(self.device, self.dtype)
+
+    def vector(self, source: Any) -> Tensor:
+        return source if isinstance(source, Tensor) else self.flatten(source)
 
     def unflatten(self, theta: Tensor) -> dict[str, Tensor]:
         """Return views of θ by parameter name; leading dimensions of ``theta`` stay in front."""
@@ -265,6 +341,10 @@ class Network(Computed):
         some._sees_all = False
         return some
 
+    def precise(self) -> Landscape:
+        """Return the same in float64, or itself where forward makes constants of its own precision."""
+        return self if precision(self.engine) == self.dtype else super().precise()
+
     def to(self, where: torch.device | torch.dtype | str) -> Network:
         """Return the same landscape on another device or in another dtype (float64 for finite differences)."""
         other = copy.copy(self)
@@ -284,20 +364,11 @@ class Network(Computed):
         return data.to(self.device, self.dtype) if data.is_floating_point() else data.to(self.device)
 
     def _data(self, called: nn.Module, x: Tensor, y: Tensor, what: str) -> tuple[Tensor, Tensor]:
-        x, y = torch.as_tensor(x), torch.as_tensor(y)
-        if len(x) != len(y) or len(x) == 0:
-            raise ValueError(f"The {what} data need one target for each input, got {len(x)} inputs, {len(y)} targets.")
-        for data, kind in ((x, "inputs"), (y, "targets")):
-            if bad := int((~data.isfinite()).reshape(len(data), -1).any(1).sum()):
-                raise ValueError(
-                    f"The {what} {kind} hold NaN or infinity in {bad} of {len(data)} samples; "
-                    "clean or drop those samples first."
-                )
         x, y = self._place(x), self._place(y)
         if x.ndim == 4 and self.device.type == "cpu":
-            x = x.contiguous(memory_format=torch.channels_last)  # CPU convolutions run faster in this layout
+            x = channels_last(called, x)
         with torch.no_grad():
-            outputs = called(x[[0, -1]])  # two rows also of one sample, whose variance batch norm asks for
+            outputs = call(called, x[[0, -1]])  # two rows also of one sample, whose variance batch norm asks for
         return x, self.criterion.targets(y, outputs, what)
 
 
@@ -310,7 +381,7 @@ def pooled_first(model: nn.Module) -> nn.Module:
     model = copy.deepcopy(model)
     chains = [model]
     for chain in chains:  # which grows
-        if type(chain) is nn.Sequential:
+        if type(chain) is nn.Sequential and not any(map(does_more, chain.modules())):
             for place in range(len(chain) - 1):
                 pool = chain[place + 1]
                 if type(chain[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
@@ -319,7 +390,19 @@ def pooled_first(model: nn.Module) -> nn.Module:
     return model
 
 
-def _refuse_what_changes(called: nn.Module, x: Tensor) -> None:
+def _returning_tensor(called: nn.Module, x: Tensor, outputs: Outputs | None) -> tuple[nn.Module, torch.Size]:
+    """Return a module that returns the tensor that the loss sees, and that tensor's shape for two samples."""
+    with torch.no_grad():
+        result = call(called, x[[0, -1]])
+    if outputs is not None or not isinstance(result, Tensor):
+        called = returning_tensor(called, outputs)
+    shape = tensor_of(result, outputs).shape
+    if len(shape) == 0 or shape[0] != 2:
+        raise ValueError(f"The model must return a row for each sample by itself; two samples gave {tuple(shape)}.")
+    return called, shape
+
+
+def _refuse_what_changes(called: nn.Module, x: Tensor, frozen: bool) -> None:
     """Refuse a model whose outputs differ between two calls, or whose buffers a call changes."""
     model = copy.deepcopy(called)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -327,10 +410,11 @@ def _refuse_what_changes(called: nn.Module, x: Tensor) -> None:
     before = dict(called.named_buffers())
     changed = [name for name, b in model.named_buffers() if not torch.equal(b, before[name])]
     if changed or not torch.equal(one, two):
+        advice = "" if frozen else ", or pass freeze_buffers=True to evaluate in eval mode"
         raise ValueError(
             f"This model's outputs depend on more than theta (buffers that change: {changed or 'none'}; outputs "
             f"of two equal calls {'agree' if torch.equal(one, two) else 'differ'}); remove what draws random "
-            "numbers or keeps statistics, or pass freeze_buffers=True to evaluate in eval mode."
+            f"numbers or keeps statistics{advice}."
         )
 
 
@@ -341,8 +425,7 @@ def _refuse_hidden_state(model: nn.Module) -> None:
             'alone; pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace '
             "batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
         )
-    drops = [n for n, m in model.named_modules() if isinstance(m, DROPOUTS) and m.p > 0]
-    if drops:
+    if drops := dropouts(model):
         raise ValueError(
             f"This model has dropout in {drops}, so its loss is random even on all data; "
             "set p=0, or pass freeze_buffers=True to evaluate in eval mode."

@@ -15,13 +15,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from entropic_edu.physics.landscape import Landscape
 
+from . import memory
 from .engine import Computed, Engine, anywhere
-from .losses import is_written_out, normal
+from .layers import missing_derivative, pull_back
+from .losses import knows_label_noise, normal
+from .parameters import functional_call
+
+_LARGE = 1_000_000  # parameters, beyond which two samples are looked at
+_MOST_OUTPUTS = 600  # of one sample, not in a row (N, C): the exact trace takes as many backward passes
 
 
 def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, scale: Tensor | None = None) -> Tensor:
@@ -39,8 +45,8 @@ def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, sc
             ReLU layers leaves unchanged.
 
     Raises:
-        ValueError: If the network is not piecewise linear, theta or scale has the wrong shape, or the loss is not
-            convex in the outputs.
+        ValueError: If the network is not piecewise linear, theta or scale has the wrong shape, the loss is not
+            convex in the outputs (``losses.NotConvexError``), or a sample has more than 600 outputs that are no row.
 
     Example:
         >>> from entropic_edu import Network, models
@@ -55,7 +61,9 @@ def exact_trace(land: Landscape, theta: Tensor, *, weight_decay: bool = True, sc
     References:
         Dinh et al. (2017), arXiv:1703.04933, for the rescaling; Kwon et al. (2021), arXiv:2102.11600, for s = θ.
     """
-    if not is_known_piecewise_linear(_checked(land, theta, scale)):
+    net = _checked(land, theta, scale)
+    _refuse_many_outputs(net)
+    if not is_known_piecewise_linear(net):
         raise ValueError(
             "exact_trace needs a network whose outputs are piecewise linear in each parameter tensor (ReLU, max "
             "pooling, no normalisation layer), and a measurement says that this one is not: its Hessian has a part "
@@ -70,12 +78,14 @@ def gauss_newton_trace(
     """Return the trace of the Gauss-Newton matrix E Jᵀ H_out J of any network, exactly.
 
     The factors of H_out are √p_c (e_c - p) for cross-entropy, with p the softmax, √(2/C) e_c for mse (mean over C
-    outputs), and scaled eigenvectors of its Hessian by torch.func for a callable loss. Batch norm that is re-estimated
-    keeps the statistics of θ as constants, since through them a sample's outputs would depend on all others.
+    outputs), and scaled eigenvectors of its Hessian by autograd for a callable loss, or outputs that are no row (N, C).
+    Batch norm that is re-estimated keeps the statistics of θ as constants, since through them a sample's outputs would
+    depend on all others.
 
     Args, Returns, Raises: As ``exact_trace``, but for the network, which need not be piecewise linear.
     """
     net = _checked(land, theta, scale)
+    _refuse_many_outputs(net)
 
     def compute(engine: Engine, theta: Tensor, scale: Tensor | None) -> tuple[Tensor, ...]:
         return (engine.squares(theta, net.x, net.y, engine.criterion.curvature_rows, scale),)
@@ -99,6 +109,7 @@ def _held(
     return tuple(torch.stack(found).view(theta.shape[:-1]) for found in zip(*each, strict=True))
 
 
+@sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no second derivative
 def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     """Return whether tr H equals the Gauss-Newton trace: no output is curved along any one parameter tensor.
 
@@ -106,21 +117,67 @@ def is_piecewise_linear(land: Computed, *, generator: torch.Generator) -> bool:
     derivative of a random combination of outputs vanishes, tensor by tensor, for ReLU but not for GELU, tanh or
     GroupNorm. Across layers the outputs are curved even for ReLU (a product of weights), so v·Hv and v·Gv agree only
     for directions like these. The generator draws θ, directions and combinations; the data do not matter.
+
+    It is False too where that trace is not to be had: for a sample with more than 600 outputs that are no row (N, C),
+    and for operations without a second derivative.
     """
     precise, theta = anywhere(land.engine, generator)
-    x = precise.few.x
-    weights = normal(precise.outputs(theta, x), generator)
-    zero = theta.new_zeros(())
-    for place in precise.layout.slices.values():
-        direction = F.pad(normal(theta[place], generator), (place.start, len(theta) - place.stop))
+    combination = normal(precise.outputs(theta, precise.few.x), generator)
+    if _are_many(combination.shape) or no_second_derivative(land):
+        return False
+    few = 2 if len(theta) > _LARGE else len(combination)
+    x, combination, weights = precise.few.x[:few], combination[:few], precise.layout.split(theta)
+    near = 1e-9 if theta.dtype == torch.float64 else torch.finfo(theta.dtype).eps ** 0.5
+    for name, place in precise.layout.slices.items():
+        direction = normal(theta[place], generator).view_as(weights[name])
 
-        def along(t: Tensor, direction: Tensor = direction) -> Tensor:
-            return (weights * precise.outputs(theta + t * direction, x)).sum()
+        def along(t: Tensor, name: str = name, direction: Tensor = direction) -> Tensor:
+            moved = {**weights, name: weights[name] + t * direction}  # what lies before it needs no backward pass
+            z = functional_call(precise.model, {**moved, **precise.statistics(moved)}, (x,))
+            return (combination * z).sum()
 
-        first, second = torch.func.grad(along)(zero), torch.func.grad(torch.func.grad(along))(zero)
-        if second.abs() > 1e-9 * first.abs():  # round-off is 1e-16, a smooth activation gives about 1
+        try:
+            first, second = _derivatives(along, theta)
+        except RuntimeError:  # on this device an operation has none
+            return False
+        if not second.abs() <= near * first.abs():  # round-off is 1e-16, a smooth activation gives about 1
             return False
     return True
+
+
+def _derivatives(along: Callable[[Tensor], Tensor], like: Tensor) -> list[Tensor]:
+    """Return the first and second derivative at t = 0."""
+    found: list[Tensor] = []
+    with torch.enable_grad():
+        t = like.new_zeros(()).requires_grad_()
+        value = along(t)
+        for _ in range(2):
+            value = pull_back(value, [t], like.new_ones(1), twice=True)[0][0]
+            found.append(value.detach())
+    return found
+
+
+@sdpa_kernel(SDPBackend.MATH)
+def no_second_derivative(land: Computed) -> str:
+    """Return why torch has no second derivative of the loss by θ, or "" where it has one; measured once.
+
+    It does not always say so itself: asked for the derivative of a gradient by θ alone, it may leave a part out.
+    """
+    engine, where = land.engine, land.engine.device.type
+    if where not in engine.facts.no_second:
+        with torch.enable_grad():
+            here = engine.layout.flatten(engine.model).requires_grad_()
+            loss = engine.losses(here, engine.few) * here.new_ones(()).requires_grad_()  # as missing_derivative asks
+            try:
+                slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
+                engine.facts.no_second[where] = missing_derivative(slope)
+                if slope.requires_grad and not engine.facts.no_second[where]:
+                    torch.autograd.grad(slope.sum(), here, materialize_grads=True)
+            except RuntimeError as error:
+                if memory.ran_out(error):
+                    raise
+                engine.facts.no_second[where] = str(error).splitlines()[0]
+    return engine.facts.no_second[where]
 
 
 def is_known_piecewise_linear(land: Computed) -> bool:
@@ -130,6 +187,22 @@ def is_known_piecewise_linear(land: Computed) -> bool:
     if land.engine.facts.linear is None:  # any generic probe gives the same answer: it is a property of the module
         land.engine.facts.linear = is_piecewise_linear(land, generator=torch.Generator().manual_seed(0))
     return land.engine.facts.linear
+
+
+def _are_many(shape: torch.Size) -> bool:
+    return len(shape) != 2 and shape[1:].numel() > _MOST_OUTPUTS
+
+
+@torch.no_grad()
+def _refuse_many_outputs(net: Computed) -> None:
+    engine = net.engine
+    if engine.facts.outputs is None:
+        engine.facts.outputs = engine.outputs(engine.layout.flatten(engine.model), engine.few.x).shape
+    if _are_many(engine.facts.outputs):
+        raise ValueError(
+            f"The exact trace takes a backward pass for each of the outputs of a sample, and here they are of shape "
+            f"{tuple(engine.facts.outputs[1:])}, more than {_MOST_OUTPUTS}; use hutchinson_trace."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +245,11 @@ def gradient_covariance(land: Landscape, theta: Tensor) -> GradientCovariance:
         1.0
     """
     net = _checked(land, theta, None)
-    if net.criterion.label_noise and not is_written_out(net.criterion, net.y):
+    if net.criterion.label_noise and not knows_label_noise(net.criterion, net.y):
         raise ValueError(
             f"The covariance due to label_noise is known for mse and for class labels, not for "
-            f"{net.criterion.name!r} with targets of type {net.y.dtype}; use label_noise=0."
+            f"{net.criterion.name!r} with targets of type {net.y.dtype} and shape {tuple(net.y.shape)}; use "
+            "label_noise=0."
         )
 
     def compute(engine: Engine, theta: Tensor, _: None) -> tuple[Tensor, ...]:

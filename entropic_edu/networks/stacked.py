@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .modules import does_more
+
 Slopes = tuple[Tensor, Tensor]  # δ of each sample's outputs, and its derivative δ̇ along a direction
 _TOGETHER = 32  # vectors that a Hessian is applied to at once
 _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
@@ -88,7 +90,10 @@ class Stack:
     @classmethod
     def of(cls, model: nn.Module) -> Stack | None:
         """Return the stack that computes what ``model`` does, or None where it is not such a chain."""
-        modules = [m for _, m in model.named_modules(remove_duplicate=False) if type(m) is not nn.Sequential]
+        every = [module for _, module in model.named_modules(remove_duplicate=False)]
+        modules = [module for module in every if type(module) is not nn.Sequential]
+        if any(map(does_more, every)):
+            return None
         layers: list[Layer] = []
         for number, module in enumerate(modules):
             flattens = type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,16 +13,23 @@ from .landscape import Landscape
 from .methods import Band, Linear, Method, Relaxing, named, tangents
 from .path import Path, measured, scallops
 from .results import finite
-from .snapshot import Progress, Snapshot, Stream, verb
+from .snapshot import Progress, Snapshot, Stream, verb, warn
 
-__all__ = ["connect", "measured", "tangents"]
+__all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
+
+_SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
+_LOW = 0.05  # barrier, as a share of the ends' data loss, below which there is none to speak of
+
+
+class UnconvergedWarning(UserWarning):
+    """Forces across a band are not small yet: its barrier is too high, and its curvature not that of the valley."""
 
 
 @verb
 def connect(
     land: Landscape,
-    a: Tensor,
-    b: Tensor,
+    a: Any,
+    b: Any,
     *,
     generator: torch.Generator,
     method: str | Method = "autoneb",
@@ -39,7 +47,8 @@ def connect(
 
     Args:
         land: The landscape; the objective (with weight decay) is the one that training saw.
-        a, b: Ends of the path, (D,). Two networks may be one function with hidden units permuted: see ``ee.align``.
+        a, b: Ends of the path, (D,): vectors or Runs, and on a ``Network`` modules and state_dicts too. Two networks
+            may be one function with hidden units permuted: see ``ee.align``.
         generator: Source of the batches. The same seed gives the same path.
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
@@ -54,11 +63,16 @@ def connect(
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
-        The Path with the objective measured on all data at its points and between them.
+        The Path with the objective measured on all data at its points and between them. While it is built, a few times
+        as many numbers as ``pivots`` or ``points`` times D are held.
 
     Raises:
         ValueError: If the ends have another dimension, coincide, or hold NaN; or a setting is out of range.
         DivergenceError: If a pivot becomes infinite or NaN.
+
+    Warns:
+        UnconvergedWarning: If the forces across the band are above 3 % of the slope on the straight line, and the
+            barrier is above 5 % of the mean data loss at the ends.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
@@ -69,6 +83,7 @@ def connect(
         (True, True)
     """
     way = named(method)
+    a, b = land.vector(a).detach(), land.vector(b).detach()
     _check(land, a, b, pivots, sweeps)
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
@@ -76,7 +91,6 @@ def connect(
         raise ValueError(
             "The first guess must begin at the end point a and end at b, bit for bit; give Path([a, ..., b])."
         )
-    a, b = a.detach(), b.detach()
     number = points or 4 * pivots
     first = torch.stack([a, b]) if guess is None else guess.pivots
     road = Path(first, method=way.name, landscape=land.signature, complete=False)
@@ -104,7 +118,18 @@ def connect(
             road = latest
             yield _snapshot(road, sweeps, sweeps + 1, "refining")
         rise = _scallops_of(land, road)
+    if isinstance(way, Relaxing):
+        band.settle(road.pivots)
     final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
+    if band.residual is not None:  # a method of one's own need not say it
+        rest = band.residual <= _SMALL or final.barrier <= _LOW * level
+        final = replace(final, residual=band.residual, converged=rest)
+    if final.converged is False:
+        warn(
+            f"The road has not converged: the force across it is {band.residual:.2g} of the slope on the straight line "
+            f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",
+            UnconvergedWarning,
+        )
     yield _snapshot(final, sweeps, sweeps, final.summary())
 
 

@@ -113,7 +113,8 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
         land: Any landscape; a network is copied to float64 at each call, so in a loop pass ``land.to(torch.float64)``.
         theta: Where, (D,) or (P, D).
         direction: Along which, (D,) for all or (P, D); its length is ignored.
-        scale: Step h, in units of θ; float64 leaves round-off of about 10⁻¹⁵ L/h².
+        scale: Step h, in units of θ; float64 leaves round-off of about 10⁻¹⁵ L/h², and a network whose forward makes
+            constants of its own precision, and so cannot be copied to float64, that of its precision.
 
     Raises:
         ValueError: If h is not positive, a direction is zero, shapes do not match, or a loss is not finite.
@@ -130,7 +131,8 @@ def curvature_along(land: Landscape, theta: Tensor, direction: Tensor, *, scale:
     if direction.shape not in {theta.shape, theta.shape[-1:]}:
         raise ValueError(f"direction must have shape ({land.dim},) or that of theta, got {tuple(direction.shape)}.")
     land = land.precise()
-    theta, step = theta.double(), direction.double()
+    kind = getattr(land, "dtype", torch.float64)
+    theta, step = theta.to(kind), direction.to(kind)
     length = step.norm(dim=-1, keepdim=True)
     if not (length > 0).all():
         raise ValueError("A direction has length zero (or NaN), so there is nothing to follow; pass another.")

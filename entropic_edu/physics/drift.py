@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .landscape import Landscape
 from .noise import Noise, Step, named
-from .path import Path
+from .path import Path, on
 from .release import Release
 from .results import detached
 from .snapshot import Progress, Snapshot, Stream, verb
@@ -64,7 +64,7 @@ class Records:
 @verb
 def drift(
     land: Landscape,
-    path: Path,
+    path: Path | Sequence[Any],
     *,
     generator: torch.Generator,
     start: float | Sequence[float] = 0.3,
@@ -87,7 +87,7 @@ def drift(
 
     Args:
         land: The landscape; use the one that training and connecting saw, so that no other force is mistaken for noise.
-        path, generator: A path on this landscape, and the source of all noise.
+        path, generator: A path on this landscape, as in ``probe``, and the source of all noise.
         start: Position of release in [0, 1]; several give ``walkers`` to each.
         batch_size: Samples B each walker draws in a step; None takes all data.
         learning_rate, momentum, optimizer: As in ``train``.
@@ -115,7 +115,7 @@ def drift(
         >>> float(release.mean_position[-1]) < 0.3  # away from the narrow middle, on a floor at one height
         True
     """
-    path.check(land)
+    path = on(land, path)
     rule = project_every if isinstance(project_every, Projections) else Projections(project_every)
     model = named(noise, batch_size)
     model.check(land)

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -68,6 +69,15 @@ class Landscape(ABC):
     @abstractmethod
     def initial(self, generator: torch.Generator) -> Tensor:
         """Return a random start, shape (D,)."""
+
+    def vector(self, source: Any) -> Tensor:
+        """Return the parameters of a run or an array as a vector (D,); of a network also those of a module."""
+        theta = getattr(source, "theta", source)
+        if isinstance(theta, np.ndarray):
+            return torch.from_numpy(theta)
+        if not isinstance(theta, Tensor):
+            raise ValueError(f"Parameters come as a vector ({self.dim},) or a Run, got {type(source).__name__}.")
+        return theta
 
     def data_loss(self, theta: Tensor) -> Tensor:
         """Return the loss without its weight-decay term, (D,) -> () or (P, D) -> (P,)."""

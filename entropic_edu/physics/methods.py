@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .path import Path, measured, scallops
+from .path import Path, evenly, measured, scallops
 from .steps import Stepper, check_finite
 
 Tangent = Literal["upwind", "central"]
@@ -34,6 +34,7 @@ class Band:
     momentum: float
     sweeps: int
     swept: int = 0
+    residual: float | None = None  # see ``Path``
 
     def scale(self, late: bool) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
@@ -48,6 +49,18 @@ class Band:
 
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
+
+    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> None:
+        """Note the largest force across a band (P, D) on all data, over the largest slope on it or the straight line.
+
+        ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
+        """
+        line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, len(pivots)).to(pivots)[:, None])
+        losses, slope = self.land.loss_and_gradient_on(pivots, None)
+        along = tangents(pivots, losses)
+        across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
+        scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
+        self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
 
 
 class Method(ABC):
@@ -194,15 +207,21 @@ class Curve(Method):
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
             weights = basis(where, number).to(controls)
             slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
-            inner = weights[:, 1:-1]
-            stepper.step(inner.T @ slope / inner.sum(0)[:, None].clamp(min=1e-3), band.scale(late=False))
+            stepper.step(_shared(weights, slope), band.scale(late=False))
             band.swept += 1
             if sweep % 25 == 0 or sweep == band.sweeps:
                 check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
                 fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
-                drawn = fine @ torch.cat([ends[:1], stepper.position, ends[1:]])
-                drawn[0], drawn[-1] = ends[0], ends[1]
-                yield road.through(Path(drawn).resample(4 * pivots).pivots)
+                yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
+        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
+        places = weights @ torch.cat([ends[:1], stepper.position, ends[1:]])
+        band.settle(places, lambda across: _shared(weights[1:-1], across))
+
+
+def _shared(weights: Tensor, slopes: Tensor) -> Tensor:
+    """Share slopes at places (n, D) out to the inner control points, by their weights (n, P) there: (P-2, D)."""
+    inner = weights[:, 1:-1]
+    return inner.T @ slopes / inner.sum(0)[:, None].clamp(min=1e-3)
 
 
 def bernstein(where: Tensor, number: int) -> Tensor:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from .landscape import Landscape
 from .results import Result, detached, finite
+
+_TOGETHER = 2**26  # numbers of points between pivots that are held at once
 
 
 class Projection(NamedTuple):
@@ -31,6 +34,9 @@ class Path(Result):
         losses: The objective at the pivots, shape (P,), or None where nobody measured it.
         losses_between: The objective at evenly spaced inner points of each segment, shape (P-1, M), or None.
         method, pivot_scallop: How it was built, and the scallop between the pivots that ``connect`` relaxed.
+        residual: Largest force that is left across the band, over the largest slope on it or on the line between its
+            ends; None where nothing was relaxed.
+        converged: Whether the residual, or the barrier, is small enough that more sweeps would change little.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 
     Example:
@@ -48,6 +54,8 @@ class Path(Result):
     method: str = "given"
     landscape: str = ""
     pivot_scallop: float | None = None
+    residual: float | None = None
+    converged: bool | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pivots", self.pivots.detach())
@@ -55,9 +63,9 @@ class Path(Result):
             raise ValueError(f"A path needs pivots of shape (P, D) with P >= 2, got {tuple(self.pivots.shape)}.")
         if not self.pivots.is_floating_point():
             raise ValueError(f"A path needs pivots of a floating-point type, got {self.pivots.dtype}; use .float().")
-        if not bool(self.pivots.isfinite().all()):
-            raise ValueError("The pivots hold NaN or infinity; a path needs finite points.")
-        if not math.isfinite(self.length):
+        if not math.isfinite(self.length):  # a cheap look, which sees every NaN and infinity
+            if not bool(self.pivots.isfinite().all()):
+                raise ValueError("The pivots hold NaN or infinity; a path needs finite points.")
             raise ValueError("The path is longer than its numbers can hold; use pivots.double(), or smaller numbers.")
         if not self.length > 0:
             raise ValueError("The pivots all coincide, so the path has no length; give two different end points.")
@@ -144,20 +152,21 @@ class Path(Result):
         return self.through(self.at(even))
 
     def smooth(self, points: int) -> Path:
-        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots, which cuts fewer corners."""
+        """Return ``points`` points, evenly spaced, of the cubic spline through the pivots, which cuts fewer corners.
+
+        Of many parameters no more than the pivots and the points of the result are held.
+        """
         if len(self.pivots) < 4 or points < 2:
             return self.resample(points)
         from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
 
         spline = CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))
-        weights = torch.as_tensor(spline(np.linspace(0, 1, 4 * points)), dtype=self.pivots.dtype)
-        fine = weights.to(self.pivots.device) @ self.pivots
-        fine[0], fine[-1] = self.pivots[0], self.pivots[-1]
-        return self.through(Path(fine).resample(points).pivots)
+        return self.through(evenly(torch.as_tensor(spline(np.linspace(0, 1, 4 * points))), self.pivots, points))
 
     def through(self, pivots: Tensor) -> Path:
         """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
-        return replace(self, pivots=pivots, losses=None, losses_between=None, pivot_scallop=None)
+        bare: dict[str, Any] = dict.fromkeys(("losses", "losses_between", "pivot_scallop", "residual", "converged"))
+        return replace(self, pivots=pivots, **bare)
 
     def to(self, where: torch.device | torch.dtype) -> Path:
         """Return the path on another device or in another dtype."""
@@ -180,9 +189,12 @@ class Path(Result):
         height = f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end"
         measured = "loss not measured" if self.losses is None else f"{height}, scallops {self.scallop:.2g}"
         stopped = "" if self.complete else " (stopped early)"
+        left = ""
+        if self.converged is False:
+            left = f"; not converged, the force across it is {self.residual:.2g} of the slope on the straight line"
         return (
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
-            f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}."
+            f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}{left}."
         )
 
     def _segment(self, position: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -211,6 +223,49 @@ class Path(Result):
         return (offset - 2 * along * cross + along**2 * size).argmin(1)
 
 
+def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
+    """Return a path on this landscape: the given one, or straight from one of several parameters to the next.
+
+    Raises:
+        ValueError: If it was made for another model, or these are no parameters of the landscape.
+    """
+    if not isinstance(path, Path):
+        points = [land.vector(source) for source in path]
+        for point in points:
+            land.check(point)
+            if point.ndim != 1:
+                raise ValueError(
+                    f"A point of a path has shape ({land.dim},), got {tuple(point.shape)}; give run.theta[0]."
+                )
+        if len(points) < 2:
+            raise ValueError(f"A path has at least two points, got {len(points)}; ee.connect joins two ends.")
+        path = Path(torch.stack(points), landscape=land.signature)
+    path.check(land)
+    return path
+
+
+def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
+    """Return ``number`` points, even in arc length, of the polyline ``weights`` (n, P) @ ``points`` (P, D).
+
+    Where the polyline has too many numbers to be made, its segments' lengths come from the products of the steps
+    between points.
+    """
+    weights = weights.to(points.dtype)
+    if len(weights) * points.shape[1] <= _TOGETHER:
+        fine = weights.to(points.device) @ points
+        fine[0], fine[-1] = points[0], points[-1]
+        return Path(fine).resample(number).pivots
+    parts = (part.diff(dim=0) for part in points.split(2**16, 1))  # sums of so many are exact enough
+    gram = torch.stack([(part @ part.T).double() for part in parts]).sum(0).cpu()
+    steps = -weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point
+    lengths = ((steps @ gram) * steps).sum(1).clamp(min=0).sqrt()
+    marks = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]) / lengths.sum()
+    rows = [np.interp(np.linspace(0, 1, number), marks.numpy(), column) for column in weights.double().numpy().T]
+    even = torch.as_tensor(np.stack(rows, 1)).to(points) @ points
+    even[0], even[-1] = points[0], points[-1]
+    return even
+
+
 def scallops(losses: Tensor, losses_between: Tensor) -> Tensor:
     """Return, per segment, how far the loss between two pivots rises above the line through them, (P-1,)."""
     inner = losses_between.shape[1]
@@ -223,10 +278,14 @@ def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
     """Return the path with the objective on all data at its points and at ``inner`` points of each segment."""
     path.check(land)
     along = torch.arange(1, inner + 1, dtype=path.pivots.dtype, device=path.pivots.device) / (inner + 1)
-    between = torch.lerp(path.pivots[:-1, None], path.pivots[1:, None], along[:, None])  # (P-1, M, D)
+    rows = 32 if 32 * land.dim <= _TOGETHER else 1  # at once
     with torch.no_grad():
-        losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(32)])
-        inside = torch.cat([land.loss(chunk) for chunk in between.flatten(0, 1).split(32)])
+        losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(rows)])
+        places = torch.arange((len(losses) - 1) * inner).split(rows)
+        between = (
+            torch.stack([torch.lerp(*path.pivots[k // inner :][:2], along[k % inner]) for k in some]) for some in places
+        )
+        inside = torch.cat([land.loss(some) for some in between])
     for values in (losses, inside):
         finite(values, "The loss on the path", "lower the learning_rate of connect")
     return replace(path, losses=detached(losses), losses_between=detached(inside).view(len(losses) - 1, inner))

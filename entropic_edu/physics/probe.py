@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
 from typing import Any
 
@@ -14,10 +14,19 @@ from torch import Tensor
 from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
 from .landscape import Landscape
 from .mean import middle_over_ends
-from .path import Path
-from .results import Result, detached
+from .path import Path, on
+from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
 
+_CURVATURE = (
+    "trace",
+    "trace_error",
+    "top_eigenvalue",
+    "top_error",
+    "smallest_eigenvalue",
+    "adaptive_trace",
+    "adaptive_top",
+)
 _DENSE = 600  # up to this many parameters the whole Hessian is formed and nothing is estimated
 
 
@@ -42,6 +51,7 @@ class Profile(Result):
         accuracy, test_accuracy: Of a classifier; None elsewhere.
         finite_scale, length: Step of ``finite_curvature``, and arc length of the path, in parameter space.
         dim, weight_decay, label_ratio, noise_shape: Of the landscape, see ``Landscape``.
+        unavailable: What torch cannot compute for this landscape, by name, with the reason; its numbers are NaN.
 
     Example:
         >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0, width=0.1)
@@ -74,6 +84,7 @@ class Profile(Result):
     weight_decay: float = 0.0
     label_ratio: float = 0.0
     noise_shape: str = "curvature"
+    unavailable: dict[str, str] = field(default_factory=dict)
 
     @property
     def trace_with_decay(self) -> Tensor:
@@ -91,23 +102,24 @@ class Profile(Result):
     def summary(self) -> str:
         stopped = "" if self.complete else " (stopped early)"
         if len(self.position) < 3:
-            return f"Profile of {len(self.position)} points{stopped}."
+            return f"Profile of {len(self.position)} points{stopped}.{unavailable(self.unavailable)}"
         bumps = {
             "trace": self.bump(self.trace),
             "lambda_max": self.bump(self.top_eigenvalue),
             "adaptive trace": self.bump(self.adaptive_trace),
         }
         ratios = ", ".join(f"{name} {value:.2f}" for name, value in bumps.items() if math.isfinite(value))
+        middle = f"; middle third over the mean of the ends: {ratios}" if ratios else ""
         return (
             f"Profile of {len(self.position)} points{stopped}: loss {float(self.loss.min()):.3g} to "
-            f"{float(self.loss.max()):.3g}; middle third over the mean of the ends: {ratios}."
+            f"{float(self.loss.max()):.3g}{middle}.{unavailable(self.unavailable)}"
         )
 
 
 @verb
 def probe(
     land: Landscape,
-    path: Path,
+    path: Path | Sequence[Any],
     *,
     generator: torch.Generator,
     points: int = 25,
@@ -121,7 +133,8 @@ def probe(
     value. Up to 600 parameters nothing is random.
 
     Args:
-        land, path: The landscape, and a path on it.
+        land, path: The landscape, and a path on it; or several parameters, in any form that ``connect`` takes, with
+            straight lines between them.
         generator: Source of the probes.
         points: Number of points n, the ends included.
         num_probes, lanczos_steps: Probes V for the spectrum (and for traces that are not exact), and products m for
@@ -137,23 +150,30 @@ def probe(
         >>> [round(float(h), 2) for h in profile.top_eigenvalue]  # 2 cosh 2y at y = -1, 0 and 1
         [7.52, 2.0, 7.52]
     """
-    path.check(land)
+    path = on(land, path)
     if not isinstance(points, Integral) or points < 2:
         raise ValueError(f"probe needs at least the 2 ends, got points={points!r}; give a whole number.")
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-    exact = land.dim > _DENSE and land.has_exact_trace(generator)
+    reasons: dict[str, str] = {}
+    exact = land.dim > _DENSE and attempted({}, "", lambda: land.has_exact_trace(generator), False)
     finite_scale = path.length / 100
     precise = land.precise()
     whole: Profile | None = None
     for some in where.split(5 if land.dim < 50_000 else 1):
         fresh = torch.Generator(generator.device).manual_seed(seed)  # the same probes at every point
         theta, along = path.at(some.to(path.pivots.device)), path.tangent(some.to(path.pivots.device))
-        product = hessian_vector_product(land, theta, along, weight_decay=False)
-        place = getattr(precise, "device", theta.device)
-        bent = curvature_along(precise, theta.to(place).double(), along.to(place).double(), scale=finite_scale)
+        part = _measure(land, theta, fresh, num_probes, lanczos_steps, exact, reasons)
+        nothing = torch.full_like(theta, torch.nan)
+
+        def times(theta: Tensor = theta, along: Tensor = along) -> Tensor:
+            return hessian_vector_product(land, theta, along, weight_decay=False)
+
+        product = nothing if "curvature" in reasons else attempted(reasons, "curvature", times, nothing)
+        place = getattr(precise, "device", theta.device), getattr(precise, "dtype", torch.float64)
+        bent = curvature_along(precise, theta.to(*place), along.to(*place), scale=finite_scale)
         part = replace(
-            _measure(land, theta, fresh, num_probes, lanczos_steps, exact),
+            part,
             position=some,
             tangent_curvature=detached((product * along).sum(-1)),
             finite_curvature=detached(bent - land.weight_decay).to(theta.dtype),
@@ -166,22 +186,34 @@ def probe(
 
 
 def _measure(
-    land: Landscape, theta: Tensor, generator: torch.Generator, probes: int, steps: int, exact: bool
+    land: Landscape,
+    theta: Tensor,
+    generator: torch.Generator,
+    probes: int,
+    steps: int,
+    exact: bool,
+    reasons: dict[str, str],
 ) -> Profile:
-    """Return all but what needs the path, at (P, D)."""
+    """Return all but what needs the path, at (P, D); ``reasons`` say what cannot be had, and is not tried again."""
     empty = theta.new_zeros(0)
     with torch.no_grad():
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
-    dense = land.dim <= _DENSE
-    values = _dense(land, theta) if dense else _sparse(land, theta, generator, probes, steps, exact)
+
+    def curved() -> dict[str, Tensor]:
+        return _dense(land, theta) if land.dim <= _DENSE else _sparse(land, theta, generator, probes, steps, exact)
+
+    nothing = torch.full_like(loss, torch.nan)
+    missing = dict.fromkeys(_CURVATURE, nothing) | dict.fromkeys(("nodes", "weights"), nothing[:, None, None])
+    values = missing if "curvature" in reasons else attempted(reasons, "curvature", curved, missing)
+    noise = nothing if "noise" in reasons else attempted(reasons, "noise", lambda: land.noise_trace(theta), nothing)
     curvature: dict[str, Any] = {name: detached(value) for name, value in values.items()}
     scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(
         position=empty,
         loss=detached(loss),
         data_loss=detached(loss - decay),
-        noise=detached(land.noise_trace(theta)),
+        noise=detached(noise),
         norm=detached(theta.norm(dim=-1)),
         tangent_curvature=empty,
         finite_curvature=empty,
@@ -191,6 +223,7 @@ def _measure(
         weight_decay=land.weight_decay,
         label_ratio=land.label_ratio,
         noise_shape=land.noise_shape,
+        unavailable=reasons,
         **curvature,
     )
 

@@ -9,9 +9,9 @@ import importlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path as File
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import safetensors.torch
 import torch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMAT = 1
+T = TypeVar("T")
 
 
 def write_whole(file: str | os.PathLike[str], content: bytes) -> None:
@@ -136,6 +137,22 @@ def _checksum(tensors: dict[str, Tensor], plain: str) -> str:
 def detached(value: Tensor) -> Tensor:
     """Return the values on the CPU, apart from any graph and from later in-place changes."""
     return value.detach().to("cpu", copy=True)
+
+
+def attempted(reasons: dict[str, str], what: str, compute: Callable[[], T], missing: T) -> T:
+    """Return compute(), or what stands for it where torch cannot compute it, with the ``reasons`` by name."""
+    try:
+        return compute()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reasons[what] = str(error).splitlines()[0]
+        return missing
+
+
+def unavailable(reasons: Mapping[str, str]) -> str:
+    """Return a sentence on what could not be computed, or nothing."""
+    return "".join(f" Not available: {what} ({reason})." for what, reason in reasons.items())
 
 
 def finite(value: Tensor, what: str, remedy: str) -> Tensor:

@@ -9,14 +9,17 @@ from __future__ import annotations
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import torch
 from tqdm.auto import tqdm
 
+from .landscape import Landscape
+from .path import Path
 from .results import Result
 
 P = ParamSpec("P")
@@ -52,6 +55,7 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     @functools.wraps(streaming)
     def plain(*args: P.args, **kwargs: P.kwargs) -> R:
         progress: Any = kwargs.get("progress")
+        _check_kinds(streaming, signature.bind(*args, **kwargs).arguments)
         return finish(streaming(*args, **kwargs), progress, streaming.__name__)
 
     written = {name: _Bare(words) for name, words in inspect.get_annotations(streaming).items()}
@@ -63,6 +67,21 @@ def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     shown.__annotations__ = written
     shown.__signature__ = signature.replace(parameters=parameters, return_annotation=written.get("return", empty))
     return plain
+
+
+_WANTED: dict[str, tuple[Any, str]] = {
+    "Landscape": (Landscape, "an ee.Network, or one of ee.valleys"),
+    "Path | Sequence[Any]": (Path | list | tuple, "a Path, as ee.connect makes one, or a list of two ends or more"),
+    "torch.Generator": (torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)"),
+}
+
+
+def _check_kinds(streaming: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Raise a ValueError where a landscape, a path or a generator is something else."""
+    for name, words in inspect.get_annotations(streaming).items():
+        kind, wanted = _WANTED.get(words, (object, ""))
+        if name in given and not isinstance(given[name], kind):
+            raise ValueError(f"{name} must be {wanted}; got {type(given[name]).__name__} {given[name]!r:.60}.")
 
 
 class _Bare(str):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
-from .results import Result, detached
+from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
 from .train import SETTINGS, Run, train
@@ -39,6 +39,7 @@ class Family(Result):
         trace, trace_error: Curves of tr H, and of its standard error, which is 0 where the trace is exact.
         top_eigenvalue, test_accuracy: Curves of λ_max, and of the accuracy; None without test data.
         steps, recipe: Steps of a whole training, and its settings as plain values.
+        unavailable: What torch cannot compute for this landscape, by name, with the reason; its numbers are NaN.
 
     Example:
         >>> line = torch.tensor([0.0, 0.5, 1.0])
@@ -59,6 +60,7 @@ class Family(Result):
     test_accuracy: Tensor | None = None
     steps: int = field(default=0, kw_only=True)
     recipe: dict[str, Any] = field(default_factory=dict, kw_only=True)
+    unavailable: dict[str, str] = field(default_factory=dict, kw_only=True)
 
     @property
     def loss_barrier(self) -> Tensor:
@@ -101,7 +103,7 @@ class Family(Result):
             f"{self.ends.shape[2]} children of each of {len(self.ends)} trunks, parted at {len(self.at)} steps from "
             f"{first} to {last} of {self.steps}{stopped}: from the first to the last the loss barrier goes from "
             f"{self._ends_of(self.loss_barrier)}, the trace barrier from {self._ends_of(self.trace_barrier)}, the "
-            f"lambda_max barrier from {self._ends_of(self.top_barrier)}."
+            f"lambda_max barrier from {self._ends_of(self.top_barrier)}.{unavailable(self.unavailable)}"
         )
 
     def _ends_of(self, barrier: Tensor) -> str:
@@ -168,6 +170,7 @@ def spawn(
         raise ValueError(f"at must lie in [0, {trunk.steps}], the steps of this training, got {at}; raise epochs?")
     positions, probes = torch.linspace(0, 1, points, dtype=torch.float64), torch.Generator(generator.device)
     ends: list[Tensor] = []  # at each k (T, children, D)
+    reasons: dict[str, str] = {}
     curves: list[list[Tensor]] = []  # at each k, for each quantity (T, pairs, points)
     for k in at:
         trunk = _trained(land, recipe, trunk, own, stop_at=k)
@@ -175,7 +178,7 @@ def spawn(
         theta = _trained(land, recipe, born(trunk, children), shuffles).theta.unflatten(0, (trunks, children))
         ends.append(detached(theta))
         pairs = [pair for siblings in theta for pair in itertools.combinations(siblings, 2)]
-        lines = [_along(land, torch.lerp(a, b, positions.to(a)[:, None]), probes, seed) for a, b in pairs]
+        lines = [_along(land, torch.lerp(a, b, positions.to(a)[:, None]), probes, seed, reasons) for a, b in pairs]
         curves.append([torch.stack(one).unflatten(0, (trunks, -1)) for one in zip(*lines, strict=True)])
         family = Family(
             torch.tensor(at[: len(ends)]),
@@ -184,6 +187,7 @@ def spawn(
             *(torch.stack(quantity, 1) for quantity in zip(*curves, strict=True)),
             steps=trunk.steps,
             recipe=recipe,
+            unavailable=dict(reasons),
             complete=len(ends) == len(at),
         )
         yield _snapshot(family, trunks * len(at))
@@ -208,7 +212,9 @@ def _trained(land: Landscape, recipe: dict[str, Any], start: Run | None, own: to
     return run
 
 
-def _along(land: Landscape, theta: Tensor, generator: torch.Generator, seed: int) -> list[Tensor]:
+def _along(
+    land: Landscape, theta: Tensor, generator: torch.Generator, seed: int, reasons: dict[str, str]
+) -> list[Tensor]:
     """Return the quantities of a ``Family`` on one line (points, D), each (points,); the same probes on every line."""
     points = len(theta)
     theta = theta if not torch.equal(theta[0], theta[-1]) else theta[:1]  # of one point once: round-off is no barrier
@@ -216,11 +222,17 @@ def _along(land: Landscape, theta: Tensor, generator: torch.Generator, seed: int
         loss = land.loss(theta)
         decay = 0.5 * land.weight_decay * theta.square().sum(-1)
     settings: dict[str, Any] = {"generator": generator, "weight_decay": False}
-    generator.manual_seed(seed)
-    ends = extreme_eigenvalues(land, theta, steps=24, **settings)  # as many products as in probe
-    generator.manual_seed(seed)
-    trace = land.trace(theta, **settings)
-    curves = [loss, loss - decay, trace.value, trace.error, ends.largest]
+
+    def curved() -> list[Tensor]:
+        generator.manual_seed(seed)
+        ends = extreme_eigenvalues(land, theta, steps=24, **settings)  # as many products as in probe
+        generator.manual_seed(seed)
+        trace = land.trace(theta, **settings)
+        return [trace.value, trace.error, ends.largest]
+
+    missing = [torch.full_like(loss, torch.nan)] * 3
+    found = missing if "curvature" in reasons else attempted(reasons, "curvature", curved, missing)
+    curves = [loss, loss - decay, *found]
     if "test" in land.splits:
         curves.append(land.accuracy(theta, "test"))
     return [detached(curve.expand(points)) for curve in curves]

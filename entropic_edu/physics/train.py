@@ -84,7 +84,7 @@ def train(
     epochs: int = 60,
     optimizer: Optimizer = "sgd",
     schedule: Schedule = "cosine",
-    start: Tensor | Run | None = None,
+    start: Any = None,
     runs: int | None = None,
     stop_at: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -100,7 +100,8 @@ def train(
         learning_rate, momentum: η at the beginning of the schedule; m of heavy ball or Nesterov, β₁ of Adam.
         epochs: Passes through the data (on a valley, which has none: steps).
         optimizer, schedule: "sgd", "nesterov" or "adam"; "cosine", "step" (/5 at 30, 60, 80, 90 %) or "constant".
-        start: Where to begin, (D,) or (R, D), or a stopped Run to go on with; None draws ``land.initial``.
+        start: Where to begin, (D,) or (R, D), on a ``Network`` also a module or a state_dict; or a stopped Run to go on
+            with; None draws ``land.initial``.
         runs: Train R independent runs side by side, much faster than one after another; theta is then (R, D).
         stop_at: Stop after this step (the schedule still spans all epochs); the Run is marked incomplete.
         checkpoint, resume: File to write after an epoch, at most every two seconds, and whether to go on from it if it
@@ -146,9 +147,7 @@ def train(
             run.save(checkpoint)
 
 
-def _begin(
-    land: Landscape, recipe: dict[str, Any], generator: torch.Generator, start: Tensor | Run | None, runs: int | None
-) -> Run:
+def _begin(land: Landscape, recipe: dict[str, Any], generator: torch.Generator, start: Any, runs: int | None) -> Run:
     """Return the run before its first step."""
     if recipe["epochs"] < 1:
         raise ValueError(f"epochs must be at least 1, got {recipe['epochs']}.")
@@ -165,7 +164,7 @@ def _begin(
             )
         return start
     if start is not None:
-        theta = start.detach().clone()
+        theta = land.vector(start).detach().clone()
     elif runs is None:
         theta = land.initial(generator)
     else:

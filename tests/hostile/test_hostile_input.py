@@ -125,6 +125,7 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "Run": "result: tests/faults",
     "Sweep": "result: tests/faults",
     "StabilityWarning": "a warning",
+    "UnconvergedWarning": "a warning",
     "DivergenceError": "an error",
     "align": "test_align_refuses_what_are_no_two_points",
     "curvature": "its functions, here",

@@ -131,6 +131,36 @@ def test_weights_before_a_batch_norm_have_no_scale(generator):
     torch.testing.assert_close(hessian_vector_product(land, theta, w)[:20], -gradient[:20], rtol=1e-8, atol=1e-10)
 
 
+class Activated(nn.BatchNorm1d):
+    def forward(self, x):
+        return F.relu(super().forward(x))
+
+
+def test_a_batch_norm_that_does_more_than_torchs_own_is_refused_by_name(generator):
+    model = nn.Sequential(nn.Linear(5, 4), Activated(4), nn.Linear(4, 3)).double()
+    with pytest.raises(ValueError, match=r"'1' \(Activated\).* a forward pass of its own.*freeze_buffers=True"):
+        network(generator, model)
+    hooked = normed()
+    hooked[1].register_forward_hook(lambda module, args, z: F.relu(z))
+    with pytest.raises(ValueError, match=r"'1' \(BatchNorm1d\) is one with hooks"):
+        network(generator, hooked)
+    patched = normed()
+    patched[1].forward = F.relu
+    with pytest.raises(ValueError, match=r"'1' \(BatchNorm1d\) is one with a forward pass of its own"):
+        network(generator, patched)
+    land = Network(model, *data(generator), freeze_buffers=True)
+    torch.testing.assert_close(land.outputs(land.flatten(model), land.x), model.eval()(land.x))
+
+
+def test_one_value_for_each_channel_has_no_variance(generator):
+    with pytest.raises(ValueError, match=r"'1' is given one value for each channel.*2 samples.*batch_size >= 2"):
+        network(generator, number=1)
+    land = network(generator)
+    with pytest.raises(ValueError, match=r"at least 2 samples.*batch_size >= 2"):
+        land.gradient(land.initial(generator), 1, generator)
+    assert land.gradient(land.initial(generator), 2, generator).isfinite().all()
+
+
 def test_nothing_but_theta_decides_the_loss_and_no_buffer_is_a_part_of_theta(generator):
     model = normed()
     land = network(generator, model, statistics=10)

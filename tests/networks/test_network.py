@@ -11,7 +11,8 @@ from torch import nn
 from entropic_edu import Network
 from entropic_edu.networks.batch_norm import NORMS
 from entropic_edu.networks.batches import Batch
-from entropic_edu.networks.network import DROPOUTS, pooled_first
+from entropic_edu.networks.modules import DROPOUTS
+from entropic_edu.networks.network import pooled_first
 from entropic_edu.networks.ways import Choice
 
 ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums over a few hundred samples, in another order
@@ -688,8 +689,6 @@ def test_a_model_that_cannot_be_reset_has_no_random_start(generator):
 def test_real_targets_have_no_accuracy(generator):
     x, y = torch.randn(12, 4, generator=generator), torch.randn(12, 1, generator=generator)
     land = Network(nn.Linear(4, 1), x, y, loss="mse")
-    assert not land.has_classes
-    with pytest.raises(
-        ValueError, match=r"Accuracy needs class targets, and these are real numbers of shape \(12, 1\)"
-    ):
+    assert land.scoring is None
+    with pytest.raises(ValueError, match=r"Accuracy needs class targets, and these are of shape \(12, 1\)"):
         land.accuracy(land.initial(generator))

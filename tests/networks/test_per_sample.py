@@ -367,10 +367,12 @@ def test_a_loss_that_is_not_convex_in_the_outputs_is_refused(generator):
         gauss_newton_trace(land, start(land, generator))
 
 
-def test_outputs_that_are_not_rows_are_refused(generator):
-    land = network(generator, nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Unflatten(1, (3, 2))), loss=_square)
-    with pytest.raises(ValueError, match=r"outputs of shape \(N, C\), got \(9, 3, 2\); flatten them"):
-        exact_trace(land, start(land, generator))
+def test_outputs_that_are_not_rows_count_as_the_same_ones_flattened(generator):
+    model = nn.Sequential(nn.Linear(5, 6), nn.ReLU(), nn.Unflatten(1, (3, 2)))
+    land, flat = (network(generator, m, loss=_square) for m in (model, nn.Sequential(*model, nn.Flatten())))
+    theta = start(land, generator)
+    flat.x = land.x
+    torch.testing.assert_close(exact_trace(land, theta), exact_trace(flat, theta), **EXACT)
 
 
 def _square(z, y):

@@ -519,3 +519,56 @@ def test_between_two_networks_for_the_digits_a_low_road_goes_round_a_high_barrie
     assert straight.barrier >= 0.3
     assert road.barrier < straight.barrier / 10
     assert road.length > straight.length
+
+
+# --- whether it has converged --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", MOVING)
+def test_what_is_left_across_a_band_falls_with_the_sweeps_and_says_so(method):
+    settings = {"method": method, "points": 10, "tolerance": 1e9 if method != "bezier" else 0.05}
+    with pytest.warns(ee.UnconvergedWarning, match=r"not converged: the force across it is 0\.\d+ .* more sweeps"):
+        early = on_the_circle(sweeps=6, **settings | {"tolerance": 0.0})
+    late = on_the_circle(sweeps=900, **settings | {"tolerance": 0.0})
+    assert early.residual > 0.05 > 0.03 > late.residual
+    assert (early.converged, late.converged) == (False, True)
+    assert "not converged" in early.summary()
+    assert "not converged" not in late.summary()
+    assert "not converged" in early.plot().get_title(loc="left")
+    assert "not converged" not in late.plot().get_title(loc="left")
+
+
+def test_the_residual_is_the_largest_force_across_over_the_largest_slope():
+    land = Circle()
+    settings = {"method": "string", "pivots": 9, "points": 9, "tolerance": 1e9}
+    road = on_the_circle(sweeps=60, **settings)
+    last = [s.result for s in ee.stream.connect(
+        land, *on_circle(doubles(0, ANGLE)), generator=seeded(), batch_size=None, learning_rate=0.1, sweeps=60,
+        **settings)][-2].pivots  # fmt: skip
+    slope = torch.func.vmap(torch.func.grad(land.loss))
+    along = tangents(last, land.loss(last))
+    across = slope(last)[1:-1] - (slope(last)[1:-1] * along).sum(1, keepdim=True) * along
+    line = torch.lerp(last[0], last[-1], torch.linspace(0, 1, len(last), dtype=torch.float64)[:, None])
+    largest = torch.cat([slope(last), slope(line)]).norm(dim=1).max()
+    assert road.residual == pytest.approx(float(across.norm(dim=1).max() / largest), rel=1e-6)
+
+
+def test_a_road_without_a_barrier_counts_as_converged_whatever_noise_is_left(network):
+    ends = [network.initial(seeded()), None]
+    ends[1] = ends[0] + 1e-3
+    road = connect(network, *ends, method="string", sweeps=20, pivots=4, batch_size=5, generator=seeded())
+    assert road.residual > 0.03
+    assert road.converged
+
+
+def test_a_path_that_nothing_relaxed_says_nothing_of_convergence(network):
+    for path in (ee.Path(torch.eye(2)), on_the_circle(method="linear")):
+        assert (path.residual, path.converged) == (None, None)
+        assert "converged" not in path.summary()
+
+
+def test_whether_it_has_converged_is_kept_in_files_and_forgotten_by_other_points(tmp_path):
+    road = on_the_circle(method="string", points=10)
+    road.save(tmp_path / "road.safetensors")
+    assert ee.Path.load(tmp_path / "road.safetensors").residual == road.residual
+    assert road.smooth(20).converged is None

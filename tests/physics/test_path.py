@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 from oracles import Circle, arc, nearest_on_polyline, on_circle
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
-from entropic_edu import Path
-from entropic_edu.physics.path import scallops
+import entropic_edu as ee
+from entropic_edu import Path, connect
+from entropic_edu.physics.path import measured, scallops
 
 
 def doubles(*values):
@@ -272,3 +275,74 @@ def test_vectors_of_another_model_are_refused(road):
     for call in (road.resample, road.smooth):
         with pytest.raises(ValueError, match="at least 2 points, got 1"):
             call(1)
+
+
+# --- many parameters --------------------------------------------------------------------------------------------
+
+
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that is made, in numbers."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        for each in tree_flatten(result)[0]:
+            if isinstance(each, torch.Tensor):
+                self.numbers = max(self.numbers, each.untyped_storage().nbytes() // each.element_size())
+        return result
+
+
+@pytest.fixture
+def few_together(monkeypatch):
+    """What is held at once is limited to some hundreds of numbers, so that small paths count as large."""
+    monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", 500)
+
+
+@pytest.mark.usefixtures("few_together")
+def test_a_spline_of_many_parameters_is_the_same_and_is_never_made(generator):
+    pivots = arc(2.5, 6) @ torch.randn(2, 40, generator=generator, dtype=torch.float64)
+    points, expected = 12, None
+    with pytest.MonkeyPatch.context() as free:
+        free.setattr("entropic_edu.physics.path._TOGETHER", 2**26)
+        expected = Path(pivots).smooth(points).pivots
+    with Largest() as made:
+        smooth = Path(pivots).smooth(points).pivots
+    torch.testing.assert_close(smooth, expected, rtol=1e-9, atol=1e-9)
+    assert torch.equal(smooth[[0, -1]], pivots[[0, -1]])
+    assert made.numbers <= points * 40  # 4 * points * 40 before
+
+
+@pytest.mark.usefixtures("few_together")
+def test_points_between_pivots_are_made_a_few_at_a_time(generator):
+    land = Circle()
+    path = Path(on_circle(doubles(0.0, 0.5, 1.0, 1.5)))
+    with Largest() as made:
+        found = measured(land, path, inner=500)
+    assert found.losses_between.shape == (3, 500)
+    assert made.numbers <= 3 * 500 * max(1, land.dim // 2)  # numbers of places, not points
+    expected = land.loss(torch.lerp(path.pivots[1], path.pivots[2], torch.arange(1, 501)[:, None].double() / 501))
+    torch.testing.assert_close(found.losses_between[1], expected)
+
+
+@pytest.mark.parametrize("method", ["string", "neb", "bezier"])
+@pytest.mark.usefixtures("few_together")
+def test_building_a_road_holds_a_few_times_its_points(method, generator):
+    class Wide(ee.valleys.Hyperbola):  # a valley in the first two of many parameters
+        dim = 200
+
+        def loss(self, theta):
+            return super().loss(theta[..., :2]) + theta[..., 2:].square().sum(-1)
+
+        def gradient_on(self, theta, batch):
+            return torch.cat([super().gradient_on(theta[..., :2], batch), 2 * theta[..., 2:]], -1)
+
+        def check(self, theta):
+            pass
+
+    ends = torch.cat([ee.valleys.Hyperbola().floor(2), torch.zeros(2, 198, dtype=torch.float64)], 1)
+    with Largest() as made:
+        road = connect(Wide(), *ends, method=method, pivots=6, points=12, sweeps=10, tolerance=math.inf,
+                       batch_size=None, generator=generator)  # fmt: skip
+    assert road.pivots.shape == (12, 200)
+    assert made.numbers <= 4 * 24 * 200

@@ -1,5 +1,6 @@
 """A profile against dense Hessians, closed forms and plain evaluation."""
 
+import dataclasses
 import sys
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import entropic_edu as ee
+from entropic_edu import Path, Profile, probe, valleys
 from entropic_edu.physics.curvature import dense_hessian
 
 
@@ -159,3 +161,73 @@ def test_bad_requests_are_named(generator):
         ee.probe(land, road(land), generator=generator, points=1)
     with pytest.raises(ValueError, match="made for another model"):
         ee.probe(land, ee.Path(torch.eye(2)), generator=generator)
+
+
+# --- what cannot be had -------------------------------------------------------------------------------------------
+
+
+class Lacking(valleys.Waist):
+    """A valley of which torch can give no second derivative, or no noise."""
+
+    def __init__(self, lacks):
+        super().__init__()
+        self.lacks, self.asked = lacks, []
+
+    def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+        self.asked.append("curvature")
+        if "curvature" in self.lacks:
+            raise NotImplementedError("derivative for aten::something is not implemented\nand more")
+        return super().hessian_vector_product(theta, vector, weight_decay=weight_decay)
+
+    def noise_trace(self, theta):
+        self.asked.append("noise")
+        if "noise" in self.lacks:
+            raise RuntimeError("no rule for a single sample")
+        return super().noise_trace(theta)
+
+
+@pytest.mark.parametrize("lacks", [("curvature",), ("noise",), ("curvature", "noise"), ()])
+def test_numbers_that_cannot_be_had_are_nan_with_their_reason(lacks, tmp_path):
+    land = Lacking(lacks)
+    whole = probe(valleys.Waist(), Path(land.floor(21)), points=7, generator=torch.Generator())
+    profile = probe(land, Path(land.floor(21)), points=7, generator=torch.Generator())
+    assert set(profile.unavailable) == set(lacks)
+    lost = {"noise"} & set(lacks)
+    if "curvature" in lacks:
+        lost |= {"trace", "trace_error", "top_eigenvalue", "top_error", "smallest_eigenvalue", "adaptive_trace"}
+        lost |= {"adaptive_top", "nodes", "weights", "tangent_curvature"}
+        assert land.asked.count("curvature") == 1  # and is not tried again
+        assert "derivative for aten::something is not implemented)" in profile.summary()
+    for field in dataclasses.fields(whole):
+        value = getattr(profile, field.name)
+        if field.name in lost:
+            assert value.isnan().all()
+            assert len(value) == 7
+        elif isinstance(value, torch.Tensor):
+            assert torch.equal(value, getattr(whole, field.name))
+    profile.save(tmp_path / "profile.safetensors")
+    assert Profile.load(tmp_path / "profile.safetensors").unavailable == profile.unavailable
+    assert profile.plot().get_ylabel()
+
+
+def test_a_device_out_of_memory_is_no_number_that_is_lacking():
+    class Full(valleys.Waist):
+        def noise_trace(self, theta):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        probe(Full(), Path(Full().floor(5)), points=3, generator=torch.Generator())
+
+
+def test_children_are_measured_where_there_is_no_curvature_too():
+    class Rough(valleys.Hyperbola):
+        def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+            raise RuntimeError("no second derivative")
+
+    settings = {"epochs": 4, "points": 3, "batch_size": None, "learning_rate": 0.01}
+    family = ee.spawn(Rough(), at=[0, 2], generator=torch.Generator().manual_seed(0), **settings)
+    plain = ee.spawn(valleys.Hyperbola(), at=[0, 2], generator=torch.Generator().manual_seed(0), **settings)
+    assert torch.equal(family.loss, plain.loss)
+    assert family.trace.isnan().all()
+    assert family.top_eigenvalue.isnan().all()
+    assert "Not available: curvature (no second derivative)." in family.summary()

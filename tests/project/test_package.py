@@ -85,7 +85,7 @@ def test_the_wheel_holds_every_file_of_the_package(wheel):
 def test_the_wheel_holds_nothing_else(wheel):
     rest = {name for name in wheel if not name.startswith("entropic_edu/")}
     assert all(name.startswith(f"entropic_edu-{PROJECT['version']}.dist-info/") for name in rest)
-    assert not [name for name in wheel if name.endswith((".bin", ".pyc", ".png")) or "checkpoint" in name]
+    assert not [name for name in wheel if name.endswith((".bin", ".pyc", ".png")) or ".ipynb_checkpoints" in name]
     assert {Path(name).name for name in rest} >= {"LICENSE", "LICENSE-lessons", "METADATA", "entry_points.txt"}
 
 

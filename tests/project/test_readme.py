@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import entropic_edu as ee
 from entropic_edu import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/design.md", "docs/sweeps.md", "CHANGELOG.md")}
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGES["README.md"], re.MULTILINE | re.DOTALL)
+FIVE_LINES, *EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGES["README.md"], re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -96,6 +98,30 @@ def test_the_constraints_pin_exact_versions_and_nothing_local():
     assert "torch==2.13.0" in lines
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line)] == []
     assert [line for line in lines if re.match(r"nvidia|cuda|triton", line)] == []
+
+
+def test_two_checkpoints_and_a_loader_take_the_five_lines_of_the_first_page(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    generator, digits = torch.Generator().manual_seed(0), ee.data.digits()
+    data = TensorDataset(digits.x[:300], digits.y[:300])
+    for name in ("a", "b"):
+        with torch.random.fork_rng():
+            torch.manual_seed(ord(name))
+            model = nn.Sequential(nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10))
+        descent = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
+        for _ in range(300):
+            descent.zero_grad()
+            nn.functional.cross_entropy(model(data.tensors[0]), data.tensors[1]).backward()
+            descent.step()
+        torch.save(model.state_dict(), f"{name}.pt")
+    assert len(FIVE_LINES.splitlines()) == 5
+    assert FIVE_LINES in (ROOT / "docs" / "site" / "your_network.md").read_text().replace("```py\n", "```python\n")
+    names = {"ee": ee, "torch": torch, "model": model, "generator": generator}
+    exec(FIVE_LINES, names | {"loader": DataLoader(data, batch_size=50, shuffle=True)})
+    road, profile, release = capsys.readouterr().out.splitlines()
+    assert road.startswith("autoneb path of 80 pivots")
+    assert "middle third over the mean of the ends: trace" in profile
+    assert "16 walkers" in release
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -1,0 +1,106 @@
+import pytest
+import torch
+from torch import nn
+
+from entropic_edu.networks.inputs import call, channels_last, each, joined, mapped, one_tensor, split
+
+A, B = torch.arange(10.0).reshape(5, 2), torch.arange(5)
+
+
+class Sum(nn.Module):
+    def forward(self, a, b, scale=1.0):
+        return scale * (a.sum(-1) + b)
+
+
+class Together(nn.Module):
+    def forward(self, batch):
+        a, b = batch.values() if isinstance(batch, dict) else batch
+        return a.sum(-1) + b
+
+
+@pytest.mark.parametrize("inputs", [A, (A, B), {"a": A, "b": B}], ids=["one", "tuple", "dict"])
+def test_several_inputs_are_indexed_split_and_joined_as_one(inputs):
+    index = torch.tensor([3, 0])
+    picked = mapped(lambda t: t[index], inputs)
+    assert type(picked) is type(inputs)
+    for part, whole in zip(each(picked), each(inputs), strict=True):
+        assert torch.equal(part, whole[index])
+    parts = split(inputs, 2)
+    assert [len(each(part)[0]) for part in parts] == [2, 2, 1]
+    again = joined(parts)
+    assert type(again) is type(inputs)
+    assert all(torch.equal(a, b) for a, b in zip(each(again), each(inputs), strict=True))
+
+
+def test_samples_of_walkers_are_split_along_their_own_dimension():
+    inputs = mapped(lambda t: t.expand(3, *t.shape), (A, B))
+    assert [tuple(t.shape) for part in split(inputs, 4, 1) for t in each(part)] == [
+        (3, 4, 2),
+        (3, 4),
+        (3, 1, 2),
+        (3, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (Sum(), (A, B)),
+        (Sum(), {"a": A, "b": B}),
+        (Sum(), {"b": B, "a": A}),
+        (Sum(), (A, B, torch.tensor(1.0))),
+        (Together(), (A, B)),
+        (Together(), {"a": A, "b": B}),
+    ],
+)
+def test_a_model_is_called_as_its_forward_wants(model, inputs):
+    assert torch.equal(call(model, inputs), A.sum(-1) + B)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "message"),
+    [
+        (nn.Linear(3, 2), A, r"Linear failed on 5 of your samples, inputs \(5, 2\) of torch.float32: mat1 and mat2"),
+        (nn.Linear(2, 2), A.long(), r"of torch.int64.*floats for layers"),
+        (nn.Embedding(9, 2), A, r"integers \(x.long\(\)\) for embeddings"),
+        (nn.Conv2d(3, 2, 3), torch.ones(2, 8, 8, 3), r"\(B, C, H, W\) for convolutions"),
+        (nn.Linear(2, 2), (A, B), r"inputs \(5, 2\) of torch.float32, \(5,\) of torch.int64"),
+        (nn.Embedding(3, 2), B, "index out of range"),
+    ],
+)
+def test_inputs_that_a_model_cannot_take_are_refused_with_their_shapes(model, inputs, message):
+    with pytest.raises(ValueError, match=message):
+        call(model, inputs)
+
+
+@pytest.mark.parametrize("inputs", [(A, B), {"b": B, "a": A}], ids=["tuple", "dict"])
+def test_a_model_of_several_inputs_goes_by_the_numbers_of_samples(inputs):
+    class Scaled(Sum):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(2.0))
+
+    model = Scaled()
+    called, (train, test) = one_tensor(model, inputs, mapped(lambda t: t[:2] + 1, inputs))
+    expected = torch.cat([A.sum(-1) + B, A[:2].sum(-1) + B[:2] + 3])
+    assert torch.equal(called(train), expected[:5])
+    assert torch.equal(called(test), expected[5:])
+    assert torch.equal(torch.vmap(lambda n: called(n[None])[0])(train[[4, 1]]), expected[[4, 1]])
+    assert called.double()(train).dtype == torch.float64
+    assert torch.equal(call(model, (A, B)), expected[:5])  # which is not changed
+
+
+def test_pictures_have_their_channels_last_unless_forward_views_them():
+    x = torch.arange(4 * 3 * 5 * 5.0).reshape(4, 3, 5, 5)
+    convolution = nn.Conv2d(3, 2, 3)
+    flattened = nn.Sequential(convolution, nn.Flatten())
+
+    class Viewed(nn.Module):
+        def forward(self, x):
+            return convolution(x).view(len(x), -1)
+
+    for model, last in ((convolution, True), (flattened, True), (Viewed(), False)):
+        laid_out = channels_last(model, x)
+        assert torch.equal(laid_out, x)
+        assert laid_out.is_contiguous(memory_format=torch.channels_last) is last
+        torch.testing.assert_close(model(laid_out), model(x))

@@ -1,0 +1,227 @@
+import functools
+import warnings
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from entropic_edu.networks.loss_checks import (
+    SoftmaxWarning,
+    Weighted,
+    as_mean,
+    check_loss,
+    mixes_samples,
+    moved,
+    telling,
+)
+
+W = torch.tensor([1.0, 9.0, 0.25])
+
+
+@pytest.fixture
+def z(generator):
+    return torch.randn(30, 3, generator=generator)
+
+
+@pytest.fixture
+def y(generator):
+    return torch.randint(3, (30,), generator=generator)
+
+
+# --- weighted means ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("ignored", [-100, 2])
+@pytest.mark.parametrize("weight", [None, W])
+@pytest.mark.parametrize("inner", [(), (4,), (2, 3)])
+def test_parts_of_a_weighted_loss_add_up_to_the_number_of_torch(weight, ignored, smoothing, inner, generator):
+    z, y = torch.randn(30, 3, *inner, generator=generator).double(), torch.randint(3, (30, *inner), generator=generator)
+    y[::7] = ignored
+    weight = weight if weight is None else weight.double()
+    criterion = nn.CrossEntropyLoss(weight, ignore_index=ignored, label_smoothing=smoothing)
+    mean = as_mean(criterion, y)
+    assert isinstance(mean, Weighted)
+    parts = [slice(0, 1), slice(1, 11), slice(11, 30)]
+    numerator = sum(mean.numerator(z[part], y[part]) for part in parts)
+    denominator = sum(mean.denominator(y[part]) for part in parts)
+    torch.testing.assert_close(numerator / denominator, criterion(z, y))
+    torch.testing.assert_close(sum(len(y[p]) / 30 * mean(z[p], y[p]) for p in parts), criterion(z, y))
+    check_loss(mean, z, y)
+    assert criterion.reduction == "mean"
+
+
+def test_the_same_holds_for_likelihoods_and_in_other_precisions(z, y):
+    criterion = nn.NLLLoss(W)
+    mean = moved(as_mean(criterion, y), dtype=torch.float64)
+    expected = F.nll_loss(z.double(), y, W.double())
+    torch.testing.assert_close(mean(z.double(), y), expected)
+    torch.testing.assert_close(torch.vmap(lambda z, y: mean(z[None], y[None]))(z.double(), y).mean(), expected)
+
+
+def test_plain_losses_stay_as_they_are(z, y):
+    shares = torch.softmax(z, -1)
+    for criterion, targets in [
+        (nn.CrossEntropyLoss(), y),
+        (nn.CrossEntropyLoss(W), shares),
+        (nn.MSELoss(), z),
+        (F.cross_entropy, y),
+    ]:
+        assert as_mean(criterion, targets) is criterion
+        check_loss(criterion, z, targets)
+
+
+def test_targets_that_are_all_ignored_are_refused(y):
+    with pytest.raises(ValueError, match="weights of the loss add up to 0 over all 30 targets"):
+        as_mean(nn.CrossEntropyLoss(ignore_index=7), torch.full_like(y, 7))
+
+
+# --- what is no mean over samples --------------------------------------------------------------------------------
+
+
+def focal(z, y):
+    return (
+        (1 - torch.softmax(z, -1).gather(1, y[:, None])[:, 0]) ** 2 * F.cross_entropy(z, y, reduction="none")
+    ).mean()
+
+
+@pytest.mark.parametrize(
+    "criterion",
+    [
+        "cross_entropy",
+        nn.CrossEntropyLoss(),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        focal,
+        functools.partial(F.cross_entropy, label_smoothing=0.1),
+        nn.MultiMarginLoss(weight=W),
+        lambda z, y: nn.BCEWithLogitsLoss(pos_weight=W)(z, F.one_hot(y, 3).to(z)),
+        lambda z, y: F.kl_div(F.log_softmax(z, -1), F.one_hot(y, 3).to(z), reduction="batchmean"),
+        lambda z, y: nn.BCELoss()(torch.sigmoid(z), F.one_hot(y, 3).to(z)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_means_over_samples_pass(criterion, dtype, z, y):
+    if isinstance(criterion, nn.Module):
+        criterion = moved(criterion, dtype=dtype)
+    if getattr(criterion, "__name__", "") != "<lambda>" or dtype == torch.float32:
+        check_loss(criterion, z.to(dtype), y)
+
+
+def test_outputs_that_are_probabilities_pass_where_the_loss_takes_them(z, y):
+    labels = F.one_hot(y, 3).float()
+    check_loss(nn.BCELoss(), torch.sigmoid(z), labels)
+    check_loss(nn.NLLLoss(), F.log_softmax(z, -1), y)
+    check_loss(nn.NLLLoss(), torch.zeros_like(z), y)  # a last layer that begins at 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.0])  # equal outputs, as of a last layer that begins at 0
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [
+        (nn.CrossEntropyLoss, r"the class CrossEntropyLoss; pass an instance, CrossEntropyLoss\(\)"),
+        (nn.CrossEntropyLoss(reduction="sum"), 'sum over samples.*reduction="mean"'),
+        (lambda z, y: F.cross_entropy(z, y, reduction="sum"), "sum over samples"),
+        (nn.CrossEntropyLoss(reduction="none"), r"shape \(30,\) for outputs \(30, 3\).*\.mean\(\)"),
+        (nn.CrossEntropyLoss(W), r"no mean over samples.*pass nn.CrossEntropyLoss\(weight="),
+        (lambda z, y: F.cross_entropy(z, y, W), "no mean over samples"),
+        (lambda z, y: F.cross_entropy(z, y, ignore_index=1), r"no mean over samples|The loss is nan"),
+        (lambda z, y: F.cross_entropy(z - z.mean(0), y), "no mean over samples"),
+        (lambda z, y: (torch.cdist(z, z) * (y == y[:, None])).mean(), "no mean over samples"),
+        (lambda z, y: F.cross_entropy(z, y).sqrt(), "no mean over samples"),
+        (lambda z, y: F.cross_entropy(z, y) * torch.rand(()), "differs between two equal calls"),
+        (lambda z, y: F.cross_entropy(z, y).item(), "is of float"),
+        (lambda z, y: (z.argmax(-1) != y).float().mean(), "no derivative"),
+        (lambda z, y: F.cross_entropy(z, y) + torch.inf, "The loss is inf"),
+        (lambda z, y: z.logits.mean(), "failed on outputs .*no attribute 'logits'"),
+        (lambda z: z.mean(), "failed on outputs .*positional argument"),
+        (nn.BCEWithLogitsLoss(), r"failed on outputs \(30, 3\) of torch.float32 and targets \(30,\) of torch.int64"),
+    ],
+)
+def test_what_is_no_mean_over_samples_is_refused(criterion, message, scale, z, y):
+    with pytest.raises(ValueError, match=message):
+        check_loss(criterion, scale * z, y.sort().values)
+
+
+@pytest.mark.parametrize(
+    ("criterion", "message"),
+    [(nn.MSELoss(), "pairs every output with every target"), (nn.BCEWithLogitsLoss(), "failed on outputs")],
+)
+def test_targets_of_another_shape_are_refused_with_the_way_out(criterion, message, z, y):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch's own word on broadcasting says less
+        with pytest.raises(ValueError, match=rf"{message}.*y\[:, None\]"):
+            check_loss(criterion, z[:, :1], y.float())
+
+
+def test_telling_samples_hold_a_rare_class():
+    x, y = torch.zeros(6000, 2), (torch.arange(6000) == 4321).long()
+    index = telling(y)
+    assert len(index) <= 66
+    assert y[index].unique().tolist() == [0, 1]
+    with pytest.raises(ValueError, match="no mean over samples"):
+        check_loss(lambda z, y: F.cross_entropy(z, y, W[:2]), x[index], y[index])
+    assert telling(torch.rand(9)).tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("criterion", ["cross_entropy", F.cross_entropy, nn.CrossEntropyLoss()], ids=["a", "b", "c"])
+def test_a_final_softmax_is_warned_of_and_other_outputs_are_not(criterion, z, y):
+    with pytest.warns(SoftmaxWarning, match="leave out the final softmax"):
+        check_loss(criterion, torch.softmax(z, -1), y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for outputs in (z, F.log_softmax(z, -1), torch.relu(z), torch.zeros_like(z)):
+            check_loss(criterion, outputs, y)
+
+
+def test_no_random_number_is_drawn_from_the_global_stream(z, y):
+    before = torch.random.get_rng_state()
+    check_loss(nn.CrossEntropyLoss(), z, y)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# --- losses with tensors, and forward passes -------------------------------------------------------------------------
+
+
+def test_tensors_of_a_loss_are_cast_and_the_loss_given_is_not_changed(z, y):
+    module, partial = nn.CrossEntropyLoss(W), functools.partial(F.cross_entropy, weight=W)
+    for criterion in (module, partial):
+        wide = moved(criterion, dtype=torch.float64)
+        torch.testing.assert_close(wide(z.double(), y), F.cross_entropy(z.double(), y, W.double()))
+        assert criterion(z, y).dtype == torch.float32
+    assert moved(focal, dtype=torch.float64) is focal
+    assert moved("mse") == "mse"
+
+
+class Centred(nn.Linear):
+    def forward(self, x):
+        h = super().forward(x)
+        return h - h.mean(0)
+
+
+@pytest.mark.parametrize(
+    ("model", "mixes"),
+    [
+        (nn.Linear(3, 2), False),
+        (
+            nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4), nn.TransformerEncoderLayer(4, 2, 8, 0.0, batch_first=True)),
+            True,
+        ),
+        (Centred(3, 2), True),
+        (nn.BatchNorm1d(3, track_running_stats=False).eval(), True),
+        (nn.BatchNorm1d(3).eval(), False),
+        (nn.Flatten(0), True),
+        (nn.Softmax(0), True),
+    ],
+)
+def test_a_forward_pass_that_mixes_samples_is_seen(model, mixes, z):
+    if isinstance(model, nn.BatchNorm1d) and not model.track_running_stats:
+        assert mixes_samples(lambda x: model(x.repeat(2, 1))[: len(x)], z) is mixes  # torch refuses one sample
+    else:
+        assert mixes_samples(model, z) is mixes
+    assert not mixes_samples(model, z[:1])  # one sample has no other to mix with
+
+
+def test_several_inputs_are_looked_at_together(z):
+    assert not mixes_samples(lambda x: x[0] + x[1], (z, z.square()))
+    assert mixes_samples(lambda x: x["a"] - x["b"].mean(0), {"a": z, "b": z})

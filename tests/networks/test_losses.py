@@ -1,0 +1,118 @@
+"""Losses and the targets that they take, for outputs of any shape."""
+
+import functools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from entropic_edu.networks.losses import Custom, loss_of
+
+
+def numbers(classes, *shape):
+    return torch.randint(classes, shape, generator=torch.Generator().manual_seed(2))
+
+
+def normal(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 4), (3, 4, 2)])
+def test_class_numbers_are_counted_along_axis_1(shape):
+    outputs, y = normal(2, *shape), numbers(3, 5, *shape[1:]).int()
+    taken = loss_of("cross_entropy").targets(y, outputs, "training")
+    assert taken.dtype == torch.int64
+    assert torch.equal(taken, y.long())
+    hot = loss_of("mse").targets(y, outputs, "training")
+    assert hot.shape == (5, *shape)
+    assert torch.equal(hot.argmax(1), y.long())
+    assert torch.equal(hot.sum(1), torch.ones(y.shape, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("shape", "y", "words"),
+    [
+        ((3,), numbers(3, 5)[:, None], r"class numbers 0 to 2 of shape \(N,\), since .* 3 outputs; got .*\(5, 1\)"),
+        ((3,), numbers(3, 5) + 1, r"0 to 2 of shape \(N,\)"),
+        ((3, 4, 4), numbers(3, 5), r"0 to 2 of shape \(N, 4, 4\)"),
+        ((3, 4, 4), numbers(3, 5, 4, 4) - 1, r"0 to 2 of shape \(N, 4, 4\).* got -1 to 1"),
+        ((7, 3), numbers(3, 5, 7), r"axis 1 of \(N, 7, 3\); for classes last take .*flatten\(0, 1\)"),
+        ((3,), normal(5), r"integer type.*y\.long\(\)"),
+        ((3,), normal(5, 2), r"of the outputs' shape \(N, 3\), got training targets \(5, 2\)"),
+        ((), numbers(2, 5), "one number for each sample.*BCEWithLogitsLoss"),
+    ],
+)
+def test_cross_entropy_says_which_targets_it_takes(shape, y, words):
+    with pytest.raises(ValueError, match=words):
+        loss_of("cross_entropy").targets(y, normal(2, *shape), "training")
+
+
+def test_squared_error_takes_targets_of_the_outputs_shape():
+    loss = loss_of("mse")
+    for shape in ((), (3,), (2, 4, 4)):
+        y = normal(5, *shape)
+        assert loss.targets(y, normal(2, *shape), "training") is y
+    whole = loss.targets(numbers(9, 5), normal(2), "training")
+    assert torch.equal(whole, numbers(9, 5).double())
+    with pytest.raises(ValueError, match=r"shape \(N,\), got \(5, 1\); for one output use y\[:, 0\]"):
+        loss.targets(normal(5, 1), normal(2), "training")
+    with pytest.raises(ValueError, match=r"shape \(N, 1\), got \(5,\); for one output use y\[:, None\]"):
+        loss.targets(normal(5), normal(2, 1), "training")
+
+
+@pytest.mark.parametrize(("name", "y"), [("cross_entropy", numbers(3, 5)), ("mse", normal(5, 3))])
+def test_the_general_form_of_a_loss_is_the_same_loss(name, y):
+    loss, z = loss_of(name, 0.5 if name == "mse" else 0.0), normal(5, 3) - 0.3
+    general = loss.general()
+    assert isinstance(general, Custom)
+    assert general.general() is general
+    assert (general.name, general.label_noise) == (loss.name, loss.label_noise)
+    assert general.label_ratio(y) == loss.label_ratio(y)
+    torch.testing.assert_close(general.mean(z, y), loss.mean(z, y))
+    torch.testing.assert_close(general.slopes(z, y), loss.slopes(z, y))
+    for rows in ("curvature_rows", "gradient_rows"):
+        ours, theirs = (getattr(form, rows)(z, y) for form in (general, loss))
+        squares = [torch.einsum("knc,knd->ncd", r, r) for r in (ours, theirs)]
+        torch.testing.assert_close(*squares)
+
+
+def unruly(z, y):
+    """A mean of losses with a branch, for which vmap has no rule."""
+    return ((z - y) ** 4).flatten(1).sum(1).mean() if float(z.detach().sum()) < 1e9 else z.sum()
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
+def test_a_loss_without_a_rule_for_vmap_is_differentiated_sample_by_sample(shape):
+    z, y = normal(4, *shape), normal(4, *shape) + 1
+    if shape == ():
+        z, y = z.clone(), y.clone()
+    loss = loss_of(lambda z, y: unruly(z.reshape(len(z), -1), y.reshape(len(y), -1)))
+    torch.testing.assert_close(loss.slopes(z, y), 4 * (z - y) ** 3)
+    rows = loss.curvature_rows(z, y)
+    size = z[0].numel()
+    assert rows.shape == (size, *z.shape)
+    found = torch.einsum("knc,knd->ncd", *2 * [rows.reshape(size, 4, size)])
+    torch.testing.assert_close(found, torch.diag_embed(12 * (z - y).reshape(4, -1) ** 2))
+    assert loss.loops == {"samples"}
+
+
+def test_a_sample_that_does_not_count_has_no_slope_and_no_curvature():
+    def counted(z, y):
+        return F.mse_loss(z, y) if float(y.sum()) > 0 else z.new_ones(())
+
+    loss, z, y = loss_of(counted), normal(2, 3), torch.tensor([[0.0] * 3, [1.0] * 3], dtype=torch.float64)
+    assert not loss.slopes(z, y)[0].any()
+    assert not loss.curvature_rows(z, y)[:, 0].any()
+    torch.testing.assert_close(loss.curvature_rows(z, y)[:, 1].square().sum(0), torch.full((3,), 2 / 3).double())
+
+
+def test_what_a_loss_holds_moves_and_is_cast_with_it():
+    weight = torch.tensor([1.0, 9.0, 0.25])
+    for criterion in (nn.CrossEntropyLoss(weight=weight), functools.partial(F.cross_entropy, weight=weight)):
+        loss = loss_of(criterion, label_noise=0.0)
+        moved = loss.moved(torch.device("cpu"), torch.float64)
+        assert moved.name == loss.name
+        assert moved.mean(normal(5, 3), numbers(3, 5)).dtype == torch.float64
+    plain = loss_of("cross_entropy", 0.25)
+    assert plain.moved(torch.device("cpu"), torch.float64) == plain
