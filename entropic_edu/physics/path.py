@@ -283,7 +283,8 @@ def measured(land: Landscape, path: Path, inner: int = 3) -> Path:
         losses = torch.cat([land.loss(chunk) for chunk in path.pivots.split(rows)])
         places = torch.arange((len(losses) - 1) * inner).split(rows)
         between = (
-            torch.stack([torch.lerp(*path.pivots[k // inner :][:2], along[k % inner]) for k in some]) for some in places
+            torch.lerp(path.pivots[some // inner], path.pivots[some // inner + 1], along[some % inner, None])
+            for some in places
         )
         inside = torch.cat([land.loss(some) for some in between])
     for values in (losses, inside):
