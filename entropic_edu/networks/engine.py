@@ -393,7 +393,7 @@ def precision(engine: Engine) -> torch.dtype:
         engine.facts.precision = torch.float64
         try:
             wide = _on_cpu(engine, torch.float64)
-            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x).dtype != torch.float64:
+            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x[[0, -1]]).dtype != torch.float64:
                 engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
             engine.facts.precision = engine.layout.flatten(engine.model).dtype
