@@ -204,9 +204,7 @@ class Network(Computed):
 
     def threads(self, samples: int | None) -> int | None:
         together = min(samples or len(self.x), self.samples_at_once)
-        work = together * (
-            6 * self.dim + 200 * self.bytes_per_sample
-        )  # about, in FLOP: of matrices and of convolutions
+        work = together * (6 * self.dim + 200 * self.bytes_per_sample)  # FLOP, about: of matrices, of convolutions
         return 1 if self.device.type == "cpu" and work < _SHARED else None
 
     def crowd(self, theta: Tensor) -> Crowd:

@@ -115,8 +115,8 @@ class Release(Result):
         stopped = "" if self.complete else " (stopped early)"
         flow = f" (flow time {float(self.time[-1]):.4g})" if self.recipe and not self.temperature else ""
         return (
-            f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}{stopped}: "
-            f"{moves}; {valley}."
+            f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}"
+            f"{stopped}: {moves}; {valley}."
         )
 
 

@@ -48,8 +48,9 @@ Progress = bool | Callable[[Snapshot[Any]], object] | None
 def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     """Turn a function that yields snapshots into one that returns the last one's result, and says so in its signature.
 
-    It computes on as many threads as ``Landscape.threads`` says for its batches. Its argument ``progress`` is read here: True for a bar with an estimate of the time left, or a callable that is
-    given each snapshot. The streaming form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
+    It computes on as many threads as ``Landscape.threads`` says for its batches. Its argument ``progress`` is read
+    here: True for a bar with an estimate of the time left, or a callable that is given each snapshot. The streaming
+    form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
     """
     signature, empty = inspect.signature(streaming), inspect.Signature.empty
 

@@ -132,7 +132,7 @@ def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **s
         return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
     road = dataclasses.replace(given[0], pivots=given[0].pivots.to(land.device))
     if kind == "profile":
-        probing = {"generator": generator(3), "points": recipe.points} | recipe.probe
+        probing: dict[str, Any] = {"generator": generator(3), "points": recipe.points} | recipe.probe
         return probe(recipe.part(land), road, **settings, **probing)
     walking = release_settings(recipe, recipe.settings[int(kind.removeprefix("walkers"))])
     return drift(land, road, generator=generator(4), **settings, **walking)
