@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from entropic_edu.physics.crowd import Crowd
 from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.mean import Estimate
 from entropic_edu.physics.snapshot import warn
@@ -25,6 +26,7 @@ from . import batch_norm as norms
 from . import per_sample
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
+from .crowd import StackCrowd
 from .door import tensors
 from .engine import Computed, StackEngine, Strategy, engine_for, precision, refuse_other_gradients
 from .inputs import call, channels_last, one_tensor
@@ -34,6 +36,7 @@ from .modules import does_more, dropouts, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
+_SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
 _FEW = 16  # samples to measure on what is a property of the model
 
 
@@ -198,6 +201,15 @@ class Network(Computed):
 
     def gradient_on(self, theta: Tensor, batch: Batch | None) -> Tensor:
         return self.engine.gradient(theta, batch or self._whole).add_(theta, alpha=self.weight_decay)
+
+    def threads(self, samples: int | None) -> int | None:
+        together = min(samples or len(self.x), self.samples_at_once)
+        work = together * (6 * self.dim + 200 * self.bytes_per_sample)  # FLOP, about: of matrices, of convolutions
+        return 1 if self.device.type == "cpu" and work < _SHARED else None
+
+    def crowd(self, theta: Tensor) -> Crowd:
+        own = type(self).gradient_on is Network.gradient_on  # else a subclass changes it
+        return StackCrowd(theta, self) if own and isinstance(self.engine, StackEngine) else super().crowd(theta)
 
     @torch.no_grad()
     def loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:

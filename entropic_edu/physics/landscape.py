@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .crowd import Crowd
 from .mean import Estimate
 
 
@@ -65,6 +66,17 @@ class Landscape(ABC):
     def loss_and_gradient_on(self, theta: Tensor, batch: Any | None) -> tuple[Tensor, Tensor]:
         """Return loss and gradient on one batch that all rows share, (P,) and (P, D)."""
         return self.loss(theta), self.gradient_on(theta, batch)
+
+    def threads(self, samples: int | None) -> int | None:
+        """Return on how many threads a step on batches of so many samples (None: all) is computed; None: torch's own.
+
+        Small steps are not shared: threads mostly wait for each other, on a busy machine most of the time.
+        """
+        return 1
+
+    def crowd(self, theta: Tensor) -> Crowd:
+        """Return a copy of parameter vectors, (D,) or (P, D), that many steps are to move."""
+        return Crowd(theta, self)
 
     @abstractmethod
     def initial(self, generator: torch.Generator) -> Tensor:
