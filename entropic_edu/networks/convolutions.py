@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -148,7 +149,11 @@ class Fixed(Layer):
 class Elementwise(Fixed):
     """h = φ(z)."""
 
-    phi: Activation
+    kind: type[nn.Module]  # by which it can be pickled
+
+    @property
+    def phi(self) -> Activation:
+        return ACTIVATIONS[self.kind]
 
     @property
     def needs_delta(self) -> bool:  # type: ignore[override]
@@ -179,23 +184,23 @@ class MaxPool(Fixed):
 
     def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Kept]:
         out, index = aten.max_pool2d_with_indices(h, *self.settings)
-        return out, (index, h.shape)
+        (n, channels, *size), place = h.shape, partial(torch.arange, device=h.device)
+        first = place(n).view(-1, 1, 1, 1) * (math.prod(size) * channels) + place(channels)
+        return out, (first.add(index.movedim(1, -1), alpha=channels), h.shape)  # among ``_pixels``
 
     def push(self, kept: Kept, h_dot: Tensor) -> Tensor:
-        index = kept[0]
-        rows = h_dot.flatten(2).mT.gather(1, index.flatten(2).mT)  # pixels first: views of channels_last pictures
-        return rows.mT.unflatten(2, index.shape[2:])
+        found = _pixels(h_dot).index_select(0, kept[0].flatten())  # of one dimension: of three it takes twice as long
+        return found.view(kept[0].shape).movedim(-1, 1)
 
     def pull(self, kept: Kept, delta: Tensor) -> Tensor:
-        _, (n, channels, *size) = kept
-        return self._spread(kept, delta, delta.new_zeros(n, math.prod(size), channels).mT.unflatten(2, size))
+        return self._spread(kept, delta, delta.new_zeros(kept[1].numel()))
 
     def backward_dot(self, theta: Tensor, v: Tensor, kept: Kept, delta: Maybe, h_dot: Maybe, delta_dot: Tensor) -> Back:
-        return self._spread(kept, delta_dot, h_dot.zero_()), []  # ḣ has served; fresh memory would cost more
+        return self._spread(kept, delta_dot, _pixels(h_dot).zero_()), []  # ḣ has served; new memory would cost more
 
     def _spread(self, kept: Kept, delta: Tensor, zeros: Tensor) -> Tensor:
-        zeros.flatten(2).mT.scatter_add_(1, kept[0].flatten(2).mT, delta.flatten(2).mT)
-        return zeros
+        places, (n, channels, *size) = kept
+        return zeros.scatter_add_(0, places.flatten(), _pixels(delta)).view(n, *size, channels).movedim(-1, 1)
 
 
 @dataclass(frozen=True)
@@ -346,11 +351,16 @@ class ConvChain:
         return found[::-1], deltas[::-1]
 
 
+def _pixels(h: Tensor) -> Tensor:
+    """Return the numbers of pictures in one row, channels last; where they lie so, the same memory."""
+    return h.movedim(1, -1).reshape(-1)
+
+
 def _layer(module: nn.Module, start: int, flat: bool) -> Layer | None:
     """Return the layer of a module, on rows or on pictures, or None where there is none."""
     how: Any
     if type(module) in ACTIVATIONS and getattr(module, "approximate", "none") == "none":  # GELU has another form too
-        return Elementwise(ACTIVATIONS[type(module)])
+        return Elementwise(type(module))
     if flat:
         return Dense(start, module.weight.shape, module.bias is not None) if type(module) is nn.Linear else None
     if type(module) is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):

@@ -33,10 +33,13 @@ class ConvEngine(Engine):
             outputs, gradient = self.chain.gradient(theta, batch.x, slopes, batch.own)
             return self.criterion.means(outputs, batch.y), gradient
 
-    def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times | None:
-        if theta.ndim == 2:  # one after the other, so that what is shared is that of one θ
-            each = partial(self.hessian_at, batch=batch, decay=decay, keep=False)
-            return lambda v: torch.stack([times(row) for t, row in zip(theta, v, strict=True) if (times := each(t))])
+    def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times:
+        if theta.ndim == 1:
+            return self._hessian_at(theta, batch, decay, keep)
+        each = partial(self._hessian_at, batch=batch, decay=decay, keep=False)  # only what one θ shares is held at once
+        return lambda v: torch.stack([each(t)(row) for t, row in zip(theta, v, strict=True)])
+
+    def _hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times:
         theta, most = theta.detach()[None], self.most
         kept: dict[int, Passes] = {}
 

@@ -1,5 +1,7 @@
 """Chains of convolutions without autograd: against double backward, the loop, and dense Hessians, in float64."""
 
+import pickle
+
 import pytest
 import torch
 from torch import nn
@@ -152,6 +154,14 @@ def test_ends_density_and_trace_are_those_of_the_whole_hessian(generator):
     alone = extreme_eigenvalues(land, theta[0], steps=land.dim, generator=torch.Generator().manual_seed(1))
     many = extreme_eigenvalues(land, theta, steps=land.dim, generator=torch.Generator().manual_seed(1))
     assert torch.equal(alone.largest, many.largest[0])
+
+
+def test_a_chain_that_was_pickled_has_the_same_bits(model, generator):
+    land = network(model, generator)
+    theta = starts(land, generator)
+    again = pickle.loads(pickle.dumps(land))
+    assert torch.equal(again.hessian_vector_product(theta, theta), land.hessian_vector_product(theta, theta))
+    assert torch.equal(again.gradient(theta), land.gradient(theta))
 
 
 def test_a_theta_that_has_diverged_is_named(model, generator):
