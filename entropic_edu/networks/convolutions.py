@@ -24,6 +24,7 @@ Maybe = Any  # a tensor; or None, where it is not asked for, or zero
 Back = tuple[Maybe, list[Tensor]]  # δ of a layer's inputs, and its gradients (P, ...)
 
 aten = torch.ops.aten  # what autograd itself calls; public functions have one derivative at a time, or none
+LAST = torch.channels_last  # in which convolutions on a CPU are faster
 
 
 class Layer(ABC):
@@ -211,15 +212,18 @@ class MeanPool(Fixed):
 
     def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Kept]:
         how = self.settings or (h.shape[2:], [], [0, 0], False, True, None)
-        return aten.avg_pool2d(h, *how), (_Form.of(h), how)
+        return aten.avg_pool2d(h, *how), (h.shape, how)
 
     def push(self, kept: Kept, h_dot: Tensor) -> Tensor:
         out: Tensor = aten.avg_pool2d(h_dot, *kept[1])
         return out
 
     def pull(self, kept: Kept, delta: Tensor) -> Tensor:
-        form, how = kept
-        found: Tensor = aten.avg_pool2d_backward(delta, form.empty(delta), *how)
+        shape, how = kept
+        like = torch.empty(
+            shape, dtype=delta.dtype, device=delta.device, memory_format=LAST
+        )  # whose values nobody reads
+        found: Tensor = aten.avg_pool2d_backward(delta, like, *how)
         return found
 
 
@@ -227,14 +231,13 @@ class Flatten(Fixed):
     """Pictures (N, P·C, H, W) as rows (P, N, C·H·W)."""
 
     def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Kept]:
-        return h.reshape(len(h), len(theta), -1).transpose(0, 1), (_Form.of(h),)
+        return h.reshape(len(h), len(theta), -1).transpose(0, 1), (h.shape,)
 
     def push(self, kept: Kept, h_dot: Tensor) -> Tensor:
         return h_dot.flatten(1).unsqueeze(0)
 
     def pull(self, kept: Kept, delta: Tensor) -> Tensor:
-        shape, layout = kept[0]
-        return delta.transpose(0, 1).reshape(shape).contiguous(memory_format=layout)
+        return delta.transpose(0, 1).reshape(*kept).contiguous(memory_format=LAST)
 
 
 class Passes(NamedTuple):
@@ -248,22 +251,6 @@ class Passes(NamedTuple):
         """Return how much memory it holds, inputs included."""
         held = (each for kept, delta in self.layers for each in (*kept, delta) if isinstance(each, Tensor))
         return sum({each.data_ptr(): each.nbytes for each in held}.values())
-
-
-class _Form(NamedTuple):
-    """Shape and layout of pictures whose values no way back asks for."""
-
-    shape: torch.Size
-    layout: torch.memory_format
-
-    @classmethod
-    def of(cls, h: Tensor) -> _Form:
-        last = torch.channels_last
-        return cls(h.shape, last if h.is_contiguous(memory_format=last) else torch.contiguous_format)
-
-    def empty(self, like: Tensor) -> Tensor:
-        """Return memory that nothing writes or reads: torch's kernels ask for a tensor to look at its form."""
-        return torch.empty(self.shape, dtype=like.dtype, device=like.device, memory_format=self.layout)
 
 
 @dataclass(frozen=True)
@@ -300,9 +287,8 @@ class ConvChain:
         if own:  # (N, H, W, P·C) in memory
             x = x.permute(1, 3, 4, 0, 2).flatten(3).permute(0, 3, 1, 2)
         outputs, kept = self._forward(theta, x)
-        return outputs, torch.cat(
-            [each.flatten(1) for each in self._backward(theta, kept, slopes(outputs), True)[0]], 1
-        )
+        found, _ = self._backward(theta, kept, slopes(outputs), True)
+        return outputs, torch.cat([each.flatten(1) for each in found], 1)
 
     def passes(self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor]) -> Passes:
         """Return what all products at one θ (1, D) share."""
@@ -339,13 +325,13 @@ class ConvChain:
     def _backward(
         self, theta: Tensor, every: list[Kept], delta: Tensor, weights: bool
     ) -> tuple[list[Tensor], list[Maybe]]:
-        """Return gradients, where ``weights`` is set, and what layers need of the δs."""
+        """Return gradients, where ``weights`` is set, and the δs that products need: not that of the first layer."""
         deltas: list[Maybe] = []
         found: list[Tensor] = []
         for number in reversed(range(len(self.layers))):
             layer = self.layers[number]
-            deltas.append(delta if layer.needs_delta else None)
-            if number or weights:
+            deltas.append(delta if number and layer.needs_delta else None)
+            if weights or any(below.needs_delta for below in self.layers[1:number]):
                 delta, some = layer.backward(theta, every[number], delta, number > 0, weights)
                 found += some[::-1]
         return found[::-1], deltas[::-1]

@@ -132,10 +132,10 @@ class Landscape(ABC):
         return product
 
     def hessian_at(self, theta: Tensor, *, weight_decay: bool = True) -> Callable[[Tensor], Tensor]:
-        """Return v ↦ Hv at one θ (D,), for many products: what they share may be kept for as long as this is held.
+        """Return v ↦ Hv as ``hessian_vector_product`` has it, for many products at θ.
 
-        It takes v as ``hessian_vector_product`` does. A chain of convolutions keeps its passes over all data, of 1 GB
-        at most.
+        What they share may be kept for as long as this is held: at one θ (D,) a chain of convolutions keeps its passes
+        over all data where they take at most 1 GB.
         """
         return lambda vector: self.hessian_vector_product(theta, vector, weight_decay=weight_decay)
 
