@@ -46,6 +46,11 @@ class Landscape(ABC):
     label_ratio: float = 0.0
     noise_shape: str = "curvature"
 
+    @property
+    def stacks(self) -> bool:
+        """Whether products with the Hessians at many θ are computed together rather than one θ after the other."""
+        return False
+
     @abstractmethod
     def loss(self, theta: Tensor) -> Tensor:
         """Return the whole objective on all data, (D,) -> () or (P, D) -> (P,); torch.func differentiates it."""
@@ -137,6 +142,14 @@ class Landscape(ABC):
                 # H is symmetric, so v ↦ Hv
                 total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
         return product
+
+    def hessian_at(self, theta: Tensor, *, weight_decay: bool = True) -> Callable[[Tensor], Tensor]:
+        """Return v ↦ Hv as ``hessian_vector_product`` has it, for many products at θ.
+
+        What they share may be kept for as long as this is held: at one θ (D,) a chain of convolutions keeps its passes
+        over all data where they take at most 1 GB.
+        """
+        return lambda vector: self.hessian_vector_product(theta, vector, weight_decay=weight_decay)
 
     def has_exact_trace(self, generator: torch.Generator) -> bool:
         """Return whether ``trace`` needs no random probes for any D; the generator is for what has to be tried out."""
