@@ -26,6 +26,8 @@ from .parameters import Layout, functional_call
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
+_SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
+
 Rows = Callable[[Tensor, Tensor], Tensor]
 Times = Callable[[Tensor], Tensor]
 T = TypeVar("T")
@@ -290,6 +292,11 @@ class Computed(Sampled):
     """A landscape of samples with an engine; what one sample gives is in ``per_sample``."""
 
     engine: Engine
+
+    def threads(self, samples: int | None) -> int | None:
+        together = min(samples or len(self.x), self.engine.rows())
+        work = together * (6 * self.dim + 200 * self.engine.bytes_per_sample)  # FLOP, about: matrices, convolutions
+        return 1 if self.engine.device.type == "cpu" and work < _SHARED else None
 
 
 @dataclass(eq=False, repr=False)

@@ -37,7 +37,6 @@ from .modules import does_more, dropouts, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
-_SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
 _FEW = 16  # samples to measure on what is a property of the model
 
 
@@ -202,11 +201,6 @@ class Network(Computed):
 
     def gradient_on(self, theta: Tensor, batch: Batch | None) -> Tensor:
         return self.engine.gradient(theta, batch or self._whole).add_(theta, alpha=self.weight_decay)
-
-    def threads(self, samples: int | None) -> int | None:
-        together = min(samples or len(self.x), self.samples_at_once)
-        work = together * (6 * self.dim + 200 * self.bytes_per_sample)  # FLOP, about: of matrices, of convolutions
-        return 1 if self.device.type == "cpu" and work < _SHARED else None
 
     def crowd(self, theta: Tensor) -> Crowd:
         own = type(self).gradient_on is Network.gradient_on  # else a subclass changes it
