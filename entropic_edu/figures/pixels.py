@@ -50,9 +50,9 @@ def png(figure: Figure) -> bytes:
 
 
 def _encoded(pixels: np.ndarray[Any, Any]) -> bytes:
-    """Return pixels (height, width, 3) as PNG in 0.4 of Pillow's time, and no larger: rows as they are, not filtered.
+    """Return pixels (height, width, 3) as PNG, rows as they are: in 0.4 of the time of a writer that tries filters.
 
-    What a filter gains on photographs it loses on even areas.
+    Of the lessons' pictures, which are even areas, it makes 0.9 to 1.05 of the bytes; where lines fill a picture, more.
 
     References:
         W3C (2003), Portable Network Graphics Specification, sections 5, 9 and 11.

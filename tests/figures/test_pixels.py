@@ -22,11 +22,3 @@ def test_the_pixels_of_a_png_are_those_of_the_canvas(size):
     assert isinstance(figure.canvas, FigureCanvasAgg)
     np.testing.assert_array_equal(read, np.asarray(figure.canvas.buffer_rgba())[..., :3])
     assert (read != 255).any()
-
-
-def test_a_png_is_hardly_larger_than_that_of_another_writer():
-    figure = Figure(figsize=(6, 4))
-    figure.subplots().plot(range(50), [n % 7 for n in range(50)])
-    written, other = png(figure), io.BytesIO()
-    Image.open(io.BytesIO(written)).save(other, "png", compress_level=1)
-    assert len(written) < 1.1 * len(other.getvalue())
