@@ -429,3 +429,19 @@ def test_a_release_keeps_where_the_walkers_stood_when_asked_and_saves_it(tmp_pat
     release.save(tmp_path / "release")
     assert torch.equal(ee.Release.load(tmp_path / "release").theta, release.theta)
     assert ee.drift(land, road, generator=torch.Generator().manual_seed(0), **settings).theta is None
+
+
+def test_without_noise_flow_time_alone_counts():
+    # larger steps with much momentum, as the story's control takes them, against small ones without it
+    land = ee.valleys.Tilted()
+    ends = []
+    for rate, momentum, steps, every in ((0.01, 0.9, 200, 20), (0.01, 0.0, 2000, 200)):
+        release = ee.drift(
+            land, road(land), generator=torch.Generator(), start=0.7, batch_size=None, learning_rate=rate,
+            momentum=momentum, walkers=1, steps=steps, project_every=every,
+        )  # fmt: skip
+        assert float(release.time[-1]) == pytest.approx(20)
+        assert "flow time 20" in release.summary()
+        ends.append(float(release.position[-1]))
+    assert ends[1] < 0.65
+    assert ends[0] == pytest.approx(ends[1], abs=0.1 * (0.7 - ends[1]))  # heavy ball lags by about η/(1-m)² = 1 of 20

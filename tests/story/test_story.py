@@ -99,6 +99,26 @@ def test_the_same_seed_tells_the_same_story():
 KINDS = {"minima": ee.Run, "road": ee.Path, "profile": ee.Profile, "walkers1": ee.Release}
 
 
+def test_stages_in_several_processes_are_those_of_one(capsys):
+    lines = []
+    here, there = tell([0, 1], workers=1), tell([0, 1], workers=2, out="other", say=lines.append)
+    assert without_time(there) == without_time(here)
+    assert Path("other.png").read_bytes() == Path("story.png").read_bytes()
+    made = [line for line in lines if " s): " in line]
+    names = [line.split()[0] for line in made]
+    kinds = ["minima", "road", "profile", *(f"walkers{k}" for k in range(len(TINY.settings)))]
+    assert sorted(names) == sorted(f"seed{s}-{kind}" for s in (0, 1) for kind in kinds)
+    for seed in (0, 1):
+        assert names.index(f"seed{seed}-minima") < names.index(f"seed{seed}-road") < names.index(f"seed{seed}-profile")
+
+
+def test_a_stage_that_fails_in_a_process_says_why():
+    recipe = dataclasses.replace(TINY, connect=TINY.connect | {"pivots": 2})
+    with pytest.raises(ValueError, match="connect needs pivots >= 4"):
+        tell(recipe=recipe, workers=2)
+    assert Path("story.work/seed0-minima.kept").exists()
+
+
 @pytest.mark.parametrize("stage", KINDS)
 def test_ctrl_c_in_a_stage_leaves_what_there_is_and_resume_goes_on(stage):
     whole, releases = tell(out="whole"), 0
