@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -88,7 +89,7 @@ def flat(result):
         return result
     if isinstance(result, list):
         return torch.stack([torch.cat([p.grad.flatten() for p in m.parameters()]) for m in result])
-    return torch.cat([torch.as_tensor(each).flatten(1) for each in result.values()], 1)
+    return torch.cat([torch.from_numpy(np.array(each)).flatten(1) for each in result.values()], 1)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -121,7 +122,9 @@ def test_the_peers_of_a_product_compute_the_same(benchmark, number):
         if call is not None:
             result = call()
             if isinstance(result, dict):  # by parameter, (D,) or (V, D)
-                result = torch.cat([torch.as_tensor(part).reshape(*v.shape[:-1], -1) for part in result.values()], -1)
+                result = torch.cat(
+                    [torch.from_numpy(np.array(part)).reshape(*v.shape[:-1], -1) for part in result.values()], -1
+                )
             torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-3, msg=lambda m, p=peer: f"{p}: {m}")
 
 
