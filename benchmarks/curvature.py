@@ -71,7 +71,7 @@ def _product(name: str, land: ee.Network, theta: Tensor, small: bool) -> Row:
     ours = lambda: curvature.hessian_vector_product(land, theta, v, weight_decay=False)  # noqa: E731
     work = len(land.x) * flops(land.model, land.x[:1], 1)
     peers = product_ways(land, theta, v)
-    return measure(f"Hessian-vector product, {name}", ours, peers, small=small, flops=work)
+    return measure(f"Hessian-vector product, {name}", ours, peers, small=small, flops=work, note=COMPILED)
 
 
 def _products(name: str, land: ee.Network, theta: Tensor, small: bool) -> Row:
@@ -79,7 +79,7 @@ def _products(name: str, land: ee.Network, theta: Tensor, small: bool) -> Row:
     ours = lambda: curvature.hessian_vector_product(land, theta, v, weight_decay=False)  # noqa: E731
     work = len(land.x) * flops(land.model, land.x[:1], 4)
     peers = product_ways(land, theta, v)
-    return measure(f"four products at one theta, {name}", ours, peers, small=small, flops=work)
+    return measure(f"four products at one theta, {name}", ours, peers, small=small, flops=work, note=COMPILED)
 
 
 def trace_ways(land: ee.Network, theta: Tensor, probes: int) -> dict[str, Callable[[], Any] | None]:
@@ -152,3 +152,4 @@ LARGEST = (
     "Ours gives both ends of the spectrum to one in a thousand, by Lanczos steps. hessian-eigenthings takes 20 steps, "
     "curvlinops' eigsh as many as it likes; PyHessian ends its power method where two steps agree to one in a thousand."
 )
+COMPILED = "JAX's code is compiled for this shape alone, which takes it the seconds that the row says."

@@ -93,8 +93,13 @@ class Jax:
         return {name: self.jax.numpy.asarray(w.numpy()) for name, w in self.land.unflatten(theta).items()}
 
     def ready(self, call: Callable[..., Any], *args: Any) -> Callable[[], dict[str, np.ndarray[Any, Any]]]:
-        """Return a call that ends when the result is there."""
-        return lambda: {name: np.asarray(g) for name, g in self.jax.block_until_ready(call(*args)).items()}
+        """Return a call that ends when the result is there, in the order of parameters (JAX sorts names)."""
+
+        def whole() -> dict[str, np.ndarray[Any, Any]]:
+            result = self.jax.block_until_ready(call(*args))
+            return {name: np.asarray(result[name]) for name in self.land.layout.names}
+
+        return whole
 
     def forward(self, w: dict[str, Any], x: Any) -> Any:
         jnp, lax = self.jax.numpy, self.jax.lax
