@@ -122,6 +122,23 @@ def test_float32_projection_is_free_of_cancellation_far_from_the_origin():
     torch.testing.assert_close(found.position, torch.arange(0.5, 40) / 40)
 
 
+def test_a_float32_projection_has_six_digits_near_and_far(generator):
+    # 1,000 walkers off a rough road of 160 points in 600 dimensions, by float32 against a search in float64
+    pivots = torch.randn(2, 600, generator=generator).mul(0.2)
+    bends = torch.lerp(*pivots, torch.linspace(0, 1, 12)[:, None]) + 0.02 * torch.randn(12, 600, generator=generator)
+    path = Path(torch.cat([pivots[:1], bends, pivots[1:]])).smooth(160)
+    offsets = torch.tensor([0.0, 1e-3, 0.02, 0.2, 1.0]).repeat(200)[:, None]
+    walkers = path.at(torch.rand(1000, generator=generator)) + offsets * torch.randn(1000, 600, generator=generator)
+    found, precise = path.project(walkers), path.to(torch.float64)
+    start, step = precise.pivots[:-1], precise.pivots.diff(dim=0)
+    for number, walker in enumerate(walkers.double()):
+        along = (((walker - start) * step).sum(1) / step.square().sum(1)).clamp(0, 1)
+        square, best = (walker - start - along[:, None] * step).square().sum(1).min(0)
+        position = torch.lerp(precise.marks[best], precise.marks[best + 1], along[best])
+        assert float(found.position[number]) == pytest.approx(float(position), abs=1e-6)
+        assert float(found.distance[number]) == pytest.approx(float(square.sqrt()), rel=1e-6, abs=1e-5)
+
+
 # --- other points on the same road -----------------------------------------------------------------------------
 
 
