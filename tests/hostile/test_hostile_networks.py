@@ -210,10 +210,9 @@ def attempt(data):
     keys = data.draw(st.lists(st.sampled_from(sorted(pools)), min_size=1, max_size=3, unique=True))
     changed = {key: data.draw(st.sampled_from(sorted(pools[key]))) for key in keys}
     loader = data.draw(st.sampled_from(["", "", "loader", "dataset"]))
-    if loader == "loader" and not all(
-        torch.is_tensor(each) for each in (INPUTS.get(changed.get("x"), X), TARGETS.get(changed.get("y"), X))
-    ):  # torch's own TensorDataset takes no other
-        loader = "dataset"
+    given = INPUTS.get(changed.get("x"), X), TARGETS.get(changed.get("y"), X)
+    if loader == "loader" and not (all(map(torch.is_tensor, given)) and len(given[0]) == len(given[1])):
+        loader = "dataset"  # torch's own TensorDataset takes no other
     with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
         torch.manual_seed(0)
         wrong = tried(landscape, sound | changed | {"loader": loader})
