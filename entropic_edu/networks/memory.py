@@ -11,9 +11,9 @@ from torch import Tensor
 _NUMBERS = 2**18  # inputs that a CPU takes at once: 85 images of CIFAR-10 keep activations in cache
 _SHARE = 8  # of an accelerator's memory, for what one gradient keeps; a Hessian-vector product takes three times that
 
-# glibc gives large blocks back as soon as they are free, and they come again with a page fault for every 4 kB: a fifth
-# of a convolution's gradient. One block just below its limit of 32 MB that is freed, and never written, has it keep what
-# is smaller.
+# glibc gives large blocks back as soon as they are free, and they come again with a page fault for every 4 kB, a fifth
+# of a convolution's gradient. One block just below its limit of 32 MB that is freed, and never written to, has it keep
+# what is smaller.
 torch.empty(2**23 - 2**12)
 
 
