@@ -14,6 +14,7 @@ from .physics import steps as optimizers
 from .physics.connect import UnconvergedWarning, connect
 from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
+from .physics.methods import Sweeps
 from .physics.noise import effective_temperature
 from .physics.path import Path
 from .physics.probe import Profile, probe
@@ -43,4 +44,5 @@ __all__ = ["align", "connect", "drift", "predict", "probe", "spawn", "sweep", "t
 __all__ += ["Lesson", "device", "effective_temperature", "exact_trace", "gradient_covariance"]
 __all__ += ["curvature", "data", "methods", "models", "noise", "optimizers", "plots", "stream", "theory", "valleys"]
 __all__ += ["Family", "Landscape", "Network", "Path", "Profile", "Projections", "Records", "Release", "Run", "Sweep"]
+__all__ += ["Sweeps"]
 __all__ += ["DivergenceError", "StabilityWarning", "UnconvergedWarning"]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import torch
@@ -23,24 +25,106 @@ from .steps import Stepper, check_finite
 Tangent = Literal["upwind", "central"]
 
 
+SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
+_LOOK, _REST = 25, 50  # sweeps from look to look, and the least that a settled band takes to come to rest
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """How long a road is relaxed, for ``connect(sweeps=...)``.
+
+    Attributes:
+        most: Gradient steps of the whole band, at most.
+        change: The band comes to rest once the data loss of its middle changes by no more than this share in 50 sweeps;
+            0 takes all of them. The barrier is low long before, and the middle still too narrow.
+
+    Example:
+        >>> ee.Sweeps(most=500)
+        Sweeps(most=500, change=0.025)
+    """
+
+    most: int = 2000
+    change: float = 0.025
+
+    def __post_init__(self) -> None:
+        if not self.change >= 0:  # so that NaN is refused too
+            raise ValueError(f"change is a share of the data loss, 0 to take all sweeps; got {self.change!r}.")
+
+
 @dataclass
 class Band:
-    """What a sweep of the whole band needs, and how many were made."""
+    """What a sweep of the whole band needs, how many were made, and whether more would change it."""
 
     land: Landscape
     generator: torch.Generator
     batch_size: int | None
     learning_rate: float
     momentum: float
-    sweeps: int
+    sweeps: int  # at most
+    change: float = 0.0  # see ``Sweeps``
+    low: float = 0.0  # a barrier up to here is none to speak of
     swept: int = 0
     residual: float | None = None  # see ``Path``
+    settled: bool | None = None  # whether the middle stopped changing; None where there were too few looks to tell
+    looks: list[float] = field(default_factory=list)  # data loss of the middle
 
-    def scale(self, late: bool) -> float:
-        """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
-        done = self.swept / self.sweeps
-        done = 0.5 + 0.5 * done if late else done
-        return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
+    def paces(
+        self, points: Callable[[], Tensor], settle: Callable[[], float], stages: int, last: bool, late: bool = False
+    ) -> Iterator[float]:
+        """Yield the factor on the learning rate for each sweep of one of the ``stages``, as long as it has a job.
+
+        Where all sweeps are taken it is 1 in the first half of all, then a cosine to 0; ``late`` has only the cosine.
+        Else it is 1 until the middle of the band ``points()`` (P, D) has settled, in the ``last`` stage the rest of it
+        too, or to three quarters of all; the last stage then comes to rest by a cosine.
+        """
+        if not self.change:
+            for _ in range(self.sweeps // stages):
+                done = self.swept / self.sweeps
+                done = 0.5 + 0.5 * done if late else done
+                self.swept += 1
+                yield _cosine(max(0.0, 2 * done - 1))
+            return
+        first, self.settled = len(self.looks), None
+        total, full = torch.zeros(()), 3 * self.sweeps // 4 - self.swept
+        for number in range(1, 1 + (full if last else min(full, self.sweeps // stages))):
+            self.swept += 1
+            yield 1.0
+            total = total + points() if number % 5 == 0 else total
+            if number % _LOOK == 0:
+                low, total = self._see(5 * total / _LOOK, first), torch.zeros(())  # a mean has less noise than a band
+                if self.settled and (not last or low or settle() <= SMALL):
+                    break
+        rest = min(self.rest if self.settled else self.sweeps, self.sweeps - self.swept)
+        for number in range(rest if last else 0):
+            self.swept += 1
+            yield _cosine(number / rest)
+
+    @property
+    def rest(self) -> int:
+        """Sweeps in which what has settled comes to rest."""
+        return max(_REST, self.swept // 8)
+
+    @cached_property
+    def _part(self) -> Landscape:
+        """Where one looks: on as much data as three batches, so that a look costs as much as a sweep."""
+        number, most = self.land.num_samples or 0, 3 * (self.batch_size or math.inf)
+        with suppress(ValueError):  # not every landscape has a part
+            return self.land.subset(torch.linspace(0, number - 1, int(most)).long()) if number > most else self.land
+        return self.land
+
+    @torch.no_grad()
+    def _see(self, points: Tensor, first: int) -> bool:
+        """Note whether the middle of a band (P, D) has settled, and return whether its barrier is low.
+
+        ``first`` is the first look of this stage.
+        """
+        data = torch.cat([self._part.data_loss(some) for some in points.split(32)])
+        losses = data + 0.5 * self.land.weight_decay * points.square().sum(1)
+        third, level = len(points) // 3, float(data[[0, -1]].mean())
+        self.looks.append(float(data[third:-third].mean()))
+        share = self.change * max(self.looks[-1], level, 1e-4 * max(self.looks))  # a valley's floor lies at 0
+        self.settled = abs(self.looks[-1] - self.looks[-3]) <= share if len(self.looks) > first + 2 else None
+        return float(losses.max() - losses[[0, -1]].max()) <= self.low
 
     def look(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and gradient of all points on one shared batch."""
@@ -50,8 +134,8 @@ class Band:
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
 
-    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> None:
-        """Note the largest force across a band (P, D) on all data, over the largest slope on it or the straight line.
+    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> float:
+        """Return, and note, the largest force across a band (P, D) on all data, over the largest on it or the line.
 
         ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
         """
@@ -61,6 +145,11 @@ class Band:
         across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
         scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
         self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
+        return self.residual
+
+
+def _cosine(done: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Method(ABC):
@@ -91,8 +180,8 @@ class Relaxing(Method):
     def force(self, band: Band, pivots: Tensor) -> Tensor:
         """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
 
-    def relax(self, band: Band, road: Path, sweeps: int, late: bool = False) -> Iterator[Path]:
-        """Relax a chain with fixed ends, and yield it now and then; ``late`` takes the small steps of the end."""
+    def relax(self, band: Band, road: Path, stages: int, last: bool = True, late: bool = False) -> Iterator[Path]:
+        """Relax a chain with fixed ends for one of the ``stages`` of ``Band.paces``, and yield it now and then."""
         ends = road.pivots[[0, -1]]
         stepper = Stepper(road.pivots[1:-1], "sgd", band.learning_rate, band.momentum)
         begun = stepper.position.clone()
@@ -100,19 +189,24 @@ class Relaxing(Method):
         def whole() -> Tensor:
             return torch.cat([ends[:1], stepper.position, ends[1:]])
 
-        for number in range(1, sweeps + 1):
-            stepper.step(-self.force(band, whole()), band.scale(late))
-            band.swept += 1
-            if self.redistributes and (number % 5 == 0 or number == sweeps):
+        number, end = 0, band.sweeps // stages
+        paces = band.paces(whole, lambda: band.settle(whole()), stages, last, late)
+        for number, pace in enumerate(paces, 1):
+            stepper.step(-self.force(band, whole()), pace)
+            # what comes to rest slides no more, and each spline would lift it off the floor a little
+            if self.redistributes and (number % 5 == 0 or number == end) and (pace == 1 or not band.change):
                 check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
                 stepper.place(road.through(whole()).smooth(len(road.pivots)).pivots[1:-1])
-            if number % 25 == 0 or number == sweeps:
+            if number % 25 == 0 or number == end:
                 check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
                 yield road.through(whole())
+        if number % 25 and number != end:
+            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+            yield road.through(whole())
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
-            for latest in self.relax(band, road.smooth(number), band.sweeps // 3):
+        for stage in (1, 2, 3):  # coarse first: it costs less
+            for latest in self.relax(band, road.smooth(max(4, stage * pivots // 3)), 3, stage == 3):
                 road = latest
                 yield road
 
@@ -172,13 +266,20 @@ class AutoNEB(Springs):
     threshold: float = 0.1
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        road = road.resample(min(5, pivots))
+        road, grown = road.resample(min(5, pivots)), True
         for cycle in range(4):
-            for latest in self.relax(band, road, band.sweeps // 4):
+            last = cycle == 3 or not (
+                grown or not band.change
+            )  # without new pivots there is no other cycle to wait for
+            for latest in self.relax(band, road, 4, last):
                 road = latest
                 yield road
-            if cycle < 3:
-                road = inserted(measured(band.land, road), pivots, self.threshold)
+            if last:
+                return
+            before = len(road.pivots)
+            halfway = road.bent(1)[1::2] if band.change else None
+            road = inserted(measured(band.land, road), pivots, self.threshold, halfway)
+            grown = len(road.pivots) > before
 
 
 @dataclass(eq=False, kw_only=True)
@@ -202,20 +303,30 @@ class Curve(Method):
         ends = controls[[0, -1]]
         stepper = Stepper(controls[1:-1], "sgd", band.learning_rate, band.momentum)
         begun = stepper.position.clone()
-        for sweep in range(1, band.sweeps + 1):
+
+        def whole() -> Tensor:
+            return torch.cat([ends[:1], stepper.position, ends[1:]])
+
+        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
+
+        def settle() -> float:
+            return band.settle(weights @ whole(), lambda across: _shared(weights[1:-1], across))
+
+        even = basis(torch.linspace(0, 1, pivots, dtype=controls.dtype), number).to(controls)
+        fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
+        paces = band.paces(lambda: even @ whole(), settle, 1, last=True)
+        for sweep, pace in enumerate(paces, 1):
             jitter = torch.rand(pivots, generator=band.generator, device=band.generator.device, dtype=controls.dtype)
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
-            weights = basis(where, number).to(controls)
-            slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
-            stepper.step(_shared(weights, slope), band.scale(late=False))
-            band.swept += 1
+            drawn = basis(where, number).to(controls)
+            stepper.step(_shared(drawn, band.slope(drawn @ whole())), pace)
             if sweep % 25 == 0 or sweep == band.sweeps:
                 check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
-                fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
-                yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
-        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
-        places = weights @ torch.cat([ends[:1], stepper.position, ends[1:]])
-        band.settle(places, lambda across: _shared(weights[1:-1], across))
+                yield road.through(evenly(fine, whole(), 4 * pivots))
+        if band.swept % 25 and band.swept != band.sweeps:
+            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+            yield road.through(evenly(fine, whole(), 4 * pivots))
+        settle()
 
 
 def _shared(weights: Tensor, slopes: Tensor) -> Tensor:
@@ -295,8 +406,11 @@ def _unit(vectors: Tensor) -> Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
 
 
-def inserted(path: Path, most: int, threshold: float) -> Path:
-    """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots."""
+def inserted(path: Path, most: int, threshold: float, halfway: Tensor | None = None) -> Path:
+    """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots.
+
+    Or take it from ``halfway`` (P-1, D): on the spline it lies far lower than on the chord.
+    """
     assert path.losses is not None
     assert path.losses_between is not None
     rise = scallops(path.losses, path.losses_between)
@@ -306,5 +420,23 @@ def inserted(path: Path, most: int, threshold: float) -> Path:
     rows = [path.pivots[:1]]
     for segment in range(len(path.pivots) - 1):
         here, there = path.pivots[segment], path.pivots[segment + 1]
-        rows.append(torch.stack([(here + there) / 2, there]) if segment in chosen else there[None])
+        middle = (here + there) / 2 if halfway is None else halfway[segment]
+        rows.append(torch.stack([middle, there]) if segment in chosen else there[None])
     return path.through(torch.cat(rows))
+
+
+def refine(band: Band, road: Path, halfway: Tensor, bulging: Tensor) -> Iterator[Path]:
+    """Let a new pivot sink across the band in each ``bulging`` segment (P-1,), from ``halfway`` (P-1, D).
+
+    The others stay, as they have settled; so this is cheap, and whatever spaces a band cannot undo it.
+    """
+    places = torch.arange(len(bulging) + 1, device=bulging.device)
+    order = torch.cat([places, places[:-1][bulging] + 0.5]).argsort()
+    along = _unit(road.pivots[1:] - road.pivots[:-1])[bulging]
+    stepper, sweeps = Stepper(halfway[bulging], "sgd", band.learning_rate, band.momentum), band.rest
+    for number in range(sweeps):
+        slope = band.slope(stepper.position)
+        stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, _cosine(number / sweeps))
+        if number % 25 == 0 or number == sweeps - 1:
+            check_finite(band.land, stepper.position, halfway[bulging], number + 1, band.learning_rate)
+            yield road.through(torch.cat([road.pivots, stepper.position])[order])
