@@ -435,6 +435,7 @@ def test_new_pivots_come_only_where_the_loss_bulges_and_sink_to_the_floor(method
 # --- when it stops ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:The road has not converged")  # with all sweeps a string may end just off its floor
 @pytest.mark.parametrize("method", MOVING)
 def test_a_road_stops_once_its_middle_has_settled_and_is_as_low_as_with_all_sweeps(method, network, ends):
     settings = {"method": method, "pivots": 8, "batch_size": 20, "tolerance": math.inf}
