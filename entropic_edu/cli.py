@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from . import data, recorded
 from .networks import memory
 from .teaching import doctor, lab
@@ -58,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
     add("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
     add("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
+    words = "make so many stages at once (default: one for each core, if all take more than two minutes)"
+    add("--workers", type=_count, help=words)
     add("--paper", action="store_true", help="ResNet-20 on all of CIFAR-10, as in the paper")
     add("--tiny", action="store_true", help="a miniature, to see that it works")
     words = "make a recorded result of the lessons anew, by its recipe; goes on where it was stopped"
@@ -100,12 +100,12 @@ def _story(chosen: argparse.Namespace) -> int:
     network = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
     recipe = recipes.chosen(chosen.dataset, **network, use_paper=chosen.paper)
     recipe = recipe.tiny() if chosen.tiny else recipe
-    torch.set_num_threads(recipe.threads or torch.get_num_threads())
     say = functools.partial(_say, file=sys.stderr if chosen.json else sys.stdout)
     seeds, show = range(chosen.seed, chosen.seed + chosen.seeds), sys.stderr.isatty()
     figures = tell(
-        seeds, out=chosen.out, resume=chosen.resume, recipe=recipe, device=chosen.device, progress=show, say=say
-    )
+        seeds, out=chosen.out, resume=chosen.resume, recipe=recipe, device=chosen.device, workers=chosen.workers,
+        progress=show, say=say,
+    )  # fmt: skip
     print(json.dumps(figures, indent=2) if chosen.json else report.table(figures))
     say(f"Wrote {chosen.out}.json and {chosen.out}.png.")
     return 0 if figures["complete"] else 130

@@ -1,6 +1,6 @@
 """Every verb as a stream of snapshots: ``for snapshot in ee.stream.drift(land, path, generator=g): ...``."""
 
-import inspect
+from typing import Any
 
 from .physics.connect import connect as _connect
 from .physics.drift import drift as _drift
@@ -9,9 +9,14 @@ from .physics.spawn import spawn as _spawn
 from .physics.train import train as _train
 from .sweeps.sweep import sweep as _sweep
 
-train = inspect.unwrap(_train)
-connect = inspect.unwrap(_connect)
-probe = inspect.unwrap(_probe)
-drift = inspect.unwrap(_drift)
-spawn = inspect.unwrap(_spawn)
-sweep = inspect.unwrap(_sweep)
+
+def _streaming(verb: Any) -> Any:
+    return verb.__wrapped__
+
+
+train = _streaming(_train)
+connect = _streaming(_connect)
+probe = _streaming(_probe)
+drift = _streaming(_drift)
+spawn = _streaming(_spawn)
+sweep = _streaming(_sweep)

@@ -146,8 +146,7 @@ def release(
     'time η/(1-m) · step'
     """
     ax = ax or axes()
-    unit = result.recipe["learning_rate"] / (1 - result.recipe["momentum"]) if time else 1.0
-    x = result.step.numpy() * unit
+    x = (result.time if time else result.step).numpy()
     ax.plot(x, result.position.numpy(), color=colour, lw=0.5, alpha=0.15)
     for mean, error in zip(result.mean_position.T, result.position_error.T, strict=True):
         ax.plot(x, mean, color=colour, ls=dash, lw=2)

@@ -20,13 +20,16 @@ from . import memory, ways
 from .batches import Batch, Sampled
 from .graphs import Replays
 from .layers import ModuleAt, pull_back
-from .losses import CrossEntropy, Loss, SquaredError, is_written_out, normal
+from .losses import CrossEntropy, Loss, SquaredError, normal
 from .outputs import Scoring
 from .parameters import Layout, functional_call
 from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
+_SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
+
 Rows = Callable[[Tensor, Tensor], Tensor]
+Times = Callable[[Tensor], Tensor]
 T = TypeVar("T")
 
 
@@ -47,6 +50,7 @@ class Engine:
     """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap."""
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
+    groups = False  # whether those of small pictures may be, as groups of one convolution
 
     model: nn.Module  # that is called; batch norm that is to be re-estimated is replaced in it
     criterion: Loss
@@ -63,7 +67,7 @@ class Engine:
 
     def forget(self) -> None:
         """Give up what was recorded or chosen for speed."""
-        self.replays, self.choice = Replays(), ways.Choice(self.layout.dim, self.device)
+        self.replays, self.choice = Replays(), ways.Choice(self.layout.dim, self.device, self.groups)
 
     @property
     def device(self) -> torch.device:
@@ -155,7 +159,9 @@ class Engine:
 
         def on(part: Batch) -> tuple[Tensor, ...]:
             way: str = "loop" if theta.ndim == 1 else self.strategy
-            return self._by(way if way in ("loop", "vmap") else self.choice(many, part, self._by), many, part)
+            if way not in ("loop", "vmap"):
+                way = self.choice(many, part, self._by, part.size * self.bytes_per_sample)
+            return self._by(way, many, part)
 
         zeros = many.new_zeros(len(many)), torch.zeros_like(many)
         loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
@@ -177,6 +183,13 @@ class Engine:
         size = len(theta) * batch.size * self.bytes_per_sample  # as a CUDA graph would keep
         small = memory.is_small(size, memory.total_bytes(self.device))
         return self.replays(key, compute, inputs) if small else compute(*inputs)
+
+    def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times | None:
+        """Return v ↦ (H + λI)v of the mean loss, as ``Landscape.hessian_at``, or None where autograd has to do it.
+
+        What products at one θ share is kept from call to call where ``keep`` asks for it and it is at most 1 GB.
+        """
+        return None
 
     @sdpa_kernel(SDPBackend.MATH)  # fused attention kernels have no rule for samples side by side
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
@@ -280,6 +293,11 @@ class Computed(Sampled):
 
     engine: Engine
 
+    def threads(self, samples: int | None) -> int | None:
+        together = min(samples or len(self.x), self.engine.rows())
+        work = together * (6 * self.dim + 200 * self.engine.bytes_per_sample)  # FLOP, about: matrices, convolutions
+        return 1 if self.engine.device.type == "cpu" and work < _SHARED else None
+
 
 @dataclass(eq=False, repr=False)
 class StackEngine(Engine):
@@ -318,6 +336,10 @@ class StackEngine(Engine):
         zeros = (torch.zeros_like(_many(theta)),)
         return self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros)[0], batch.size).view(theta.shape)
 
+    def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times | None:
+        slopes = self.criterion.slopes_along
+        return lambda v: self.stack.hessian_vector_product(slopes, theta, v, batch.x, batch.y, decay)
+
     @torch.no_grad()
     def squares(self, theta: Tensor, x: Tensor, y: Tensor, rows: Rows, scale: Tensor | None = None) -> Tensor:
         scale = None if scale is None else _many(scale)
@@ -328,19 +350,6 @@ class StackEngine(Engine):
 
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
-
-
-def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, strategy: Strategy) -> Engine:
-    """Return the fastest engine for a module and a loss, or the one that is asked for."""
-    if is_written_out(criterion, few.y) and strategy not in ("loop", "vmap") and (stack := Stack.of(model)):
-        return StackEngine(model, criterion, few, seen, strategy, stack=stack)
-    if strategy == "stacked":
-        raise ValueError(
-            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
-            f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
-            f'targets of {few.y.dtype}; use "auto".'
-        )
-    return Engine(model, criterion, few, seen, strategy)
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:
@@ -393,7 +402,7 @@ def precision(engine: Engine) -> torch.dtype:
         engine.facts.precision = torch.float64
         try:
             wide = _on_cpu(engine, torch.float64)
-            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x).dtype != torch.float64:
+            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x[[0, -1]]).dtype != torch.float64:
                 engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
             engine.facts.precision = engine.layout.flatten(engine.model).dtype

@@ -19,6 +19,8 @@ from torch import Tensor
 from . import loss_checks
 from .layers import missing_derivative, pull_back, side_by_side
 
+FEW_CLASSES = 32  # up to which a softmax over the last dimension is slow in torch
+
 Criterion = Literal["cross_entropy", "mse"] | Callable[[Tensor, Tensor], Tensor]
 
 
@@ -310,6 +312,6 @@ def _eye(z: Tensor) -> Tensor:
 
 def _softmax(z: Tensor) -> Tensor:
     """Softmax over the last dimension; over few classes torch's is several times faster with the classes in front."""
-    if z.shape[-1] > 32:
+    if z.shape[-1] > FEW_CLASSES:
         return torch.softmax(z, -1)
     return torch.softmax(z.movedim(-1, 0).contiguous(), 0).movedim(0, -1).contiguous()

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from entropic_edu.physics.crowd import Crowd
 from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.mean import Estimate
 from entropic_edu.physics.snapshot import warn
@@ -25,8 +26,10 @@ from . import batch_norm as norms
 from . import per_sample
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
+from .crowd import StackCrowd
 from .door import tensors
-from .engine import Computed, StackEngine, Strategy, engine_for, precision, refuse_other_gradients
+from .engine import Computed, Strategy, precision, refuse_other_gradients
+from .engines import engine_for
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
 from .losses import Criterion, NotConvexError, loss_of
@@ -73,9 +76,9 @@ class Network(Computed):
         statistics: For "reestimate", how many training inputs, evenly spaced, give the statistics; None takes all. They
             pass at once, in memory, and a full-batch gradient costs up to twice as much (not where all are taken).
         strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
-            it applies. Else "auto" takes, by shapes alone, "loop" for pictures, for one or two networks and for large
-            batches, and "vmap" for the rest. On other devices than a CPU it times both once per shape; name one to
-            have the same bits on every run there.
+            it applies. Else "auto" takes, by shapes alone, "loop" for one or two networks and where much is computed,
+            and for the rest "vmap" or, of chains of convolutions, groups of one. On other devices than a CPU it times
+            "loop" and "vmap" once per shape; name one to have the same bits on every run there.
 
     Attributes:
         model, x, y, test: The copy of the model, and the data on its device in the form that the loss takes.
@@ -199,6 +202,10 @@ class Network(Computed):
     def gradient_on(self, theta: Tensor, batch: Batch | None) -> Tensor:
         return self.engine.gradient(theta, batch or self._whole).add_(theta, alpha=self.weight_decay)
 
+    def crowd(self, theta: Tensor) -> Crowd:
+        own = type(self).gradient_on is Network.gradient_on  # else a subclass changes it
+        return StackCrowd(theta, self) if own and isinstance(self.engine, StackEngine) else super().crowd(theta)
+
     @torch.no_grad()
     def loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
         loss, gradient = self.engine.loss_and_gradient(theta, batch or self._whole)
@@ -221,11 +228,13 @@ class Network(Computed):
         right, number = self.engine.scored(theta, Batch(x, y), self.scoring).unbind(-1)
         return right / number
 
+    def hessian_at(self, theta: Tensor, *, weight_decay: bool = True) -> Callable[[Tensor], Tensor]:
+        times = self.engine.hessian_at(theta, self._whole, self.weight_decay * weight_decay, keep=True)
+        return times or super().hessian_at(theta, weight_decay=weight_decay)
+
     def hessian_vector_product(self, theta: Tensor, vector: Tensor, *, weight_decay: bool = True) -> Tensor:
-        if isinstance(self.engine, StackEngine):
-            decay = self.weight_decay if weight_decay else 0.0
-            slopes = self.engine.criterion.slopes_along
-            return self.engine.stack.hessian_vector_product(slopes, theta, vector, self.x, self.y, decay)
+        if times := self.engine.hessian_at(theta, self._whole, self.weight_decay * weight_decay, keep=False):
+            return times(vector)
         if reason := per_sample.no_second_derivative(self):
             raise RuntimeError(f"no second derivative: {reason}")
         by_autograd = partial(super().hessian_vector_product, theta, vector, weight_decay=weight_decay)

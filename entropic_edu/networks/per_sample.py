@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from entropic_edu.physics.landscape import Landscape
 
 from . import memory
+from .batches import Batch
 from .engine import Computed, Engine, anywhere
 from .layers import missing_derivative, pull_back
 from .losses import knows_label_noise, normal
@@ -167,7 +168,8 @@ def no_second_derivative(land: Computed) -> str:
     if where not in engine.facts.no_second:
         with torch.enable_grad():
             here = engine.layout.flatten(engine.model).requires_grad_()
-            loss = engine.losses(here, engine.few) * here.new_ones(()).requires_grad_()  # as missing_derivative asks
+            two = Batch(engine.few.x[[0, -1]], engine.few.y[[0, -1]])
+            loss = engine.losses(here, two) * here.new_ones(()).requires_grad_()  # as missing_derivative asks
             try:
                 slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
                 engine.facts.no_second[where] = missing_derivative(slope)

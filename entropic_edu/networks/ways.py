@@ -1,4 +1,4 @@
-"""Two ways to the gradients of many networks on one batch, and which of them to take."""
+"""Ways to the gradients of many networks on one batch, and which of them to take."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .parameters import Layout
 
 _FEW = 3  # networks, below which a CPU computes their gradients as fast one after the other
 _SMALL = 3_000_000  # samples times parameters, above which it does
+_HELD = 1_250_000  # bytes that a network's gradient on pictures keeps, above which it does
 By = Callable[[str, Tensor, Batch], tuple[Tensor, ...]]
 
 
@@ -45,30 +46,37 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
 class Choice:
     """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere."""
 
-    def __init__(self, dim: int, device: torch.device) -> None:
+    def __init__(self, dim: int, device: torch.device, groups: bool = False) -> None:
         self.dim, self.device = dim, device  # parameters D of a network, and where it is computed
+        self.groups = groups  # whether networks may be groups of one convolution
         self.made: dict[tuple[int, ...], str] = {}  # by shapes
 
-    def __call__(self, theta: Tensor, batch: Batch, by: By) -> str:
-        """Return "loop" or "vmap" for networks (P, D) on a batch; ``by`` computes in a way that is named."""
+    def __call__(self, theta: Tensor, batch: Batch, by: By, held: int = 0) -> str:
+        """Return "loop", "vmap" or "groups" for networks (P, D) on a batch.
+
+        ``by`` computes in a way that is named; ``held`` is how many bytes the gradient of one network keeps.
+        """
         key = (len(theta), batch.own, batch.whole, *batch.x.shape)
         if key not in self.made:
-            self.made[key] = "vmap" if self._prefers_vmap(theta, batch, by) else "loop"
+            self.made[key] = self._way(theta, batch, by, held)
         return self.made[key]
 
-    def _prefers_vmap(self, theta: Tensor, batch: Batch, by: By) -> bool:
-        """On a CPU for several small products, elsewhere where a short timing has it 1.3 times faster."""
-        on_cpu, pictures = self.device.type == "cpu", batch.x.ndim - int(batch.own) == 4  # grouped convolutions
-        if on_cpu and (pictures or len(theta) < _FEW or batch.size * self.dim > _SMALL):
-            return False
+    def _way(self, theta: Tensor, batch: Batch, by: By, held: int) -> str:
+        """On a CPU side by side if what is computed is small, elsewhere if a short timing has it 1.3 times faster."""
+        on_cpu, pictures = self.device.type == "cpu", batch.x.ndim - int(batch.own) == 4
+        if on_cpu and pictures and self.groups:  # on pictures that all share, the first convolution is no group
+            return "groups" if len(theta) > 1 and held <= (1 if batch.own else 2) * _HELD else "loop"
+        small = held <= _HELD if pictures else batch.size * self.dim <= _SMALL
+        if on_cpu and (len(theta) < _FEW or not small):
+            return "loop"
         try:
             if on_cpu:
                 by("vmap", theta, batch)
-                return True
+                return "vmap"
             loop, vmap = (_seconds(partial(by, way, theta, batch), self.device) for way in ("loop", "vmap"))
         except RuntimeError:  # some layers (recurrent ones, say) have no batching rule, or memory ran out
-            return False
-        return 1.3 * vmap < loop
+            return "loop"
+        return "vmap" if 1.3 * vmap < loop else "loop"
 
 
 def _seconds(call: Callable[[], object], where: torch.device) -> float:

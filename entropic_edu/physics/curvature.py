@@ -26,7 +26,7 @@ class Extremes:
         largest_error, smallest_error: An eigenvalue of H lies within this distance.
         converged: Whether both errors are below the tolerance times the larger of ``|largest|`` and ``|smallest|``.
         top_eigenvector: Unit eigenvector of ``largest``, (D,) or (P, D).
-        steps: Hessian-vector products spent on each theta.
+        steps: Most Hessian-vector products spent on a theta.
     """
 
     largest: Tensor
@@ -193,7 +193,8 @@ def extreme_eigenvalues(
     """Return the largest and the smallest eigenvalue of H by the Lanczos iteration, at several theta at once.
 
     Power iteration finds the eigenvalue of largest size only; Lanczos finds both ends, in far fewer products, and
-    bounds its own error. It stops early once every theta has converged.
+    bounds its own error. It stops early at each theta that has converged, or once all have where a landscape computes
+    them together.
 
     Args:
         land, weight_decay, scale: As in ``hutchinson_trace``: the eigenvalues are those of diag(s) H diag(s).
@@ -215,13 +216,11 @@ def extreme_eigenvalues(
     rows, scales = _rows(land, theta, scale)
     steps = min(steps, land.dim)
     start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
-    together = max(1, _BASIS // max(1, steps * land.dim))
+    together = max(1, _BASIS // max(1, steps * land.dim)) if land.stacks else 1
 
     def ends_at(t: Tensor, s: Tensor) -> Extremes:
-        def times(v: Tensor) -> Tensor:
-            return s * hessian_vector_product(land, t, s * v, weight_decay=weight_decay)
-
-        return _extremes(times, start.expand_as(t), steps, tolerance)
+        times = _times(land, t if len(t) > 1 else t[0], weight_decay)
+        return _extremes(lambda v: s * times(s * v), start.expand_as(t), steps, tolerance)
 
     parts = [ends_at(t, s) for t, s in zip(rows.split(together), scales.split(together), strict=True)]
 
@@ -264,7 +263,7 @@ def spectral_density(
     steps = min(steps, land.dim)
 
     def quadrature(t: Tensor) -> tuple[Tensor, Tensor]:
-        *_, last = _lanczos(lambda v: hessian_vector_product(land, t, v, weight_decay=weight_decay), probes, steps)
+        *_, last = _lanczos(_times(land, t, weight_decay), probes, steps)
         nodes, vectors = last.eigen()
         return nodes.to(theta), vectors[:, 0].square().to(theta)
 
@@ -335,6 +334,12 @@ def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tole
     top = top / top.norm(dim=-1, keepdim=True)
     largest, smallest, errors = values[:, -1].to(start), values[:, 0].to(start), errors.to(start)
     return Extremes(largest, smallest, errors[:, 0], errors[:, 1], converged.to(start.device), top, m)
+
+
+def _times(land: Landscape, theta: Tensor, weight_decay: bool) -> Callable[[Tensor], Tensor]:
+    """Return v ↦ Hv for many products at one theta, or at rows that are computed together."""
+    product = land.hessian_at(theta, weight_decay=weight_decay)
+    return lambda v: _finite(product(v))
 
 
 def _finite(result: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ def drift(
     theta = path.at(begun.to(path.pivots.device))
     unit = rule.every or 1
     every = keep.every or unit * max(1, round(steps / (60 * unit)))
-    stepper = Stepper(theta, optimizer, learning_rate, momentum)
+    stepper = Stepper(land.crowd(theta), optimizer, learning_rate, momentum)
     warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
@@ -158,21 +158,21 @@ def drift(
     yield look(0, begun, torch.zeros_like(begun), theta)
     for step in range(1, steps + 1):
         moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum)
-        stepper.step(model.gradient(land, stepper.position, moment))
+        stepper.step(model.force(stepper.crowd, moment))
         projects = rule.every is not None and step % rule.every == 0
         records = step % every == 0 or step == steps
         if not (projects or records):
             continue
-        where, distance = path.project(stepper.position)
+        free = stepper.position.clone()
+        where, distance = path.project(free)
         log.see(distance)
-        free = stepper.position.clone() if records else None
         if projects:
             if not bool(distance.isfinite().all()):  # such a walker has no position to be put back to
-                check_finite(land, stepper.position, theta, step, learning_rate)
+                check_finite(land, free, theta, step, learning_rate)
             here = where = torch.where(distance > radius, here, where) if rule.undo_excursions else where
             stepper.place(path.at(here))
             stepper.keep_momentum_along(path.tangent(here))
-        if free is not None:
+        if records:
             yield look(step, where, distance, free)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .crowd import Crowd
 from .mean import Estimate
 
 
@@ -45,6 +46,11 @@ class Landscape(ABC):
     label_ratio: float = 0.0
     noise_shape: str = "curvature"
 
+    @property
+    def stacks(self) -> bool:
+        """Whether products with the Hessians at many θ are computed together rather than one θ after the other."""
+        return False
+
     @abstractmethod
     def loss(self, theta: Tensor) -> Tensor:
         """Return the whole objective on all data, (D,) -> () or (P, D) -> (P,); torch.func differentiates it."""
@@ -65,6 +71,17 @@ class Landscape(ABC):
     def loss_and_gradient_on(self, theta: Tensor, batch: Any | None) -> tuple[Tensor, Tensor]:
         """Return loss and gradient on one batch that all rows share, (P,) and (P, D)."""
         return self.loss(theta), self.gradient_on(theta, batch)
+
+    def threads(self, samples: int | None) -> int | None:
+        """Return on how many threads a step on batches of so many samples (None: all) is computed; None: torch's own.
+
+        Small steps are not shared: threads mostly wait for each other, on a busy machine most of the time.
+        """
+        return 1
+
+    def crowd(self, theta: Tensor) -> Crowd:
+        """Return a copy of parameter vectors, (D,) or (P, D), that many steps are to move."""
+        return Crowd(theta, self)
 
     @abstractmethod
     def initial(self, generator: torch.Generator) -> Tensor:
@@ -125,6 +142,14 @@ class Landscape(ABC):
                 # H is symmetric, so v ↦ Hv
                 total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
         return product
+
+    def hessian_at(self, theta: Tensor, *, weight_decay: bool = True) -> Callable[[Tensor], Tensor]:
+        """Return v ↦ Hv as ``hessian_vector_product`` has it, for many products at θ.
+
+        What they share may be kept for as long as this is held: at one θ (D,) a chain of convolutions keeps its passes
+        over all data where they take at most 1 GB.
+        """
+        return lambda vector: self.hessian_vector_product(theta, vector, weight_decay=weight_decay)
 
     def has_exact_trace(self, generator: torch.Generator) -> bool:
         """Return whether ``trace`` needs no random probes for any D; the generator is for what has to be tried out."""

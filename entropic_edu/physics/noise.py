@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from .crowd import Crowd
 from .landscape import Landscape
 
 if TYPE_CHECKING:
@@ -98,9 +99,23 @@ class Noise(ABC):
     batch_size: int | None = None  # samples B that a step draws
     noisy_steps: range | None = None  # numbers of the steps that are noisy, counted from 1; None means all
 
-    @abstractmethod
+    def batch(self, land: Landscape, step: Step, walkers: int) -> Any | None:
+        """Return the batch whose gradient is the noisy one, all data (None) here; what is random comes from the step.
+
+        A noise that does more than choose what a step sees says so in ``gradient``.
+        """
+        return None
+
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         """Return the noisy gradient of each walker, (P, D) -> (P, D); all that is random comes from the step."""
+        return land.gradient_on(theta, self.batch(land, step, len(theta)))
+
+    def force(self, crowd: Crowd, step: Step) -> Tensor:
+        """Return the same in a crowd's order of numbers."""
+        assert crowd.land is not None
+        if type(self).gradient is Noise.gradient:
+            return crowd.gradient(self.batch(crowd.land, step, crowd.shape[0]))
+        return crowd.ordered(self.gradient(crowd.land, crowd.position, step))
 
     @abstractmethod
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
@@ -118,9 +133,6 @@ class Silent(Noise):
     """No noise: every step takes the gradient of all data."""
 
     name = "none"
-
-    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        return land.gradient_on(theta, None)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         return Covariance(torch.zeros_like(profile.position.double()), white)
@@ -145,8 +157,8 @@ class Minibatch(Batches):
 
     name = "minibatch"
 
-    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        return land.gradient_on(theta, land.draw(self.batch_size, step.generator, len(theta)))
+    def batch(self, land: Landscape, step: Step, walkers: int) -> Any:
+        return land.draw(self.batch_size, step.generator, walkers)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         shape = SHAPES[profile.noise_shape]
@@ -159,8 +171,8 @@ class Label(Batches):
 
     name = "label"
 
-    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        return land.gradient_on(theta, land.draw_labels(self.batch_size, step.generator, len(theta)))
+    def batch(self, land: Landscape, step: Step, walkers: int) -> Any:
+        return land.draw_labels(self.batch_size, step.generator, walkers)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), profile.label_ratio) / self.batch_size

@@ -16,6 +16,7 @@ from .landscape import Landscape
 from .results import Result, detached, finite
 
 _TOGETHER = 2**26  # numbers of points between pivots that are held at once
+_EXACT = 2**24  # numbers of a path, up to which its span is found in float64
 
 
 class Projection(NamedTuple):
@@ -134,17 +135,21 @@ class Path(Result):
                 f"This path lives in {self.pivots.shape[1]} dimensions, got theta of shape {tuple(theta.shape)}; "
                 "was the path made for another model?"
             )
-        walkers = theta if theta.ndim == 2 else theta[None]
-        near = self._nearest_segment(walkers)[:, None] + torch.tensor([-1, 0, 1], device=theta.device)  # (W, 3)
-        near = near.clamp(0, len(self.pivots) - 2)
-        start = self.pivots[near]  # (W, 3, D); the best and its neighbours again, free of cancellation
-        step, offset = self.pivots[near + 1] - start, walkers[:, None] - start
-        along = ((offset * step).sum(-1) / step.square().sum(-1).clamp(min=1e-30)).clamp(0, 1)
-        distance = (offset - along[..., None] * step).norm(dim=-1)
-        best = distance.argmin(1, keepdim=True)
-        segment, along = near.gather(1, best)[:, 0], along.gather(1, best)[:, 0]
+        basis, start, step, (size, start_step, start_start) = self._span
+        offset = (theta if theta.ndim == 2 else theta[None]) - self.pivots[0]
+        inside = offset @ basis.T  # (W, R)
+        outside = (offset - inside @ basis).square().sum(1).double()
+        inside = inside.double()
+        cross = inside @ step.T - start_step
+        along = (cross / size).clamp(0, 1)  # (W, P-1); |inside|² is the same for all segments
+        nearest = (start_start - 2 * inside @ start.T + along * (along * size - 2 * cross)).argmin(1)
+        near = (nearest[:, None] + torch.tensor([-1, 0, 1], device=theta.device)).clamp(0, len(start) - 1)
+        away = inside[:, None] - start[near]  # (W, 3, R); the best and its neighbours again, free of cancellation
+        along = ((away * step[near]).sum(-1) / size[near]).clamp(0, 1)
+        square, best = (away - along[..., None] * step[near]).square().sum(-1).min(1, keepdim=True)
+        segment, along = near.gather(1, best)[:, 0], along.gather(1, best)[:, 0].to(theta)
         position = torch.lerp(self.marks[segment], self.marks[segment + 1], along)
-        distance = distance.gather(1, best)[:, 0]
+        distance = (square[:, 0] + outside).sqrt().to(theta)
         return Projection(position, distance) if theta.ndim == 2 else Projection(position[0], distance[0])
 
     def resample(self, points: int) -> Path:
@@ -223,21 +228,20 @@ class Path(Result):
         return where, real[inside.clamp(min=0)]
 
     @cached_property
-    def _segments(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """The constants of ``_nearest_segment``: centre (D,), starts and steps (P-1, D), and their products."""
-        centre = self.pivots.mean(0)
-        start, step = self.pivots[:-1] - centre, self.pivots[1:] - self.pivots[:-1]
-        constants = torch.stack([step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)])
-        return centre, start, step, constants
+    def _span(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The constants of ``project``: a basis, and the segments in its coordinates.
 
-    def _nearest_segment(self, walkers: Tensor) -> Tensor:
-        """Nearest segment of each walker by products of vectors, (W,)."""
-        centre, start, step, (size, start_step, start_start) = self._segments
-        theta = walkers - centre
-        cross = theta @ step.T - start_step
-        along = (cross / size).clamp(0, 1)  # (W, P-1)
-        offset = start_start - 2 * theta @ start.T  # |theta|^2 is the same for all segments
-        return (offset - 2 * along * cross + along**2 * size).argmin(1)
+        The basis (R, D) is orthonormal and spans all pivots, seen from the first. Starts and steps (P-1, R), and their
+        products (3, P-1), are in float64.
+        """
+        offsets = self.pivots - self.pivots[0]
+        few = offsets.numel() <= _EXACT
+        _, sizes, rows = torch.linalg.svd(offsets.double() if few else offsets, full_matrices=False)
+        basis = rows[sizes > 4 * torch.finfo(offsets.dtype).eps * sizes[0]]
+        at = (offsets.to(basis) @ basis.T).double()
+        start, step = at[:-1], at.diff(dim=0)
+        products = [step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)]
+        return basis.to(offsets), start, step, torch.stack(products)
 
 
 def on(land: Landscape, path: Path | Sequence[Any]) -> Path:

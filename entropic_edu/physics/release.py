@@ -60,6 +60,11 @@ class Release(Result):
         return self.outside > 0.05
 
     @property
+    def time(self) -> Tensor:
+        """Flow time η/(1-m)·step at each record, (R,): without noise only it counts, however it is cut into steps."""
+        return self.step * (self.recipe["learning_rate"] / (1 - self.recipe["momentum"]))
+
+    @property
     def starts(self) -> Tensor:
         """The different starts, ascending, (S,)."""
         return self.start.unique()
@@ -108,9 +113,10 @@ class Release(Result):
         left, share = int(self.left_valley.sum()), 100 * float(self.outside.mean())
         valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
         stopped = "" if self.complete else " (stopped early)"
+        flow = f" (flow time {float(self.time[-1]):.4g})" if self.recipe and not self.temperature else ""
         return (
-            f"{len(self.start)} walkers, {int(self.step[-1])} steps at temperature {self.temperature:.3g}{stopped}: "
-            f"{moves}; {valley}."
+            f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}"
+            f"{stopped}: {moves}; {valley}."
         )
 
 

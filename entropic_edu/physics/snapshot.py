@@ -48,25 +48,58 @@ Progress = bool | Callable[[Snapshot[Any]], object] | None
 def verb(streaming: Callable[P, Stream[R]]) -> Callable[P, R]:
     """Turn a function that yields snapshots into one that returns the last one's result, and says so in its signature.
 
-    Its argument ``progress`` is read here: True for a bar with an estimate of the time left, or a callable that is
-    given each snapshot. The streaming form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
+    It computes on as many threads as ``Landscape.threads`` says for its batches. Its argument ``progress`` is read
+    here: True for a bar with an estimate of the time left, or a callable that is given each snapshot. The streaming
+    form stays at ``__wrapped__``; ``entropic_edu.stream`` collects them.
     """
+    signature, empty = inspect.signature(streaming), inspect.Signature.empty
 
     @functools.wraps(streaming)
+    def stream(*args: P.args, **kwargs: P.kwargs) -> Stream[R]:
+        given = signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        land, size = given.arguments.get("land"), given.arguments.get("batch_size")
+        number = land.threads(size) if isinstance(land, Landscape) else None
+        return _on_threads(streaming(*args, **kwargs), number)
+
+    @functools.wraps(stream)
     def plain(*args: P.args, **kwargs: P.kwargs) -> R:
         progress: Any = kwargs.get("progress")
         _check_kinds(streaming, signature.bind(*args, **kwargs).arguments)
-        return finish(streaming(*args, **kwargs), progress, streaming.__name__)
+        return finish(stream(*args, **kwargs), progress, streaming.__name__)
 
     written = {name: _Bare(words) for name, words in inspect.get_annotations(streaming).items()}
     if "return" in written:
         written["return"] = _Bare(written["return"].removeprefix("Stream[").removesuffix("]"))
-    signature, empty = inspect.signature(streaming), inspect.Signature.empty
     parameters = [each.replace(annotation=written.get(name, empty)) for name, each in signature.parameters.items()]
     shown: Any = plain
     shown.__annotations__ = written
     shown.__signature__ = signature.replace(parameters=parameters, return_annotation=written.get("return", empty))
     return plain
+
+
+def _on_threads(stream: Stream[R], number: int | None) -> Stream[R]:
+    """Yield what a stream yields, which it computes on so many threads of torch."""
+    try:
+        while True:
+            with on_threads(number):
+                snapshot = next(stream, None)
+            if snapshot is None:
+                return
+            yield snapshot
+    finally:
+        stream.close()
+
+
+@contextmanager
+def on_threads(number: int | None) -> Iterator[None]:
+    """Compute on at most so many threads of torch; None leaves it its own number."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(before, number or before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 _WANTED: dict[str, tuple[Any, str]] = {

@@ -10,8 +10,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.optim.sgd import sgd
 
+from .crowd import Crowd
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
 from .noise import require_steps
@@ -30,79 +30,74 @@ class DivergenceError(ArithmeticError):
 
 
 class Stepper:
-    """A copy of parameter vectors, (D,) or (P, D), with the optimizer that moves them and its momentum.
+    """A copy of parameter vectors, (D,) or (P, D), or a crowd, with the optimizer that moves them and its momentum.
 
     "sgd" is heavy ball where momentum > 0; of "adam" the momentum is β₁.
     """
 
-    def __init__(self, theta: Tensor, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
+    def __init__(self, theta: Tensor | Crowd, optimizer: Optimizer, learning_rate: float, momentum: float) -> None:
         require_steps(learning_rate, momentum)
         if optimizer == "nesterov" and momentum == 0:
             raise ValueError("nesterov needs momentum > 0, got 0; use optimizer='sgd' or momentum=0.9.")
         if optimizer not in ("sgd", "nesterov", "adam"):
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
-        self.theta = theta.detach().clone().requires_grad_()
+        self.crowd = theta if isinstance(theta, Crowd) else Crowd(theta)
         self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
-        self._momentum: list[Tensor | None] = [None]  # of SGD; before its first step there is none
-        self._fused = self.theta.device.type in ("cpu", "cuda")
+        self._averages: list[Tensor] = []  # momentum and, of Adam, the average of squares; none before the first step
         self._adam = None
         if optimizer == "adam":
-            self._adam = torch.optim.Adam([self.theta], lr=learning_rate, betas=(momentum, 0.999))
+            self._leaf = self.crowd.numbers.detach().requires_grad_()  # the same memory
+            self._adam = torch.optim.Adam([self._leaf], lr=learning_rate, betas=(momentum, 0.999))
 
     @property
     def position(self) -> Tensor:
-        """The parameter vectors, apart from any graph; the same memory."""
-        return self.theta.detach()
+        """The parameter vectors, apart from any graph; perhaps the same memory."""
+        return self.crowd.position
 
     def step(self, gradient: Tensor, scale: float = 1.0) -> None:
-        """Take one step along −gradient with the learning rate times ``scale``."""
-        if self.kind == "sgd" and self.momentum == 0:  # one line, and on a valley a quarter of the whole step's time
-            self.position.add_(gradient, alpha=-self.learning_rate * scale)
-            return
+        """Take one step along −gradient, in the crowd's order, with the learning rate times ``scale``."""
+        numbers, rate = self.crowd.numbers, self.learning_rate * scale
         if self._adam is not None:
-            self.theta.grad = gradient
-            self._adam.param_groups[0]["lr"] = self.learning_rate * scale
+            self._leaf.grad = gradient
+            self._adam.param_groups[0]["lr"] = rate
             self._adam.step()
-            return
-        # what torch.optim.SGD calls, exported beside it: the object takes longer than the step of a small network, and
-        # the first of its kind loads torch's compiler; other kernels round the last numbers of a vector otherwise, and
-        # after 10,000 steps that is another minimum
-        sgd(
-            [self.position], [gradient], self._momentum, weight_decay=0.0, momentum=self.momentum, dampening=0.0,
-            lr=self.learning_rate * scale, nesterov=self.kind == "nesterov", maximize=False, has_sparse_grad=False,
-            foreach=False, fused=self._fused,
-        )  # fmt: skip
+            self._averages = [self._adam.state[self._leaf][name] for name in ("exp_avg", "exp_avg_sq")]
+        elif self.momentum == 0:  # one line, and on a valley a quarter of the whole step's time
+            numbers.add_(gradient, alpha=-rate)
+        else:
+            first = not self._averages
+            if first:
+                self._averages = [torch.empty_like(numbers)]
+            # what torch.optim.SGD(fused=True) calls in the end: its own way there takes longer than the step of a small
+            # network, and loads torch's compiler; other kernels round the last numbers of a vector otherwise, and after
+            # 10,000 steps that is another minimum. tests/physics/test_steps.py notices where the two differ.
+            torch._fused_sgd_(
+                [numbers], [gradient], self._averages, weight_decay=0.0, momentum=self.momentum, dampening=0.0, lr=rate,
+                nesterov=self.kind == "nesterov", maximize=False, is_first_step=first,
+            )  # fmt: skip
 
     def place(self, theta: Tensor) -> None:
         """Move to ``theta`` and keep the momentum."""
-        self.position.copy_(theta)
+        self.crowd.place(theta)
 
     def keep_momentum_along(self, tangent: Tensor) -> None:
         """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ."""
-        memory = self._averages()
-        if memory:
-            memory[0].copy_((memory[0] * tangent).sum(-1, keepdim=True) * tangent)
-
-    def _averages(self) -> list[Tensor]:
-        """Return the momentum and, of Adam, the average of squares; none of them before the first step."""
-        if self._adam is None:
-            return [memory for memory in self._momentum if memory is not None]
-        memory = self._adam.state[self.theta]
-        return [memory[name] for name in ("exp_avg", "exp_avg_sq") if name in memory]
+        if self._averages:
+            momentum = self.crowd.vectors(self._averages[0])
+            along = (momentum * tangent).sum(-1, keepdim=True) * tangent
+            self._averages[0].copy_(self.crowd.ordered(along))
 
     def state(self) -> Tensor:
         """Return the optimizer's memory, (S, *theta.shape): momentum, or Adam's two averages."""
-        memory = self._averages()
+        memory = [self.crowd.vectors(values) for values in self._averages]
         return torch.stack(memory) if memory else self.position.new_zeros(0, *self.position.shape)
 
     def restore(self, state: Tensor, steps: int) -> None:
         """Take over a memory that ``state`` returned after ``steps`` steps."""
-        memory = [value.to(self.theta, copy=True) for value in state]
-        if self._adam is None:
-            self._momentum = [memory[0] if memory else None]
-        elif memory:
-            step = torch.tensor(float(steps))
-            self._adam.state[self.theta].update(step=step, exp_avg=memory[0], exp_avg_sq=memory[1])
+        self._averages = [self.crowd.ordered(value.to(self.crowd.numbers, copy=True)) for value in state]
+        if self._adam is not None and self._averages:
+            step, (first, second) = torch.tensor(float(steps)), self._averages
+            self._adam.state[self._leaf].update(step=step, exp_avg=first, exp_avg_sq=second)
 
 
 def schedule_scale(schedule: Schedule, done: float) -> float:

@@ -127,7 +127,7 @@ def train(
         run = _saved(land, checkpoint, run)
         assert run.generator_state is not None  # written after every epoch
         generator.set_state(run.generator_state)
-    stepper = Stepper(run.theta, optimizer, learning_rate, momentum)
+    stepper = Stepper(land.crowd(run.theta), optimizer, learning_rate, momentum)
     if run.optimizer_state is not None:
         stepper.restore(run.optimizer_state, run.step)
     if run.step == 0:
@@ -203,7 +203,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         if step == last:
             break
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
-        stepper.step(land.gradient_on(stepper.position, batch), scale)
+        stepper.step(stepper.crowd.gradient(batch), scale)
         step += 1
     check_finite(land, stepper.position, begun, step, rate)
     with torch.no_grad():

@@ -42,7 +42,7 @@ _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and pro
 def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> Values:
     """Return a run by B, η, k and its length."""
     given = {"batch_size": batch_size, "learning_rate": learning_rate, "project_every": project_every, "steps": steps}
-    return {"momentum": _STORY.momentum, "walkers": 8} | given | more
+    return {"momentum": _STORY.settings[0].momentum, "walkers": 8} | given | more
 
 
 RECIPE: Values = {

@@ -75,13 +75,17 @@ def least_bytes(land: Network, shape: Shape) -> int:
     return vectors + batches + 2 * together * land.bytes_per_sample
 
 
-def lines(land: Network, recipe: Recipe) -> Iterator[str]:
+def lines(land: Network, recipe: Recipe, costs: dict[str, float]) -> Iterator[str]:
     """Yield about how long each stage will take and what memory it needs, and then how long all take together."""
-    total, needs = 0.0, _needs(land, recipe)
-    for stage, seconds in _costs(land, recipe):
-        total += seconds
+    needs = _needs(land, recipe)
+    for stage, seconds in costs.items():
         yield f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(needs[stage])} beside the data"
-    yield f"About {in_words(total)} for each pair of minima, on {land.device.type}."
+    yield f"About {in_words(sum(costs.values()))} for each pair of minima, on {land.device.type}."
+
+
+def costs(land: Network, recipe: Recipe) -> dict[str, float]:
+    """Return about how many seconds each stage takes."""
+    return dict(_costs(land, recipe))
 
 
 def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:

@@ -60,12 +60,12 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         "no noise": (plots.BLACK, ":"),
     }
     drawn = [each for each in recipe.settings if each.name in styles and each.name in pair.releases]
-    time = len({each.learning_rate for each in drawn}) > 1  # then steps of different lengths would be compared
+    time = len({(each.learning_rate, each.momentum) for each in drawn}) > 1  # steps of different lengths
     labels = []
     for setting in drawn:
         release, (colour, dash) = pair.releases[setting.name], styles[setting.name]
-        unit = setting.learning_rate / (1 - recipe.momentum) if time else 1.0
-        last = 1.01 * float(release.step[-1]) * unit
+        at = release.time if time else release.step
+        last = 1.01 * float(at[-1])
         plots.release(release, ax, colour=colour, dash=dash, time=time)
         size = "excursions undone" if setting.undo_excursions else _size(setting)
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
@@ -73,7 +73,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
             expected = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
             for start in release.starts:
                 track = expected.track(float(start), release.step)
-                ax.plot(release.step * unit, track, color=plots.PURPLE, lw=1.5, ls="-.")
+                ax.plot(at, track, color=plots.PURPLE, lw=1.5, ls="-.")
                 labels.append((last, float(track[-1]), f"B {setting.batch_size}, linear theory", plots.PURPLE))
     plots.end_labels(ax, labels)
     ax.set_title(recipe.panels[0], fontsize=12, loc="left")
@@ -85,11 +85,10 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
     shown = [setting for setting in recipe.settings if not setting.undo_excursions]
     for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
         release = pair.releases[setting.name]
-        time = release.step * (setting.learning_rate / (1 - recipe.momentum))
         gone, error = way(release)
-        ax.plot(time, gone, color=colour, ls=dash, lw=2)
-        ax.fill_between(time, gone - error, gone + error, color=colour, alpha=0.2, lw=0)
+        ax.plot(release.time, gone, color=colour, ls=dash, lw=2)
+        ax.fill_between(release.time, gone - error, gone + error, color=colour, alpha=0.2, lw=0)
         label = f"{_size(setting)} (T {release.temperature:.3g})"
-        labels.append((1.01 * float(time[-1]), float(gone[-1]), label, colour))
+        labels.append((1.01 * float(release.time[-1]), float(gone[-1]), label, colour))
     plots.end_labels(ax, labels)
     plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])

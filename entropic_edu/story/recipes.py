@@ -23,7 +23,10 @@ NORMS = {"small_cnn": ("none", "group"), "resnet20": ("group", "batch")}  # the 
 
 @dataclass(frozen=True)
 class Setting:
-    """One way to let walkers go: batch size B (None: all data), learning rate η, free steps k, and steps in all."""
+    """One way to let walkers go: batch size B (None: all data), learning rate η, free steps k, and steps in all.
+
+    Without noise only the flow time η/(1-m)·steps counts, so the control takes larger steps and fewer.
+    """
 
     name: str
     batch_size: int | None
@@ -32,6 +35,7 @@ class Setting:
     steps: int
     walkers: int = 16
     undo_excursions: bool = False
+    momentum: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,6 @@ class Recipe:
 
     dataset: ClassVar[str] = "digits"
     panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
-    threads: ClassVar[int | None] = 1  # these networks are too small to share: two threads mostly wait for each other
 
     widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
     weight_decay: float = 5e-4  # λ, seen by all four verbs
@@ -63,7 +66,6 @@ class Recipe:
     points: int = 25  # of the profile
     probed: int | None = None  # how many training inputs profile and picture are made on; None takes all
     starts: tuple[float, float] = (0.3, 0.7)  # where walkers begin
-    momentum: float = 0.9  # of their steps
     records: int | None = None  # about how many records of each release; None leaves it to ``drift``
     settings: tuple[Setting, ...] = (
         Setting("hot", 16, 0.2, 15, 2000),
@@ -71,7 +73,7 @@ class Recipe:
         Setting("hot, larger steps", 19, 0.2375, 14, 1684),
         Setting("hot, excursions undone", 16, 0.2, 15, 2000, undo_excursions=True),
         Setting("cold", 64, 0.2, 15, 2000),
-        Setting("no noise", None, 0.2, 15, 2000, walkers=1),
+        Setting("no noise", None, 0.4, 8, 500, walkers=1, momentum=0.95),  # the same flow time
     )
 
     def landscape(self, device: torch.device | None = None) -> Network:
@@ -81,7 +83,7 @@ class Recipe:
 
     def step(self, setting: Setting) -> dict[str, Any]:
         """Return what ``drift`` and ``predict`` are both told of a step."""
-        return {"batch_size": setting.batch_size, "learning_rate": setting.learning_rate, "momentum": self.momentum}
+        return {"batch_size": setting.batch_size, "learning_rate": setting.learning_rate, "momentum": setting.momentum}
 
     @property
     def title(self) -> str:
@@ -141,8 +143,6 @@ class Cifar10(Recipe):
 
     dataset: ClassVar[str] = "cifar10"
     panels: ClassVar[tuple[str, str]] = ("Walkers with noise and without", "Way gone in equal times")
-    threads: ClassVar[int | None] = None  # torch's own number
-
     model: str = "small_cnn"  # or "resnet20"
     norm: str = "none"  # or "group", or "batch", whose statistics are re-estimated at each θ
     images: int | None = 1000  # the first so many of the five training files each, and of the test file; None: all
@@ -232,12 +232,11 @@ def paper(images: int | None = None) -> Cifar10:
         probe={"num_probes": 4, "lanczos_steps": 24},
         points=25,
         probed=2000,  # another number than ``statistics``: a network takes as many for all its data
-        momentum=0.0,
         records=40,
         settings=(
-            Setting("hot", 16, 0.02, 15, 10_000),
-            Setting("cold", 256, 0.02, 15, 10_000, walkers=4),
-            Setting("no noise", None, 0.1, 15, 2000, walkers=1),
+            Setting("hot", 16, 0.02, 15, 10_000, momentum=0.0),
+            Setting("cold", 256, 0.02, 15, 10_000, walkers=4, momentum=0.0),
+            Setting("no noise", None, 0.1, 15, 2000, walkers=1, momentum=0.0),
         ),
     )
 

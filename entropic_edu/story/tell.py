@@ -10,7 +10,8 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path as File
 from typing import Any
 
@@ -22,14 +23,18 @@ from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import Projections, drift
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
-from entropic_edu.physics.snapshot import Progress, whole_or_nothing
+from entropic_edu.physics.snapshot import Progress, on_threads, whole_or_nothing
 from entropic_edu.physics.train import train
-from entropic_edu.sweeps.kept import SUFFIX, Store
+from entropic_edu.sweeps.kept import SUFFIX, Dispatch, Part, Store
+from entropic_edu.sweeps.workers import cores, pool
 
 from . import estimate
 from .picture import picture
 from .recipes import Pair, Recipe, Setting
 from .report import report
+
+Say = Callable[[str], None]
+_LONG = 120  # seconds of work, from which several processes pay: each takes some to begin
 
 
 def tell(
@@ -39,8 +44,9 @@ def tell(
     resume: bool = False,
     recipe: Recipe | None = None,
     device: str = "auto",
+    workers: int | None = None,
     progress: Progress = None,
-    say: Callable[[str], None] = print,
+    say: Say = print,
 ) -> dict[str, Any]:
     """Run the story for each seed and write ``out``.json and ``out``.png.
 
@@ -50,7 +56,9 @@ def tell(
         resume: Go on from the stages that are there.
         recipe: Settings; None takes the defaults.
         device: "cpu", "cuda", "mps", or "auto" for the one that suits the recipe.
-        progress: True for bars, or a callable that is given each snapshot of each stage.
+        workers: Processes that make stages at the same time; None takes one for each core on a CPU if all together take
+            more than two minutes, and else makes them here.
+        progress: True for bars (of stages that are made here), or a callable that is given each snapshot of each stage.
         say: Receives one line per stage, and before the first about how long each will take.
 
     Returns:
@@ -70,9 +78,15 @@ def tell(
     estimate.refuse(land, recipe)
     store = _prepared(File(f"{out}.work"), recipe, resume)
     began, pairs = time.perf_counter(), []
-    with full_precision():
-        for line in estimate.lines(land, recipe):
+    with full_precision(), on_threads(1):
+        costs = estimate.costs(land, recipe)
+        for line in estimate.lines(land, recipe, costs):
             say(line)
+        if workers is None:
+            long = land.device.type == "cpu" and len(seeds) * sum(costs.values()) > _LONG
+            workers = cores() if long else 1
+        if workers > 1:
+            _ahead(store, land.device.type, recipe, seeds, workers, say)
         for seed in seeds:
             say(f"Pair of minima from seed {seed}")
             pairs.append(_pair(store, land, recipe, seed, progress, say))
@@ -99,21 +113,69 @@ def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
     return store
 
 
-def _pair(
-    store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Callable[[str], None]
-) -> Pair:
-    """All stages for one seed, as far as they came."""
-    pair = Pair(seed, land, recipe.part(land))
+def _stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """Return the stages of a pair of minima, with those that each needs."""
+    walks = {f"walkers{number}": ("road",) for number in range(len(recipe.settings))}
+    return {"minima": (), "road": ("minima",), "profile": ("road",)} | walks
+
+
+def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **settings: Any) -> Any:
+    """Return the result of a stage from those that it needs."""
 
     def generator(stage: int) -> torch.Generator:  # each stage its own stream: a resumed story is the same story
         return torch.Generator().manual_seed(1000 * seed + stage)
 
-    def stage(kind: str, verb: Callable[..., Any], on: Network, *given: Any, **settings: Any) -> Any:
+    if kind == "minima":
+        return train(land, generator=generator(0), runs=2, resume=True, **settings, **recipe.train)
+    if kind == "road":
+        a, b = given[0].theta.to(land.device)  # what was read lies on the CPU
+        return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
+    road = dataclasses.replace(given[0], pivots=given[0].pivots.to(land.device))
+    if kind == "profile":
+        probing: dict[str, Any] = {"generator": generator(3), "points": recipe.points} | recipe.probe
+        return probe(recipe.part(land), road, **settings, **probing)
+    walking = release_settings(recipe, recipe.settings[int(kind.removeprefix("walkers"))])
+    return drift(land, road, generator=generator(4), **settings, **walking)
+
+
+def _alone(kind: str, device: str, recipe: Recipe, seed: int, *given: Any, **settings: Any) -> dict[str, Any]:
+    """Make a stage in a process of its own."""
+    land = recipe.landscape(torch.device(device))
+    with full_precision():
+        return {"result": _stage(kind, land, recipe, seed, *(each["result"] for each in given), **settings)}
+
+
+def _ahead(store: Store, device: str, recipe: Recipe, seeds: Sequence[int], workers: int, say: Say) -> None:
+    """Make the stages that are not kept yet in so many processes, each as soon as what it needs is there."""
+    parts: dict[str, Part] = {}
+    for seed in seeds:
+        for kind, needs in _stages(recipe).items():
+            name = f"seed{seed}-{kind}"
+            more = {} if needs else {"checkpoint": store.checkpoint(name)}
+            if name not in store:
+                make = partial(_alone, kind, device, recipe, seed, **more)
+                parts[name] = Part(make, tuple(f"seed{seed}-{need}" for need in needs))
+    with pool(None, workers, 1) as own:
+        dispatch = Dispatch(parts, store, own, store.write)
+        with closing(dispatch.run()) as ended:
+            for name, error in ended:
+                if error is not None:
+                    raise error
+                made = store.read(name)
+                say(f"  {name} ({made.seconds:.1f} s): {made.values['result'].summary()}")
+
+
+def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Say) -> Pair:
+    """All stages for one seed, as far as they came."""
+    pair = Pair(seed, land, recipe.part(land))
+    made: dict[str, Any] = {}
+
+    def stage(kind: str, **settings: Any) -> Any:
         name = f"seed{seed}-{kind}"
 
         def make() -> dict[str, Any]:
-            began = time.perf_counter()
-            result = verb(on, *given, progress=progress, **settings)
+            began, given = time.perf_counter(), (made[need] for need in _stages(recipe)[kind])
+            result = _stage(kind, land, recipe, seed, *given, progress=progress, **settings)
             say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
             if not result.complete:
                 raise KeyboardInterrupt
@@ -121,23 +183,21 @@ def _pair(
 
         if name in store:
             say(f"  {name}: from {store.file(name)}")
-        return store.get(name, make).values["result"]
+        made[kind] = store.get(name, make).values["result"]
+        return made[kind]
 
     with suppress(KeyboardInterrupt):  # in a stage, or between two
-        checkpoint = store.checkpoint(f"seed{seed}-minima")  # from which an interrupted training goes on
-        training = {"runs": 2, "checkpoint": checkpoint, "resume": True, **recipe.train}
-        pair.run = stage("minima", train, land, generator=generator(0), **training)
-        a, b = pair.run.theta.to(land.device)  # what was read lies on the CPU
+        # an interrupted training goes on from its checkpoint
+        pair.run = stage("minima", checkpoint=store.checkpoint(f"seed{seed}-minima"))
+        a, b = pair.run.theta.to(land.device)
         with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
-            pair.straight = connect(land, a, b, generator=generator(1), method="linear", points=25)
-        road = stage("road", connect, land, a, b, generator=generator(2), **recipe.connect)
-        pair.road = road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
-        probing = {"generator": generator(3), "points": recipe.points} | recipe.probe
-        pair.profile = stage("profile", probe, pair.part, road, **probing)
+            first = torch.Generator().manual_seed(1000 * seed + 1)
+            pair.straight = connect(land, a, b, generator=first, method="linear", points=25)
+        road = stage("road")
+        pair.road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
+        pair.profile = stage("profile")
         for number, setting in enumerate(recipe.settings):
-            walking = release_settings(recipe, setting)
-            walked = stage(f"walkers{number}", drift, land, road, generator=generator(4), **walking)
-            pair.releases[setting.name] = walked
+            pair.releases[setting.name] = stage(f"walkers{number}")
         pair.complete = True
     return pair
 

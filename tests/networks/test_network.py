@@ -32,6 +32,10 @@ def pictures():
     return nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3)).double()
 
 
+def many_pixels(channels):
+    return nn.Sequential(nn.Conv2d(2, channels, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16 * channels, 3))
+
+
 def data(generator, number=30, inputs=(5,)):
     x = torch.randn(number, *inputs, generator=generator, dtype=torch.float64)
     return x, torch.randint(3, (number,), generator=generator)
@@ -212,7 +216,10 @@ class Counted(nn.Module):
         ("loop", lambda: nn.Linear(5, 62_500), (5,), 3, 9),  # more
         ("loop", lambda: nn.Linear(5, 3), (5,), 2, 8),  # few networks
         ("vmap", lambda: nn.Linear(5, 3), (5,), 3, 8),
-        ("loop", lambda: pictures().float(), (2, 6, 6), 8, 8),
+        ("vmap", lambda: pictures().float(), (2, 6, 6), 3, 8),
+        ("loop", lambda: pictures().float(), (2, 6, 6), 2, 8),
+        ("vmap", lambda: many_pixels(300), (2, 6, 6), 3, 32),  # 1.25 MB that a gradient keeps
+        ("loop", lambda: many_pixels(300), (2, 6, 6), 3, 33),  # more
     ],
 )
 def test_what_auto_takes_on_a_cpu_depends_on_shapes_alone(taken, inner, inputs, rows, size, generator):

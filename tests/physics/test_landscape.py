@@ -53,6 +53,7 @@ def test_products_are_those_of_the_hessian(weight_decay, thetas, generator):
     exact = torch.stack([hessian(t, weight_decay) @ v for t, v in zip(thetas, vectors, strict=True)])
     torch.testing.assert_close(rows, exact, **CLOSE)
     assert not rows.requires_grad
+    assert torch.equal(land.hessian_at(thetas, weight_decay=weight_decay)(vectors), rows)
 
 
 @pytest.mark.parametrize("valley", [Waist(), Tilted(), Hyperbola()])

@@ -237,12 +237,11 @@ def test_the_larger_and_smaller_steps_of_the_recipe_spread_a_free_walker_alike()
     hot = [s for s in recipe.settings if s.name.startswith("hot") and not s.undo_excursions]
     still = torch.zeros(1, dtype=torch.float64)
     spread = [
-        float(ee.theory.sustained_variance(still, s.learning_rate, recipe.momentum, steps=s.project_every))
-        / s.batch_size
+        float(ee.theory.sustained_variance(still, s.learning_rate, s.momentum, steps=s.project_every)) / s.batch_size
         for s in hot
     ]
     assert max(spread) / min(spread) < 1.03  # k and B are whole numbers
     times = [s.learning_rate * s.steps for s in hot]
     assert max(times) / min(times) < 1.01
-    heat = {ee.effective_temperature(s.batch_size, s.learning_rate, recipe.momentum) for s in hot}
+    heat = {ee.effective_temperature(s.batch_size, s.learning_rate, s.momentum) for s in hot}
     assert max(heat) / min(heat) == pytest.approx(1)

@@ -141,6 +141,8 @@ class Counting(ee.Network):
     shape = None
 
     def gradient_on(self, theta, batch):
+        if batch is None and self.shape.batch_size is not None:  # the forces on a road that is finished
+            return super().gradient_on(theta, batch)
         self.steps += 1
         assert (len(theta), None if batch is None else batch.size) == (self.shape.networks, self.shape.batch_size)
         assert batch is None or batch.own == self.shape.own
