@@ -26,7 +26,8 @@ site: $(READY)  ## docs and lessons as pages: build/site/index.html
 lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
 	$(BIN)/python lessons/build.py
 
-bench: $(READY)  ## measured ratios against plain code and peers
+bench: $(READY)  ## one table of speed and memory beside plain code and peers, those that can be had
+	-$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks
 
 check: $(READY)  ## style, types, and what may import what

@@ -1,46 +1,74 @@
-"""All claims on speed in one table, from one process: ``python -m benchmarks``, which is ``make bench``.
+"""All that is said of speed in one table, from one process on one thread: ``python -m benchmarks``, or ``make bench``.
 
-Exits with 0 also where an aim is missed: the table is a report, and a busy machine is no bug.
+    python -m benchmarks gradients memory       # some of the parts
+    python -m benchmarks --write docs/site/speed.md
+
+It exits with 0 also where a peer is faster: the table is a report, and a busy machine is no bug.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import argparse
+import datetime
+import os
+import platform
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
-from . import cnn, cold_start, exact_trace, hutchinson, live, loader, strategies, sweeps, walkers
-from .run import HEADER, Ratio
+from . import cold_start, curvature, gpu, gradients, live, loader, memory
+from .run import Row, one_thread, table
 
-NOTES = """\
-Ratios of medians over interleaved rounds in this process, on one thread; seconds would say more about the machine.
-sweep: the loop writes no flat gradient and vmap keeps a dict, as their users would; both are spared the copy we make.
-FLOP/s: 2 per weight and sample in each of three products, over a large float32 product; 1 would be the limit.
-CNN: the plain loop gets pictures as they are stored; the row below lends it our layout. Images per second depend on the
-machine; a network's FLOP/s count its products alone, so that norms, ReLU and pooling are part of the distance.
-strategy: what a CPU takes by rule for other models than chains of linear layers, over the way that it does not take.
-drift: each run looks at lambda_max once, sixteen runs sixteen times; in long runs the ratio tends to that of the steps.
-Hutchinson: "all at once" is how curvlinops is called by default; micro-batches are our choice of layout lent to it.
-exact trace: a CNN takes one backward pass per class, so there the aim of two products is not expected to be met.
-live: seconds over those allowed, so these rows depend on the machine; they are the waits of a learner.
-loader: CIFAR-10's size with random content, from the file cache; bytes are what the files hold, floats 4 times that.
-cold start: seconds over those allowed again; in a new kernel the server and the page need seconds more."""
+PARTS = {
+    each.__name__.rpartition(".")[2]: each for each in (gradients, curvature, gpu, memory, live, loader, cold_start)
+}
+PAGE = """\
+# Speed
+
+What each stage takes, beside what others take for the same: `make bench` measures it, and
+`python -m benchmarks --write docs/site/speed.md` writes this page. **Trust the ratios**: medians of CPU time over
+rounds in which all ways take turns, on one thread. Seconds belong to one machine, and to how busy it was.
+
+- *peer/ours*: the time of the fastest peer over ours; below 1 (bold) the peer is faster, and a note says why.
+- *of the limit*: what the stage's matrix products would take at the speed of a large float32 product, measured in the
+  same rounds, over what we take. Two operations per weight and sample in each product; all else counts as distance.
+- *MB*: most memory above the start. What is *allowed* is what we promise: a ratio below 1 would break it.
+- Peers: plain loops over modules and `torch.vmap`, as users write them; JAX; curvlinops, hessian-eigenthings and
+  PyHessian (`pip install "entropic-edu[bench]"`). JAX compiles before its first step at each shape: rows say how long.
+
+"""
 
 
-def main(rounds: int | None = None, small: bool = False) -> tuple[Ratio, ...]:
-    """Run all nine, print one table, and return its rows; ``rounds`` replaces each benchmark's own number."""
-    ratios: list[Ratio] = []
-    for benchmark in (sweeps, cnn, strategies, walkers, hutchinson, exact_trace, live, loader, cold_start):
-        began = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
-            ratios += benchmark.main(small=small) if rounds is None else benchmark.main(rounds, small)
-        name = benchmark.__name__.split(".")[-1]
-        print(f"{name}: done in {time.perf_counter() - began:.0f} s", flush=True)
-    print(f"\ntorch {torch.__version__}, one thread\n\n{HEADER}", *ratios, f"\n{NOTES}", sep="\n")
-    return tuple(ratios)
+def main(names: Sequence[str] = tuple(PARTS), small: bool = False, page: Path | None = None) -> list[Row]:
+    """Measure some parts, print one table, write it to a page if wanted, and return its rows."""
+    rows: list[Row] = []
+    with one_thread(), torch.random.fork_rng():
+        torch.manual_seed(0)  # of models
+        for name in names:
+            began = time.perf_counter()
+            for row in PARTS[name].rows(small):
+                rows.append(row)
+                print(f"  {row.stage}: {' | '.join(row.cells()[1:5])}", flush=True)
+            print(f"{name}: done in {time.perf_counter() - began:.0f} s", flush=True)
+    kind = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores of which one was used"
+    when = f"*{datetime.date.today():%d %B %Y}; {kind}; torch {torch.__version__}.*"
+    print(f"\n{when}\n\n{table(rows)}")
+    for row in rows:
+        if row.ratio is not None and row.ratio < 1 and not row.note:
+            print(f"without a reason: {row.stage}: {row.best} takes {row.ratio:.2f} of our time")
+    if page is not None:
+        page.write_text(f"{PAGE}{when}\n\n{table(rows)}\n", "utf-8")
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("parts", nargs="*", default=list(PARTS), help=f"some of {', '.join(PARTS)}; all by default")
+    arguments.add_argument("--write", type=Path, help="Markdown page to write")
+    arguments.add_argument("--small", action="store_true", help="tiny sizes, to see that it runs")
+    options = arguments.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        arguments.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    main(options.parts, options.small, options.write)

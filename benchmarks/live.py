@@ -1,49 +1,75 @@
-"""Claim: what a learner runs live in the network lessons keeps to its time, on one thread.
+"""What a learner waits for: the next picture of every explorer, and what is run live in the network lessons.
 
-Two minima 3 s, the road between them 10 s, a profile of 21 points 8 s, 16 walkers for 2,000 steps 6 s: the recipe of
-``entropic_edu/recorded/roads.py``, which is the story's. Each row is the time as a share of what is allowed.
-
-    python -m benchmarks.live
+A state of an explorer is allowed 150 ms from its controls to its PNG; the first picture of an explorer, whose axes are
+drawn too, belongs to its cell. Two minima are allowed 3 s, the road between them 10 s, a profile 8 s and walkers 6 s:
+the recipe of ``entropic_edu/recorded/roads.py``, which is the story's.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 
 import entropic_edu as ee
+from entropic_edu import course
 from entropic_edu.recorded import roads
+from entropic_edu.teaching.explorer import Explorer
 
-from .run import HEADER, Ratio, one_thread
+from .gradients import seeded
+from .run import Row
 
+STATE = 0.15  # seconds from the controls to the picture
 ALLOWED = {"two minima": 3, "the road": 10, "profile of 21 points": 8, "16 walkers x 2,000 steps": 6}  # seconds
 
 
-def main(rounds: int = 3, small: bool = False) -> tuple[Ratio, ...]:
-    """Print and return each live part's time over what is allowed; ``small`` takes the miniature recipe."""
-    recipe = roads.RECIPE | (roads.TINY if small else {})
-    with one_thread():
-        times = [_once(recipe, small) for _ in range(rounds)]
-    ratios = tuple(
-        Ratio(f"live: {name}, share of {seconds} s", statistics.median(t[name] for t in times) / seconds, 1, True)
-        for name, seconds in ALLOWED.items()
-    )
-    print(HEADER, *ratios, sep="\n")
-    print(f"{rounds} rounds on one thread")
-    return ratios
+def rows(small: bool = False) -> Iterator[Row]:
+    """Yield a row for each lesson, of its slowest state, and for each live part."""
+    for number in ("06",) if small else course.MODULES:
+        found = {name: _states(make, 1 if small else 3) for name, make in course.chapter(number).explorers.items()}
+        worst = max(found, key=lambda name: max(found[name].values()))
+        state = max(found[worst], key=found[worst].__getitem__)
+        yield Row(f"lesson {number}, next picture", found[worst][state], {"allowed": STATE}, note=SLOWEST)
+    times = [_once(small) for _ in range(1 if small else 3)]
+    for name, seconds in ALLOWED.items():
+        yield Row(f"live: {name}", statistics.median(each[name] for each in times), {"allowed": seconds})
 
 
-def _once(recipe: dict[str, dict[str, object]], small: bool) -> dict[str, float]:
+def states(explorer: Explorer) -> Iterator[dict[str, Any]]:
+    """Yield the first state, and every option of every control with the others as at first."""
+    first = {control.name: control.default for control in explorer.controls}
+    yield first
+    for control in explorer.controls:
+        yield from (first | {control.name: option} for option in control.options if option != control.default)
+
+
+def _states(make: Callable[[int], Explorer], rounds: int) -> dict[str, float]:
+    """Return the median time of each state but the first, each round with a new explorer."""
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        explorer = make(0)
+        first, *others = states(explorer)
+        explorer.draw(**first)
+        for state in others:
+            began = time.process_time()
+            explorer.draw(**state)
+            turned = ", ".join(f"{name} {value}" for name, value in state.items() if value != first[name])
+            times.setdefault(turned, []).append(time.process_time() - began)
+    return {turned: statistics.median(each) for turned, each in times.items()}
+
+
+def _once(small: bool) -> dict[str, float]:
     """Train, connect, probe and drift as a learner does; return the seconds of each."""
+    recipe = roads.RECIPE | (roads.TINY if small else {})
     land, times = roads.landscape(recipe), {}
 
-    def timed(name: str, call: Callable[[torch.Generator], object]) -> object:
-        began = time.perf_counter()
-        result = call(torch.Generator().manual_seed(len(times)))
-        times[name] = time.perf_counter() - began
+    def timed(name: str, call: Callable[[torch.Generator], Any]) -> Any:
+        began = time.process_time()
+        result = call(seeded(len(times)))
+        times[name] = time.process_time() - began
         return result
 
     run = timed("two minima", lambda g: ee.train(land, generator=g, runs=2, **recipe["train"]))
@@ -54,5 +80,6 @@ def _once(recipe: dict[str, dict[str, object]], small: bool) -> dict[str, float]
     return times
 
 
-if __name__ == "__main__":
-    main()
+SLOWEST = (
+    "The slowest state of all explorers of the lesson, each in the median of three; the first picture is left out."
+)

@@ -2,17 +2,15 @@
 
 Files of the official size with random content, in both versions, read from the system's file cache; the peer is numpy
 and pickle as they are commonly used.
-
-    python -m benchmarks.loader
 """
 
 from __future__ import annotations
 
-import ctypes
 import pickle
 import struct
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,68 +20,35 @@ from numpy.typing import NDArray
 
 from entropic_edu import data
 
-from .run import HEADER, Ratio, medians, one_thread
+from .run import Row, measure
 
-SECONDS, BYTES = 2.0, 300e6  # allowed
+SECONDS, MEGABYTES = 2.0, 300  # allowed
 FILES = (*data.TRAIN_FILES, data.TEST_FILE)
 
 
-def main(rounds: int = 5, small: bool = False) -> tuple[Ratio, ...]:
-    """Print and return times and peaks of memory over those allowed; ``small`` takes 100 images of each file."""
+def rows(small: bool = False) -> Iterator[Row]:
+    """Yield times and peaks of memory over those allowed; ``small`` takes 100 images of each file."""
     number = 100 if small else 10_000
-    with tempfile.TemporaryDirectory() as place, one_thread():
+    with tempfile.TemporaryDirectory() as place:
         binary, python = _write(Path(place), number)
-        loads: dict[str, Callable[[], data.Data]] = {
-            "binary version, float32": partial(data.cifar10, binary),
-            "python version, float32": partial(data.cifar10, python),
-            "binary version, bytes": partial(data.cifar10, binary, dtype=torch.uint8),
-            "python version, bytes": partial(data.cifar10, python, dtype=torch.uint8),
-        }
         plain = partial(_plain, python)
+        kinds = {"float32": torch.float32, "bytes": torch.uint8}
+        loads: dict[str, Callable[[], data.Data]] = {
+            f"{folder} version, {kind}": partial(
+                data.cifar10, {"binary": binary, "python": python}[folder], dtype=dtype
+            )
+            for kind, dtype in kinds.items()
+            for folder in ("binary", "python")
+        }
         _check_equal(*(load() for load in loads.values()), plain())
-        *times, plain_time = medians([*loads.values(), plain], rounds)
-        peaks = {name: _peak(load) for name, load in (loads | {"numpy and pickle": plain}).items()}
-    ratios = [
-        *(
-            Ratio(f"loader: {name}, share of {SECONDS:g} s", t / SECONDS, 1, True)
-            for name, t in zip(loads, times, strict=True)
-        ),
-        Ratio("loader: numpy and pickle over python version, float32, time", plain_time / times[1], 1),
-        *_memory(peaks, 4 * 6 * number * data.PIXELS),
-    ]
-    print(HEADER, *ratios, sep="\n")
-    print(f"{rounds} rounds on one thread, 6 files of {number:,} images")
-    return tuple(ratios)
-
-
-def _memory(peaks: dict[str, float | None], floats: int) -> list[Ratio]:
-    """Return the rows on memory: bytes against all that is allowed, floats against it beyond the result."""
-    rows = []
-    for name, peak in peaks.items():
-        if peak is not None:  # the system tells
-            what, size = ("peak", 0) if "bytes" in name else ("peak beyond result", floats)
-            aim = None if name == "numpy and pickle" else 1
-            share = max(peak - size, 1) / BYTES
-            rows.append(Ratio(f"loader: {name}, {what}, share of {BYTES / 1e6:g} MB", share, aim, True))
-    return rows
-
-
-def _peak(load: Callable[[], object]) -> float | None:
-    """Return by how many bytes the memory of this process rises at most during a call, as Linux with glibc counts."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)  # memory that was let go would be used again, uncounted
-        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    except (OSError, TypeError, AttributeError):
-        return None
-    before = _status("VmRSS")
-    result = load()
-    del result
-    return max(_status("VmHWM") - before, 1.0)
-
-
-def _status(name: str) -> float:
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name)]
-    return 1024.0 * int(line.split()[1])
+        for name, load in loads.items():
+            peers = {} if "bytes" in name else {"numpy and pickle": plain}
+            row = measure(f"CIFAR-10, {name}", load, peers, small=small)
+            yield replace(row, peers=row.peers | {"allowed": SECONDS})
+            if row.memory:
+                beyond = 0 if "bytes" in name else 4 * 6 * number * data.PIXELS  # floats: beyond the result
+                held = max(row.memory[0] - beyond, 1) / 1e6
+                yield Row(f"CIFAR-10, {name}, memory", held, {"allowed": MEGABYTES}, unit="MB", note=BEYOND)
 
 
 def _plain(folder: Path) -> data.Data:
@@ -135,5 +100,4 @@ def _batch(records: NDArray[np.uint8]) -> bytes:
     return b"\x80\x02}(" + labels + b"U\x04data" + array + state + names + b"u."
 
 
-if __name__ == "__main__":
-    main()
+BEYOND = "Of floats, what is held beyond the result."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -64,12 +64,21 @@ class Crowd:
     def run(self, seed: int, **turned: Any) -> Release:
         """Return the release at what the learner turned; the same seed means the same draws, so runs are twins.
 
+        The last ones are kept: a pinned run is drawn beside each of its twins, and some controls change the view alone.
+
         Args:
             seed: Of all draws.
             turned: ``batch_size`` and ``learning_rate``, ``noise`` of ``SWITCH``, and any other argument of ``drift``.
         """
-        generator = torch.Generator().manual_seed(seed)
-        return drift(self.land, self.road, generator=generator, **self._settings(**turned))
+        return self._kept(seed, **turned)
+
+    @cached_property
+    def _kept(self) -> Callable[..., Release]:
+        def released(seed: int, **turned: Any) -> Release:
+            generator = torch.Generator().manual_seed(seed)
+            return drift(self.land, self.road, generator=generator, **self._settings(**turned))
+
+        return lru_cache(maxsize=16)(released)
 
     def stream(self, seed: int, **turned: Any) -> Stream[Release]:
         """Yield snapshots of the same release."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from statistics import mean, pstdev, stdev
 from typing import Any
 
@@ -140,7 +139,6 @@ def twins(seed: int) -> Explorer:
     ax.axhline(0, color=GREY, lw=1)
     first, other = sheet.Band(ax, colour=RED, dash="--"), sheet.Band(ax, colour=BLUE)
 
-    @lru_cache
     def x(batch_size: int | None, own: int) -> tuple[Tensor, Tensor]:
         release = walk.run(own, batch_size=batch_size, learning_rate=TWIN_RATE)
         assert release.theta is not None

@@ -293,6 +293,11 @@ class Computed(Sampled):
 
     engine: Engine
 
+    @property
+    def stacks(self) -> bool:
+        """Whether many parameter vectors are computed together, by products of stacked matrices."""
+        return self.engine.stacks
+
     def threads(self, samples: int | None) -> int | None:
         together = min(samples or len(self.x), self.engine.rows())
         work = together * (6 * self.dim + 200 * self.engine.bytes_per_sample)  # FLOP, about: matrices, convolutions

@@ -204,7 +204,7 @@ class Network(Computed):
 
     def crowd(self, theta: Tensor) -> Crowd:
         own = type(self).gradient_on is Network.gradient_on  # else a subclass changes it
-        return StackCrowd(theta, self) if own and isinstance(self.engine, StackEngine) else super().crowd(theta)
+        return StackCrowd(theta, self) if own and self.stacks else super().crowd(theta)
 
     @torch.no_grad()
     def loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
@@ -257,11 +257,6 @@ class Network(Computed):
     def signature(self) -> str:
         layout = [(name, tuple(shape)) for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
         return f"{type(self.model).__name__}-{hashlib.sha256(repr(layout).encode()).hexdigest()[:12]}"
-
-    @property
-    def stacks(self) -> bool:
-        """Whether many parameter vectors are computed together, by products of stacked matrices."""
-        return self.engine.stacks
 
     @property
     def samples_at_once(self) -> int:

@@ -44,6 +44,20 @@ def test_a_trough_at_two_batch_sizes_is_one_walk_at_two_sizes():
     torch.testing.assert_close(narrow, 0.5 * wide)
 
 
+def test_the_last_releases_are_kept_by_all_that_was_turned():
+    crowd = Crowd("Waist", **SMALL)
+    turned = {"batch_size": 4, "learning_rate": 0.02}
+    first = crowd.run(5, **turned)
+    assert crowd.run(5, **turned) is first
+    others = [
+        crowd.run(6, **turned),
+        crowd.run(5, **turned | {"noise": "off"}),
+        Crowd("Waist", **SMALL).run(5, **turned),
+    ]
+    assert all(other is not first for other in others)
+    assert torch.equal(others[-1].theta, first.theta)
+
+
 def test_unknown_noise_is_refused():
     with pytest.raises(ValueError, match="on, off, late; got 'loud'"):
         Crowd("Waist").run(0, batch_size=4, learning_rate=0.1, noise="loud")

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import entropic_edu as ee
-from benchmarks.cnn import flops
+from benchmarks.gradients import flops
 from entropic_edu import cli
 from entropic_edu.data import FOLDER, TEST_FILE, TRAIN_FILES
 from entropic_edu.recorded.cifar10 import RECIPE
