@@ -11,10 +11,10 @@ from .networks.network import Network
 from .networks.per_sample import exact_trace, gradient_covariance
 from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
+from .physics.band import Sweeps
 from .physics.connect import UnconvergedWarning, connect
 from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
-from .physics.methods import Sweeps
 from .physics.noise import effective_temperature
 from .physics.path import Path
 from .physics.probe import Profile, probe

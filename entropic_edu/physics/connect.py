@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .band import SMALL, Band, Sweeps, tangents
 from .landscape import Landscape
-from .methods import SMALL, Band, Linear, Method, Relaxing, Sweeps, named, refine, tangents
+from .methods import Linear, Method, Relaxing, named, refine
 from .path import Path, measured, scallops
 from .results import finite
 from .snapshot import Progress, Snapshot, Stream, verb, warn

@@ -10,146 +10,17 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from .landscape import Landscape
+from .band import Band, cosine, tangents, unit
 from .path import Path, evenly, measured, scallops
 from .steps import Stepper, check_finite
 
 Tangent = Literal["upwind", "central"]
-
-
-SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
-_LOOK, _REST = 25, 50  # sweeps from look to look, and the least that a settled band takes to come to rest
-
-
-@dataclass(frozen=True)
-class Sweeps:
-    """How long a road is relaxed, for ``connect(sweeps=...)``.
-
-    Attributes:
-        most: Gradient steps of the whole band, at most.
-        change: The band comes to rest once the data loss of its middle changes by no more than this share in 50 sweeps;
-            0 takes all of them. The barrier is low long before, and the middle still too narrow.
-
-    Example:
-        >>> ee.Sweeps(most=500)
-        Sweeps(most=500, change=0.025)
-    """
-
-    most: int = 2000
-    change: float = 0.025
-
-    def __post_init__(self) -> None:
-        if not self.change >= 0:  # so that NaN is refused too
-            raise ValueError(f"change is a share of the data loss, 0 to take all sweeps; got {self.change!r}.")
-
-
-@dataclass
-class Band:
-    """What a sweep of the whole band needs, how many were made, and whether more would change it."""
-
-    land: Landscape
-    generator: torch.Generator
-    batch_size: int | None
-    learning_rate: float
-    momentum: float
-    sweeps: int  # at most
-    change: float = 0.0  # see ``Sweeps``
-    low: float = 0.0  # a barrier up to here is none to speak of
-    swept: int = 0
-    residual: float | None = None  # see ``Path``
-    settled: bool | None = None  # whether the middle stopped changing; None where there were too few looks to tell
-    looks: list[float] = field(default_factory=list)  # data loss of the middle
-
-    def paces(
-        self, points: Callable[[], Tensor], settle: Callable[[], float], stages: int, last: bool, late: bool = False
-    ) -> Iterator[float]:
-        """Yield the factor on the learning rate for each sweep of one of the ``stages``, as long as it has a job.
-
-        Where all sweeps are taken it is 1 in the first half of all, then a cosine to 0; ``late`` has only the cosine.
-        Else it is 1 until the middle of the band ``points()`` (P, D) has settled, in the ``last`` stage the rest of it
-        too, or to three quarters of all; the last stage then comes to rest by a cosine.
-        """
-        if not self.change:
-            for _ in range(self.sweeps // stages):
-                done = self.swept / self.sweeps
-                done = 0.5 + 0.5 * done if late else done
-                self.swept += 1
-                yield _cosine(max(0.0, 2 * done - 1))
-            return
-        first, self.settled = len(self.looks), None
-        total, full = torch.zeros(()), 3 * self.sweeps // 4 - self.swept
-        for number in range(1, 1 + (full if last else min(full, self.sweeps // stages))):
-            self.swept += 1
-            yield 1.0
-            total = total + points() if number % 5 == 0 else total
-            if number % _LOOK == 0:
-                low, total = self._see(5 * total / _LOOK, first), torch.zeros(())  # a mean has less noise than a band
-                if self.settled and (not last or low or settle() <= SMALL):
-                    break
-        rest = min(self.rest if self.settled else self.sweeps, self.sweeps - self.swept)
-        for number in range(rest if last else 0):
-            self.swept += 1
-            yield _cosine(number / rest)
-
-    @property
-    def rest(self) -> int:
-        """Sweeps in which what has settled comes to rest."""
-        return max(_REST, self.swept // 8)
-
-    @cached_property
-    def _part(self) -> Landscape:
-        """Where one looks: on as much data as three batches, so that a look costs as much as a sweep."""
-        number, most = self.land.num_samples or 0, 3 * (self.batch_size or math.inf)
-        with suppress(ValueError):  # not every landscape has a part
-            return self.land.subset(torch.linspace(0, number - 1, int(most)).long()) if number > most else self.land
-        return self.land
-
-    @torch.no_grad()
-    def _see(self, points: Tensor, first: int) -> bool:
-        """Note whether the middle of a band (P, D) has settled, and return whether its barrier is low.
-
-        ``first`` is the first look of this stage.
-        """
-        data = torch.cat([self._part.data_loss(some) for some in points.split(32)])
-        losses = data + 0.5 * self.land.weight_decay * points.square().sum(1)
-        third, level = len(points) // 3, float(data[[0, -1]].mean())
-        self.looks.append(float(data[third:-third].mean()))
-        share = self.change * max(self.looks[-1], level, 1e-4 * max(self.looks))  # a valley's floor lies at 0
-        self.settled = abs(self.looks[-1] - self.looks[-3]) <= share if len(self.looks) > first + 2 else None
-        return float(losses.max() - losses[[0, -1]].max()) <= self.low
-
-    def look(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and gradient of all points on one shared batch."""
-        batch = None if self.batch_size is None else self.land.draw(self.batch_size, self.generator)
-        return self.land.loss_and_gradient_on(theta, batch)
-
-    def slope(self, theta: Tensor) -> Tensor:
-        return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
-
-    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> float:
-        """Return, and note, the largest force across a band (P, D) on all data, over the largest on it or the line.
-
-        ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
-        """
-        line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, len(pivots)).to(pivots)[:, None])
-        losses, slope = self.land.loss_and_gradient_on(pivots, None)
-        along = tangents(pivots, losses)
-        across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
-        scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
-        self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
-        return self.residual
-
-
-def _cosine(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 class Method(ABC):
@@ -189,20 +60,25 @@ class Relaxing(Method):
         def whole() -> Tensor:
             return torch.cat([ends[:1], stepper.position, ends[1:]])
 
+        def shown() -> Path:
+            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+            return road.through(whole())
+
         number, end = 0, band.sweeps // stages
         paces = band.paces(whole, lambda: band.settle(whole()), stages, last, late)
         for number, pace in enumerate(paces, 1):
+            if band.back is not None:
+                stepper.place(band.back[1:-1])
+                stepper.keep_momentum_along(torch.zeros_like(stepper.position))
+                band.back = None
             stepper.step(-self.force(band, whole()), pace)
             # what comes to rest slides no more, and each spline would lift it off the floor a little
-            if self.redistributes and (number % 5 == 0 or number == end) and (pace == 1 or not band.change):
-                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-                stepper.place(road.through(whole()).smooth(len(road.pivots)).pivots[1:-1])
+            if self.redistributes and (number % 5 == 0 or number == end) and (pace >= band.pace or not band.change):
+                stepper.place(shown().smooth(len(road.pivots)).pivots[1:-1])
             if number % 25 == 0 or number == end:
-                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-                yield road.through(whole())
+                yield shown()
         if number % 25 and number != end:
-            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            yield road.through(whole())
+            yield shown()
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         for stage in (1, 2, 3):  # coarse first: it costs less
@@ -247,7 +123,7 @@ class Springs(Relaxing):
         if not self.projection:  # springs of no rest length: a plain elastic band
             return self.spring_constant * (pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]) - band.slope(pivots[1:-1])
         losses, gradient = band.look(pivots)
-        along = tangents(pivots, losses) if self.tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
+        along = tangents(pivots, losses) if self.tangent == "upwind" else unit(pivots[2:] - pivots[:-2])
         across = gradient[1:-1] - (gradient[1:-1] * along).sum(1, keepdim=True) * along
         gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
         return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
@@ -268,9 +144,7 @@ class AutoNEB(Springs):
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         road, grown = road.resample(min(5, pivots)), True
         for cycle in range(4):
-            last = cycle == 3 or not (
-                grown or not band.change
-            )  # without new pivots there is no other cycle to wait for
+            last = cycle == 3 or not (grown or band.change == 0)  # without new pivots no cycle has more to do
             for latest in self.relax(band, road, 4, last):
                 road = latest
                 yield road
@@ -314,6 +188,11 @@ class Curve(Method):
 
         even = basis(torch.linspace(0, 1, pivots, dtype=controls.dtype), number).to(controls)
         fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
+
+        def shown() -> Path:
+            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+            return road.through(evenly(fine, whole(), 4 * pivots))
+
         paces = band.paces(lambda: even @ whole(), settle, 1, last=True)
         for sweep, pace in enumerate(paces, 1):
             jitter = torch.rand(pivots, generator=band.generator, device=band.generator.device, dtype=controls.dtype)
@@ -321,11 +200,9 @@ class Curve(Method):
             drawn = basis(where, number).to(controls)
             stepper.step(_shared(drawn, band.slope(drawn @ whole())), pace)
             if sweep % 25 == 0 or sweep == band.sweeps:
-                check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
-                yield road.through(evenly(fine, whole(), 4 * pivots))
+                yield shown()
         if band.swept % 25 and band.swept != band.sweeps:
-            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            yield road.through(evenly(fine, whole(), 4 * pivots))
+            yield shown()
         settle()
 
 
@@ -374,38 +251,6 @@ def named(method: str | Method) -> Method:
     return METHODS[method]()
 
 
-def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
-    """Return the unit tangent at each interior pivot, pointing along the band, (P, D) and (P,) -> (P-2, D).
-
-    On a slope the tangent is the secant towards the higher neighbour. At an extremum of the loss it mixes both secants,
-    weighted by the rises, so that it turns smoothly as the band relaxes; where all three losses agree it is the
-    bisector.
-
-    References:
-        Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, equations 8 to 11.
-    """
-    if len(pivots) < 3:
-        raise ValueError(f"A tangent needs at least 3 pivots, got {len(pivots)}.")
-    forward, backward = pivots[2:] - pivots[1:-1], pivots[1:-1] - pivots[:-2]  # τ⁺ and τ⁻, (P-2, D)
-    rise_forward, rise_backward = losses[2:] - losses[1:-1], losses[:-2] - losses[1:-1]  # (P-2,)
-    larger = torch.maximum(rise_forward.abs(), rise_backward.abs())
-    smaller = torch.minimum(rise_forward.abs(), rise_backward.abs())
-    ahead_higher = losses[2:] > losses[:-2]
-    weight_forward = torch.where(ahead_higher, larger, smaller)  # eq. 10
-    weight_backward = torch.where(ahead_higher, smaller, larger)
-    slope = rise_forward * rise_backward < 0  # one neighbour higher, one lower: eq. 8
-    weight_forward = torch.where(slope, (rise_forward > 0).to(losses.dtype), weight_forward)
-    weight_backward = torch.where(slope, (rise_backward > 0).to(losses.dtype), weight_backward)
-    mixed = weight_forward[:, None] * forward + weight_backward[:, None] * backward
-    bisector = _unit(forward) + _unit(backward)
-    flat = larger <= 0
-    return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
-
-
-def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
-
-
 def inserted(path: Path, most: int, threshold: float, halfway: Tensor | None = None) -> Path:
     """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots.
 
@@ -432,11 +277,11 @@ def refine(band: Band, road: Path, halfway: Tensor, bulging: Tensor) -> Iterator
     """
     places = torch.arange(len(bulging) + 1, device=bulging.device)
     order = torch.cat([places, places[:-1][bulging] + 0.5]).argsort()
-    along = _unit(road.pivots[1:] - road.pivots[:-1])[bulging]
+    along = unit(road.pivots[1:] - road.pivots[:-1])[bulging]
     stepper, sweeps = Stepper(halfway[bulging], "sgd", band.learning_rate, band.momentum), band.rest
     for number in range(sweeps):
         slope = band.slope(stepper.position)
-        stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, _cosine(number / sweeps))
+        stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, band.pace * cosine(number / sweeps))
         if number % 25 == 0 or number == sweeps - 1:
             check_finite(band.land, stepper.position, halfway[bulging], number + 1, band.learning_rate)
             yield road.through(torch.cat([road.pivots, stepper.position])[order])

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
+from entropic_edu.physics.band import Sweeps
 from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.drift import Projections, Records
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.methods import Sweeps
 from entropic_edu.physics.noise import During, Minibatch
 from entropic_edu.physics.path import Path
 

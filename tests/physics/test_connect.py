@@ -8,8 +8,9 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
+from entropic_edu.physics.band import Band
 from entropic_edu.physics.connect import measured, tangents
-from entropic_edu.physics.methods import Band, Springs, bernstein, hats, inserted, refine
+from entropic_edu.physics.methods import Springs, bernstein, hats, inserted, refine
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
 METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
@@ -448,7 +449,8 @@ def test_a_road_stops_once_its_middle_has_settled_and_is_as_low_as_with_all_swee
     assert torch.equal(road.pivots, again.pivots)
     middle = slice(12, 20)
     found, wanted = (float(network.data_loss(path.pivots[middle]).mean()) for path in (road, whole))
-    assert found < 1.15 * wanted + 0.05 * float(network.data_loss(ends).mean())
+    # below the ends the middle may go on falling slowly, by a share of their loss
+    assert found < 1.15 * wanted + 0.25 * float(network.data_loss(ends).mean())
 
 
 def test_a_road_that_still_changes_takes_all_its_sweeps_and_says_so(network, ends):

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
-from entropic_edu.physics.methods import Springs, Sweeps
+from entropic_edu.physics.band import Sweeps
+from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded.one_road import Bend
 from entropic_edu.stream import connect
