@@ -16,7 +16,7 @@ from .landscape import Landscape
 SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
 _LOOK, _REST = 25, 50  # sweeps from look to look, and the least that a settled band takes to come to rest
 _COARSE = 4  # a coarse band may still change by so many times as much: those that come after it go on
-_SWING = 0.25  # a rise of the middle's data loss from look to look, as a share, that only too long steps make
+_SWING = 0.25  # a rise from look to look, as a share, that only too long steps make; a change that one is warned of
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Sweeps:
 
     Example:
         >>> ee.Sweeps(most=500)
-        Sweeps(most=500, change=0.025)
+        Sweeps(most=500, change=0.02)
     """
 
     most: int = 2000
-    change: float = 0.025
+    change: float = 0.02
 
     def __post_init__(self) -> None:
         if not self.change >= 0:  # so that NaN is refused too
@@ -56,7 +56,7 @@ class Band:
     swept: int = 0
     pace: float = 1.0  # factor on the learning rate, which halves where steps are too long for a band to come to rest
     residual: float | None = None  # see ``Path``
-    settled: bool | None = None  # whether the middle stopped changing; None where there were too few looks to tell
+    moved: float = math.nan  # by what share the middle changed last in 50 sweeps; NaN: there were too few looks to tell
     looks: list[float] = field(default_factory=list)  # data loss of the middle
     kept: Tensor | None = None  # the band at the last of them
     back: Tensor | None = None  # where it has to go back to
@@ -79,20 +79,26 @@ class Band:
             return
         if not self.looks:
             self._look(points().detach())  # how high the floor may lie
-        first, total, self.settled, self.back = len(self.looks), torch.zeros(()), None, None
-        full, share = 3 * self.sweeps // 4 - self.swept, self.change if last else _COARSE * self.change
+        first, total, self.moved, self.back = len(self.looks), torch.zeros(()), math.nan, None
+        full, share, calm = 3 * self.sweeps // 4 - self.swept, self.change if last else _COARSE * self.change, False
         for number in range(1, 1 + (full if last else min(full, self.sweeps // stages))):
             self.swept += 1
             yield self.pace
             total = total + points() if number % 5 == 0 else total
             if number % _LOOK == 0:
-                low, total = self._see(5 * total / _LOOK, first, share), torch.zeros(())  # a mean: it has less noise
-                if (self.settled and (low or settle() <= SMALL)) if last else (low or self.settled):
+                low, total = self._see(5 * total / _LOOK, first), torch.zeros(())  # a mean: it has less noise
+                calm = self.moved <= share
+                if (calm and (low or settle() <= SMALL)) if last else (low or calm):
                     break
-        rest = min(self.rest if self.settled else self.sweeps, self.sweeps - self.swept)
+        rest = min(self.rest if calm else self.sweeps, self.sweeps - self.swept)
         for number in range(rest if last else 0):
             self.swept += 1
             yield self.pace * cosine(number / rest)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the middle no longer changed much, as far as one saw."""
+        return not self.moved > _SWING
 
     @property
     def rest(self) -> int:
@@ -113,19 +119,19 @@ class Band:
         return data, float(data[[0, -1]].mean())
 
     @torch.no_grad()
-    def _see(self, points: Tensor, first: int, share: float) -> bool:
-        """Note whether the middle of a band (P, D) changes by at most ``share``, and return whether its barrier is low.
+    def _see(self, points: Tensor, first: int) -> bool:
+        """Note by how much the middle of a band (P, D) changes, and return whether its barrier is low.
 
         ``first`` is the first look of this stage. Where the middle rises, steps are too long: they are halved, and
         the band goes back.
         """
         data, level = self._look(points)
         losses = data + 0.5 * self.land.weight_decay * points.square().sum(1)
-        scale = max(self.looks[-1], level, 1e-4 * max(self.looks))  # a valley's floor lies at 0
+        scale = max(self.looks[-1], level, 1e-4 * max(self.looks)) or 1.0  # a valley's floor lies at 0
         older, old, new = [math.nan, math.nan, *self.looks[first:]][-3:]
-        self.settled = None if math.isnan(older) else abs(new - older) <= share * scale
+        self.moved = abs(new - older) / scale
         if new - old > _SWING * scale:
-            self.pace, self.back, self.settled = self.pace / 2, self.kept, False
+            self.pace, self.back, self.moved = self.pace / 2, self.kept, math.inf
             self.looks.pop()
             return False
         self.kept = points

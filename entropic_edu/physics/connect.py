@@ -58,7 +58,8 @@ def connect(
         sweeps: Gradient steps of the whole band, at most: it comes to rest once its middle has stopped changing.
             ``Sweeps(most, change=0)`` takes them all.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.
-        learning_rate, momentum: η, which at the end falls to 0 by a cosine (of all sweeps, over the second half); m.
+        learning_rate, momentum: η, which halves where a band swings, and at the end falls to 0 by a cosine (of all
+            sweeps, over the second half); m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
         tolerance: New pivots are relaxed where the scallops between the relaxed ones are above this share of the mean
             data loss at the ends, at most twice. (With all sweeps: twice the pivots everywhere, and half the sweeps.)
@@ -75,7 +76,8 @@ def connect(
 
     Warns:
         UnconvergedWarning: If the forces across the band are above 3 % of the slope on the straight line, and the
-            barrier is above 5 % of the mean data loss at the ends; or if the middle still changed after all sweeps.
+            barrier is above 5 % of the mean data loss at the ends; or if the middle still changed by a
+            quarter in 50 sweeps when they ran out.
 
     Example:
         >>> land, g = ee.valleys.Hyperbola(), torch.Generator().manual_seed(0)
@@ -119,7 +121,7 @@ def connect(
     final = replace(final, pivot_scallop=rise, sweeps=taken, complete=True)
     if band.residual is not None:  # a method of one's own need not say it
         rest = band.residual <= SMALL or final.barrier <= _LOW * level
-        final = replace(final, residual=band.residual, converged=rest and band.settled is not False)
+        final = replace(final, residual=band.residual, converged=rest and band.settled)
         if not final.converged:
             force = f"the force across it is {band.residual:.2g} of the slope on the straight line (at rest {SMALL})"
             warn(

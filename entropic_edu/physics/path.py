@@ -38,7 +38,7 @@ class Path(Result):
         residual: Largest force that is left across the band, over the largest slope on it or on the line between its
             ends; None where nothing was relaxed.
         converged: Whether more sweeps would change little: the residual, or the barrier, is small, and where
-            ``connect`` looked at it (``Sweeps``), the middle had stopped changing.
+            ``connect`` looked (``Sweeps``), the middle's data loss at last changed by less than a quarter in 50 sweeps.
         sweeps: Sweeps that it took; None where nothing was relaxed.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 

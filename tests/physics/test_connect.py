@@ -468,6 +468,18 @@ def test_a_road_over_a_pass_settles_there():
     assert road.barrier == pytest.approx(0.02, rel=0.02)
 
 
+def test_a_band_that_swings_goes_back_and_takes_half_the_step():
+    line = arc(ANGLE, 6)  # on the floor
+    band = Band(Circle(), seeded(), None, 0.1, 0.9, 400, change=0.02)
+    paces = band.paces(lambda: line * (2 if band.swept == 40 else 1.1), lambda: 1.0, 1, last=True)
+    before = [next(paces) for _ in range(50)]
+    assert set(before) == {1.0}
+    assert band.back is None
+    assert next(paces) == 0.5  # the mean of sweeps 26 to 50 lay higher than that of the first 25
+    torch.testing.assert_close(band.back, line * 1.1)
+    assert [next(paces) for _ in range(24)] == [0.5] * 24
+
+
 def test_a_look_sees_no_more_than_three_batches(network, ends):
     seen = []
     for size in (5, 30):
