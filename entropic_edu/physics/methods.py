@@ -16,11 +16,51 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from .band import Band, cosine, tangents, unit
+from .landscape import Landscape
 from .path import Path, evenly, measured, scallops
 from .steps import Stepper, check_finite
 
 Tangent = Literal["upwind", "central"]
+
+
+@dataclass
+class Band:
+    """What a sweep of the whole band needs, and how many were made."""
+
+    land: Landscape
+    generator: torch.Generator
+    batch_size: int | None
+    learning_rate: float
+    momentum: float
+    sweeps: int
+    swept: int = 0
+    residual: float | None = None  # see ``Path``
+
+    def scale(self, late: bool) -> float:
+        """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
+        done = self.swept / self.sweeps
+        done = 0.5 + 0.5 * done if late else done
+        return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
+
+    def look(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and gradient of all points on one shared batch."""
+        batch = None if self.batch_size is None else self.land.draw(self.batch_size, self.generator)
+        return self.land.loss_and_gradient_on(theta, batch)
+
+    def slope(self, theta: Tensor) -> Tensor:
+        return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
+
+    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> None:
+        """Note the largest force across a band (P, D) on all data, over the largest slope on it or the straight line.
+
+        ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
+        """
+        line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, len(pivots)).to(pivots)[:, None])
+        losses, slope = self.land.loss_and_gradient_on(pivots, None)
+        along = tangents(pivots, losses)
+        across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
+        scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
+        self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
 
 
 class Method(ABC):
@@ -51,8 +91,8 @@ class Relaxing(Method):
     def force(self, band: Band, pivots: Tensor) -> Tensor:
         """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
 
-    def relax(self, band: Band, road: Path, stages: int, last: bool = True, late: bool = False) -> Iterator[Path]:
-        """Relax a chain with fixed ends for one of the ``stages`` of ``Band.paces``, and yield it now and then."""
+    def relax(self, band: Band, road: Path, sweeps: int, late: bool = False) -> Iterator[Path]:
+        """Relax a chain with fixed ends, and yield it now and then; ``late`` takes the small steps of the end."""
         ends = road.pivots[[0, -1]]
         stepper = Stepper(road.pivots[1:-1], "sgd", band.learning_rate, band.momentum)
         begun = stepper.position.clone()
@@ -60,29 +100,19 @@ class Relaxing(Method):
         def whole() -> Tensor:
             return torch.cat([ends[:1], stepper.position, ends[1:]])
 
-        def shown() -> Path:
-            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            return road.through(whole())
-
-        number, end = 0, band.sweeps // stages
-        paces = band.paces(whole, lambda: band.settle(whole()), stages, last, late)
-        for number, pace in enumerate(paces, 1):
-            if band.back is not None:
-                stepper.place(band.back[1:-1])
-                stepper.keep_momentum_along(torch.zeros_like(stepper.position))
-                band.back = None
-            stepper.step(-self.force(band, whole()), pace)
-            # what comes to rest slides no more, and each spline would lift it off the floor a little
-            if self.redistributes and (number % 5 == 0 or number == end) and (pace >= band.pace or not band.change):
-                stepper.place(shown().smooth(len(road.pivots)).pivots[1:-1])
-            if number % 25 == 0 or number == end:
-                yield shown()
-        if number % 25 and number != end:
-            yield shown()
+        for number in range(1, sweeps + 1):
+            stepper.step(-self.force(band, whole()), band.scale(late))
+            band.swept += 1
+            if self.redistributes and (number % 5 == 0 or number == sweeps):
+                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+                stepper.place(road.through(whole()).smooth(len(road.pivots)).pivots[1:-1])
+            if number % 25 == 0 or number == sweeps:
+                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
+                yield road.through(whole())
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        for stage in (1, 2, 3):  # coarse first: it costs less
-            for latest in self.relax(band, road.smooth(max(4, stage * pivots // 3)), 3, stage == 3):
+        for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
+            for latest in self.relax(band, road.smooth(number), band.sweeps // 3):
                 road = latest
                 yield road
 
@@ -123,7 +153,7 @@ class Springs(Relaxing):
         if not self.projection:  # springs of no rest length: a plain elastic band
             return self.spring_constant * (pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]) - band.slope(pivots[1:-1])
         losses, gradient = band.look(pivots)
-        along = tangents(pivots, losses) if self.tangent == "upwind" else unit(pivots[2:] - pivots[:-2])
+        along = tangents(pivots, losses) if self.tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
         across = gradient[1:-1] - (gradient[1:-1] * along).sum(1, keepdim=True) * along
         gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
         return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
@@ -142,18 +172,13 @@ class AutoNEB(Springs):
     threshold: float = 0.1
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
-        road, grown = road.resample(min(5, pivots)), True
+        road = road.resample(min(5, pivots))
         for cycle in range(4):
-            last = cycle == 3 or not (grown or band.change == 0)  # without new pivots no cycle has more to do
-            for latest in self.relax(band, road, 4, last):
+            for latest in self.relax(band, road, band.sweeps // 4):
                 road = latest
                 yield road
-            if last:
-                return
-            before = len(road.pivots)
-            halfway = road.bent(1)[1::2] if band.change else None
-            road = inserted(measured(band.land, road), pivots, self.threshold, halfway)
-            grown = len(road.pivots) > before
+            if cycle < 3:
+                road = inserted(measured(band.land, road), pivots, self.threshold)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -177,33 +202,20 @@ class Curve(Method):
         ends = controls[[0, -1]]
         stepper = Stepper(controls[1:-1], "sgd", band.learning_rate, band.momentum)
         begun = stepper.position.clone()
-
-        def whole() -> Tensor:
-            return torch.cat([ends[:1], stepper.position, ends[1:]])
-
-        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
-
-        def settle() -> float:
-            return band.settle(weights @ whole(), lambda across: _shared(weights[1:-1], across))
-
-        even = basis(torch.linspace(0, 1, pivots, dtype=controls.dtype), number).to(controls)
-        fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
-
-        def shown() -> Path:
-            check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-            return road.through(evenly(fine, whole(), 4 * pivots))
-
-        paces = band.paces(lambda: even @ whole(), settle, 1, last=True)
-        for sweep, pace in enumerate(paces, 1):
+        for sweep in range(1, band.sweeps + 1):
             jitter = torch.rand(pivots, generator=band.generator, device=band.generator.device, dtype=controls.dtype)
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
-            drawn = basis(where, number).to(controls)
-            stepper.step(_shared(drawn, band.slope(drawn @ whole())), pace)
+            weights = basis(where, number).to(controls)
+            slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
+            stepper.step(_shared(weights, slope), band.scale(late=False))
+            band.swept += 1
             if sweep % 25 == 0 or sweep == band.sweeps:
-                yield shown()
-        if band.swept % 25 and band.swept != band.sweeps:
-            yield shown()
-        settle()
+                check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
+                fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
+                yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
+        weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
+        places = weights @ torch.cat([ends[:1], stepper.position, ends[1:]])
+        band.settle(places, lambda across: _shared(weights[1:-1], across))
 
 
 def _shared(weights: Tensor, slopes: Tensor) -> Tensor:
@@ -251,11 +263,40 @@ def named(method: str | Method) -> Method:
     return METHODS[method]()
 
 
-def inserted(path: Path, most: int, threshold: float, halfway: Tensor | None = None) -> Path:
-    """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots.
+def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
+    """Return the unit tangent at each interior pivot, pointing along the band, (P, D) and (P,) -> (P-2, D).
 
-    Or take it from ``halfway`` (P-1, D): on the spline it lies far lower than on the chord.
+    On a slope the tangent is the secant towards the higher neighbour. At an extremum of the loss it mixes both secants,
+    weighted by the rises, so that it turns smoothly as the band relaxes; where all three losses agree it is the
+    bisector.
+
+    References:
+        Henkelman & Jónsson (2000), J. Chem. Phys. 113, 9978, equations 8 to 11.
     """
+    if len(pivots) < 3:
+        raise ValueError(f"A tangent needs at least 3 pivots, got {len(pivots)}.")
+    forward, backward = pivots[2:] - pivots[1:-1], pivots[1:-1] - pivots[:-2]  # τ⁺ and τ⁻, (P-2, D)
+    rise_forward, rise_backward = losses[2:] - losses[1:-1], losses[:-2] - losses[1:-1]  # (P-2,)
+    larger = torch.maximum(rise_forward.abs(), rise_backward.abs())
+    smaller = torch.minimum(rise_forward.abs(), rise_backward.abs())
+    ahead_higher = losses[2:] > losses[:-2]
+    weight_forward = torch.where(ahead_higher, larger, smaller)  # eq. 10
+    weight_backward = torch.where(ahead_higher, smaller, larger)
+    slope = rise_forward * rise_backward < 0  # one neighbour higher, one lower: eq. 8
+    weight_forward = torch.where(slope, (rise_forward > 0).to(losses.dtype), weight_forward)
+    weight_backward = torch.where(slope, (rise_backward > 0).to(losses.dtype), weight_backward)
+    mixed = weight_forward[:, None] * forward + weight_backward[:, None] * backward
+    bisector = _unit(forward) + _unit(backward)
+    flat = larger <= 0
+    return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
+
+
+def inserted(path: Path, most: int, threshold: float) -> Path:
+    """Insert a pivot in the middle of each segment whose loss bulges, the worst first, up to ``most`` pivots."""
     assert path.losses is not None
     assert path.losses_between is not None
     rise = scallops(path.losses, path.losses_between)
@@ -265,23 +306,5 @@ def inserted(path: Path, most: int, threshold: float, halfway: Tensor | None = N
     rows = [path.pivots[:1]]
     for segment in range(len(path.pivots) - 1):
         here, there = path.pivots[segment], path.pivots[segment + 1]
-        middle = (here + there) / 2 if halfway is None else halfway[segment]
-        rows.append(torch.stack([middle, there]) if segment in chosen else there[None])
+        rows.append(torch.stack([(here + there) / 2, there]) if segment in chosen else there[None])
     return path.through(torch.cat(rows))
-
-
-def refine(band: Band, road: Path, halfway: Tensor, bulging: Tensor) -> Iterator[Path]:
-    """Let a new pivot sink across the band in each ``bulging`` segment (P-1,), from ``halfway`` (P-1, D).
-
-    The others stay, as they have settled; so this is cheap, and whatever spaces a band cannot undo it.
-    """
-    places = torch.arange(len(bulging) + 1, device=bulging.device)
-    order = torch.cat([places, places[:-1][bulging] + 0.5]).argsort()
-    along = unit(road.pivots[1:] - road.pivots[:-1])[bulging]
-    stepper, sweeps = Stepper(halfway[bulging], "sgd", band.learning_rate, band.momentum), band.rest
-    for number in range(sweeps):
-        slope = band.slope(stepper.position)
-        stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, band.pace * cosine(number / sweeps))
-        if number % 25 == 0 or number == sweeps - 1:
-            check_finite(band.land, stepper.position, halfway[bulging], number + 1, band.learning_rate)
-            yield road.through(torch.cat([road.pivots, stepper.position])[order])

@@ -16,9 +16,8 @@ from entropic_edu.course.one_road.common import GUESSES, METHODS, ends, kept, le
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.per_sample import exact_trace
-from entropic_edu.physics.band import Band
 from entropic_edu.physics.connect import connect, tangents
-from entropic_edu.physics.methods import Springs
+from entropic_edu.physics.methods import Band, Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
 
