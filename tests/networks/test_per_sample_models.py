@@ -18,6 +18,7 @@ from entropic_edu.networks.engine import anywhere, precision
 from entropic_edu.networks.inputs import one_tensor
 from entropic_edu.networks.loss_checks import as_mean
 from entropic_edu.networks.losses import NotConvexError
+from entropic_edu.networks.models import small_cnn
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.outputs import returning_tensor
 from entropic_edu.networks.per_sample import (
@@ -392,6 +393,14 @@ def test_what_autograd_cannot_follow_is_refused_at_the_door():
         landscape(lambda: Of(detached, layer=mlp(nn.Tanh, 3)), X[:, :3].contiguous(), Y)
     with pytest.raises(ValueError, match=r"Take out what stops or replaces it: torch.no_grad"):
         landscape(lambda: Of(stopped, layer=nn.Linear(4, 3), target=nn.Linear(4, 3)), X, Y)
+
+
+def test_a_kink_in_the_way_of_the_look_at_a_gradient_refuses_nothing():
+    with torch.random.fork_rng():
+        torch.manual_seed(35)  # a ReLU network that was refused by one look with steps of 1e-5
+        model = small_cnn((4, 8, 8))
+    x = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert Network(model, x, torch.arange(8) % 10).dim == sum(p.numel() for p in model.parameters())
 
 
 def test_many_outputs_of_a_sample_have_no_exact_trace_but_a_covariance():
