@@ -93,13 +93,17 @@ def _on_threads(stream: Stream[R], number: int | None) -> Stream[R]:
 
 @contextmanager
 def on_threads(number: int | None) -> Iterator[None]:
-    """Compute on at most so many threads of torch; None leaves it its own number."""
-    before = torch.get_num_threads()
+    """Compute on at most so many threads of torch; None leaves it its own number.
+
+    Gradients are left as they were too: Ctrl-C may come between ``no_grad`` and the block that undoes it.
+    """
+    before, gradients = torch.get_num_threads(), torch.is_grad_enabled()
     torch.set_num_threads(min(before, number or before))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        torch.set_grad_enabled(gradients)
 
 
 _WANTED: dict[str, tuple[Any, str]] = {
@@ -140,7 +144,8 @@ def whole_or_nothing() -> Iterator[None]:
     """Let Ctrl-C end what runs in here: no verb returns half a result, on which all that follows would build."""
     token = _whole.set(True)
     try:
-        yield
+        with on_threads(None):
+            yield
     finally:
         _whole.reset(token)
 

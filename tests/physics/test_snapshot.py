@@ -48,6 +48,21 @@ def test_the_plain_verb_returns_the_last_result_and_keeps_name_and_words():
     assert (count.__name__, count.__doc__) == ("count", "Count to ``last``.")
 
 
+def test_ctrl_c_within_no_grad_leaves_gradients_and_threads_as_they_were():
+    threads = torch.get_num_threads()
+
+    @verb
+    def struck(*, progress=None):
+        yield Snapshot(0, 1, "", lambda: Count(0, complete=False))
+        torch.set_grad_enabled(False)  # Ctrl-C comes in no_grad, before the block that undoes it
+        torch.set_num_threads(threads + 1)
+        raise KeyboardInterrupt
+
+    assert not struck().complete
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == threads
+
+
 def test_a_callable_gets_each_snapshot_in_order():
     seen = []
     count(4, progress=seen.append)
