@@ -41,6 +41,7 @@ def small(generator):
 # --- the recording -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.soak
 def test_the_miniature_is_the_same_twice_and_has_the_kinds_of_the_shipped_recording():
     one, two = (recorded.record("bump", tiny=True, say=lambda _: None) for _ in range(2))
     assert set(one) == set(two)

@@ -59,6 +59,7 @@ def test_a_full_disk_stops_a_story_that_then_goes_on(disk, full, tmp_path, capsy
 @pytest.mark.fault(
     "disk full while two workers make a recording", "error in words, finished parts stay; then the same bits"
 )
+@pytest.mark.soak
 def test_a_full_disk_stops_workers_that_then_go_on(disk, full, tmp_path):
     place, size = disk("16m"), 100_000  # a part of 0.8 MB each, but for the first
     filler = full(place, leave=2_000_000)

@@ -105,6 +105,7 @@ def test_a_recording_that_is_killed_goes_on_to_the_same(start, tmp_path, trials)
 @pytest.mark.fault(
     "kill -9 of a recording by two workers", "they end, too; parts that were kept stay; the same bits", trials=3
 )
+@pytest.mark.soak
 def test_a_recording_by_workers_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
     seconds, folder = seconds_of(start(works.parts, tmp_path / "whole"), "first"), tmp_path / "parts"
     begun, before, numbers = [], {}, set()

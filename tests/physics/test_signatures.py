@@ -34,6 +34,7 @@ def test_a_verb_takes_at_most_fourteen_arguments(name):
     assert len(inspect.signature(getattr(ee, name)).parameters) <= 14
 
 
+@pytest.mark.soak
 def test_a_type_checker_knows_what_a_verb_returns(tmp_path):
     calls = [f"reveal_type(ee.{name}(*args, **more))" for name in VERBS]
     head = ["from typing import Any", "import entropic_edu as ee", "args: Any", "more: Any"]

@@ -18,6 +18,7 @@ from entropic_edu.physics.curvature import dense_hessian, extreme_eigenvalues, h
 
 ROOT = Path(__file__).parents[2]
 PARTS = ["gradients", "curvature", "gpu", "memory", "live", "loader", "cold_start"]
+LONG = ("memory", "cold_start")  # of many processes
 pytestmark = pytest.mark.filterwarnings("ignore:Using backward:UserWarning")  # how PyHessian keeps its graph
 
 
@@ -33,7 +34,7 @@ def benchmark(monkeypatch):
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.soak] * (n in LONG)) for n in PARTS])
 def test_a_part_prints_a_row_for_each_stage_and_restores_the_threads(benchmark, name, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)  # where memory's processes find it
     threads = torch.get_num_threads()

@@ -71,7 +71,7 @@ class Measured(NotebookClient):
 
 
 # two in each test run, all in the soak; in a browser every lesson runs each time
-EACH = [pytest.param(s, marks=() if s.stem[:2] in ("00", "05") else pytest.mark.soak, id=s.stem) for s in NUMBERED]
+EACH = [pytest.param(s, marks=() if s.stem[:2] == "00" else pytest.mark.soak, id=s.stem) for s in NUMBERED]
 
 
 @pytest.fixture(scope="module", params=EACH)
@@ -206,7 +206,7 @@ def test_untouched_exercises_say_so_and_solutions_pass(notebook):
 
 def soak_where_built(notebook):
     """A notebook; in soak where it is one of the later lessons, all of whose cells building anew has just run."""
-    return pytest.param(notebook, marks=[pytest.mark.soak] if name(notebook) not in ("00_start", "first_road") else [])
+    return pytest.param(notebook, marks=[pytest.mark.soak] if name(notebook) != "00_start" else [])
 
 
 @pytest.mark.parametrize("notebook", [soak_where_built(notebook) for notebook in NOTEBOOKS], ids=name)
@@ -415,6 +415,7 @@ def test_the_first_cell_is_named_that_a_build_would_change(build, tmp_path, old,
     assert (build.difference(kept, built) or "None").startswith(str(found))
 
 
+@pytest.mark.soak
 def test_the_check_fails_where_a_build_would_change_or_add_a_notebook(tmp_path, capsys):
     lessons = tmp_path / "lessons"
     (lessons / "src").mkdir(parents=True)

@@ -137,6 +137,7 @@ def test_the_runs_on_the_site_are_those_of_the_recording(built):
             assert len(script) < 200_000  # bytes that a slider's step loads
 
 
+@pytest.mark.soak
 def test_the_how_to_runs_as_it_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = (ROOT / "docs" / "site" / "your_network.md").read_text("utf-8")

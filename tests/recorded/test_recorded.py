@@ -21,6 +21,7 @@ from entropic_edu.recorded import cifar10, roads
 from entropic_edu.sweeps.kept import taken_apart
 
 NAMES, ROOT = recorded.names(), Path(__file__).parents[2]
+QUICK = ("bad_minima", "label_noise", "one_road", "roads")  # whose miniatures are made in every `make test`
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +141,7 @@ def test_both_ends_are_minima_and_the_road_has_no_hill(pair):
 # --- making one anew -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.soak) for n in NAMES if n not in QUICK)])
 def test_a_miniature_made_twice_is_the_same_and_has_the_kinds_of_the_shipped_one(name):
     if name == "cifar10" and find_cifar10() is None:
         pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")
@@ -197,7 +198,7 @@ def stopping(word, times=1):
     return say
 
 
-@pytest.mark.parametrize("runs", [1, 4])
+@pytest.mark.parametrize("runs", [1, pytest.param(4, marks=pytest.mark.soak)])
 def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, runs):
     folder, file, lines = tmp_path / "mine.parts", tmp_path / "mine", []
     quiet = {"tiny": True, "say": lambda line: None}
@@ -221,6 +222,7 @@ def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, runs):
     assert not folder.exists()
 
 
+@pytest.mark.soak
 def test_cifar10_goes_on_from_the_parts_that_are_kept(tmp_path):
     if find_cifar10() is None:
         pytest.skip("no copy of CIFAR-10; set ENTROPIC_EDU_DATA to one")

@@ -36,7 +36,7 @@ def files(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("keep", [False, pytest.param(True, marks=pytest.mark.soak)])
 def test_however_many_workers_there_are_parts_are_the_same(tmp_path, keep):
     alone = work(workers=1).parts(PARTS)
     walk = {name: each["walk"] for name, each in alone.items()}

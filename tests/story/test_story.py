@@ -99,6 +99,7 @@ def test_the_same_seed_tells_the_same_story():
 KINDS = {"minima": ee.Run, "road": ee.Path, "profile": ee.Profile, "walkers1": ee.Release}
 
 
+@pytest.mark.soak
 def test_stages_in_several_processes_are_those_of_one(capsys):
     lines = []
     here, there = tell([0, 1], workers=1), tell([0, 1], workers=2, out="other", say=lines.append)
@@ -119,7 +120,9 @@ def test_a_stage_that_fails_in_a_process_says_why():
     assert Path("story.work/seed0-minima.kept").exists()
 
 
-@pytest.mark.parametrize("stage", KINDS)
+@pytest.mark.parametrize(
+    "stage", ["profile", *(pytest.param(k, marks=pytest.mark.soak) for k in KINDS if k != "profile")]
+)
 def test_ctrl_c_in_a_stage_leaves_what_there_is_and_resume_goes_on(stage):
     whole, releases = tell(out="whole"), 0
 
@@ -143,6 +146,7 @@ def test_ctrl_c_in_a_stage_leaves_what_there_is_and_resume_goes_on(stage):
     assert {file: file.stat().st_mtime_ns for file in done} == done  # nothing that was finished is computed again
 
 
+@pytest.mark.soak
 def test_ctrl_c_between_two_stages_leaves_what_there_is():
     def press(line):
         if line.startswith("  seed0-road"):

@@ -100,6 +100,7 @@ def kept(name):
     return store.read(name).values["result"]
 
 
+@pytest.mark.soak
 def test_training_that_was_stopped_in_the_middle_goes_on_there_to_the_same_story():
     whole, seen = story.tell([0], out="whole", recipe=CNN, say=lambda _: None), []
 

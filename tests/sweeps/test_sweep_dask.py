@@ -111,6 +111,7 @@ def steps_home(batch_size, learning_rate):
     return float(torch.trapezoid(1 / (learning_rate * velocity), y))
 
 
+@pytest.mark.soak
 def test_the_page_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # the start of a process takes longer than its points
     module, home, cluster = blocks(marked=False)
