@@ -57,6 +57,19 @@ class ReestimatedNorm(nn.Module):
         return torch.addcmul(shift.view(over_channels), x, scale.view(over_channels))
 
 
+def are_reestimated(batch_norm: str, statistics: int | None, freeze_buffers: bool) -> bool:
+    """Check the options of batch norm, and return whether statistics are re-estimated; ValueError if they clash."""
+    if batch_norm not in ("refuse", "reestimate"):
+        raise ValueError(f'batch_norm must be "refuse" or "reestimate", got {batch_norm!r}.')
+    if batch_norm == "reestimate" and freeze_buffers:
+        raise ValueError(
+            'Statistics are either stored or re-estimated: drop freeze_buffers=True or batch_norm="reestimate".'
+        )
+    if statistics is not None and statistics < 2:
+        raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
+    return batch_norm == "reestimate"
+
+
 def norm_names(model: nn.Module) -> list[str]:
     """Return the names of the batch norms of a model."""
     return [name for name, module in model.named_modules() if isinstance(module, NORMS)]

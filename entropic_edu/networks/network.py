@@ -10,7 +10,6 @@ import contextlib
 import copy
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,7 +31,7 @@ from .engine import Computed, Strategy, precision, refuse_other_gradients
 from .engines import engine_for
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
-from .losses import Criterion, NotConvexError, loss_of
+from .losses import Criterion, NotConvexError, drawing, loss_of
 from .modules import does_more, dropouts, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
@@ -65,8 +64,12 @@ class Network(Computed):
         outputs: Takes what the model returns and gives the tensor that the loss sees; None takes a tensor as it is, the
             first tensor of a tuple, and ``logits``.
         accuracy: (outputs, targets) -> share of right samples; None goes by the loss (see ``networks.outputs``).
-        label_noise: For "mse" the standard deviation σ of a fresh Gaussian jitter on the targets of each drawn batch;
-            for class targets the probability that a drawn sample's class is replaced by one drawn uniformly.
+        label_noise: For "mse" the standard deviation σ of a fresh Gaussian jitter on the targets of each drawn batch.
+            For class numbers under "cross_entropy" the probability p that a drawn sample's class is replaced by one
+            drawn uniformly from all C; the objective on all data, with its gradient and Hessian, is the mean over these
+            draws, label smoothing p. So is the loss of another ``Network`` on held-out data with the same p: it cannot
+            fall below the entropy of the smoothed labels; with p = 0 it is that of the true ones. Accuracy counts the
+            labels as they came.
         freeze_buffers: Evaluate the model in eval mode: batch norm then uses its stored statistics as constants and
             dropout is off.
         batch_norm: "refuse", or "reestimate" for a model with batch norm: all but gradients on drawn batches then use
@@ -85,7 +88,8 @@ class Network(Computed):
         layout: Where each parameter lies in θ, by name.
         criterion: The loss, with its derivatives and its label noise.
         loss_name: What the loss is called; a callable's is "custom" with its own name.
-        label_ratio: As in ``Landscape``: 2σ²/C for mse over C outputs.
+        label_ratio: As in ``Landscape``: 2σ²/C for mse over C outputs; for drawn classes 1, exact where the softmax
+            is the smoothed labels (1/T for classes at T places).
         scoring: What counts as right in ``accuracy``; None where nothing does.
         engine: What computes, with the module that is called: ``model``, but max pooling before a ReLU (same bits).
 
@@ -124,7 +128,7 @@ class Network(Computed):
         statistics: int | None = 512,
         strategy: Strategy = "auto",
     ) -> None:
-        reestimates = _reestimates(batch_norm, statistics, freeze_buffers)
+        reestimates = norms.are_reestimated(batch_norm, statistics, freeze_buffers)
         if weight_decay < 0 or label_noise < 0:
             raise ValueError(
                 f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
@@ -152,9 +156,8 @@ class Network(Computed):
             self._data(called, x, y, what) for x, (_, y), what in zip(inputs, given, ("training", "test"), strict=False)
         ]
         (self.x, self.y), self.test = data[0], data[1] if len(data) > 1 else None
+        self.criterion = drawing(self.criterion, self.y, shape)
         self.label_ratio = self.criterion.label_ratio(self.y)
-        if not self.y.is_floating_point():
-            self.criterion = replace(self.criterion, classes=int(self.y.max()) + 1)
         _refuse_what_changes(called, self.x[:2], freeze_buffers)
         # whether one batch of all data gives batch norm its statistics; where not, each part of the data takes them
         most = min(len(self.x), statistics or len(self.x))
@@ -362,7 +365,7 @@ class Network(Computed):
 
     @property
     def _whole(self) -> Batch:
-        return Batch(self.x, self.y, whole=not self._sees_all)
+        return Batch(self.x, self.criterion.averaged(self.y, self.dtype), whole=not self._sees_all)
 
     def _place(self, data: Tensor) -> Tensor:
         return data.to(self.device, self.dtype) if data.is_floating_point() else data.to(self.device)
@@ -434,16 +437,3 @@ def _refuse_hidden_state(model: nn.Module) -> None:
             f"This model has dropout in {drops}, so its loss is random even on all data; "
             "set p=0, or pass freeze_buffers=True to evaluate in eval mode."
         )
-
-
-def _reestimates(batch_norm: str, statistics: int | None, freeze_buffers: bool) -> bool:
-    """Check the options of batch norm, and return whether its statistics are re-estimated."""
-    if batch_norm not in ("refuse", "reestimate"):
-        raise ValueError(f'batch_norm must be "refuse" or "reestimate", got {batch_norm!r}.')
-    if batch_norm == "reestimate" and freeze_buffers:
-        raise ValueError(
-            'Statistics are either stored or re-estimated: drop freeze_buffers=True or batch_norm="reestimate".'
-        )
-    if statistics is not None and statistics < 2:
-        raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
-    return batch_norm == "reestimate"

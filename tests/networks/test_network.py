@@ -675,8 +675,6 @@ def test_calls_with_the_wrong_size_are_refused_in_words(generator):
             list(land.epoch(size, generator))
     with pytest.raises(ValueError, match=r"no test data; pass test=\(x, y\)"):
         land.accuracy(theta, "test")
-    with pytest.raises(ValueError, match="Pure label noise needs real targets"):
-        land.draw_labels(4, generator)
 
 
 def test_a_model_that_cannot_be_reset_has_no_random_start(generator):
