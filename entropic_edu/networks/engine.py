@@ -362,7 +362,7 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
 
     A forward pass that makes constants of another precision keeps the model's own.
     """
-    precise = _on_cpu(engine, precision(engine))
+    precise = on_cpu(engine, precision(engine))
     theta = precise.layout.flatten(precise.model)
     return precise, theta + 0.1 * normal(theta, generator)
 
@@ -410,7 +410,7 @@ def precision(engine: Engine) -> torch.dtype:
     if engine.facts.precision is None:
         engine.facts.precision = torch.float64
         try:
-            wide = _on_cpu(engine, torch.float64)
+            wide = on_cpu(engine, torch.float64)
             if wide.outputs(wide.layout.flatten(wide.model), wide.few.x[[0, -1]]).dtype != torch.float64:
                 engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
@@ -418,7 +418,8 @@ def precision(engine: Engine) -> torch.dtype:
     return engine.facts.precision
 
 
-def _on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+def on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+    """Return the engine on the CPU in a dtype."""
     here = engine.to("cpu", lambda data: data.to("cpu", dtype if data.is_floating_point() else None))
     here.model.to(dtype)
     here.criterion = engine.criterion.moved(torch.device("cpu"), dtype)

@@ -22,7 +22,7 @@ from entropic_edu.physics.mean import Estimate
 from entropic_edu.physics.snapshot import warn
 
 from . import batch_norm as norms
-from . import per_sample
+from . import per_sample, scales
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
 from .crowd import StackCrowd
@@ -32,7 +32,7 @@ from .engines import engine_for
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
 from .losses import Criterion, NotConvexError, drawing, loss_of
-from .modules import does_more, dropouts, redraw, unwrapped
+from .modules import does_more, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
@@ -142,7 +142,7 @@ class Network(Computed):
         self.dim, first = self.layout.dim, next(p for p in called.parameters() if p.requires_grad)
         self.device, self.dtype = first.device, first.dtype
         if not freeze_buffers:
-            _refuse_hidden_state(called)
+            norms.refuse_hidden_state(called)
         given = [tensors(x if y is None else (x, y), "training"), *([] if test is None else [tensors(test, "test")])]
         called, inputs = one_tensor(called, *(each for each, _ in given))
         called, shape = _returning_tensor(called, self._place(inputs[0]), outputs)
@@ -255,6 +255,21 @@ class Network(Computed):
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
+
+    def scale_free(self, theta: Tensor) -> dict[str, slice]:
+        """Return where the parameter tensors lie in θ whose scale changes no output, by name; measured at each θ.
+
+        Those before a norm without scale and shift, where the layer has no bias. At (P, D) it must hold in each row.
+
+        Example:
+            >>> from entropic_edu import models
+            >>> x, y = torch.eye(5), torch.arange(5) % 3
+            >>> land = Network(models.mlp(5, 16, 3, norm="layer"), x, y)
+            >>> land.scale_free(land.initial(torch.Generator().manual_seed(0)))
+            {'0.weight': slice(0, 80, None)}
+        """
+        self.check(theta)
+        return scales.scale_free(self.engine, theta.reshape(-1, self.dim))
 
     @property
     def signature(self) -> str:
@@ -422,18 +437,4 @@ def _refuse_what_changes(called: nn.Module, x: Tensor, frozen: bool) -> None:
             f"This model's outputs depend on more than theta (buffers that change: {changed or 'none'}; outputs "
             f"of two equal calls {'agree' if torch.equal(one, two) else 'differ'}); remove what draws random "
             f"numbers or keeps statistics{advice}."
-        )
-
-
-def _refuse_hidden_state(model: nn.Module) -> None:
-    if norm_names := norms.norm_names(model):
-        raise ValueError(
-            f"This model has batch norm in {norm_names}, so its loss depends on batch statistics and not on theta "
-            'alone; pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace '
-            "batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
-        )
-    if drops := dropouts(model):
-        raise ValueError(
-            f"This model has dropout in {drops}, so its loss is random even on all data; "
-            "set p=0, or pass freeze_buffers=True to evaluate in eval mode."
         )
