@@ -178,6 +178,45 @@ class Elementwise(Fixed):
 
 
 @dataclass(frozen=True)
+class GroupNorm(Fixed):
+    """n = (u - ū)/σ within groups of channels and their pixels, with σ² = var u + ε; without scale and shift.
+
+    Its Jacobian J = (1 - 11ᵀ/F - nnᵀ/F)/σ over the F numbers of a group is symmetric, so ``push`` is ``pull``.
+    """
+
+    groups: int  # of one network's channels
+    eps: float
+    needs_delta = True
+
+    def forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, Kept]:
+        h = _in_order(h)
+        sizes = *h.shape[:2], math.prod(h.shape[2:]), len(theta) * self.groups
+        out, mean, scale = aten.native_group_norm(h, None, None, *sizes, self.eps)
+        return out, (h, mean, scale, out, sizes)
+
+    def push(self, kept: Kept, h_dot: Tensor) -> Tensor:
+        return self.pull(kept, h_dot)
+
+    def pull(self, kept: Kept, delta: Tensor) -> Tensor:
+        h, mean, scale, _, sizes = kept
+        asked = [True, False, False]
+        found: Tensor = aten.native_group_norm_backward(_in_order(delta), h, mean, scale, None, *sizes, asked)[0]
+        return found
+
+    def backward_dot(self, theta: Tensor, v: Tensor, kept: Kept, delta: Maybe, h_dot: Maybe, delta_dot: Tensor) -> Back:
+        _, _, scale, n, _ = kept
+        n_dot = self.push(kept, h_dot)
+        groups = partial(Tensor.unflatten, dim=1, sizes=(self.groups, -1))  # (N, G, C/G, H, W)
+
+        def mean(one: Tensor, other: Tensor) -> Tensor:
+            return groups(one * other).mean((2, 3, 4), keepdim=True)
+
+        bent = groups(self.pull(kept, delta)) * mean(n, h_dot)  # J̇δ, as in ``stacked.Norm.times_dot``
+        bent += groups(n_dot) * mean(n, delta) + groups(n) * mean(n_dot, delta)
+        return self.pull(kept, delta_dot).sub_((bent * scale[..., None, None, None]).flatten(1, 2)), []
+
+
+@dataclass(frozen=True)
 class MaxPool(Fixed):
     """The largest of each window."""
 
@@ -255,7 +294,7 @@ class Passes(NamedTuple):
 
 @dataclass(frozen=True)
 class ConvChain:
-    """Convolutions, pooling and elementwise activations, then linear layers: one after the other."""
+    """Convolutions, norms, pooling and elementwise activations, then linear layers: one after the other."""
 
     layers: list[Layer]
 
@@ -342,6 +381,11 @@ def _pixels(h: Tensor) -> Tensor:
     return h.movedim(1, -1).reshape(-1)
 
 
+def _in_order(h: Tensor) -> Tensor:
+    """Return pictures in the order of numbers that group norm takes."""
+    return h.contiguous(memory_format=LAST if h.device.type == "cpu" else torch.contiguous_format)
+
+
 def _layer(module: nn.Module, start: int, flat: bool) -> Layer | None:
     """Return the layer of a module, on rows or on pictures, or None where there is none."""
     how: Any
@@ -355,6 +399,8 @@ def _layer(module: nn.Module, start: int, flat: bool) -> Layer | None:
         how = module.stride, module.padding, module.dilation, False, (0, 0)
         plain = not isinstance(module.padding, str)
         return Convolution(start, module.weight.shape, module.bias is not None, how) if plain else None
+    if type(module) is nn.GroupNorm and not module.affine:
+        return GroupNorm(module.num_groups, module.eps)
     if type(module) is nn.MaxPool2d and not module.return_indices:
         how = map(_pair, (module.kernel_size, module.stride, module.padding, module.dilation))
         return MaxPool((*how, module.ceil_mode))
