@@ -55,7 +55,8 @@ def connect(
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
         sweeps: Gradient steps of the whole band.
-        batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.
+        batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
+            push the road to flat places. None takes all data.
         learning_rate, momentum: η of the first sweeps, which falls to 0 by a cosine over the second half; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
         tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
@@ -104,7 +105,7 @@ def connect(
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
-    band = Band(land, generator, size, learning_rate, momentum, sweeps)
+    band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, sweeps)
     yield _snapshot(road, 0, sweeps)
     for latest in way.build(band, road, pivots):
         road = latest

@@ -1,6 +1,7 @@
 """Label noise of classes as a landscape: the mean over its draws, by torch's own label smoothing and by enumeration."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -135,6 +136,40 @@ def test_where_the_softmax_is_the_smoothed_labels_the_label_noise_has_the_covari
     pixels = landscape("class for each pixel", generator)
     assert pixels.label_ratio == 1 / 6  # the mean over 2 x 3 places, each drawn by itself
     assert landscape("stack", generator, noise=0.0).label_ratio == 0
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+@pytest.mark.parametrize("method", ["string", "neb", "bezier"])
+def test_a_road_is_relaxed_on_the_mean_over_label_noise(method, loss, generator):
+    # or it would drift to flat places itself; the twin is given the mean targets as such, and draws the same samples
+    land = landscape("stack", generator, number=30, noise=0.9, loss=loss)
+    twin = Network(dense().double(), land.x, land.criterion.averaged(land.y, land.dtype), loss=loss)
+    a, b = (start(land, generator) for _ in range(2))
+    settings = {"method": method, "sweeps": 12, "pivots": 4, "points": 6, "batch_size": 20, "tolerance": math.inf}
+    one, two = (ee.connect(net, a, b, generator=torch.Generator().manual_seed(1), **settings) for net in (land, twin))
+    torch.testing.assert_close(one.pivots, two.pivots, **ROUND_OFF)
+
+
+@pytest.mark.parametrize("way", ["stack", "vmap", "chain", "class for each pixel"])
+def test_without_label_noise_the_objective_is_the_same_and_batches_draw_samples_alone(way, generator):
+    land = landscape(way, generator, weight_decay=0.1)
+    calm, theta = land.without_label_noise(), start(land, generator)
+    assert torch.equal(calm.loss(theta), land.loss(theta))
+    assert torch.equal(calm.gradient(theta), land.gradient(theta))
+    assert torch.equal(calm.accuracy(theta), land.accuracy(theta))
+    assert (calm.label_ratio, calm.signature) == (0, land.signature)
+    crowd, batch = calm.crowd(theta.expand(2, -1)), calm.draw(7, generator, 2)
+    index = (batch.x.flatten(2)[:, :, None] == land.x.flatten(1)).all(-1).long().argmax(-1)  # (2, 7)
+    mean = land.criterion.averaged(land.y, land.dtype)
+    assert torch.equal(batch.y, mean[index])
+    expected = torch.stack([calm.subset(row).gradient(theta) for row in index])
+    torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), expected, **ROUND_OFF)
+    assert next(iter(calm.epoch(None, generator))) is None  # all data as they are
+    if way in ("stack", "chain"):
+        gradients, chances = every_label(land, theta)
+        means = (chances[..., None] * gradients).sum(1)
+        torch.testing.assert_close(calm.noise_trace(theta), torch.cov(means.T, correction=0).trace(), **ROUND_OFF)
+    assert calm.without_label_noise() is calm
 
 
 def test_accuracy_counts_the_labels_as_they_came(generator):

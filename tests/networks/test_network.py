@@ -11,8 +11,7 @@ from torch import nn
 from entropic_edu import Network
 from entropic_edu.networks.batch_norm import NORMS
 from entropic_edu.networks.batches import Batch
-from entropic_edu.networks.modules import DROPOUTS
-from entropic_edu.networks.network import pooled_first
+from entropic_edu.networks.modules import DROPOUTS, pooled_first
 from entropic_edu.networks.ways import Choice
 
 ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums over a few hundred samples, in another order
