@@ -335,9 +335,18 @@ class StackEngine(Engine):
         parts = batch.split(self.rows(theta))
         return torch.stack([part.size * self.losses(theta, part) for _, part in parts]).sum(0) / batch.size
 
+    @torch.no_grad()
     def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        loss = self.loss(theta, batch) if batch.whole else self.losses(theta, batch)
-        return loss, self.gradient(theta, batch)  # which passes by the loss
+        if batch.whole:
+            return self.loss(theta, batch), self.gradient(theta, batch)  # in parts of their own
+        found: list[Tensor] = []
+
+        def slopes(z: Tensor) -> Tensor:
+            found.append(self.criterion.means(z, batch.y))
+            return self.criterion.mean_slopes(z, batch.y)
+
+        gradient = self.fitting(lambda: self.stack.gradient(_many(theta), batch.x, slopes, batch.own), batch.size)
+        return found[0].view(theta.shape[:-1]), gradient.view(theta.shape)
 
     @torch.no_grad()
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from .engine import Engine, on_cpu, precision
 from .losses import normal
 
 _NEAR = 0.02  # what scaling changes beside turning: ε gives some 1e-5 to 1e-2, a bias or a scale of its own about 1
-_FEW = 4  # samples
+_FEW = 4  # samples, also to give batch norm its statistics
 
 
 @torch.no_grad()
@@ -25,7 +25,7 @@ def scale_free(engine: Engine, theta: Tensor) -> dict[str, slice]:
     of a random turn of the same size. A tensor of zeros, and one that no output depends on, is none of them.
     """
     precise, generator = on_cpu(engine, precision(engine)), torch.Generator().manual_seed(0)  # any turn will do
-    found, x = dict(precise.layout.slices), precise.few.x[:_FEW]
+    found, x, precise.seen = dict(precise.layout.slices), precise.few.x[:_FEW], precise.seen[:_FEW]
     for row in theta.detach().to("cpu", precise.layout.flatten(precise.model).dtype):
         before = precise.outputs(row, x)
 
