@@ -71,8 +71,9 @@ def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, stra
         return StackEngine(model, criterion, few, seen, strategy, stack=stack)
     if strategy == "stacked":
         raise ValueError(
-            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
-            f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
+            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations, perhaps after '
+            "LayerNorm without scale and shift, with a named loss (and class numbers for cross_entropy), got "
+            f"{type(model).__name__} with loss {criterion.name!r} and "
             f'targets of {few.y.dtype}; use "auto".'
         )
     if is_written_out(criterion, few.y) and few.x.ndim == 4 and (chain := ConvChain.of(model)):

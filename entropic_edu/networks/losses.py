@@ -310,8 +310,9 @@ def drawing(loss: Loss, y: Tensor, outputs: torch.Size) -> Loss:
 
 def shares(y: Tensor, classes: int, noise: float, dtype: torch.dtype, axis: int = 1) -> Tensor:
     """Return the probabilities of the ``classes`` that class numbers have with label noise, along a new ``axis``."""
-    hot = F.one_hot(y, classes).movedim(-1, axis).to(dtype)
-    return hot.mul_(1 - noise).add_(noise / classes) if noise else hot
+    any_class = noise / classes
+    rest = torch.full((*y.shape[:axis], classes, *y.shape[axis:]), any_class, dtype=dtype, device=y.device)
+    return rest.scatter_(axis, y.unsqueeze(axis), 1 - noise + any_class)
 
 
 def normal(like: Tensor, generator: torch.Generator) -> Tensor:

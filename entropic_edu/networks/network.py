@@ -80,8 +80,9 @@ class Network(Computed):
             full-batch gradient, the less the larger the batch.
         statistics: For "reestimate", how many training inputs, evenly spaced, give the statistics; None takes all. They
             pass at once, in memory, and a full-batch gradient costs up to twice as much (not where all are taken).
-        strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
-            it applies. Else "auto" takes, by shapes alone, "loop" for one or two networks and where much is computed,
+        strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers, layer norms without scale and
+            shift, and activations) is taken where it applies. Else "auto" takes, by shapes alone, "loop" for one or two
+            networks and where much is computed,
             and for the rest "vmap" or, of chains of convolutions, groups of one. On other devices than a CPU it times
             "loop" and "vmap" once per shape; name one to have the same bits on every run there.
 
