@@ -94,7 +94,7 @@ class StackCrowd(Crowd):
             return super().gradient(batch)
         x, y = (batch.x, batch.y) if batch.own else (batch.x[None], batch.y[None])
         room = self.room.get(batch.size) or self._room_for(batch.size)
-        inputs, norms = [x.flatten(2)], list[Norm | None]()
+        inputs, norms = [x.flatten(2)], []
         for (weight, bias), layer, z in zip(self.affine, self.layers, room.outputs, strict=True):
             if bias is None:
                 torch.bmm(inputs[-1], weight, out=z)

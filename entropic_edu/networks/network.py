@@ -82,9 +82,9 @@ class Network(Computed):
             pass at once, in memory, and a full-batch gradient costs up to twice as much (not where all are taken).
         strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers, layer norms without scale and
             shift, and activations) is taken where it applies. Else "auto" takes, by shapes alone, "loop" for one or two
-            networks and where much is computed,
-            and for the rest "vmap" or, of chains of convolutions, groups of one. On other devices than a CPU it times
-            "loop" and "vmap" once per shape; name one to have the same bits on every run there.
+            networks and where much is computed, and for the rest "vmap" or, of chains of convolutions, groups of one.
+            On other devices than a CPU it times "loop" and "vmap" once per shape; name one to have the same bits on
+            every run there.
 
     Attributes:
         model, x, y, test: The copy of the model, and the data on its device in the form that the loss takes.
@@ -262,7 +262,7 @@ class Network(Computed):
     def scale_free(self, theta: Tensor) -> dict[str, slice]:
         """Return where the parameter tensors lie in θ whose scale changes no output, by name; measured at each θ.
 
-        Those before a norm without scale and shift, where the layer has no bias. At (P, D) it must hold in each row.
+        Those are weights of layers without bias before a norm, say. At (P, D) it must hold in each row.
 
         Example:
             >>> from entropic_edu import models

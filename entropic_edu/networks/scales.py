@@ -1,6 +1,6 @@
-"""Layers whose scale changes no output: what stands before a norm without scale and shift, found by trying.
+"""Layers whose scale changes no output: what stands before a norm, found by trying.
 
-LayerNorm, GroupNorm and batch norm divide by the size of what comes in, so a layer before them without bias acts by its
+LayerNorm, GroupNorm and batch norm divide by the size of what comes in, so a layer without bias before one acts by its
 direction alone; only the norm's ε sees its size (van Laarhoven 2017, arXiv:1706.05350). Its curvature goes as 1/‖w‖².
 That a ReLU lets two layers trade their scales is another thing: of these neither may be scaled alone.
 """
