@@ -50,7 +50,7 @@ class Engine:
     """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap."""
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
-    groups = False  # whether those of small pictures may be, as groups of one convolution
+    groups = 0.0  # bytes that a gradient on pictures keeps, up to which they may be groups of one convolution
 
     model: nn.Module  # that is called; batch norm that is to be re-estimated is replaced in it
     criterion: Loss
@@ -252,7 +252,7 @@ class Engine:
         if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
             return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
         if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
-            return batch.split(self.rows())  # of drawn batches only convolutions on a CPU gain from smaller parts
+            return batch.split(self.rows(theta))  # of drawn batches only convolutions on a CPU gain from smaller parts
         return batch.split(self.most or batch.size)
 
     @property
