@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .modules import does_more
+from .modules import does_more, dropouts
 from .parameters import functional_call
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -57,9 +57,37 @@ class ReestimatedNorm(nn.Module):
         return torch.addcmul(shift.view(over_channels), x, scale.view(over_channels))
 
 
+def are_reestimated(batch_norm: str, statistics: int | None, freeze_buffers: bool) -> bool:
+    """Check the options of batch norm, and return whether statistics are re-estimated; ValueError if they clash."""
+    if batch_norm not in ("refuse", "reestimate"):
+        raise ValueError(f'batch_norm must be "refuse" or "reestimate", got {batch_norm!r}.')
+    if batch_norm == "reestimate" and freeze_buffers:
+        raise ValueError(
+            'Statistics are either stored or re-estimated: drop freeze_buffers=True or batch_norm="reestimate".'
+        )
+    if statistics is not None and statistics < 2:
+        raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
+    return batch_norm == "reestimate"
+
+
 def norm_names(model: nn.Module) -> list[str]:
     """Return the names of the batch norms of a model."""
     return [name for name, module in model.named_modules() if isinstance(module, NORMS)]
+
+
+def refuse_hidden_state(model: nn.Module) -> None:
+    """Raise a ValueError where batch norm or dropout makes the loss depend on more than θ."""
+    if names := norm_names(model):
+        raise ValueError(
+            f"This model has batch norm in {names}, so its loss depends on batch statistics and not on theta "
+            'alone; pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace '
+            "batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
+        )
+    if drops := dropouts(model):
+        raise ValueError(
+            f"This model has dropout in {drops}, so its loss is random even on all data; "
+            "set p=0, or pass freeze_buffers=True to evaluate in eval mode."
+        )
 
 
 def with_reestimated(model: nn.Module) -> nn.Module:

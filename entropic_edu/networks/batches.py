@@ -12,7 +12,7 @@ from torch import Tensor
 
 from entropic_edu.physics.landscape import Landscape
 
-from .losses import Loss
+from .losses import Loss, shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,7 @@ class Sampled(Landscape):
 
     x: Tensor  # training inputs (N, ...)
     y: Tensor  # training targets (N,) or (N, C)
+    dtype: torch.dtype  # of parameters and outputs
     criterion: Loss
 
     @property
@@ -70,11 +71,17 @@ class Sampled(Landscape):
     def draw_labels(self, batch_size: int, generator: torch.Generator, rows: int | None = None) -> Batch:
         """Draw label noise without sampling noise: all data in order, the jitter as strong as in batches of B.
 
-        For "mse" only: σ√(N/B) on all N targets gives the gradient the covariance that σ gives in a batch of B.
+        √(N/B) times the jitter of all N targets gives the gradient the covariance that it has in a batch of B. Of class
+        numbers that is how far a drawn one lies from its mean: their targets become rows that add up to 1, some with
+        negative entries, in which cross-entropy is linear.
         """
-        if not self.y.is_floating_point():
-            raise ValueError('Pure label noise needs real targets; use loss="mse", or noise="minibatch".')
-        return self._all(generator, rows, math.sqrt(len(self.x) / batch_size))
+        factor = math.sqrt(len(self.x) / batch_size)
+        batch = self._all(generator, rows, factor)
+        if not self.criterion.classes:
+            return batch
+        mean = self.criterion.averaged(self.y, self.dtype)
+        drawn = shares(batch.y, self.criterion.classes, 0.0, self.dtype, axis=1 + batch.own)
+        return Batch(batch.x, torch.lerp(mean, drawn, factor), batch.own)
 
     def steps_per_epoch(self, batch_size: int | None) -> int:
         if batch_size is None:

@@ -13,7 +13,7 @@ from entropic_edu.physics.crowd import Crowd
 from .batches import Batch
 from .engine import Computed, StackEngine
 from .losses import FEW_CLASSES, CrossEntropy
-from .stacked import Layer
+from .stacked import Layer, Norm
 
 _LARGEST = 64  # batch, up to which this is the faster way: beyond, the products take the time (benchmarks/)
 
@@ -68,7 +68,9 @@ class StackCrowd(Crowd):
         self.criterion, self.layers = land.engine.criterion, land.engine.stack.layers
         self.size = len(theta) if theta.ndim == 2 else 1
         self.room: dict[int, _Room] = {}  # by the size of batches
-        self.sharp = isinstance(self.criterion, CrossEntropy) and self.layers[-1].kind in (nn.Identity, nn.ReLU)
+        last = self.layers[-1]
+        plain = last.kind in (nn.Identity, nn.ReLU) and last.eps is None  # so that the room holds the outputs
+        self.sharp = plain and isinstance(self.criterion, CrossEntropy)
         super().__init__(theta, land)
         self.at = self._views(self.numbers)
         self.slopes = torch.empty_like(self.numbers)
@@ -92,21 +94,24 @@ class StackCrowd(Crowd):
             return super().gradient(batch)
         x, y = (batch.x, batch.y) if batch.own else (batch.x[None], batch.y[None])
         room = self.room.get(batch.size) or self._room_for(batch.size)
-        inputs = [x.flatten(2)]
+        inputs, norms = [x.flatten(2)], []
         for (weight, bias), layer, z in zip(self.affine, self.layers, room.outputs, strict=True):
             if bias is None:
                 torch.bmm(inputs[-1], weight, out=z)
             else:
                 torch.baddbmm(bias, inputs[-1], weight, out=z)
+            norms.append(None if layer.eps is None else Norm.of(z, layer.eps))
+            z = z if norms[-1] is None else norms[-1].rows
             inputs.append(z.relu_() if layer.kind is nn.ReLU else layer.activation.forward(z))
         sharp = self.sharp and not y.is_floating_point()
         delta = room.slopes(y) if sharp else self.criterion.mean_slopes(inputs[-1], y)
         for number in reversed(range(len(self.layers))):
-            layer, here, h = self.layers[number], self.slopes_at[number], inputs[number + 1]
+            layer, here, h, norm = self.layers[number], self.slopes_at[number], inputs[number + 1], norms[number]
             if layer.kind is nn.ReLU:
                 delta = h.sign_().mul_(delta)
             else:
-                delta = layer.activation.backward(delta, room.outputs[number], h)
+                delta = layer.activation.backward(delta, room.outputs[number] if norm is None else norm.rows, h)
+            delta = delta if norm is None else norm.times(delta)
             if here.bias is not None:
                 torch.sum(delta, 1, out=here.bias)
             torch.bmm(room.turned[number] if delta is h else delta.mT, inputs[number], out=here.weight)

@@ -50,7 +50,7 @@ class Engine:
     """Any module and the loss of its outputs, by autograd: networks one after the other, or side by side with vmap."""
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
-    groups = False  # whether those of small pictures may be, as groups of one convolution
+    groups = 0.0  # bytes that a gradient on pictures keeps, up to which they may be groups of one convolution
 
     model: nn.Module  # that is called; batch norm that is to be re-estimated is replaced in it
     criterion: Loss
@@ -87,6 +87,13 @@ class Engine:
         first = next(other.model.parameters())
         other.criterion = self.criterion.moved(first.device, first.dtype)
         other.most = other._bytes = None
+        other.forget()
+        return other
+
+    def with_criterion(self, criterion: Loss) -> Self:
+        """Return the same with another loss of the outputs."""
+        other = copy.copy(self)
+        other.criterion = criterion
         other.forget()
         return other
 
@@ -245,7 +252,7 @@ class Engine:
         if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
             return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
         if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
-            return batch.split(self.rows())  # of drawn batches only convolutions on a CPU gain from smaller parts
+            return batch.split(self.rows(theta))  # of drawn batches only convolutions on a CPU gain from smaller parts
         return batch.split(self.most or batch.size)
 
     @property
@@ -328,9 +335,18 @@ class StackEngine(Engine):
         parts = batch.split(self.rows(theta))
         return torch.stack([part.size * self.losses(theta, part) for _, part in parts]).sum(0) / batch.size
 
+    @torch.no_grad()
     def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        loss = self.loss(theta, batch) if batch.whole else self.losses(theta, batch)
-        return loss, self.gradient(theta, batch)  # which passes by the loss
+        if batch.whole:
+            return self.loss(theta, batch), self.gradient(theta, batch)  # in parts of their own
+        found: list[Tensor] = []
+
+        def slopes(z: Tensor) -> Tensor:
+            found.append(self.criterion.means(z, batch.y))
+            return self.criterion.mean_slopes(z, batch.y)
+
+        gradient = self.fitting(lambda: self.stack.gradient(_many(theta), batch.x, slopes, batch.own), batch.size)
+        return found[0].view(theta.shape[:-1]), gradient.view(theta.shape)
 
     @torch.no_grad()
     def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
@@ -362,46 +378,9 @@ def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor
 
     A forward pass that makes constants of another precision keeps the model's own.
     """
-    precise = _on_cpu(engine, precision(engine))
+    precise = on_cpu(engine, precision(engine))
     theta = precise.layout.flatten(precise.model)
     return precise, theta + 0.1 * normal(theta, generator)
-
-
-def refuse_other_gradients(engine: Engine) -> None:
-    """Raise a ValueError unless autograd's gradient is how the loss changes, along a random direction near any θ.
-
-    A forward pass may stop the gradient, or give another one; torch then says nothing, or takes it for 0.
-    """
-    fault = None if engine.stacks else ""
-    for seed in range(4):  # a kink may lie in one's way, but not in all
-        fault = fault if fault is None else _other_gradient(engine, torch.Generator().manual_seed(seed))
-    if fault is not None:
-        raise ValueError(
-            f"There is no gradient of the loss by the parameters, or it is not how the loss changes{fault}. Take out "
-            "what stops or replaces it: torch.no_grad, .detach(), checkpoint(use_reentrant=True), rounding with a "
-            "straight-through gradient, a backward of your own."
-        )
-
-
-def _other_gradient(engine: Engine, generator: torch.Generator) -> str | None:
-    """Return None where the loss changes as the gradient says, else what torch says of it, which may be nothing."""
-    precise, theta = anywhere(engine, generator)
-    two = Batch(precise.few.x[[0, -1]], precise.few.y[[0, -1]])
-    way = normal(theta, generator)
-    way *= (1 + theta.norm()) / way.norm()
-    step, near = (1e-7, 1e-2) if theta.dtype == torch.float64 else (1e-2, 0.3)
-    try:
-        gradient = precise.gradient(theta, two)
-        with torch.no_grad():
-            ahead, behind = (precise.losses(theta + side * step * way, two) for side in (1, -1))
-    except RuntimeError as error:
-        if memory.ran_out(error):
-            raise
-        return f" ({str(error).splitlines()[0]})"
-    changed = (ahead - behind) / (2 * step)
-    scale = torch.maximum(changed.abs(), gradient.norm() * way.norm() / len(way) ** 0.5)
-    right = (changed - gradient @ way).abs() <= near * scale
-    return None if bool((right | ~changed.isfinite()).all()) else ""  # numbers may be too large far from where it is
 
 
 @torch.no_grad()
@@ -410,7 +389,7 @@ def precision(engine: Engine) -> torch.dtype:
     if engine.facts.precision is None:
         engine.facts.precision = torch.float64
         try:
-            wide = _on_cpu(engine, torch.float64)
+            wide = on_cpu(engine, torch.float64)
             if wide.outputs(wide.layout.flatten(wide.model), wide.few.x[[0, -1]]).dtype != torch.float64:
                 engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
@@ -418,7 +397,8 @@ def precision(engine: Engine) -> torch.dtype:
     return engine.facts.precision
 
 
-def _on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+def on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
+    """Return the engine on the CPU in a dtype."""
     here = engine.to("cpu", lambda data: data.to("cpu", dtype if data.is_floating_point() else None))
     here.model.to(dtype)
     here.criterion = engine.criterion.moved(torch.device("cpu"), dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from .batches import Batch
-from .convolutions import ConvChain, Passes
+from .convolutions import ConvChain, Passes, Tiled
 from .engine import Engine, StackEngine, Strategy, Times
 from .losses import CrossEntropy, Loss, SquaredError, is_written_out
 from .stacked import Stack
+from .ways import HELD
 
+_CACHED = 2**24  # bytes that many networks on windows keep at once: more is asked for anew each time
 _KEPT = 2**30  # bytes that products with one Hessian may share from call to call
 
 
@@ -21,9 +24,22 @@ _KEPT = 2**30  # bytes that products with one Hessian may share from call to cal
 class ConvEngine(Engine):
     """Chains of convolutions: many small networks as groups of one on a CPU, and Hessians, without autograd."""
 
-    groups = True
     criterion: CrossEntropy | SquaredError
     chain: ConvChain = field(kw_only=True)
+
+    @property
+    def tiles(self) -> bool:
+        """Whether many networks are dense layers on windows, which no size makes slower than one by one."""
+        return any(isinstance(layer, Tiled) for layer in self.chain.layers)
+
+    @property
+    def groups(self) -> float:  # type: ignore[override]
+        return math.inf if self.tiles else HELD
+
+    def rows(self, theta: Tensor | None = None) -> int:
+        if theta is None or theta.ndim == 1 or not self.tiles:
+            return super().rows()
+        return max(1, min(super().rows(), _CACHED // (len(theta) * self.bytes_per_sample)))
 
     def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         if way != "groups":
@@ -71,8 +87,9 @@ def engine_for(model: nn.Module, criterion: Loss, few: Batch, seen: Tensor, stra
         return StackEngine(model, criterion, few, seen, strategy, stack=stack)
     if strategy == "stacked":
         raise ValueError(
-            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations with a named '
-            f"loss (and class numbers for cross_entropy), got {type(model).__name__} with loss {criterion.name!r} and "
+            'strategy="stacked" needs an nn.Sequential of Linear layers and elementwise activations, perhaps after '
+            "LayerNorm without scale and shift, with a named loss (and class numbers for cross_entropy), got "
+            f"{type(model).__name__} with loss {criterion.name!r} and "
             f'targets of {few.y.dtype}; use "auto".'
         )
     if is_written_out(criterion, few.y) and few.x.ndim == 4 and (chain := ConvChain.of(model)):

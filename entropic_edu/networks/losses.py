@@ -2,6 +2,10 @@
 
 A new loss is one class here. Outputs z are (..., N, C) for N samples; targets y are theirs, (N,) or (N, C). For outputs
 of other shapes, (N,) or (N, T, V) or (N, C, H, W), there is ``Custom``, which differentiates by autograd.
+
+Label noise draws class numbers anew, batch by batch. Its mean is a loss too: cross-entropy is linear in the
+probabilities that are its targets, so the mean is the loss of the mean targets, (1 - p) e_y + p/C, as of label
+smoothing (Szegedy et al. 2016, CVPR, section 7). ``averaged`` gives them, and all data are taken with them.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ class Loss(ABC):
     name: str
     mean: Callable[[Tensor, Tensor], Tensor]  # over the samples of one network, outputs (N, C) and targets -> ()
     label_noise: float = 0.0  # σ of the jitter of real targets, or the probability that a class is drawn anew
-    classes: int = 0  # that label noise draws from; 0 for real targets
+    classes: int = 0  # C that label noise draws from; 0 where it draws none
 
     @abstractmethod
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
@@ -59,9 +63,16 @@ class Loss(ABC):
         other = torch.randint(self.classes, y.shape, generator=generator, device=generator.device)
         return torch.where(flip.to(y.device), other.to(y.device), y)
 
+    def averaged(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return targets whose loss is the mean over label noise: of class numbers (N, ...) shares (N, C, ...)."""
+        return shares(y, self.classes, self.label_noise, dtype) if self.classes and not y.is_floating_point() else y
+
     def label_ratio(self, y: Tensor) -> float:
-        """Return what the jitter adds to the covariance of one sample's gradient, in units of H."""
-        return 0.0
+        """Return what the jitter adds to the covariance of one sample's gradient, in units of H.
+
+        Drawn classes add Jᵀ(diag q - qqᵀ)J for shares q at each place, which is H where the softmax is q.
+        """
+        return 1 / y[0].numel() if self.classes else 0.0
 
     def general(self) -> Custom:
         """Return the same for outputs of any shape (N, ...)."""
@@ -101,20 +112,27 @@ class CrossEntropy(Loss):
         return y
 
     def means(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the mean of each network, (P, N, C) -> (P,)."""
+        """Return the mean of each network, (P, N, C) -> (P,), for class numbers or shares that add up to 1."""
+        if y.is_floating_point():
+            return (torch.logsumexp(z, -1) - (y * z).sum(-1)).mean(1)
         right = z.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0]
         return (torch.logsumexp(z, -1) - right).mean(1)  # torch's own is slow for few classes
 
     def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""
-        shares = _softmax(z)
-        at = y.expand(shares.shape[:-1])[..., None]
-        return shares.scatter_add_(-1, at, shares.new_full((), -1.0).expand(at.shape)).div_(z.shape[-2])
+        p = _softmax(z)
+        if y.is_floating_point():
+            return p.sub_(y).div_(z.shape[-2])
+        at = y.expand(p.shape[:-1])[..., None]
+        return p.scatter_add_(-1, at, p.new_full((), -1.0).expand(at.shape)).div_(z.shape[-2])
 
     def slopes_along(self, z: Tensor, z_dot: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return δ and its derivative δ̇ along ż, for targets that all networks share."""
-        p, at = torch.softmax(z, -1), y[None, :, None].expand(len(z), -1, 1)
+        p = torch.softmax(z, -1)
         p_dot = p * (z_dot - (p * z_dot).sum(-1, keepdim=True))
+        if y.is_floating_point():
+            return (p - y) / len(y), p_dot / len(y)
+        at = y[None, :, None].expand(len(z), -1, 1)
         return p.scatter_add(-1, at, -torch.ones_like(z[..., :1])) / len(y), p_dot / len(y)
 
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
@@ -134,12 +152,7 @@ class CrossEntropy(Loss):
 
     def _weights(self, z: Tensor, y: Tensor) -> Tensor:
         """Return each sample's probability of classes as its target, (N, C)."""
-        if y.is_floating_point():
-            return y
-        weights = (1 - self.label_noise) * F.one_hot(y, z.shape[-1]).to(z)
-        if self.label_noise:
-            weights[:, : self.classes] += self.label_noise / self.classes
-        return weights
+        return y if y.is_floating_point() else shares(y, z.shape[-1], self.label_noise, z.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,6 +231,7 @@ class Custom(Loss):
         return self
 
     def slopes(self, z: Tensor, y: Tensor) -> Tensor:
+        y = self.averaged(y, z.dtype)
         together = partial(torch.vmap(torch.func.grad(self._one)), z, y)
         return side_by_side(together, lambda: self._singly(z, y, False), self.loops, "samples")
 
@@ -228,7 +242,7 @@ class Custom(Loss):
         return torch.cat([rows, self.label_noise * (2 / z[0].numel()) ** 0.5 * self.curvature_rows(z, y)])
 
     def label_ratio(self, y: Tensor) -> float:
-        return 2 * self.label_noise**2 / y[0].numel() if self.squared else 0.0
+        return 2 * self.label_noise**2 / y[0].numel() if self.squared else super().label_ratio(y)
 
     def curvature_rows(self, z: Tensor, y: Tensor) -> Tensor:
         def one(flat: Tensor, y: Tensor) -> Tensor:
@@ -276,6 +290,29 @@ def loss_of(criterion: Criterion, label_noise: float = 0.0) -> Loss:
         raise ValueError(f'loss must be "cross_entropy", "mse" or a callable(outputs, targets), got {criterion!r}.')
     name = f"custom {getattr(criterion, '__name__', 'loss')}"  # apart from the two that are built in
     return Custom(name=name, mean=criterion, label_noise=label_noise)
+
+
+def drawing(loss: Loss, y: Tensor, outputs: torch.Size) -> Loss:
+    """Return the loss with the classes that its label noise draws from, as many as there are outputs (N, C, ...).
+
+    Raises:
+        ValueError: If nobody knows the mean over the draws, so that noisy gradients had no full-batch objective.
+    """
+    if not loss.label_noise or y.is_floating_point():
+        return loss
+    if loss.name != "cross_entropy":
+        raise ValueError(
+            "label_noise with class numbers needs a loss whose mean over the drawn classes is known, "
+            f'loss="cross_entropy" or "mse", got {loss.name!r}; or redraw labels once, before Network.'
+        )
+    return replace(loss, classes=outputs[1])
+
+
+def shares(y: Tensor, classes: int, noise: float, dtype: torch.dtype, axis: int = 1) -> Tensor:
+    """Return the probabilities of the ``classes`` that class numbers have with label noise, along a new ``axis``."""
+    any_class = noise / classes
+    rest = torch.full((*y.shape[:axis], classes, *y.shape[axis:]), any_class, dtype=dtype, device=y.device)
+    return rest.scatter_(axis, y.unsqueeze(axis), 1 - noise + any_class)
 
 
 def normal(like: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Two small networks that train in seconds, as plain ``nn.Sequential`` chains without hidden state, and ResNet-20."""
+"""Small networks that train in seconds, as plain ``nn.Sequential`` chains without hidden state, and ResNet-20."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from torch import Tensor, nn
 Norm = Literal["group", "batch"]
 
 
-def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(
+    *widths: int, activation: Callable[[], nn.Module] = nn.ReLU, norm: Literal["layer"] | None = None
+) -> nn.Sequential:
     """Return linear layers with an activation between each two; ``mlp(64, 64, 64, 10)`` is the net for the digits.
 
     Args:
         widths: Units of each layer, from inputs (N, widths[0]) to outputs (N, widths[-1]).
         activation: Makes each activation, e.g. ``nn.Tanh`` or ``nn.GELU`` for a smooth loss; ReLU has kinks.
+        norm: "layer" for hidden layers without bias and LayerNorm without scale and shift before each activation, so
+            that the scale of their weights does not change the outputs; or None.
 
     Raises:
-        ValueError: If fewer than two widths are given, or one is not positive.
+        ValueError: If fewer than two widths are given, one is not positive, or ``norm`` is unknown.
 
     Example:
         >>> model = mlp(64, 64, 64, 10)
@@ -30,8 +34,13 @@ def mlp(*widths: int, activation: Callable[[], nn.Module] = nn.ReLU) -> nn.Seque
     """
     if len(widths) < 2 or min(widths) < 1:
         raise ValueError(f"An MLP needs at least two positive widths, got {widths}; try mlp(64, 64, 10).")
-    layers = [m for inputs, outputs in itertools.pairwise(widths) for m in (nn.Linear(inputs, outputs), activation())]
-    return nn.Sequential(*layers[:-1])
+    if norm not in (None, "layer"):
+        raise ValueError(f'norm must be "layer" or None, got {norm!r}.')
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths[:-1]):
+        normed = [] if norm is None else [nn.LayerNorm(outputs, elementwise_affine=False)]
+        layers += [nn.Linear(inputs, outputs, bias=norm is None), *normed, activation()]
+    return nn.Sequential(*layers, nn.Linear(widths[-2], widths[-1]))
 
 
 def small_cnn(
@@ -70,6 +79,49 @@ def small_cnn(
         normed = [] if norm is None else [_norm(norm, outputs)]
         layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *normed, activation(), nn.MaxPool2d(2)]
     side = 32 >> len(channels)  # pixels left along each edge
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, classes))
+
+
+def normed_cnn(
+    channels: Sequence[int] = (24, 48, 96),
+    classes: int = 10,
+    size: int = 16,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Return a convolutional net whose layers are normalised, for images of 3 x size x size; 27,538 parameters.
+
+    Each convolution has stride 2 (the first 3 x 3, padded; the others 2 x 2), no bias, and after it GroupNorm of one
+    group without scale and shift, so that the scale of its weights does not change the outputs; then the activation.
+    One linear layer is last.
+
+    Args:
+        channels: Channels after each convolution.
+        classes: Number of outputs.
+        size: Pixels along each edge of the images; each convolution halves it.
+        activation: Makes each activation.
+
+    Returns:
+        Model from images (N, 3, size, size) to outputs (N, classes).
+
+    Raises:
+        ValueError: If there are no channels, or the convolutions cannot halve the images as often.
+
+    Example:
+        >>> import torch
+        >>> normed_cnn(size=32)(torch.zeros(5, 3, 32, 32)).shape
+        torch.Size([5, 10])
+    """
+    if not channels or size < 1 or size % 2 ** len(channels):
+        raise ValueError(
+            f"Each of the {len(channels)} convolutions (at least 1) halves images whose edge is a multiple of "
+            f"{2 ** len(channels)} pixels, got size={size}."
+        )
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip((3, *channels), channels, strict=False):
+        kernel, padding = (2, 0) if layers else (3, 1)
+        layers += [nn.Conv2d(inputs, outputs, kernel, 2, padding, bias=False), nn.GroupNorm(1, outputs, affine=False)]
+        layers.append(activation())
+    side = size >> len(channels)  # pixels left along each edge
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * side * side, classes))
 
 

@@ -23,17 +23,18 @@ from entropic_edu.physics.mean import Estimate
 from entropic_edu.physics.snapshot import warn
 
 from . import batch_norm as norms
-from . import per_sample
+from . import per_sample, scales
 from .batches import Batch
 from .checkpoints import check_constants, some, vector_of
 from .crowd import StackCrowd
 from .door import tensors
-from .engine import Computed, Strategy, precision, refuse_other_gradients
+from .engine import Computed, Strategy, precision
 from .engines import engine_for
+from .gradient_checks import refuse_other_gradients
 from .inputs import call, channels_last, one_tensor
 from .loss_checks import as_mean, check_loss, mixes_samples, moved, telling
-from .losses import Criterion, NotConvexError, loss_of
-from .modules import does_more, dropouts, redraw, unwrapped
+from .losses import Criterion, NotConvexError, drawing, loss_of
+from .modules import pooled_first, redraw, unwrapped
 from .outputs import Accuracy, Outputs, returning_tensor, scoring_for, tensor_of
 from .parameters import Layout
 
@@ -65,8 +66,12 @@ class Network(Computed):
         outputs: Takes what the model returns and gives the tensor that the loss sees; None takes a tensor as it is, the
             first tensor of a tuple, and ``logits``.
         accuracy: (outputs, targets) -> share of right samples; None goes by the loss (see ``networks.outputs``).
-        label_noise: For "mse" the standard deviation σ of a fresh Gaussian jitter on the targets of each drawn batch;
-            for class targets the probability that a drawn sample's class is replaced by one drawn uniformly.
+        label_noise: For "mse" the standard deviation σ of a fresh Gaussian jitter on the targets of each drawn batch.
+            For class numbers under "cross_entropy" the probability p that a drawn sample's class is replaced by one
+            drawn uniformly from all C; the objective on all data, with its gradient and Hessian, is the mean over these
+            draws, label smoothing p. So is the loss of another ``Network`` on held-out data with the same p: it cannot
+            fall below the entropy of the smoothed labels; with p = 0 it is that of the true ones. Accuracy counts the
+            labels as they came.
         freeze_buffers: Evaluate the model in eval mode: batch norm then uses its stored statistics as constants and
             dropout is off.
         batch_norm: "refuse", or "reestimate" for a model with batch norm: all but gradients on drawn batches then use
@@ -75,17 +80,19 @@ class Network(Computed):
             full-batch gradient, the less the larger the batch.
         statistics: For "reestimate", how many training inputs, evenly spaced, give the statistics; None takes all. They
             pass at once, in memory, and a full-batch gradient costs up to twice as much (not where all are taken).
-        strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers and activations) is taken where
-            it applies. Else "auto" takes, by shapes alone, "loop" for one or two networks and where much is computed,
-            and for the rest "vmap" or, of chains of convolutions, groups of one. On other devices than a CPU it times
-            "loop" and "vmap" once per shape; name one to have the same bits on every run there.
+        strategy: How (P, D) gradients are computed. "stacked" (chains of linear layers, layer norms without scale and
+            shift, and activations) is taken where it applies. Else "auto" takes, by shapes alone, "loop" for one or two
+            networks and where much is computed, and for the rest "vmap" or, of chains of convolutions, groups of one.
+            On other devices than a CPU it times "loop" and "vmap" once per shape; name one to have the same bits on
+            every run there.
 
     Attributes:
         model, x, y, test: The copy of the model, and the data on its device in the form that the loss takes.
         layout: Where each parameter lies in θ, by name.
         criterion: The loss, with its derivatives and its label noise.
         loss_name: What the loss is called; a callable's is "custom" with its own name.
-        label_ratio: As in ``Landscape``: 2σ²/C for mse over C outputs.
+        label_ratio: As in ``Landscape``: 2σ²/C for mse over C outputs; for drawn classes 1, exact where the softmax
+            is the smoothed labels (1/T for classes at T places).
         scoring: What counts as right in ``accuracy``; None where nothing does.
         engine: What computes, with the module that is called: ``model``, but max pooling before a ReLU (same bits).
 
@@ -124,7 +131,7 @@ class Network(Computed):
         statistics: int | None = 512,
         strategy: Strategy = "auto",
     ) -> None:
-        reestimates = _reestimates(batch_norm, statistics, freeze_buffers)
+        reestimates = norms.are_reestimated(batch_norm, statistics, freeze_buffers)
         if weight_decay < 0 or label_noise < 0:
             raise ValueError(
                 f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
@@ -138,7 +145,7 @@ class Network(Computed):
         self.dim, first = self.layout.dim, next(p for p in called.parameters() if p.requires_grad)
         self.device, self.dtype = first.device, first.dtype
         if not freeze_buffers:
-            _refuse_hidden_state(called)
+            norms.refuse_hidden_state(called)
         given = [tensors(x if y is None else (x, y), "training"), *([] if test is None else [tensors(test, "test")])]
         called, inputs = one_tensor(called, *(each for each, _ in given))
         called, shape = _returning_tensor(called, self._place(inputs[0]), outputs)
@@ -152,9 +159,8 @@ class Network(Computed):
             self._data(called, x, y, what) for x, (_, y), what in zip(inputs, given, ("training", "test"), strict=False)
         ]
         (self.x, self.y), self.test = data[0], data[1] if len(data) > 1 else None
+        self.criterion = drawing(self.criterion, self.y, shape)
         self.label_ratio = self.criterion.label_ratio(self.y)
-        if not self.y.is_floating_point():
-            self.criterion = replace(self.criterion, classes=int(self.y.max()) + 1)
         _refuse_what_changes(called, self.x[:2], freeze_buffers)
         # whether one batch of all data gives batch norm its statistics; where not, each part of the data takes them
         most = min(len(self.x), statistics or len(self.x))
@@ -253,6 +259,21 @@ class Network(Computed):
     def noise_trace(self, theta: Tensor) -> Tensor:
         return per_sample.gradient_covariance(self, theta).trace
 
+    def scale_free(self, theta: Tensor) -> dict[str, slice]:
+        """Return where the parameter tensors lie in θ whose scale changes no output, by name; measured at each θ.
+
+        Those are weights of layers without bias before a norm, say. At (P, D) it must hold in each row.
+
+        Example:
+            >>> from entropic_edu import models
+            >>> x, y = torch.eye(5), torch.arange(5) % 3
+            >>> land = Network(models.mlp(5, 16, 3, norm="layer"), x, y)
+            >>> land.scale_free(land.initial(torch.Generator().manual_seed(0)))
+            {'0.weight': slice(0, 80, None)}
+        """
+        self.check(theta)
+        return scales.scale_free(self.engine, theta.reshape(-1, self.dim))
+
     @property
     def signature(self) -> str:
         layout = [(name, tuple(shape)) for name, shape in zip(self.layout.names, self.layout.shapes, strict=True)]
@@ -345,6 +366,26 @@ class Network(Computed):
         some._sees_all = False
         return some
 
+    def without_label_noise(self) -> Network:
+        """Return the same objective, whose batches draw samples alone: their targets are the mean over label noise.
+
+        To come to rest after noisy steps, and to tell the two parts of the gradient noise apart.
+
+        Example:
+            >>> generator = torch.Generator().manual_seed(0)
+            >>> land = Network(nn.Linear(5, 3), torch.eye(5), torch.arange(5) % 3, label_noise=0.3)
+            >>> theta, calm = land.initial(generator), land.without_label_noise()
+            >>> bool(calm.loss(theta) == land.loss(theta)), bool(calm.noise_trace(theta) < land.noise_trace(theta))
+            (True, True)
+        """
+        if not self.criterion.label_noise:
+            return self
+        calm = copy.copy(self)
+        calm.y, calm.label_ratio = self.criterion.averaged(self.y, self.dtype), 0.0
+        calm.criterion = replace(self.criterion, label_noise=0.0, classes=0)
+        calm.engine = self.engine.with_criterion(calm.criterion)
+        return calm
+
     def precise(self) -> Landscape:
         """Return the same in float64, or itself where forward makes constants of its own precision."""
         return self if precision(self.engine) == self.dtype else super().precise()
@@ -362,7 +403,7 @@ class Network(Computed):
 
     @property
     def _whole(self) -> Batch:
-        return Batch(self.x, self.y, whole=not self._sees_all)
+        return Batch(self.x, self.criterion.averaged(self.y, self.dtype), whole=not self._sees_all)
 
     def _place(self, data: Tensor) -> Tensor:
         return data.to(self.device, self.dtype) if data.is_floating_point() else data.to(self.device)
@@ -374,24 +415,6 @@ class Network(Computed):
         with torch.no_grad():
             outputs = call(called, x[[0, -1]])  # two rows also of one sample, whose variance batch norm asks for
         return x, self.criterion.targets(y, outputs, what)
-
-
-def pooled_first(model: nn.Module) -> nn.Module:
-    """Return a copy of the model with max pooling before a ReLU that precedes it in a chain.
-
-    max(relu(z)) = relu(max(z)), and the slopes agree too: the same bits on fewer pixels, in 10 to 25 % less time. Only
-    chains within chains are changed: a module with a ``forward`` of its own may look at what lies between their layers.
-    """
-    model = copy.deepcopy(model)
-    chains = [model]
-    for chain in chains:  # which grows
-        if type(chain) is nn.Sequential and not any(map(does_more, chain.modules())):
-            for place in range(len(chain) - 1):
-                pool = chain[place + 1]
-                if type(chain[place]) is nn.ReLU and type(pool) is nn.MaxPool2d and not pool.return_indices:
-                    chain[place], chain[place + 1] = pool, chain[place]
-            chains += chain
-    return model
 
 
 def _returning_tensor(called: nn.Module, x: Tensor, outputs: Outputs | None) -> tuple[nn.Module, torch.Size]:
@@ -420,30 +443,3 @@ def _refuse_what_changes(called: nn.Module, x: Tensor, frozen: bool) -> None:
             f"of two equal calls {'agree' if torch.equal(one, two) else 'differ'}); remove what draws random "
             f"numbers or keeps statistics{advice}."
         )
-
-
-def _refuse_hidden_state(model: nn.Module) -> None:
-    if norm_names := norms.norm_names(model):
-        raise ValueError(
-            f"This model has batch norm in {norm_names}, so its loss depends on batch statistics and not on theta "
-            'alone; pass batch_norm="reestimate" to have statistics of the training inputs at each theta, replace '
-            "batch norm by GroupNorm, or pass freeze_buffers=True to use its stored statistics."
-        )
-    if drops := dropouts(model):
-        raise ValueError(
-            f"This model has dropout in {drops}, so its loss is random even on all data; "
-            "set p=0, or pass freeze_buffers=True to evaluate in eval mode."
-        )
-
-
-def _reestimates(batch_norm: str, statistics: int | None, freeze_buffers: bool) -> bool:
-    """Check the options of batch norm, and return whether its statistics are re-estimated."""
-    if batch_norm not in ("refuse", "reestimate"):
-        raise ValueError(f'batch_norm must be "refuse" or "reestimate", got {batch_norm!r}.')
-    if batch_norm == "reestimate" and freeze_buffers:
-        raise ValueError(
-            'Statistics are either stored or re-estimated: drop freeze_buffers=True or batch_norm="reestimate".'
-        )
-    if statistics is not None and statistics < 2:
-        raise ValueError(f"A variance needs at least 2 inputs, got statistics={statistics}; None takes all.")
-    return batch_norm == "reestimate"

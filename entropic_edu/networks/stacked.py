@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from .modules import does_more
 
 Slopes = tuple[Tensor, Tensor]  # δ of each sample's outputs, and its derivative δ̇ along a direction
+Passes = tuple[list[Tensor], list[Tensor], list["Norm | None"]]
 _TOGETHER = 32  # vectors that a Hessian is applied to at once
 _CACHED = 2**17  # numbers in one block of deltas: 512 kB of float32 stay in a core's cache
 
@@ -50,15 +52,53 @@ ACTIVATIONS: dict[type[nn.Module], Activation] = {
 }
 
 
+class Norm(NamedTuple):
+    """A layer norm n = (u - ū)/σ of rows u (..., F), with σ² = var u + ε, and what its derivatives need."""
+
+    given: Tensor  # u
+    mean: Tensor  # ū, (..., 1)
+    scale: Tensor  # 1/σ, (..., 1)
+    rows: Tensor  # n
+
+    @classmethod
+    def of(cls, given: Tensor, eps: float) -> Norm:
+        rows, mean, scale = torch.native_layer_norm(given, given.shape[-1:], None, None, eps)
+        return cls(given, mean, scale, rows)
+
+    def times(self, v: Tensor) -> Tensor:
+        """Return Jv, J = (1 - 11ᵀ/F - nnᵀ/F)/σ, which is symmetric: the way there and back; v may have more rows.
+
+        What autograd itself calls: written in public functions it takes up to six times as long. n is not looked at.
+        """
+        given, mean, scale = self[:3]
+        if given.shape != v.shape:  # which this kernel wants equal
+            given, mean, scale = (part.expand(*v.shape[:-1], -1).contiguous() for part in self[:3])
+        back: Tensor = torch.ops.aten.native_layer_norm_backward(
+            v, given, v.shape[-1:], mean, scale, None, None, [True, False, False]
+        )[0]
+        return back
+
+    def for_rows(self) -> Norm:
+        """Return the same for vectors (P, K, n, F) on the samples (P, n, F)."""
+        return Norm(*(part.unsqueeze(1) for part in self))
+
+    def times_dot(self, v: Tensor, u_dot: Tensor, n_dot: Tensor) -> Tensor:
+        """Return the derivative of Jv at fixed v where u moves along u̇, and n along ṅ = Ju̇."""
+        back = self.times(v) * (self.rows * u_dot).mean(-1, keepdim=True)  # (1/σ)˙ = -(n·u̇/F)/σ²
+        turned = torch.addcmul(back, n_dot, (self.rows * v).mean(-1, keepdim=True))
+        return turned.addcmul_(self.rows, (n_dot * v).mean(-1, keepdim=True)).mul_(-self.scale)
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One linear layer, with the activation after it, as a part of θ."""
+    """One linear layer, with the layer norm and the activation after it, as a part of θ."""
 
     start: int  # where its weights begin in theta
     inputs: int
     outputs: int
     has_bias: bool
     kind: type[nn.Module] = nn.Identity  # of its activation
+    eps: float | None = None  # ε of its layer norm, without scale and shift; None where there is none
 
     @property
     def activation(self) -> Activation:
@@ -83,7 +123,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Stack:
-    """Linear layers with elementwise activations between them, for P parameter vectors at once."""
+    """Linear layers with elementwise activations, perhaps after a layer norm, for P parameter vectors at once."""
 
     layers: list[Layer]
 
@@ -103,6 +143,8 @@ class Stack:
             exact = getattr(module, "approximate", "none") == "none"  # GELU has an approximate form too
             if type(module) is nn.Linear:
                 layers.append(Layer(start, module.in_features, module.out_features, module.bias is not None))
+            elif layers and _normalizes(module, layers[-1]):
+                layers[-1] = replace(layers[-1], eps=module.eps)
             elif type(module) in ACTIVATIONS and exact and kind is nn.Identity:
                 layers[-1] = replace(layers[-1], kind=type(module))
             else:
@@ -114,16 +156,19 @@ class Stack:
         """Return the outputs (P, N, C) of P networks on shared inputs (N, ...), or each one's ``own`` (P, N, ...)."""
         h = self.inputs(theta, x, own)
         for layer in self.layers:
-            h = layer.activation.forward(layer.affine(theta, h))
+            z = layer.affine(theta, h)
+            h = layer.activation.forward(z if layer.eps is None else F.layer_norm(z, z.shape[-1:], eps=layer.eps))
         return h
 
-    def passes(self, theta: Tensor, x: Tensor, own: bool = False) -> tuple[list[Tensor], list[Tensor]]:
-        """Return z of each layer (P, N, out), and the h before, between and after them."""
-        before, after = [], [self.inputs(theta, x, own)]
+    def passes(self, theta: Tensor, x: Tensor, own: bool = False) -> Passes:
+        """Return z of each layer (P, N, out) as its activation takes it, the h before, between and after, and norms."""
+        before, after, norms = [], [self.inputs(theta, x, own)], []
         for layer in self.layers:
-            before.append(layer.affine(theta, after[-1]))
+            z = layer.affine(theta, after[-1])
+            norms.append(None if layer.eps is None else Norm.of(z, layer.eps))
+            before.append(z if norms[-1] is None else norms[-1].rows)
             after.append(layer.activation.forward(before[-1]))
-        return before, after
+        return before, after, norms
 
     def gradient(
         self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool = False
@@ -132,12 +177,13 @@ class Stack:
 
         ``output_gradient`` maps outputs (P, N, C) to the derivative of the loss by them.
         """
-        before, after = self.passes(theta, x, own)
+        before, after, norms = self.passes(theta, x, own)
         delta = output_gradient(after[-1])
         parts: list[Tensor] = []
         for number in reversed(range(len(self.layers))):
-            layer = self.layers[number]
+            layer, norm = self.layers[number], norms[number]
             delta = layer.activation.backward(delta, before[number], after[number + 1])
+            delta = delta if norm is None else norm.times(delta)
             if layer.has_bias:
                 parts.append(delta.sum(1))
             parts.append(torch.bmm(delta.mT, after[number]).flatten(1))
@@ -156,11 +202,12 @@ class Stack:
         weights = None if scale is None else scale.square()
         size = max(16, _CACHED // width)
         for some, targets in zip(x.split(size), y.split(size), strict=True):
-            before, after = self.passes(theta, some)
+            before, after, norms = self.passes(theta, some)
             delta = rows(after[-1], targets)  # (P, K, n, out)
             for number in reversed(range(len(self.layers))):
-                layer, z = self.layers[number], before[number]
+                layer, z, norm = self.layers[number], before[number], norms[number]
                 delta = delta * layer.activation.backward(torch.ones_like(z), z, after[number + 1]).unsqueeze(1)
+                delta = delta if norm is None else norm.for_rows().times(delta)
                 total += _outer_squares(layer, after[number], delta.square().sum(1), weights)
                 if number:
                     delta = torch.bmm(delta.flatten(1, 2), layer.weight(theta)).view(*delta.shape[:3], -1)
@@ -190,23 +237,29 @@ class Stack:
         product rule on each line gives the line for q̇, and the q̇ of the gradient is Hv, exactly. θ is (V, D), or
         (1, D) for all v, whose two passes are then shared; ``slopes`` maps z and ż of the outputs to δ and δ̇.
         """
-        before, after = self.passes(theta, x)
+        before, after, norms = self.passes(theta, x)
+        rows_dot: list[Tensor] = []  # of what is normed
         before_dot: list[Tensor] = []
         after_dot: list[Tensor] = []
-        for layer, z, inputs, out in zip(self.layers, before, after, after[1:], strict=False):
+        for layer, z, inputs, out, norm in zip(self.layers, before, after, after[1:], norms, strict=False):
             z_dot = layer.affine(vector, _for_each(inputs, vector))
             if after_dot:  # the inputs of the first layer do not depend on θ
                 z_dot.baddbmm_(after_dot[-1], _for_each(layer.weight(theta), vector).mT)
+            rows_dot.append(z_dot)
+            z_dot = z_dot if norm is None else norm.times(z_dot)
             before_dot.append(z_dot)
             after_dot.append(layer.activation.backward(z_dot, z, out))
         delta, delta_dot = slopes(after[-1], after_dot[-1])
         parts: list[Tensor] = []
         for number in reversed(range(len(self.layers))):
-            layer, z, out = self.layers[number], before[number], after[number + 1]
+            layer, z, out, norm = self.layers[number], before[number], after[number + 1], norms[number]
             delta_dot = layer.activation.backward(delta_dot, z, out)
             if layer.activation.second is not None:
                 delta_dot = torch.addcmul(delta_dot, layer.activation.second(z, out) * delta, before_dot[number])
             delta = layer.activation.backward(delta, z, out)
+            if norm is not None:
+                delta_dot = norm.times(delta_dot) + norm.times_dot(delta, rows_dot[number], before_dot[number])
+                delta = norm.times(delta)
             if layer.has_bias:
                 parts.append(delta_dot.sum(1))
             weight_dot, shared = torch.bmm(delta_dot.mT, _for_each(after[number], vector)), _for_each(delta, vector)
@@ -221,6 +274,12 @@ class Stack:
     def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
         """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
         return x.flatten(2) if own else x.flatten(1).expand(len(theta), -1, -1)
+
+
+def _normalizes(module: nn.Module, layer: Layer) -> bool:
+    """Return whether a module is a layer norm without scale and shift of what a layer gives, before its activation."""
+    plain = type(module) is nn.LayerNorm and not module.elementwise_affine and layer.kind is nn.Identity
+    return plain and layer.eps is None and module.normalized_shape == (layer.outputs,)
 
 
 def _outer_squares(layer: Layer, a: Tensor, squares: Tensor, weights: Tensor | None) -> Tensor:

@@ -14,7 +14,7 @@ from .parameters import Layout
 
 _FEW = 3  # networks, below which a CPU computes their gradients as fast one after the other
 _SMALL = 3_000_000  # samples times parameters, above which it does
-_HELD = 1_250_000  # bytes that a network's gradient on pictures keeps, above which it does
+HELD = 1_250_000  # bytes that a network's gradient on pictures keeps, above which it does
 By = Callable[[str, Tensor, Batch], tuple[Tensor, ...]]
 
 
@@ -46,9 +46,9 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
 class Choice:
     """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere."""
 
-    def __init__(self, dim: int, device: torch.device, groups: bool = False) -> None:
+    def __init__(self, dim: int, device: torch.device, groups: float = 0) -> None:
         self.dim, self.device = dim, device  # parameters D of a network, and where it is computed
-        self.groups = groups  # whether networks may be groups of one convolution
+        self.groups = groups  # bytes that the gradient of one keeps, up to which networks are groups of one convolution
         self.made: dict[tuple[int, ...], str] = {}  # by shapes
 
     def __call__(self, theta: Tensor, batch: Batch, by: By, held: int = 0) -> str:
@@ -65,8 +65,8 @@ class Choice:
         """On a CPU side by side if what is computed is small, elsewhere if a short timing has it 1.3 times faster."""
         on_cpu, pictures = self.device.type == "cpu", batch.x.ndim - int(batch.own) == 4
         if on_cpu and pictures and self.groups:  # on pictures that all share, the first convolution is no group
-            return "groups" if len(theta) > 1 and held <= (1 if batch.own else 2) * _HELD else "loop"
-        small = held <= _HELD if pictures else batch.size * self.dim <= _SMALL
+            return "groups" if len(theta) > 1 and held <= (1 if batch.own else 2) * self.groups else "loop"
+        small = held <= HELD if pictures else batch.size * self.dim <= _SMALL
         if on_cpu and (len(theta) < _FEW or not small):
             return "loop"
         try:

@@ -41,6 +41,7 @@ def connect(
     points: int | None = None,
     tolerance: float = 0.05,
     guess: Path | None = None,
+    match_norms: bool = False,
     progress: Progress = None,
 ) -> Stream[Path]:
     """Join two minima by a road of low objective.
@@ -54,12 +55,15 @@ def connect(
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
         sweeps: Gradient steps of the whole band.
-        batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.
+        batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
+            push the road to flat places. None takes all data.
         learning_rate, momentum: η of the first sweeps, which falls to 0 by a cosine over the second half; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
         tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
             are below this share of the mean data loss at the ends, at most twice.
         guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
+        match_norms: Whether layers whose scale changes no output get the ends' norm all along the returned road; see
+            ``Path.match_norms``, which does the same to a road that is there.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -97,10 +101,11 @@ def connect(
     if isinstance(way, Linear):
         straight = road.resample(number)
         yield _snapshot(straight, 0, 1)
+        straight = straight.match_norms(land) if match_norms else straight
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
-    band = Band(land, generator, size, learning_rate, momentum, sweeps)
+    band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, sweeps)
     yield _snapshot(road, 0, sweeps)
     for latest in way.build(band, road, pivots):
         road = latest
@@ -120,7 +125,9 @@ def connect(
         rise = _scallops_of(land, road)
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
-    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
+    road = road.smooth(number)
+    final = measured(land, road.match_norms(land) if match_norms else road)
+    final = replace(final, pivot_scallop=rise, complete=True)
     if band.residual is not None:  # a method of one's own need not say it
         rest = band.residual <= _SMALL or final.barrier <= _LOW * level
         final = replace(final, residual=band.residual, converged=rest)

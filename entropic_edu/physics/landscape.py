@@ -185,6 +185,14 @@ class Landscape(ABC):
         """Return the trace of the covariance of one sample's gradient, label noise included, (D,) -> () or (P,)."""
         return theta.new_zeros(theta.shape[:-1])
 
+    def without_label_noise(self) -> Landscape:
+        """Return the same objective, whose batches draw samples alone; itself where labels have no noise."""
+        return self
+
+    def scale_free(self, theta: Tensor) -> dict[str, slice]:
+        """Return where the parts of θ lie whose scale changes nothing that data see, at (D,) or each of (P, D)."""
+        return {}
+
     def subset(self, index: Tensor) -> Landscape:
         """Return the landscape of the samples at these indices (n,), all else as it is, or a ValueError."""
         raise ValueError(f"{type(self).__name__} has no samples to choose from; use it whole.")

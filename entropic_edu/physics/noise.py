@@ -181,8 +181,8 @@ class Label(Batches):
     def check(self, land: Landscape) -> None:
         if not land.label_ratio:
             raise ValueError(
-                'noise="label" needs a Network with loss="mse" and label_noise > 0; pass label_noise=0.1 to Network, '
-                'or take noise="minibatch".'
+                'noise="label" needs a Network with label_noise > 0 and real targets under loss="mse" or class numbers '
+                'under "cross_entropy"; pass label_noise=0.1 to Network, or take noise="minibatch".'
             )
 
 

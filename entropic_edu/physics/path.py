@@ -168,6 +168,47 @@ class Path(Result):
         spline = CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))
         return self.through(evenly(torch.as_tensor(spline(np.linspace(0, 1, 4 * points))), self.pivots, points))
 
+    def scale_free(self, land: Landscape) -> dict[str, slice]:
+        """Return where the layers lie in θ whose scale changes no output, at the ends and the middle, by name."""
+        return land.scale_free(self.pivots[[0, len(self.pivots) // 2, -1]])
+
+    def match_norms(self, land: Landscape) -> Path:
+        """Return the road with each layer whose scale changes no output at the norm that the ends have there.
+
+        Roads between normalised networks sag towards the origin, where curvature, which goes as 1/‖w‖², is higher: so
+        part of a raw road's bump is scale. Here each such layer (``scale_free``) has at each inner pivot the norm
+        (1 - s)‖a‖ + s‖b‖, with s the position on this road, and the direction it had: the same function, up to the ε of
+        the norms, and another weight-decay term. Between pivots norms sag still, by the share α²/8 for a layer that
+        turns by the angle α from one pivot to the next: 0.1 % at 5 degrees.
+
+        Args:
+            land: The landscape of the road. Where nothing is scale-free the road stays as it is.
+
+        Returns:
+            The road with the same ends, bit for bit, and losses measured anew if this one has them.
+
+        Raises:
+            ValueError: If the road was made for another model.
+
+        Example:
+            >>> x, y = torch.eye(5), torch.arange(5) % 3
+            >>> land = ee.Network(ee.models.mlp(5, 16, 3, norm="layer"), x, y)
+            >>> generator = torch.Generator().manual_seed(0)
+            >>> road = ee.Path(torch.stack([land.initial(generator) for _ in range(2)])).resample(5)
+            >>> [round(float(n), 2) for n in road.pivots[:, :80].norm(dim=1)]
+            [2.37, 1.89, 1.68, 1.83, 2.28]
+            >>> [round(float(n), 2) for n in road.match_norms(land).pivots[:, :80].norm(dim=1)]
+            [2.37, 2.35, 2.33, 2.3, 2.28]
+        """
+        self.check(land)
+        pivots = self.pivots.clone()
+        for part in self.scale_free(land).values():
+            norms = pivots[:, part].norm(dim=1)
+            wanted = torch.lerp(norms[0], norms[-1], self.marks)  # to the bit at the ends, which are multiplied by 1
+            pivots[:, part] *= (wanted / norms)[:, None]
+        matched = replace(self, pivots=pivots, losses=None, losses_between=None)
+        return matched if self.losses is None else measured(land, matched)
+
     def through(self, pivots: Tensor) -> Path:
         """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
         bare: dict[str, Any] = dict.fromkeys(("losses", "losses_between", "pivot_scallop", "residual", "converged"))

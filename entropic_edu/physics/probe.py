@@ -52,6 +52,8 @@ class Profile(Result):
         finite_scale, length: Step of ``finite_curvature``, and arc length of the path, in parameter space.
         dim, weight_decay, label_ratio, noise_shape: Of the landscape, see ``Landscape``.
         unavailable: What torch cannot compute for this landscape, by name, with the reason; its numbers are NaN.
+        norms: ‖w‖ of each layer whose scale changes no output, (n, layers), see ``Path.match_norms``; None without.
+        layers: Names of these.
 
     Example:
         >>> land = ee.valleys.Waist(g_wide=1.0, g_narrow=16.0, width=0.1)
@@ -85,6 +87,8 @@ class Profile(Result):
     label_ratio: float = 0.0
     noise_shape: str = "curvature"
     unavailable: dict[str, str] = field(default_factory=dict)
+    norms: Tensor | None = None
+    layers: list[str] = field(default_factory=list)
 
     @property
     def trace_with_decay(self) -> Tensor:
@@ -157,7 +161,7 @@ def probe(
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     reasons: dict[str, str] = {}
     exact = land.dim > _DENSE and attempted({}, "", lambda: land.has_exact_trace(generator), False)
-    finite_scale = path.length / 100
+    finite_scale, free = path.length / 100, path.scale_free(land)
     precise = land.precise()
     whole: Profile | None = None
     for some in where.split(5 if land.dim < 50_000 else 1):
@@ -179,6 +183,8 @@ def probe(
             finite_curvature=detached(bent - land.weight_decay).to(theta.dtype),
             finite_scale=finite_scale,
             length=path.length,
+            norms=detached(torch.stack([theta[:, w].norm(dim=1) for w in free.values()], 1)) if free else None,
+            layers=list(free),
         )
         whole = part if whole is None else _joined(whole, part)
         done = len(whole.position)

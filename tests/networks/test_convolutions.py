@@ -32,6 +32,19 @@ CHAINS = {
         *(nn.Conv2d(2, 3, 2, dilation=2), nn.MaxPool2d(3, 2, 1), nn.GELU(), nn.AvgPool2d(2, 1, 1)),
         *(nn.Conv2d(3, 4, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3), nn.Sigmoid()),
     ],
+    "group norms": lambda: [
+        *(nn.Conv2d(2, 4, 3, stride=2, bias=False), nn.GroupNorm(1, 4, 0.1, affine=False), nn.ReLU()),
+        *(nn.Conv2d(4, 6, 2), nn.GroupNorm(2, 6, 0.1, affine=False), nn.Tanh(), nn.MaxPool2d(2), nn.Flatten()),
+        nn.Linear(6, 3),
+    ],
+    "windows that tile": lambda: [
+        *(nn.Conv2d(2, 4, (3, 7), stride=(3, 7)), nn.ReLU(), nn.Conv2d(4, 3, (3, 1), stride=(3, 1), bias=False)),
+        *(nn.Tanh(), nn.Flatten(), nn.Linear(3, 3)),
+    ],
+    "windows that tile all but an edge": lambda: [
+        *(nn.Conv2d(2, 4, 2), nn.Tanh(), nn.Conv2d(4, 3, 2, stride=2), nn.Tanh(), nn.Conv2d(3, 2, 3, stride=3)),
+        *(nn.Flatten(), nn.Linear(2, 3)),
+    ],
     "what is left over at the edge": lambda: [
         *(nn.Conv2d(2, 3, 1), nn.AvgPool2d((2, 3), ceil_mode=True), nn.MaxPool2d(3, ceil_mode=True), nn.Tanh()),
         *(nn.Flatten(), nn.Linear(6, 3)),

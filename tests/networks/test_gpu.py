@@ -18,7 +18,9 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 CLOSE = {"rtol": 1e-7, "atol": 1e-9}
 MODELS = {
     "mlp": lambda: nn.Sequential(nn.Flatten(), *ee.models.mlp(3 * 32 * 32, 8, 10)),
+    "mlp, layer norm": lambda: nn.Sequential(nn.Flatten(), *ee.models.mlp(3 * 32 * 32, 8, 10, norm="layer")),
     "cnn": lambda: ee.models.small_cnn((4, 8)),
+    "cnn, group norm": lambda: ee.models.normed_cnn((4, 8), size=32),
     "cnn, batch norm": lambda: nn.Sequential(
         nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.GELU(), nn.MaxPool2d(6), nn.Flatten(), nn.Linear(100, 10)
     ),

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 import entropic_edu as ee
-from entropic_edu.networks.models import mlp, resnet20, small_cnn
+from entropic_edu.networks.models import mlp, normed_cnn, resnet20, small_cnn
 
 
 def number_of_parameters(model):
@@ -29,6 +29,37 @@ def test_an_mlp_ends_in_a_linear_layer_and_takes_any_activation():
 def test_an_mlp_without_inputs_and_outputs_is_refused(widths):
     with pytest.raises(ValueError, match=r"at least two positive widths, got .*; try mlp"):
         mlp(*widths)
+
+
+def test_a_normalised_mlp_has_no_bias_in_hidden_layers_and_scales_nothing():
+    model = mlp(64, 96, 96, 10, norm="layer")
+    assert number_of_parameters(model) == 64 * 96 + 96 * 96 + 96 * 10 + 10
+    kinds = [nn.Linear, nn.LayerNorm, nn.ReLU]
+    assert [type(layer) for layer in model] == [*kinds, *kinds, nn.Linear]
+    assert [type(layer) for layer in mlp(4, 2, norm="layer")] == [nn.Linear]
+    with pytest.raises(ValueError, match="norm must be \"layer\" or None, got 'batch'"):
+        mlp(4, 5, 2, norm="batch")
+
+
+def test_the_normalised_cnn_has_the_parameters_of_its_kernels_and_halves_any_size(generator):
+    kernels = 24 * 3 * 9 + 48 * 24 * 4 + 96 * 48 * 4
+    assert number_of_parameters(normed_cnn()) == kernels + 10 * (96 * 2 * 2 + 1) == 27538
+    model = normed_cnn((2, 3), classes=4, size=8, activation=nn.Tanh)
+    assert model(torch.randn(5, 3, 8, 8, generator=generator)).shape == (5, 4)
+    for channels, size in (((), 16), ((4, 4, 4), 20), ((4,), 0)):
+        with pytest.raises(ValueError, match=rf"the {len(channels)} convolutions .* got size={size}"):
+            normed_cnn(channels, size=size)
+
+
+@pytest.mark.parametrize("model", [mlp(3 * 16 * 16, 7, 6, 10, norm="layer"), normed_cnn((4, 6))])
+def test_the_scale_of_a_normalised_layer_does_not_change_the_outputs(model, generator):
+    model, x = model.double(), torch.randn(5, 3, 16, 16, generator=generator, dtype=torch.float64)
+    x = x.flatten(1) if isinstance(model[0], nn.Linear) else x
+    before = model(x)
+    with torch.no_grad():
+        model[0].weight *= 3
+        model[3].weight /= 2
+    torch.testing.assert_close(model(x), before, rtol=1e-3, atol=1e-3)  # ε of the norms: 1e-5 of a variance
 
 
 def test_the_small_cnn_has_the_parameters_of_its_kernels():

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import gauss_newton_trace
 from entropic_edu.networks.stacked import Stack
 from entropic_edu.physics.curvature import hessian_vector_product
 
@@ -11,9 +12,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated
 ACTIVATIONS = [nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU]
 
 
-def chain(activation, loss, generator, *, bias=True, last=None, number=70, weight_decay=0.0):
-    layers = [nn.Linear(5, 6, bias=bias), activation(), nn.Linear(6, 4, bias=bias), activation(), nn.Linear(4, 3)]
-    model = nn.Sequential(*layers, *([last()] if last else [])).double()
+def chain(activation, loss, generator, *, bias=True, norm=False, last=None, number=70, weight_decay=0.0):
+    layers = []
+    for inputs, outputs in ((5, 6), (6, 4)):
+        normed = [nn.LayerNorm(outputs, eps=0.1, elementwise_affine=False)] if norm else []
+        layers += [nn.Linear(inputs, outputs, bias=bias), *normed, activation()]
+    model = nn.Sequential(*layers, nn.Linear(4, 3), *([last()] if last else [])).double()
     x = torch.randn(number, 5, generator=generator, dtype=torch.float64)
     y = torch.randint(3, (number,), generator=generator)
     return Network(model, x, y, loss=loss, weight_decay=weight_decay)
@@ -32,9 +36,9 @@ def by_autograd(land, theta, vector):
 
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("bias", [True, False])
-def test_the_hand_written_product_equals_reverse_over_reverse_autograd(activation, loss, bias, generator):
-    land = chain(activation, loss, generator, bias=bias, weight_decay=0.01)
+@pytest.mark.parametrize(("bias", "norm"), [(True, False), (False, False), (False, True), (True, True)])
+def test_the_hand_written_product_equals_reverse_over_reverse_autograd(activation, loss, bias, norm, generator):
+    land = chain(activation, loss, generator, bias=bias, norm=norm, weight_decay=0.01)
     assert land.stacks
     theta = torch.stack([land.initial(generator) for _ in range(3)])
     vector = torch.randn(theta.shape, generator=generator, dtype=theta.dtype)
@@ -77,9 +81,10 @@ def test_products_of_many_vectors_at_one_theta_in_single_precision_are_those_in_
     torch.testing.assert_close(hessian_vector_product(land, theta, vectors).double(), exact, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_outputs_and_gradients_equal_those_of_the_module(activation, generator):
-    land = chain(activation, "cross_entropy", generator)
+def test_outputs_and_gradients_equal_those_of_the_module(activation, norm, generator):
+    land = chain(activation, "cross_entropy", generator, norm=norm)
     theta = torch.stack([land.initial(generator) for _ in range(2)])
     for row, outputs, gradient in zip(theta, land.outputs(theta, land.x), land.gradient(theta), strict=True):
         module = land.module(row)
@@ -95,3 +100,23 @@ def test_what_is_not_a_chain_of_linear_layers_does_not_stack():
     assert Stack.of(nn.Sequential(shared, nn.Tanh(), shared)) is None
     assert Stack.of(nn.Sequential(nn.Linear(4, 4), nn.GELU(approximate="tanh"))) is None
     assert Stack.of(nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))) is not None
+    plain = {"elementwise_affine": False}
+    assert Stack.of(nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4, **plain), nn.ReLU())) is not None
+    for norm in (nn.LayerNorm(4), nn.LayerNorm((3, 4), **plain)):  # one with parameters, one over samples of a sequence
+        assert Stack.of(nn.Sequential(nn.Linear(4, 4), norm)) is None
+    for layers in ((nn.ReLU(), nn.LayerNorm(4, **plain)), (nn.LayerNorm(4, **plain), nn.LayerNorm(4, **plain))):
+        assert Stack.of(nn.Sequential(nn.Linear(4, 4), *layers)) is None
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_per_sample_squares_pass_a_layer_norm(scaled, generator):
+    land = chain(nn.Tanh, "cross_entropy", generator, norm=True, bias=True)
+    theta = torch.stack([land.initial(generator) for _ in range(2)])
+    scale = theta if scaled else torch.ones_like(theta)
+    found = gauss_newton_trace(land, theta, scale=scale if scaled else None)
+    for row, s, trace in zip(theta, scale, found, strict=True):
+        jacobian = torch.func.jacrev(lambda t: land.outputs(t, land.x))(row)  # (N, C, D)
+        p = torch.softmax(land.outputs(row, land.x), -1)
+        curved = torch.diag_embed(p) - p[:, :, None] * p[:, None]
+        expected = torch.einsum("ncd,nce,ned,d->", jacobian, curved, jacobian, s.square()) / len(land.x)
+        torch.testing.assert_close(trace, expected, rtol=1e-11, atol=0)

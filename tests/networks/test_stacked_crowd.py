@@ -18,6 +18,9 @@ MODELS = {
     "ReLU at the end": nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3), nn.ReLU()),
     "40 classes": ee.models.mlp(5, 6, 40),
     "one layer": nn.Linear(5, 3),
+    "layer norm": ee.models.mlp(5, 6, 4, 3, norm="layer"),
+    "layer norm, GELU": ee.models.mlp(5, 6, 4, 3, activation=nn.GELU, norm="layer"),
+    "layer norm at the end": nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3, elementwise_affine=False)),
 }
 LOSSES = {"cross_entropy": {}, "mse": {"loss": "mse"}, "flipped labels": {"label_noise": 0.3}}
 LOSSES["jittered targets"] = {"loss": "mse", "label_noise": 0.3}
@@ -52,8 +55,9 @@ def test_gradients_are_those_of_the_landscape(model, loss, generator):
     torch.testing.assert_close(single.vectors(single.gradient(batch)), land.gradient_on(theta[0], batch), **near)
 
 
-def test_gradients_in_float64_are_those_of_autograd(generator):
-    land = landscape("GELU", dtype=torch.float64)
+@pytest.mark.parametrize("model", ["GELU", "layer norm", "layer norm, GELU", "layer norm at the end"])
+def test_gradients_in_float64_are_those_of_autograd(model, generator):
+    land = landscape(model, dtype=torch.float64)
     theta, batch = thetas(land, generator, 2), land.draw(9, generator, 2)
     crowd = land.crowd(theta)
     found = crowd.vectors(crowd.gradient(batch))
