@@ -41,7 +41,6 @@ def connect(
     points: int | None = None,
     tolerance: float = 0.05,
     guess: Path | None = None,
-    match_norms: bool = False,
     progress: Progress = None,
 ) -> Stream[Path]:
     """Join two minima by a road of low objective.
@@ -62,8 +61,6 @@ def connect(
         tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
             are below this share of the mean data loss at the ends, at most twice.
         guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
-        match_norms: Whether layers whose scale changes no output get the ends' norm all along the returned road; see
-            ``Path.match_norms``, which does the same to a road that is there.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -101,7 +98,6 @@ def connect(
     if isinstance(way, Linear):
         straight = road.resample(number)
         yield _snapshot(straight, 0, 1)
-        straight = straight.match_norms(land) if match_norms else straight
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
@@ -125,9 +121,7 @@ def connect(
         rise = _scallops_of(land, road)
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
-    road = road.smooth(number)
-    final = measured(land, road.match_norms(land) if match_norms else road)
-    final = replace(final, pivot_scallop=rise, complete=True)
+    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
     if band.residual is not None:  # a method of one's own need not say it
         rest = band.residual <= _SMALL or final.barrier <= _LOW * level
         final = replace(final, residual=band.residual, converged=rest)

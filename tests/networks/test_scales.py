@@ -1,6 +1,5 @@
 """Layers whose scale changes no output: which they are, and roads on which their norms are matched."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -117,22 +116,6 @@ def test_matched_norms_are_linear_between_the_ends_and_the_function_is_the_same(
     torch.testing.assert_close(land.data_loss(matched.pivots), land.data_loss(raw.pivots), rtol=1e-3, atol=0)
     torch.testing.assert_close(matched.losses, land.loss(matched.pivots))
     assert replace(raw, losses=None).match_norms(land).losses is None
-
-
-@pytest.mark.parametrize("method", ["linear", "string"])
-def test_connect_matches_norms_where_it_is_asked_to(method, road):
-    land, raw = road
-    settings = {"method": method, "pivots": 4, "points": 9, "sweeps": 12, "tolerance": math.inf}
-    bare, matched = (
-        ee.connect(
-            land, *raw.pivots[[0, -1]], generator=torch.Generator().manual_seed(0), match_norms=asked, **settings
-        )
-        for asked in (False, True)
-    )
-    assert torch.equal(matched.pivots, bare.match_norms(land).pivots)
-    assert not torch.equal(matched.pivots, bare.pivots)
-    assert torch.equal(matched.losses, land.loss(matched.pivots))
-    assert (matched.residual, matched.complete) == (bare.residual, True)
 
 
 def test_between_pivots_the_norm_sags_by_an_eighth_of_the_angle_squared(road):
