@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,7 +22,30 @@ __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
 _SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
 _LOW = 0.05  # barrier, as a share of the ends' data loss, below which there is none to speak of
 _FIRST = 125  # sweeps until one looks for the first time, or a sixteenth of all
-_SETTLED = 0.15  # share by which twice as many sweeps may change the middle's trace: what is left is less than that
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """How long a band is relaxed, for ``connect(sweeps=...)``.
+
+    Relaxation goes on in rounds, each as long as all before it, so that each tells what twice as many sweeps change.
+
+    Attributes:
+        most: Gradient steps of the whole band, at most.
+        change: Share of the middle's trace by which the last round of a settled band may change it; what is left is
+            less. 0 takes all sweeps in one round. The barrier settles long before the curvature.
+
+    Example:
+        >>> ee.Sweeps(most=500)
+        Sweeps(most=500, change=0.15)
+    """
+
+    most: int = 2000
+    change: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not self.change >= 0:  # so that NaN is refused too
+            raise ValueError(f"change is a share of the trace, 0 to take all sweeps in one; got {self.change!r}.")
 
 
 class UnconvergedWarning(UserWarning):
@@ -38,7 +61,7 @@ def connect(
     generator: torch.Generator,
     method: str | Method = "autoneb",
     pivots: int = 20,
-    sweeps: int = 2000,
+    sweeps: int | Sweeps = 2000,
     batch_size: int | None = 64,
     learning_rate: float = 0.05,
     momentum: float = 0.9,
@@ -57,9 +80,9 @@ def connect(
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
-        sweeps: Gradient steps of the whole band, at most. Relaxation goes on in rounds, each as long as all before it,
-            until one changes the trace in the middle by at most 15 %, and the barrier is below 5 % of the data loss at
-            the ends (or the band at rest); a curve takes them all. For more, give the road as ``guess``.
+        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many sweeps changed the
+            trace in the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends or no force
+            is left across; a curve takes them all. For more, give the road as ``guess``.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same. None takes all data.
         learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
@@ -90,7 +113,8 @@ def connect(
     """
     way = named(method)
     a, b = land.vector(a).detach(), land.vector(b).detach()
-    _check(land, a, b, pivots, sweeps)
+    wanted = sweeps if isinstance(sweeps, Sweeps) else Sweeps(sweeps)
+    _check(land, a, b, pivots, wanted.most)
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
     if guess is not None and not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
@@ -106,11 +130,11 @@ def connect(
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
-    band = Band(land, generator, size, learning_rate, momentum, sweeps)
+    band = Band(land, generator, size, learning_rate, momentum, wanted.most)
     with torch.no_grad():  # the weight-decay term is left out: no road can lower it much
         level = float(land.data_loss(torch.stack([a, b])).mean())
-    yield _snapshot(road, 0, sweeps)
-    road, swept, change = yield from _relaxed(way, band, road, pivots, sweeps, level)
+    yield _snapshot(road, 0, wanted.most)
+    road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, level)
     rises = _scallops_of(land, road)
     for _ in range(2):
         bulging = rises > max(tolerance * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
@@ -131,22 +155,22 @@ def connect(
     if final.converged is False:
         warn(
             f"The road has not converged: the force across it is {band.residual:.2g} of the slope on the straight line "
-            f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",
+            f"(at rest {_SMALL} or less). Take more sweeps than {swept}, or a larger learning_rate.",
             UnconvergedWarning,
         )
     yield _snapshot(final, swept, swept, final.summary())
 
 
 def _relaxed(
-    way: Method, band: Band, road: Path, pivots: int, sweeps: int, level: float
+    way: Method, band: Band, road: Path, pivots: int, wanted: Sweeps, level: float
 ) -> Generator[Snapshot[Path], None, tuple[Path, int, float | None]]:
     """Relax in rounds, each as long as all before it, until one changes little.
 
     Each ends with small steps, so that what two of them left can be compared. Returned are the road, how many sweeps it
     took, and by what share the last round changed the trace in the middle.
     """
-    swept, change = 0, math.nan
-    if not isinstance(way, Relaxing):
+    sweeps, swept, change = wanted.most, 0, math.nan
+    if not isinstance(way, Relaxing) or not wanted.change:
         for latest in way.build(band, road, pivots):
             road = latest
             yield _snapshot(road, band.swept, sweeps)
@@ -163,7 +187,9 @@ def _relaxed(
             break
         before, curvature = curvature, _curvature(few, road.pivots)
         change = abs(curvature - before) / max(abs(curvature), 1e-30)
-        if change <= _SETTLED and (_barrier(few, road.pivots) <= _LOW * level or band.settle(road.pivots) <= _SMALL):
+        if change <= wanted.change and (
+            _barrier(few, road.pivots) <= _LOW * level or band.settle(road.pivots) <= _SMALL
+        ):
             break
     return road, swept, None if math.isnan(change) else change
 
