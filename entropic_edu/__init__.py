@@ -11,7 +11,7 @@ from .networks.network import Network
 from .networks.per_sample import exact_trace, gradient_covariance
 from .physics import curvature, methods, noise, theory, valleys
 from .physics import steps as optimizers
-from .physics.connect import UnconvergedWarning, connect
+from .physics.connect import Sweeps, UnconvergedWarning, connect
 from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
 from .physics.noise import effective_temperature
@@ -43,4 +43,5 @@ __all__ = ["align", "connect", "drift", "predict", "probe", "spawn", "sweep", "t
 __all__ += ["Lesson", "device", "effective_temperature", "exact_trace", "gradient_covariance"]
 __all__ += ["curvature", "data", "methods", "models", "noise", "optimizers", "plots", "stream", "theory", "valleys"]
 __all__ += ["Family", "Landscape", "Network", "Path", "Profile", "Projections", "Records", "Release", "Run", "Sweep"]
+__all__ += ["Sweeps"]
 __all__ += ["DivergenceError", "StabilityWarning", "UnconvergedWarning"]

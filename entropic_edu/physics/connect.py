@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .methods import Band, Linear, Method, Relaxing, named, tangents
+from .methods import Band, Linear, Method, Relaxing, named, refine, tangents
 from .path import Path, measured, scallops
 from .results import finite
 from .snapshot import Progress, Snapshot, Stream, verb, warn
@@ -19,6 +21,31 @@ __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
 
 _SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
 _LOW = 0.05  # barrier, as a share of the ends' data loss, below which there is none to speak of
+_FIRST = 125  # sweeps until one looks for the first time, or a sixteenth of all
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """How long a band is relaxed, for ``connect(sweeps=...)``.
+
+    Relaxation goes on in rounds, each as long as all before it, so that each tells what twice as many sweeps change.
+
+    Attributes:
+        most: Gradient steps of the whole band, at most.
+        change: Share of the middle's trace by which the last round of a settled band may change it; what is left is
+            less. 0 takes all sweeps in one round. The barrier settles long before the curvature.
+
+    Example:
+        >>> ee.Sweeps(most=500)
+        Sweeps(most=500, change=0.15)
+    """
+
+    most: int = 2000
+    change: float = 0.15
+
+    def __post_init__(self) -> None:
+        if not self.change >= 0:  # so that NaN is refused too
+            raise ValueError(f"change is a share of the trace, 0 to take all sweeps in one; got {self.change!r}.")
 
 
 class UnconvergedWarning(UserWarning):
@@ -34,8 +61,8 @@ def connect(
     generator: torch.Generator,
     method: str | Method = "autoneb",
     pivots: int = 20,
-    sweeps: int = 2000,
-    batch_size: int | None = 256,
+    sweeps: int | Sweeps = 2000,
+    batch_size: int | None = 64,
     learning_rate: float = 0.05,
     momentum: float = 0.9,
     points: int | None = None,
@@ -53,13 +80,15 @@ def connect(
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
-        sweeps: Gradient steps of the whole band.
+        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many sweeps changed the
+            trace in the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends or no force
+            is left across; a curve takes them all. For more, give the road as ``guess``.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
             push the road to flat places. None takes all data.
-        learning_rate, momentum: η of the first sweeps, which falls to 0 by a cosine over the second half; m.
+        learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
-        tolerance: Refinement goes on (twice the pivots, half the sweeps) until the scallops between the relaxed pivots
-            are below this share of the mean data loss at the ends, at most twice.
+        tolerance: Where a scallop between relaxed pivots is above this share of the mean data loss at the ends, another
+            pivot is relaxed between them, at most twice.
         guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
@@ -85,7 +114,8 @@ def connect(
     """
     way = named(method)
     a, b = land.vector(a).detach(), land.vector(b).detach()
-    _check(land, a, b, pivots, sweeps)
+    wanted = sweeps if isinstance(sweeps, Sweeps) else Sweeps(sweeps)
+    _check(land, a, b, pivots, wanted.most)
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
     if guess is not None and not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
@@ -101,45 +131,101 @@ def connect(
         yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
-    band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, sweeps)
-    yield _snapshot(road, 0, sweeps)
-    for latest in way.build(band, road, pivots):
-        road = latest
-        yield _snapshot(road, band.swept, sweeps)
-    rise = _scallops_of(land, road)
+    band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, wanted.most)
     with torch.no_grad():  # the weight-decay term is left out: no road can lower it much
         level = float(land.data_loss(torch.stack([a, b])).mean())
+    yield _snapshot(road, 0, wanted.most)
+    road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, level)
+    rises = _scallops_of(land, road)
     for _ in range(2):
-        allowed = max(tolerance * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
-        if not isinstance(way, Relaxing) or math.isinf(tolerance) or rise <= allowed:
+        bulging = rises > max(tolerance * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
+        if not isinstance(way, Relaxing) or not bool(bulging.any()):
             break
-        pivots, number = 2 * len(road.pivots), 2 * number
-        band = replace(band, sweeps=sweeps // 2, swept=0)
-        for latest in way.relax(band, road.smooth(pivots), sweeps // 2, late=True):
+        for latest in refine(replace(band, sweeps=max(50, swept // 8), swept=0), road, bulging):
             road = latest
-            yield _snapshot(road, sweeps, sweeps + 1, "refining")
-        rise = _scallops_of(land, road)
+            yield _snapshot(road, swept, swept + 1, "refining")
+        rises = _scallops_of(land, road)
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
-    final = replace(measured(land, road.smooth(number)), pivot_scallop=rise, complete=True)
+    smooth = road.smooth(points or 4 * max(pivots, len(road.pivots)))
+    final = replace(measured(land, smooth), pivot_scallop=float(rises.max().clamp(min=0)), complete=True)
     if band.residual is not None:  # a method of one's own need not say it
         rest = band.residual <= _SMALL or final.barrier <= _LOW * level
         final = replace(final, residual=band.residual, converged=rest)
+    final = replace(final, sweeps=swept, change=change)
     if final.converged is False:
         warn(
             f"The road has not converged: the force across it is {band.residual:.2g} of the slope on the straight line "
-            f"(at rest {_SMALL} or less). Take more sweeps than {sweeps}, or a larger learning_rate.",
+            f"(at rest {_SMALL} or less). Take more sweeps than {swept}, or a larger learning_rate.",
             UnconvergedWarning,
         )
-    yield _snapshot(final, sweeps, sweeps, final.summary())
+    yield _snapshot(final, swept, swept, final.summary())
 
 
-def _scallops_of(land: Landscape, road: Path) -> float:
-    """Return how much the loss rises between the relaxed pivots, which the closer points of the final path hide."""
-    between = road.smooth(4 * (len(road.pivots) - 1) + 1)  # three points between two pivots
-    with torch.no_grad():
-        losses = torch.cat([land.loss(some) for some in torch.split(between.pivots, 32)])
-    return float(scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4]).max().clamp(min=0))
+def _relaxed(
+    way: Method, band: Band, road: Path, pivots: int, wanted: Sweeps, level: float
+) -> Generator[Snapshot[Path], None, tuple[Path, int, float | None]]:
+    """Relax in rounds, each as long as all before it, until one changes little.
+
+    Each ends with small steps, so that what two of them left can be compared. Returned are the road, how many sweeps it
+    took, and by what share the last round changed the trace in the middle.
+    """
+    sweeps, swept, change = wanted.most, 0, math.nan
+    if not isinstance(way, Relaxing) or not wanted.change:
+        for latest in way.build(band, road, pivots):
+            road = latest
+            yield _snapshot(road, band.swept, sweeps)
+        return road, band.swept, None
+    few, curvature = _few(band.land, band.batch_size), math.nan
+    while swept < sweeps:
+        length = swept or max(sweeps // 16, _FIRST)
+        band.sweeps, band.swept = length if swept + 2 * length <= sweeps else sweeps - swept, 0
+        for latest in way.relax(band, road, band.sweeps) if swept else way.build(band, road, pivots):
+            road = latest
+            yield _snapshot(road, swept + band.swept, sweeps)
+        swept += band.sweeps
+        if swept == sweeps and math.isnan(curvature):  # the only round
+            break
+        before, curvature = curvature, _curvature(few, road.pivots)
+        change = abs(curvature - before) / max(abs(curvature), 1e-30)
+        if change <= wanted.change and (
+            _barrier(few, road.pivots) <= _LOW * level or band.settle(road.pivots) <= _SMALL
+        ):
+            break
+    return road, swept, None if math.isnan(change) else change
+
+
+def _few(land: Landscape, batch_size: int | None) -> Landscape:
+    """Return the landscape on as much data as four batches, so that a look at a band costs little."""
+    number = land.num_samples or 0
+    few = 4 * batch_size if batch_size else number
+    with suppress(ValueError):  # not every landscape has parts
+        return land.subset(torch.linspace(0, number - 1, few).long()) if number > few else land
+    return land
+
+
+def _curvature(land: Landscape, pivots: Tensor) -> float:
+    """Return how curved the middle of a band is, by the same few probes each time; the data loss without a Hessian."""
+    third = len(pivots) // 3
+    some = pivots[[third, len(pivots) // 2, len(pivots) - 1 - third]]
+    try:
+        found = land.trace(some, generator=torch.Generator().manual_seed(0), num_probes=4, weight_decay=False).value
+    except RuntimeError:  # torch has no second derivative of it, or no memory for it
+        found = land.data_loss(some)
+    return float(found.mean())
+
+
+@torch.no_grad()
+def _barrier(land: Landscape, pivots: Tensor) -> float:
+    losses = torch.cat([land.loss(some) for some in pivots.split(32)])
+    return float(losses.max() - losses[[0, -1]].max())
+
+
+@torch.no_grad()
+def _scallops_of(land: Landscape, road: Path) -> Tensor:
+    """Return how much the loss rises in each segment between pivots, which the closer points of the path hide."""
+    losses = torch.cat([land.loss(some) for some in road.bent(3).split(32)])
+    return scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4])
 
 
 def _check(land: Landscape, a: Tensor, b: Tensor, pivots: int, sweeps: int) -> None:

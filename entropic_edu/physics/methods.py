@@ -36,11 +36,9 @@ class Band:
     swept: int = 0
     residual: float | None = None  # see ``Path``
 
-    def scale(self, late: bool) -> float:
+    def scale(self) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
-        done = self.swept / self.sweeps
-        done = 0.5 + 0.5 * done if late else done
-        return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * done - 1)))
+        return 0.5 * (1 + math.cos(math.pi * max(0.0, 2 * self.swept / self.sweeps - 1)))
 
     def look(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and gradient of all points on one shared batch."""
@@ -50,8 +48,8 @@ class Band:
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
 
-    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> None:
-        """Note the largest force across a band (P, D) on all data, over the largest slope on it or the straight line.
+    def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> float:
+        """Return and note the largest force across a band (P, D) on all data, over the largest slope on it or the line.
 
         ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
         """
@@ -61,6 +59,7 @@ class Band:
         across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
         scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
         self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
+        return self.residual
 
 
 class Method(ABC):
@@ -91,8 +90,8 @@ class Relaxing(Method):
     def force(self, band: Band, pivots: Tensor) -> Tensor:
         """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
 
-    def relax(self, band: Band, road: Path, sweeps: int, late: bool = False) -> Iterator[Path]:
-        """Relax a chain with fixed ends, and yield it now and then; ``late`` takes the small steps of the end."""
+    def relax(self, band: Band, road: Path, sweeps: int) -> Iterator[Path]:
+        """Relax a chain with fixed ends, and yield it now and then."""
         ends = road.pivots[[0, -1]]
         stepper = Stepper(road.pivots[1:-1], "sgd", band.learning_rate, band.momentum)
         begun = stepper.position.clone()
@@ -101,7 +100,7 @@ class Relaxing(Method):
             return torch.cat([ends[:1], stepper.position, ends[1:]])
 
         for number in range(1, sweeps + 1):
-            stepper.step(-self.force(band, whole()), band.scale(late))
+            stepper.step(-self.force(band, whole()), band.scale())
             band.swept += 1
             if self.redistributes and (number % 5 == 0 or number == sweeps):
                 check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
@@ -207,7 +206,7 @@ class Curve(Method):
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
             weights = basis(where, number).to(controls)
             slope = band.slope(weights @ torch.cat([ends[:1], stepper.position, ends[1:]]))
-            stepper.step(_shared(weights, slope), band.scale(late=False))
+            stepper.step(_shared(weights, slope), band.scale())
             band.swept += 1
             if sweep % 25 == 0 or sweep == band.sweeps:
                 check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
@@ -308,3 +307,22 @@ def inserted(path: Path, most: int, threshold: float) -> Path:
         here, there = path.pivots[segment], path.pivots[segment + 1]
         rows.append(torch.stack([(here + there) / 2, there]) if segment in chosen else there[None])
     return path.through(torch.cat(rows))
+
+
+def refine(band: Band, road: Path, bulging: Tensor) -> Iterator[Path]:
+    """Let a new pivot sink across the band in each ``bulging`` segment (P-1,), from the spline.
+
+    The others stay, as they have settled; so this is cheap, and whatever spaces a band cannot undo it.
+    """
+    places, bulging = torch.arange(len(bulging) + 1), bulging.cpu()
+    order = torch.cat([places, places[:-1][bulging] + 0.5]).argsort()
+    along = _unit(road.pivots[1:] - road.pivots[:-1])[bulging]
+    begun = road.bent(1)[1::2][bulging]
+    stepper = Stepper(begun, "sgd", band.learning_rate, band.momentum)
+    for number in range(1, band.sweeps + 1):
+        slope = band.slope(stepper.position)
+        stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, band.scale())
+        band.swept += 1
+        if number % 25 == 0 or number == band.sweeps:
+            check_finite(band.land, stepper.position, begun, number, band.learning_rate)
+            yield road.through(torch.cat([road.pivots, stepper.position])[order])

@@ -38,6 +38,8 @@ class Path(Result):
         residual: Largest force that is left across the band, over the largest slope on it or on the line between its
             ends; None where nothing was relaxed.
         converged: Whether the residual, or the barrier, is small enough that more sweeps would change little.
+        sweeps: Sweeps that ``connect`` took; None where nothing was relaxed.
+        change: By what share the second half of them changed the trace in the middle; None where nobody looked.
         landscape: Signature of the landscape it was built on; empty for a path made by hand, which fits any.
 
     Example:
@@ -57,6 +59,8 @@ class Path(Result):
     pivot_scallop: float | None = None
     residual: float | None = None
     converged: bool | None = None
+    sweeps: int | None = None
+    change: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pivots", self.pivots.detach())
@@ -163,10 +167,21 @@ class Path(Result):
         """
         if len(self.pivots) < 4 or points < 2:
             return self.resample(points)
+        return self.through(evenly(self._spline(np.linspace(0, 1, 4 * points)), self.pivots, points))
+
+    def bent(self, inner: int) -> Tensor:
+        """Return the pivots, and ``inner`` points of the spline between each two, ((P-1)(inner+1)+1, D)."""
+        where = np.arange((len(self.pivots) - 1) * (inner + 1) + 1) / (inner + 1)
+        marks = np.interp(where, np.arange(len(self.pivots)), self.marks.double().cpu().numpy())
+        fine = self._spline(marks).to(self.pivots) @ self.pivots
+        fine[:: inner + 1] = self.pivots
+        return fine
+
+    def _spline(self, where: Any) -> Tensor:
+        """Return the weights of the pivots in the cubic spline through them at positions (n,), (n, P)."""
         from scipy.interpolate import CubicSpline  # only here: scipy is slow to import
 
-        spline = CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))
-        return self.through(evenly(torch.as_tensor(spline(np.linspace(0, 1, 4 * points))), self.pivots, points))
+        return torch.as_tensor(CubicSpline(self.marks.double().cpu().numpy(), np.eye(len(self.pivots)))(where))
 
     def scale_free(self, land: Landscape) -> dict[str, slice]:
         """Return where the layers lie in θ whose scale changes no output, at the ends and the middle, by name."""
@@ -211,8 +226,8 @@ class Path(Result):
 
     def through(self, pivots: Tensor) -> Path:
         """Return a path through other points, of the same method and landscape, whose losses nobody has measured."""
-        bare: dict[str, Any] = dict.fromkeys(("losses", "losses_between", "pivot_scallop", "residual", "converged"))
-        return replace(self, pivots=pivots, **bare)
+        known = ("losses", "losses_between", "pivot_scallop", "residual", "converged", "sweeps", "change")
+        return replace(self, pivots=pivots, **dict[str, Any](dict.fromkeys(known)))
 
     def to(self, where: torch.device | torch.dtype) -> Path:
         """Return the path on another device or in another dtype."""
@@ -235,9 +250,11 @@ class Path(Result):
         height = f"highest loss {self.saddle_loss:.4g}, {self.barrier:.2g} above the higher end"
         measured = "loss not measured" if self.losses is None else f"{height}, scallops {self.scallop:.2g}"
         stopped = "" if self.complete else " (stopped early)"
-        left = ""
+        left = "" if self.sweeps is None else f", {self.sweeps} sweeps"
+        if self.change is not None:
+            left += f", of which the second half changed the middle's trace by {100 * self.change:.2g} %"
         if self.converged is False:
-            left = f"; not converged, the force across it is {self.residual:.2g} of the slope on the straight line"
+            left += f"; not converged, the force across it is {self.residual:.2g} of the slope on the straight line"
         return (
             f"{self.method} path of {len(self.pivots)} pivots, length {self.length:.3g} "
             f"({self.length / max(self.straight_length, 1e-30):.2f} x straight), {measured}{stopped}{left}."

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.connect import connect, measured
+from entropic_edu.physics.connect import Sweeps, connect, measured
 from entropic_edu.physics.drift import Projections, Records
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import During, Minibatch
@@ -39,6 +39,12 @@ def arguments(setting: Values) -> Values:
     return values
 
 
+def all_sweeps(options: Values) -> Values:
+    """Return arguments of ``connect`` with which a road takes all its sweeps, as when the recordings were made."""
+    moved = {"batch_size": 256} | options
+    return moved | {"sweeps": Sweeps(options["sweeps"], change=0)} if "sweeps" in options else options
+
+
 def whole(rounded: Path) -> Path:
     """Return a kept road with four points for each pivot."""
     return rounded.smooth(4 * len(rounded.pivots))
@@ -56,7 +62,7 @@ def columns(rows: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def rounded(land: Network, a: Tensor, b: Tensor, seed: int, options: Values) -> Path:
     """Return the road between two minima, one point for each pivot, rounded to half precision and then measured."""
-    made = connect(land, a, b, generator=seeded(seed), points=options["pivots"], **options)
+    made = connect(land, a, b, generator=seeded(seed), points=options["pivots"], **all_sweeps(options))
     return measured(land, replace(made, pivots=made.pivots.half().to(land.dtype)))
 
 

@@ -30,7 +30,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
-from ._common import Say, Values, arguments, columns, seeded, whole
+from ._common import Say, Values, all_sweeps, arguments, columns, seeded, whole
 
 _TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
 _BOTH = ("cross_entropy", "mse")
@@ -168,7 +168,7 @@ def _roads(land: Network, good: Tensor, bad: Tensor, loss: str, recipe: Values, 
     roads = []
     for number, seed in enumerate(recipe["seeds"]):
         given = {"points": recipe["connect"][loss]["pivots"], "tolerance": math.inf} | recipe["connect"][loss]
-        made = connect(land, good[number], bad[number], generator=seeded(1000 * seed + 20), **given)
+        made = connect(land, good[number], bad[number], generator=seeded(1000 * seed + 20), **all_sweeps(given))
         say(f"{loss}, pair {number}: {made.summary()}")
         roads.append(made.through(made.pivots.half().float()))
     return roads

@@ -25,7 +25,7 @@ from entropic_edu.physics.train import train
 from entropic_edu.story import recipes as story
 
 from . import roads
-from ._common import Say, Values, columns, seeded
+from ._common import Say, Values, all_sweeps, columns, seeded
 
 TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
 STRING = {"method": "string", "pivots": 24, "sweeps": 1200, "tolerance": 1e9}
@@ -121,8 +121,9 @@ def _others(recipe: Values, land: Network, known: list[Path], say: Say) -> Itera
         there = landscape(recipe, kind)
         run = train(there, generator=seeded(300 + number), runs=2 * len(known), **variant["train"])
         say(f"{kind}: {run.summary()}")
-        ends, given = enumerate(run.theta.unflatten(0, (-1, 2))), recipe["connect"][kind]
-        yield kind, there, [connect(there, *both, generator=seeded(400 + pair), **given) for pair, both in ends]
+        ends, given = enumerate(run.theta.unflatten(0, (-1, 2))), all_sweeps(recipe["connect"][kind])
+        roads_of = [connect(there, *both, generator=seeded(400 + pair), **given) for pair, both in ends]
+        yield kind, there, roads_of
 
 
 def _joined(land: Network, road: Path, generator: torch.Generator, settings: Values) -> Path:
@@ -131,7 +132,7 @@ def _joined(land: Network, road: Path, generator: torch.Generator, settings: Val
     plain = {name: value for name, value in settings.items() if name != "align"}
     if "align" in settings:
         b = align(land, a, b, generator=generator).theta
-    return connect(land, a, b, generator=generator, **plain)
+    return connect(land, a, b, generator=generator, **all_sweeps(plain))
 
 
 def _closer(recipe: Values, land: Network, points: Tensor, say: Say) -> Values:

@@ -25,7 +25,7 @@ from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.physics.train import train
 
 from . import load
-from ._common import Say, Values, columns, seeded
+from ._common import Say, Values, all_sweeps, columns, seeded
 
 RECIPE: Values = {
     "seeds": [0, 1, 2],
@@ -64,7 +64,7 @@ def make(recipe: Values, say: Say) -> Values:
         generator = seeded(seed)
         clean = landscape(recipe, 0.0)
         run = train(clean, generator=generator, runs=2, **recipe["train"])
-        made = connect(clean, *run.theta, generator=generator, **recipe["connect"])
+        made = connect(clean, *run.theta, generator=generator, **all_sweeps(recipe["connect"]))
         kept = made.resample(recipe["kept"]).to(torch.half)
         road = whole(kept)
         profile = probe(landscape(recipe, 1.0), road, generator=generator, points=recipe["points"])

@@ -12,7 +12,7 @@ from entropic_edu.physics.drift import drift
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.train import train
 
-from ._common import Say, Values, seeded
+from ._common import Say, Values, all_sweeps, seeded
 from .look_alikes import cases
 from .look_alikes.measure import measured
 
@@ -97,7 +97,7 @@ def _case(name: str, recipe: Values) -> Values:
 def _pair(land: Network, number: int, seed: int, recipe: Values) -> Values:
     key, generator = f"pair{number}", seeded(seed)
     a, b = train(land, runs=2, generator=generator, **recipe["train"]).theta
-    road = connect(land, a, b, method="string", generator=generator, **recipe["connect"])
+    road = connect(land, a, b, method="string", generator=generator, **all_sweeps(recipe["connect"]))
     profile = probe(land, road, generator=generator, **recipe["probe"])
     assert road.losses is not None
     highest = [float(some.max()) for some in (road.losses, road.losses[[0, -1]])]

@@ -22,7 +22,7 @@ from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.path import Path
 
 from . import roads
-from ._common import Say, Values, accuracies, columns, seeded
+from ._common import Say, Values, accuracies, all_sweeps, columns, seeded
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
@@ -72,7 +72,7 @@ def guess(kind: str, pair: int) -> Path | None:
 def settings(method: str, kind: str, pair: int, recipe: Values = RECIPE) -> Values:
     """Return the arguments of ``connect`` that make a band of this file."""
     given = {"method": method, "guess": guess(kind, pair), "generator": seeded(1000 * pair + 4)}
-    return given | {"tolerance": math.inf} | recipe["connect"]
+    return given | {"tolerance": math.inf} | all_sweeps(recipe["connect"])
 
 
 def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> tuple[Tensor, Tensor]:
@@ -114,7 +114,7 @@ def _bands(land: Network, recipe: Values, say: Say) -> dict[str, Tensor]:
     for method in recipe["patient"]["methods"]:
         rows = []
         for number, pair in enumerate(recipe["seeds"]):
-            longer = settings(method, "far", pair, recipe) | {"sweeps": recipe["patient"]["sweeps"]}
+            longer = settings(method, "far", pair, recipe) | all_sweeps({"sweeps": recipe["patient"]["sweeps"]})
             path = connect(land, *roads.road(pair).pivots[[0, -1]], **longer)
             away = (path.at(even) - ends[method, "straight"][number].at(even)).norm(dim=1).mean()
             rows.append([*_ending(path), float(away)])
@@ -138,7 +138,7 @@ def _relabelled(land: Network, pair: int, recipe: Values, say: Say) -> dict[str,
     a, b = road.pivots[[0, -1]]
     several = [align(land, a, b, generator=seeded(1000 * pair + 10 + n)) for n in range(recipe["alignments"])]
     chosen = several[0]
-    made = connect(land, a, chosen.theta, generator=seeded(1000 * pair + 5), **recipe["road"])
+    made = connect(land, a, chosen.theta, generator=seeded(1000 * pair + 5), **all_sweeps(recipe["road"]))
     say(f"pair {pair}, relabelled: {chosen.summary()} {made.summary()}")
     losses = torch.stack([land.loss(_line(a, one.theta)) for one in several])
     even = torch.linspace(0, 1, recipe["traces"])

@@ -61,7 +61,9 @@ class Recipe:
     train: dict[str, Any] = field(
         default_factory=partial(dict, batch_size=16, learning_rate=0.05, momentum=0.9, epochs=120)
     )
-    connect: dict[str, Any] = field(default_factory=partial(dict, method="string", pivots=40, sweeps=1500))
+    connect: dict[str, Any] = field(
+        default_factory=partial(dict, method="string", pivots=40, sweeps=1500, batch_size=256)
+    )
     probe: dict[str, Any] = field(default_factory=dict)
     points: int = 25  # of the profile
     probed: int | None = None  # how many training inputs profile and picture are made on; None takes all

@@ -16,7 +16,7 @@ from entropic_edu.course.one_road.common import GUESSES, METHODS, ends, kept, le
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.per_sample import exact_trace
-from entropic_edu.physics.connect import connect, tangents
+from entropic_edu.physics.connect import Sweeps, connect, tangents
 from entropic_edu.physics.methods import Band, Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
@@ -189,13 +189,13 @@ def test_neb_goes_over_the_saddle_evenly_and_each_mistake_costs_what_it_is_named
     assert turning["both"] == pytest.approx(angle, abs=1e-3)
 
 
-@pytest.mark.parametrize("settings", [{"pivots": 30}, {"learning_rate": 0.005}, {"sweeps": 1800}])
+@pytest.mark.parametrize("settings", [{"pivots": 30}, {"learning_rate": 0.005}, {"sweeps": Sweeps(1800, change=0)}])
 def test_kinks_and_cut_corners_do_not_hang_on_the_settings(settings, generator):
     land, ended = mistakes.Bend(), {}
     for parts, changed in mistakes.PARTS.items():
-        given = mistakes.SETTINGS | settings
+        given = mistakes.ALL | settings
         *_, last, _ = stream.connect(land, *land.minima, generator=generator, method=Springs(**changed), **given)
-        assert last.done == given["sweeps"]
+        assert last.done == given["sweeps"].most
         ended[parts] = last.result.pivots  # before the road is made smooth
     assert mistakes.turning(ended["tangent"]) > 1.4 * mistakes.turning(ended["both"])
     assert mistakes.above_saddle(ended["projection"]) > 0.05

@@ -124,6 +124,7 @@ ELSEWHERE = {  # public names that are tried in other ways, and where
     "Release": "result: tests/faults",
     "Run": "result: tests/faults",
     "Sweep": "result: tests/faults",
+    "Sweeps": "tests/physics/test_connect.py",
     "StabilityWarning": "a warning",
     "UnconvergedWarning": "a warning",
     "DivergenceError": "an error",

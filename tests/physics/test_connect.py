@@ -9,7 +9,7 @@ from torch import nn
 import entropic_edu as ee
 from entropic_edu import Path, connect
 from entropic_edu.physics.connect import measured, tangents
-from entropic_edu.physics.methods import Band, Springs, bernstein, hats, inserted
+from entropic_edu.physics.methods import Band, Springs, bernstein, hats, inserted, named, refine
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
 METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
@@ -31,17 +31,11 @@ def on_the_circle(land=None, **settings):
     return connect(land or Circle(), *ends, **{**defaults, **settings})
 
 
-def relaxed_band(method, **settings):
-    """Twelve pivots on the circle as the first of three stages leaves them, before any are spread anew."""
-    stream = ee.stream.connect(
-        Circle(), *on_circle(doubles(0, ANGLE)), method=method, generator=seeded(), batch_size=None, learning_rate=0.1,
-        sweeps=1200, pivots=36, **settings,
-    )  # fmt: skip
-    for snapshot in stream:
-        if snapshot.done == 400:
-            stream.close()
-            return snapshot.result
-    raise AssertionError("the stream ended before its first stage")
+def relaxed_band(method):
+    """Twelve pivots on the circle after 400 sweeps, before any are spread anew."""
+    band = Band(Circle(), seeded(), None, 0.1, 0.9, 1200)
+    *_, last = named(method).relax(band, Path(on_circle(doubles(0, ANGLE))).resample(12), 400)
+    return last
 
 
 class Recording(ee.Network):
@@ -201,7 +195,7 @@ def test_springs_space_a_band_evenly_and_without_them_it_is_uneven():
 
 def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
     land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)  # whose floor would pull them into the wells
-    settings = {"generator": seeded(), "batch_size": None, "sweeps": 300, "pivots": 36}
+    settings = {"generator": seeded(), "batch_size": None, "sweeps": 300, "pivots": 36, "tolerance": math.inf}
     for snapshot in ee.stream.connect(land, doubles(0, -1), doubles(0, 1), method="neb", **settings):
         if snapshot.done <= 300 and snapshot.result.losses is None:
             assert spacing(snapshot.result) < 1.001
@@ -402,12 +396,65 @@ def bulge(pivots):
 
 @pytest.mark.parametrize("method", ["string", "neb", "autoneb"])
 def test_refinement_goes_on_until_the_loss_bulges_little_between_pivots_or_twice(method):
-    land, settings = Circle(base=0.1), {"method": method, "pivots": 5, "points": 5, "sweeps": 300}
-    between = 0.5 * bulge(5) / 0.1  # as a share of the loss at the ends: 5 pivots bulge more than that, 10 less
+    land, settings = Circle(base=0.1), {"method": method, "pivots": 5, "sweeps": 300}
+    between = 0.5 * bulge(5) / 0.1  # as a share of the loss at the ends: 5 pivots bulge more than that, 9 less
     paths = [on_the_circle(land, tolerance=share, **settings) for share in (math.inf, between, 0.0)]
-    assert [len(path.pivots) for path in paths] == [5, 10, 20]
-    # four times the points on the arc: 19 / 4 pieces to the fourth power is 509, less what the finite sweeps leave
-    assert paths[2].scallop < paths[0].scallop / 250
+    once, twice = (len(path.pivots) // 4 for path in paths[1:])
+    assert 5 < once <= 9 < twice <= 17
+    assert paths[1].pivot_scallop < paths[0].pivot_scallop / 3
+    # four times the pieces, so their bulges are 4⁴ times as small; but a string lies a little off its floor
+    assert paths[2].pivot_scallop < paths[0].pivot_scallop / (5 if method == "string" else 150)
+
+
+def test_new_pivots_come_only_where_the_loss_bulges_and_sink_to_the_floor():
+    kept = [0, 1, 2, 3, 4, 6, 8]  # two long segments at the end
+    line, new = Path(arc(ANGLE, 9)[kept]), None
+    torch.testing.assert_close(line.bent(3)[::4], line.pivots, rtol=0, atol=0)
+    for new in refine(Band(Circle(), seeded(), None, 0.1, 0.9, 100), line, line.lengths > 0.5):
+        assert len(new.pivots) == 9
+    assert torch.equal(new.pivots[kept], line.pivots)
+    torch.testing.assert_close(new.pivots, arc(ANGLE, 9), atol=2e-3, rtol=0)
+    assert float(Circle().loss(new.pivots).max()) < 1e-6
+
+
+# --- when it stops -----------------------------------------------------------------------------------------------
+
+
+def test_a_road_stops_once_twice_the_sweeps_change_its_middle_little(network, ends):
+    settings = {"method": "string", "pivots": 8, "batch_size": 20, "tolerance": math.inf, "sweeps": 3200}
+    road, again = (connect(network, *ends, generator=seeded(), **settings) for _ in range(2))
+    whole = connect(network, *ends, generator=seeded(), **settings | {"sweeps": ee.Sweeps(3200, change=1e-9)})
+    assert road.sweeps <= 1600
+    assert whole.sweeps == 3200
+    assert road.change < 0.15
+    assert f"{road.sweeps} sweeps, of which the second half changed the middle's trace by" in road.summary()
+    assert torch.equal(road.pivots, again.pivots)
+    middle = slice(12, 20)
+    probes = {"generator": seeded(), "num_probes": 200}
+    found, wanted = (float(network.trace(path.pivots[middle], **probes).value.mean()) for path in (road, whole))
+    assert found == pytest.approx(wanted, rel=0.15)
+
+
+def test_a_road_that_still_changes_takes_all_its_sweeps_and_says_so(network, ends):
+    settings = {"method": "string", "pivots": 6, "batch_size": None, "generator": seeded(), "learning_rate": 1e-3}
+    with pytest.warns(ee.UnconvergedWarning, match=r"not converged: .*more sweeps than 400"):
+        road = connect(network, *ends, sweeps=400, **settings)
+    assert (road.sweeps, road.converged) == (400, False)
+    assert road.change > 0
+
+
+def test_settings_of_sweeps_that_mean_nothing_are_refused():
+    for change in (-0.1, math.nan):
+        with pytest.raises(ValueError, match="change is a share of the trace, 0 to take all sweeps in one; got"):
+            ee.Sweeps(change=change)
+
+
+def test_a_road_over_a_pass_settles_there():
+    land = DoubleWell(barrier=0.02, g_wide=4.0, g_narrow=4.0)  # the barrier stays, and the force across it does not
+    road = connect(land, doubles(0, -1), doubles(0, 1), method="neb", generator=seeded(), batch_size=None)
+    assert road.converged
+    assert road.sweeps < 1000
+    assert road.barrier == pytest.approx(0.02, rel=0.02)
 
 
 def test_points_says_how_many_points_come_back(network, ends):

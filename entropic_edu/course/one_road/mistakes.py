@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.physics.connect import Sweeps
 from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded.one_road import Bend
@@ -32,6 +33,7 @@ SETTINGS: dict[str, Any] = {
     "sweeps": 600,
     "tolerance": math.inf,
 }
+ALL = SETTINGS | {"sweeps": Sweeps(SETTINGS["sweeps"], change=0)}  # to be looked at after each of these
 SWEEPS = (0, 50, 100, 200, 400, 600)
 
 
@@ -40,7 +42,7 @@ def bands(parts: str) -> dict[int, Tensor]:
     """Return the pivots after each of ``SWEEPS``, by sweep."""
     land, generator = Bend(), torch.Generator()
     a, b = land.minima
-    stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **SETTINGS)
+    stream = connect(land, a, b, generator=generator, method=Springs(**PARTS[parts]), **ALL)
     pivots = {}
     while SWEEPS[-1] not in pivots:  # what comes after is measured, and says that such bands do not converge
         shot = next(stream)
@@ -135,7 +137,7 @@ def mistakes(seed: int) -> Explorer:
 
     def code(*, neb_parts: str, neb_sweeps: int) -> str:
         options = ", ".join(f"{name}={value!r}" for name, value in PARTS[neb_parts].items())
-        settings = repr(SETTINGS).replace("inf", "math.inf")
+        settings = repr(ALL).replace("inf", "math.inf").replace("Sweeps", "ee.Sweeps")
         return (
             "from entropic_edu.recorded.one_road import Bend\n"
             f"land, settings = Bend(), {settings}\n"
