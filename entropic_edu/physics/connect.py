@@ -80,9 +80,9 @@ def connect(
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
-        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many sweeps changed the
-            trace in the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends or no force
-            is left across; a curve takes them all. For more, give the road as ``guess``.
+        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many changed the trace in
+            the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends (or stays, with no force
+            left across); a curve takes them all. For more, give the road as ``guess``.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
             push the road to flat places. None takes all data.
         learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.
@@ -176,7 +176,7 @@ def _relaxed(
             road = latest
             yield _snapshot(road, band.swept, sweeps)
         return road, band.swept, None
-    few, curvature = _few(band.land, band.batch_size), math.nan
+    few, curvature, barrier = _few(band.land, band.batch_size), math.nan, math.nan
     while swept < sweeps:
         length = swept or max(sweeps // 16, _FIRST)
         band.sweeps, band.swept = length if swept + 2 * length <= sweeps else sweeps - swept, 0
@@ -186,11 +186,11 @@ def _relaxed(
         swept += band.sweeps
         if swept == sweeps and math.isnan(curvature):  # the only round
             break
-        before, curvature = curvature, _curvature(few, road.pivots)
-        change = abs(curvature - before) / max(abs(curvature), 1e-30)
-        if change <= wanted.change and (
-            _barrier(few, road.pivots) <= _LOW * level or band.settle(road.pivots) <= _SMALL
-        ):
+        before, (curvature, barrier) = (curvature, barrier), (_curvature(few, road.pivots), _barrier(few, road.pivots))
+        change = abs(curvature - before[0]) / max(abs(curvature), 1e-30)
+        stays = abs(barrier - before[1]) <= _LOW * barrier  # over a pass it does, and then no force may be left
+        low = barrier <= _LOW * level or (stays and band.settle(road.pivots) <= _SMALL)
+        if change <= wanted.change and low:
             break
     return road, swept, None if math.isnan(change) else change
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import Sweeps
 
 from .recipes import Recipe
 
@@ -37,10 +38,16 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     """Return the stages with steps; the profile is made of ``products`` and of the places of the picture."""
     batch, epochs = recipe.train["batch_size"], recipe.train["epochs"]
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
+    sweeps = sweeps.most if isinstance(sweeps, Sweeps) else sweeps
     shared, records = min(recipe.connect.get("batch_size", 256), len(land.x)), recipe.records or 60
     # the road's looks: 4 points a pivot, 3 between each two, 3 between pivots to see whether it is fine, the line
     rows = [
         Shape("minima", 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1)),
+        *(
+            [Shape("rest", 2, None, True, recipe.rest["epochs"], 2 * (recipe.rest["epochs"] + 1))]
+            if recipe.rest
+            else []
+        ),
         Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0),
     ]
     for s in recipe.settings:

@@ -13,31 +13,43 @@ from entropic_edu.figures import plots
 from entropic_edu.physics.theory import predict
 
 from .recipes import Pair, Recipe, Setting
-from .report import way
+from .report import by_noise, way
 
 
 def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
     """Return the first pair as PNG, the profiles of the others behind it; panels that are not there yet stay empty."""
-    figure = Figure(figsize=(13, 10), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
-    panels, first = figure.subplots(2, 2), pairs[0]
-    for ax, ready in zip(panels.flat, (first.road, first.profile, first.releases, first.complete), strict=True):
+    valley = recipe.kind == "valley"
+    size, heights = ((13, 9), (4, 3)) if valley else ((13, 10), (1, 1))
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15))
+    panels, first = list(figure.subplots(2, 2, height_ratios=heights).flat), pairs[0]
+    walkers, narrow, plane, law = panels if valley else (panels[k] for k in (2, 1, 0, 3))
+    parts = ((plane, first.road), (narrow, first.profile), (walkers, first.releases), (law, first.complete))
+    for ax, ready in parts:
         if not ready:
             ax.set_axis_off()
             ax.text(0.5, 0.5, "not finished yet", ha="center", transform=ax.transAxes)
     if first.road is not None:
-        plots.plane(first.part, first.road, panels[0, 0])
+        plots.plane(first.part, first.road, plane)
     if first.profile is not None:
         for profile in (pair.profile for pair in pairs[1:] if pair.profile is not None):
             for values, colour in ((profile.trace, plots.RED), (profile.top_eigenvalue, plots.ORANGE)):
                 relative = values / values[[0, -1]].mean()
-                panels[0, 1].plot(profile.position, relative, color=colour, lw=0.8, alpha=0.4)
-        plots.profile(first.profile, panels[0, 1])
+                narrow.plot(profile.position, relative, color=colour, lw=0.8, alpha=0.4)
+        plots.profile(first.profile, narrow)
+        if (raw := first.raw) is not None:
+            relative, top = raw.trace / raw.trace[[0, -1]].mean(), narrow.get_ylim()[1]
+            narrow.plot(raw.position, relative, color=plots.RED, lw=1.2, ls=":")
+            narrow.set_ylim(0, top)
+            words = (
+                f"as the road was built: norm {raw.bump(raw.norm):.2f}, trace {raw.bump(raw.trace):.1f} of the ends'"
+            )
+            narrow.text(0.5, 0.99 * top, words, color=plots.RED, ha="center", va="top", fontsize=9)
         thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
-        panels[0, 1].set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
+        narrow.set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
     if first.releases and first.profile is not None:
-        _homecoming(panels[1, 0], first, recipe)
+        _homecoming(walkers, first, recipe)
     if first.complete:
-        _collapse_panel(panels[1, 1], first, recipe)
+        (_law_panel if valley else _collapse_panel)(law, first, recipe)
     figure.suptitle(
         f"Entropic confinement on {recipe.title}, seed {first.seed}: {recipe.settings[0].walkers} walkers from "
         "each start, bands are one standard error",
@@ -56,6 +68,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
     styles = {
         "hot": (plots.RED, "-"),
         "hot, excursions undone": (plots.ORANGE, "--"),
+        "warm": (plots.ORANGE, "--"),
         "cold": (plots.BLUE, "--"),
         "no noise": (plots.BLACK, ":"),
     }
@@ -69,12 +82,13 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         plots.release(release, ax, colour=colour, dash=dash, time=time)
         size = "excursions undone" if setting.undo_excursions else _size(setting)
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
-        if setting.name == "hot" and pair.profile is not None:
+        if (setting.name == "hot" or recipe.kind == "valley") and pair.profile is not None:
             expected = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
             for start in release.starts:
                 track = expected.track(float(start), release.step)
                 ax.plot(at, track, color=plots.PURPLE, lw=1.5, ls="-.")
-                labels.append((last, float(track[-1]), f"B {setting.batch_size}, linear theory", plots.PURPLE))
+                if recipe.kind != "valley" or setting.name == "hot":
+                    labels.append((last, float(track[-1]), f"B {setting.batch_size}, linear theory", plots.PURPLE))
     plots.end_labels(ax, labels)
     ax.set_title(recipe.panels[0], fontsize=12, loc="left")
 
@@ -92,3 +106,21 @@ def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
         labels.append((1.01 * float(release.time[-1]), float(gone[-1]), label, colour))
     plots.end_labels(ax, labels)
     plots.labelled(ax, "time η/(1-m) · step", "way gone towards the own end", recipe.panels[1])
+
+
+def _law_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
+    """What noise moved the walkers, against what linear theory says: on the diagonal they agree."""
+    labels, top = [], 0.0
+    colours = {"hot": plots.RED, "warm": plots.ORANGE, "cold": plots.BLUE}
+    found = by_noise(pair, recipe)
+    for setting in (s for s in recipe.settings if s.name in found):
+        made, colour = found[setting.name], colours[setting.name]
+        ax.errorbar(made["predicted"], made["measured"], made["error"], color=colour, marker="o", lw=1, capsize=3)
+        labels.append((made["predicted"][-1], made["measured"][-1], _size(setting), colour))
+        top = max(top, made["measured"][-1], made["predicted"][-1])
+    ax.plot([0, 1.1 * top], [0, 1.1 * top], color=plots.PURPLE, ls="-.", lw=1.5)
+    ax.text(1.1 * top, top, "linear theory", color=plots.PURPLE, ha="right", va="top")
+    for x, y, words, colour in labels:
+        ax.annotate(words, (x, y), (-6, 6), textcoords="offset points", ha="right", color=colour)
+    words = "way home that noise made, measured"
+    plots.labelled(ax, "predicted by linear theory, no free constant", words, recipe.panels[1])

@@ -1,4 +1,4 @@
-"""Recipes of the story: the digits, and on CIFAR-10 the small CNN of the lessons, ResNet-20 and the paper's own."""
+"""Recipes of the story: the digits in the valley and past it, and CIFAR-10: small CNN, ResNet-20, the paper's own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from entropic_edu.data import cifar10, digits
 from entropic_edu.networks import devices
 from entropic_edu.networks.models import mlp, resnet20, small_cnn
 from entropic_edu.networks.network import Network
+from entropic_edu.physics.connect import Sweeps
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
@@ -40,7 +41,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of the story; the defaults are what ``make story`` runs.
+    """All settings of the story; the defaults are those of the runaway, ``--recipe runaway``.
 
     The network is small, so that the road is narrow and a step is cheap. Training is long and its batches are small, so
     that the weights come to rest under weight decay and the ends lie where noise likes to be. ``settings`` holds three
@@ -54,6 +55,7 @@ class Recipe:
     """
 
     dataset: ClassVar[str] = "digits"
+    kind: ClassVar[str] = "runaway"  # which claims are judged
     panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
 
     widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
@@ -61,6 +63,8 @@ class Recipe:
     train: dict[str, Any] = field(
         default_factory=partial(dict, batch_size=16, learning_rate=0.05, momentum=0.9, epochs=120)
     )
+    rest: dict[str, Any] = field(default_factory=dict)  # how ends come to rest on the objective, if they do
+    match_norms: bool = False  # whether the road gets the ends' norm in each layer whose scale changes no output
     connect: dict[str, Any] = field(
         default_factory=partial(dict, method="string", pivots=40, sweeps=1500, batch_size=256)
     )
@@ -130,9 +134,86 @@ class Pair:
     run: Run | None = None
     straight: Path | None = None
     road: Path | None = None
+    raw: Profile | None = None  # of the road as it was built, where norms are matched
     profile: Profile | None = None
     releases: dict[str, Release] = field(default_factory=dict)
     complete: bool = False
+
+
+@dataclass(frozen=True)
+class Valley(Recipe):
+    """The story of ``make story``: walkers stay in the valley, and linear theory says where they are.
+
+    Four things make it hold, and each has a switch. Fresh label noise (each drawn label is replaced by a uniform one
+    with probability ``label_noise``; the objective is its exact mean, label smoothing) chooses flat ends and goes on
+    acting where all is learned. ``wrong`` labels are memorised. Hidden layers are normalised. Their norms are those of
+    the ends along the road: it sags to smaller norms as it is built, and curvature goes as 1/norm².
+
+    The ends rest a while on the objective without noise, so that the control stays where it is let go. All settings but
+    one are stable for their batches (``Release.sharpness``); "hot" is past that in the middle.
+    """
+
+    kind: ClassVar[str] = "valley"
+    panels: ClassVar[tuple[str, str]] = (
+        "Noise sends walkers home; without it they stay",
+        "What noise did, against linear theory",
+    )
+    widths: tuple[int, ...] = (64, 96, 96, 10)
+    images: int = 500
+    wrong: float = 0.2  # share of the training labels that are drawn anew, once
+    label_noise: float = 0.1
+    train: dict[str, Any] = field(
+        default_factory=partial(dict, batch_size=32, learning_rate=0.1, momentum=0.9, epochs=533, schedule="step")
+    )
+    rest: dict[str, Any] = field(
+        default_factory=partial(
+            dict, batch_size=None, learning_rate=0.05, momentum=0.9, epochs=1000, schedule="constant"
+        )
+    )
+    match_norms: bool = True
+    connect: dict[str, Any] = field(
+        default_factory=partial(
+            dict, method="string", pivots=14, sweeps=Sweeps(1200, change=0), batch_size=256, tolerance=1e9
+        )  # its trace has settled long before; the objective has not, and the control would feel it
+    )
+    probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=4, lanczos_steps=16))
+    points: int = 13
+    settings: tuple[Setting, ...] = (
+        Setting("hot", 16, 0.02, 15, 6000, walkers=8),
+        Setting("warm", 16, 0.01, 15, 7000, walkers=8),
+        Setting("cold", 64, 0.02, 15, 4000, walkers=8),
+        Setting("no noise", None, 0.1, 15, 1200, walkers=1),
+    )
+
+    def landscape(self, device: torch.device | None = None) -> Network:
+        """Return the network and its data on a device; which labels are wrong is the same for all seeds."""
+        data, generator = digits(), torch.Generator().manual_seed(0)
+        x, y = data.x[: self.images], data.y[: self.images].clone()
+        chosen = torch.rand(len(y), generator=generator) < self.wrong
+        y[chosen] = torch.randint(10, (int(chosen.sum()),), generator=generator)
+        model = mlp(*self.widths, norm="layer").to(device or self.device())
+        return Network(model, x, y, weight_decay=self.weight_decay, label_noise=self.label_noise, test=data.test)
+
+    @property
+    def title(self) -> str:
+        return "a normalised network on digits"
+
+    def tiny(self) -> Valley:
+        settings = (
+            replace(s, batch_size=s.batch_size and 8, steps=12, project_every=3, walkers=2 if s.batch_size else 1)
+            for s in self.settings
+        )
+        return replace(
+            self,
+            widths=(64, 10, 10),
+            images=100,
+            train=self.train | {"epochs": 10},
+            rest=self.rest | {"epochs": 5},
+            connect=self.connect | {"pivots": 6, "sweeps": 60, "batch_size": 50},
+            probe={"num_probes": 1, "lanczos_steps": 4},
+            points=7,
+            settings=tuple(settings),
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +225,7 @@ class Cifar10(Recipe):
     """
 
     dataset: ClassVar[str] = "cifar10"
+    kind: ClassVar[str] = "cifar10"
     panels: ClassVar[tuple[str, str]] = ("Walkers with noise and without", "Way gone in equal times")
     model: str = "small_cnn"  # or "resnet20"
     norm: str = "none"  # or "group", or "batch", whose statistics are re-estimated at each θ
@@ -250,8 +332,9 @@ def chosen(
     norm: str | None = None,
     images: int | None = None,
     use_paper: bool = False,
+    kind: str = "valley",
 ) -> Recipe:
-    """Return the recipe that the options of the command ask for.
+    """Return the recipe that the options of the command ask for; ``kind``, of digits, is "valley" or "runaway".
 
     Raises:
         ValueError: If options do not go together; it says which do.
@@ -266,7 +349,7 @@ def chosen(
             raise ValueError(
                 f"{' and '.join(given)} belong to --dataset cifar10, got digits, whose network is an MLP without norm."
             )
-        return Recipe()
+        return Valley() if kind == "valley" else Recipe()
     model = model or "small_cnn"
     if model not in NORMS:
         raise ValueError(f"--model must be one of {', '.join(NORMS)}, got {model!r}.")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,7 +23,7 @@ _CURVES = (
     *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),
     *("adaptive_trace", "adaptive_top", "noise", "norm", "test_accuracy"),
 )
-_BUMPS = ("trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
+_BUMPS = ("norm", "trace", "top_eigenvalue", "adaptive_trace", "adaptive_top", "noise", "data_loss", "loss")
 
 
 def report(pairs: Sequence[Pair], recipe: Recipe, seconds: float) -> dict[str, Any]:
@@ -74,6 +75,9 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
                 "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
                 "highest_objective_over_higher_end": road.saddle_loss / higher_end,
             }
+    if (raw := pair.raw) is not None:
+        narrower = {name: raw.bump(getattr(raw, name)) for name in ("trace", "top_eigenvalue", "norm")}
+        figures["road_as_built"] = {"middle_over_ends": narrower}
     if (profile := pair.profile) is not None:
         curves = {name: getattr(profile, name) for name in _CURVES}
         figures["profile"] = {
@@ -85,7 +89,8 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     figures["releases"] = [_walk(s, pair.releases[s.name], profile, recipe) for s in walked if profile]
     if pair.complete:
         figures["collapse"] = collapse(pair, recipe)
-        figures["claims"] = claims(figures, recipe.dataset)
+        figures["by_noise"] = by_noise(pair, recipe) if recipe.kind == "valley" else {}
+        figures["claims"] = claims(figures, recipe.kind)
     return figures
 
 
@@ -140,6 +145,46 @@ def way(release: Release) -> tuple[Tensor, Tensor]:
     return gone, release.position_error.square().sum(1).sqrt() / len(release.starts)
 
 
+def by_noise(pair: Pair, recipe: Recipe) -> dict[str, dict[str, list[float]]]:
+    """Return for each noisy setting the way home that noise made, measured and predicted, at a third, two, and all.
+
+    Both are less what the control without noise has gone, or is predicted to go, by the same flow time.
+    """
+    assert pair.profile is not None
+    control = next(s for s in recipe.settings if s.batch_size is None)
+    still = pair.releases[control.name]
+    found = {}
+    for setting in (s for s in recipe.settings if s.batch_size is not None):
+        release = pair.releases[setting.name]
+        rows = [round(k * (len(release.step) - 1) / 3) for k in (1, 2, 3)]
+        gone, error = way(release)
+        here, there = predicted_way(pair, recipe, setting), predicted_way(pair, recipe, control)
+        measured = gone - interpolated(release.time, still.time, way(still)[0])
+        expected = here - interpolated(release.time, still.time, there)
+        found[setting.name] = {
+            "step": release.step[rows].tolist(),
+            "measured": measured[rows].tolist(),
+            "error": error[rows].tolist(),
+            "predicted": expected[rows].tolist(),
+            "ratio": (measured / expected)[rows].tolist(),
+        }
+    return found
+
+
+def predicted_way(pair: Pair, recipe: Recipe, setting: Setting) -> Tensor:
+    """Return the way home that linear theory predicts at each record of a release, averaged over the starts."""
+    assert pair.profile is not None
+    release = pair.releases[setting.name]
+    law = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
+    tracks = [(law.track(float(start), release.step) - start) * (1 if start > 0.5 else -1) for start in release.starts]
+    return torch.stack(tracks).mean(0)
+
+
+def interpolated(at: Tensor, grid: Tensor, values: Tensor) -> Tensor:
+    """Return values (n,) on a grid (n,) at other places, the last of them beyond it."""
+    return torch.as_tensor(np.interp(at.double().numpy(), grid.double().numpy(), values.double().numpy()))
+
+
 def _at_equal_times(release: Release) -> tuple[Tensor, Tensor]:
     """Return the way and its error at seven equal times, (7,) each."""
     at = torch.linspace(0.2, 1, 7, dtype=torch.float64) * float(release.step[-1])
@@ -154,15 +199,35 @@ def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> floa
     return float((((one[0] - two[0]) / error) ** 2).mean().sqrt())
 
 
-def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
-    """Return for each claim of a data set, "digits" or "cifar10", whether the figures of a pair of minima show it."""
+def claims(figures: dict[str, Any], kind: str) -> dict[str, bool]:
+    """Return for each claim of a kind of story whether the figures of a pair of minima show it."""
     minima, road, bump = figures["minima"], figures["road"], figures["profile"]["middle_over_ends"]
     walks, higher = {walk["name"]: walk for walk in figures["releases"]}, road["highest_data_loss_over_higher_end"]
     hot, still = walks["hot"], walks["no noise"]
     widths = {"trace": bump["trace"], "lambda_max": bump["top_eigenvalue"]}
     narrow = {f"{name} in the middle third >= 1.8 x ends": times >= 1.8 for name, times in widths.items()}
     inside = {"noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05}
-    if dataset == "cifar10":  # its walkers are at one time η·steps wherever they are compared
+    if kind == "valley":
+        warm, cold, outside = walks["warm"], walks["cold"], max(walk["share_outside"] for walk in walks.values())
+        made, ratios = figures["by_noise"], [figures["by_noise"][name]["ratio"] for name in ("warm", "cold")]
+        further = made["hot"]["measured"][1] - made["cold"]["measured"][2]  # both after 4,000 steps of one length
+        return {
+            "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
+            "highest loss on the road <= 1.1 x higher end": higher <= 1.1,
+            **narrow,
+            "adaptive trace in the middle third >= 1.5 x ends": bump["adaptive_trace"] >= 1.5,
+            "noisy walkers are nearer to their ends than those without noise (> 2 errors)": all(
+                _nearer(walk, still) for walk in (hot, warm, cold)
+            ),
+            "at one learning rate, the smaller batch goes further (> 2 errors)": further
+            > 2 * math.hypot(made["hot"]["error"][1], made["cold"]["error"][2]),
+            "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
+            "walkers are in the valley at >= 95 % of projections": outside <= 0.05,
+            "what noise moved is within 1.5 of linear theory (stable settings)": all(
+                1 / 1.5 <= ratio <= 1.5 for each in ratios for ratio in each
+            ),
+        }
+    if kind == "cifar10":  # its walkers are at one time η·steps wherever they are compared
         low = road["highest_data_loss"] <= 0.05
         return {
             "training accuracy >= 0.99": min(minima["accuracy"]) >= 0.99,
@@ -173,7 +238,7 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
             "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
             **inside,
         }
-    undone, drifts = walks["hot, excursions undone"], zip(still["starts"], still["end"], strict=True)
+    undone = walks["hot, excursions undone"]
     same, other = (figures["collapse"][f"{which}_temperature"].values() for which in ("same", "other"))
     return {
         "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
@@ -181,9 +246,7 @@ def claims(figures: dict[str, Any], dataset: str) -> dict[str, bool]:
         **narrow,
         "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
         "also where every excursion out of the valley is undone": _from_home(undone) <= 0.1,
-        "without noise they move < 0.05 towards it, or the other way": all(
-            (end - start) * (1 if start > 0.5 else -1) < 0.05 for start, end in drifts
-        ),
+        "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
         **inside,
         "equal temperature, equal relaxation (within 2 errors)": max(same) <= 2,
         "four times colder, another relaxation (> 2 errors)": min(other) > 2,
@@ -194,6 +257,12 @@ def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
     """Whether walkers are nearer to their ends than others by more than two standard errors, over both starts."""
     error = math.hypot(*one["end_error"], *two["end_error"]) / len(one["end_error"])
     return _from_home(two) - _from_home(one) > 2 * error
+
+
+def _moved(walk: dict[str, Any]) -> float:
+    """How far walkers moved towards their own end, at the start where that is most."""
+    drifts = zip(walk["starts"], walk["end"], strict=True)
+    return max((end - start) * (1 if start > 0.5 else -1) for start, end in drifts)
 
 
 def _from_home(walk: dict[str, Any]) -> float:
@@ -219,6 +288,9 @@ def table(figures: dict[str, Any]) -> str:
             f"  middle third over ends: trace {profile['trace']:.2f}, lambda_max {profile['top_eigenvalue']:.2f}, "
             f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}",
         ]
+        if built := row.get("road_as_built"):
+            times = built["middle_over_ends"]
+            lines[-1] += f" (as built, at {times['norm']:.2f} of the norm: trace {times['trace']:.2f})"
         for walk in row["releases"]:
             moves = zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
             ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
@@ -230,6 +302,10 @@ def table(figures: dict[str, Any]) -> str:
                 f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
                 f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
             )
+        for name, made in row["by_noise"].items():
+            ratios = ", ".join(f"{ratio:.2f}" for ratio in made["ratio"])
+            steps = ", ".join(map(str, made["step"]))
+            lines.append(f"  what noise moved the {name} walkers, measured over predicted, at steps {steps}: {ratios}")
     total = figures["pairs_complete"]
     lines += [f"{count} of {total}: {name}" for name, count in figures["counts"].items()]
     if not figures["complete"]:

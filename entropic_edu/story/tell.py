@@ -21,6 +21,7 @@ from entropic_edu.networks.devices import full_precision
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import Projections, drift
+from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
 from entropic_edu.physics.snapshot import Progress, on_threads, whole_or_nothing
@@ -30,7 +31,7 @@ from entropic_edu.sweeps.workers import cores, pool
 
 from . import estimate
 from .picture import picture
-from .recipes import Pair, Recipe, Setting
+from .recipes import Pair, Recipe, Setting, Valley
 from .report import report
 
 Say = Callable[[str], None]
@@ -69,7 +70,7 @@ def tell(
         ValueError: If the stages there were made by another recipe, or there is no such device.
         MemoryError: If a stage cannot fit; nothing has been computed then. Or if memory runs out all the same.
     """
-    recipe = recipe or Recipe()
+    recipe = recipe or Valley()
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     usable = ["auto", *(each for each, is_there in there.items() if is_there)]
     if device not in usable:
@@ -115,8 +116,11 @@ def _prepared(folder: File, recipe: Recipe, resume: bool) -> Store:
 
 def _stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Return the stages of a pair of minima, with those that each needs."""
+    ends = "rest" if recipe.rest else "minima"
+    rest = {"rest": ("minima",)} if recipe.rest else {}
+    raw = {"raw": ("road",)} if recipe.match_norms else {}
     walks = {f"walkers{number}": ("road",) for number in range(len(recipe.settings))}
-    return {"minima": (), "road": ("minima",), "profile": ("road",)} | walks
+    return {"minima": (), **rest, "road": (ends,), **raw, "profile": ("road",)} | walks
 
 
 def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **settings: Any) -> Any:
@@ -127,15 +131,27 @@ def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **s
 
     if kind == "minima":
         return train(land, generator=generator(0), runs=2, resume=True, **settings, **recipe.train)
+    if kind == "rest":
+        start = given[0].theta.to(land.device)  # what was read lies on the CPU
+        return train(land.without_label_noise(), start=start, generator=generator(5), **settings, **recipe.rest)
     if kind == "road":
-        a, b = given[0].theta.to(land.device)  # what was read lies on the CPU
+        a, b = given[0].theta.to(land.device)
         return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
-    road = dataclasses.replace(given[0], pivots=given[0].pivots.to(land.device))
+    if kind == "raw":
+        few: dict[str, Any] = {"points": 7, "num_probes": 2, "lanczos_steps": 12}
+        return probe(recipe.part(land), _road(land, recipe, given[0], False), generator=generator(6), **settings, **few)
+    road = _road(land, recipe, given[0], recipe.match_norms)
     if kind == "profile":
         probing: dict[str, Any] = {"generator": generator(3), "points": recipe.points} | recipe.probe
         return probe(recipe.part(land), road, **settings, **probing)
     walking = release_settings(recipe, recipe.settings[int(kind.removeprefix("walkers"))])
     return drift(land, road, generator=generator(4), **settings, **walking)
+
+
+def _road(land: Network, recipe: Recipe, road: Path, matched: bool) -> Path:
+    """Return a road that was read where the landscape is, with the ends' norms if they are to be matched."""
+    here = dataclasses.replace(road, pivots=road.pivots.to(land.device))
+    return here.match_norms(land) if matched else here
 
 
 def _alone(kind: str, device: str, recipe: Recipe, seed: int, *given: Any, **settings: Any) -> dict[str, Any]:
@@ -189,12 +205,14 @@ def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Prog
     with suppress(KeyboardInterrupt):  # in a stage, or between two
         # an interrupted training goes on from its checkpoint
         pair.run = stage("minima", checkpoint=store.checkpoint(f"seed{seed}-minima"))
+        pair.run = stage("rest") if recipe.rest else pair.run
         a, b = pair.run.theta.to(land.device)
         with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
             first = torch.Generator().manual_seed(1000 * seed + 1)
             pair.straight = connect(land, a, b, generator=first, method="linear", points=25)
         road = stage("road")
-        pair.road = dataclasses.replace(road, pivots=road.pivots.to(land.device))
+        pair.road = _road(land, recipe, road, recipe.match_norms)
+        pair.raw = stage("raw") if recipe.match_norms else None
         pair.profile = stage("profile")
         for number, setting in enumerate(recipe.settings):
             pair.releases[setting.name] = stage(f"walkers{number}")
