@@ -80,9 +80,9 @@ def connect(
         method: "linear" (the straight line), "chain", "bezier", "string", "neb", "autoneb", or a method with settings
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
-        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many changed the trace in
-            the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends (or stays, with no force
-            left across); a curve takes them all. For more, give the road as ``guess``.
+        sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many changed the trace
+            in the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends (or stays, with no
+            force left across); a curve takes them all. For more, give the road as ``guess``.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
             push the road to flat places. None takes all data.
         learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.

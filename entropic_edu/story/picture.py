@@ -119,8 +119,8 @@ def _law_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
         labels.append((made["predicted"][-1], made["measured"][-1], _size(setting), colour))
         top = max(top, made["measured"][-1], made["predicted"][-1])
     ax.plot([0, 1.1 * top], [0, 1.1 * top], color=plots.PURPLE, ls="-.", lw=1.5)
-    ax.text(1.1 * top, top, "linear theory", color=plots.PURPLE, ha="right", va="top")
+    ax.text(0.7 * top, 0.66 * top, "linear theory", color=plots.PURPLE, va="top")
     for x, y, words, colour in labels:
         ax.annotate(words, (x, y), (-6, 6), textcoords="offset points", ha="right", color=colour)
-    words = "way home that noise made, measured"
+    words = "way home by noise, measured"
     plots.labelled(ax, "predicted by linear theory, no free constant", words, recipe.panels[1])
