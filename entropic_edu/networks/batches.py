@@ -23,6 +23,7 @@ class Batch:
     y: Tensor
     own: bool = False
     whole: bool = False  # all data or a part of them: batch norm takes the statistics re-estimated at θ
+    clean: Tensor | None = None  # targets before their label noise; None where there is none
 
     @property
     def size(self) -> int:
@@ -34,12 +35,23 @@ class Batch:
         if self.size <= rows:
             return [(1.0, self)]
         dim = int(self.own)
-        parts = zip(self.x.split(rows, dim), self.y.split(rows, dim), strict=True)
-        return [(x.shape[dim] / self.size, Batch(x, y, self.own, self.whole)) for x, y in parts]
+        x, y = self.x.split(rows, dim), self.y.split(rows, dim)
+        clean = [None] * len(y) if self.clean is None else self.clean.split(rows, dim)
+        parts = [Batch(a, b, self.own, self.whole, c) for a, b, c in zip(x, y, clean, strict=True)]
+        return [(part.size / self.size, part) for part in parts]
 
     def of(self, walker: int) -> Batch:
         """Return what one walker sees."""
-        return Batch(self.x[walker], self.y[walker]) if self.own else self
+        if not self.own:
+            return self
+        return Batch(self.x[walker], self.y[walker], clean=None if self.clean is None else self.clean[walker])
+
+    def averaged(self, criterion: Loss, dtype: torch.dtype) -> Tensor:
+        """Return targets whose loss is the mean over the batch's label noise, in the form that ``means`` takes."""
+        if self.clean is None:
+            return self.y
+        lead = self.clean.shape[: 1 + self.own]
+        return criterion.averaged(self.clean.flatten(0, int(self.own)), dtype).unflatten(0, lead)
 
 
 class Sampled(Landscape):
@@ -81,7 +93,7 @@ class Sampled(Landscape):
             return batch
         mean = self.criterion.averaged(self.y, self.dtype)
         drawn = shares(batch.y, self.criterion.classes, 0.0, self.dtype, axis=1 + batch.own)
-        return Batch(batch.x, torch.lerp(mean, drawn, factor), batch.own)
+        return Batch(batch.x, torch.lerp(mean, drawn, factor), batch.own, clean=batch.clean)
 
     def steps_per_epoch(self, batch_size: int | None) -> int:
         if batch_size is None:
@@ -103,12 +115,16 @@ class Sampled(Landscape):
 
     def _all(self, generator: torch.Generator, rows: int | None, factor: float = 1.0) -> Batch:
         x, y = (each if rows is None else each.expand(rows, *each.shape) for each in (self.x, self.y))
-        return Batch(x, self.criterion.jitter(y, generator, factor), rows is not None)
+        return self._noisy(x, y, rows is not None, generator, factor)
 
     def _pick(self, index: Tensor, generator: torch.Generator) -> Batch:
         index = index.to(self.x.device)
         x = F.embedding(index, self.x) if self.x.ndim == 2 else self.x[index]  # of rows several times as fast
-        return Batch(x, self.criterion.jitter(self.y[index], generator), index.ndim == 2)
+        return self._noisy(x, self.y[index], index.ndim == 2, generator)
+
+    def _noisy(self, x: Tensor, y: Tensor, own: bool, generator: torch.Generator, factor: float = 1.0) -> Batch:
+        jittered = self.criterion.jitter(y, generator, factor)
+        return Batch(x, jittered, own, clean=y if self.criterion.label_noise else None)
 
     def _check_batch_size(self, batch_size: int) -> None:
         if not 1 <= batch_size <= len(self.x):

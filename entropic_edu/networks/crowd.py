@@ -89,8 +89,16 @@ class StackCrowd(Crowd):
         return torch.cat([part for each in self._views(numbers) for part in each.rows], 1).view(self.shape)
 
     @torch.no_grad()
+    def loss_and_gradient(self, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        if batch is None or not self._takes(batch) or self.layers[-1].kind is not nn.Identity:  # which keeps z
+            return super().loss_and_gradient(batch)
+        gradient = self.gradient(batch)
+        z = self.room[batch.size].outputs[-1]
+        return self.criterion.means(z, batch.averaged(self.criterion, z.dtype)).view(self.shape[:-1]), gradient
+
+    @torch.no_grad()
     def gradient(self, batch: Batch | None) -> Tensor:
-        if batch is None or batch.size > _LARGEST or not (batch.own or self.size == 1):
+        if batch is None or not self._takes(batch):
             return super().gradient(batch)
         x, y = (batch.x, batch.y) if batch.own else (batch.x[None], batch.y[None])
         room = self.room.get(batch.size) or self._room_for(batch.size)
@@ -118,6 +126,9 @@ class StackCrowd(Crowd):
             if number:
                 delta = torch.bmm(delta, self.at[number].weight, out=room.back[number])
         return self.slopes.add_(self.numbers, alpha=self.land.weight_decay)
+
+    def _takes(self, batch: Batch) -> bool:
+        return batch.size <= _LARGEST and (batch.own or self.size == 1)
 
     def _room_for(self, samples: int) -> _Room:
         room = _Room(self.numbers, self.size, samples, self.layers)

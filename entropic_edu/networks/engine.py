@@ -174,6 +174,16 @@ class Engine:
         loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
         return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
+    def data_loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the same, but the loss is averaged over the batch's label noise."""
+        loss, gradient = self.loss_and_gradient(theta, batch)
+        if batch.clean is None:
+            return loss, gradient
+        with torch.no_grad():
+            rows = [(row, batch.of(number)) for number, row in enumerate(_many(theta))]
+            each = [self.loss(row, Batch(part.x, part.averaged(self.criterion, theta.dtype))) for row, part in rows]
+        return torch.stack(each).view(loss.shape), gradient
+
     def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Losses (P,) and gradients (P, D) on one part, replayed where that was recorded."""
 
@@ -305,6 +315,10 @@ class Computed(Sampled):
         """Whether many parameter vectors are computed together, by products of stacked matrices."""
         return self.engine.stacks
 
+    @property
+    def gives_loss(self) -> bool:
+        return not (self.stacks or self.criterion.label_noise)
+
     def threads(self, samples: int | None) -> int | None:
         together = min(samples or len(self.x), self.engine.rows())
         work = together * (6 * self.dim + 200 * self.engine.bytes_per_sample)  # FLOP, about: matrices, convolutions
@@ -335,27 +349,35 @@ class StackEngine(Engine):
         parts = batch.split(self.rows(theta))
         return torch.stack([part.size * self.losses(theta, part) for _, part in parts]).sum(0) / batch.size
 
-    @torch.no_grad()
     def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
         if batch.whole:
             return self.loss(theta, batch), self.gradient(theta, batch)  # in parts of their own
-        found: list[Tensor] = []
+        return self._pass(theta, batch, lambda z, part: self.criterion.means(z, part.y))
 
-        def slopes(z: Tensor) -> Tensor:
-            found.append(self.criterion.means(z, batch.y))
-            return self.criterion.mean_slopes(z, batch.y)
+    def data_loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
+        return self._pass(theta, batch, lambda z, part: self.criterion.means(z, part.averaged(self.criterion, z.dtype)))
 
-        gradient = self.fitting(lambda: self.stack.gradient(_many(theta), batch.x, slopes, batch.own), batch.size)
-        return found[0].view(theta.shape[:-1]), gradient.view(theta.shape)
+    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
+        return self._pass(theta, batch, lambda z, _: z.new_zeros(len(z)))[1]
 
     @torch.no_grad()
-    def gradient(self, theta: Tensor, batch: Batch) -> Tensor:
-        def on(part: Batch) -> tuple[Tensor]:
-            slopes = partial(self.criterion.mean_slopes, y=part.y)
-            return (self.stack.gradient(_many(theta), part.x, slopes, part.own),)
+    def _pass(self, theta: Tensor, batch: Batch, losses: Callable[[Tensor, Batch], Tensor]) -> tuple[Tensor, Tensor]:
+        """Return what ``losses`` makes of outputs and a batch, (P,) or (), and the gradient."""
+        many = _many(theta)
 
-        zeros = (torch.zeros_like(_many(theta)),)
-        return self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros)[0], batch.size).view(theta.shape)
+        def on(part: Batch) -> tuple[Tensor, Tensor]:
+            found: list[Tensor] = []
+
+            def slopes(z: Tensor) -> Tensor:
+                found.append(losses(z, part))
+                return self.criterion.mean_slopes(z, part.y)
+
+            gradient = self.stack.gradient(many, part.x, slopes, part.own)
+            return gradient, found[0]
+
+        zeros = torch.zeros_like(many), many.new_zeros(len(many))
+        gradient, loss = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
+        return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
     def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times | None:
         slopes = self.criterion.slopes_along

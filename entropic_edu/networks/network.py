@@ -217,6 +217,11 @@ class Network(Computed):
         loss, gradient = self.engine.loss_and_gradient(theta, batch or self._whole)
         return loss + 0.5 * self.weight_decay * theta.square().sum(-1), gradient.add_(theta, alpha=self.weight_decay)
 
+    def data_loss_and_gradient_on(self, theta: Tensor, batch: Batch | None) -> tuple[Tensor, Tensor]:
+        loss, gradient = self.engine.data_loss_and_gradient(theta, batch or self._whole)
+        own = type(self).gradient_on is Network.gradient_on  # else a subclass changes it
+        return loss, gradient.add_(theta, alpha=self.weight_decay) if own else self.gradient_on(theta, batch)
+
     @torch.no_grad()
     def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
         """Return the share of samples whose output is right (``scoring``), (D,) -> () or (P, D) -> (P,)."""

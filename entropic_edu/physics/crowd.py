@@ -47,6 +47,12 @@ class Crowd:
         assert self.land is not None
         return self.ordered(self.land.gradient_on(self.position, batch))
 
+    def loss_and_gradient(self, batch: Any | None) -> tuple[Tensor, Tensor]:
+        """Return the same and each vector's data loss on the batch, (P,) or ()."""
+        assert self.land is not None
+        loss, gradient = self.land.data_loss_and_gradient_on(self.position, batch)
+        return loss, self.ordered(gradient)
+
     def ordered(self, theta: Tensor) -> Tensor:
         """Return numbers of the vectors' shape in the order of ``numbers``."""
         return theta

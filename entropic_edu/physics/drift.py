@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -123,14 +123,12 @@ def drift(
     for name, value in (("walkers", walkers), ("steps", steps), ("record_every", keep.every)):
         if value is not None and not (isinstance(value, Integral) and value >= 1):
             raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
-    starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
-    if not starts:
-        raise ValueError("start is empty; give a position in [0, 1], or several.")
-    begun = torch.tensor(starts, dtype=path.pivots.dtype).repeat_interleave(walkers)  # (W,)
+    begun = _starts(start, path).repeat_interleave(walkers)  # (W,)
     theta = path.at(begun.to(path.pivots.device))
     unit = rule.every or 1
     every = keep.every or unit * max(1, round(steps / (60 * unit)))
     stepper = Stepper(land.crowd(theta), optimizer, learning_rate, momentum)
+    costs = _Costs(land, path, begun.to(theta.device), unit, each=model.gives_loss(land))
     warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
@@ -149,7 +147,8 @@ def drift(
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
-        row = [torch.tensor(step), where, distance, _losses(land, free), *([free] if keep.theta else [])]
+        row = [torch.tensor(step), where, distance, _losses(land.loss, free), costs.mean()]
+        row += [free] if keep.theta else []
         log.rows.append([detached(value) for value in row])
         note, records = f"mean position {float(where.mean()):.3f}", len(log.rows)
         return Snapshot(step, steps, note, lambda: log.release(records, step >= steps))
@@ -158,7 +157,7 @@ def drift(
     yield look(0, begun, torch.zeros_like(begun), theta)
     for step in range(1, steps + 1):
         moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum)
-        stepper.step(model.force(stepper.crowd, moment))
+        stepper.step(costs.force(model, stepper, moment))
         projects = rule.every is not None and step % rule.every == 0
         records = step % every == 0 or step == steps
         if not (projects or records):
@@ -169,17 +168,78 @@ def drift(
         if projects:
             if not bool(distance.isfinite().all()):  # such a walker has no position to be put back to
                 check_finite(land, free, theta, step, learning_rate)
-            here = where = torch.where(distance > radius, here, where) if rule.undo_excursions else where
+            here = torch.where(distance > radius, here, where) if rule.undo_excursions else where
             stepper.place(path.at(here))
             stepper.keep_momentum_along(path.tangent(here))
+        costs.reach(where, here if projects else where)
+        where = here if projects else where
         if records:
             yield look(step, where, distance, free)
 
 
+def _starts(start: float | Sequence[float], path: Path) -> Tensor:
+    starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
+    if not starts:
+        raise ValueError("start is empty; give a position in [0, 1], or several.")
+    return torch.tensor(starts, dtype=path.pivots.dtype)
+
+
 @torch.no_grad()
-def _losses(land: Landscape, theta: Tensor) -> Tensor:
-    chunk = max(32, 100_000 // land.dim)  # of a network as many as memory bears, of a valley all at once
-    return torch.cat([land.loss(some) for some in theta.split(chunk)])
+def _losses(loss: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+    chunk = max(32, 100_000 // theta.shape[1])  # of a network as many as memory bears, of a valley all at once
+    return torch.cat([loss(some) for some in theta.split(chunk)])
+
+
+class _Costs:
+    """What the walkers' batches cost above the road, summed from record to record.
+
+    The road's data loss is computed once at 65 even positions and interpolated between them, which is off by at most an
+    eighth of its second difference. Between two projections a walker is taken to go evenly from one to the other; so
+    what it wins by sliding down the road is no part of its excess loss. Where the loss does not come with the gradient,
+    it is looked at in every fourth step, in other ones of each stretch, since the spread grows within it.
+    """
+
+    def __init__(self, land: Landscape, path: Path, start: Tensor, unit: int, *, each: bool) -> None:
+        even = torch.linspace(0, 1, 65, dtype=path.pivots.dtype, device=path.pivots.device)
+        self.road = _losses(land.data_loss, path.at(even))
+        self.unit, self.spacing = unit, 1 if each else 4
+        self.floor = self.height(start)  # of the road where each walker was seen last
+        self.piece, self.number = torch.zeros_like(start), 0  # since then: losses that were looked at, and steps
+        self.seen: list[int] = []  # after how many of these steps
+        self.total, self.looks, self.last = torch.zeros_like(start), 0, torch.zeros_like(start)  # since a record
+
+    def height(self, position: Tensor) -> Tensor:
+        """Return the road's data loss at positions (W,)."""
+        place = position * (len(self.road) - 1)
+        before = place.long().clamp(0, len(self.road) - 2)  # NaN has no place
+        return torch.lerp(self.road[before], self.road[before + 1], place - before)
+
+    def force(self, model: Noise, stepper: Stepper, step: Step) -> Tensor:
+        """Return the force of a step, and look at what it costs if it is this step's turn."""
+        done, self.number = self.number, self.number + 1
+        stretch, phase = divmod(step.number - 1, self.unit)
+        if (stretch + phase) % self.spacing:
+            return model.force(stepper.crowd, step)
+        loss, force = model.loss_and_force(stepper.crowd, step)
+        self.piece += loss
+        self.seen.append(done)
+        return force
+
+    def reach(self, where: Tensor, here: Tensor) -> None:
+        """End a piece of the way at the nearest positions ``where`` (W,), and go on from ``here``."""
+        floor, looks = self.height(where), len(self.seen)
+        share = sum(self.seen) / self.number  # of the way, summed over the looks
+        self.total += self.piece - (looks - share) * self.floor - share * floor
+        self.looks += looks
+        self.floor = floor if here is where else self.height(here)
+        self.piece, self.seen, self.number = torch.zeros_like(self.piece), [], 0
+
+    def mean(self) -> Tensor:
+        """Return the mean since this was asked last, (W,); where no step was looked at, the one before it."""
+        if self.looks:
+            self.last = self.total / self.looks
+            self.total, self.looks = torch.zeros_like(self.total), 0
+        return self.last
 
 
 class _Log:
@@ -195,7 +255,7 @@ class _Log:
         self.projections += 1
 
     def release(self, records: int, complete: bool) -> Release:
-        step, position, distance, loss, *theta = map(torch.stack, zip(*self.rows[:records], strict=True))
+        step, position, distance, loss, excess_loss, *theta = map(torch.stack, zip(*self.rows[:records], strict=True))
         return Release(
             step=step,
             position=position,
@@ -204,6 +264,7 @@ class _Log:
             start=self.start.clone(),
             outside=self.outside / max(1, self.projections),
             valley_radius=self.radius,
+            excess_loss=excess_loss,
             theta=theta[0] if theta else None,
             complete=complete,
             **self.beside,

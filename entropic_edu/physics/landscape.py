@@ -47,6 +47,11 @@ class Landscape(ABC):
     noise_shape: str = "curvature"
 
     @property
+    def gives_loss(self) -> bool:
+        """Whether ``data_loss_and_gradient_on`` costs no more than the gradient."""
+        return False
+
+    @property
     def stacks(self) -> bool:
         """Whether products with the Hessians at many θ are computed together rather than one θ after the other."""
         return False
@@ -71,6 +76,11 @@ class Landscape(ABC):
     def loss_and_gradient_on(self, theta: Tensor, batch: Any | None) -> tuple[Tensor, Tensor]:
         """Return loss and gradient on one batch that all rows share, (P,) and (P, D)."""
         return self.loss(theta), self.gradient_on(theta, batch)
+
+    @torch.no_grad()
+    def data_loss_and_gradient_on(self, theta: Tensor, batch: Any | None) -> tuple[Tensor, Tensor]:
+        """Return the gradient on a batch and, (P,), a loss whose mean over batches is ``data_loss``; here itself."""
+        return self.data_loss(theta), self.gradient_on(theta, batch)
 
     def threads(self, samples: int | None) -> int | None:
         """Return on how many threads a step on batches of so many samples (None: all) is computed; None: torch's own.
@@ -98,7 +108,8 @@ class Landscape(ABC):
 
     def data_loss(self, theta: Tensor) -> Tensor:
         """Return the loss without its weight-decay term, (D,) -> () or (P, D) -> (P,)."""
-        return self.loss(theta) - 0.5 * self.weight_decay * theta.square().sum(-1)
+        loss = self.loss(theta)
+        return loss - 0.5 * self.weight_decay * theta.square().sum(-1) if self.weight_decay else loss
 
     def accuracy(self, theta: Tensor, split: str = "train") -> Tensor:
         """Return the share of samples classified rightly, (D,) -> () or (P, D) -> (P,), on a split of ``splits``."""

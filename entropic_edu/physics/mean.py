@@ -25,6 +25,25 @@ def exact(values: Tensor) -> Mean:
     return Mean(values, torch.zeros_like(values))
 
 
+def ratio(above: Tensor, below: Tensor) -> Mean:
+    """Return the ratio of the means over the last dimension, (n, V) each, and its standard error, (n,).
+
+    A single column tells nothing of its error, which is then 0: so where the one is exact.
+
+    >>> ratio(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 6.0]]))  # half in every column
+    Mean(value=tensor([0.5000]), error=tensor([0.]))
+    """
+    value, count = above.mean(1) / below.mean(1), above.shape[1]
+    if count == 1:
+        return exact(value)
+    return Mean(value, (above - value[:, None] * below).std(1) / count**0.5 / below.mean(1).abs())
+
+
+def over_columns(values: Tensor) -> Mean:
+    """Return the mean over the last dimension and its standard error, (n, V) -> (n,), as ``ratio`` has them."""
+    return ratio(values, torch.ones_like(values))
+
+
 def middle_over_ends(position: Tensor, values: Tensor) -> Tensor:
     """Return the mean of ``values`` (..., n) over the middle third of a road, over the mean of its two ends, (...).
 

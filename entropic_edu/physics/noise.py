@@ -117,6 +117,19 @@ class Noise(ABC):
             return crowd.gradient(self.batch(crowd.land, step, crowd.shape[0]))
         return crowd.ordered(self.gradient(crowd.land, crowd.position, step))
 
+    def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
+        """Return the same and what the walkers' data loss is before the step (W,), or has as its mean over draws."""
+        assert crowd.land is not None
+        if type(self).gradient is Noise.gradient:
+            return crowd.loss_and_gradient(self.batch(crowd.land, step, crowd.shape[0]))
+        with torch.no_grad():
+            loss = crowd.land.data_loss(crowd.position)
+        return loss, self.force(crowd, step)
+
+    def gives_loss(self, land: Landscape) -> bool:
+        """Return whether ``loss_and_force`` costs no more than ``force``."""
+        return type(self).gradient is Noise.gradient and land.gives_loss
+
     @abstractmethod
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         """Return the covariance of the gradient noise at each point of a measured road."""
@@ -207,9 +220,18 @@ class Isotropic(Noise):
         return 2 * self._temperature * (1 - momentum) / learning_rate
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        return land.gradient_on(theta, None) + self._kick(theta, step)
+
+    def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
+        loss, gradient = crowd.loss_and_gradient(None)
+        return loss, gradient + crowd.ordered(self._kick(crowd.position, step))
+
+    def gives_loss(self, land: Landscape) -> bool:
+        return land.gives_loss
+
+    def _kick(self, theta: Tensor, step: Step) -> Tensor:
         kick = torch.randn(theta.shape, generator=step.generator, device=step.generator.device, dtype=theta.dtype)
-        width = math.sqrt(self.variance(step.learning_rate, step.momentum))
-        return land.gradient_on(theta, None) + width * kick.to(theta.device)
+        return math.sqrt(self.variance(step.learning_rate, step.momentum)) * kick.to(theta.device)
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         strength = torch.full_like(profile.position.double(), self.variance(learning_rate, momentum))
@@ -233,7 +255,16 @@ class During(Noise):
             object.__setattr__(self, name, getattr(self.noise, name))
 
     def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        return (self.noise if step.number in self.noisy_steps else Silent()).gradient(land, theta, step)
+        return self._acting(step).gradient(land, theta, step)
+
+    def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
+        return self._acting(step).loss_and_force(crowd, step)
+
+    def gives_loss(self, land: Landscape) -> bool:
+        return self.noise.gives_loss(land)
+
+    def _acting(self, step: Step) -> Noise:
+        return self.noise if step.number in self.noisy_steps else Silent()
 
     def covariance(self, profile: Profile, learning_rate: float, momentum: float) -> Covariance:
         raise ValueError("The drift is predicted for noise on every step; predict it for During.noise instead.")

@@ -13,10 +13,12 @@ from torch import Tensor
 
 from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
 from .landscape import Landscape
-from .mean import middle_over_ends
+from .mean import Mean, middle_over_ends
+from .noise import Noise
 from .path import Path, on
 from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
+from .theory import narrowing_of
 
 _CURVATURE = (
     "trace",
@@ -98,6 +100,45 @@ class Profile(Result):
     def spectral_sum(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """Return the sum of f over all eigenvalues of H, per probe: (n, V)."""
         return self.dim * (self.weights * function(self.nodes)).sum(-1)
+
+    @property
+    def threshold(self) -> Tensor:
+        """T* = L / tr C of the data loss, (n,): in units of η/((1-m)B), the temperature past which noise feeds itself.
+
+        Off the road both grow. Below T* a walker's batches cost it less loss than would make their noise as strong
+        again; above it walkers ignite, until a projection puts them out.
+        """
+        return self.data_loss / self.noise
+
+    def narrowing(
+        self,
+        *,
+        learning_rate: float,
+        momentum: float = 0.0,
+        project_every: int | None = 15,
+        noise: str | Noise | None = None,
+    ) -> Mean:
+        """Return Λ(s), how fast the road narrows, and its standard error from the probes, (n,) each, 1 over a length.
+
+        Walkers that carry the excess loss ⟨ΔL⟩ are pushed by -Λ⟨ΔL⟩. It is ½ d tr Ψ(H)/ds over ½ tr[H u(H) φ(H+λ)]
+        with Ψ' = uφ, as ``theory`` has them: the strength of the noise, and so the batch size, drops out. In a valley
+        of one curvature h it is d ln h/ds, whatever the noise.
+
+        Args:
+            learning_rate, momentum, project_every, noise: As in ``drift``: they say how the spread is shared among
+                directions.
+
+        Raises:
+            ValueError: If a setting is out of range, or past the stability limit on this road.
+
+        Example:
+            >>> land = ee.valleys.Hyperbola()  # h = 2 cosh 2y
+            >>> profile = ee.probe(land, ee.Path(land.floor(401)), points=201, generator=torch.Generator())
+            >>> rate = profile.narrowing(learning_rate=0.01).value  # per arc length; the floor's middle is the widest
+            >>> [round(float(rate[at]), 2) for at in (50, 100, 150)]
+            [-0.8, 0.0, 0.8]
+        """
+        return narrowing_of(self, learning_rate, momentum, project_every, noise)
 
     def bump(self, values: Tensor) -> float:
         """Return the mean of ``values`` over the middle third of the road, over the mean of its two ends."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from .mean import Mean, over_columns
 from .results import Result
 
 
@@ -32,6 +33,9 @@ class Release(Result):
         valley_radius: The distance past which a walker is outside.
         length, recipe: Arc length of the path, and the settings as plain values.
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
+        excess_loss: Mean, since the record before, of the data loss that a walker's batch had before the step, averaged
+            over label noise, less that of the road beside it, (R, W). A batch is fresh before its step, so the mean
+            over draws is that of all data. 0 in the first row; None in files of former versions.
 
     Example:
         >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
@@ -53,6 +57,7 @@ class Release(Result):
     length: float
     recipe: dict[str, Any] = field(default_factory=dict)
     theta: Tensor | None = None
+    excess_loss: Tensor | None = None
 
     @property
     def left_valley(self) -> Tensor:
@@ -72,14 +77,22 @@ class Release(Result):
     @property
     def mean_position(self) -> Tensor:
         """Mean over the walkers of each start that stayed, (R, S); where none stayed, over all of them."""
-        return torch.stack([self._of(s).mean(1) for s in self.starts], 1)
+        return torch.stack([self.of(s, self.position).mean(1) for s in self.starts], 1)
 
     @property
     def position_error(self) -> Tensor:
         """Standard error of ``mean_position`` over walkers, (R, S)."""
-        columns = [self._of(s) for s in self.starts]
+        columns = [self.of(s, self.position) for s in self.starts]
         errors = [c.std(1) / c.shape[1] ** 0.5 if c.shape[1] > 1 else torch.zeros(len(c)) for c in columns]
         return torch.stack(errors, 1)
+
+    @property
+    def mean_excess_loss(self) -> Mean | None:
+        """Mean excess loss over the walkers of each start that stayed, and its standard error, (R, S) each, or None."""
+        if self.excess_loss is None:
+            return None
+        each = [over_columns(self.of(s, self.excess_loss)) for s in self.starts]
+        return Mean(*(torch.stack(part, 1) for part in zip(*each, strict=True)))
 
     def relaxation_steps(self) -> Relaxation:
         """Return, per start, the steps after which the mean distance from the own end has fallen to 1/e.
@@ -89,7 +102,7 @@ class Release(Result):
         """
         times, errors = [], []
         for start in self.starts:
-            mine = self._of(start)
+            mine = self.of(start, self.position)
             remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
             level, walkers = float(remaining[0].mean()) / math.e, remaining.shape[1]
             times.append(first_below(self.step, remaining.mean(1), level))
@@ -100,10 +113,11 @@ class Release(Result):
             errors.append(math.sqrt(variance))
         return Relaxation(torch.tensor(times), torch.tensor(errors))
 
-    def _of(self, start: Tensor) -> Tensor:
+    def of(self, start: Tensor, values: Tensor) -> Tensor:
+        """Return the columns of ``values`` (R, W) of a start's walkers that stayed; where none did, of all of them."""
         mine = self.start == start
         stayed = mine & ~self.left_valley
-        return self.position[:, stayed if bool(stayed.any()) else mine]
+        return values[:, stayed if bool(stayed.any()) else mine]
 
     def summary(self) -> str:
         final, error = self.mean_position[-1], self.position_error[-1]
@@ -118,6 +132,16 @@ class Release(Result):
             f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}"
             f"{stopped}: {moves}; {valley}."
         )
+
+
+def over_threshold(temperature: float, threshold: Tensor) -> str:
+    """Say how many times T* a temperature is along the road; nothing where there is no T*, as on a valley's floor.
+
+    >>> over_threshold(0.125, torch.tensor([0.03, 0.04]))
+    ' (3.1 to 4.2 T*)'
+    """
+    times = temperature / threshold[(threshold > 0) & threshold.isfinite()]
+    return f" ({float(times.min()):.2g} to {float(times.max()):.2g} T*)" if len(times) and temperature else ""
 
 
 def first_below(step: Tensor, values: Tensor, level: float) -> float:

@@ -84,19 +84,30 @@ class Valley(Landscape):
         x, y = theta.unbind(-1)
         return self.floor_loss(y) + 0.5 * self.curvature_across(y) * x.square()
 
+    def data_loss_and_gradient_on(self, theta: Tensor, batch: Tensor | None) -> tuple[Tensor, Tensor]:
+        if type(self).gradient_on is not Valley.gradient_on:  # another surface
+            return super().data_loss_and_gradient_on(theta, batch)
+        gradient, across = self._gradient_and_pull(theta, batch)
+        x, y = theta.unbind(-1)
+        return self.floor_loss(y) + 0.5 * across * x, gradient
+
     def gradient_on(self, theta: Tensor, batch: Tensor | None) -> Tensor:
+        return self._gradient_and_pull(theta, batch)[0]
+
+    def _gradient_and_pull(self, theta: Tensor, batch: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the gradient on a batch, and hx of the walls alone."""
         x, y = theta.unbind(-1)
         h, slope = self._across(y)
         across = h * x
         along = self.floor_loss(y, 1) + 0.5 * slope * x.square()
         gradient = torch.stack([across, along], -1)
         if batch is None:
-            return gradient
+            return gradient, across
         kick = self.noise_scale * batch.to(theta)
         if self.shape is white:  # most walkers of the lessons: half the time of what follows
-            return gradient + kick
+            return gradient + kick, across
         variance = torch.stack([self.shape(h), self.shape(torch.zeros_like(y))], -1)  # across, and along the flat floor
-        return gradient + kick * variance.sqrt()
+        return gradient + kick * variance.sqrt(), across
 
     def noise_trace(self, theta: Tensor) -> Tensor:
         return self.noise_scale**2 * self.shape(torch.linalg.eigvalsh(self.hessian(theta))).sum(-1)
@@ -368,6 +379,9 @@ class Hyperbola(Valley):
         if batch is not None and self.noise == "isotropic":
             gradient = gradient + self.noise_scale * batch.to(theta)
         return gradient
+
+    def data_loss_and_gradient_on(self, theta: Tensor, batch: Tensor | None) -> tuple[Tensor, Tensor]:
+        return 0.5 * (theta.prod(-1) - 1).square(), self.gradient_on(theta, batch)
 
     def hessian(self, theta: Tensor) -> Tensor:
         self.check(theta)
