@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import Noise, Step, named
+from .noise import Noise, RoadPoint, Step, named
 from .path import Path, on
 from .release import Release
 from .results import detached
@@ -25,7 +25,8 @@ class Projections:
 
     Attributes:
         every: k free steps between projections; None never projects.
-        undo_excursions: Whether a walker that is outside at a projection is put back to where the last one put it.
+        undo_excursions: Whether a walker that is outside at a projection is put back to where the last one put it, at
+            rest: nothing is left of its excursion.
         radius: Distance from the path past which a walker counts as outside; None takes a tenth of the path.
 
     Example:
@@ -120,15 +121,14 @@ def drift(
     model = named(noise, batch_size)
     model.check(land)
     keep = record_every if isinstance(record_every, Records) else Records(record_every)
-    for name, value in (("walkers", walkers), ("steps", steps), ("record_every", keep.every)):
-        if value is not None and not (isinstance(value, Integral) and value >= 1):
-            raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
+    _require_counts(walkers=walkers, steps=steps, record_every=keep.every)
     begun = _starts(start, path).repeat_interleave(walkers)  # (W,)
-    theta = path.at(begun.to(path.pivots.device))
+    here = begun.to(path.pivots.device)  # where the last projection put each walker
+    theta = path.at(here)
     unit = rule.every or 1
     every = keep.every or unit * max(1, round(steps / (60 * unit)))
     stepper = Stepper(land.crowd(theta), optimizer, learning_rate, momentum)
-    costs = _Costs(land, path, begun.to(theta.device), unit, each=model.gives_loss(land))
+    costs = _Costs(land, path, here, unit, each=model.gives_loss(land))
     warn_if_unstable(land, theta, stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
@@ -147,16 +147,15 @@ def drift(
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
-        row = [torch.tensor(step), where, distance, _losses(land.loss, free), costs.mean()]
-        row += [free] if keep.theta else []
-        log.rows.append([detached(value) for value in row])
+        row = [torch.tensor(step), where, distance, _losses(land.loss, free), costs.mean(), free]
+        log.rows.append([detached(value) for value in row[: 5 + keep.theta]])
         note, records = f"mean position {float(where.mean()):.3f}", len(log.rows)
         return Snapshot(step, steps, note, lambda: log.release(records, step >= steps))
 
-    here = begun.to(theta.device)  # where the last projection put each walker
+    road = RoadPoint(land, path, here) if rule.every else None
     yield look(0, begun, torch.zeros_like(begun), theta)
     for step in range(1, steps + 1):
-        moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum)
+        moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum, road)
         stepper.step(costs.force(model, stepper, moment))
         projects = rule.every is not None and step % rule.every == 0
         records = step % every == 0 or step == steps
@@ -168,13 +167,21 @@ def drift(
         if projects:
             if not bool(distance.isfinite().all()):  # such a walker has no position to be put back to
                 check_finite(land, free, theta, step, learning_rate)
-            here = torch.where(distance > radius, here, where) if rule.undo_excursions else where
-            stepper.place(path.at(here))
-            stepper.keep_momentum_along(path.tangent(here))
+            undone = (distance > radius) & rule.undo_excursions
+            here = torch.where(undone, here, where)
+            road = RoadPoint(land, path, here)
+            stepper.place(road.theta)
+            stepper.keep_momentum_along(path.tangent(here) * ~undone[:, None])
         costs.reach(where, here if projects else where)
         where = here if projects else where
         if records:
             yield look(step, where, distance, free)
+
+
+def _require_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is not None and not (isinstance(value, Integral) and value >= 1):
+            raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
 
 
 def _starts(start: float | Sequence[float], path: Path) -> Tensor:

@@ -10,6 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -20,6 +21,7 @@ from .crowd import Crowd
 from .landscape import Landscape
 
 if TYPE_CHECKING:
+    from .path import Path
     from .probe import Profile
 
 NAMES = ("minibatch", "none", "isotropic", "label")
@@ -83,13 +85,34 @@ class Covariance(NamedTuple):
     shape: Callable[[Tensor], Tensor]
 
 
+class RoadPoint:
+    """Where the last projection put each walker, at positions (W,), and what there is there, once it is asked for."""
+
+    def __init__(self, land: Landscape, path: Path, position: Tensor) -> None:
+        self.land, self.path, self.position = land, path, position
+
+    @cached_property
+    def theta(self) -> Tensor:
+        """The points of the road, (W, D)."""
+        return self.path.at(self.position)
+
+    @cached_property
+    def gradient(self) -> Tensor:
+        """The gradient of all data there, (W, D)."""
+        return self.land.gradient_on(self.theta, None)
+
+
 class Step(NamedTuple):
-    """A step that a walker takes: its number, counted from 1, a generator seeded for it alone, η and m."""
+    """A step that a walker takes: its number, counted from 1, a generator seeded for it alone, η and m.
+
+    ``road`` is where the last projection put each walker; None where there are none.
+    """
 
     number: int
     generator: torch.Generator
     learning_rate: float
     momentum: float
+    road: RoadPoint | None = None
 
 
 class Noise(ABC):
@@ -179,6 +202,51 @@ class Minibatch(Batches):
         return Covariance((profile.noise / whole).double() / self.batch_size, shape)
 
 
+class Kicks(Noise):
+    """Noise that is added to the gradient of all data."""
+
+    @abstractmethod
+    def kick(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        """Return what is added for each walker, (P, D) -> (P, D); all that is random comes from the step."""
+
+    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        return land.gradient_on(theta, None) + self.kick(land, theta, step)
+
+    def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
+        assert crowd.land is not None
+        loss, gradient = crowd.loss_and_gradient(None)
+        return loss, gradient + crowd.ordered(self.kick(crowd.land, crowd.position, step))
+
+    def gives_loss(self, land: Landscape) -> bool:
+        return land.gives_loss
+
+
+class OfTheRoad(Kicks, Minibatch):
+    """The noise that a walker's batches have on the road: a control, in which noise cannot feed itself.
+
+    The kick is the batch's gradient less that of all data, both where the last projection put the walker; the walker
+    itself moves in the true landscape. So the noise is what linear theory assumes. A step costs two gradients of all
+    data and one of the batch; the draws are those of ``Minibatch``.
+
+    Example:
+        >>> land = ee.valleys.Waist(noise="curvature")
+        >>> settings = {"learning_rate": 0.02, "steps": 300, "generator": torch.Generator().manual_seed(0)}
+        >>> release = ee.drift(land, land.floor(21), noise=ee.noise.OfTheRoad(4), start=0.4, **settings)
+        >>> float(release.mean_position[-1]) < 0.4  # away from the narrow middle
+        True
+    """
+
+    name = "of the road"
+
+    def kick(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
+        if step.road is None:
+            raise ValueError(
+                "The noise of the road is that where the last projection put the walkers, and project_every=None has "
+                "no projections; give it a number."
+            )
+        return land.gradient_on(step.road.theta, self.batch(land, step, len(theta))) - step.road.gradient
+
+
 class Label(Batches):
     """Label noise without sampling noise: all data with jittered targets, as strong as in batches of B."""
 
@@ -199,7 +267,7 @@ class Label(Batches):
             )
 
 
-class Isotropic(Noise):
+class Isotropic(Kicks):
     """White noise ξ on the gradient of all data: Langevin dynamics, whose stationary law is exp(-L/T) for small steps.
 
     The temperature, in units of the loss, is T = η var(ξ) / (2(1-m)).
@@ -219,17 +287,7 @@ class Isotropic(Noise):
         """Return the variance of ξ in each direction."""
         return 2 * self._temperature * (1 - momentum) / learning_rate
 
-    def gradient(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
-        return land.gradient_on(theta, None) + self._kick(theta, step)
-
-    def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
-        loss, gradient = crowd.loss_and_gradient(None)
-        return loss, gradient + crowd.ordered(self._kick(crowd.position, step))
-
-    def gives_loss(self, land: Landscape) -> bool:
-        return land.gives_loss
-
-    def _kick(self, theta: Tensor, step: Step) -> Tensor:
+    def kick(self, land: Landscape, theta: Tensor, step: Step) -> Tensor:
         kick = torch.randn(theta.shape, generator=step.generator, device=step.generator.device, dtype=theta.dtype)
         return math.sqrt(self.variance(step.learning_rate, step.momentum)) * kick.to(theta.device)
 

@@ -81,7 +81,7 @@ class Stepper:
         self.crowd.place(theta)
 
     def keep_momentum_along(self, tangent: Tensor) -> None:
-        """Drop the part of the momentum that is not along the unit vectors ``tangent``, the shape of θ."""
+        """Drop the momentum but for its part along the unit vectors ``tangent``, the shape of θ; all of it where 0."""
         if self._averages:
             momentum = self.crowd.vectors(self._averages[0])
             along = (momentum * tangent).sum(-1, keepdim=True) * tangent

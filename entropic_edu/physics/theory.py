@@ -182,7 +182,7 @@ def predict(
     flow_time = learning_rate / (1 - momentum)
     energy = -flow_time * _slope(profile, profile.loss)
     about: dict[str, Any] = {
-        "threshold": profile.threshold if isinstance(model, Minibatch) else None,
+        "threshold": profile.threshold if type(model) is Minibatch else None,
         "temperature": model.temperature(learning_rate, momentum),
         "flow_time": flow_time,
         "release": release,

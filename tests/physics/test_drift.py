@@ -227,6 +227,28 @@ def test_a_walker_found_outside_is_put_back_where_excursions_are_undone(generato
     assert torch.equal(released(radius=1e3).position, released(radius=1e3, undo_excursions=True).position)
 
 
+def test_of_an_undone_excursion_no_momentum_is_left_and_of_other_walks_that_along_the_road(generator):
+    # All walkers are outside at the first projection and put back: the next steps are those of fresh walkers, whose
+    # draws have the same step numbers. Without undoing, the momentum along the road carries them further.
+    valley = ee.valleys.Tilted(slope=0.5)
+    path = road(valley)
+    settings = {"start": 0.6, "batch_size": None, "learning_rate": 0.01, "momentum": 0.9, "walkers": 1}
+
+    def moved(steps, **rule):
+        release = ee.drift(
+            valley, path, generator=torch.Generator(), steps=steps, record_every=1,
+            project_every=ee.Projections(20, **rule), **settings,
+        )  # fmt: skip
+        return 0.6 - release.position[:, 0]
+
+    undone, kept = moved(39, radius=0.0, undo_excursions=True), moved(39, radius=0.0)
+    assert float(undone[20]) == pytest.approx(0, abs=1e-12)
+    torch.testing.assert_close(undone[21:], undone[1:20])  # from rest again
+    along = kept[20:] - kept[20]  # heavy ball at its full speed η/(1-m) slope, on a road of length 2
+    assert float(along[1]) == pytest.approx(0.5 * 0.01 / 0.1 * 0.5, rel=0.15)
+    assert float(undone[21]) < 0.2 * float(along[1])
+
+
 @pytest.mark.parametrize(
     ("rule", "message"),
     [

@@ -103,3 +103,67 @@ def test_theory_has_no_answer_for_noise_on_some_steps(generator):
 def test_models_print_as_the_code_that_makes_them():
     some = ee.noise.During(ee.noise.Minibatch(16), range(501, 1001))
     assert repr(some) == "During(noise=Minibatch(batch_size=16), noisy_steps=range(501, 1001))"
+
+
+# --- the noise of the road ------------------------------------------------------------------------------------------
+
+
+def small_net():
+    g = torch.Generator().manual_seed(1)
+    x, y = torch.randn(60, 5, generator=g, dtype=torch.float64), torch.randint(3, (60,), generator=g)
+    land = ee.Network(ee.models.mlp(5, 6, 3).double(), x, y, weight_decay=1e-2)
+    return land, ee.Path(torch.stack([land.initial(g), land.initial(g)])).resample(9)
+
+
+def released(land, road, noise, **others):
+    settings = {"start": 0.4, "learning_rate": 0.02, "walkers": 3, "steps": 30, "project_every": 10, **others}
+    keep = ee.Records(1, theta=True)
+    return ee.drift(land, road, noise=noise, record_every=keep, generator=torch.Generator().manual_seed(7), **settings)
+
+
+@pytest.mark.parametrize("make", [waist, small_net])
+def test_the_noise_of_the_road_is_the_batch_less_all_data_at_the_last_projection(make):
+    # By hand, with the draws of the step's own seed: three stretches of ten steps, momentum 0.
+    land, road = make()
+    release = released(land, road, ee.noise.OfTheRoad(4), momentum=0.0)
+    seed = int(torch.randint(2**62, (), generator=torch.Generator().manual_seed(7)))
+    theta = point = road.at(release.start)
+    for step in range(1, 31):
+        batch = land.draw(4, torch.Generator().manual_seed(seed + step), len(theta))
+        kick = land.gradient_on(point, batch) - land.gradient_on(point, None)
+        theta = theta - 0.02 * (land.gradient_on(theta, None) + kick)
+        torch.testing.assert_close(theta, release.theta[step])
+        if step % 10 == 0:
+            theta = point = road.at(road.project(theta).position)
+
+
+def test_on_the_road_it_is_the_noise_of_batches_and_stays_that_while_a_walker_strays():
+    land, road = small_net()
+    own, frozen = (
+        released(land, road, noise, momentum=0.9) for noise in (ee.noise.Minibatch(4), ee.noise.OfTheRoad(4))
+    )
+    torch.testing.assert_close(own.theta[1], frozen.theta[1])  # twins, until they stray
+    assert not torch.allclose(own.theta[9], frozen.theta[9])
+    assert frozen.recipe["noise"] == "of the road"
+    assert frozen.recipe["batch_size"] == 4
+    profile = ee.probe(land, road, points=5, generator=torch.Generator())
+    settings = {"learning_rate": 0.02, "momentum": 0.5, "batch_size": 4}
+    laws = [ee.predict(profile, noise=noise, **settings) for noise in ("minibatch", ee.noise.OfTheRoad(4))]
+    assert torch.equal(laws[0].velocity, laws[1].velocity)
+    assert laws[1].threshold is None  # this noise feeds on nothing
+
+
+def test_a_valley_whose_noise_is_the_same_beside_the_road_knows_no_difference():
+    # isotropic noise is the same everywhere, so that the control is the walk itself
+    land, road = waist()
+    own, frozen = (
+        released(land, road, noise, momentum=0.9) for noise in (ee.noise.Minibatch(4), ee.noise.OfTheRoad(4))
+    )
+    torch.testing.assert_close(own.theta, frozen.theta)
+    torch.testing.assert_close(own.excess_loss, frozen.excess_loss)
+
+
+def test_without_projections_there_is_no_noise_of_the_road():
+    land, road = waist()
+    with pytest.raises(ValueError, match="project_every=None has no projections; give it a number"):
+        released(land, road, ee.noise.OfTheRoad(4), project_every=None)
