@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import Noise, RoadPoint, Step, named
+from .mean import over_columns
+from .noise import Minibatch, Noise, RoadPoint, Step, named
 from .path import Path, on
 from .release import Release
 from .results import detached
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Optimizer, Stepper, check_finite, warn_if_unstable
+from .steps import Optimizer, Stepper, batch_sharpness, check_finite, warn_if_unstable
 
 
 @dataclass(frozen=True)
@@ -133,17 +134,10 @@ def drift(
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     radius = 0.1 * path.length if rule.radius is None else float(rule.radius)
-    recipe = {
-        "batch_size": model.batch_size if isinstance(noise, Noise) else batch_size,
-        "learning_rate": learning_rate,
-        "momentum": momentum,
-        "project_every": rule.every,
-        "optimizer": optimizer,
-        "noise": model.name,
-        "undo_excursions": rule.undo_excursions,
-        "noisy_steps": None if (some := model.noisy_steps) is None else [some.start, some.stop, some.step],
-    }
-    log = _Log(begun, radius, temperature=model.temperature(learning_rate, momentum), length=path.length, recipe=recipe)
+    drawn = model.batch_size if isinstance(noise, Noise) else batch_size
+    beside = _batches(land, path, model, stepper, own.manual_seed(seed), costs)
+    beside |= {"temperature": model.temperature(learning_rate, momentum), "length": path.length}
+    log = _Log(begun, radius, recipe=_recipe(model, drawn, stepper, rule), **beside)
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
         check_finite(land, free, theta, step, learning_rate)
@@ -195,6 +189,39 @@ def _starts(start: float | Sequence[float], path: Path) -> Tensor:
 def _losses(loss: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
     chunk = max(32, 100_000 // theta.shape[1])  # of a network as many as memory bears, of a valley all at once
     return torch.cat([loss(some) for some in theta.split(chunk)])
+
+
+def _recipe(model: Noise, batch_size: int | None, stepper: Stepper, rule: Projections) -> dict[str, Any]:
+    return {
+        "batch_size": batch_size,
+        "learning_rate": stepper.learning_rate,
+        "momentum": stepper.momentum,
+        "project_every": rule.every,
+        "optimizer": stepper.kind,
+        "noise": model.name,
+        "undo_excursions": rule.undo_excursions,
+        "noisy_steps": None if (some := model.noisy_steps) is None else [some.start, some.stop, some.step],
+    }
+
+
+def _batches(
+    land: Landscape, path: Path, model: Noise, stepper: Stepper, generator: torch.Generator, costs: _Costs
+) -> dict[str, Any]:
+    """Return what a few batches at the ends and in the middle of the road say of its sharpness and its noise."""
+    if not isinstance(model, Minibatch) or stepper.kind == "adam":
+        return {}
+    step = Step(0, generator, stepper.learning_rate, stepper.momentum)
+    place = torch.tensor([0.0, 0.5, 1.0]).to(path.pivots)
+    theta = path.at(place.repeat_interleave(5))  # 15 batches: 45 gradients, as many as two steps of most crowds take
+    parts = theta.split(max(1, 2**25 // land.dim))
+    looks = [batch_sharpness(land, part, model.batch(land, step, len(part))) for part in parts]
+    each, gradient = (torch.cat(some).unflatten(0, (3, 5)) for some in zip(*looks, strict=True))
+    noise = model.batch_size * gradient.var(1).sum(-1)  # of one sample
+    sharpness = over_columns(each)
+    found = {"sharpness": sharpness.value, "sharpness_error": sharpness.error}
+    if type(model) is Minibatch:  # noise that can feed itself
+        found["threshold"] = costs.height(place) / noise
+    return {name: detached(value) for name, value in found.items()}
 
 
 class _Costs:

@@ -231,7 +231,7 @@ class OfTheRoad(Kicks, Minibatch):
     Example:
         >>> land = ee.valleys.Waist(noise="curvature")
         >>> settings = {"learning_rate": 0.02, "steps": 300, "generator": torch.Generator().manual_seed(0)}
-        >>> release = ee.drift(land, land.floor(21), noise=ee.noise.OfTheRoad(4), start=0.4, **settings)
+        >>> release = ee.drift(land, ee.Path(land.floor(21)), noise=ee.noise.OfTheRoad(4), start=0.4, **settings)
         >>> float(release.mean_position[-1]) < 0.4  # away from the narrow middle
         True
     """

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .mean import Mean, over_columns
 from .results import Result
+from .steps import batch_limit
 
 
 class Relaxation(NamedTuple):
@@ -36,6 +37,9 @@ class Release(Result):
         excess_loss: Mean, since the record before, of the data loss that a walker's batch had before the step, averaged
             over label noise, less that of the road beside it, (R, W). A batch is fresh before its step, so the mean
             over draws is that of all data. 0 in the first row; None in files of former versions.
+        sharpness, sharpness_error: Batch sharpness, the mean of gᵀHg/‖g‖² over a few batches with gradient g and
+            Hessian H, at positions 0, ½ and 1 of the road, and its standard error, (3,) each; None without batches.
+        threshold: T* = L / tr C there, estimated from the same batches, (3,); see ``Profile.threshold``.
 
     Example:
         >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
@@ -58,6 +62,9 @@ class Release(Result):
     recipe: dict[str, Any] = field(default_factory=dict)
     theta: Tensor | None = None
     excess_loss: Tensor | None = None
+    sharpness: Tensor | None = None
+    sharpness_error: Tensor | None = None
+    threshold: Tensor | None = None
 
     @property
     def left_valley(self) -> Tensor:
@@ -68,6 +75,11 @@ class Release(Result):
     def time(self) -> Tensor:
         """Flow time η/(1-m)·step at each record, (R,): without noise only it counts, however it is cut into steps."""
         return self.step * (self.recipe["learning_rate"] / (1 - self.recipe["momentum"]))
+
+    @property
+    def sharpness_limit(self) -> float:
+        """2(1-m)/η, past which steps along the batches' own gradients grow; infinite for Adam."""
+        return batch_limit(self.recipe["optimizer"], self.recipe["learning_rate"], self.recipe["momentum"])
 
     @property
     def starts(self) -> Tensor:
@@ -127,10 +139,21 @@ class Release(Result):
         left, share = int(self.left_valley.sum()), 100 * float(self.outside.mean())
         valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
         stopped = "" if self.complete else " (stopped early)"
+        over = "" if self.threshold is None else over_threshold(self.temperature, self.threshold)
         flow = f" (flow time {float(self.time[-1]):.4g})" if self.recipe and not self.temperature else ""
         return (
             f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}"
-            f"{stopped}: {moves}; {valley}."
+            f"{over}{stopped}: {moves}; {valley}.{self._sharpness_in_words()}"
+        )
+
+    def _sharpness_in_words(self) -> str:
+        if self.sharpness is None or self.sharpness_error is None or not bool(self.sharpness.isfinite().all()):
+            return ""
+        each = [f"{s:.2g} ± {e:.1g}" for s, e in zip(self.sharpness, self.sharpness_error, strict=True)]
+        past = "past" if float(self.sharpness.max()) > self.sharpness_limit else "below"
+        return (
+            f" Batch sharpness {each[0]} and {each[2]} at the ends of the road and {each[1]} in its middle, {past} the "
+            f"limit 2(1-m)/η = {self.sharpness_limit:.3g}."
         )
 
 

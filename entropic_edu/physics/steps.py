@@ -6,7 +6,7 @@ Every rule here works entry by entry, so one optimizer moves (D,) or (P, D) alik
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -128,6 +128,28 @@ def sharpness(land: Landscape, theta: Tensor) -> float:
         return float(extreme_eigenvalues(land, point, steps=12, generator=torch.Generator().manual_seed(0)).largest)
     except (RuntimeError, MemoryError):
         return math.nan
+
+
+def batch_limit(optimizer: Optimizer, learning_rate: float, momentum: float) -> float:
+    """Return 2(1-m)/η, at which batch sharpness levels off under SGD with small batches; of Adam there is none.
+
+    References:
+        Edge of stability of SGD with momentum (2026), arXiv:2604.14108: with large batches the limit of λ_max holds.
+    """
+    return math.inf if optimizer == "adam" else 2 * (1 - momentum) / learning_rate
+
+
+def batch_sharpness(land: Landscape, theta: Tensor, batch: Any) -> tuple[Tensor, Tensor]:
+    """Return gᵀHg/‖g‖² for gradient g and Hessian H of each row's own batch, (P,), and the gradients, (P, D).
+
+    Hg is the central difference of the batch's gradient along g, over the root of round-off times 1 + ‖θ‖: two more
+    gradients, on any landscape. In single precision that is short enough to pass few of a ReLU net's kinks.
+    """
+    gradient = land.gradient_on(theta, batch)
+    along = gradient / gradient.norm(dim=-1, keepdim=True)
+    step = torch.finfo(theta.dtype).eps ** 0.5 * (1 + theta.norm(dim=-1, keepdim=True))
+    ahead, behind = (land.gradient_on(theta + side * step * along, batch) for side in (1, -1))
+    return ((ahead - behind) * along).sum(-1) / (2 * step[:, 0]), gradient
 
 
 def warn_if_unstable(land: Landscape, theta: Tensor, stepper: Stepper) -> None:
