@@ -220,7 +220,7 @@ def _batches(
     sharpness = over_columns(each)
     found = {"sharpness": sharpness.value, "sharpness_error": sharpness.error}
     if type(model) is Minibatch:  # noise that can feed itself
-        found["threshold"] = costs.height(place) / noise
+        found["threshold"] = costs.height(place).mean() / noise.mean()
     return {name: detached(value) for name, value in found.items()}
 
 

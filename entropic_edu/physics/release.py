@@ -39,7 +39,8 @@ class Release(Result):
             over draws is that of all data. 0 in the first row; None in files of former versions.
         sharpness, sharpness_error: Batch sharpness, the mean of gᵀHg/‖g‖² over a few batches with gradient g and
             Hessian H, at positions 0, ½ and 1 of the road, and its standard error, (3,) each; None without batches.
-        threshold: T* = L / tr C there, estimated from the same batches, (3,); see ``Profile.threshold``.
+        threshold: T* = L / tr C of these places together, () by the same batches, a rough estimate; ``Profile`` has it
+            along the road.
 
     Example:
         >>> land, g = ee.valleys.Tilted(), torch.Generator().manual_seed(0)
@@ -139,7 +140,7 @@ class Release(Result):
         left, share = int(self.left_valley.sum()), 100 * float(self.outside.mean())
         valley = f"{left} of {len(self.start)} left the valley ({share:.1f} % of all projections were from outside)"
         stopped = "" if self.complete else " (stopped early)"
-        over = "" if self.threshold is None else over_threshold(self.temperature, self.threshold)
+        over = "" if self.threshold is None else over_threshold(self.temperature, self.threshold[None], about="about ")
         flow = f" (flow time {float(self.time[-1]):.4g})" if self.recipe and not self.temperature else ""
         return (
             f"{len(self.start)} walkers, {int(self.step[-1])} steps{flow} at temperature {self.temperature:.3g}"
@@ -157,14 +158,17 @@ class Release(Result):
         )
 
 
-def over_threshold(temperature: float, threshold: Tensor) -> str:
-    """Say how many times T* a temperature is along the road; nothing where there is no T*, as on a valley's floor.
+def over_threshold(temperature: float, threshold: Tensor, about: str = "") -> str:
+    """Say how many times T* (n,) a temperature is along the road; nothing where there is no T*, as on a valley's floor.
 
     >>> over_threshold(0.125, torch.tensor([0.03, 0.04]))
     ' (3.1 to 4.2 T*)'
     """
     times = temperature / threshold[(threshold > 0) & threshold.isfinite()]
-    return f" ({float(times.min()):.2g} to {float(times.max()):.2g} T*)" if len(times) and temperature else ""
+    if not len(times) or not temperature:
+        return ""
+    low, high = (f"{float(each):.2g}" for each in times.aminmax())
+    return f" ({about}{low if low == high else f'{low} to {high}'} T*)"
 
 
 def first_below(step: Tensor, values: Tensor, level: float) -> float:

@@ -215,7 +215,7 @@ def test_the_threshold_is_loss_over_noise_and_predictions_say_how_far_they_are_a
     some = replace(profile, data_loss=torch.full_like(profile.trace, 0.3), noise=torch.full_like(profile.trace, 6.0))
     assert torch.allclose(some.threshold, torch.full_like(some.trace, 0.05))
     settings = {"batch_size": 2, "learning_rate": 0.04, "momentum": 0.8}
-    assert "by linear theory at temperature 0.1 (2 to 2 T*)" in ee.predict(some, **settings).summary()
+    assert "by linear theory at temperature 0.1 (2 T*)" in ee.predict(some, **settings).summary()
     assert "T*" not in ee.predict(profile, **settings).summary()  # on a floor of no loss there is none
     assert "T*" not in ee.predict(some, noise=ee.noise.Isotropic(0.1), **settings).summary()
 
