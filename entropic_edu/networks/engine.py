@@ -175,8 +175,10 @@ class Engine:
         return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
     def data_loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the same, but the loss is averaged over the batch's label noise."""
+        """Return the same, but the loss is averaged over its label noise; NaN where batch norm shifts it."""
         loss, gradient = self.loss_and_gradient(theta, batch)
+        if batch.size < len(self.seen):  # batch norm
+            return torch.full_like(loss, torch.nan), gradient
         if batch.clean is None:
             return loss, gradient
         with torch.no_grad():

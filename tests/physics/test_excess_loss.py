@@ -207,6 +207,16 @@ def test_what_batches_cost_is_in_the_mean_what_all_data_cost(case):
     assert float(exact.abs().max()) > 1e-3
 
 
+def test_batches_whose_own_statistics_shift_their_loss_have_no_excess_loss(generator):
+    x, y = torch.randn(40, 5, generator=generator), torch.randint(3, (40,), generator=generator)
+    model = torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    land = ee.Network(model, x, y, batch_norm="reestimate")
+    road = ee.Path(torch.stack([land.initial(generator), land.initial(generator)]))
+    settings = {"learning_rate": 0.01, "walkers": 2, "steps": 15, "generator": generator}
+    assert ee.drift(land, road, batch_size=8, **settings).excess_loss is None
+    assert bool(ee.drift(land, road, batch_size=None, **settings).excess_loss.isfinite().all())
+
+
 # --- what one is told ----------------------------------------------------------------------------------------------
 
 
@@ -244,7 +254,7 @@ def test_former_files_load_and_hold_no_excess_loss(tmp_path):
     old = ee.Release.load(tmp_path / "old")
     assert old.excess_loss is None
     assert old.mean_excess_loss is None
-    with pytest.raises(ValueError, match="holds no excess loss; a former version made it"):
+    with pytest.raises(ValueError, match="holds no excess loss: a former version made it"):
         ee.predict(profile, excess_loss=old, **settings)
     release.save(tmp_path / "new")
     assert torch.equal(ee.Release.load(tmp_path / "new").excess_loss, release.excess_loss)
