@@ -162,9 +162,9 @@ def test_without_projection_excess_loss_is_counted_from_the_nearest_point_of_the
 # --- a batch's loss on networks -----------------------------------------------------------------------------------
 
 
-def images():
+def images(size):
     g = torch.Generator().manual_seed(5)
-    return torch.randn(48, 3, 32, 32, generator=g), torch.randint(10, (48,), generator=g)
+    return torch.randn(48, 3, size, size, generator=g), torch.randint(10, (48,), generator=g)
 
 
 def table(**settings):
@@ -182,7 +182,11 @@ NETWORKS = {
     "side by side": (lambda: table(strategy="vmap"), 8),
     "one after the other, with label noise": (lambda: table(strategy="loop", label_noise=0.2), 8),
     "jittered targets, one after the other": (lambda: table(strategy="loop", loss="mse", label_noise=0.3), 8),
-    "convolutions": (lambda: ee.Network(ee.models.small_cnn((2, 3)), *images(), label_noise=0.2), 8),
+    "convolutions": (lambda: ee.Network(ee.models.small_cnn((2, 3)), *images(32), label_noise=0.2), 8),
+    "convolutions on windows": (
+        lambda: ee.Network(ee.models.normed_cnn((2, 3, 4), size=8), *images(8), label_noise=0.2),
+        8,
+    ),
 }
 
 
@@ -193,7 +197,7 @@ def test_what_batches_cost_is_in_the_mean_what_all_data_cost(case):
     road = ee.Path(torch.stack([land.initial(g), land.initial(g)])).resample(65)
     settings = {"batch_size": batch_size, "learning_rate": 0.02, "momentum": 0.5, "project_every": 5, "walkers": 40}
     step, keep = 20, ee.Records(1, theta=True)
-    if case == "convolutions":
+    if "convolutions" in case:
         settings["walkers"] = 8
     release = ee.drift(land, road, generator=g, start=0.4, steps=step, record_every=keep, **settings)
     before = release.theta[:-1].clone()
