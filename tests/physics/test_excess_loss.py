@@ -28,7 +28,7 @@ ONE_CURVATURE = [(name, noise) for name, noise in ALL if name != "DoubleWell"]  
 def valley(name, noise):
     kind, settings = KINDS[name]
     land = kind(noise=noise, **settings)
-    road = ee.Path(land.floor(401, dtype=torch.float64))
+    road = ee.Path(land.floor(201, dtype=torch.float64))
     return land, road, ee.probe(land, road, points=101, generator=torch.Generator())
 
 
@@ -115,7 +115,7 @@ def test_excess_loss_times_narrowing_is_the_mean_force(name, noise):
     # at in a quarter of them
     momentum = 0.8 if noise == "isotropic" else 0.0
     keep = ee.Records(1, theta=True)
-    land, road, profile, settings, release = released(name, noise, momentum, 500, steps=60, record_every=keep)
+    land, road, profile, settings, release = released(name, noise, momentum, 300, steps=60, record_every=keep)
     before = release.theta[:-1].clone()
     before[::15] = road.at(release.position[:-1:15].flatten()).view(-1, *before.shape[1:])  # projected, then a step
     where = road.project(before.flatten(0, 1)).position
