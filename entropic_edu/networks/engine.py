@@ -51,6 +51,7 @@ class Engine:
 
     stacks = False  # whether many parameter vectors are computed together, by products of stacked matrices
     groups = 0.0  # bytes that a gradient on pictures keeps, up to which they may be groups of one convolution
+    averages = ""  # the way whose losses are averaged over a batch's label noise
 
     model: nn.Module  # that is called; batch norm that is to be re-estimated is replaced in it
     criterion: Loss
@@ -165,24 +166,28 @@ class Engine:
         many = _many(theta)
 
         def on(part: Batch) -> tuple[Tensor, ...]:
-            way: str = "loop" if theta.ndim == 1 else self.strategy
-            if way not in ("loop", "vmap"):
-                way = self.choice(many, part, self._by, part.size * self.bytes_per_sample)
-            return self._by(way, many, part)
+            return self._by(self._way(theta, part), many, part)
 
         zeros = many.new_zeros(len(many)), torch.zeros_like(many)
         loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
         return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
     def data_loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the same, but the loss is averaged over the batch's label noise."""
+        """Return the same, but the loss is averaged over its label noise; NaN where batch norm shifts it."""
         loss, gradient = self.loss_and_gradient(theta, batch)
-        if batch.clean is None:
+        if batch.size < len(self.seen):  # batch norm
+            return torch.full_like(loss, torch.nan), gradient
+        if batch.clean is None or self._way(theta, self.parts(batch, theta)[0][1]) == self.averages:
             return loss, gradient
         with torch.no_grad():
             rows = [(row, batch.of(number)) for number, row in enumerate(_many(theta))]
             each = [self.loss(row, Batch(part.x, part.averaged(self.criterion, theta.dtype))) for row, part in rows]
         return torch.stack(each).view(loss.shape), gradient
+
+    def _way(self, theta: Tensor, part: Batch) -> str:
+        if theta.ndim == 1 or self.strategy in ("loop", "vmap"):
+            return "loop" if theta.ndim == 1 else self.strategy
+        return self.choice(theta, part, self._by, part.size * self.bytes_per_sample)
 
     def _by(self, way: str, theta: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Losses (P,) and gradients (P, D) on one part, replayed where that was recorded."""
@@ -372,8 +377,7 @@ class StackEngine(Engine):
                 found.append(losses(z, part))
                 return self.criterion.mean_slopes(z, part.y)
 
-            gradient = self.stack.gradient(many, part.x, slopes, part.own)
-            return gradient, found[0]
+            return self.stack.gradient(many, part.x, slopes, part.own), found[0]
 
         zeros = torch.zeros_like(many), many.new_zeros(len(many))
         gradient, loss = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)

@@ -24,6 +24,7 @@ _KEPT = 2**30  # bytes that products with one Hessian may share from call to cal
 class ConvEngine(Engine):
     """Chains of convolutions: many small networks as groups of one on a CPU, and Hessians, without autograd."""
 
+    averages = "groups"
     criterion: CrossEntropy | SquaredError
     chain: ConvChain = field(kw_only=True)
 
@@ -47,7 +48,7 @@ class ConvEngine(Engine):
         with torch.no_grad():
             slopes = partial(self.criterion.mean_slopes, y=batch.y)
             outputs, gradient = self.chain.gradient(theta, batch.x, slopes, batch.own)
-            return self.criterion.means(outputs, batch.y), gradient
+            return self.criterion.means(outputs, batch.averaged(self.criterion, outputs.dtype)), gradient
 
     def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times:
         if theta.ndim == 1:

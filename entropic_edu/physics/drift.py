@@ -298,7 +298,7 @@ class _Log:
             start=self.start.clone(),
             outside=self.outside / max(1, self.projections),
             valley_radius=self.radius,
-            excess_loss=excess_loss,
+            excess_loss=None if bool(excess_loss.isnan().any()) else excess_loss,
             theta=theta[0] if theta else None,
             complete=complete,
             **self.beside,

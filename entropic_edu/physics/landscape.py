@@ -79,7 +79,7 @@ class Landscape(ABC):
 
     @torch.no_grad()
     def data_loss_and_gradient_on(self, theta: Tensor, batch: Any | None) -> tuple[Tensor, Tensor]:
-        """Return the gradient on a batch and, (P,), a loss whose mean over batches is ``data_loss``; here itself."""
+        """Return a loss whose mean over batches is ``data_loss``, here itself (NaN: none), and the gradient."""
         return self.data_loss(theta), self.gradient_on(theta, batch)
 
     def threads(self, samples: int | None) -> int | None:

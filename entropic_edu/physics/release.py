@@ -36,7 +36,8 @@ class Release(Result):
         theta: Where the walkers stood just before the record's projection, (R, W, D), if ``drift`` was to keep it.
         excess_loss: Mean, since the record before, of the data loss that a walker's batch had before the step, averaged
             over label noise, less that of the road beside it, (R, W). A batch is fresh before its step, so the mean
-            over draws is that of all data. 0 in the first row; None in files of former versions.
+            over draws is that of all data. 0 in the first row; None in files of former versions, and where batch norm's
+            own statistics shift a batch's loss.
         sharpness, sharpness_error: Batch sharpness, the mean of gᵀHg/‖g‖² over a few batches with gradient g and
             Hessian H, at positions 0, ½ and 1 of the road, and its standard error, (3,) each; None without batches.
         threshold: T* = L / tr C of these places together, () by the same batches, a rough estimate; ``Profile`` has it

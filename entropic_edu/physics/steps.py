@@ -134,7 +134,8 @@ def batch_limit(optimizer: Optimizer, learning_rate: float, momentum: float) -> 
     """Return 2(1-m)/η, at which batch sharpness levels off under SGD with small batches; of Adam there is none.
 
     References:
-        Edge of stability of SGD with momentum (2026), arXiv:2604.14108: with large batches the limit of λ_max holds.
+        Momentum further constrains sharpness at the edge of stochastic stability (2026), arXiv:2604.14108. With large
+        batches it levels off where λ_max does without noise, at 2(1+m)/η.
     """
     return math.inf if optimizer == "adam" else 2 * (1 - momentum) / learning_rate
 

@@ -217,7 +217,10 @@ def narrowing_of(
 def _check_settings(release: Release, **settings: float | None) -> None:
     """Raise a ValueError unless a release's excess loss goes with these settings."""
     if release.excess_loss is None:
-        raise ValueError("This release holds no excess loss; a former version made it. Make it again with ee.drift.")
+        raise ValueError(
+            "This release holds no excess loss: a former version made it, or batch norm's own statistics shift the "
+            "loss of a batch. Make it again with ee.drift, on a network without batch norm."
+        )
     for name, wanted in settings.items():
         if release.recipe.get(name, wanted) != wanted:
             raise ValueError(
