@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .mean import over_columns
+from .mean import ratio
 from .noise import Minibatch, Noise, RoadPoint, Step, named
 from .path import Path, on
 from .release import Release
@@ -217,7 +217,8 @@ def _batches(
     looks = [batch_sharpness(land, part, model.batch(land, step, len(part))) for part in parts]
     each, gradient = (torch.cat(some).unflatten(0, (3, 5)) for some in zip(*looks, strict=True))
     noise = model.batch_size * gradient.var(1).sum(-1)  # of one sample
-    sharpness = over_columns(each)
+    weight = gradient.square().sum(-1)
+    sharpness = ratio(each * weight, weight)
     found = {"sharpness": sharpness.value, "sharpness_error": sharpness.error}
     if type(model) is Minibatch:  # noise that can feed itself
         found["threshold"] = costs.height(place).mean() / noise.mean()
