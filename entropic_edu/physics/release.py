@@ -38,8 +38,8 @@ class Release(Result):
             over label noise, less that of the road beside it, (R, W). A batch is fresh before its step, so the mean
             over draws is that of all data. 0 in the first row; None in files of former versions, and where batch norm's
             own statistics shift a batch's loss.
-        sharpness, sharpness_error: Batch sharpness, the mean of gᵀHg over that of ‖g‖² for a few batches with gradient g
-            and Hessian H, at positions 0, ½ and 1 of the road, and its standard error, (3,) each; None without batches.
+        sharpness, sharpness_error: Batch sharpness, mean gᵀHg over mean ‖g‖² of a few batches (gradient g, Hessian H),
+            at positions 0, ½ and 1 of the road, and its standard error, (3,) each; None without batches.
         threshold: T* = L / tr C of these places together, () by the same batches, a rough estimate; ``Profile`` has it
             along the road.
 

@@ -69,6 +69,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         "hot": (plots.RED, "-"),
         "hot, excursions undone": (plots.ORANGE, "--"),
         "warm": (plots.ORANGE, "--"),
+        "hot, noise of the road": (plots.GREEN, "--"),
         "cold": (plots.BLUE, "--"),
         "no noise": (plots.BLACK, ":"),
     }
@@ -81,6 +82,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
         last = 1.01 * float(at[-1])
         plots.release(release, ax, colour=colour, dash=dash, time=time)
         size = "excursions undone" if setting.undo_excursions else _size(setting)
+        size = "noise of the road" if setting.of_the_road else size
         labels += [(last, float(end), size, colour) for end in release.mean_position[-1]]
         if (setting.name == "hot" or recipe.kind == "valley") and pair.profile is not None:
             expected = predict(pair.profile, **recipe.step(setting), project_every=setting.project_every)
@@ -96,7 +98,7 @@ def _homecoming(ax: Any, pair: Pair, recipe: Recipe) -> None:
 def _collapse_panel(ax: Any, pair: Pair, recipe: Recipe) -> None:
     colours = (plots.RED, plots.ORANGE, plots.GREEN, plots.BLUE, plots.BLACK)
     labels = []
-    shown = [setting for setting in recipe.settings if not setting.undo_excursions]
+    shown = [s for s in recipe.settings if not s.undo_excursions and not s.of_the_road]
     for setting, colour, dash in zip(shown, colours, plots.DASHES, strict=False):
         release = pair.releases[setting.name]
         gone, error = way(release)

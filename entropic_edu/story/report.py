@@ -104,6 +104,7 @@ def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) 
         "project_every": setting.project_every,
         "walkers_per_start": setting.walkers,
         "undo_excursions": setting.undo_excursions,
+        "of_the_road": setting.of_the_road,
         "starts": release.starts.tolist(),
         "step": release.step.tolist(),
         "mean_position": release.mean_position.T.tolist(),
@@ -126,7 +127,7 @@ def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     At seven equal times η/(1-m)·step, the way gone towards the own end, averaged over both starts; the disagreement of
     two curves is the root mean square of their differences in units of their combined standard errors.
     """
-    noisy = [s.name for s in recipe.settings if s.batch_size is not None and not s.undo_excursions]
+    noisy = [s.name for s in recipe.settings if s.batch_size and not s.undo_excursions and not s.of_the_road]
     heat = {name: pair.releases[name].temperature for name in noisy}
     same = [name for name in noisy if math.isclose(heat[name], max(heat.values()), rel_tol=1e-6)]
     curves = {name: _at_equal_times(pair.releases[name]) for name in noisy}
@@ -238,14 +239,16 @@ def claims(figures: dict[str, Any], kind: str) -> dict[str, bool]:
             "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
             **inside,
         }
-    undone = walks["hot, excursions undone"]
+    undone, road_noise = walks["hot, excursions undone"], walks["hot, noise of the road"]
+    ends = zip(road_noise["end"], road_noise["predicted_end"], strict=True)
     same, other = (figures["collapse"][f"{which}_temperature"].values() for which in ("same", "other"))
     return {
         "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
         "highest loss on the road <= 1.6 x higher end": higher <= 1.6,
         **narrow,
         "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
-        "also where every excursion out of the valley is undone": _from_home(undone) <= 0.1,
+        "with excursions and their momentum undone they stay further away (> 2 errors)": _nearer(hot, undone),
+        "with the noise of the road they end within 0.03 of linear theory": max(abs(a - b) for a, b in ends) <= 0.03,
         "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
         **inside,
         "equal temperature, equal relaxation (within 2 errors)": max(same) <= 2,
@@ -296,6 +299,7 @@ def table(figures: dict[str, Any]) -> str:
             ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
             size = "all" if walk["batch_size"] is None else walk["batch_size"]
             undone = ", excursions undone" if walk["undo_excursions"] else ""
+            undone += ", noise of the road" if walk["of_the_road"] else ""
             lines.append(
                 f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
                 f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}; "

@@ -21,6 +21,7 @@ from entropic_edu.networks.devices import full_precision
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.drift import Projections, drift
+from entropic_edu.physics.noise import OfTheRoad
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import probe
 from entropic_edu.physics.results import write_whole
@@ -225,6 +226,7 @@ def release_settings(recipe: Recipe, setting: Setting) -> dict[str, Any]:
     every = setting.project_every
     between = recipe.records and max(1, round(setting.steps / (recipe.records * every)))  # projections
     return recipe.step(setting) | {
+        "noise": OfTheRoad(setting.batch_size) if setting.of_the_road and setting.batch_size else None,
         "start": recipe.starts,
         "walkers": setting.walkers,
         "steps": setting.steps,
