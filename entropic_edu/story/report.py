@@ -96,7 +96,10 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
 
 def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:
     step = recipe.step(setting)
-    expected = predict(profile, **step, project_every=setting.project_every)
+    step_and_k = step | {"project_every": setting.project_every}
+    laws = {"predicted_end": predict(profile, **step_and_k)}
+    if release.excess_loss is not None and setting.batch_size is not None:
+        laws["predicted_end_by_excess_loss"] = predict(profile, **step_and_k, excess_loss=release)
     return {
         "name": setting.name,
         **step,
@@ -111,7 +114,10 @@ def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) 
         "position_error": release.position_error.T.tolist(),
         "end": release.mean_position[-1].tolist(),
         "end_error": release.position_error[-1].tolist(),
-        "predicted_end": [float(expected.track(float(start), release.step[[0, -1]])[-1]) for start in release.starts],
+        **{
+            name: [float(law.track(float(start), release.step)[-1]) for start in release.starts]
+            for name, law in laws.items()
+        },
         "relaxation_steps": [t if math.isfinite(t) else None for t in release.relaxation_steps().steps.tolist()],
         "left_valley": int(release.left_valley.sum()),
         "share_outside": float(release.outside.mean()),
@@ -300,9 +306,11 @@ def table(figures: dict[str, Any]) -> str:
             size = "all" if walk["batch_size"] is None else walk["batch_size"]
             undone = ", excursions undone" if walk["undo_excursions"] else ""
             undone += ", noise of the road" if walk["of_the_road"] else ""
+            by_excess = walk.get("predicted_end_by_excess_loss")
+            said = "" if by_excess is None else f", by excess loss {by_excess[0]:.2f}, {by_excess[1]:.2f}"
             lines.append(
                 f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
-                f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}; "
+                f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}{said}; "
                 f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
                 f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
             )
