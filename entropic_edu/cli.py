@@ -52,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print the JSON instead of the table")
     add("--resume", action="store_true", help="go on from the stages kept in OUT.work")
     add("--dataset", choices=["digits", "cifar10"], default="digits", help="default digits")
-    words = "for digits: valley (default), or runaway, where noise feeds itself"
-    add("--recipe", choices=["valley", "runaway"], default="valley", help=words)
+    words = "for digits: valley (default), relu, a plain network, or runaway, where noise feeds itself"
+    add("--recipe", choices=["valley", "relu", "runaway"], default="valley", help=words)
     add("--model", help="for cifar10: small_cnn (default) or resnet20")
     add("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
     add("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")

@@ -38,6 +38,7 @@ def kept(name, folder="story.work"):
 def test_the_command_without_options_tells_the_story_of_the_digits():
     assert recipes.chosen() == story.Valley()
     assert recipes.chosen(kind="runaway") == story.Recipe()
+    assert recipes.chosen(kind="relu").landscape().criterion.label_noise == 0.1
 
 
 def without_time(found):
@@ -278,9 +279,19 @@ IN_THE_VALLEY = {
     ],
     "collapse": {"same_temperature": {}, "other_temperature": {}},
     "by_noise": {
-        "hot": {"measured": [0.05, 0.1, 0.2], "error": [0.001] * 3, "ratio": [9.0] * 3},
-        "warm": {"measured": [0.03, 0.06, 0.1], "error": [0.001] * 3, "ratio": [1.0, 1.2, 1.5]},
-        "cold": {"measured": [0.02, 0.04, 0.05], "error": [0.001] * 3, "ratio": [0.7, 0.8, 0.9]},
+        "hot": {"step": [2000, 4000, 6000], "measured": [0.05, 0.1, 0.2], "error": [0.001] * 3, "ratio": [9.0] * 3},
+        "warm": {
+            "step": [2000, 4000, 7000],
+            "measured": [0.03, 0.06, 0.1],
+            "error": [0.001] * 3,
+            "ratio": [1.0, 1.2, 1.5],
+        },
+        "cold": {
+            "step": [1000, 2000, 4000],
+            "measured": [0.02, 0.04, 0.05],
+            "error": [0.001] * 3,
+            "ratio": [0.7, 0.8, 0.9],
+        },
     },
 }
 
