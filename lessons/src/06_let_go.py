@@ -69,8 +69,8 @@ lesson.explore("walk", after="still")
 # Nothing but noise does that.
 #
 # Linear theory (dash-dotted: the spread of a small cloud times the slope of the curvature) agrees with the cold
-# walkers. The hot ones go many times faster than it says. Off the road the noise grows, and above a temperature $T^*$
-# it feeds itself. With the noise of the road alone, `ee.noise.OfTheRoad(16)`, they move as the theory says.
+# walkers. The hot ones go many times faster: off the road the noise grows, and above a temperature $T^*$ it feeds
+# itself. With the noise of the road alone (`ee.noise.OfTheRoad(16)`) theory is right.
 
 # %% [markdown]
 # ### Check
@@ -236,8 +236,7 @@ lesson.explore("sceptic", after="free")
 # %% [markdown]
 # ### Explain
 #
-# - *Excursions*: undone, walkers get home as well. But they kept the speed that each burst gave them along the road.
-#   Today's `ee.Projections(undo_excursions=True)` takes it too, and they get less far.
+# - *Excursions*: undone, walkers get home too, at the speed of each burst. Without that they get less far.
 # - *Noise on late*: walkers wait, then go. *Off*: the slope moves them back inwards.
 # - *Free steps*: $k$ matters as much as $T$. With $k = 5$ walkers hardly move; with 20 nearly all leave the valley.
 # - *Optimizer*: heavy ball beats plain SGD at the same $\eta$, which is ten times colder. Warmer plain SGD scatters.

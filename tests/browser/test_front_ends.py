@@ -12,8 +12,8 @@ import entropic_edu as ee
 
 LESSONS = {f.name[:2]: f.name for f in sorted((harness.ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))}
 SERVERS = {"JupyterLab": "lab", "Notebook 7": "notebook7", "Voila": "voila"}
-VISITS = [("JupyterLab", "02")]
-LONG = [(front, number) for front in ("Notebook 7", "Voila") for number in ("00", "02", "06", "09")]
+LONG = [("JupyterLab", "02")]  # whose lessons are all driven in test_lessons_in_lab
+LONG += [(front, number) for front in ("Notebook 7", "Voila") for number in ("00", "02", "06", "09")]
 taken_in = {}  # seconds of the steps in each front end, on the lesson that is measured everywhere
 
 
@@ -73,7 +73,7 @@ class Visit:
 
 @pytest.fixture(
     scope="module",
-    params=[*VISITS, *(pytest.param(each, marks=pytest.mark.soak) for each in LONG)],
+    params=[pytest.param(each, marks=pytest.mark.soak) for each in LONG],
     ids=" ".join,
 )
 def visit(request):

@@ -80,6 +80,7 @@ def shown(notebook):
     return [each["text/plain"].strip().splitlines()[-1] for each in data]
 
 
+@pytest.mark.soak
 def test_a_lesson_is_entered_again_after_a_restart(lab):
     page = lab.open(BUMP)
     try:

@@ -45,13 +45,13 @@ def test_a_full_disk_costs_no_answer(disk, full):
 def test_a_full_disk_stops_a_story_that_then_goes_on(disk, full, tmp_path, capsys):
     place = disk("4m")
     filler = full(place, leave=40_000)
-    assert cli.main(["story", "--tiny", "--out", str(place / "story")]) == 1
+    assert cli.main(["story", "--tiny", "--recipe", "runaway", "--out", str(place / "story")]) == 1
     assert "Could not write" in (said := capsys.readouterr().err)
     assert "No space left on device" in said
     assert not list(place.rglob(".*.part"))
     assert not (place / "story.json").exists()
     filler.unlink()
-    assert cli.main(["story", "--tiny", "--out", str(place / "story"), "--resume"]) == 0
+    assert cli.main(["story", "--tiny", "--recipe", "runaway", "--out", str(place / "story"), "--resume"]) == 0
     works.tell(str(tmp_path / "whole"))
     assert works.told(place / "story") == works.told(tmp_path / "whole")
 

@@ -102,8 +102,8 @@ def test_label_noise_on_a_network_drifts_as_predicted_without_a_free_constant():
     g = torch.Generator().manual_seed(0)
     run = ee.train(clean, generator=g, runs=2, batch_size=None, learning_rate=0.05, epochs=3000, schedule="constant")
     road = ee.connect(
-        clean, *run.theta, generator=g, method="string", batch_size=None, pivots=16,
-        sweeps=ee.Sweeps(1500, change=0), points=48,
+        clean, *run.theta, generator=g, method="string", batch_size=None, pivots=48,
+        sweeps=ee.Sweeps(1500, change=0),
     )  # fmt: skip
     profile = ee.probe(noisy, road, generator=g, points=25)
     assert float(profile.data_loss.max()) < 1e-3  # all of it is a floor at interpolation: the noise makes more loss

@@ -231,6 +231,7 @@ def nbval(notebook):
     )
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("source", EACH)
 def test_each_section_runs_right_after_the_setup_cell(source):
     # a hosted kernel dies after ten idle minutes; who comes back runs the setup cell and goes on where she was

@@ -198,7 +198,8 @@ def stopping(word, times=1):
     return say
 
 
-@pytest.mark.parametrize("runs", [1, pytest.param(4, marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("runs", [1, 4])
 def test_a_recording_that_is_stopped_goes_on_to_the_same_bits(tmp_path, runs):
     folder, file, lines = tmp_path / "mine.parts", tmp_path / "mine", []
     quiet = {"tiny": True, "say": lambda line: None}

