@@ -25,8 +25,7 @@ pytestmark = [
 @functools.cache
 def library(name):
     """Import a library of the extra "peers", or skip with the reason."""
-    if name in ("torchvision", "timm"):
-        _without_operators()
+    _without_operators()
     return pytest.importorskip(name, reason=f'{name} is not installed: pip install "entropic-edu[peers]"')
 
 

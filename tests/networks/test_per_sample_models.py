@@ -403,6 +403,15 @@ def test_a_kink_in_the_way_of_the_look_at_a_gradient_refuses_nothing():
     assert Network(model, x, torch.arange(8) % 10).dim == sum(p.numel() for p in model.parameters())
 
 
+def test_a_slope_that_turns_within_a_short_step_is_taken():
+    class Wavy(nn.Linear):  # as deep networks with batch norm are at parameters drawn at random
+        def forward(self, x):
+            return super().forward(x) + torch.sin(1e8 * self.weight.sum(1)) / 1e8
+
+    x = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    assert Network(Wavy(4, 3), x, torch.arange(8) % 3).dim == 15
+
+
 def test_many_outputs_of_a_sample_have_no_exact_trace_but_a_covariance():
     def convolution():
         return nn.Conv2d(2, 10, 3, padding=1)
