@@ -160,6 +160,9 @@ class Relu(Recipe):
         "What noise did, against linear theory",
     )
     label_noise: float = 0.1
+    connect: dict[str, Any] = field(
+        default_factory=partial(dict, method="string", pivots=40, sweeps=Sweeps(1500, change=0), batch_size=256)
+    )
     settings: tuple[Setting, ...] = (
         Setting("hot", 48, 0.2, 15, 2000, walkers=8),
         Setting("warm", 64, 0.2, 15, 2000, walkers=8),
