@@ -21,6 +21,7 @@ __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
 
 _SMALL = 0.03  # residual below which a band is at rest: the barrier is then some per cent of the line's
 _LOW = 0.05  # barrier, as a share of the ends' data loss, below which there is none to speak of
+_HILL = 1e-3  # and as a share of the hill on the straight line
 _FIRST = 125  # sweeps until one looks for the first time, or a sixteenth of all
 
 
@@ -81,8 +82,8 @@ def connect(
             of its own, such as ``ee.methods.AutoNEB(threshold=0.05)``; ``ee.methods`` has the sources.
         pivots: Points that are moved, ends included. AutoNEB begins with 5 and inserts up to this many.
         sweeps: Gradient steps of the whole band, at most, or ``Sweeps``. It stops once twice as many changed the trace
-            in the middle by at most 15 %, and the barrier is below 5 % of the data loss at the ends (or stays, with no
-            force left across); a curve takes them all. For more, give the road as ``guess``.
+            in the middle by at most 15 %, and the barrier is below a thousandth of the straight line's and 5 % of the
+            ends' data loss (or stays, with no force left across); a curve takes all. For more, give it as ``guess``.
         batch_size: Samples in a sweep, capped at the data; all pivots see the same, and no label noise, which would
             push the road to flat places. None takes all data.
         learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.
@@ -177,6 +178,8 @@ def _relaxed(
             yield _snapshot(road, band.swept, sweeps)
         return road, band.swept, None
     few, curvature, barrier = _few(band.land, band.batch_size), math.nan, math.nan
+    hill = _barrier(few, Path(road.pivots[[0, -1]]).resample(pivots).pivots)
+    enough = max(min(_LOW * level, _HILL * hill), torch.finfo(road.pivots.dtype).eps * level)
     while swept < sweeps:
         length = swept or max(sweeps // 16, _FIRST)
         band.sweeps, band.swept = length if swept + 2 * length <= sweeps else sweeps - swept, 0
@@ -189,7 +192,7 @@ def _relaxed(
         before, (curvature, barrier) = (curvature, barrier), (_curvature(few, road.pivots), _barrier(few, road.pivots))
         change = abs(curvature - before[0]) / max(abs(curvature), 1e-30)
         stays = abs(barrier - before[1]) <= _LOW * barrier  # over a pass it does, and then no force may be left
-        low = barrier <= _LOW * level or (stays and band.settle(road.pivots) <= _SMALL)
+        low = barrier <= enough or (stays and band.settle(road.pivots) <= _SMALL)
         if change <= wanted.change and low:
             break
     return road, swept, None if math.isnan(change) else change
