@@ -211,7 +211,7 @@ def attempt(data):
     changed = {key: data.draw(st.sampled_from(sorted(pools[key]))) for key in keys}
     loader = data.draw(st.sampled_from(["", "", "loader", "dataset"]))
     given = INPUTS.get(changed.get("x"), X), TARGETS.get(changed.get("y"), X)
-    if loader == "loader" and not (all(map(torch.is_tensor, given)) and len(given[0]) == len(given[1])):
+    if loader == "loader" and not (all(map(torch.is_tensor, given)) and given[0].shape[:1] == given[1].shape[:1] != ()):
         loader = "dataset"  # torch's own TensorDataset takes no other
     with torch.random.fork_rng(), warnings.catch_warnings(action="ignore"):
         torch.manual_seed(0)
