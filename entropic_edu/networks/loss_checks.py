@@ -62,7 +62,14 @@ class Weighted(nn.Module):
 
 def as_mean(criterion: Any, y: Tensor) -> Any:
     """Return a loss whose parts add up: ``Weighted`` for weighted losses of torch on targets y, others as they are."""
-    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss) or criterion.reduction != "mean":
+    if not isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss):
+        return criterion
+    if not y.is_floating_point() and bool((y == criterion.ignore_index).all()):
+        raise ValueError(
+            f"All {len(y)} targets are {criterion.ignore_index}, which the loss ignores, so there is nothing to learn; "
+            "give targets that count, or another ignore_index."
+        )
+    if criterion.reduction != "mean":
         return criterion
     if y.is_floating_point() or (criterion.weight is None and not bool((y == criterion.ignore_index).any())):
         return criterion  # a plain mean, also of probabilities of classes

@@ -72,9 +72,15 @@ def test_plain_losses_stay_as_they_are(z, y):
         check_loss(criterion, z, targets)
 
 
-def test_targets_that_are_all_ignored_are_refused(y):
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_targets_that_are_all_ignored_are_refused(y, reduction):
+    with pytest.raises(ValueError, match="All 30 targets are 7, which the loss ignores"):
+        as_mean(nn.CrossEntropyLoss(ignore_index=7, reduction=reduction), torch.full_like(y, 7))
+
+
+def test_targets_that_all_weigh_nothing_are_refused(y):
     with pytest.raises(ValueError, match="weights of the loss add up to 0 over all 30 targets"):
-        as_mean(nn.CrossEntropyLoss(ignore_index=7), torch.full_like(y, 7))
+        as_mean(nn.CrossEntropyLoss(torch.tensor([0.0, 1.0, 1.0])), torch.zeros_like(y))
 
 
 # --- what is no mean over samples --------------------------------------------------------------------------------
