@@ -254,6 +254,9 @@ def _measure(
     missing = dict.fromkeys(_CURVATURE, nothing) | dict.fromkeys(("nodes", "weights"), nothing[:, None, None])
     values = missing if "curvature" in reasons else attempted(reasons, "curvature", curved, missing)
     noise = nothing if "noise" in reasons else attempted(reasons, "noise", lambda: land.noise_trace(theta), nothing)
+    for name, value in (("curvature", values["trace"]), ("noise", noise)):
+        if name not in reasons and not bool(value.isfinite().all()):
+            reasons[name] = f"past the range of {theta.dtype}; scale the inputs, or take land.to(torch.float64)"
     curvature: dict[str, Any] = {name: detached(value) for name, value in values.items()}
     scores = {split: detached(land.accuracy(theta, split)) for split in land.splits}
     return Profile(

@@ -231,3 +231,13 @@ def test_children_are_measured_where_there_is_no_curvature_too():
     assert family.trace.isnan().all()
     assert family.top_eigenvalue.isnan().all()
     assert "Not available: curvature (no second derivative)." in family.summary()
+
+
+def test_curvature_past_the_range_of_its_numbers_says_so():
+    x = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 1e30
+    net = ee.Network(ee.models.mlp(3, 30, 20, 3), x, torch.arange(12) % 3)
+    ends = torch.stack([net.initial(torch.Generator().manual_seed(seed)) for seed in range(2)])
+    profile = ee.probe(net, ee.Path(ends), points=2, num_probes=1, lanczos_steps=2, generator=torch.Generator())
+    assert set(profile.unavailable) == {"curvature", "noise"}
+    assert "past the range of torch.float32; scale the inputs" in profile.summary()
+    assert bool(profile.data_loss.isfinite().all())
