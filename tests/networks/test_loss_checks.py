@@ -78,6 +78,12 @@ def test_targets_that_are_all_ignored_are_refused(y, reduction):
         as_mean(nn.CrossEntropyLoss(ignore_index=7, reduction=reduction), torch.full_like(y, 7))
 
 
+@pytest.mark.parametrize("shift", [1, -1])
+def test_classes_without_a_weight_are_refused(y, shift):
+    with pytest.raises(ValueError, match="3 class weights, so classes are 0 to 2; the targets go from"):
+        as_mean(nn.CrossEntropyLoss(torch.ones(3)), y + shift)
+
+
 def test_targets_that_all_weigh_nothing_are_refused(y):
     with pytest.raises(ValueError, match="weights of the loss add up to 0 over all 30 targets"):
         as_mean(nn.CrossEntropyLoss(torch.tensor([0.0, 1.0, 1.0])), torch.zeros_like(y))
