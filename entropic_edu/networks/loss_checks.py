@@ -37,15 +37,14 @@ class Weighted(nn.Module):
     def __init__(self, criterion: nn.CrossEntropyLoss | nn.NLLLoss, y: Tensor) -> None:
         super().__init__()
         self.weight, self.ignore_index = criterion.weight, criterion.ignore_index
+        if y.dtype == torch.bool:
+            raise ValueError("The loss takes class numbers, got targets of torch.bool; use y.long().")
         counted = y[y != self.ignore_index]
-        if (
-            self.weight is not None
-            and counted.numel()
-            and not 0 <= int(counted.min()) <= int(counted.max()) < len(self.weight)
-        ):
+        least, most = (int(counted.min()), int(counted.max())) if counted.numel() else (0, 0)
+        if self.weight is not None and not 0 <= least <= most < len(self.weight):
             raise ValueError(
                 f"The loss has {len(self.weight)} class weights, so classes are 0 to {len(self.weight) - 1}; the targets "
-                f"go from {int(counted.min())} to {int(counted.max())}. Give a weight for each class, or count from 0."
+                f"go from {least} to {most}. Give a weight for each class, or count from 0."
             )
         self.total = copy.deepcopy(criterion)
         self.total.reduction = "sum"

@@ -84,6 +84,11 @@ def test_classes_without_a_weight_are_refused(y, shift):
         as_mean(nn.CrossEntropyLoss(torch.ones(3)), y + shift)
 
 
+def test_truth_values_are_no_class_numbers(y):
+    with pytest.raises(ValueError, match=r"got targets of torch.bool; use y.long\(\)"):
+        as_mean(nn.CrossEntropyLoss(torch.ones(3)), y > 0)
+
+
 def test_targets_that_all_weigh_nothing_are_refused(y):
     with pytest.raises(ValueError, match="weights of the loss add up to 0 over all 30 targets"):
         as_mean(nn.CrossEntropyLoss(torch.tensor([0.0, 1.0, 1.0])), torch.zeros_like(y))
