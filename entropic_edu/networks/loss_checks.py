@@ -43,8 +43,8 @@ class Weighted(nn.Module):
         least, most = (int(counted.min()), int(counted.max())) if counted.numel() else (0, 0)
         if self.weight is not None and not 0 <= least <= most < len(self.weight):
             raise ValueError(
-                f"The loss has {len(self.weight)} class weights, so classes are 0 to {len(self.weight) - 1}; the targets "
-                f"go from {least} to {most}. Give a weight for each class, or count from 0."
+                f"The loss has {len(self.weight)} class weights, so classes are 0 to {len(self.weight) - 1}; the "
+                f"targets go from {least} to {most}. Give a weight for each class, or count from 0."
             )
         self.total = copy.deepcopy(criterion)
         self.total.reduction = "sum"
