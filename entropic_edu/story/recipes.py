@@ -146,6 +146,12 @@ class Pair:
     complete: bool = False
 
 
+def _tiny(settings: tuple[Setting, ...]) -> tuple[Setting, ...]:
+    """The same settings with batches of 8, two walkers and a few steps."""
+    few = (replace(s, batch_size=s.batch_size and 8, steps=12, project_every=3) for s in settings)
+    return tuple(replace(s, walkers=2 if s.batch_size else 1) for s in few)
+
+
 @dataclass(frozen=True)
 class Relu(Recipe):
     """The network of the runaway with label noise, ``--recipe relu``: walkers stay in the valley here too.
@@ -169,6 +175,9 @@ class Relu(Recipe):
         Setting("cold", 128, 0.2, 15, 2000, walkers=8),
         Setting("no noise", None, 0.4, 8, 500, walkers=1, momentum=0.95),
     )
+
+    def tiny(self) -> Recipe:
+        return replace(super().tiny(), settings=_tiny(self.settings))
 
     @property
     def title(self) -> str:
@@ -234,10 +243,6 @@ class Valley(Recipe):
         return "a normalised network on digits"
 
     def tiny(self) -> Valley:
-        settings = (
-            replace(s, batch_size=s.batch_size and 8, steps=12, project_every=3, walkers=2 if s.batch_size else 1)
-            for s in self.settings
-        )
         return replace(
             self,
             widths=(64, 10, 10),
@@ -247,7 +252,7 @@ class Valley(Recipe):
             connect=self.connect | {"pivots": 6, "sweeps": 60, "batch_size": 50},
             probe={"num_probes": 1, "lanczos_steps": 4},
             points=7,
-            settings=tuple(settings),
+            settings=_tiny(self.settings),
         )
 
 

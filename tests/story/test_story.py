@@ -228,6 +228,14 @@ def test_the_ends_in_the_valley_rest_and_norms_of_its_road_are_those_of_the_ends
     assert pair["road_as_built"]["middle_over_ends"]["trace"] == pytest.approx(raw.bump(raw.trace))
 
 
+@pytest.mark.parametrize("kind", recipes.DIGITS)
+def test_each_recipe_of_the_digits_has_a_miniature_that_judges_its_claims(kind, capsys):
+    assert cli.main(["story", "--tiny", "--recipe", kind]) == 0
+    named = IN_THE_VALLEY if recipes.DIGITS[kind].kind == "valley" else GOOD
+    wanted = report.claims(named, recipes.DIGITS[kind].kind)
+    assert set(json.loads(Path("story.json").read_text())["counts"]) == set(wanted)
+
+
 def test_one_fifth_of_the_labels_is_wrong_and_the_same_for_all():
     land = story.Valley().landscape(torch.device("cpu"))
     wrong = land.y != ee.data.digits().y[:500]
