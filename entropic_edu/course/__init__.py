@@ -16,6 +16,7 @@ from entropic_edu.teaching.check import Exercise
 if TYPE_CHECKING:
     from entropic_edu.teaching.explorer import Explorer
     from entropic_edu.teaching.player import Player
+    from entropic_edu.teaching.stage import Stage
 
 __all__ = ["MODULES", "Chapter", "Exercise", "Question", "chapter"]
 
@@ -42,7 +43,7 @@ class Chapter:
     questions: Sequence[Question] = ()
     exercises: Sequence[Exercise] = ()
     explorers: Mapping[str, Callable[[int], Explorer]] = field(default_factory=dict)
-    players: Mapping[str, Callable[[int], Player]] = field(default_factory=dict)
+    players: Mapping[str, Callable[[int], Player | Stage]] = field(default_factory=dict)
 
 
 def chapter(number: str) -> Chapter:

@@ -6,8 +6,8 @@ One figure for each explorer. What never changes is drawn once; what a control c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,13 +20,11 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.recorded._common import CROWDS as CROWDS
 from entropic_edu.recorded._common import over_crowds as over_crowds
-from entropic_edu.teaching.sheet import GREY, HEIGHT, WIDTH, Points, figure, moving
+from entropic_edu.teaching.sheet import GREY, Points, figure, moving
 from entropic_edu.teaching.strings import text
 
 if TYPE_CHECKING:
-    from entropic_edu.teaching.player import Panel, Player
-
-    from .crowd import Crowd
+    pass
 
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
@@ -181,67 +179,6 @@ class Stage:
         self.panel = self.figure.add_axes((0.095, 0.125, 0.365, 0.215))
         right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in RIGHT]
         self.triptych = Triptych(right, land, along, drift, loss)
-
-
-def play(
-    crowd: Crowd,
-    seed: int,
-    *,
-    along: tuple[float, float],
-    across: tuple[float, float],
-    drift: float,
-    density: float,
-    title: str,
-    sentence: Callable[[int, Tensor], str],
-    **turned: Any,
-) -> Player:
-    """Return a player of a crowd on a straight valley in isotropic noise: plan, histogram, and the triptych beside.
-
-    Args:
-        crowd: The release.
-        seed: Of all draws.
-        along: Limits of y.
-        across: Limits of x.
-        drift: Largest drift on the triptych's last axis, length per 1,000 steps.
-        density: Largest density of walkers on the histogram's axis.
-        title: For screen readers and for the filmstrip.
-        sentence: ``sentence(step, y)`` says what a record shows, y being the walkers' coordinates, (W,).
-        turned: ``batch_size``, ``learning_rate``, ``noise``, as ``Crowd.run`` takes them.
-    """
-    from entropic_edu.figures.pixels import png
-    from entropic_edu.teaching.player import Panel, Player
-
-    release = crowd.run(seed, **turned)
-    assert release.theta is not None
-    scene = Stage(crowd.land, along=along, across=across, drift=drift)
-    scene.panel.set_position((0.095, 0.125, 0.45, 0.215))  # right under the plan
-    labelled(scene.panel, text("axis.along"), "", text("panel.density")).set(xlim=along, ylim=(0, density))
-    y = scene.triptych.y
-    rate = turned["learning_rate"]
-    push = 1000 * rate * force(crowd.land, y, turned["batch_size"], rate)
-    curves = (crowd.land.floor_loss(y), crowd.land.curvature_across(y), push)
-    scene.triptych.axes[2].plot(y, push, color=PURPLE, ls=DASHES[2], lw=2)
-    panels = [_panel(Panel, scene.plan.ax, "plan"), _panel(Panel, scene.panel, "histogram")]
-    panels += [
-        _panel(Panel, ax, "curve", torch.stack([y, curve], 1))
-        for ax, curve in zip(scene.triptych.axes, curves, strict=True)
-    ]
-    return Player(
-        release.theta.flip(-1),  # y to the right, x upwards
-        along=release.theta[..., 1],
-        step=release.step.tolist(),
-        background=png(scene.figure),
-        width=WIDTH,
-        height=HEIGHT,
-        panels=panels,
-        sentences=[sentence(int(step), row) for step, row in zip(release.step, release.theta[..., 1], strict=True)],
-        seconds=12.0,
-        title=title,
-    )
-
-
-def _panel(make: type[Panel], ax: Axes, kind: Any, curve: Tensor | None = None) -> Panel:
-    return make(kind, ax.get_position().bounds, ax.get_xlim(), ax.get_ylim(), curve)
 
 
 def along(release: Release) -> Tensor:

@@ -24,6 +24,7 @@ from . import Exercise
 if TYPE_CHECKING:
     from entropic_edu.teaching.explorer import Explorer
     from entropic_edu.teaching.player import Player
+    from entropic_edu.teaching.stage import Stage
 
 
 class Said(str):
@@ -108,8 +109,8 @@ class Lesson:
             explorer.cover(self.predict(after))
         return explorer
 
-    def play(self, name: str) -> Player:
-        """Return a new player.
+    def play(self, name: str) -> Player | Stage:
+        """Return a new player, or a live stage.
 
         Raises:
             ValueError: If the lesson has no such player.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from entropic_edu.teaching.page import Control, slider
 from entropic_edu.teaching.stage import Measure, Pane, Scene, Stage
@@ -26,15 +28,21 @@ def stage(scene: Scene) -> Stage:
 # --- scenes --------------------------------------------------------------------------------------------------------
 
 
-def waist(seed: int, *more: Control) -> Scene:
-    """A floor at zero loss between walls that tighten, beside straight walls: all that differs is the walls."""
+def waist(seed: int, *more: Control, even: bool = False) -> Scene:
+    """A floor at zero loss between walls that tighten, beside straight walls: all that differs is the walls.
+
+    Args:
+        seed: Of all draws.
+        more: Sliders beside those of B and η.
+        even: Whether the crowds are spread along the floor at first, and those in its narrow third are counted.
+    """
     ends = {"noise_scale": 3.0, "end_curvature": 20.0, "width": 0.28}
     tight = partial(Pane, valley="Waist", walls=ends)
     straight = Pane(text("stage.straight"), "Waist", ends | {"g_wide": 4.0, "g_narrow": 4.0})
     here = text("stage.tight")
     return Scene(
         title=text("stage.waist.title"),
-        sentence=text("stage.waist.sentence", **TOLD),
+        sentence=text("stage.waist.narrow", **TOLD) if even else text("stage.waist.away", **TOLD),
         compare={
             text("stage.compared.walls"): (tight(here), straight),
             text("stage.compared.noise"): (
@@ -47,14 +55,14 @@ def waist(seed: int, *more: Control) -> Scene:
             ),
             text("stage.compared.draws"): (tight(text("stage.twin")), tight(text("stage.stranger"), draws=1)),
         },
-        starts={text("stage.everywhere"): EVEN, text("stage.middle"): (0.0,)},
+        starts={text("stage.everywhere"): EVEN} if even else {text("stage.middle"): (0.0,)},
         sliders=(
             slider("batch_size", BATCHES, 4),
             slider("other_batch_size", BATCHES, 64),
             slider("learning_rate", (0.005, 0.01, 0.02, 0.04), 0.04),
             *more,
         ),
-        measure=Measure("share", digits=0, scale=100.0, between=(-NARROW, NARROW)),
+        measure=Measure("share", digits=0, scale=100.0, between=(-NARROW, NARROW)) if even else Measure("away"),
         axis=(-1.25, 1.25),
         across=(-0.9, 0.9),
         ticks=(-1, 0, 1),
@@ -65,8 +73,8 @@ def waist(seed: int, *more: Control) -> Scene:
     )
 
 
-def bowl(seed: int) -> Scene:
-    """Noise against the pull of a wall, seen from the side."""
+def bowl(seed: int, *more: Control) -> Scene:
+    """Noise against the pull of a wall, seen from the side; ``more`` are sliders beside those of B and η."""
     walls = {"g_wide": 1.0, "g_narrow": 1.0}
     steep = {"g_wide": 4.0, "g_narrow": 4.0}
     here = partial(Pane, valley="Waist", walls=walls)
@@ -92,7 +100,7 @@ def bowl(seed: int) -> Scene:
             slider("batch_size", BATCHES, 1),
             slider("other_batch_size", BATCHES, 4),
             slider("learning_rate", (0.05, 0.1, 0.2, 0.4), 0.1),
-            slider("momentum", (0.0, 0.5, 0.9), 0.0),
+            *more,
         ),
         measure=Measure("square", digits=3),
         view="bowl",
@@ -106,11 +114,9 @@ def bowl(seed: int) -> Scene:
     )
 
 
-def tilted(seed: int, batches: tuple[int | None, ...], mine: int, other: int | None) -> Scene:
+def tilted(seed: int, walls: Mapping[str, Any], batches: tuple[int | None, ...], mine: int, other: int | None) -> Scene:
     """A floor that slopes down to the left between walls that widen to the right, at two batch sizes."""
-    from .tug_of_war.common import ACROSS, ALONG, WALLS
-
-    here = partial(Pane, valley="Tilted", walls=WALLS)
+    here = partial(Pane, valley="Tilted", walls=walls)
     return Scene(
         title=text("stage.tilted.title"),
         sentence=text("stage.tilted.sentence", **TOLD),
@@ -118,10 +124,6 @@ def tilted(seed: int, batches: tuple[int | None, ...], mine: int, other: int | N
             text("stage.compared.batch"): (
                 here(text("stage.mine")),
                 here(text("stage.other"), set={"batch_size": "other_batch_size"}),
-            ),
-            text("stage.compared.shape"): (
-                here(text("stage.isotropic")),
-                here(text("stage.shaped"), walls=WALLS | {"noise": "curvature"}),
             ),
         },
         starts={text("stage.middle"): (0.0,)},
@@ -131,8 +133,8 @@ def tilted(seed: int, batches: tuple[int | None, ...], mine: int, other: int | N
             slider("learning_rate", (0.01, 0.02), 0.02),
         ),
         measure=Measure("mean", digits=2),
-        axis=ALONG,
-        across=ACROSS,
+        axis=(-1.6, 1.6),
+        across=(-1.0, 1.0),
         ticks=(-1, 0, 1),
         axis_label=text("stage.along"),
         key=text("stage.floor_key"),
@@ -184,8 +186,8 @@ def curve(seed: int) -> Scene:
         },
         starts={text("stage.weights_start"): (math.log(2.5),)},
         sliders=(
-            slider("batch_size", (1, 2, 4, 8, 16, None), 2),
-            slider("learning_rate", (0.02, 0.04, 0.08), 0.08),
+            slider("batch_size", (1, 2, 4, 8, 16, None), 1),
+            slider("learning_rate", (0.01, 0.02, 0.04), 0.04),
         ),
         measure=Measure("mean", digits=2),
         view="plane",
@@ -195,5 +197,6 @@ def curve(seed: int) -> Scene:
         ticks=(-1, 0, 1),
         axis_label=text("stage.log_weight"),
         key=text("stage.plane_key"),
+        warm=480,
         seed=seed,
     )

@@ -16,34 +16,16 @@ from entropic_edu.physics.mean import exact
 from entropic_edu.physics.release import Release
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.player import Player
 from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import option_text, text
 
-from . import Chapter, Exercise, Question
+from . import Chapter, Exercise, Question, stages
 from .crowd import Crowd
 from .floor import over_crowds
 
 WAIST = {"noise_scale": 3.0, "end_curvature": 20.0}
 RUNS = 8
 LONG = 20000  # steps of the live run: walkers cross the floor some twenty times
-
-
-def crowd(seed: int) -> Player:
-    """A crowd released in the narrow middle of a flat floor."""
-    released = Crowd("Waist", WAIST, walkers=96, records=240)
-    return floor.play(
-        released,
-        seed,
-        batch_size=4,
-        learning_rate=0.04,
-        along=(-1.25, 1.25),
-        across=(-0.9, 0.9),
-        drift=20.0,
-        density=1.0,
-        title=text("00.crowd.title"),
-        sentence=lambda step, y: text("00.crowd.sentence", step=step, mean=y.abs().mean()),
-    )
 
 
 # --- round 1: one run can lie ----------------------------------------------------------------------------------------
@@ -214,5 +196,5 @@ CHAPTER = Chapter(
     ],
     exercises=EXERCISES,
     explorers={"seeds": seeds, "twins": twins},
-    players={"crowd": crowd},
+    players={"crowd": lambda seed: stages.stage(stages.waist(seed))},
 )

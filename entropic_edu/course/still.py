@@ -80,7 +80,7 @@ def _each(measure: Measure, where: Tensor) -> Tensor:
     if measure.between is not None:
         low, high = measure.between
         return ((where > low) & (where < high)).double()
-    return where.square() if measure.kind == "square" else where
+    return {"square": where.square, "away": where.abs, "mean": where.clone}[measure.kind]()
 
 
 def _minus(number: float, digits: int) -> str:
@@ -116,8 +116,20 @@ def _floor(scene: Scene, crowd: Crowd, theta: Tensor, plan: Axes, below: Axes, t
     for limit in scene.measure.between or ():
         plan.axvline(limit, color=BLACK, lw=1.2, ls=":")
     plan.set(xlim=scene.axis)
+    if turned["batch_size"] is None:
+        return float(_each(scene.measure, _slid(scene, crowd, turned)).mean())
     begin = torch.histogram(torch.tensor(scene.places, dtype=torch.float64), CELLS).hist
     steps = torch.tensor([0, scene.warm])
     shares = occupation(crowd.land, CELLS, start=begin / begin.sum(), steps=steps, **turned)[-1]
     below.plot(CENTRES, shares / (CELLS[1] - CELLS[0]), color=PURPLE, ls=DASHES[2], lw=2)
     return float(shares @ _each(scene.measure, CENTRES))
+
+
+def _slid(scene: Scene, crowd: Crowd, turned: dict[str, Any]) -> Tensor:
+    """Return where walkers without noise are in the end: on the floor, downhill."""
+    y = torch.tensor(scene.places, dtype=torch.float64)
+    speed = torch.zeros_like(y)
+    for _ in range(scene.warm):
+        speed = turned["momentum"] * speed + crowd.land.floor_loss(y, 1)
+        y = y - turned["learning_rate"] * speed
+    return y

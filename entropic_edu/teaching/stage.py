@@ -55,9 +55,9 @@ class Pane:
 
 @dataclass(frozen=True)
 class Measure:
-    """What is told of each crowd: the mean of y, the mean square of x, or the share of walkers ``between`` two y."""
+    """What is told of each crowd: the mean of y, of |y| or of x², or the share of walkers ``between`` two y."""
 
-    kind: Literal["mean", "square", "share"]
+    kind: Literal["mean", "away", "square", "share"]
     digits: int = 2
     scale: float = 1.0
     between: tuple[float, float] | None = None

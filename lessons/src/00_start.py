@@ -12,8 +12,8 @@ lesson.play("crowd")
 # *15 minutes. You need: nothing yet.*
 #
 # Run all cells (menu *Run*, *Run All Cells*), then press **Play** above. Each dot is a walker: a point that takes
-# noisy steps downhill, as a neural network does in training. The yellow floor is flat. Walkers start in the middle,
-# and nothing on it pulls them anywhere. Watch where they go.
+# noisy steps downhill, as a neural network does in training. The yellow floor is flat. Both crowds start in the middle,
+# and nothing on the floor pulls them anywhere. Only the walls differ. Watch where they go, and drag the sliders.
 #
 # This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
 # parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nobody is sent your

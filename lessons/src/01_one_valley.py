@@ -4,8 +4,8 @@
 # *40 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.*
 #
 # A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
-# cells (menu *Run*, *Run All Cells*) and press Play. **The pushes go left as often as right. Why does the crowd not
-# stay at the bottom?**
+# cells (menu *Run*, *Run All Cells*), press Play and drag the sliders. Beside the crowd is its control, without noise.
+# **The pushes go left as often as right. Why does the crowd not stay at the bottom?**
 
 # %% tags=["setup"]
 import torch

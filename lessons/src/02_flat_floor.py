@@ -4,7 +4,7 @@ import torch
 import entropic_edu as ee
 
 lesson = ee.Lesson("02")
-lesson.explore("waist")
+lesson.play("waist")
 
 # %% [markdown]
 # # 02 · A flat floor that is not free
@@ -13,9 +13,9 @@ lesson.explore("waist")
 #
 # *45 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.*
 #
-# Run all cells, then turn the batch size above. The walkers start in the middle of the floor. The loss along the
-# dashed line is zero from end to end, so its slope is zero too. Only the walls change: in the middle they are sixteen
-# times as steep.
+# Run all cells, press **Play** above and drag the batch size. Both crowds start in the middle of a floor, with the same
+# random draws. The loss along the dashed line is zero from end to end, so its slope is zero too. Only the walls differ:
+# at the right they are straight; at the left they tighten, and are sixteen times as steep in the middle as at the ends.
 #
 # ## Questions
 #

@@ -4,7 +4,8 @@
 # *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.*
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
-# Here is a crowd at a large batch size. Run all cells and press Play. It does what you expect. Will it always?
+# Here is a crowd at a large batch size, and beside it one without noise. Run all cells and press Play.
+# Both do what you expect. Will they always?
 
 # %% tags=["setup"]
 import torch
@@ -17,7 +18,7 @@ lesson = ee.Lesson("03")
 lesson.play("cold")
 
 # %% [markdown]
-# What you see was computed when the cell ran: one crowd of 128 walkers, isotropic noise, played from memory.
+# What you see is computed in the page: two crowds of 250 walkers with the same draws, isotropic noise.
 
 # %% [markdown]
 # ## Questions
@@ -54,7 +55,7 @@ lesson.predict("turn")
 lesson.explore("dial", after="turn")
 
 # %% [markdown]
-# The same valley at $B = 8$, as a film:
+# The same valley at two batch sizes. Drag $B'$: at which value does its crowd turn round?
 
 # %%
 lesson.play("hot")

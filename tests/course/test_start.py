@@ -61,10 +61,3 @@ def test_the_live_run_of_lesson_00_completes_and_keeps_its_settings(seeds):
     assert "20,000 steps" in sentence
     assert sentence.startswith("Live: ")
     seeds.set(run=1)
-
-
-def test_the_hook_plays_from_the_first_step_to_the_last():
-    player = start.crowd(0)
-    assert player.sentence.startswith("Step 0 of 480")
-    player.frame = 240
-    assert player.sentence.startswith("Step 480 of 480")

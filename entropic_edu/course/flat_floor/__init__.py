@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.course import Chapter, Exercise, Question, stages
 
-from . import barrier, drain, histogram, waist
+from . import barrier, drain, histogram
 
 QUESTIONS = [
     Question("where", ("stays", "falls", "rises"), "falls", {"stays": 1 / 3, "falls": 1 / 6, "rises": 1 / 2}),
@@ -62,9 +62,9 @@ CHAPTER = Chapter(
     questions=QUESTIONS,
     exercises=EXERCISES,
     explorers={
-        "waist": waist.waist,
         "drain": drain.drain,
         "histogram": histogram.histogram,
         "barrier": barrier.barrier,
     },
+    players={"waist": lambda seed: stages.stage(stages.waist(seed))},
 )

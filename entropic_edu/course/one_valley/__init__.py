@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.course import Chapter, Exercise, Question, stages
 
 from . import bowl, cliff, collapse
 
@@ -68,5 +68,5 @@ CHAPTER = Chapter(
     questions=QUESTIONS,
     exercises=EXERCISES,
     explorers={"bowl": bowl.bowl, "collapse": collapse.collapse, "cliff": cliff.cliff},
-    players={"hook": bowl.hook},
+    players={"hook": lambda seed: stages.stage(stages.bowl(seed))},
 )

@@ -1,4 +1,4 @@
-"""Round 1, noise against the pull of the wall, and the hook: a crowd in a bowl as a film."""
+"""Round 1: noise against the pull of the wall."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from entropic_edu.course.crowd import SWITCH
-from entropic_edu.figures.pixels import png
-from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED, labelled
+from entropic_edu.figures.plots import BLUE, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.player import Panel, Player
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import option_text, text
 
@@ -42,60 +40,6 @@ from .common import (
 )
 
 LABEL_KEYS = ("01.label.band", "01.label.walker", "01.label.law", "01.label.twin", "01.label.ghost")
-
-# --- the hook ------------------------------------------------------------------------------------------------------
-
-HOOK_STEPS, HOOK_NOISE = 360, range(61, 301)  # noise comes on after 60 steps and goes after 300
-
-
-def hook(seed: int) -> Player:
-    """A crowd in a bowl: at rest, then with noise, then without."""
-    crowd = trough(1.0, HOOK_STEPS, 64)
-    release = crowd.run(seed, batch_size=1, learning_rate=0.1, noisy_steps=HOOK_NOISE, record_every=3)
-    x = across(release)
-    figure = sheet.figure()
-    bowl = figure.add_axes((0.09, 0.42, 0.89, 0.5))
-    below = figure.add_axes((0.09, 0.13, 0.89, 0.17))
-    wall = torch.linspace(-0.8, 0.8, 201)
-    bowl.plot(wall, crowd.land.loss(torch.stack([wall, torch.zeros_like(wall)], -1)), color=BLACK, lw=2)
-    bowl.set(xlim=(-0.8, 0.8), ylim=(-0.02, 0.32))
-    bowl.tick_params(labelbottom=False)
-    below.set(xlim=(-0.8, 0.8), ylim=(0, 4))
-    labelled(bowl, "", text("01.axis.loss"), text("01.panel.bowl"))
-    labelled(below, text("01.axis.x"), text("01.axis.crowd"), "")
-    panels = [
-        Panel("plan", bowl.get_position().bounds, bowl.get_xlim(), bowl.get_ylim()),
-        Panel("histogram", below.get_position().bounds, below.get_xlim(), below.get_ylim()),
-    ]
-    return Player(
-        torch.stack([x, release.loss.double()], -1),
-        along=x,
-        step=release.step.tolist(),
-        background=png(figure),
-        width=760,
-        height=460,
-        panels=panels,
-        sentences=[
-            option_text(
-                _phase(step),
-                "01.hook.before",
-                "01.hook.during",
-                "01.hook.after",
-                step=step,
-                deviation=float(here.square().mean().sqrt()),
-                first=HOOK_NOISE.start,
-                last=HOOK_NOISE.stop - 1,
-            )
-            for step, here in zip(release.step.tolist(), x, strict=True)
-        ],
-        title=text("01.hook.title"),
-    )
-
-
-def _phase(step: int) -> str:
-    """Return what happens at a step of the hook: "before" the noise, "during" it or "after" it."""
-    return "before" if step < HOOK_NOISE.start else "during" if step < HOOK_NOISE.stop else "after"
-
 
 # --- round 1 -------------------------------------------------------------------------------------------------------
 

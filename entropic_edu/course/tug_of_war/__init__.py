@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.course import Chapter, Exercise, Question, stages
 
 from . import balance, dial, shape
+from .common import WALLS
 
 QUESTIONS = [
     Question(
@@ -76,5 +77,8 @@ CHAPTER = Chapter(
     questions=QUESTIONS,
     exercises=EXERCISES,
     explorers={"dial": dial.dial, "shape": shape.shape, "balance": balance.balance},
-    players={"cold": lambda seed: dial.hook(seed, 256), "hot": lambda seed: dial.hook(seed, 8)},
+    players={
+        "cold": lambda seed: stages.stage(stages.tilted(seed, WALLS, (64, 128, 256, None), 256, None)),
+        "hot": lambda seed: stages.stage(stages.tilted(seed, WALLS, dial.BATCHES, 256, 8)),
+    },
 )

@@ -1,18 +1,17 @@
-"""Round 1: turn the batch size until the crowd turns round; and the two films of the opening."""
+"""Round 1: turn the batch size until the crowd turns round."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from entropic_edu.course import floor
-from entropic_edu.course.crowd import SWITCH, Crowd
+from entropic_edu.course.crowd import SWITCH
 from entropic_edu.course.floor import along, over_crowds
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean
@@ -22,7 +21,7 @@ from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import ACROSS, ALONG, SLOPE, TURNED, WALLS, batch_of, boxed_label, setting_of, show_drift
+from .common import ACROSS, ALONG, SLOPE, TURNED, batch_of, boxed_label, setting_of, show_drift
 from .threshold import (
     EACH,
     HEATS,
@@ -38,34 +37,6 @@ from .threshold import (
     threshold,
     tilted,
 )
-
-if TYPE_CHECKING:
-    from entropic_edu.teaching.player import Player
-
-# --- the opening -----------------------------------------------------------------------------------------------------
-
-
-def hook(seed: int, batch_size: int) -> Player:
-    """Return a player of a crowd on the tilted floor."""
-    crowd = Crowd("Tilted", WALLS, start=0.5, steps=480, walkers=128, records=120)
-
-    def sentence(step: int, y: Tensor) -> str:
-        above = 100 * float((y > 0).double().mean())
-        return text("03.hook.sentence", batch_size=batch_size, step=step, mean=float(y.mean()), above=above)
-
-    return floor.play(
-        crowd,
-        seed,
-        along=ALONG,
-        across=ACROSS,
-        drift=4.0,
-        density=2.5,
-        title=text("03.hook.title", batch_size=batch_size),
-        sentence=sentence,
-        batch_size=batch_size,
-        learning_rate=0.02,
-    )
-
 
 # --- round 1: break-even ---------------------------------------------------------------------------------------------
 

@@ -54,7 +54,8 @@ class Run {
     const inside = (y) => +(between[0] < y && y < between[1]);
     if (kind === "share") return { ...meanOf(Float64Array.from(values, inside)), law: pane.theory.share(...between) };
     if (kind === "square") return { ...meanOf(values.map((x) => x * x)), law: pane.theory.xx };
-    return { ...meanOf(values), law: pane.theory.groups(null)[0] };
+    if (kind === "away") return { ...meanOf(values.map(Math.abs)), law: pane.theory.mean(Math.abs) };
+    return { ...meanOf(values), law: pane.theory.mean((y) => y) };
   }
 }
 

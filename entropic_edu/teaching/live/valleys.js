@@ -263,6 +263,11 @@ export class Along {
     }, 0);
   }
 
+  /** The mean of a function of y. */
+  mean(of) {
+    return this.shares.reduce((sum, [y, share]) => sum + share * of(y), 0);
+  }
+
   /** The mean of each group as theory has it; null where a group is empty. */
   groups(split) {
     const sides = split === null ? [() => true] : [(y) => y < split, (y) => y >= split];

@@ -1,0 +1,101 @@
+"""The live stages: whole scenes, no setting past the edge, and a picture that says what theory says."""
+
+import base64
+import json
+import re
+from functools import partial
+from itertools import product
+
+import pytest
+import torch
+
+from entropic_edu import course
+from entropic_edu.course import stages
+from entropic_edu.course.crowd import Crowd
+from entropic_edu.course.still import picture
+from entropic_edu.course.tug_of_war.common import WALLS
+from entropic_edu.teaching.page import slider
+
+MOMENTUM = slider("momentum", (0.0, 0.5, 0.9), 0.0)
+SCENES = {
+    "waist": partial(stages.waist, 0),
+    "narrow third": partial(stages.waist, 0, MOMENTUM, even=True),
+    "bowl": partial(stages.bowl, 0, MOMENTUM),
+    "cold": partial(stages.tilted, 0, WALLS, (64, 128, 256, None), 256, None),
+    "hot": partial(stages.tilted, 0, WALLS, (8, 16, 256, None), 256, 8),
+    "barriers": partial(stages.barriers, 0),
+    "curve": partial(stages.curve, 0),
+}
+STILL = [name for name in SCENES if name != "curve"]
+
+
+@pytest.fixture(params=SCENES)
+def scene(request):
+    return SCENES[request.param]()
+
+
+def test_a_scene_is_plain_and_its_panes_know_their_settings(scene):
+    told = json.loads(json.dumps(scene.plain()))
+    names = {each["name"] for each in told["sliders"]}
+    for option in told["choices"][0]["options"]:
+        for pane in option["panes"]:
+            assert pane["draws"] in (0, 1)
+            assert all(value is None or value in names for value in pane["set"].values())
+    assert set(re.findall(r"{(\w+)}", told["words"]["sentence"])) <= {"step", "learning_rate"} | {
+        f"{one}_{what}" for one in "ab" for what in ("value", "law")
+    }
+
+
+def test_panes_differ_in_one_thing(scene):
+    for label, (one, other) in scene.compare.items():
+        apart = [name for name in ("valley", "walls", "set", "draws") if getattr(one, name) != getattr(other, name)]
+        allowed = (["walls"], ["set"], ["draws"], ["valley", "walls"])
+        assert apart in allowed, label
+
+
+def test_no_slider_goes_past_the_edge_of_stability(scene):
+    options = {each.name: each.options for each in scene.sliders}
+    for both in scene.compare.values():
+        for pane in both:
+            land = Crowd(pane.valley, pane.walls).land
+            steepest = float(land.curvature_across(torch.linspace(*scene.axis, 201)).max())
+            for rate, momentum in product(options["learning_rate"], options.get("momentum", (0.0,))):
+                assert rate * max(steepest, land.end_curvature) < 2 * (1 + momentum)
+
+
+@pytest.mark.parametrize("name", STILL)
+def test_the_picture_that_stands_still_says_what_theory_says(name):
+    scene = SCENES[name]()
+    png, sentence = picture(scene)
+    assert png.startswith(b"\x89PNG")
+    told = re.findall(r"([−\d.]+) ± ([\d.]+)[^(]*\(theory ([−\d.]+)", sentence)
+    assert len(told) >= 1
+    for numbers in told:
+        value, error, law = (float(number.replace("−", "-").rstrip(".")) for number in numbers)
+        unit = 10.0**-scene.measure.digits
+        # printed digits, and the first steps, before walkers have settled across the floor
+        assert abs(value - law) < 4 * error + 1.5 * unit + 0.02 * scene.measure.scale * (scene.measure.kind != "square")
+
+
+def test_the_picture_is_the_same_each_time_and_a_plane_has_none():
+    assert picture(SCENES["bowl"]()) == picture(SCENES["bowl"]())
+    with pytest.raises(ValueError, match="A plane of two weights has no picture"):
+        picture(SCENES["curve"]())
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [("00", "crowd"), ("01", "hook"), ("02", "waist"), ("03", "cold"), ("03", "hot")]
+)
+def test_a_lesson_s_stage_has_the_scene_for_its_page_and_a_picture_for_paper(number, name):
+    stage = course.chapter(number).players[name](5)
+    assert stage._scene["seed"] == 5
+    data, _ = stage._repr_mimebundle_()
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+    assert data["text/plain"].startswith(f"{stage.scene.title}: Step ")
+    assert "theory" in data["text/plain"]
+    assert "application/vnd.jupyter.widget-view+json" in data
+
+
+def test_a_class_of_larger_seeds_has_draws_of_its_own():
+    first, second = (course.chapter("02").players["waist"](seed)._scene["seed"] for seed in (2**32 - 1, 2**40 + 7))
+    assert (first, second) == (2**32 - 1, 7)
