@@ -181,7 +181,7 @@ def table() -> str:
         case = row.case
         cells = [f"{case.name}, {case.noise}", f"{case.batch_size}, {case.learning_rate}, {case.momentum}"]
         cells += [told(each) for each in row.along] + [told(each.square()) for each in row.across]
-        lines.append(f"| {' | '.join([*cells, f'{row.histogram:.2f}'])} |")
+        lines.append(f"| {' | '.join([*cells, f'{row.histogram:.3f}'])} |")
     return "\n".join(lines)
 
 

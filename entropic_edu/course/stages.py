@@ -55,7 +55,7 @@ def waist(seed: int, *more: Control, even: bool = False) -> Scene:
             ),
             text("stage.compared.draws"): (tight(text("stage.twin")), tight(text("stage.stranger"), draws=1)),
         },
-        starts={text("stage.everywhere"): EVEN} if even else {text("stage.middle"): (0.0,)},
+        starts=({text("stage.everywhere"): EVEN} if even else {}) | {text("stage.middle"): (0.0,)},
         sliders=(
             slider("batch_size", BATCHES, 4),
             slider("other_batch_size", BATCHES, 64),
@@ -138,6 +138,31 @@ def tilted(seed: int, walls: Mapping[str, Any], batches: tuple[int | None, ...],
         ticks=(-1, 0, 1),
         axis_label=text("stage.along"),
         key=text("stage.floor_key"),
+        seed=seed,
+    )
+
+
+def shapes(seed: int, walls: Mapping[str, Any]) -> Scene:
+    """The sloping floor in two shapes of noise."""
+    here = partial(Pane, valley="Tilted")
+    return Scene(
+        title=text("stage.tilted.title"),
+        sentence=text("stage.tilted.sentence", **TOLD),
+        compare={
+            text("stage.compared.shape"): (
+                here(text("stage.isotropic"), walls=walls),
+                here(text("stage.shaped"), walls={**walls, "noise": "curvature"}),
+            ),
+        },
+        starts={text("stage.narrow"): (-0.8,), text("stage.middle"): (0.0,)},
+        sliders=(slider("batch_size", (16, 32, 64, 128, None), 32), slider("learning_rate", (0.01, 0.02), 0.02)),
+        measure=Measure("mean", digits=2),
+        axis=(-1.6, 1.6),
+        across=(-1.0, 1.0),
+        ticks=(-1, 0, 1),
+        axis_label=text("stage.along"),
+        key=text("stage.floor_key"),
+        warm=120,
         seed=seed,
     )
 

@@ -23,6 +23,7 @@ SCENES = {
     "bowl": partial(stages.bowl, 0, MOMENTUM),
     "cold": partial(stages.tilted, 0, WALLS, (64, 128, 256, None), 256, None),
     "hot": partial(stages.tilted, 0, WALLS, (8, 16, 256, None), 256, 8),
+    "shapes": partial(stages.shapes, 0, WALLS),
     "barriers": partial(stages.barriers, 0),
     "curve": partial(stages.curve, 0),
 }

@@ -268,6 +268,7 @@ export function stage(el, scene, told = "") {
     const { color, fontFamily } = getComputedStyle(root), [r, g, b] = (color.match(/[\d.]+/g) || [0, 0, 0]).map(Number);
     const dark = 0.3 * r + 0.59 * g + 0.11 * b > 140, scale = Math.min(3, window.devicePixelRatio || 1);
     if (look.color === color && look.scale === scale) return;
+    root.classList.toggle("ee-stage-dark", dark);
     const dot = document.createElement("canvas"), size = 2 * (DOT + 1), pen = dot.getContext("2d");
     dot.width = dot.height = Math.ceil(size * scale);
     pen.scale(dot.width / size, dot.width / size);

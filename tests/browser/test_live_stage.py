@@ -1,0 +1,195 @@
+"""The live stage in a real browser, from a folder: at once, by every hand, and without asking anybody for anything."""
+
+import json
+import re
+import statistics
+
+import pytest
+
+from entropic_edu.course import stages
+from entropic_edu.course.tug_of_war.common import WALLS
+from entropic_edu.teaching import live
+from entropic_edu.teaching.page import slider
+from entropic_edu.teaching.stage import STYLE
+
+PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
+<style>:root {{ color-scheme: light dark }} body {{ margin: 12px; color: {ink}; background: {paper} }} {style}</style>
+<div id="place"></div><script src="stage.js"></script>
+<script>window.shown = entropicLive.stage(document.getElementById("place"), {scene}); window.there = performance.now();
+</script>"""
+LIGHT, DARK = ("#222", "#fff"), ("#ddd", "#131416")
+SCENES = {
+    "waist": lambda: stages.waist(0, slider("momentum", (0.0, 0.9), 0.0), even=True),
+    "bowl": lambda: stages.bowl(0),
+    "tilted": lambda: stages.tilted(0, WALLS, (8, 64, 256, None), 256, 8),
+    "shapes": lambda: stages.shapes(0, WALLS),
+    "barriers": lambda: stages.barriers(0),
+    "curve": lambda: stages.curve(0),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("stage")
+    (place / "stage.js").write_text(live.plain("stage", "stage"), "utf-8")
+    for name, make in SCENES.items():
+        told = {"style": STYLE, "scene": json.dumps(make().plain())}
+        for shade, (ink, paper) in (("", LIGHT), ("-dark", DARK)):
+            (place / f"{name}{shade}.html").write_text(PAGE.format(ink=ink, paper=paper, **told), "utf-8")
+    return place
+
+
+@pytest.fixture
+def visit(folder, browser):
+    """A function that opens a scene; what it asks for elsewhere, and what goes wrong, fails the test."""
+    opened, wrong = [], []
+
+    def go(name, width=900, **settings):
+        page = browser.new_context(viewport={"width": width, "height": 800}, **settings).new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text))
+        page.on("request", lambda request: request.url.startswith(folder.as_uri()) or wrong.append(request.url))
+        opened.append(page)
+        page.goto(f"{folder.as_uri()}/{name}.html")
+        return page
+
+    yield go
+    for page in opened:
+        page.context.close()
+    assert wrong == []
+
+
+def words(page):
+    return page.locator(".ee-sentence").inner_text()
+
+
+def number(page):
+    return int(page.locator(".ee-stage").get_attribute("data-step"))
+
+
+def pressed(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def chosen(page, name):
+    return page.locator(f"[data-name={name}]")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_scene_is_there_at_once_on_a_telephone_and_says_what_theory_says(name, visit):
+    page = visit(f"{name}-dark", width=360)
+    assert page.evaluate("there") < 2000  # ms from the beginning of the page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert "ee-stage-dark" in page.locator(".ee-stage").get_attribute("class")
+    told = re.findall(r"([−\d.]+) ± ([\d.]+)[^(]*\(theory ([−\d.]+)", words(page))
+    assert told
+    for value, error, law in (tuple(float(part.replace("−", "-")) for part in each) for each in told):
+        unit = 10.0 ** -len(str(value).partition(".")[2]) if value % 1 else 1.0
+        assert abs(value - law) < 4 * error + 1.5 * unit
+    compare = chosen(page, "compare")
+    for place in range(compare.locator("option").count()):  # every comparison
+        if compare.is_visible():
+            compare.select_option(str(place))
+        pressed(page, "One step")
+        assert "NaN" not in words(page)
+    labels = page.locator("canvas").evaluate_all("all => all.map(each => each.ariaLabel)")
+    assert all(words(page) in label for label in labels)
+
+
+def test_the_same_seed_makes_the_same_run_and_steps_are_steps(visit):
+    said = []
+    for _ in range(2):
+        page = visit("waist")
+        begun = number(page)
+        for _ in range(5):
+            pressed(page, "One step")
+        assert number(page) == begun + 5
+        said.append(words(page))
+        pressed(page, "Start again")
+        assert number(page) == 0
+    assert said[0] == said[1]
+
+
+def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
+    page = visit("waist", has_touch=True)
+    page.get_by_role("button", name="Play").press("Enter")
+    begun = number(page)
+    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) > 300")
+    page.get_by_role("button", name="Pause").press("Space")
+    assert number(page) > begun
+    batch = chosen(page, "batch_size")
+    batch.press("End")  # all data: nothing moves any more, and it plays by itself
+    assert page.locator("output").first.inner_text() == "all"
+    assert page.get_by_role("button", name="Pause").count() == 1
+    pressed(page, "Pause")
+    box = page.locator("canvas").first.bounding_box()
+    page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + 40)
+    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) < 100")
+    pressed(page, "Pause")
+    assert re.search(r"middle third: 0 %? of the left", words(page).replace(" ± 0", ""))
+    assert page.locator(".ee-sentence").get_attribute("aria-live") == "polite"
+
+
+def test_twins_differ_by_nothing_but_their_setting(visit):
+    page = visit("waist")
+    chosen(page, "compare").select_option(label="another batch size")
+    assert chosen(page, "other_batch_size").is_visible()
+    chosen(page, "batch_size").press("End")
+    pressed(page, "Pause")
+    chosen(page, "other_batch_size").press("End")  # both all data: one and the same
+    pressed(page, "Pause")
+    pressed(page, "Start again")
+    for _ in range(3):
+        pressed(page, "One step")
+    left, right = page.locator("canvas").evaluate_all("all => all.map(each => each.toDataURL())")
+    assert left == right
+
+
+def test_nothing_moves_by_itself_where_motion_is_unwanted(visit):
+    page = visit("bowl", reduced_motion="reduce")
+    begun = number(page)
+    chosen(page, "learning_rate").press("ArrowRight")
+    after = number(page)
+    page.wait_for_timeout(300)
+    assert number(page) == after <= begun + 4
+    pressed(page, "100 steps")
+    assert number(page) == after + 100
+
+
+def test_motion_follows_a_slider_within_two_frames(visit):
+    page = visit("waist")
+    taken = page.evaluate("""async () => {
+      const root = document.querySelector('.ee-stage'), input = root.querySelector('[data-name=batch_size]');
+      const taken = [];
+      for (let i = 0; i < 15; i++) {
+        await new Promise(done => setTimeout(done, 40 + 3 * i));
+        const before = root.dataset.step, begun = performance.now();
+        input.value = i % 7;
+        input.dispatchEvent(new Event('input'));
+        while (root.dataset.step === before) await new Promise(requestAnimationFrame);
+        taken.push(performance.now() - begun);
+      }
+      return taken;
+    }""")
+    print(f"from a slider to changed motion: {statistics.median(taken):.0f} ms (median), {max(taken):.0f} ms (longest)")
+    assert statistics.median(taken) < 50
+
+
+@pytest.mark.soak
+def test_sixty_frames_a_second_with_five_hundred_walkers(visit):
+    page = visit("waist")
+    pressed(page, "Play")
+    page.wait_for_timeout(1500)
+    rates = page.evaluate("""async () => {
+      const rates = [];
+      for (let second = 0; second < 8; second++) {
+        const begun = performance.now();
+        let frames = 0;
+        while (performance.now() - begun < 1000) { await new Promise(requestAnimationFrame); frames += 1; }
+        rates.push(1000 * frames / (performance.now() - begun));
+      }
+      return rates;
+    }""")
+    print(f"frames a second: {statistics.median(rates):.0f} (median), {min(rates):.0f} (worst second)")
+    assert statistics.median(rates) > 55
+    assert min(rates) >= 30
