@@ -28,8 +28,8 @@ MODULE = """
 function render({ model, el }) {
   const scene = model.get("_scene"), shown = stage(el, scene);
   const lost = () => shown.tell(scene.words.lost);
-  model.on("comm:close destroy", lost);
-  return () => { model.off("comm:close destroy", lost); shown.close(); };
+  model.on("comm_live_update", lost); // of ipywidgets' manager, as the kernel goes
+  return () => { model.off("comm_live_update", lost); shown.close(); };
 }
 export default { render };
 """

@@ -4,6 +4,8 @@ import json
 import re
 import statistics
 
+import harness
+import nbformat
 import pytest
 
 from entropic_edu.course import stages
@@ -193,3 +195,41 @@ def test_sixty_frames_a_second_with_five_hundred_walkers(visit):
     print(f"frames a second: {statistics.median(rates):.0f} (median), {min(rates):.0f} (worst second)")
     assert statistics.median(rates) > 55
     assert min(rates) >= 30
+
+
+RESTART = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+BUSY = """() => {
+  window.messages = 0;
+  jupyterapp.shell.currentWidget.sessionContext.session.kernel.anyMessage.connect(() => { window.messages += 1; });
+}"""
+
+
+@pytest.mark.soak
+def test_in_jupyterlab_the_kernel_is_asked_for_nothing_and_may_even_go(lab):
+    cells = ["import entropic_edu as ee\nlesson = ee.Lesson('02')", "lesson.play('waist')"]
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook.cells = [nbformat.v4.new_code_cell(cell, id=f"stage-{n}") for n, cell in enumerate(cells)]
+    nbformat.write(notebook, lab.notebooks / "stage.ipynb")
+    page = lab.open("stage.ipynb")
+    try:
+        harness.run_all(page)
+        root = page.locator(".ee-stage")
+        root.wait_for(timeout=30_000)
+        page.evaluate(BUSY)
+        begun = number(page)
+        for key in ("ArrowRight", "PageUp", "Home", "End"):
+            chosen(page, "batch_size").press(key)
+        harness.waited(lambda: number(page) > begun + 60, 10, "motion after a slider")
+        assert page.locator(".ee-stage output").first.inner_text() == "all"
+        page.locator(".ee-stage button", has_text="Pause").click()
+        assert page.evaluate("window.messages") == 0
+        assert not page.locator(".ee-stage-news").is_visible()
+        page.evaluate(RESTART)
+        page.locator(".ee-stage-news", has_text="still plays").wait_for(timeout=30_000)
+        begun = number(page)
+        page.locator(".ee-stage button", has_text="Play").click()
+        harness.waited(lambda: number(page) > begun + 60, 10, "motion without a kernel")
+        page.locator(".ee-stage button", has_text="Pause").click()
+        assert page.complaints == []
+    finally:
+        lab.close_page(page)
