@@ -138,7 +138,7 @@ def test_both_ends_are_minima_and_the_road_has_no_hill(name, pair):
     assert kept[f"pair{pair}/accuracy"][0].min() == 1.0
     assert land.gradient(road.pivots[[0, -1]]).norm(dim=1).max() < 0.02
     assert road.saddle_loss < 1.05 * float(road.losses[[0, -1]].max())
-    assert float(kept[f"pair{pair}/line_loss"].max()) > road.saddle_loss + 0.5
+    assert float(kept[f"pair{pair}/line_loss"].max()) > road.saddle_loss + 0.4
     smooth = measured(land, ROADS[name].road(pair))  # what the verbs go on: no higher between the pivots
     assert smooth.saddle_loss < 1.05 * float(road.losses[[0, -1]].max())
 
