@@ -109,13 +109,24 @@ class Lesson:
             explorer.cover(self.predict(after))
         return explorer
 
-    def play(self, name: str) -> Player | Stage:
+    def play(self, name: str, after: str | None = None) -> Player | Stage:
         """Return a new player, or a live stage.
 
+        Args:
+            name: Of the player.
+            after: Question whose bet must be locked or skipped before a stage can be seen.
+
         Raises:
-            ValueError: If the lesson has no such player.
+            ValueError: If the lesson has no such player or question, or a film is to wait for a bet.
         """
-        return _named(self.chapter.players, name, "player", self.number)(self.seed)
+        made = _named(self.chapter.players, name, "player", self.number)(self.seed)
+        if after is None:
+            return made
+        bet = self.predict(after)
+        if not hasattr(made, "cover"):
+            raise ValueError(f"{name!r} is a film, which waits for no bet; leave out after={after!r}.")
+        covered: Stage = made.cover(bet)
+        return covered
 
     def predict(self, name: str) -> Bet:
         """Return the bet on a question, the same one each time.

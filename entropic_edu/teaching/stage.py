@@ -14,6 +14,7 @@ from typing import Any, Literal
 import traitlets
 
 from . import live
+from .bet import Bet
 from .page import Control
 from .strings import text
 
@@ -26,10 +27,26 @@ View = Literal["floor", "bowl", "plane"]
 STYLE = (live.HERE / "stage.css").read_text("utf-8")
 MODULE = """
 function render({ model, el }) {
-  const scene = model.get("_scene"), shown = stage(el, scene);
-  const lost = () => shown.tell(scene.words.lost);
+  const scene = model.get("_scene"), cover = document.createElement("p"), none = { tell() {}, close() {} };
+  let shown = none, news = "";
+  function open() { // or cover again, where an answer was taken back
+    const words = model.get("_cover");
+    shown.close();
+    cover.remove();
+    cover.textContent = words;
+    if (words) el.append(cover);
+    shown = words ? none : stage(el, { ...scene, bet: model.get("_bet") }, news);
+  }
+  const lost = () => shown.tell(news = scene.words.lost);
+  model.on("change:_cover change:_bet", open);
   model.on("comm_live_update", lost); // of ipywidgets' manager, as the kernel goes
-  return () => { model.off("comm_live_update", lost); shown.close(); };
+  open();
+  return () => {
+    model.off("change:_cover change:_bet", open);
+    model.off("comm_live_update", lost);
+    shown.close();
+    cover.remove();
+  };
 }
 export default { render };
 """
@@ -180,10 +197,26 @@ class Stage(anywidget.AnyWidget):
     _css = STYLE
 
     _scene = traitlets.Dict().tag(sync=True)
+    _cover = traitlets.Unicode().tag(sync=True)  # what stands there until a prediction is made
+    _bet = traitlets.Unicode().tag(sync=True)  # what was predicted, in words
 
     def __init__(self, scene: Scene, still: Callable[[], tuple[bytes, str]]) -> None:
         self.scene, self.still = scene, still
         super().__init__(_scene=scene.plain())
+
+    def cover(self, bet: Bet) -> Stage:
+        """Hide everything until the bet is locked or skipped; the sentence then says what was predicted."""
+        self._waits = bet
+        self._cover = text("explorer.covered")
+        bet.on_open(self._open)
+        return self
+
+    def _open(self) -> None:
+        ghost, measure = self._waits.ghost, self.scene.measure
+        told = ghost is not None and measure.kind == "share"
+        with self.hold_sync():
+            self._bet = text("stage.bet", share=f"{measure.scale * ghost:.{measure.digits}f}") if told else ""
+            self._cover = "" if self._waits.open else text("explorer.covered")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})

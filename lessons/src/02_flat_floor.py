@@ -43,8 +43,15 @@ lesson.predict("where")
 # %% [markdown]
 # ### Play
 #
-# The dotted lines bound the narrow third. Try *straight* walls: that is the control without any tightening. Switch the
-# noise off, or on at half time. **Pin** a run and turn the batch size to see its twin.
+# Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control without any
+# tightening. Then put *no noise* beside it, or let the crowds go elsewhere by a click.
+
+# %%
+lesson.play("narrow", after="where")
+
+# %% [markdown]
+# Now measure it: the same crowds for 480 steps, with error bars. Switch the noise off, or on at half time. **Pin** a
+# run and change the batch size to see its twin.
 
 # %%
 lesson.explore("drain", after="where")
@@ -157,8 +164,14 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Cool the crowds and watch both. The dash-dotted lines, and those at the lower right, are theory; the marks are this
-# run.
+# Let both crowds go, and watch who gets past the middle. A smaller $B$ heats both.
+
+# %%
+lesson.play("barriers", after="cooled")
+
+# %% [markdown]
+# Now cool the crowds as the bet says. The dash-dotted lines, and those at the lower right, are theory; the marks are
+# this run.
 
 # %%
 lesson.explore("barrier", after="cooled")

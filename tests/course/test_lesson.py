@@ -122,6 +122,7 @@ def test_explorers_and_players_are_made_anew_with_the_seed_of_the_lesson():
         (lambda lesson: lesson.explore("waist"), "no explorer 'waist'; there is drain"),
         (lambda lesson: lesson.explore("drain", after="when"), "no question 'when'; there is where"),
         (lambda lesson: lesson.play("waist"), "no player 'waist'; there is crowd"),
+        (lambda lesson: lesson.play("crowd", after="where"), "'crowd' is a film, which waits for no bet"),
         (lambda lesson: lesson.predict("when"), "no question 'when'; there is where"),
         (lambda lesson: lesson.check("2.9", 1), "no exercise '2.9'; there is rate, 2.1"),
         (lambda lesson: lesson.hint("2.9"), "no exercise '2.9'; there is rate, 2.1"),

@@ -12,6 +12,7 @@ import torch
 from entropic_edu import course
 from entropic_edu.course import stages
 from entropic_edu.course.crowd import Crowd
+from entropic_edu.course.lesson import Lesson
 from entropic_edu.course.still import picture
 from entropic_edu.course.tug_of_war.common import WALLS
 from entropic_edu.teaching.page import slider
@@ -27,7 +28,7 @@ SCENES = {
     "barriers": partial(stages.barriers, 0),
     "curve": partial(stages.curve, 0),
 }
-STILL = [name for name in SCENES if name != "curve"]
+STILL = [name for name in SCENES if name not in ("curve", "shapes")]  # which only the site shows
 
 
 @pytest.fixture(params=SCENES)
@@ -85,7 +86,16 @@ def test_the_picture_is_the_same_each_time_and_a_plane_has_none():
 
 
 @pytest.mark.parametrize(
-    ("number", "name"), [("00", "crowd"), ("01", "hook"), ("02", "waist"), ("03", "cold"), ("03", "hot")]
+    ("number", "name"),
+    [
+        ("00", "crowd"),
+        ("01", "hook"),
+        ("02", "waist"),
+        ("02", "narrow"),
+        ("02", "barriers"),
+        ("03", "cold"),
+        ("03", "hot"),
+    ],
 )
 def test_a_lesson_s_stage_has_the_scene_for_its_page_and_a_picture_for_paper(number, name):
     stage = course.chapter(number).players[name](5)
@@ -100,3 +110,20 @@ def test_a_lesson_s_stage_has_the_scene_for_its_page_and_a_picture_for_paper(num
 def test_a_class_of_larger_seeds_has_draws_of_its_own():
     first, second = (course.chapter("02").players["waist"](seed)._scene["seed"] for seed in (2**32 - 1, 2**40 + 7))
     assert (first, second) == (2**32 - 1, 7)
+
+
+def test_a_stage_waits_for_a_bet_and_then_says_it():
+    lesson = Lesson("02")
+    stage, bet = lesson.play("narrow", after="where"), lesson.predict("where")
+    assert "Make your prediction first" in stage._cover
+    bet.lock("falls", 0.5)
+    assert stage._cover == ""
+    assert stage._bet == "Your bet for the left crowd: 17 %."
+    assert lesson.play("narrow", after="where")._cover == ""
+
+
+def test_a_skipped_bet_opens_a_stage_and_says_nothing():
+    lesson = Lesson("02")
+    stage = lesson.play("barriers", after="cooled")
+    lesson.predict("cooled").skip()
+    assert (stage._cover, stage._bet) == ("", "")

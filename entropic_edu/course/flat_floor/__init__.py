@@ -66,5 +66,9 @@ CHAPTER = Chapter(
         "histogram": histogram.histogram,
         "barrier": barrier.barrier,
     },
-    players={"waist": lambda seed: stages.stage(stages.waist(seed))},
+    players={
+        "waist": lambda seed: stages.stage(stages.waist(seed)),
+        "narrow": lambda seed: stages.stage(stages.waist(seed, even=True)),
+        "barriers": lambda seed: stages.stage(stages.barriers(seed)),
+    },
 )

@@ -318,7 +318,7 @@ export function stage(el, scene, told = "") {
       const gone = count < scene.walkers ? ` (${words.gone.replace("{gone}", scene.walkers - count)})` : "";
       Object.assign(values, { [`${one}_value`]: (noisy ? `${shown} ± ${apart}` : shown) + gone, [`${one}_law`]: theory });
     });
-    return filled(words.sentence, values);
+    return [filled(words.sentence, values), scene.bet].filter(Boolean).join(" ");
   }
 
   function speak() {
