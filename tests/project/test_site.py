@@ -229,3 +229,31 @@ def test_the_start_page_fits_a_telephone(address, browser):
     page.locator(".ee-static canvas").wait_for(timeout=20_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     page.context.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (900, "light"), (1600, "dark")])
+def test_the_first_page_shows_its_stage_at_once_from_a_folder(width, scheme, built, browser):
+    page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    asked, said = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(f"{built.as_uri()}/index.html")
+    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    shifts = page.evaluate("""() => new Promise(done => {
+      let sum = 0;
+      new PerformanceObserver(list => { for (const each of list.getEntries()) sum += each.value; })
+        .observe({ type: 'layout-shift', buffered: true });
+      setTimeout(() => done(sum), 300);
+    })""")
+    print(f"{width} px: first picture after {first:.0f} ms, layout shift {shifts:.4f}")
+    assert first < 2000
+    assert shifts < 0.01
+    assert page.locator(".ee-stage").get_attribute("data-step") == "240"  # there before anything is pressed
+    assert page.locator(".ee-stage canvas").first.bounding_box()["y"] < 600  # in sight
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".ee-stage-dark").count() == (scheme == "dark")
+    page.get_by_role("button", name="Play").first.press("Enter")
+    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) > 260")
+    assert said == []
+    assert [url for url in asked if not url.startswith((built.as_uri(), "data:", "blob:"))] == []
+    page.context.close()
