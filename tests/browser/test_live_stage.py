@@ -66,7 +66,7 @@ def words(page):
 
 
 def number(page):
-    return int(page.locator(".ee-stage").get_attribute("data-step"))
+    return int(page.locator(".ee-stage").first.get_attribute("data-step"))
 
 
 def pressed(page, name):
@@ -207,29 +207,30 @@ BUSY = """() => {
 @pytest.mark.soak
 def test_in_jupyterlab_the_kernel_is_asked_for_nothing_and_may_even_go(lab):
     cells = ["import entropic_edu as ee\nlesson = ee.Lesson('02')", "lesson.play('waist')"]
+    cells += ["lesson.play('narrow', after='where')", "lesson.predict('where').lock('falls', 0.9)"]
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell(cell, id=f"stage-{n}") for n, cell in enumerate(cells)]
     nbformat.write(notebook, lab.notebooks / "stage.ipynb")
     page = lab.open("stage.ipynb")
     try:
         harness.run_all(page)
-        root = page.locator(".ee-stage")
-        root.wait_for(timeout=30_000)
+        page.locator(".ee-stage").nth(1).wait_for(timeout=30_000)  # which waited for the bet
+        assert "Your bet for the left crowd: 17 %." in page.locator(".ee-stage .ee-sentence").nth(1).inner_text()
         page.evaluate(BUSY)
         begun = number(page)
         for key in ("ArrowRight", "PageUp", "Home", "End"):
-            chosen(page, "batch_size").press(key)
+            chosen(page, "batch_size").first.press(key)
         harness.waited(lambda: number(page) > begun + 60, 10, "motion after a slider")
         assert page.locator(".ee-stage output").first.inner_text() == "all"
-        page.locator(".ee-stage button", has_text="Pause").click()
+        page.locator(".ee-stage button", has_text="Pause").first.click()
         assert page.evaluate("window.messages") == 0
-        assert not page.locator(".ee-stage-news").is_visible()
+        assert not page.locator(".ee-stage-news").first.is_visible()
         page.evaluate(RESTART)
-        page.locator(".ee-stage-news", has_text="still plays").wait_for(timeout=30_000)
+        page.locator(".ee-stage-news", has_text="still plays").first.wait_for(timeout=30_000)
         begun = number(page)
-        page.locator(".ee-stage button", has_text="Play").click()
+        page.locator(".ee-stage button", has_text="Play").first.click()
         harness.waited(lambda: number(page) > begun + 60, 10, "motion without a kernel")
-        page.locator(".ee-stage button", has_text="Pause").click()
+        page.locator(".ee-stage button", has_text="Pause").first.click()
         assert page.complaints == []
     finally:
         lab.close_page(page)
