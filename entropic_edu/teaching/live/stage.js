@@ -245,7 +245,7 @@ export function stage(el, scene, told = "") {
   make("p", root, { className: "ee-stage-key", textContent: words.key });
   const news = make("p", root, { className: "ee-stage-news", textContent: told, hidden: !told });
 
-  let run, request = 0, before = 0, owed = 0, spoken = 0, ticks = [], look = {}, shape = null, dropped = null;
+  let run, request = 0, before = 0, owed = 0, spoken = 0, ticks = [], look = {}, shape = null, dropped = null, fresh = false;
 
   const turned = () => Object.fromEntries(scene.sliders.map(({ name }) => [name, knobs.get(name).value()]));
 
@@ -255,7 +255,7 @@ export function stage(el, scene, told = "") {
     if (warm) for (let done = 0; done < scene.warm; done += 4) run.advance(turned(), 4);
     const taken = panes.flatMap((pane) => Object.values(pane.set));
     for (const { name } of scene.sliders) if (name.startsWith("other")) knobs.get(name).line.hidden = !taken.includes(name);
-    owed = 0;
+    [owed, fresh] = [0, warm];
     figures.forEach(({ caption }, i) => { caption.textContent = panes[i].label; });
     if (shape) paint();
   }
@@ -355,6 +355,7 @@ export function stage(el, scene, told = "") {
 
   function start() {
     if (request || reduced.matches) return;
+    fresh = false;
     document.dispatchEvent(new Event(TURN));
     [before, spoken, ticks] = [Infinity, performance.now(), []]; // the clock starts with the first frame
     request = requestAnimationFrame(tick);
@@ -370,6 +371,7 @@ export function stage(el, scene, told = "") {
 
   function jump(steps) {
     pause();
+    fresh = false;
     run.advance(turned(), steps);
     show();
   }
@@ -377,7 +379,7 @@ export function stage(el, scene, told = "") {
   function onChange(name) {
     if (name === "start") dropped = null;
     if (name === "compare" || name === "start") release(!request);
-    else if (reduced.matches) run.advance(turned(), 4);
+    else if (reduced.matches) jump(4);
     else start();
     show();
   }
@@ -393,7 +395,12 @@ export function stage(el, scene, told = "") {
 
   const closing = new AbortController(), { signal } = closing; // takes all listeners off at once
   const on = (target, event, callback) => target.addEventListener(event, callback, { signal });
-  on(play, "click", () => (reduced.matches ? jump(100) : request ? pause() : start()));
+  on(play, "click", () => {
+    if (fresh) release(false); // what was shown is where it ends; now the way there
+    if (reduced.matches) jump(100);
+    else if (request) pause();
+    else start();
+  });
   on(step, "click", () => jump(1));
   on(reset, "click", () => { release(false); show(); });
   on(root, "keydown", (event) => event.stopPropagation()); // a notebook else takes them for its own
