@@ -112,7 +112,8 @@ def test_a_class_of_larger_seeds_has_draws_of_its_own():
     assert (first, second) == (2**32 - 1, 7)
 
 
-def test_a_stage_waits_for_a_bet_and_then_says_it():
+def test_a_stage_waits_for_a_bet_and_then_says_it(monkeypatch):
+    monkeypatch.setenv("ENTROPIC_EDU_ANSWERS", "off")
     lesson = Lesson("02")
     stage, bet = lesson.play("narrow", after="where"), lesson.predict("where")
     assert "Make your prediction first" in stage._cover
@@ -122,7 +123,8 @@ def test_a_stage_waits_for_a_bet_and_then_says_it():
     assert lesson.play("narrow", after="where")._cover == ""
 
 
-def test_a_skipped_bet_opens_a_stage_and_says_nothing():
+def test_a_skipped_bet_opens_a_stage_and_says_nothing(monkeypatch):
+    monkeypatch.setenv("ENTROPIC_EDU_ANSWERS", "off")
     lesson = Lesson("02")
     stage = lesson.play("barriers", after="cooled")
     lesson.predict("cooled").skip()
