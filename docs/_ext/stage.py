@@ -15,11 +15,12 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.osutil import relative_uri
 
+from entropic_edu import course
 from entropic_edu.course import stages
 from entropic_edu.course.tug_of_war.common import WALLS
 from entropic_edu.teaching import live
 from entropic_edu.teaching.page import slider
-from entropic_edu.teaching.stage import STYLE
+from entropic_edu.teaching.stage import STYLE, Scene
 
 FOLDER = "_static/live"
 MOMENTUM = slider("momentum", (0.0, 0.5, 0.9), 0.0)
@@ -39,18 +40,25 @@ class stage(nodes.General, nodes.Element):  # noqa: N801  (nodes are named so)
 
 
 class Stage(SphinxDirective):
-    """Puts the stage of a scene on the page."""
+    """Puts the stage of a scene on the page, or that of a lesson's player, by the lesson's number and its name."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the node."""
-        name = self.arguments[0]
-        if name not in SCENES:
+        name = " ".join(self.arguments)
+        if len(self.arguments) == 1 and name not in SCENES:
             raise self.error(f"There is no scene {name!r}; there are {', '.join(SCENES)}.")
         known = self.env.temp_data
         known["stages"] = number = known.get("stages", 0) + 1
         return [stage(scene=name, number=number)]
+
+
+def scene(name: str) -> Scene:
+    """Return a scene of this page's own, or of a lesson."""
+    number, _, player = name.partition(" ")
+    return course.chapter(number).players[player](0).scene if player else SCENES[name]()  # type: ignore[union-attr]
 
 
 def write(app: Sphinx, error: Exception | None) -> None:
@@ -65,7 +73,7 @@ def write(app: Sphinx, error: Exception | None) -> None:
 def _visit(writer: Any, node: stage) -> None:
     builder = writer.builder
     folder = relative_uri(builder.get_target_uri(builder.current_docname), FOLDER + "/").rstrip("/") or FOLDER
-    told = json.dumps(SCENES[node["scene"]]().plain(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    told = json.dumps(scene(node["scene"]).plain(), ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     place = f"ee-stage-{node['number']}"
     if node["number"] == 1:
         writer.body.append(

@@ -28,7 +28,13 @@ PLACES = [  # pattern in the repository, folder under docs
     ("LICENSE", "repository"),
     ("LICENSE-lessons", "repository"),
 ]
-PLAYED = "06_let_go"  # has a player without a kernel, beneath its first picture
+PLAYED = {  # what plays without a kernel, beneath the first picture of a lesson
+    "00_start": "{stage} 00 crowd",
+    "01_one_valley": "{stage} 01 hook",
+    "02_flat_floor": "{stage} 02 waist",
+    "03_tug_of_war": "{stage} 03 cold",
+    "06_let_go": "{walkers}",
+}
 FROZEN = """\
 :::{{note}}
 This page is the lesson as it was built: its pictures stand still. To predict, turn the sliders and be checked,
@@ -83,8 +89,8 @@ def lesson(content: str, name: str) -> str:
             cells.append(_markdown(FROZEN.format(name=name), f"{name}-frozen"))
             told = True
         picture = any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
-        if name == PLAYED and picture and not played:
-            cells.append(_markdown("```{walkers}\n```", f"{name}-player"))
+        if name in PLAYED and picture and not played:
+            cells.append(_markdown(f"```{PLAYED[name]}\n```", f"{name}-player"))
             played = True
     return json.dumps(notebook | {"cells": cells}, ensure_ascii=False)
 

@@ -277,3 +277,10 @@ def test_the_first_page_shows_its_stage_at_once_from_a_folder(width, scheme, bui
     assert said == []
     assert [url for url in asked if not url.startswith((built.as_uri(), "data:", "blob:"))] == []
     page.context.close()
+
+
+def test_the_first_lessons_have_their_stage_on_the_site_too(built):
+    for name in ("00_start", "01_one_valley", "02_flat_floor", "03_tug_of_war"):
+        page = (built / "lessons" / f"{name}.html").read_text("utf-8")
+        assert page.count('class="ee-stage-place"') == 1, name
+        assert "../_static/live/stage.js" in page
