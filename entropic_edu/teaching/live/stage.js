@@ -314,7 +314,7 @@ export function stage(el, scene, told = "") {
     run.panes.forEach((pane, i) => {
       const { count, mean, error, law } = run.measured(pane), one = "ab"[i];
       const [shown, apart, theory] = [mean, error, law].map((value) => signed(scale * value, digits));
-      const noisy = run.setting(pane, now).batch_size !== null || error > 0; // walkers without noise are one walker
+      const noisy = run.setting(pane, now).batch_size !== null || error > 1e-9; // walkers without noise are one walker
       const gone = count < scene.walkers ? ` (${words.gone.replace("{gone}", scene.walkers - count)})` : "";
       Object.assign(values, { [`${one}_value`]: (noisy ? `${shown} ± ${apart}` : shown) + gone, [`${one}_law`]: theory });
     });
