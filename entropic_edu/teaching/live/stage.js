@@ -29,14 +29,17 @@ class Run {
 
   /** The setting of a pane: what the sliders say, and what the pane holds fixed or takes from another slider. */
   setting(pane, turned) {
-    const own = Object.entries(pane.set).map(([name, value]) => [name, typeof value === "string" ? turned[value] : value]);
+    const own = Object.entries(pane.set).map(([name, held]) => [name, typeof held === "string" ? turned[held] : held]);
     return { momentum: 0, ...turned, ...Object.fromEntries(own) };
   }
 
   advance(turned, steps) {
     for (let i = 0; i < steps; i++) {
       const used = new Set(this.panes.map((pane) => pane.draws));
-      for (const each of used) for (let k = 0; k < this.kicks[each].length; k++) this.kicks[each][k] = this.sources[each].normal();
+      for (const each of used) {
+        const kicks = this.kicks[each], source = this.sources[each];
+        for (let k = 0; k < kicks.length; k++) kicks[k] = source.normal();
+      }
       for (const pane of this.panes) pane.crowd.step(this.setting(pane, turned), this.kicks[pane.draws]);
     }
     for (const pane of this.panes) pane.theory.advance(this.setting(pane, turned), steps);
@@ -70,7 +73,8 @@ const signed = (value, digits) => value.toFixed(digits).replace(/^-(?=0\.?0*$)/,
 
 /** Where a pane's plan and histogram stand, and the scales from data to pixels. */
 function layout(scene, width) {
-  const side = 8, tall = Math.max(112, Math.min(190, Math.round(0.4 * width))), bars = Math.max(56, Math.min(80, 0.18 * width));
+  const side = 8, between = (low, value, high) => Math.round(Math.max(low, Math.min(high, value)));
+  const tall = between(112, 0.4 * width, 190), bars = between(56, 0.18 * width, 80);
   const box = (top, height, [x0, x1], [y0, y1]) => ({
     left: side, top, width: width - 2 * side, height,
     px: (x) => side + ((x - x0) / (x1 - x0)) * (width - 2 * side), py: (y) => top + ((y1 - y) / (y1 - y0)) * height,
@@ -82,7 +86,7 @@ function layout(scene, width) {
 
 /** The loss as a field in bands, yellow on the floor; levels of its root are even at even distances from a parabola. */
 function field(land, plan, scale) {
-  const canvas = document.createElement("canvas"), wide = Math.round(plan.width * scale), high = Math.round(plan.height * scale);
+  const canvas = document.createElement("canvas"), [wide, high] = [plan.width, plan.height].map((size) => Math.round(size * scale));
   Object.assign(canvas, { width: wide, height: high });
   const image = canvas.getContext("2d").createImageData(wide, high), roots = new Float32Array(wide * high);
   const at = (share, [low, top]) => low + share * (top - low);
@@ -94,7 +98,7 @@ function field(land, plan, scale) {
       roots[n] = Math.sqrt(Math.max(0, (land.bent ? lossAt(land, right, up) : lossAt(land, up, right)) - lowest));
     }
   }
-  const top = land.bent ? 2 : Float32Array.from(roots.filter((_, n) => n % 7 === 0)).sort()[Math.floor(0.97 * Math.ceil(roots.length / 7)) - 1];
+  const some = roots.filter((_, n) => n % 7 === 0).sort(), top = land.bent ? 2 : some[Math.floor(0.97 * some.length) - 1];
   roots.forEach((root, n) => {
     const level = Math.min(LEVELS - 1, Math.floor((LEVELS * root) / top)) / (LEVELS - 1) * (CIVIDIS.length - 1);
     const [from, to] = [CIVIDIS[Math.floor(level)], CIVIDIS[Math.ceil(level)]];
@@ -130,30 +134,37 @@ function drawPlan(ctx, run, pane, plan, look) {
   ctx.clip();
   if (pane.field) ctx.drawImage(pane.field, plan.left, plan.top, plan.width, plan.height);
   const even = Array.from({ length: 81 }, (_, i) => i / 80), dark = "#1a1a1a";
+  const thin = { strokeStyle: dark, lineWidth: 1, dash: [4, 4] };
   if (scene.view === "bowl") {
     const wall = even.map((share) => plan.x[0] + share * (plan.x[1] - plan.x[0]));
     path(ctx, wall.map((x) => [plan.px(x), plan.py(lossAt(land, x, 0))]), { strokeStyle: look.ink });
   } else if (scene.view === "plane") {
-    path(ctx, even.map((share) => 3 * share - 1.5).map((y) => [plan.px(Math.exp(y)), plan.py(Math.exp(-y))]), { strokeStyle: dark, lineWidth: 1, dash: [4, 4] });
+    const floor = even.map((share) => 3 * share - 1.5); // ln u
+    path(ctx, floor.map((y) => [plan.px(Math.exp(y)), plan.py(Math.exp(-y))]), thin);
   } else {
-    path(ctx, [[plan.left, plan.py(0)], [plan.left + plan.width, plan.py(0)]], { strokeStyle: dark, lineWidth: 1, dash: [4, 4] });
+    path(ctx, [[plan.left, plan.py(0)], [plan.left + plan.width, plan.py(0)]], thin);
   }
   for (const limit of scene.measure.between || []) {
     const x = plan.px(limit);
     path(ctx, [[x, plan.top], [x, plan.top + plan.height]], { strokeStyle: dark, lineWidth: 1.5, dash: [2, 3] });
   }
-  const half = look.dot.width / look.scale / 2, flat = scene.view === "floor";
+  const half = look.dot.width / look.scale / 2;
+  const seen = { // right and up
+    floor: (i) => [crowd.y[i], crowd.x[i]], plane: (i) => [crowd.x[i], crowd.y[i]],
+    bowl: (i) => [crowd.x[i], lossAt(land, crowd.x[i], crowd.y[i])],
+  }[scene.view];
   for (let i = 0; i < crowd.count; i++) {
-    const right = flat ? crowd.y[i] : crowd.x[i], up = flat ? crowd.x[i] : scene.view === "bowl" ? lossAt(land, crowd.x[i], crowd.y[i]) : crowd.y[i];
-    const x = plan.px(right), y = plan.py(up);
+    const [right, up] = seen(i), x = plan.px(right), y = plan.py(up);
     if (Number.isFinite(x + y)) ctx.drawImage(look.dot, x - half, y - half, 2 * half, 2 * half);
   }
-  if (flat) for (const { count, mean } of groups(crowd.along, scene.split)) if (count) diamond(ctx, plan.px(mean), plan.py(0), dark);
+  const means = scene.view === "floor" ? groups(crowd.along, scene.split) : [];
+  for (const { count, mean } of means) if (count) diamond(ctx, plan.px(mean), plan.py(0), dark);
   ctx.restore();
 }
 
 function drawChart(ctx, run, pane, chart, look) {
-  const { scene } = run, values = run.values(pane), bars = histogram(values, scene.axis, BARS), floor = chart.top + chart.height;
+  const { scene } = run, values = run.values(pane), bars = histogram(values, scene.axis, BARS);
+  const floor = chart.top + chart.height;
   const high = (density) => floor - (density / pane.top) * chart.height;
   ctx.fillStyle = look.bar;
   bars.forEach((density, i) => {
@@ -232,8 +243,9 @@ export function stage(el, scene, told = "") {
   const { words } = scene, reduced = window.matchMedia("(prefers-reduced-motion: reduce)");
   const root = make("div", el, { className: "ee-stage", role: "group", ariaLabel: scene.title });
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's shortcuts else take arrows and k before this sees them
-  const bar = make("div", root, { className: "ee-stage-controls" }), buttons = make("div", bar, { className: "ee-stage-buttons" });
-  const [play, step, reset] = ["play", "step", "reset"].map((name) => make("button", buttons, { type: "button", textContent: words[name] }));
+  const bar = make("div", root, { className: "ee-stage-controls" });
+  const buttons = make("div", bar, { className: "ee-stage-buttons" }), button = { type: "button" };
+  const [play, step, reset] = [words.play, words.step, words.reset].map((textContent) => make("button", buttons, { ...button, textContent }));
   const knobs = controls(scene, bar, onChange);
   const place = make("div", root, { className: "ee-stage-panes" });
   const figures = [0, 1].map(() => {
@@ -324,7 +336,9 @@ export function stage(el, scene, told = "") {
   function speak() {
     const now = said();
     if (sentence.textContent !== now) sentence.textContent = now;
-    for (const { canvas, caption } of figures) canvas.setAttribute("aria-label", `${scene.title}: ${caption.textContent}. ${now}`);
+    for (const { canvas, caption } of figures) {
+      canvas.setAttribute("aria-label", `${scene.title}: ${caption.textContent}. ${now}`);
+    }
   }
 
   function show() {

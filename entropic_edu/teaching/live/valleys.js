@@ -185,13 +185,14 @@ export class Along {
   }
 
   release(places) {
-    this.points = Float64Array.from({ length: POINTS }, (_, i) => places[Math.floor(((i + 0.5) * places.length) / POINTS)]);
+    const count = Math.min(POINTS, places.length); // all places, or as many of them as are enough
+    this.points = Float64Array.from({ length: count }, (_, i) => places[Math.floor(((i + 0.5) * places.length) / count)]);
     this.density = null;
     this.#rest();
   }
 
   #rest() {
-    this.motion = Array.from({ length: POINTS }, () => [0, 0, 0, 0]); // momentum along, ⟨x²⟩, ⟨xv⟩, ⟨v²⟩
+    this.motion = Array.from(this.points, () => [0, 0, 0, 0]); // momentum along, ⟨x²⟩, ⟨xv⟩, ⟨v²⟩
   }
 
   advance(setting, steps) {
@@ -233,8 +234,8 @@ export class Along {
     for (const y of this.points) { // shared by the two cells beside it, so that the mean stays
       const next = Math.max(1, Math.min(CELLS - 1, this.places.findIndex((place) => place >= y)));
       const share = Math.max(0, Math.min(1, (y - this.places[next - 1]) / (this.places[next] - this.places[next - 1])));
-      this.density[next] += share / POINTS;
-      this.density[next - 1] += (1 - share) / POINTS;
+      this.density[next] += share / this.points.length;
+      this.density[next - 1] += (1 - share) / this.points.length;
     }
     this.points = null;
   }
@@ -251,7 +252,7 @@ export class Along {
 
   /** Shares of the crowd [[y, share], ...], one for each cell or point. */
   get shares() {
-    if (this.points) return Array.from(this.points, (y) => [y, 1 / POINTS]);
+    if (this.points) return Array.from(this.points, (y) => [y, 1 / this.points.length]);
     return Array.from(this.places, (y, i) => [y, this.density[i]]);
   }
 
