@@ -32,9 +32,9 @@ STARTS = (0.3, 0.7)
 MOMENTUM, EVERY = 0.9, 15
 CONTROL = 0.2  # η without noise, where only η times the steps counts: a tenth of the steps for η = 0.02
 SETTINGS: list[dict[str, Any]] = [  # walkers at each start: on the page, and in the table
-    {"batchSize": 16, "learningRate": 0.02, "steps": 6000, "walkers": 8, "compared": 24},
-    {"batchSize": 16, "learningRate": 0.01, "steps": 6000, "walkers": 8, "compared": 24},
-    {"batchSize": 64, "learningRate": 0.02, "steps": 4500, "walkers": 4, "compared": 12},
+    {"batchSize": 16, "learningRate": 0.02, "steps": 6000, "walkers": 8, "compared": 16},
+    {"batchSize": 16, "learningRate": 0.01, "steps": 6000, "walkers": 8, "compared": 16},
+    {"batchSize": 64, "learningRate": 0.02, "steps": 4500, "walkers": 4, "compared": 8},
 ]
 RECORDS = 40
 NODE = """

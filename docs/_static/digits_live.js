@@ -5,10 +5,10 @@ const DIGITS_WORDS = {
   setting: "Batch size and learning rate",
   go: "Let the walkers go", stop: "Stop", again: "Let them go again", train: "Train two networks", more: "Train two others",
   noise: (s, live) => `${live ? "Live" : "Recorded with PyTorch"}: ${s.walkers} walkers each from 0.3 and 0.7, B = ${s.batchSize}, η = ${s.learningRate}`,
-  control: (s, live) => `${live ? "Live" : "Recorded with PyTorch"}: without noise, all 500 digits, η = ${s.control.learningRate}`,
+  control: (s, live) => `${live ? "Live" : "Recorded with PyTorch"}: without noise (all 500 digits), η = ${s.control.learningRate}, for the same flow time`,
   said: (o) => `${o.live ? `Step ${o.step} of the live walkers` : `Recorded with PyTorch, step ${o.step}`}: the left group is at ` +
     `${o.left} and the right one at ${o.right} (± ${o.error}), where linear theory says ${o.theory[0]} and ${o.theory[1]}. ` +
-    `Without noise, as long in η times steps, they are at ${o.control[0]} and ${o.control[1]}.`,
+    `Without noise, after the same flow time, they are at ${o.control[0]} and ${o.control[1]}.`,
   load: "Loading the network, the digits and the road: 0.7 MB.",
   lost: "This browser could not load or run the network. The picture is recorded.",
   pace: (rate, left) => `${rate} walker steps a second${left ? `, about ${left} s left` : ""}.`,
@@ -17,17 +17,17 @@ const DIGITS_WORDS = {
   key: "Thin lines are walkers, thick ones the mean of each group, and the dashed ones linear theory, with no free constant. " +
     "Every 15 steps a walker is put back on the nearest point of the road.",
   steps: "steps", along: "position on the road", theory: "theory", loss: "loss", trace: "trace of H",
-  over: "relative to the ends", narrowing: "narrowing Λ of the road", from: (start) => `from ${start}`,
+  over: "relative to the ends", narrowing: "narrowing Λ of the road", push: "noise pushes", from: (start) => `from ${start}`,
   curves: "Loss while they are trained", line: "Loss between them", seed: (n) => `seed ${n}`, straight: "straight line",
   road: "road above", floor: "floor", share: "from one network to the other",
   untrained: (t) => `Training takes ${t.steps.toLocaleString("en")} steps of ${t.batchSize} digits for each network, a few seconds. ` +
-    "The ends of the road above had four times as many, and a rest without noise.",
+    "The ends of the road above had twice as many, and a rest without noise.",
   training: (done) => `${done} % of the steps are done.`,
   trained: (o) => `Seeds ${o.seeds[0]} and ${o.seeds[1]} end at a loss of ${o.ends[0]} and ${o.ends[1]}; label noise puts the ` +
     `floor at ${o.floor}. They know ${o.right} % of their labels, the wrong ones included. On the straight line between ` +
     `them the loss rises to ${o.top}: a hill, which a bent road goes around.`,
 };
-const TRAINING = { steps: 2000, batchSize: 32, learningRate: 0.1, momentum: 0.9, looks: 40 };
+const TRAINING = { steps: 4000, batchSize: 32, learningRate: 0.1, momentum: 0.9, looks: 40 };
 const FRAME = 80; // milliseconds between two pictures while workers need the cores
 const SPEAK = 4000; // between two sentences
 
@@ -92,7 +92,7 @@ function digitsPanel({ pen, ink, faint }, box, { x, y, xTicks = [], yTicks = [],
   pen.strokeRect(left + 0.5, top + 0.5, wide, high);
   pen.textAlign = "right";
   for (const tick of yTicks) {
-    pen.fillText(tick.toLocaleString("en"), left - 6, py(tick));
+    pen.fillText(tick.toLocaleString("en").replace("-", "−"), left - 6, py(tick));
     pen.beginPath();
     pen.moveTo(left, py(tick));
     pen.lineTo(left + wide, py(tick));
@@ -158,22 +158,25 @@ function digitsProfile(sheet, box, profile) {
   draw(trace, groups[1], []);
   draw(loss, ink, [2, 3]);
   Object.assign(pen, { fillStyle: groups[1], textBaseline: "bottom", textAlign: "left" });
-  pen.fillText(DIGITS_WORDS.trace, panel.px(0.62), panel.py(Math.max(...trace) * 0.92));
+  pen.fillText(DIGITS_WORDS.trace, panel.px(0.66), panel.py(2.1));
   Object.assign(pen, { fillStyle: ink, textBaseline: "top", textAlign: "center" });
   pen.fillText(DIGITS_WORDS.loss, panel.px(0.5), panel.py(1) + 4);
 }
 
 function digitsNarrowing(sheet, box, profile) {
-  const { pen, groups } = sheet, values = profile.narrowing, most = Math.max(...values.map(Math.abs)) * 1.15;
-  const ticks = { xTicks: [0, 0.25, 0.5, 0.75, 1], yTicks: [0], xName: DIGITS_WORDS.along };
+  const { pen, ink, groups } = sheet, values = profile.narrowing, most = Math.max(...values.map(Math.abs)) * 1.15;
+  const ticks = { xTicks: [0, 0.25, 0.5, 0.75, 1], yTicks: [0.1, 0, -0.1], xName: DIGITS_WORDS.along };
   const panel = digitsPanel(sheet, box, { x: [0, 1], y: [most, -most], yName: DIGITS_WORDS.narrowing, ...ticks });
   digitsLine(pen, values.map((value, i) => [panel.px(profile.position[i]), panel.py(value)]), groups[1], 2.2);
-  const arrow = (x, y, to) => {
-    digitsLine(pen, [[x, y], [x + to, y]], groups[0], 2);
-    digitsLine(pen, [[x + 0.7 * to, y - 5], [x + to, y], [x + 0.7 * to, y + 5]], groups[0], 2);
+  const arrow = (place, level, to) => { // where the road narrows towards 1, noise pushes towards 0
+    const x = panel.px(place), y = panel.py(level * most), tip = x + 26 * to;
+    digitsLine(pen, [[x, y], [tip, y]], ink, 1.8);
+    digitsLine(pen, [[tip - 7 * to, y - 5], [tip, y], [tip - 7 * to, y + 5]], ink, 1.8);
+    Object.assign(pen, { fillStyle: ink, textAlign: to < 0 ? "left" : "right", textBaseline: "middle" });
+    pen.fillText(DIGITS_WORDS.push, x - 8 * to, y);
   };
-  arrow(panel.px(0.3), panel.py(-0.55 * most), -0.14 * panel.wide); // where it narrows towards 1, noise pushes towards 0
-  arrow(panel.px(0.7), panel.py(0.55 * most), 0.14 * panel.wide);
+  arrow(0.14, -0.5, -1);
+  arrow(0.86, 0.5, 1);
 }
 
 // --- the walkers ----------------------------------------------------------------------------------------------------
@@ -384,7 +387,7 @@ function digitsTraining(place, { measured, worker }) {
 
   function draw() {
     if (panes.hidden) return;
-    const left = 52, y = [2.8, 0], yTicks = [0, 1, 2];
+    const left = 52, y = [2.6, 0], yTicks = [0, 1, 2];
     let sheet = digitsPen(curves.canvas);
     const { steps } = TRAINING, box = [left, 24, sheet.wide - left - 18, 174];
     const xTicks = [0, steps / 2, steps];
@@ -399,9 +402,10 @@ function digitsTraining(place, { measured, worker }) {
     sheet.pen.fillText(words.steps, panel.left + panel.wide / 2, panel.top + panel.high + 24);
     rows.forEach((mine, n) => {
       digitsLine(sheet.pen, mine.map(([step, loss]) => [panel.px(step), panel.py(loss)]), sheet.groups[n], 2.2, 1, n ? [7, 4] : []);
-      digitsLine(sheet.pen, [[panel.left + panel.wide - 130, panel.top + 16 + 20 * n], [panel.left + panel.wide - 84, panel.top + 16 + 20 * n]], sheet.groups[n], 2.2, 1, n ? [7, 4] : []);
+      const x = panel.left + panel.wide - 130, level = panel.py(1.75 - 0.3 * n);
+      digitsLine(sheet.pen, [[x, level], [x + 46, level]], sheet.groups[n], 2.2, 1, n ? [7, 4] : []);
       Object.assign(sheet.pen, { fillStyle: sheet.ink, textAlign: "left", textBaseline: "middle" });
-      sheet.pen.fillText(words.seed(seeds[n]), panel.left + panel.wide - 78, panel.top + 16 + 20 * n);
+      sheet.pen.fillText(words.seed(seeds[n]), x + 52, level);
     });
     sheet = digitsPen(between.canvas);
     panel = digitsPanel(sheet, box, { x: [0, 1], y, yTicks, xTicks: [0, 0.5, 1], yName: words.loss });

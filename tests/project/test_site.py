@@ -22,7 +22,10 @@ from entropic_edu.course.let_go.film import of_grid
 ROOT = Path(__file__).parents[2]
 PAGES = ["index", "glossary", "findings", "design", "binder", "front_ends", "versions", "faults", "sweeps"]
 PAGES += ["paper", "recordings", "story"]
-PAGES += [f"site/{name}" for name in ("start", "lessons", "gallery", "api", "teaching", "your_network", "speed")]
+PAGES += [
+    f"site/{name}"
+    for name in ("start", "lessons", "gallery", "api", "teaching", "your_network", "speed", "live_digits")
+]
 PAGES += ["repository/CHANGELOG", "repository/SECURITY", "teachers/guide"]
 PAGES += [f"lessons/{file.stem}" for file in sorted((ROOT / "lessons").glob("*.ipynb"))]
 

@@ -218,4 +218,16 @@ def test_what_the_page_loads_is_small_and_a_plain_script():
     source = digits_live.script()
     assert not re.search(r"^(?:import|export)\b", source, re.MULTILINE)
     assert len(source) + len(digits_live.plain(packed())) < 1_000_000
-    assert (ROOT / "docs" / "live_digits.json").stat().st_size < 100_000
+    assert digits_live.MEASURED.stat().st_size < 100_000
+
+
+def test_the_table_is_that_of_the_recording_and_agrees():
+    values = digits_live.measured()  # which refuses another recording's
+    assert live_digits.PAGE.read_text("utf-8") == live_digits.page(values)
+    rows = [row for setting in values["settings"] for row in setting["table"]]
+    assert len(rows) == 18
+    for row in rows:
+        (theirs, error), (own, mine) = row["torch"], row["page"]
+        assert abs(own - theirs) < 4 * math.hypot(error, mine), row
+    still = [row for setting in values["settings"] for row in setting["tableControl"]]
+    assert all(row["page"][0] == pytest.approx(row["torch"][0], abs=1e-3) for row in still)
