@@ -152,10 +152,11 @@ def _visit(writer: Any, node: digits_live) -> None:
     folder = relative_uri(here, FOLDER + "/").rstrip("/") or FOLDER
     static = os.path.dirname(folder)
     still = f"<noscript>{picture(measured())}</noscript>"
+    scripts = [f"{static}/digits_draw.js", f"{static}/digits_live.js", f"{folder}/first.js"]  # in this order
     writer.body.append(
         f'<link rel="stylesheet" href="{static}/digits_live.css">'
         f'<div class="ee-digits" id="digits-live" data-folder="{folder}">{still}</div>'
-        f'<script defer src="{static}/digits_live.js"></script><script defer src="{folder}/first.js"></script>'
+        + "".join(f'<script defer src="{script}"></script>' for script in scripts)
     )
     raise nodes.SkipNode
 

@@ -158,21 +158,20 @@ def test_walkers_go_as_those_of_drift(drifted):
 
 
 @pytest.mark.parametrize(
-    ("file", "right", "wrong", "fails"),
+    ("right", "wrong", "fails"),
     [
-        ("digits_walk.js", "theta[i] -= rate * velocity[i]", "theta[i] += rate * velocity[i]", "walks"),
-        ("digits_walk.js", "drawn, velocity, momentum);", "drawn, velocity, 0);", "walks"),  # no 1/(1-m)
-        ("digits_walk.js", "net.labels[picks[i]];\n", "net.labels[picks[0]];\n", "walks"),
-        ("digits_walk.js", "away >= least", "away <= least", "geometry"),  # the farthest
-        ("digits_walk.js", "2 * cross - along * square", "cross - along * square", "geometry"),
-        ("digits_walk.js", "momentum[i] = along * (b[i] - a[i])", "momentum[i] -= along * (b[i] - a[i])", "geometry"),
+        ("theta[i] -= rate * velocity[i]", "theta[i] += rate * velocity[i]", "walks"),
+        ("drawn, velocity, momentum);", "drawn, velocity, 0);", "walks"),  # no 1/(1-m)
+        ("away >= least", "away <= least", "geometry"),  # the farthest
+        ("momentum[i] = along * (b[i] - a[i])", "momentum[i] -= along * (b[i] - a[i])", "geometry"),
     ],
 )
-def test_what_is_broken_on_purpose_is_noticed(file, right, wrong, fails, tmp_path, drifted, land, road):
+def test_what_is_broken_on_purpose_is_noticed(right, wrong, fails, tmp_path, drifted, land, road):
     folder = shutil.copytree(LIVE, tmp_path / "live", ignore=shutil.ignore_patterns("__pycache__"))
-    source = (folder / file).read_text("utf-8")
+    file = folder / "digits_walk.js"
+    source = file.read_text("utf-8")
     assert source.count(right) == 1
-    (folder / file).write_text(source.replace(right, wrong), "utf-8")
+    file.write_text(source.replace(right, wrong), "utf-8")
     with pytest.raises(AssertionError):
         walks(drifted, folder, (1,)) if fails == "walks" else geometry(land, road, folder)
 
