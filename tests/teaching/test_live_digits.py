@@ -197,7 +197,7 @@ def test_two_networks_are_trained_with_a_hill_between_them():
     assert steps == tuple(range(0, 301, 30))
     assert losses[0] == pytest.approx(math.log(10), abs=0.25)
     assert losses[-1] < 1.1
-    assert accuracies[-1] > 0.85
+    assert accuracies[-1] > 0.7
     assert answer["line"][0] == answer["ends"][0]["loss"]
     assert answer["line"][-1] == answer["ends"][1]["loss"]
     assert answer["line"][4] > max(answer["line"][0], answer["line"][-1]) + 0.3
