@@ -1,6 +1,6 @@
 """Measure what the digits that walk in the page should do, and whether they do: live_digits.json, site/live_digits.md.
 
-python docs/live_digits.py            # about ten minutes on one core: PyTorch's walkers, and the page's own in Node
+python docs/live_digits.py            # about three minutes on one core: PyTorch's walkers, the page's in Node
 python docs/live_digits.py --page     # only the page, from live_digits.json
 """
 
@@ -31,10 +31,10 @@ PAGE = HERE / "site" / "live_digits.md"
 STARTS = (0.3, 0.7)
 MOMENTUM, EVERY = 0.9, 15
 CONTROL = 0.2  # η without noise, where only η times the steps counts: a tenth of the steps for η = 0.02
-SETTINGS: list[dict[str, Any]] = [  # walkers at each start: on the page, and in the table
-    {"batchSize": 16, "learningRate": 0.02, "steps": 6000, "walkers": 8, "compared": 16},
-    {"batchSize": 16, "learningRate": 0.01, "steps": 6000, "walkers": 8, "compared": 16},
-    {"batchSize": 64, "learningRate": 0.02, "steps": 4500, "walkers": 4, "compared": 8},
+SETTINGS: list[dict[str, Any]] = [  # walkers at each start; ``compared`` is after how many records the table ends
+    {"batchSize": 16, "learningRate": 0.02, "steps": 6000, "walkers": 8, "compared": 14},
+    {"batchSize": 16, "learningRate": 0.01, "steps": 6000, "walkers": 8, "compared": 14},
+    {"batchSize": 64, "learningRate": 0.02, "steps": 4500, "walkers": 4, "compared": 18},
 ]
 RECORDS = 40
 NODE = """
@@ -53,7 +53,7 @@ const rows = given.jobs.map((job) => {
       distance.push([...crowd.distance]);
     }
   }
-  return { position, distance, outside: [...crowd.outside] };
+  return { position, distance, outside: [...crowd.outside], projections: job.steps / job.every };
 });
 console.log(JSON.stringify(rows));
 """
@@ -80,20 +80,20 @@ def in_node(jobs: list[dict[str, Any]], folder: Path = digits_live.MODULES[0].pa
     ]
 
 
-def job(setting: dict[str, Any], walkers: int, seed: int = 0, record: int = EVERY) -> dict[str, Any]:
+def job(setting: dict[str, Any], seed: int = 0, record: int = EVERY) -> dict[str, Any]:
     """Return what the page's worker is told for a setting."""
     told = {name: setting[name] for name in ("batchSize", "learningRate", "steps")}
-    starts = [start for start in STARTS for _ in range(walkers)]
+    starts = [start for start in STARTS for _ in range(setting["walkers"])]
     return told | {"momentum": MOMENTUM, "every": EVERY, "seed": seed, "starts": starts, "record": record}
 
 
 def control(setting: dict[str, Any]) -> dict[str, Any]:
     """Return the setting without noise that lasts equally long in η times the steps."""
     steps = round(setting["steps"] * setting["learningRate"] / CONTROL)
-    return {"batchSize": None, "learningRate": CONTROL, "steps": steps, "walkers": 1, "compared": 1}
+    return {"batchSize": None, "learningRate": CONTROL, "steps": steps, "walkers": 1, "compared": setting["compared"]}
 
 
-def drifted(setting: dict[str, Any], walkers: int) -> ee.Release:
+def drifted(setting: dict[str, Any]) -> ee.Release:
     """Return what PyTorch's walkers do."""
     return ee.drift(
         valley.landscape(),
@@ -102,7 +102,7 @@ def drifted(setting: dict[str, Any], walkers: int) -> ee.Release:
         batch_size=setting["batchSize"],
         learning_rate=setting["learningRate"],
         momentum=MOMENTUM,
-        walkers=walkers,
+        walkers=setting["walkers"],
         steps=setting["steps"],
         project_every=EVERY,
         record_every=recording(setting),
@@ -136,16 +136,16 @@ def measure() -> dict[str, Any]:
     }
     for setting in SETTINGS:
         still = control(setting)
-        release, alone = drifted(setting, setting["compared"]), drifted(still, 1)
-        mine, mine_alone = in_node([job(each, each["compared"], record=recording(each)) for each in (setting, still)])
+        release, alone = drifted(setting), drifted(still)
+        mine, mine_alone = in_node([compared(each) for each in (setting, still)])
         values["settings"].append(
             setting
             | {
-                "drift": shown(release, setting),
-                "control": shown(alone, still) | {"learningRate": CONTROL, "steps": still["steps"]},
+                "drift": shown(release),
+                "control": shown(alone) | {"learningRate": CONTROL, "steps": still["steps"]},
                 "theory": tracks(profile, setting),
                 "theoryControl": tracks(profile, still),
-                "outside": [float(release.outside.mean()), float(mine["outside"].mean()) * EVERY / setting["steps"]],
+                "outside": [float(release.outside.mean()), float(mine["outside"].mean() / mine["projections"])],
                 "table": rows(release, mine),
                 "tableControl": rows(alone, mine_alone),
             }
@@ -160,10 +160,15 @@ def rounded(values: Tensor, digits: int = 5) -> list[Any]:
     return [float(f"{float(value):.{digits}g}") for value in values]
 
 
-def shown(release: ee.Release, setting: dict[str, Any]) -> dict[str, Any]:
-    """Return as many of a release's walkers as the page has, (R, W): those from 0.3 first."""
-    picked = torch.cat([(release.start == s).nonzero()[: setting["walkers"], 0] for s in release.starts])
-    return {"step": release.step.tolist(), "position": rounded(release.position[:, picked], 4)}
+def shown(release: ee.Release) -> dict[str, Any]:
+    """Return a release's walkers, (R, W): those from 0.3 first."""
+    return {"step": release.step.tolist(), "position": rounded(release.position, 4)}
+
+
+def compared(setting: dict[str, Any]) -> dict[str, Any]:
+    """Return what the page's worker is told for the table."""
+    every = recording(setting)
+    return job(setting | {"steps": every * setting["compared"]}, record=every)
 
 
 def tracks(profile: ee.Profile, setting: dict[str, Any]) -> dict[str, Any]:
@@ -175,16 +180,16 @@ def tracks(profile: ee.Profile, setting: dict[str, Any]) -> dict[str, Any]:
 
 
 def rows(release: ee.Release, mine: dict[str, Tensor]) -> list[dict[str, Any]]:
-    """Return positions after a third of the steps and at the end, and the mean distance from the road since then."""
-    third = len(release.step) // 3
-    found = []
+    """Return positions half way and at the end of the page's walkers, and their mean distance from the road since."""
+    last = len(mine["position"]) - 1
+    half, found = last // 2, []
     for start in release.starts:
         chosen = release.start == start
         both = [(each["position"][:, chosen], each["distance"][:, chosen]) for each in (vars(release), mine)]
         looks = {
-            f"position after {int(release.step[third]):,} steps": [position[third] for position, _ in both],
-            f"position after {int(release.step[-1]):,} steps": [position[-1] for position, _ in both],
-            "distance from the road": [distance[third:].mean(0) for _, distance in both],
+            f"position after {int(release.step[half]):,} steps": [position[half] for position, _ in both],
+            f"position after {int(release.step[last]):,} steps": [position[last] for position, _ in both],
+            "distance from the road": [distance[half : last + 1].mean(0) for _, distance in both],
         }
         for what, (theirs, own) in looks.items():
             found.append({"start": float(start), "what": what, "torch": mean(theirs), "page": mean(own)})

@@ -136,12 +136,12 @@ def test_the_road_and_the_projection_are_those_of_a_path(land, road):
 
 @pytest.fixture(scope="module")
 def drifted():
-    return live_digits.drifted(SETTING, 16)
+    return live_digits.drifted(SETTING | {"walkers": 16})
 
 
 def walks(drifted, folder=LIVE, seeds=(1, 2)):
     """Compare means over walkers with PyTorch's, for some seeds of the page."""
-    jobs = [live_digits.job(SETTING, 4, seed=seed) for seed in seeds]
+    jobs = [live_digits.job(SETTING | {"walkers": 4}, seed=seed) for seed in seeds]
     answers = ask(WALK, folder, jobs=jobs)
     for name in ("position", "distance"):
         theirs = getattr(drifted, name)[-1].double()
@@ -177,7 +177,7 @@ def test_what_is_broken_on_purpose_is_noticed(right, wrong, fails, tmp_path, dri
 
 
 def test_how_walkers_are_shared_among_workers_changes_nothing():
-    whole = live_digits.job(SETTING | {"steps": 30}, 2, seed=3)
+    whole = live_digits.job(SETTING | {"steps": 30, "walkers": 2}, seed=3)
     parts = [whole | {"starts": [whole["starts"][n]], "numbers": [n]} for n in (3, 0)]
     together, last, first = ask(WALK, jobs=[whole, *parts])
     assert [together["position"][n] for n in (3, 0)] == [last["position"][0], first["position"][0]]
