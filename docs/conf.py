@@ -19,11 +19,7 @@ version = release = entropic_edu.__version__
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-<<<<<<< HEAD
-extensions += ["mathml", "links", "walkers", "gallery", "digits_live"]  # of _ext
-=======
-extensions += ["mathml", "links", "walkers", "gallery", "linked_data"]  # of _ext
->>>>>>> main
+extensions += ["mathml", "links", "walkers", "gallery", "linked_data", "digits_live"]  # of _ext
 exclude_patterns = ["_ext", "findings.in.md", "teachers/solutions"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 root_doc = "index"

@@ -242,7 +242,8 @@ FOOT = """\
 Of {count} differences with an error the largest is {worst} errors. They are no independent tests: both sides use the
 same draws at all settings, and a walker stands in three rows. Outside the valley, further from the road than a tenth of
 its length, were {outside} % of the walkers at projections, at most. Without noise there is nothing random: both go the
-same way, up to round-off. Gradients agree with PyTorch's within 10⁻⁵ of the largest component; a test holds them to it."""
+same way, up to round-off. Gradients agree with PyTorch's within 10⁻⁵ of the largest component, and a test holds them
+to it."""
 
 
 def main() -> None:
