@@ -110,6 +110,14 @@ class Path(Result):
         return float("nan") if self.losses is None else self.saddle_loss - float(self.losses[[0, -1]].max())
 
     @property
+    def well(self) -> float:
+        """How far below the lower end the lowest loss lies that was seen on the path; NaN where none was measured."""
+        if self.losses is None:
+            return float("nan")
+        between = [] if self.losses_between is None else [self.losses_between.flatten()]
+        return float(self.losses[[0, -1]].min() - torch.cat([self.losses, *between]).min())
+
+    @property
     def scallop(self) -> float:
         """Largest rise of the loss between neighbouring points, or relaxed pivots, above the line through theirs."""
         if self.losses is None or self.losses_between is None:

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from entropic_edu.figures import plots
 from entropic_edu.physics.theory import predict
 
-from .recipes import Pair, Recipe, Setting
+from .digits import Pair, Recipe, Setting
 from .report import by_noise, way
 
 
@@ -29,7 +29,7 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
             ax.set_axis_off()
             ax.text(0.5, 0.5, "not finished yet", ha="center", transform=ax.transAxes)
     if first.road is not None:
-        plots.plane(first.part, first.road, plane)
+        plots.plane(recipe.shown(first.land), first.road, plane)
     if first.profile is not None:
         for profile in (pair.profile for pair in pairs[1:] if pair.profile is not None):
             for values, colour in ((profile.trace, plots.RED), (profile.top_eigenvalue, plots.ORANGE)):
