@@ -50,7 +50,7 @@ class Images(Valley):
         Setting("hot", 16, 0.04, 15, 3000, walkers=8),
         Setting("warm", 16, 0.02, 15, 3000, walkers=8),
         Setting("cold", 64, 0.04, 15, 3000, walkers=8),
-        Setting("no noise", None, 0.2, 15, 600, walkers=1),
+        Setting("no noise", None, 0.2, 15, 300, walkers=1, momentum=0.95),  # the flow time of "hot"
     )
 
     def landscape(self, device: torch.device | None = None) -> Network:
@@ -70,16 +70,16 @@ class Images(Valley):
     def tiny(self) -> Images:
         return replace(
             self,
-            widths=(2, 2, 2),
+            widths=(2, 2, 4),
             images=min(4, self.images or 4),
             side=8,
-            train=self.train | {"batch_size": 8, "epochs": 8},
-            rest=self.rest | {"batch_size": 8, "epochs": 4},
+            train=self.train | {"batch_size": 8, "learning_rate": 0.02, "epochs": 8},
+            rest=self.rest | {"batch_size": 8, "learning_rate": 0.02, "epochs": 4},
             connect=self.connect | {"pivots": 4, "sweeps": 12, "batch_size": 8},
             probe={"num_probes": 1, "lanczos_steps": 2},
             points=4,
             records=2,
-            settings=miniatures(self.settings),
+            settings=tuple(replace(s, learning_rate=s.learning_rate / 10) for s in miniatures(self.settings)),
         )
 
 

@@ -133,12 +133,12 @@ def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **s
 
     if kind == "minima":
         return train(land, generator=generator(0), runs=2, resume=True, **settings, **recipe.train)
-    if kind == "rest":
+    if kind in ("rest", "descent"):
         start = given[0].theta.to(land.device)  # what was read lies on the CPU
-        return train(land.without_label_noise(), start=start, generator=generator(5), **settings, **recipe.rest)
-    if kind == "descent":
-        how = recipe.step(recipe.control) | {"epochs": recipe.control.steps, "schedule": "constant"}
-        return train(land, start=given[0].theta.to(land.device), generator=generator(7), **settings, **how)
+        how, stream = recipe.rest, generator(5)
+        if kind == "descent":
+            how = recipe.step(recipe.control) | {"epochs": recipe.control.steps, "schedule": "constant"}
+        return train(land.without_label_noise(), start=start, generator=stream, **settings, **how)
     if kind == "road":
         a, b = given[0].theta.to(land.device)
         return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
