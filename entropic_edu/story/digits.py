@@ -230,7 +230,7 @@ class Valley(Recipe):
     match_norms: bool = True
     connect: dict[str, Any] = field(
         default_factory=partial(
-            dict, method="string", pivots=14, sweeps=Sweeps(1200, change=0), batch_size=256, tolerance=1e9
+            dict, method="string", pivots=14, sweeps=Sweeps(1200, change=0, scallop=1e9), batch_size=256
         )  # its trace has settled long before; the objective has not, and the control would feel it
     )
     probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=4, lanczos_steps=16))
@@ -262,7 +262,7 @@ class Valley(Recipe):
             images=100,
             train=self.train | {"epochs": 10},
             rest=self.rest | {"epochs": 5},
-            connect=self.connect | {"pivots": 6, "sweeps": 60, "batch_size": 50},
+            connect=self.connect | {"pivots": 6, "sweeps": Sweeps(60, scallop=1e9), "batch_size": 50},
             probe={"num_probes": 1, "lanczos_steps": 4},
             points=7,
             settings=miniatures(self.settings),
