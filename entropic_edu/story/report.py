@@ -53,7 +53,7 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     land = pair.land
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
-            ends, line = pair.run.theta, land.data_loss(pair.straight.pivots)
+            ends, line = pair.run.theta.to(land.device), land.data_loss(pair.straight.pivots)
             figures["minima"] = {
                 "data_loss": land.data_loss(ends).tolist(),
                 "objective": land.loss(ends).tolist(),
