@@ -55,6 +55,7 @@ class Recipe:
     dataset: ClassVar[str] = "digits"
     kind: ClassVar[str] = "runaway"  # which claims are judged
     panels: ClassVar[tuple[str, str]] = ("Noise sends the walkers home", "One number decides: T = η/((1-m)B)")
+    at_rest: ClassVar[float | None] = None  # by what share of the road descent may move ends; None judges it not
 
     widths: tuple[int, ...] = (64, 32, 32, 10)  # units of each layer
     weight_decay: float = 5e-4  # λ, seen by all four verbs
@@ -108,7 +109,7 @@ class Recipe:
         return land.subset(torch.randperm(len(land.x), generator=torch.Generator().manual_seed(0))[: self.probed])
 
     def shown(self, land: Network) -> Network:
-        """Return the landscape on the inputs of the picture: fewer where networks pass one after the other."""
+        """Return the landscape on the inputs of the picture, and of the road as built: fewer where each costs much."""
         part = self.part(land)
         return part if part.stacks else part.subset(torch.arange(min(256, len(part.x))))
 

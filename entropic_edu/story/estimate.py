@@ -120,7 +120,7 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
         yield shape.stage, shape.steps * step + shape.looks * look + shape.products * product
     part, seen = (len(some.x) / len(land.x) for some in (recipe.part(land), recipe.shown(land)))
     if recipe.match_norms:
-        yield "road as built", part * products(**recipe.probe_raw) * product
+        yield "road as built", seen * products(**recipe.probe_raw) * product
     probing = {"points": recipe.points} | recipe.probe
     yield (
         "profile and picture",

@@ -24,11 +24,13 @@ class Images(Valley):
     """The story in the valley on images of CIFAR-10, 16 x 16 pixels; a pair takes minutes on two cores.
 
     Each convolution is normalised, 1,000 images are memorised with no label wrong, and label noise does the rest. Ends
-    rest on small batches without label noise, whose own noise dies out as the labels are learned. Learning rates were
-    chosen by looking: walkers need both the larger steps and the small batches to come home in 3,000 steps.
+    rest on small batches without label noise, whose own noise dies out as the labels are learned. All walkers move for
+    one flow time, in which full-batch descent moves an end by an eighth of the road. It and the learning rates were
+    chosen by looking: noise is to send walkers well on their way home, and ends are to be at rest meanwhile.
     """
 
     dataset: ClassVar[str] = "cifar10"
+    at_rest: ClassVar[float | None] = 0.15
     widths: tuple[int, ...] = (24, 48, 96)  # channels
     images: int | None = 200  # the first so many of each file; None: all
     side: int = 16  # pixels along each edge
@@ -47,10 +49,10 @@ class Images(Valley):
     probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=2, lanczos_steps=12))
     records: int | None = 30
     settings: tuple[Setting, ...] = (
-        Setting("hot", 16, 0.04, 15, 3000, walkers=8),
-        Setting("warm", 16, 0.02, 15, 3000, walkers=8),
-        Setting("cold", 64, 0.04, 15, 3000, walkers=8),
-        Setting("no noise", None, 0.2, 15, 300, walkers=1, momentum=0.95),  # the flow time of "hot"
+        Setting("hot", 16, 0.04, 15, 2000, walkers=8),
+        Setting("warm", 16, 0.02, 15, 4000, walkers=8),
+        Setting("cold", 64, 0.04, 15, 2000, walkers=8),
+        Setting("no noise", None, 0.2, 15, 200, walkers=1, momentum=0.95),
     )
 
     def landscape(self, device: torch.device | None = None) -> Network:

@@ -76,7 +76,7 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
                 "highest_objective_over_higher_end": road.saddle_loss / higher_end,
             }
             if pair.descent is not None:
-                figures["ends"] = at_rest(pair)
+                figures["ends"] = at_rest(pair) | {"at_most": recipe.at_rest}
     if (raw := pair.raw) is not None:
         narrower = {name: raw.bump(getattr(raw, name)) for name in ("trace", "top_eigenvalue", "norm")}
         figures["road_as_built"] = {"middle_over_ends": narrower}
@@ -260,14 +260,14 @@ def _in_the_valley(
     minima, road, made = figures["minima"], figures["road"], figures["by_noise"]
     still, ratios = walks["no noise"], [made[name]["ratio"] for name in ("warm", "cold")]
     until = made["cold"]["step"][-1]  # at one learning rate
+    moved, most = max(figures["ends"]["moved"]), figures["ends"]["at_most"]
+    rest = {f"full-batch descent moves ends by <= {100 * most:.0f} % of the road": moved <= most} if most else {}
     further = np.interp(until, made["hot"]["step"], made["hot"]["measured"]) - made["cold"]["measured"][-1]
     unsure = math.hypot(np.interp(until, made["hot"]["step"], made["hot"]["error"]), made["cold"]["error"][-1])
     return {
         "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
         "highest loss on the road <= 1.1 x higher end": road["highest_data_loss_over_higher_end"] <= 1.1,
-        "full-batch descent, as long as the control, moves ends by <= 15 % of the road": (
-            max(figures["ends"]["moved"]) <= 0.15
-        ),
+        **rest,
         **narrow,
         "adaptive trace in the middle third >= 1.5 x ends": (
             figures["profile"]["middle_over_ends"]["adaptive_trace"] >= 1.5

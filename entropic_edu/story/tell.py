@@ -144,7 +144,7 @@ def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **s
         return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
     if kind == "raw":
         few = settings | recipe.probe_raw
-        return probe(recipe.part(land), _road(land, recipe, given[0], False), generator=generator(6), **few)
+        return probe(recipe.shown(land), _road(land, recipe, given[0], False), generator=generator(6), **few)
     road = _road(land, recipe, given[0], recipe.match_norms)
     if kind == "profile":
         probing: dict[str, Any] = {"generator": generator(3), "points": recipe.points} | recipe.probe
