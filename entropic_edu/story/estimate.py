@@ -113,19 +113,22 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
     times = some.hessian_at(theta, weight_decay=False)
     product = share * many * _seconds(lambda: times(theta), land.device)
     for shape in shapes(land, recipe):
-        step = shape.networks * slope
-        if (size := shape.batch_size) is not None:
-            rows = theta.expand(shape.networks, -1).contiguous()
+        rows = theta.expand(shape.networks, -1).contiguous()
+        if (size := shape.batch_size) is None:
+            step = share * many * _seconds(partial(some.gradient, rows), land.device)
+        else:
             step = _seconds(partial(land.gradient, rows, size, generator, shared=not shape.own), land.device)
         yield shape.stage, shape.steps * step + shape.looks * look + shape.products * product
     part, seen = (len(some.x) / len(land.x) for some in (recipe.part(land), recipe.shown(land)))
     if recipe.match_norms:
-        yield "road as built", seen * products(**recipe.probe_raw) * product
+        yield "road as built", seen * _profile(recipe.probe_raw, product, slope)
     probing = {"points": recipe.points} | recipe.probe
-    yield (
-        "profile and picture",
-        part * (products(**probing) * product + recipe.points * 16 * slope) + seen * _PLANE * look,
-    )
+    yield "profile and picture", part * _profile(probing, product, slope) + seen * _PLANE * look
+
+
+def _profile(probing: Mapping[str, int], product: float, slope: float) -> float:
+    """Return about how many seconds a profile takes; its per-sample gradients take as long as some twenty others."""
+    return products(**probing) * product + 20 * probing["points"] * slope
 
 
 def products(points: int = 25, num_probes: int = 4, lanczos_steps: int = 24) -> int:
