@@ -43,7 +43,9 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
             words = (
                 f"as the road was built: norm {raw.bump(raw.norm):.2f}, trace {raw.bump(raw.trace):.1f} of the ends'"
             )
-            narrow.text(0.5, 0.99 * top, words, color=plots.RED, ha="center", va="top", fontsize=9)
+            narrow.text(
+                0.5, 0.99 * top, words, color=plots.RED, ha="center", va="top", fontsize=9, backgroundcolor="white"
+            )
         thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
         narrow.set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
     if first.releases and first.profile is not None:
