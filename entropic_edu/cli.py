@@ -54,9 +54,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", choices=["digits", "cifar10"], default="digits", help="default digits")
     words = "for digits: valley (default), relu, a plain network, or runaway, where noise feeds itself"
     add("--recipe", choices=["valley", "relu", "runaway"], default="valley", help=words)
-    add("--model", help="for cifar10: small_cnn (default) or resnet20")
+    add("--model", help="for cifar10: normed_cnn (default), small_cnn or resnet20")
     add("--norm", help="for small_cnn: none (default) or group; for resnet20: group (default) or batch")
-    add("--images", type=_count, help="for cifar10: the first so many of each file (default 1000)")
+    words = "for cifar10: the first so many of each file (default 200; 1000 for small_cnn and resnet20)"
+    add("--images", type=_count, help=words)
+    words = "for normed_cnn: pixels along an edge, 8, 16 or 32 (default 16); the others take 32"
+    add("--side", type=_count, help=words)
     add("--device", default="auto", help="auto, cpu, cuda or mps (default auto: the fastest that pays)")
     words = "make so many stages at once (default: one for each core, if all take more than two minutes)"
     add("--workers", type=_count, help=words)
@@ -99,7 +102,7 @@ def _story(chosen: argparse.Namespace) -> int:
     from .story import recipes, report  # not before it is needed: it loads what draws
     from .story.tell import tell
 
-    network = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images}
+    network = {"model": chosen.model, "norm": chosen.norm, "images": chosen.images, "side": chosen.side}
     recipe = recipes.chosen(chosen.dataset, **network, use_paper=chosen.paper, kind=chosen.recipe)
     recipe = recipe.tiny() if chosen.tiny else recipe
     say = functools.partial(_say, file=sys.stderr if chosen.json else sys.stdout)

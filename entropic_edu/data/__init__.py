@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 FOLDER = "cifar-10-batches-bin"  # the binary version
@@ -20,7 +21,8 @@ TRAIN_FILES = tuple(f"data_batch_{n}.bin" for n in range(1, 6))
 TEST_FILE = "test_batch.bin"
 PYTHON_FOLDER = "cifar-10-batches-py"  # the python version, which torchvision unpacks: the same names without .bin
 CACHE = "~/.cache/entropic_edu"
-PIXELS = 3 * 32 * 32  # bytes: the red, green and blue planes of 32 x 32 pixels
+SIDE = 32  # pixels along each edge
+PIXELS = 3 * SIDE**2  # bytes: the red, green and blue planes
 RECORD = 1 + PIXELS  # of the binary version: one label, then the pixels
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 MEAN = (0.4914, 0.4822, 0.4465)  # of the 50,000 training images, by channel, pixels in [0, 1]
@@ -118,7 +120,10 @@ def find_cifar10(where: str | os.PathLike[str] | None = None) -> Path | None:
 
 
 def cifar10(
-    where: str | os.PathLike[str] | None = None, first: int | None = None, dtype: torch.dtype = torch.float32
+    where: str | os.PathLike[str] | None = None,
+    first: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    side: int = SIDE,
 ) -> Data:
     """Return CIFAR-10 from an existing copy, binary or python version; nothing is downloaded.
 
@@ -128,23 +133,28 @@ def cifar10(
             50,000 + 10,000.
         dtype: Type of the images. A floating type gives them normalised, and takes 740 MB for all in float32.
             ``torch.uint8`` gives the bytes of the file (184 MB); ``normalised`` makes a part of them ready for use.
+        side: Pixels along each edge, a divisor of 32; of fewer, each is the mean over a square (``pooled``).
 
     Returns:
-        Images (N, 3, 32, 32): pixels in [0, 1], less ``MEAN`` and over ``STD`` of each channel; or bytes. Classes are
-        numbered as in ``CLASSES``.
+        Images (N, 3, side, side): pixels in [0, 1], less ``MEAN`` and over ``STD`` of each channel; or bytes. Classes
+        are numbered as in ``CLASSES``.
 
     Raises:
         FileNotFoundError: If no copy is found, or the copy lacks one of the six files.
-        ValueError: If ``first`` or ``dtype`` is none of the above, or a file is damaged, foreign, or holds fewer images
-            than ``first``.
+        ValueError: If ``first``, ``dtype`` or ``side`` is none of the above, or a file is damaged, foreign, or holds
+            fewer images than ``first``.
 
     Example:
-        Two images of each of the six files; not run here, because the images do not come with the package.
+        Black images in the layout of the copy that ``entropic-edu data fetch cifar10`` gets, two in each of its files.
 
+        >>> import pathlib, tempfile
         >>> import entropic_edu as ee
-        >>> data = ee.data.cifar10(first=2)  # doctest: +SKIP
-        >>> data.x.shape, data.test_x.shape  # doctest: +SKIP
-        (torch.Size([10, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     for name in (*ee.data.TRAIN_FILES, ee.data.TEST_FILE):
+        ...         _ = pathlib.Path(place, name).write_bytes(bytes(2 * ee.data.RECORD))
+        ...     data = ee.data.cifar10(place, side=16, first=1)
+        >>> data.x.shape, data.test_x.shape
+        (torch.Size([5, 3, 16, 16]), torch.Size([1, 3, 16, 16]))
 
     References:
         Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images; layouts: "Binary version" and
@@ -154,6 +164,10 @@ def cifar10(
         raise ValueError(f"first must be at least 1 image of each file, or None for all, got {first}.")
     if dtype != torch.uint8 and not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating type, or torch.uint8 for the bytes of the file, got {dtype}.")
+    if side < 1 or SIDE % side:
+        raise ValueError(f"side must divide the {SIDE} pixels of an edge (16, say, or 8), got {side}.")
+    if side != SIDE and dtype == torch.uint8:
+        raise ValueError(f"side={side} makes means of pixels, which are no bytes; leave dtype or side out.")
     folder = find_cifar10(where)
     if folder is None:
         looked = "\n  ".join(str(place) for place in places(where))
@@ -166,7 +180,7 @@ def cifar10(
     for file in (*train, test):
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing from this copy of CIFAR-10; {remedy(file)}.")
-    return Data(*_read(train, first, dtype), *_read([test], first, dtype), "CIFAR-10")
+    return Data(*_read(train, first, dtype, side), *_read([test], first, dtype, side), "CIFAR-10")
 
 
 def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -193,6 +207,18 @@ def normalised(pixels: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     return x.div_(255).sub_(mean).div_(std).to(dtype)
 
 
+def pooled(images: Tensor, side: int) -> Tensor:
+    """Return images (N, C, H, H) as (N, C, side, side), each pixel the mean over a square of theirs.
+
+    Example:
+        >>> import torch
+        >>> import entropic_edu as ee
+        >>> ee.data.pooled(torch.arange(16.0).view(1, 1, 4, 4), 2)[0, 0].tolist()
+        [[2.5, 4.5], [10.5, 12.5]]
+    """
+    return images if images.shape[-1] == side else F.avg_pool2d(images, images.shape[-1] // side)
+
+
 def places(where: str | os.PathLike[str] | None) -> list[Path]:
     """Return the folders in which a copy of CIFAR-10 is looked for, in order."""
     named = [where, os.environ.get("ENTROPIC_EDU_DATA"), CACHE, "data"]
@@ -212,18 +238,20 @@ def remedy(file: Path) -> str:
     return f"unpack cifar-10-{'binary' if file.suffix else 'python'}.tar.gz again"
 
 
-def _read(files: list[Path], first: int | None, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Return images (N, 3, 32, 32) and classes (N,); memory holds no more beside them than the bytes of one file."""
+def _read(files: list[Path], first: int | None, dtype: torch.dtype, side: int) -> tuple[Tensor, Tensor]:
+    """Return images (N, 3, side, side) and classes (N,); beside them memory holds at most the bytes of one file."""
     most = [file.stat().st_size // RECORD for file in files]  # images that it can hold; pages past its last stay free
-    x = torch.empty(sum(most if first is None else (min(n, first) for n in most)), 3, 32, 32, dtype=dtype)
+    x = torch.empty(sum(most if first is None else (min(n, first) for n in most)), 3, side, side, dtype=dtype)
+    wide = torch.promote_types(dtype, torch.float32) if side != SIDE else dtype  # so that means are rounded once
     labels, filled = [], 0
     for file in files:
         classes, pixels = _one(file, first)
         labels.append(classes)
         for images in pixels.split(CHUNK):
-            x[filled : filled + len(images)] = images if dtype == torch.uint8 else normalised(images, dtype)
+            ready = images if dtype == torch.uint8 else normalised(images, wide)
+            x[filled : filled + len(images)] = pooled(ready, side)
             filled += len(images)
-        del pixels, images  # before the next file is read
+        del pixels, images, ready  # before the next file is read
     return x[:filled], torch.cat(labels)
 
 
@@ -238,7 +266,7 @@ def _one(file: Path, first: int | None) -> tuple[Tensor, Tensor]:
             f"{file} holds label {int(labels[record])} in record {record}, wanted 0 to 9; it is damaged or of another "
             f"data set. {remedy(file).capitalize()}."
         )
-    return labels, pixels.view(-1, 3, 32, 32)
+    return labels, pixels.view(-1, 3, SIDE, SIDE)
 
 
 def _binary(file: Path, first: int | None) -> tuple[Tensor, Tensor]:

@@ -99,15 +99,23 @@ class Path(Result):
     @property
     def saddle_loss(self) -> float:
         """Highest loss seen on the path, pivots and points between them; NaN where none was measured."""
-        if self.losses is None:
-            return float("nan")
-        between = [] if self.losses_between is None else [self.losses_between.flatten()]
-        return float(torch.cat([self.losses, *between]).max())
+        return float("nan") if self.losses is None else float(self._seen.max())
 
     @property
     def barrier(self) -> float:
         """Saddle loss above the higher end."""
         return float("nan") if self.losses is None else self.saddle_loss - float(self.losses[[0, -1]].max())
+
+    @property
+    def well(self) -> float:
+        """How far below the lower end the lowest loss lies that was seen on the path; NaN where none was measured."""
+        return float("nan") if self.losses is None else float(self.losses[[0, -1]].min() - self._seen.min())
+
+    @property
+    def _seen(self) -> Tensor:
+        assert self.losses is not None
+        between = [] if self.losses_between is None else [self.losses_between.flatten()]
+        return torch.cat([self.losses, *between])
 
     @property
     def scallop(self) -> float:

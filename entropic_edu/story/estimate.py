@@ -1,11 +1,13 @@
-"""What a story will cost, before it begins: one gradient of each stage's shape is timed, and multiplied."""
+"""What a story will cost, before it begins: a gradient of each shape is timed, and a product, and multiplied."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,10 +16,9 @@ from entropic_edu.networks import memory
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import Sweeps
 
-from .recipes import Recipe
+from .digits import Recipe
 
 _SAMPLE = 2048  # training inputs that stand for all when a pass through the data is timed
-_PRODUCT = 4  # a Hessian-vector product takes about as long as so many gradients
 _PLANE = 33**2  # places of the plane that the picture shows
 
 
@@ -36,24 +37,27 @@ class Shape:
 
 def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     """Return the stages with steps; the profile is made of ``products`` and of the places of the picture."""
-    batch, epochs = recipe.train["batch_size"], recipe.train["epochs"]
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
     sweeps = sweeps.most if isinstance(sweeps, Sweeps) else sweeps
     shared, records = min(recipe.connect.get("batch_size", 256), len(land.x)), recipe.records or 60
     # the road's looks: 4 points a pivot, 3 between each two, 3 between pivots to see whether it is fine, the line
     rows = [
-        Shape("minima", 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1)),
-        *(
-            [Shape("rest", 2, None, True, recipe.rest["epochs"], 2 * (recipe.rest["epochs"] + 1))]
-            if recipe.rest
-            else []
-        ),
+        _training("minima", land, recipe.train),
+        *([_training("rest", land, recipe.rest)] if recipe.rest else []),
         Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0),
     ]
+    if recipe.kind == "valley":
+        rows.append(_training("descent", land, {"batch_size": None, "epochs": recipe.control.steps}))
     for s in recipe.settings:
         walkers = len(recipe.starts) * s.walkers
         rows.append(Shape(f"walkers, {s.name}", walkers, s.batch_size, True, s.steps, walkers * (records + 1)))
     return rows
+
+
+def _training(stage: str, land: Network, how: Mapping[str, Any]) -> Shape:
+    """Return the shape of the training of both ends."""
+    batch, epochs = how["batch_size"], how["epochs"]
+    return Shape(stage, 2, batch, True, epochs * land.steps_per_epoch(batch), 2 * (epochs + 1))
 
 
 def refuse(land: Network, recipe: Recipe) -> None:
@@ -86,7 +90,8 @@ def lines(land: Network, recipe: Recipe, costs: dict[str, float]) -> Iterator[st
     """Yield about how long each stage will take and what memory it needs, and then how long all take together."""
     needs = _needs(land, recipe)
     for stage, seconds in costs.items():
-        yield f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(needs[stage])} beside the data"
+        least = needs.get(stage, needs["profile and picture"])
+        yield f"  {stage}: about {in_words(seconds)}; at least {memory.in_words(least)} beside the data"
     yield f"About {in_words(sum(costs.values()))} for each pair of minima, on {land.device.type}."
 
 
@@ -105,20 +110,51 @@ def _costs(land: Network, recipe: Recipe) -> Iterator[tuple[str, float]]:
     with torch.no_grad():  # the loss and the gradient of one network on all training data
         look = share * _seconds(lambda: some.loss(thetas), land.device)
     slope = share * _seconds(lambda: some.gradient(thetas), land.device)
+    times = some.hessian_at(theta, weight_decay=False)
+    product = share * many * _seconds(lambda: times(theta), land.device)
     for shape in shapes(land, recipe):
-        step = shape.networks * slope
-        if (size := shape.batch_size) is not None:
-            rows = theta.expand(shape.networks, -1).contiguous()
+        rows = theta.expand(shape.networks, -1).contiguous()
+        if (size := shape.batch_size) is None:
+            step = share * many * _seconds(partial(some.gradient, rows), land.device)
+        else:
             step = _seconds(partial(land.gradient, rows, size, generator, shared=not shape.own), land.device)
-        yield shape.stage, shape.steps * step + shape.looks * look + shape.products * _PRODUCT * slope
-    part = len(recipe.part(land).x) / len(land.x)
-    yield "profile and picture", part * (products(recipe) * _PRODUCT * slope + _PLANE * look)
+        yield shape.stage, shape.steps * step + shape.looks * look + shape.products * product
+    part, seen = (len(some.x) / len(land.x) for some in (recipe.part(land), recipe.shown(land)))
+    if recipe.match_norms:
+        yield "road as built", seen * _profile(recipe.probe_raw, product, slope)
+    probing = {"points": recipe.points} | recipe.probe
+    yield "profile and picture", part * _profile(probing, product, slope) + seen * _PLANE * look
 
 
-def products(recipe: Recipe) -> int:
+def _profile(probing: Mapping[str, int], product: float, slope: float) -> float:
+    """Return about how many seconds a profile takes; its per-sample gradients take as long as some twenty others."""
+    return products(**probing) * product + 20 * probing["points"] * slope
+
+
+def products(points: int = 25, num_probes: int = 4, lanczos_steps: int = 24) -> int:
     """Return about how many Hessian-vector products a profile takes: for spectrum, ends of it, and both traces."""
-    probes, steps = recipe.probe.get("num_probes", 4), recipe.probe.get("lanczos_steps", 24)
-    return recipe.points * ((probes + 2) * steps + 2 * max(16, probes))
+    return points * ((num_probes + 2) * lanczos_steps + 2 * max(16, num_probes))
+
+
+def wall(stages: Mapping[str, tuple[float, tuple[str, ...]]], processes: int) -> float:
+    """Return after how many seconds all is made, from each stage's seconds and the names of those that it needs.
+
+    Each begins as soon as a process is free and what it needs is there, the first come first.
+
+    >>> stages = {"ends": (2.0, ()), "road": (3.0, ("ends",)), "long": (4.0, ("road",)), "short": (1.0, ("road",))}
+    >>> wall(stages, 1), wall(stages, 2)
+    (10.0, 9.0)
+    """
+    free, ended, waiting = [0.0] * processes, dict[str, float](), dict(stages)
+    while waiting:
+        now = min(free)
+        begin = {
+            name: max([now, *(ended.get(need, math.inf) for need in needs if need in stages)])
+            for name, (_, needs) in waiting.items()
+        }
+        first = min(begin, key=lambda name: begin[name])
+        free[free.index(now)] = ended[first] = begin[first] + waiting.pop(first)[0]
+    return max(ended.values(), default=0.0)
 
 
 def _seconds(call: Callable[[], Tensor], device: torch.device) -> float:

@@ -12,7 +12,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from entropic_edu.figures import plots
 from entropic_edu.physics.theory import predict
 
-from .recipes import Pair, Recipe, Setting
+from .digits import Pair, Recipe, Setting
 from .report import by_noise, way
 
 
@@ -29,7 +29,7 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
             ax.set_axis_off()
             ax.text(0.5, 0.5, "not finished yet", ha="center", transform=ax.transAxes)
     if first.road is not None:
-        plots.plane(first.part, first.road, plane)
+        plots.plane(recipe.shown(first.land), first.road, plane)
     if first.profile is not None:
         for profile in (pair.profile for pair in pairs[1:] if pair.profile is not None):
             for values, colour in ((profile.trace, plots.RED), (profile.top_eigenvalue, plots.ORANGE)):
@@ -43,7 +43,9 @@ def picture(pairs: Sequence[Pair], recipe: Recipe) -> bytes:
             words = (
                 f"as the road was built: norm {raw.bump(raw.norm):.2f}, trace {raw.bump(raw.trace):.1f} of the ends'"
             )
-            narrow.text(0.5, 0.99 * top, words, color=plots.RED, ha="center", va="top", fontsize=9)
+            narrow.text(
+                0.5, 0.99 * top, words, color=plots.RED, ha="center", va="top", fontsize=9, backgroundcolor="white"
+            )
         thin = "" if len(pairs) == 1 else f" (thin: {len(pairs) - 1} more)"
         narrow.set_title(f"Flat in height, narrow in the middle{thin}", fontsize=12, loc="left")
     if first.releases and first.profile is not None:

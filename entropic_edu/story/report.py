@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +17,7 @@ from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 
-from .recipes import Pair, Recipe, Setting
+from .digits import Pair, Recipe, Setting
 
 _CURVES = (
     *("position", "loss", "data_loss", "trace", "trace_error", "top_eigenvalue"),
@@ -53,7 +53,7 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
     land = pair.land
     with torch.no_grad():
         if pair.run is not None and pair.straight is not None:
-            ends, line = pair.run.theta, land.data_loss(pair.straight.pivots)
+            ends, line = pair.run.theta.to(land.device), land.data_loss(pair.straight.pivots)
             figures["minima"] = {
                 "data_loss": land.data_loss(ends).tolist(),
                 "objective": land.loss(ends).tolist(),
@@ -75,6 +75,8 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
                 "highest_data_loss_over_higher_end": float(data.max() / data[[0, -1]].max()),
                 "highest_objective_over_higher_end": road.saddle_loss / higher_end,
             }
+            if pair.descent is not None:
+                figures["ends"] = at_rest(pair) | {"at_most": recipe.at_rest}
     if (raw := pair.raw) is not None:
         narrower = {name: raw.bump(getattr(raw, name)) for name in ("trace", "top_eigenvalue", "norm")}
         figures["road_as_built"] = {"middle_over_ends": narrower}
@@ -92,6 +94,29 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
         figures["by_noise"] = by_noise(pair, recipe) if recipe.kind == "valley" else {}
         figures["claims"] = claims(figures, recipe.kind)
     return figures
+
+
+def at_rest(pair: Pair) -> dict[str, Any]:
+    """Return how far full-batch descent moves the ends in the control's time, and how low the objective gets between.
+
+    Layers whose scale changes no output have the norms again that they had: else decay alone would move the ends.
+    """
+    assert pair.road is not None
+    assert pair.run is not None
+    assert pair.descent is not None
+    before, after = (run.theta.to(pair.land.device) for run in (pair.run, pair.descent))
+    after = after.clone()
+    for layer in pair.land.scale_free(torch.cat([before, after])).values():
+        after[:, layer] *= (before[:, layer].norm(dim=1) / after[:, layer].norm(dim=1))[:, None]
+    where, losses = pair.road.project(after), pair.road.losses
+    assert losses is not None
+    return {
+        "moved": ((after - before).norm(dim=1) / pair.road.length).tolist(),
+        "nearest_position": where.position.tolist(),
+        "well": pair.road.well,
+        "well_over_lower_end": pair.road.well / float(losses[[0, -1]].min()),
+        "well_position": float(pair.road.marks[losses.argmin()]),
+    }
 
 
 def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:
@@ -119,12 +144,20 @@ def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) 
             for name, law in laws.items()
         },
         "relaxation_steps": [t if math.isfinite(t) else None for t in release.relaxation_steps().steps.tolist()],
+        **_sharpness(release),
         "left_valley": int(release.left_valley.sum()),
         "share_outside": float(release.outside.mean()),
         "median_distance": float(release.distance[1:].median()),
         "median_objective": float(release.loss[1:].median()),
         "mean_objective": float(release.loss[1:].mean()),
     }
+
+
+def _sharpness(release: Release) -> dict[str, Any]:
+    """Batch sharpness at the ends of the road and in its middle, beside its limit; None without batches."""
+    found = {"sharpness": release.sharpness, "sharpness_error": release.sharpness_error}
+    values: dict[str, Any] = {name: None if each is None else each.tolist() for name, each in found.items()}
+    return values | {"sharpness_limit": None if release.sharpness is None else release.sharpness_limit}
 
 
 def collapse(pair: Pair, recipe: Recipe) -> dict[str, Any]:
@@ -152,13 +185,14 @@ def way(release: Release) -> tuple[Tensor, Tensor]:
     return gone, release.position_error.square().sum(1).sqrt() / len(release.starts)
 
 
-def by_noise(pair: Pair, recipe: Recipe) -> dict[str, dict[str, list[float]]]:
+def by_noise(pair: Pair, recipe: Recipe) -> dict[str, dict[str, Any]]:
     """Return for each noisy setting the way home that noise made, measured and predicted, at a third, two, and all.
 
-    Both are less what the control without noise has gone, or is predicted to go, by the same flow time.
+    Both are less what the control without noise has gone, or is predicted to go, by the same flow time. Beside it the
+    share of the way home that walkers have gone in the end, and that of the control by then.
     """
     assert pair.profile is not None
-    control = next(s for s in recipe.settings if s.batch_size is None)
+    control = recipe.control
     still = pair.releases[control.name]
     found = {}
     for setting in (s for s in recipe.settings if s.batch_size is not None):
@@ -166,7 +200,8 @@ def by_noise(pair: Pair, recipe: Recipe) -> dict[str, dict[str, list[float]]]:
         rows = [round(k * (len(release.step) - 1) / 3) for k in (1, 2, 3)]
         gone, error = way(release)
         here, there = predicted_way(pair, recipe, setting), predicted_way(pair, recipe, control)
-        measured = gone - interpolated(release.time, still.time, way(still)[0])
+        calm = interpolated(release.time, still.time, way(still)[0])
+        measured, far = gone - calm, float((release.starts - (release.starts > 0.5).to(release.starts)).abs().mean())
         expected = here - interpolated(release.time, still.time, there)
         found[setting.name] = {
             "step": release.step[rows].tolist(),
@@ -174,6 +209,9 @@ def by_noise(pair: Pair, recipe: Recipe) -> dict[str, dict[str, list[float]]]:
             "error": error[rows].tolist(),
             "predicted": expected[rows].tolist(),
             "ratio": (measured / expected)[rows].tolist(),
+            "home": float(gone[-1]) / far,
+            "home_error": float(error[-1]) / far,
+            "home_without_noise": float(calm[-1]) / far,
         }
     return found
 
@@ -208,59 +246,93 @@ def disagreement(one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor]) -> floa
 
 def claims(figures: dict[str, Any], kind: str) -> dict[str, bool]:
     """Return for each claim of a kind of story whether the figures of a pair of minima show it."""
-    minima, road, bump = figures["minima"], figures["road"], figures["profile"]["middle_over_ends"]
-    walks, higher = {walk["name"]: walk for walk in figures["releases"]}, road["highest_data_loss_over_higher_end"]
-    hot, still = walks["hot"], walks["no noise"]
+    bump = figures["profile"]["middle_over_ends"]
     widths = {"trace": bump["trace"], "lambda_max": bump["top_eigenvalue"]}
     narrow = {f"{name} in the middle third >= 1.8 x ends": times >= 1.8 for name, times in widths.items()}
-    inside = {"noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05}
-    if kind == "valley":
-        warm, cold, outside = walks["warm"], walks["cold"], max(walk["share_outside"] for walk in walks.values())
-        made, ratios = figures["by_noise"], [figures["by_noise"][name]["ratio"] for name in ("warm", "cold")]
-        until = made["cold"]["step"][-1]  # at one learning rate
-        further = np.interp(until, made["hot"]["step"], made["hot"]["measured"]) - made["cold"]["measured"][-1]
-        unsure = math.hypot(np.interp(until, made["hot"]["step"], made["hot"]["error"]), made["cold"]["error"][-1])
-        return {
-            "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
-            "highest loss on the road <= 1.1 x higher end": higher <= 1.1,
-            **narrow,
-            "adaptive trace in the middle third >= 1.5 x ends": bump["adaptive_trace"] >= 1.5,
-            "noisy walkers are nearer to their ends than those without noise (> 2 errors)": all(
-                _nearer(walk, still) for walk in (hot, warm, cold)
-            ),
-            "at one learning rate, the smaller batch goes further (> 2 errors)": bool(further > 2 * unsure),
-            "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
-            "walkers are in the valley at >= 95 % of projections": outside <= 0.05,
-            "what noise moved is within 1.5 of linear theory (stable settings)": all(
-                1 / 1.5 <= ratio <= 1.5 for each in ratios for ratio in each
-            ),
-        }
-    if kind == "cifar10":  # its walkers are at one time η·steps wherever they are compared
-        low = road["highest_data_loss"] <= 0.05
-        return {
-            "training accuracy >= 0.99": min(minima["accuracy"]) >= 0.99,
-            "linear barrier >= 1": minima["linear_barrier"] >= 1,
-            "highest loss on the road <= 3 x higher end, and <= 0.05": low and higher <= 3,
-            **narrow,
-            "noisy walkers are nearer to their ends than those without noise (> 2 errors)": _nearer(hot, still),
-            "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
-            **inside,
-        }
-    undone, road_noise = walks["hot, excursions undone"], walks["hot, noise of the road"]
+    walks = {walk["name"]: walk for walk in figures["releases"]}
+    return _CLAIMS[kind](figures, walks, narrow)
+
+
+def _in_the_valley(
+    figures: dict[str, Any], walks: dict[str, dict[str, Any]], narrow: dict[str, bool]
+) -> dict[str, bool]:
+    """Judge walkers that stay in the valley, where linear theory holds."""
+    minima, road, made = figures["minima"], figures["road"], figures["by_noise"]
+    still, ratios = walks["no noise"], [made[name]["ratio"] for name in ("warm", "cold")]
+    until = made["cold"]["step"][-1]  # at one learning rate
+    moved, most = max(figures["ends"]["moved"]), figures["ends"]["at_most"]
+    rest = {f"full-batch descent moves ends by <= {100 * most:.0f} % of the road": moved <= most} if most else {}
+    further = np.interp(until, made["hot"]["step"], made["hot"]["measured"]) - made["cold"]["measured"][-1]
+    unsure = math.hypot(np.interp(until, made["hot"]["step"], made["hot"]["error"]), made["cold"]["error"][-1])
+    return {
+        "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
+        "highest loss on the road <= 1.1 x higher end": road["highest_data_loss_over_higher_end"] <= 1.1,
+        **rest,
+        **narrow,
+        "adaptive trace in the middle third >= 1.5 x ends": (
+            figures["profile"]["middle_over_ends"]["adaptive_trace"] >= 1.5
+        ),
+        "noisy walkers are nearer to their ends than those without noise (> 2 errors)": all(
+            _nearer(walks[name], still) for name in ("hot", "warm", "cold")
+        ),
+        "at one learning rate, the smaller batch goes further (> 2 errors)": bool(further > 2 * unsure),
+        "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
+        "walkers are in the valley at >= 95 % of projections": (
+            max(walk["share_outside"] for walk in walks.values()) <= 0.05
+        ),
+        "what noise moved is within 1.5 of linear theory (stable settings)": all(
+            1 / 1.5 <= ratio <= 1.5 for each in ratios for ratio in each
+        ),
+    }
+
+
+def _on_large_images(
+    figures: dict[str, Any], walks: dict[str, dict[str, Any]], narrow: dict[str, bool]
+) -> dict[str, bool]:
+    """Judge walkers on hard labels, which are at one time η·steps wherever they are compared."""
+    minima, road, hot = figures["minima"], figures["road"], walks["hot"]
+    low, higher = road["highest_data_loss"] <= 0.05, road["highest_data_loss_over_higher_end"]
+    return {
+        "training accuracy >= 0.99": min(minima["accuracy"]) >= 0.99,
+        "linear barrier >= 1": minima["linear_barrier"] >= 1,
+        "highest loss on the road <= 3 x higher end, and <= 0.05": low and higher <= 3,
+        **narrow,
+        "noisy walkers are nearer to their ends than those without noise (> 2 errors)": (
+            _nearer(hot, walks["no noise"])
+        ),
+        "noisy walkers are nearer to their ends than colder ones (> 2 errors)": _nearer(hot, walks["cold"]),
+        **_inside(hot),
+    }
+
+
+def _past_the_threshold(
+    figures: dict[str, Any], walks: dict[str, dict[str, Any]], narrow: dict[str, bool]
+) -> dict[str, bool]:
+    """Judge walkers whose noise feeds itself."""
+    hot, still, undone, road_noise = (
+        walks[name] for name in ("hot", "no noise", "hot, excursions undone", "hot, noise of the road")
+    )
     ends = zip(road_noise["end"], road_noise["predicted_end"], strict=True)
     same, other = (figures["collapse"][f"{which}_temperature"].values() for which in ("same", "other"))
     return {
-        "linear barrier >= 0.3": minima["linear_barrier"] >= 0.3,
-        "highest loss on the road <= 1.6 x higher end": higher <= 1.6,
+        "linear barrier >= 0.3": figures["minima"]["linear_barrier"] >= 0.3,
+        "highest loss on the road <= 1.6 x higher end": figures["road"]["highest_data_loss_over_higher_end"] <= 1.6,
         **narrow,
         "noisy walkers end within 0.1 of their end, on average": _from_home(hot) <= 0.1,
         "with excursions and their momentum undone they stay further away (> 2 errors)": _nearer(hot, undone),
         "with the noise of the road they end within 0.03 of linear theory": max(abs(a - b) for a, b in ends) <= 0.03,
         "without noise they move < 0.05 towards it, or the other way": _moved(still) < 0.05,
-        **inside,
+        **_inside(hot),
         "equal temperature, equal relaxation (within 2 errors)": max(same) <= 2,
         "four times colder, another relaxation (> 2 errors)": min(other) > 2,
     }
+
+
+_CLAIMS = {"valley": _in_the_valley, "cifar10": _on_large_images, "runaway": _past_the_threshold}
+
+
+def _inside(hot: dict[str, Any]) -> dict[str, bool]:
+    return {"noisy walkers are in the valley at >= 95 % of projections": hot["share_outside"] <= 0.05}
 
 
 def _nearer(one: dict[str, Any], two: dict[str, Any]) -> bool:
@@ -283,44 +355,63 @@ def _from_home(walk: dict[str, Any]) -> float:
 
 def table(figures: dict[str, Any]) -> str:
     """Return the story as lines of text for the terminal."""
-    lines = []
+    lines: list[str] = []
     for row in figures["pairs"]:
-        if "claims" not in row:
-            lines.append(f"Pair {row['seed']}: incomplete.")
-            continue
-        profile, road, minima = row["profile"]["middle_over_ends"], row["road"], row["minima"]
-        lines += [
-            f"Pair {row['seed']}: train accuracy {min(minima['accuracy']):.3f}, "
-            f"test {min(minima['test_accuracy']):.3f}",
-            f"  straight line: barrier {minima['linear_barrier']:.2f}; road: highest data loss "
-            f"{road['highest_data_loss_over_higher_end']:.2f} x the higher end, "
-            f"{road['length_over_straight']:.2f} x as long",
-            f"  middle third over ends: trace {profile['trace']:.2f}, lambda_max {profile['top_eigenvalue']:.2f}, "
-            f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}",
-        ]
-        if built := row.get("road_as_built"):
-            times = built["middle_over_ends"]
-            lines[-1] += f" (as built, at {times['norm']:.2f} of the norm: trace {times['trace']:.2f})"
-        for walk in row["releases"]:
-            moves = zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
-            ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
-            size = "all" if walk["batch_size"] is None else walk["batch_size"]
-            undone = ", excursions undone" if walk["undo_excursions"] else ""
-            undone += ", noise of the road" if walk["of_the_road"] else ""
-            by_excess = walk.get("predicted_end_by_excess_loss")
-            said = "" if by_excess is None else f", by excess loss {by_excess[0]:.2f}, {by_excess[1]:.2f}"
-            lines.append(
-                f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
-                f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}{said}; "
-                f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
-                f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it"
-            )
-        for name, made in row["by_noise"].items():
-            ratios = ", ".join(f"{ratio:.2f}" for ratio in made["ratio"])
-            steps = ", ".join(map(str, made["step"]))
-            lines.append(f"  what noise moved the {name} walkers, measured over predicted, at steps {steps}: {ratios}")
+        lines += _told(row) if "claims" in row else [f"Pair {row['seed']}: incomplete."]
     total = figures["pairs_complete"]
     lines += [f"{count} of {total}: {name}" for name, count in figures["counts"].items()]
     if not figures["complete"]:
         lines.append("Incomplete: go on with --resume.")
     return "\n".join(lines)
+
+
+def _told(row: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of one pair."""
+    profile, road, minima = row["profile"]["middle_over_ends"], row["road"], row["minima"]
+    yield (f"Pair {row['seed']}: train accuracy {min(minima['accuracy']):.3f}, test {min(minima['test_accuracy']):.3f}")
+    yield (
+        f"  straight line: barrier {minima['linear_barrier']:.2f}; road: highest data loss "
+        f"{road['highest_data_loss_over_higher_end']:.2f} x the higher end, {road['length_over_straight']:.2f} x as "
+        "long"
+    )
+    if rest := row.get("ends"):
+        moved = " and ".join(f"{100 * share:.1f}" for share in rest["moved"])
+        yield (
+            f"  ends: full-batch descent, as long as that of the walkers without noise, moves them by {moved} % of the "
+            f"road; lowest objective on it {100 * rest['well_over_lower_end']:.2g} % below the lower end, at "
+            f"{rest['well_position']:.2f}"
+        )
+    built = row.get("road_as_built", {}).get("middle_over_ends")
+    yield (
+        f"  middle third over ends: trace {profile['trace']:.2f}, lambda_max {profile['top_eigenvalue']:.2f}, "
+        f"adaptive trace {profile['adaptive_trace']:.2f}, objective {profile['loss']:.2f}"
+    ) + (f" (as built, at {built['norm']:.2f} of the norm: trace {built['trace']:.2f})" if built else "")
+    for walk in row["releases"]:
+        yield _walked(walk)
+    every = {walk["name"]: walk["project_every"] for walk in row["releases"]}
+    for name, made in row["by_noise"].items():
+        ratios = ", ".join(f"{ratio:.2f}" for ratio in made["ratio"])
+        yield (
+            f"  {name} (k {every[name]}): {100 * made['home']:.1f} ± {100 * made['home_error']:.1f} % of the way home, "
+            f"{100 * made['home_without_noise']:.1f} % without noise in equal time; what noise moved, measured over "
+            f"predicted, at steps {', '.join(map(str, made['step']))}: {ratios}"
+        )
+
+
+def _walked(walk: dict[str, Any]) -> str:
+    """Return the line of one release."""
+    moves = zip(walk["starts"], walk["end"], walk["end_error"], strict=True)
+    ends = ", ".join(f"{start:.1f} -> {end:.3f} ± {error:.3f}" for start, end, error in moves)
+    size = "all" if walk["batch_size"] is None else walk["batch_size"]
+    undone = ", excursions undone" if walk["undo_excursions"] else ""
+    undone += ", noise of the road" if walk["of_the_road"] else ""
+    by_excess, sharp = walk.get("predicted_end_by_excess_loss"), walk["sharpness"]
+    said = "" if by_excess is None else f", by excess loss {by_excess[0]:.2f}, {by_excess[1]:.2f}"
+    limit = f", limit {walk['sharpness_limit']:.3g}" if sharp else ""
+    steep = f"; batch sharpness {sharp[0]:.2g}, {sharp[1]:.2g} and {sharp[2]:.2g} at 0, ½ and 1{limit}" if sharp else ""
+    return (
+        f"  B {size:>3}, η {walk['learning_rate']:.4g}, T {walk['temperature']:.4g}{undone}: {ends}; "
+        f"linear theory {walk['predicted_end'][0]:.2f}, {walk['predicted_end'][1]:.2f}{said}; "
+        f"{100 * walk['share_outside']:.1f} % of projections from outside the valley, {walk['left_valley']} of "
+        f"{len(walk['starts']) * walk['walkers_per_start']} walkers left it{steep}"
+    )

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path as File
@@ -31,8 +31,8 @@ from entropic_edu.sweeps.kept import SUFFIX, Dispatch, Part, Store
 from entropic_edu.sweeps.workers import cores, pool
 
 from . import estimate
+from .digits import Pair, Recipe, Setting, Valley
 from .picture import picture
-from .recipes import Pair, Recipe, Setting, Valley
 from .report import report
 
 Say = Callable[[str], None]
@@ -88,7 +88,7 @@ def tell(
             long = land.device.type == "cpu" and len(seeds) * sum(costs.values()) > _LONG
             workers = cores() if long else 1
         if workers > 1:
-            _ahead(store, land.device.type, recipe, seeds, workers, say)
+            _ahead(store, land.device.type, recipe, seeds, workers, costs, say)
         for seed in seeds:
             say(f"Pair of minima from seed {seed}")
             pairs.append(_pair(store, land, recipe, seed, progress, say))
@@ -119,9 +119,10 @@ def _stages(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     """Return the stages of a pair of minima, with those that each needs."""
     ends = "rest" if recipe.rest else "minima"
     rest = {"rest": ("minima",)} if recipe.rest else {}
+    descent = {"descent": (ends,)} if recipe.kind == "valley" else {}
     raw = {"raw": ("road",)} if recipe.match_norms else {}
     walks = {f"walkers{number}": ("road",) for number in range(len(recipe.settings))}
-    return {"minima": (), **rest, "road": (ends,), **raw, "profile": ("road",)} | walks
+    return {"minima": (), **rest, "road": (ends,), **descent, **raw, "profile": ("road",)} | walks
 
 
 def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **settings: Any) -> Any:
@@ -132,15 +133,18 @@ def _stage(kind: str, land: Network, recipe: Recipe, seed: int, *given: Any, **s
 
     if kind == "minima":
         return train(land, generator=generator(0), runs=2, resume=True, **settings, **recipe.train)
-    if kind == "rest":
+    if kind in ("rest", "descent"):
         start = given[0].theta.to(land.device)  # what was read lies on the CPU
-        return train(land.without_label_noise(), start=start, generator=generator(5), **settings, **recipe.rest)
+        how, stream = recipe.rest, generator(5)
+        if kind == "descent":
+            how = recipe.step(recipe.control) | {"epochs": recipe.control.steps, "schedule": "constant"}
+        return train(land.without_label_noise(), start=start, generator=stream, **settings, **how)
     if kind == "road":
         a, b = given[0].theta.to(land.device)
         return connect(land, a, b, generator=generator(2), **settings, **recipe.connect)
     if kind == "raw":
-        few: dict[str, Any] = {"points": 7, "num_probes": 2, "lanczos_steps": 12}
-        return probe(recipe.part(land), _road(land, recipe, given[0], False), generator=generator(6), **settings, **few)
+        few = settings | recipe.probe_raw
+        return probe(recipe.shown(land), _road(land, recipe, given[0], False), generator=generator(6), **few)
     road = _road(land, recipe, given[0], recipe.match_norms)
     if kind == "profile":
         probing: dict[str, Any] = {"generator": generator(3), "points": recipe.points} | recipe.probe
@@ -162,16 +166,25 @@ def _alone(kind: str, device: str, recipe: Recipe, seed: int, *given: Any, **set
         return {"result": _stage(kind, land, recipe, seed, *(each["result"] for each in given), **settings)}
 
 
-def _ahead(store: Store, device: str, recipe: Recipe, seeds: Sequence[int], workers: int, say: Say) -> None:
+def _ahead(
+    store: Store,
+    device: str,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    workers: int,
+    costs: Mapping[str, float],
+    say: Say,
+) -> None:
     """Make the stages that are not kept yet in so many processes, each as soon as what it needs is there."""
-    parts: dict[str, Part] = {}
-    for seed in seeds:
-        for kind, needs in _stages(recipe).items():
-            name = f"seed{seed}-{kind}"
-            more = {} if needs else {"checkpoint": store.checkpoint(name)}
-            if name not in store:
-                make = partial(_alone, kind, device, recipe, seed, **more)
-                parts[name] = Part(make, tuple(f"seed{seed}-{need}" for need in needs))
+    parts, plan = dict[str, Part](), dict[str, tuple[float, tuple[str, ...]]]()
+    for seed, kind in _order(recipe, seeds, costs):
+        name, needs = f"seed{seed}-{kind}", tuple(f"seed{seed}-{need}" for need in _stages(recipe)[kind])
+        more = {} if needs else {"checkpoint": store.checkpoint(name)}
+        if name not in store:
+            parts[name] = Part(partial(_alone, kind, device, recipe, seed, **more), needs)
+            plan[name] = costs[_costly(recipe, kind)], needs
+    say(f"About {estimate.in_words(estimate.wall(plan, workers))} in {workers} processes.")
+    began, guessed, took = time.perf_counter(), 0.0, 0.0
     with pool(None, workers, 1) as own:
         dispatch = Dispatch(parts, store, own, store.write)
         with closing(dispatch.run()) as ended:
@@ -179,7 +192,32 @@ def _ahead(store: Store, device: str, recipe: Recipe, seeds: Sequence[int], work
                 if error is not None:
                     raise error
                 made = store.read(name)
-                say(f"  {name} ({made.seconds:.1f} s): {made.values['result'].summary()}")
+                guessed, took = guessed + plan[name][0], took + made.seconds
+                plan[name] = made.seconds * guessed / took, plan[name][1]  # at the pace of the guesses
+                left = estimate.wall(plan, workers) * took / guessed - (time.perf_counter() - began)
+                soon = f", about {estimate.in_words(left)} left" if left > 1 else ""
+                say(f"  {name} ({made.seconds:.1f} s{soon}): {made.values['result'].summary()}")
+
+
+def _order(recipe: Recipe, seeds: Sequence[int], costs: Mapping[str, float]) -> list[tuple[int, str]]:
+    """Return all stages in the order in which they begin: what others wait for, and what takes long, comes first.
+
+    The ends and the road of a pair come before what is done on the road before it, so that no process waits for them.
+    """
+    stages = _stages(recipe)
+    needed = {need for needs in stages.values() for need in needs}
+    places = {
+        (seed, kind): (number + 1.5 * (kind not in needed), 0.0 if kind in needed else -costs[_costly(recipe, kind)])
+        for number, seed in enumerate(seeds)
+        for kind in stages
+    }
+    return sorted(places, key=lambda place: places[place])
+
+
+def _costly(recipe: Recipe, kind: str) -> str:
+    """Return what the estimate calls a stage."""
+    names = {f"walkers{number}": f"walkers, {setting.name}" for number, setting in enumerate(recipe.settings)}
+    return {"raw": "road as built", "profile": "profile and picture", **names}.get(kind, kind)
 
 
 def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Say) -> Pair:
@@ -212,6 +250,7 @@ def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Prog
             first = torch.Generator().manual_seed(1000 * seed + 1)
             pair.straight = connect(land, a, b, generator=first, method="linear", points=25)
         road = stage("road")
+        pair.descent = stage("descent") if recipe.kind == "valley" else None
         pair.road = _road(land, recipe, road, recipe.match_norms)
         pair.raw = stage("raw") if recipe.match_norms else None
         pair.profile = stage("profile")

@@ -244,6 +244,36 @@ def test_images_come_in_the_floating_type_asked_for(nowhere, dtype, round_off):
     torch.testing.assert_close(data.x.double(), normalised(records[:5]).double(), rtol=0, atol=round_off)
 
 
+@pytest.mark.parametrize("side", [16, 8, 1])
+def test_fewer_pixels_are_means_over_squares(nowhere, side):
+    folder, records = write_copy(nowhere, number=module.CHUNK + 1)
+    data, width = cifar10(folder, first=module.CHUNK + 1, side=side), 32 // side
+    whole = normalised(records[:5]).double().reshape(-1, 3, side, width, side, width)
+    assert data.x.shape == (5 * (module.CHUNK + 1), 3, side, side)
+    torch.testing.assert_close(data.x.double(), whole.mean((3, 5)), rtol=0, atol=1e-6)
+    assert torch.equal(data.y, cifar10(folder).y)
+
+
+def test_means_in_half_precision_are_rounded_once(nowhere):
+    folder, _ = write_copy(nowhere)
+    assert torch.equal(cifar10(folder, dtype=torch.float16, side=16).x, cifar10(folder, side=16).x.half())
+
+
+@pytest.mark.parametrize("side", [0, 5, 64])
+def test_a_side_that_does_not_divide_the_edge_is_refused(nowhere, side):
+    folder, _ = write_copy(nowhere)
+    with pytest.raises(ValueError, match=f"side must divide the 32 pixels of an edge .*, got {side}"):
+        cifar10(folder, side=side)
+    with pytest.raises(ValueError, match="side=16 makes means of pixels, which are no bytes; leave dtype or side out"):
+        cifar10(folder, side=16, dtype=torch.uint8)
+
+
+def test_the_mean_over_a_square_is_that_of_torch():
+    images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(module.pooled(images, 4), torch.nn.functional.avg_pool2d(images, 2))
+    assert module.pooled(images, 8) is images
+
+
 def test_types_that_hold_no_image_are_refused_and_so_is_normalising_twice(nowhere):
     folder, _ = write_copy(nowhere)
     with pytest.raises(

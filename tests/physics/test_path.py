@@ -250,12 +250,14 @@ def test_barrier_saddle_and_scallop_are_read_off_the_losses():
 
 def test_a_path_that_nobody_measured_knows_no_barrier():
     path = Path(torch.eye(3), complete=False)
-    assert all(math.isnan(value) for value in (path.saddle_loss, path.barrier, path.scallop))
+    assert all(math.isnan(value) for value in (path.saddle_loss, path.barrier, path.well, path.scallop))
     assert "loss not measured (stopped early)." in path.summary()
 
 
-def test_a_dip_between_two_pivots_is_no_scallop():
-    assert Path(torch.eye(2), doubles(1, 1), doubles([0.5])).scallop == 0
+def test_a_dip_between_two_pivots_is_no_scallop_but_a_well_below_the_lower_end():
+    path = Path(torch.eye(2), doubles(1, 1.25), doubles([0.5]))
+    assert (path.scallop, path.well, path.barrier) == (0, 0.5, 0)
+    assert Path(torch.eye(2), doubles(1, 2), doubles([1.5])).well == 0
 
 
 # --- what a path cannot be -------------------------------------------------------------------------------------

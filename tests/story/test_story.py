@@ -12,7 +12,7 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu import cli
-from entropic_edu.story import recipes, report
+from entropic_edu.story import estimate, recipes, report
 from entropic_edu.story import tell as story
 from entropic_edu.sweeps.kept import Store
 
@@ -228,11 +228,54 @@ def test_the_ends_in_the_valley_rest_and_norms_of_its_road_are_those_of_the_ends
     assert pair["road_as_built"]["middle_over_ends"]["trace"] == pytest.approx(raw.bump(raw.trace))
 
 
+def test_ends_are_moved_by_full_batch_descent_for_the_time_of_the_control():
+    found, control = tell([2], recipe=VALLEY)["pairs"][0]["ends"], VALLEY.control
+    store = Store(Path("story.work"), dataclasses.asdict(VALLEY), other="", remedy="")
+    before, descent, road = (store.read(f"seed2-{name}").values["result"] for name in ("rest", "descent", "road"))
+    land = VALLEY.landscape(VALLEY.device())
+    road, theta, momentum = road.match_norms(land), before.theta.clone(), 0.0
+    for _ in range(control.steps):
+        momentum = control.momentum * momentum + land.gradient(theta)
+        theta = theta - control.learning_rate * momentum
+    torch.testing.assert_close(descent.theta, theta, rtol=0, atol=1e-5)
+    old, new = before.theta[:, :640], theta[:, :640]  # the weights before the norm
+    new *= old.norm(dim=1, keepdim=True) / new.norm(dim=1, keepdim=True)
+    assert found["moved"] == pytest.approx(((theta - before.theta).norm(dim=1) / road.length).tolist(), rel=1e-3)
+    assert found["nearest_position"] == pytest.approx(road.project(theta).position.tolist(), abs=1e-3)
+    lowest = float(torch.cat([road.losses, road.losses_between.flatten()]).min())
+    assert found["well"] == pytest.approx(float(road.losses[[0, -1]].min()) - lowest)
+    assert found["well_over_lower_end"] == pytest.approx(found["well"] / float(road.losses[[0, -1]].min()))
+    assert float(road.at(found["well_position"]).sub(road.pivots[road.losses.argmin()]).norm()) < 1e-3
+    (line,) = (
+        line
+        for line in report.table(json.loads(Path("story.json").read_text())).splitlines()
+        if line.startswith("  ends:")
+    )
+    assert f"moves them by {100 * found['moved'][0]:.1f} and {100 * found['moved'][1]:.1f} % of the road" in line
+
+
+def test_stages_that_others_need_come_first_and_the_longest_of_the_rest():
+    costs = {"minima": 1, "rest": 1, "road": 1, "descent": 2, "road as built": 3, "profile and picture": 9}
+    costs |= {f"walkers, {setting.name}": steps for setting, steps in zip(VALLEY.settings, (5, 4, 8, 1), strict=True)}
+    order = story._order(VALLEY, [0, 1], costs)
+    leaves = ["profile", "walkers2", "walkers0", "walkers1", "raw", "descent", "walkers3"]
+    chain = ["minima", "rest", "road"]
+    both = [(0, kind) for kind in chain] + [(1, kind) for kind in chain]
+    assert order == both + [(0, kind) for kind in leaves] + [(1, kind) for kind in leaves]
+
+
+def test_processes_are_said_to_take_as_long_as_their_longest_way():
+    stages = {"a": (2.0, ()), "b": (2.0, ("a",)), "c": (3.0, ("a",)), "d": (1.0, ("b",)), "e": (1.0, ("elsewhere",))}
+    assert estimate.wall(stages, 1) == 9
+    assert estimate.wall(stages, 2) == 5  # a, e beside it; then c, and b and d
+    assert estimate.wall({}, 2) == 0
+
+
 @pytest.mark.parametrize("kind", recipes.DIGITS)
 def test_each_recipe_of_the_digits_has_a_miniature_that_judges_its_claims(kind, capsys):
     assert cli.main(["story", "--tiny", "--recipe", kind]) == 0
     named = IN_THE_VALLEY if recipes.DIGITS[kind].kind == "valley" else GOOD
-    wanted = report.claims(named, recipes.DIGITS[kind].kind)
+    wanted = report.claims(named | {"ends": {"moved": [0.2], "at_most": None}}, recipes.DIGITS[kind].kind)
     assert set(json.loads(Path("story.json").read_text())["counts"]) == set(wanted)
 
 
@@ -264,6 +307,8 @@ def test_what_noise_moved_is_the_way_home_less_that_of_the_control_at_equal_flow
     assert found["hot"]["step"] == [300, 300, 600]
     assert found["hot"]["measured"] == pytest.approx([0.095, 0.095, 0.19])  # the control has gone 0.005 and 0.01
     assert found["cold"]["measured"][-1] == pytest.approx(0.03)
+    home = [found["hot"][name] for name in ("home", "home_without_noise", "home_error")]
+    assert home == pytest.approx([0.2 / 0.3, 0.01 / 0.3, 0.0])
     law = ee.predict(floor, batch_size=64, learning_rate=0.02, momentum=0.9, project_every=15)
     calm = ee.predict(floor, batch_size=None, learning_rate=0.1, momentum=0.9, project_every=15)
     ends = [(law.track(s, at)[-1] - s) * (1 if s > 0.5 else -1) for s in (0.3, 0.7)]
@@ -274,6 +319,7 @@ def test_what_noise_moved_is_the_way_home_less_that_of_the_control_at_equal_flow
 IN_THE_VALLEY = {
     "minima": {"linear_barrier": 0.3},
     "road": {"highest_data_loss_over_higher_end": 1.1},
+    "ends": {"moved": [0.15, 0.1], "at_most": 0.15},
     "profile": {"middle_over_ends": {"trace": 1.8, "top_eigenvalue": 1.8, "adaptive_trace": 1.5}},
     "releases": [
         {
@@ -306,7 +352,7 @@ IN_THE_VALLEY = {
 
 def test_figures_at_their_bounds_show_every_claim_of_the_valley():
     assert all(report.claims(IN_THE_VALLEY, "valley").values())
-    assert len(report.claims(IN_THE_VALLEY, "valley")) == 10
+    assert len(report.claims(IN_THE_VALLEY, "valley")) == 11
 
 
 @pytest.mark.parametrize(
@@ -314,6 +360,7 @@ def test_figures_at_their_bounds_show_every_claim_of_the_valley():
     [
         (("minima", "linear_barrier"), 0.29, "linear barrier"),
         (("road", "highest_data_loss_over_higher_end"), 1.11, "highest loss"),
+        (("ends", "moved"), [0.1, 0.151], "full-batch descent"),
         (("profile", "middle_over_ends", "trace"), 1.79, "trace in the middle"),
         (("profile", "middle_over_ends", "top_eigenvalue"), 1.79, "lambda_max in the middle"),
         (("profile", "middle_over_ends", "adaptive_trace"), 1.49, "adaptive trace"),

@@ -27,6 +27,7 @@ IMAGES = 4  # of each file: 20 for training, 4 held out
 
 
 MINIATURES = {"small_cnn": recipes.Cifar10().tiny(), "resnet20": recipes.paper().tiny()}
+VALLEY = recipes.Images().tiny()
 CNN = MINIATURES["small_cnn"]
 
 
@@ -56,7 +57,7 @@ def keys(value):
 # --- the whole story -------------------------------------------------------------------------------------------------
 
 
-OPTIONS = {"small_cnn": [], "resnet20": ["--paper"]}
+OPTIONS = {"small_cnn": ["--model", "small_cnn"], "resnet20": ["--paper"]}
 
 
 @pytest.mark.parametrize("name", ["small_cnn", pytest.param("resnet20", marks=pytest.mark.soak)])
@@ -77,6 +78,29 @@ def test_the_command_tells_it_from_beginning_to_end(name, capsys):
     assert keys(found) - free - documented == set()
     assert Path("story.png").stat().st_size > 20_000
     assert not list(Path("story.work").glob("*.checkpoint"))
+
+
+def test_without_a_model_it_is_the_story_in_the_valley(capsys):
+    assert cli.main(["story", "--dataset", "cifar10", "--device", "cpu", "--tiny"]) == 0
+    said, (found,) = capsys.readouterr().out, json.loads(Path("story.json").read_text())["pairs"]
+    for stage in ("minima", "rest", "road", "descent", "road as built", "profile and picture", "walkers, cold"):
+        assert re.search(rf"^  {stage}: about [\d.e+-]+ (s|min|h)", said, re.MULTILINE), stage
+    assert "of 1: what noise moved is within 1.5 of linear theory (stable settings)" in said
+    cold = next(walk for walk in found["releases"] if walk["name"] == "cold")
+    assert len(cold["sharpness"]) == len(cold["sharpness_error"]) == 3
+    assert cold["sharpness_limit"] == pytest.approx(2 * 0.1 / cold["learning_rate"])
+    shown = f"{found['by_noise']['cold']['home'] * 100:.1f} ± {found['by_noise']['cold']['home_error'] * 100:.1f} % of"
+    assert f"cold (k 3): {shown} the way home" in said
+
+
+def test_networks_of_the_valley_see_means_over_squares_and_noisy_labels(images):
+    land, data = VALLEY.landscape(torch.device("cpu")), ee.data.cifar10(images.parent)
+    torch.testing.assert_close(land.x, F.avg_pool2d(data.x, 4))
+    assert torch.equal(land.y, data.y)
+    assert land.criterion.label_noise == 0.1
+    theta = land.initial(torch.Generator().manual_seed(0))
+    assert list(land.scale_free(theta)) == ["0.weight", "3.weight", "6.weight"]
+    assert recipes.Images(images=4).landscape(torch.device("cpu")).dim == 27_538
 
 
 def test_the_figures_are_those_of_plain_pytorch(images):
@@ -252,13 +276,19 @@ def test_a_time_is_told_in_the_unit_that_suits_it(seconds, words):
     [
         (["--norm", "group"], "--norm belong to --dataset cifar10, got digits, whose network is an MLP without norm"),
         (["--model", "resnet20", "--images", "5"], "--model and --images belong to --dataset cifar10"),
-        (["--dataset", "cifar10", "--model", "vgg"], "--model must be one of small_cnn, resnet20, got 'vgg'"),
-        (["--dataset", "cifar10", "--norm", "batch"], "--model small_cnn takes --norm none or group, got 'batch'"),
+        (
+            ["--dataset", "cifar10", "--model", "vgg"],
+            "--model must be one of normed_cnn, small_cnn, resnet20, got 'vgg'",
+        ),
+        (["--dataset", "cifar10", "--norm", "batch"], "--model normed_cnn takes --norm group, got 'batch'"),
         (
             ["--dataset", "cifar10", "--model", "resnet20", "--norm", "none"],
             "--model resnet20 takes --norm group or batch, got 'none'",
         ),
-        (["--paper", "--norm", "group"], "--paper is ResNet-20 with batch norm; leave out --model and --norm"),
+        (["--paper", "--norm", "group"], "--paper is ResNet-20 with batch norm at 32 x 32; leave out --model, --norm"),
+        (["--side", "16"], "--side belong to --dataset cifar10"),
+        (["--dataset", "cifar10", "--side", "5"], "--model normed_cnn takes --side 8, 16 or 32, got 5"),
+        (["--dataset", "cifar10", "--side", "16", "--model", "small_cnn"], "--model small_cnn takes --side 32, got 16"),
         (["--dataset", "cifar10", "--images", "5"], "4 images"),
         (["--dataset", "cifar10", "--images", "2", "--device", "tpu"], "There is no device 'tpu' here; take one of"),
     ],
@@ -288,8 +318,23 @@ def test_options_choose_model_norm_and_images():
     assert recipes.chosen("cifar10", model="resnet20").norm == "group"
 
 
-def test_the_defaults_are_the_recording_s_and_one_time_suits_all_settings():
-    recipe = recipes.chosen("cifar10")
+def test_options_choose_the_size_of_images_and_how_many():
+    assert recipes.chosen("cifar10") == recipes.Images()
+    wide = recipes.chosen("cifar10", side=32, images=3)
+    assert (wide.side, wide.images) == (32, 3)
+    assert wide.landscape(torch.device("cpu")).x.shape == (15, 3, 32, 32)
+    old = recipes.chosen("cifar10", side=32, images=1000, model="small_cnn")
+    assert old == recipes.Cifar10()
+
+
+def test_the_walkers_without_noise_have_the_flow_time_of_the_hottest():
+    for recipe in (recipes.Images(), recipes.Valley()):
+        times = {s.name: s.learning_rate * s.steps / (1 - s.momentum) for s in recipe.settings}
+        assert times["no noise"] >= max(times.values()) - 1e-9
+
+
+def test_the_small_cnn_s_settings_are_the_recording_s_and_one_time_suits_them_all():
+    recipe = recipes.chosen("cifar10", model="small_cnn")
     assert (recipe.images, list(recipe.widths), recipe.weight_decay) == (1000, RECIPE["channels"], 8e-4)
     most, scallop = (RECIPE["connect"][name] for name in ("sweeps", "tolerance"))  # as they were named then
     assert recipe.train == RECIPE["train"]
@@ -341,7 +386,7 @@ def test_the_page_on_the_paper_says_what_its_stages_cost():
         twice = 1 if shape.batch_size else 2  # batch norm: each part of all data takes the statistics again
         samples = shape.steps * shape.networks * (shape.batch_size or 50_000)
         wanted[shape.stage] = (twice * samples + (shape.looks / 3 + 2 * 4 * shape.products) * 50_000) * gradient
-    wanted["profile"] = 2 * estimate.products(recipe) * 4 * recipe.probed * gradient
+    wanted["profile"] = 2 * estimate.products(recipe.points, **recipe.probe) * 4 * recipe.probed * gradient
     assert {stage: float(said) for stage, said in told.items()} == pytest.approx(
         {stage: number / 1e15 for stage, number in wanted.items()}, rel=0.05
     )
