@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.course import digits
+from entropic_edu.course.bump import common as valley
 from entropic_edu.course.let_go import common as walkers
 from entropic_edu.course.let_go.film import Road
 from entropic_edu.figures.plots import BLUE, RED, labelled
@@ -27,10 +27,10 @@ RATE, SIZE = 0.2, 16  # of the walkers
 def line_loss() -> Tensor:
     """Return the data loss along the straight lines of the digits network, (5, 25), float64."""
     rows = []
-    for pair in digits.PAIRS:
-        a, b = digits.road(pair).pivots[[0, -1]]
+    for pair in range(valley.COUNT):
+        a, b = valley.road(pair).pivots[[0, -1]]
         with torch.no_grad():
-            rows.append(digits.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
+            rows.append(valley.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
     return torch.stack(rows).double()
 
 
