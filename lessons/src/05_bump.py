@@ -5,6 +5,9 @@
 #
 # Two trained networks: at the left a hill on the straight line between them, at the right a road round it that is
 # flat. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
+#
+# It is another network than in lesson 04: hidden layers are normalised, a fifth of the labels are wrong and memorised,
+# and drawn labels are noisy. Round 4 shows what each of these does.
 
 # %% tags=["setup"]
 import torch
@@ -21,8 +24,7 @@ lesson.explore("flat")
 #
 # - The loss along the road is flat. Is the road equally wide everywhere?
 # - Which directions across the road become steeper, and do the steps of SGD see it?
-# - Is it only the scale of the weights?
-# - What does it take?
+# - Is it only the scale of the weights, and what else does it take?
 
 # %% [markdown]
 # ## You will be able to

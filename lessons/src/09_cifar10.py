@@ -232,7 +232,7 @@ lesson.check("9.3", same_time)
 # - Yes. On the line the CNN guesses; on the road it is right on all training images. The loss on the road is small, but
 #   not level: it doubles in the middle.
 # - Yes by the trace: it rises by much more than the loss, on each of three pairs. Much of that is scale. The adaptive
-#   trace rises less, and divided by the loss only a little. On digits, at level loss, it has a bump of 1.7.
+#   trace rises less, and divided by the loss only a little. On digits, at level loss, it has a bump of 1.9.
 # - Yes, within limits. Batches of 16, at two learning rates, pass the lowest point of the objective on their way to the
 #   ends, and stop a third of the way home. Colder runs move as no noise does; warmer ones are thrown out of the valley.
 

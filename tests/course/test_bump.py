@@ -118,7 +118,7 @@ def test_the_blocks_of_the_trace_add_up_and_the_built_norms_are_those_of_the_sam
     for row, point in enumerate(theta):
         diagonal = dense_hessian(land, point, weight_decay=False).diagonal()
         exact = torch.stack([*(diagonal[layer].sum() for layer in layers)]) / diagonal.sum()
-        assert torch.allclose(share[row, :-1], exact, rtol=0.15)  # 1,000 probes
+        assert torch.allclose(share[row, :-1], exact, rtol=0.1, atol=0.05)  # 1,000 probes
     norms = recipe.norms_as_built(path, built, where, layers)
     for row, point in enumerate(theta):
         scaled = point.clone()

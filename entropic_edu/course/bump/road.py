@@ -118,8 +118,9 @@ class Road:
         self.data_loss.show(self.where, chosen(along("data_loss"), pair))
         for panel, mark in self.marks:
             mark.set_data([place, place], panel.get_ylim())
-        if ghost is not None:  # at its top: at the end all lines meet
-            self.bands["ghost"].name.set_position((0.5, min(ghost, TOP) + (0.16 if ghost >= 1 else -0.16)))
+        if ghost is not None:  # at its top, where that is shown: at the end all lines meet
+            height = min(ghost + 0.16, TOP - 0.1) if ghost >= 1 else ghost - 0.16
+            self.bands["ghost"].name.set_position((0.5, height))
             self.bands["ghost"].name.set_horizontalalignment("center")
         self._part()
 

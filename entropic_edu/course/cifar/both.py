@@ -115,7 +115,7 @@ class Both:
         for way, band in bands.items():
             heights = torch.as_tensor(band.line.get_ydata())
             band.name.set_visible(part == "loss")  # the panel beneath has the same colours and dashes
-            band.name.set_position((0.75, (1.3 if way == "line" else 1.7) * float(heights[int(0.7 * len(heights))])))
+            band.name.set_position((0.75, (1.3 if way == "line" else 0.45) * float(heights[int(0.7 * len(heights))])))
 
 
 def _within(mean: Mean) -> Mean:
