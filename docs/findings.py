@@ -18,7 +18,8 @@ from entropic_edu.course.bad_valleys import measures as flatness
 from entropic_edu.course.bad_valleys import release as bad
 from entropic_edu.course.bad_valleys.common import column
 from entropic_edu.course.bump import common as bump
-from entropic_edu.course.bump import spectrum
+from entropic_edu.course.bump import scale as norms
+from entropic_edu.course.bump import spectrum, steps
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import labels
 from entropic_edu.physics.mean import Mean
@@ -54,16 +55,21 @@ def road() -> dict[str, str]:
 
 
 def curvature() -> dict[str, str]:
-    """The bump on roads of every kind: middle third over the mean of the ends."""
-    kinds = ("string", "bezier", "aligned", "squared", "undecayed", "decayed", "longer", "wide")
-    entries = {
-        f"{kind}_{name}": with_error(bump.bump(bump.kept(f"{kind}/{name}")))
-        for kind in kinds
-        for name in ("trace", "top", "adaptive", "loss", "data_loss")
-    }
-    entries["noise"] = with_error(bump.bump(bump.along("gradient_noise")))
-    entries |= {f"rank{rank}": with_error(spectrum.rank_ratio(rank)) for rank in (1, 10, 100, 300)}
-    entries |= {name: with_error(bump.bump(bump.kept(f"string/{name}"))) for name in ("matched", "alone", "balanced")}
+    """The bump at matched norms, as built, and at steps of each length: middle third over the mean of the ends."""
+    entries = {f"bump_{name}": with_error(bump.bump(bump.along(name))) for name in bump.QUANTITIES}
+    raw = [recorded.load("bump")[f"pair{pair}/raw"] for pair in range(bump.COUNT)]
+    for name in ("trace", "top_eigenvalue", "adaptive_trace", "loss"):
+        entries[f"raw_{name}"] = with_error(torch.tensor([one.bump(getattr(one, name)) for one in raw]))
+    built = norms.norms(0.0, 1.0, "everywhere")
+    entries |= {"sag": with_error(norms.middle_norm(built)), "built": with_error(bump.bump(norms.trace(built)))}
+    entries |= {f"rank{rank}": with_error(spectrum.rank_ratio(rank)) for rank in spectrum.RANKS}
+    for radius in steps.RADII:
+        name = f"{radius:g}".replace(".", "")
+        entries |= {
+            f"step_{name}": with_error(steps.random_bump(radius)),
+            f"held_{name}": with_error(steps.held_bump(radius)),
+        }
+    entries |= {f"walk_{walk}": with_error(steps.walk_bump(walk)) for walk in steps.WALKS}
     return entries
 
 

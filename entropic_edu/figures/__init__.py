@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import singledispatch
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -10,10 +11,11 @@ from . import plots
 
 
 @singledispatch
-def draw(result: object, ax: Axes | None = None) -> Axes:
+def draw(result: object, ax: Axes | None = None, **options: Any) -> Axes:
     """Draw a Run, Path, Profile, Release or Family on ``ax``, or a new figure, and return the axes.
 
-    ``result.plot()`` comes here. Another kind of result joins with ``draw.register(Kind, function)``.
+    ``result.plot()`` comes here, with the options of the function in ``plots``. Another kind of result joins with
+    ``draw.register(Kind, function)``.
 
     Raises:
         TypeError: If there is no picture of results of this kind.

@@ -103,8 +103,10 @@ def run(result: Run, ax: Axes | None = None) -> Axes:
     return labelled(ax, "step", "objective", "Training")
 
 
-def profile(result: Profile, ax: Axes | None = None) -> Axes:
+def profile(result: Profile, ax: Axes | None = None, *, raw: Profile | None = None) -> Axes:
     """Draw height and width of the road, each over the mean of its two ends, with error bars of the trace.
+
+    ``raw`` is the profile of the same road as it was built, before ``match_norms``: its trace is drawn beside.
 
     >>> import entropic_edu as ee
     >>> land = ee.valleys.Waist()
@@ -115,8 +117,13 @@ def profile(result: Profile, ax: Axes | None = None) -> Axes:
     ax = ax or axes()
     ax.axhline(1, color="0.75", lw=1)
     labels = []
+    if raw is not None:
+        ratio = raw.trace / raw.trace[[0, -1]].mean()
+        ax.plot(raw.position, ratio, color=BLACK, ls=DASHES[4], lw=1.5)
+        middle = len(ratio) // 2
+        ax.annotate("trace, as built", (raw.position[middle], ratio[middle]), xytext=(0, 6), fontsize=_SIZE, **_BY)
     for name, values, colour, dash in (
-        ("trace", result.trace, RED, "-"),
+        ("trace" if raw is None else "trace, norms matched", result.trace, RED, "-"),
         ("λmax", result.top_eigenvalue, ORANGE, "--"),
         ("adaptive trace", result.adaptive_trace, PURPLE, "-."),
         ("objective", result.loss, BLUE, ":"),

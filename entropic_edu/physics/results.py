@@ -65,10 +65,13 @@ class Result:
         """Return one sentence that holds the result's numbers."""
         raise NotImplementedError
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the result on ``ax``, or on the axes of a new figure, and return the axes."""
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the result on ``ax``, or on the axes of a new figure, and return the axes.
+
+        ``options`` are those of the kind in ``entropic_edu.figures.plots``, such as ``raw`` of a Profile.
+        """
         figures = importlib.import_module("entropic_edu.figures")  # late: what measures does not load what draws
-        axes: Axes = figures.draw(self, ax)
+        axes: Axes = figures.draw(self, ax, **options)
         return axes
 
     def save(self, file: str | os.PathLike[str]) -> None:

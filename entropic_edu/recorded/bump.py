@@ -1,285 +1,222 @@
-"""What lesson 05 measures along the roads of ``roads``, and along the roads of a sceptic: one for each objection.
+"""What lesson 05 measures along the roads of ``valley``: height, width, spectrum, and what a step off the road costs.
 
-A kind of road is measured at even positions on every pair. ``string`` are the roads of ``roads``; ``line``, ``bezier``
-and ``aligned`` join the same ends otherwise; the variants of the recipe train ends of their own.
+All is at matched norms but for one profile of each road as it was built.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor, nn
 
-from entropic_edu.networks.align import align
 from entropic_edu.networks.network import Network
-from entropic_edu.networks.per_sample import exact_trace, gradient_covariance
-from entropic_edu.physics.connect import connect
-from entropic_edu.physics.curvature import dense_hessian, extreme_eigenvalues
-from entropic_edu.physics.mean import middle_over_ends
+from entropic_edu.physics.curvature import hessian_vector_product, hutchinson_trace
+from entropic_edu.physics.drift import Records, drift
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile, probe
-from entropic_edu.physics.train import train
-from entropic_edu.story import recipes as story
+from entropic_edu.physics.probe import probe
 
-from . import roads
-from ._common import Say, Values, all_sweeps, columns, seeded
-
-TRAIN = {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "epochs": 120}
-STRING = {"method": "string", "pivots": 24, "sweeps": 1200, "tolerance": 1e9}
+from . import Work, valley
+from ._common import Values, columns, seeded
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
-    "widths": [64, 32, 32, 10],
     "points": 21,
-    "num_probes": 4,
-    "lanczos_steps": 40,
-    "radii": [0.02, 0.2, 2.0],  # of isotropic noise, lengths in θ
-    "shares": [0.002, 0.02, 0.2],  # of noise in proportion to each weight; ‖θ‖ is about 10
-    "directions": 48,
-    "exact": [0.0, 0.5, 1.0],  # where all eigenvalues are found from the whole Hessian
-    "largest": 600,  # of these are kept
-    "alphas": [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0],
-    "bezier": {"method": "bezier", "pivots": 24, "sweeps": 2400},
-    "aligned": STRING | {"align": True},
-    "variants": {
-        "squared": {"loss": "mse", "weight_decay": 1e-4, "train": TRAIN | {"learning_rate": 0.3}},
-        "undecayed": {"weight_decay": 0.0, "train": TRAIN},
-        "decayed": {"weight_decay": 2e-3, "train": TRAIN},
-        "longer": {"weight_decay": 5e-4, "train": TRAIN | {"epochs": 400}},
-        "wide": {"widths": [64, 64, 64, 10], "weight_decay": 5e-4, "train": TRAIN | {"epochs": 300}},
-    },
-    "connect": {  # of a variant's pairs; the step is η = 0.3 for squared loss, whose gradients are smaller
-        "squared": STRING | {"learning_rate": 0.3},
-        "undecayed": STRING | {"sweeps": 2400},
-        **dict.fromkeys(("decayed", "longer", "wide"), STRING),
-    },
+    "probe": {"num_probes": 16, "lanczos_steps": 28},
+    "probes_kept": 6,  # of the spectrum; the traces are of all
+    "raw": {"num_probes": 1, "lanczos_steps": 24},
+    "block_probes": 16,
+    "places": [0.0, 0.5, 1.0],
+    "largest": 200,  # eigenvalues found to convergence at the places
+    "slice": {"directions": 3, "reach": 0.3, "points": 41, "walkers": 64},  # lengths in θ, whose norm is about 16
+    "radii": [0.01, 0.03, 0.1, 0.3, 1.0, 3.0],  # of random steps
+    "directions": 16,
+    "walks": {"hot": [16, 0.02], "warm": [16, 0.01], "cold": [64, 0.02]},  # B and η of lesson 06
+    "walk": {"momentum": 0.9, "steps": 15, "walkers": 16},
+    "draws": 512,  # of a batch, whose scatter is a kick
 }
-_QUICK = {"method": "string", "pivots": 6, "sweeps": 30, "tolerance": 1e9}
 TINY: Values = {
     "seeds": [0],
     "points": 3,
-    "num_probes": 1,
-    "lanczos_steps": 4,
+    "probe": {"num_probes": 2, "lanczos_steps": 12},
+    "probes_kept": 1,
+    "raw": {"num_probes": 1, "lanczos_steps": 12},
+    "block_probes": 1,
+    "largest": 3,
+    "slice": {"directions": 2, "reach": 0.3, "points": 3, "walkers": 2},
+    "radii": [1.0],
     "directions": 2,
-    "exact": [],
-    "alphas": [1.0, 2.0],
-    "bezier": {"method": "bezier", "pivots": 6, "sweeps": 30},
-    "aligned": _QUICK | {"align": True},
-    "variants": {
-        "squared": {"loss": "mse", "weight_decay": 1e-4, "widths": [64, 8, 8, 10], "train": TRAIN | {"epochs": 2}},
-        "wide": {"weight_decay": 5e-4, "widths": [64, 16, 16, 10], "train": TRAIN | {"epochs": 2}},
-    },
-    "connect": {"squared": _QUICK, "wide": _QUICK},
+    "walk": {"momentum": 0.9, "steps": 3, "walkers": 2},
+    "draws": 4,
 }
-KEPT = (0.0, 0.5)  # positions whose weights stay in the file, for the first pair of each kind
 
 
-def make(recipe: Values, say: Say) -> Values:
+def make(recipe: Values, work: Work) -> Values:
     """Return what was measured, by the names of docs/recordings.md."""
     found: Values = {}
-    land, theta = roads.landscape(), torch.linspace(0, 1, recipe["points"])
-    known = [roads.road(pair) for pair in range(len(recipe["seeds"]))]
-    for pair, road in enumerate(known):
-        found[f"pair{pair}/profile"] = profile(recipe, land, road, pair)
-        say(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
-    points = torch.stack([road.at(theta) for road in known])
-    found |= measured("string", land, points) | _closer(recipe, land, points, say)
-    for kind, there, built in _others(recipe, land, known, say):
-        rounded = torch.stack([road.at(theta) for road in built]).half().float()
-        found |= measured(kind, there, rounded)
-        found[f"{kind}/points"] = rounded[0, [round(place * (len(theta) - 1)) for place in KEPT]].half()
-        found[f"{kind}/scallop"] = torch.tensor([road.scallop for road in built])
-        say(f"{kind}: trace {_bump(found[f'{kind}/trace'])}, data loss {_bump(found[f'{kind}/data_loss'])}")
-    return found
+    rows = []
+    for pair in range(len(recipe["seeds"])):
+        values = work.part(f"pair {pair}", partial(_measured, recipe, pair))
+        found |= {f"pair{pair}/{name}": values.pop(name) for name in ("profile", "raw")}
+        rows.append(values)
+        work(f"pair {pair}: {found[f'pair{pair}/profile'].summary()}")
+    return found | columns(rows)
 
 
-def landscape(recipe: Values, kind: str) -> Network:
-    """Return the network on which roads of this kind lie, a new one each time."""
-    made = recipe["variants"].get(kind)
-    if made is None:
-        return roads.landscape()
-    plain = story.Recipe(widths=tuple(made.get("widths", recipe["widths"]))).landscape()
-    loss = made.get("loss", "cross_entropy")
-    return Network(plain.model, plain.x, plain.y, loss=loss, weight_decay=made["weight_decay"], test=plain.test)
-
-
-def profile(recipe: Values, land: Network, road: Path, pair: int) -> Profile:
-    """Return what the verb probe says of a road."""
-    some = {name: recipe[name] for name in ("points", "num_probes", "lanczos_steps")}
-    return probe(land, road, generator=seeded(100 + pair), **some)
-
-
-def _others(recipe: Values, land: Network, known: list[Path], say: Say) -> Iterator[tuple[str, Network, list[Path]]]:
-    """Yield kind, landscape and roads of all kinds but ``string``."""
-    line = {"method": "linear", "points": recipe["points"]}
-    for kind, settings in (("line", line), ("bezier", recipe["bezier"]), ("aligned", recipe["aligned"])):
-        yield kind, land, [_joined(land, road, seeded(200 + pair), settings) for pair, road in enumerate(known)]
-    for number, (kind, variant) in enumerate(recipe["variants"].items()):
-        there = landscape(recipe, kind)
-        run = train(there, generator=seeded(300 + number), runs=2 * len(known), **variant["train"])
-        say(f"{kind}: {run.summary()}")
-        ends, given = enumerate(run.theta.unflatten(0, (-1, 2))), all_sweeps(recipe["connect"][kind])
-        roads_of = [connect(there, *both, generator=seeded(400 + pair), **given) for pair, both in ends]
-        yield kind, there, roads_of
-
-
-def _joined(land: Network, road: Path, generator: torch.Generator, settings: Values) -> Path:
-    """Return another road between the ends of one; ``align`` permutes the hidden units of the second end first."""
-    a, b = road.pivots[[0, -1]]
-    plain = {name: value for name, value in settings.items() if name != "align"}
-    if "align" in settings:
-        b = align(land, a, b, generator=generator).theta
-    return connect(land, a, b, generator=generator, **all_sweeps(plain))
-
-
-def _closer(recipe: Values, land: Network, points: Tensor, say: Say) -> Values:
-    """Return what is measured on the roads of ``roads`` only."""
-    double, theta = land.to(torch.float64), points.double()
-    steps = torch.randn(recipe["directions"], land.dim, generator=seeded(2), dtype=torch.float64)
-    unit = steps / steps.norm(dim=1, keepdim=True)
-    found = {
-        "rise": torch.stack([rise(double, each, unit, recipe["radii"]) for each in theta]),
-        "share_rise": torch.stack([rise(double, each, steps, recipe["shares"], each) for each in theta]),
-        "blocks": torch.stack([blocks(land, each) for each in points]),
+def _measured(recipe: Values, pair: int) -> Values:
+    land, road, built = valley.landscape(), valley.road(pair), valley.road(pair, matched=False)
+    where, points = torch.linspace(0, 1, recipe["points"]), recipe["points"]
+    profile = probe(land, road, generator=seeded(100 + pair), points=points, **recipe["probe"])
+    some = {name: getattr(profile, name)[:, : recipe["probes_kept"]].clone() for name in ("nodes", "weights")}
+    theta, layers = road.at(where), road.scale_free(land)
+    return {
+        "profile": replace(profile, **some),
+        "raw": probe(land, built, generator=seeded(100 + pair), points=points, **recipe["raw"]),
+        "blocks": blocks(land, theta, list(layers.values()), recipe["block_probes"], seeded(200 + pair)),
+        "norm_built": norms_as_built(road, built, where, list(layers.values())),
+        **_steps(recipe, land, theta, pair),
+        **_walks(recipe, land, road, where, pair),
+        **_slices(recipe, land, road, pair),
     }
-    say("finite steps and blocks measured")
-    ends = points[:, [0, points.shape[1] // 2, -1]]  # (pairs, 3, D)
-    tops = [[top(land, rescaled(land, ends, layer, alpha)) for alpha in recipe["alphas"]] for layer in (1, 2)]
-    found["rescaled_top"] = torch.stack([torch.stack(each, -1) for each in tops], 2)
-    say("rescaled")
-    found = {f"string/{name}": value.float() for name, value in found.items()}
-    exact = [round(place * (points.shape[1] - 1)) for place in recipe["exact"]]
-    if exact:
-        hessians = (dense_hessian(land, each, weight_decay=False) for each in points[:, exact].flatten(0, 1))
-        values = torch.stack([torch.linalg.eigvalsh(hessian).flip(0) for hessian in hessians])  # descending
-        values = values.unflatten(0, (-1, len(exact)))
-        found["string/eigenvalues"] = values[..., : recipe["largest"]].half()
-        found["string/negative"] = values.clamp(max=0).sum(-1)
-        say("whole spectra found")
-    return found
 
 
-def _bump(values: Tensor) -> str:
-    each = middle_over_ends(torch.linspace(0, 1, values.shape[1]), values)
-    return " ".join(f"{ratio:.2f}" for ratio in each.tolist())
+def blocks(land: Network, theta: Tensor, layers: list[slice], probes: int, generator: torch.Generator) -> Tensor:
+    """Return the share in tr H of each of these layers and of all other weights, (n, layers + 1)."""
+    masks = torch.zeros(len(layers) + 1, land.dim)
+    for mask, layer in zip(masks, layers, strict=False):
+        mask[layer] = 1
+    masks[-1] = 1 - masks.sum(0)
+    signs = 2.0 * torch.randint(2, (probes, land.dim), generator=generator) - 1
+    parts = [hutchinson_trace(land, theta, probes=signs, weight_decay=False, scale=mask).value for mask in masks]
+    return torch.stack(parts, 1) / torch.stack(parts, 1).sum(1, keepdim=True)
 
 
-def measured(kind: str, land: Network, points: Tensor) -> Values:
-    """Return the quantities of a kind of road at ``points`` (pairs, n, D), each (pairs, n): see docs/recordings.md."""
-    return {f"{kind}/{name}": value for name, value in columns([_along(land, theta) for theta in points]).items()}
+def norms_as_built(road: Path, built: Path, where: Tensor, layers: list[slice]) -> Tensor:
+    """Return ‖w‖ of layers on the road as built, where the road of matched norms is the same function, (n, layers)."""
+    number = np.interp(where.numpy(), road.marks.numpy(), np.arange(len(road.pivots)))  # of the pivot, and a share
+    norms = torch.stack([built.pivots[:, layer].norm(dim=1) for layer in layers], 1).numpy()
+    return torch.as_tensor(np.stack([np.interp(number, np.arange(len(norms)), each) for each in norms.T], 1)).float()
+
+
+def _steps(recipe: Values, land: Network, theta: Tensor, pair: int) -> Values:
+    """Return what random steps cost, and what they cost where no ReLU may switch."""
+    exact, radii = land.to(torch.float64), torch.tensor(recipe["radii"], dtype=torch.float64)
+    steps = torch.randn(recipe["directions"], land.dim, generator=seeded(300 + pair), dtype=torch.float64)
+    steps = radii[:, None, None] * steps / steps.norm(dim=1, keepdim=True)  # (radii, V, D)
+    rows = [(rise(exact.data_loss, t, steps), rise(switches_held(exact, t), t, steps)) for t in theta.double()]
+    second = torch.stack([second_order(exact, t, steps[-1]) for t in theta.double()])
+    found = {"rise": torch.stack([free for free, _ in rows]), "rise_held": torch.stack([held for _, held in rows])}
+    return {name: values.float() for name, values in (found | {"rise_second": second / radii[-1] ** 2}).items()}
+
+
+def _walks(recipe: Values, land: Network, road: Path, where: Tensor, pair: int) -> Values:
+    """Return how far from the road SGD is after k free steps from rest on it, and what its own steps cost."""
+    exact, theta = land.to(torch.float64), road.at(where).double()
+    lengths, rises, second = [], [], []
+    for setting in recipe["walks"].values():
+        steps = walked(recipe, land, road, where, setting, seeded(400 + pair)).double()
+        lengths.append(steps.square().sum(-1).mean(-1).sqrt())
+        rises.append(torch.cat([rise(exact.data_loss, t, s[None]) for t, s in zip(theta, steps, strict=True)]))
+        second.append(torch.stack([second_order(exact, t, s) for t, s in zip(theta, steps, strict=True)]))
+    named = zip(("walk_length", "walk_rise", "walk_second"), (lengths, rises, second), strict=True)
+    return {name: torch.stack(values).float() for name, values in named}
+
+
+def walked(
+    recipe: Values, land: Network, road: Path, where: Tensor, setting: list[float], generator: torch.Generator
+) -> Tensor:
+    """Return where k free steps of B and η lead from rest, seen across the road from ``where``, (n, walkers, D)."""
+    walk, (batch, rate) = recipe["walk"], setting
+    free: Values = {"batch_size": batch, "project_every": None, "record_every": Records(walk["steps"], theta=True)}
+    release = drift(land, road, start=where.tolist(), learning_rate=rate, generator=generator, **free, **walk)
+    assert release.theta is not None
+    step = release.theta[-1].view(len(where), walk["walkers"], -1) - road.at(where)[:, None]
+    along = road.tangent(where)[:, None]
+    return step - (step * along).sum(-1, keepdim=True) * along
+
+
+def _slices(recipe: Values, land: Network, road: Path, pair: int) -> Values:
+    """Return the largest eigenvalues at some places, the data loss along the first eigenvectors, and SGD's scatter.
+
+    The scatter along them is that of one batch's kick, and of k free steps.
+    """
+    shape, where, hot = recipe["slice"], torch.tensor(recipe["places"]), recipe["walks"]["hot"]
+    offset = torch.linspace(-shape["reach"], shape["reach"], shape["points"])[:, None]
+    crowd = recipe | {"walk": recipe["walk"] | {"walkers": shape["walkers"]}}
+    walks = walked(crowd, land, road, where, hot, seeded(500 + pair))
+    values, losses, scatter = [], [], []
+    for theta, walk in zip(road.at(where), walks, strict=True):
+        largest, vectors = top(land, theta, recipe["largest"], shape["directions"])
+        values.append(largest)
+        losses.append(torch.stack([land.data_loss(theta + offset * vector) for vector in vectors]).detach())
+        batches, generator = recipe["draws"] // 4, seeded(600 + pair)
+        draws = [land.gradient(theta.expand(batches, -1), batch_size=hot[0], generator=generator) for _ in range(4)]
+        kicks = torch.cat([each @ vectors.T for each in draws]).detach()
+        scatter.append(torch.stack([hot[1] * kicks.std(0), (walk @ vectors.T).std(0)]))
+    return {"eigenvalues": torch.stack(values).half(), "slice": torch.stack(losses), "scatter": torch.stack(scatter)}
+
+
+def top(land: Network, theta: Tensor, count: int, vectors: int) -> tuple[Tensor, Tensor]:
+    """Return the largest eigenvalues of H, descending, (count,), and the first eigenvectors, (vectors, D).
+
+    By Lanczos with restarts and full re-orthogonalisation (ARPACK), until all have converged.
+    """
+
+    def times(vector: np.ndarray) -> np.ndarray:
+        product = hessian_vector_product(land, theta, torch.as_tensor(vector.ravel()).to(theta), weight_decay=False)
+        return product.double().numpy()
+
+    operator = LinearOperator((land.dim, land.dim), matvec=times, dtype=np.float64)
+    start = torch.randn(land.dim, generator=seeded(1), dtype=torch.float64).numpy()
+    values, basis = eigsh(operator, k=count, which="LA", tol=1e-4, v0=start)
+    order = values.argsort()[::-1].copy()
+    return torch.as_tensor(values[order]).float(), torch.as_tensor(basis[:, order[:vectors]].T.copy()).float()
 
 
 @torch.no_grad()
-def _along(land: Network, theta: Tensor) -> dict[str, Tensor]:
-    trace = partial(exact_trace, land, weight_decay=False)
-    results = {
-        "loss": land.loss(theta),
-        "data_loss": land.data_loss(theta),
-        "trace": trace(theta),
-        "top": top(land, theta),
-        "adaptive": trace(theta, scale=theta),
-        "balanced": trace(balanced(land, theta)),
-        "noise": gradient_covariance(land, theta).trace,
-        "norm": theta.norm(dim=-1),
-        "accuracy": land.accuracy(theta),
-        "test_accuracy": land.accuracy(theta, "test"),
-    }
-    if land.loss_name != "mse":  # logits that grow without end have no squared loss to match
-        squared = Network(land.model, land.x, land.y, loss="mse")
-        data_loss = results["data_loss"]
-        same = heated(land, theta, data_loss[[0, -1]].mean().expand(len(theta)))
-        ends = [trace(heated(land, end.expand(len(theta), -1), data_loss)) for end in theta[[0, -1]]]
-        results |= {
-            "jacobian": exact_trace(squared, theta),
-            "matched": trace(same),
-            "matched_top": top(land, same),
-            "matched_adaptive": trace(same, scale=same),
-            "alone": torch.stack(ends).mean(0),
-        }
-    return results
+def rise(loss: Callable[[Tensor], Tensor], theta: Tensor, steps: Tensor) -> Tensor:
+    """Return how much a loss rises from θ (D,) on the mean over steps (..., V, D) and their opposites, (...)."""
+    both = torch.cat([theta + steps, theta - steps], -2)
+    losses = torch.stack([loss(each) for each in both.flatten(0, -3)] if steps.ndim > 2 else [loss(both)])
+    return losses.mean(-1).view(steps.shape[:-2]) - loss(theta)
 
 
-def heated(land: Network, theta: Tensor, wanted: Tensor) -> Tensor:
-    """Return points (n, D) with the last layer multiplied until their data loss is as wanted (n,), by bisection.
-
-    Where the accuracy is 1 larger logits have a smaller loss; a factor stays between 1/16 and 16.
-    """
-    last = slice(list(land.layout.slices.values())[-2].start, land.dim)  # its weights and biases
-
-    def turned(factor: Tensor) -> Tensor:
-        theta_new = theta.clone()
-        theta_new[:, last] *= factor[:, None]
-        return theta_new
-
-    low, high = (torch.full_like(wanted, each) for each in (1 / 16, 16.0))
-    for _ in range(30):
-        middle = (low * high).sqrt()
-        higher = land.data_loss(turned(middle)) > wanted
-        low, high = torch.where(higher, middle, low), torch.where(higher, high, middle)
-    return turned((low * high).sqrt())
+def second_order(land: Network, theta: Tensor, steps: Tensor) -> Tensor:
+    """Return the mean of ½ xᵀHx over steps x (V, D): the rise where the loss is its Taylor series to second order."""
+    return 0.5 * (hessian_vector_product(land, theta, steps, weight_decay=False) * steps).sum(-1).mean()
 
 
-def rescaled(land: Network, theta: Tensor, layer: int, alpha: float | Tensor) -> Tensor:
-    """Return points (..., D) with hidden layer 1 or 2 turned up by α and the next layer's weights down by α.
+def switches_held(land: Network, theta: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the data loss at points (D,) or (n, D) of a network whose ReLUs all stay on or off as they are at θ."""
 
-    A ReLU passes a positive factor on, so that the function stays as it was.
-    """
-    up = theta.new_zeros(land.dim)
-    for name, sign in ((f"{2 * layer - 2}.weight", 1), (f"{2 * layer - 2}.bias", 1), (f"{2 * layer}.weight", -1)):
-        up[land.layout.slices[name]] = sign
-    return theta * torch.as_tensor(alpha, dtype=theta.dtype)[..., None] ** up
+    def outputs(points: Tensor, relu: Callable[[Tensor], Tensor]) -> Tensor:
+        parts, z = land.unflatten(points), land.x
+        for name, layer in land.model.named_children():
+            if isinstance(layer, nn.Linear):
+                z = z @ parts[f"{name}.weight"].mT
+                z = z + parts[f"{name}.bias"][..., None, :] if f"{name}.bias" in parts else z
+            else:
+                z = relu(z) if isinstance(layer, nn.ReLU) else layer(z)
+        return z
 
+    switches: list[Tensor] = []
 
-def balanced(land: Network, theta: Tensor, sweeps: int = 60) -> Tensor:
-    """Return the points (n, D) of least norm with the same function.
+    def switching(z: Tensor) -> Tensor:
+        switches.append((z > 0).to(z))
+        return z * switches[-1]
 
-    Each hidden unit is scaled so that the weights into it have as much norm as those out of it, sweep after sweep.
-    """
-    parts = {name: part.double().clone() for name, part in land.unflatten(theta).items()}
-    layers = [name.removesuffix(".weight") for name in parts if name.endswith(".weight")]
-    for _ in range(sweeps):
-        for here, there in itertools.pairwise(layers):
-            weight, bias, following = parts[f"{here}.weight"], parts[f"{here}.bias"], parts[f"{there}.weight"]
-            into, out = weight.square().sum(2) + bias.square(), following.square().sum(1)  # (n, units)
-            alive = (into > 1e-12) & (out > 1e-12)  # the others are at rest at zero
-            factor = torch.where(alive, (out / into).clamp(1e-12, 1e12) ** 0.25, 1.0)
-            weight *= factor[..., None]
-            bias *= factor
-            following /= factor[:, None]
-    return land.layout.join(parts, lead=1).to(theta)
+    outputs(theta, switching)
 
+    def data_loss(points: Tensor) -> Tensor:
+        held = iter(switches)
+        z = outputs(points, lambda z: z * next(held))
+        smoothing = land.criterion.label_noise
+        losses = [F.cross_entropy(row, land.y, label_smoothing=smoothing) for row in z.view(-1, *z.shape[-2:])]
+        return torch.stack(losses).view(points.shape[:-1])
 
-def top(land: Network, points: Tensor) -> Tensor:
-    """Return λmax at points (..., D) by at most 40 steps of Lanczos, (...)."""
-    flat = points.flatten(0, -2)
-    largest = extreme_eigenvalues(land, flat, steps=40, generator=seeded(1), weight_decay=False).largest
-    return largest.view(points.shape[:-1])
-
-
-@torch.no_grad()
-def rise(land: Network, theta: Tensor, steps: Tensor, sizes: list[float], scale: Tensor | None = None) -> Tensor:
-    """Return how much the data loss rises on the mean over ``steps`` (V, D) and their opposites, (n, sizes).
-
-    A step is size · u, or with ``scale`` (n, D) size · scale · u. The rise tends to size² tr H / 2D for unit steps, and
-    to half size² times the adaptive trace for normal steps scaled by θ.
-    """
-    factor = torch.ones_like(theta) if scale is None else scale
-    rows = []
-    for t, s in zip(theta, factor, strict=True):
-        moved = torch.stack([size * s * steps for size in sizes])  # (sizes, V, D)
-        both = torch.cat([t + moved, t - moved], 1)
-        losses = torch.stack([land.data_loss(each) for each in both])
-        rows.append(losses.mean(1) - land.data_loss(t))
-    return torch.stack(rows)
-
-
-def blocks(land: Network, theta: Tensor) -> Tensor:
-    """Return the trace of the weights that ``rescaled`` turns up and of those it turns down, (n, 2 layers, 2)."""
-    rows = []
-    for layer in (1, 2):
-        sign = rescaled(land, torch.ones(land.dim), layer, 2.0)
-        rows += [exact_trace(land, theta, weight_decay=False, scale=(sign == each).to(theta)) for each in (2.0, 0.5)]
-    return torch.stack(rows, -1).unflatten(-1, (2, 2))
+    return data_loss

@@ -12,7 +12,7 @@ from pictures import Panel, faded
 
 import entropic_edu as ee
 from entropic_edu import plots
-from entropic_edu.figures.plots import BLUE, ORANGE, PURPLE, RED
+from entropic_edu.figures.plots import BLACK, BLUE, ORANGE, PURPLE, RED
 
 FAINT = faded(BLUE, 0.15)
 
@@ -77,6 +77,20 @@ def test_a_profile_is_drawn_relative_to_its_ends_with_an_end_label_for_each_line
     inked = [seen.follows(colour, profile.position, row / row[[0, -1]].mean()) for colour, row in curves.items()]
     assert inked == pytest.approx([1.0, 0.7, 0.75, 0.3], abs=0.1)  # solid, dashed, dash-dotted, dotted
     assert {text.get_text() for text in ax.texts} == {"trace", "λmax", "adaptive trace", "objective"}
+    check_labels(ax)
+
+
+def test_a_profile_shows_the_bump_of_the_road_as_it_was_built_beside_the_matched_one(generator):
+    x, y = torch.randn(12, 3, generator=generator), torch.arange(12) % 3
+    land = ee.Network(ee.models.mlp(3, 8, 3, norm="layer"), x, y)
+    built = ee.Path(torch.stack([land.initial(generator) for _ in range(2)])).resample(9)  # straight, so it sags
+    profile, raw = (ee.probe(land, road, generator=generator, points=9) for road in (built.match_norms(land), built))
+    ax = profile.plot(raw=raw)
+    seen = Panel(ax)
+    for measured, colour in ((profile, RED), (raw, BLACK)):
+        ratio = measured.trace / measured.trace[[0, -1]].mean()
+        assert seen.follows(colour, measured.position, ratio) > 0.45  # the one is dashed, and letters cover it
+    assert {"trace, as built", "trace, norms matched"} <= {text.get_text() for text in ax.texts}
     check_labels(ax)
 
 

@@ -1,4 +1,4 @@
-"""Lesson 05: the road is flat, yet narrower in the middle; which eigenvalues do it, and what a sceptic may say."""
+"""Lesson 05: the road is flat, yet narrower in the middle; which eigenvalues do it, what is scale, what it takes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 from entropic_edu.course import Chapter, Exercise, Question
 from entropic_edu.physics.mean import middle_over_ends
 
-from . import hook, rescale, road, sceptic, spectrum
+from . import hook, road, scale, spectrum, steps
 
 QUESTIONS = [
     Question(
         "middle",
         ("falls", "stays", "doubles", "tenfold"),
         "doubles",
-        {"falls": 0.5, "stays": 1.0, "doubles": 2.0, "tenfold": 10.0},
+        {"falls": 0.5, "stays": 1.0, "doubles": 2.5, "tenfold": 10.0},
     ),
     Question("which", ("one", "large", "all"), "all", spectrum.GHOSTS),
     Question("factor", ("nothing", "breaks", "trace"), "trace"),
@@ -49,14 +49,6 @@ def _standard(ratio: Tensor) -> Tensor:
     return ratio.std() / len(ratio) ** 0.5
 
 
-CONTROLS = {  # what answers an objection of exercise 5.4: rows of the sceptic's picture, and a measure
-    "loss": (sceptic.OBJECTIONS["loss"][1], "trace"),
-    "scale": (sceptic.BASE, "adaptive"),
-    "path": (sceptic.OBJECTIONS["path"][1], "trace"),
-    "renaming": (sceptic.OBJECTIONS["renaming"][1], "trace"),
-    "no decay": (sceptic.OBJECTIONS["decay"][1], "trace"),
-    "training": (sceptic.OBJECTIONS["training"][1], "trace"),
-}
 VERDICTS = ("ruled out", "part of it", "open")
 TRUTH = {
     "loss": "part of it",
@@ -109,21 +101,21 @@ EXERCISES = [
             "first": lambda trace, radius, dimensions: radius * trace / (2 * dimensions),
             "root": lambda trace, radius, dimensions: radius**2 * trace / (2 * dimensions**0.5),
         },
-        cases=[(6.0, 0.5, 3466), (3.0, 2.0, 100)],
+        cases=[(160.0, 0.5, 16330), (3.0, 2.0, 100)],
     ),
     Exercise(
         "rescaled",
         "5.3",
-        truth=lambda into, out, rest, alpha: into / alpha**2 + out * alpha**2 + rest,
+        truth=lambda layer, rest, a: layer / a**2 + rest,
         wrong={
-            "swapped": lambda into, out, rest, alpha: into * alpha**2 + out / alpha**2 + rest,
-            "first": lambda into, out, rest, alpha: into / alpha + out * alpha + rest,
-            "unchanged": lambda into, out, rest, alpha: into + out + rest,
-            "one_sided": lambda into, out, rest, alpha: into / alpha**2 + out + rest,
-            "rest": lambda into, out, rest, alpha: into / alpha**2 + out * alpha**2,
-            "both_down": lambda into, out, rest, alpha: (into + out) / alpha**2 + rest,
+            "upside_down": lambda layer, rest, a: layer * a**2 + rest,
+            "first": lambda layer, rest, a: layer / a + rest,
+            "unchanged": lambda layer, rest, a: layer + rest,
+            "all": lambda layer, rest, a: (layer + rest) / a**2,
+            "alone": lambda layer, rest, a: layer / a**2,
+            "adaptive": lambda layer, rest, a: (layer + rest) * a**2,
         },
-        cases=[(1.0, 3.0, 2.0, 2.0), (2.0, 0.5, 1.0, 0.1)],
+        cases=[(40.0, 20.0, 2.0), (2.0, 0.5, 0.1)],
     ),
     Exercise(
         "verdict",
@@ -147,7 +139,7 @@ CHAPTER = Chapter(
         "flat": hook.flat,
         "bump": road.road,
         "spectrum": spectrum.spectrum,
-        "rescale": rescale.rescale,
-        "sceptic": sceptic.sceptic,
+        "steps": steps.steps,
+        "scale": scale.scale,
     },
 )

@@ -1,4 +1,4 @@
-"""Before round 1: the hill on the straight line, and the road round it, as lesson 04 left them."""
+"""Before round 1: the hill on the straight line, and the road round it, on one axis."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.course import digits
+from entropic_edu import recorded
 from entropic_edu.figures.plots import BLUE, RED, labelled
 from entropic_edu.physics.mean import exact
 from entropic_edu.teaching import sheet
@@ -16,14 +16,14 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, Band, moving
 from entropic_edu.teaching.strings import text
 
-from .common import PAIRS, along, positions
-from .road import PLACES, POINTS
+from .common import COUNT, PAIRS, along, positions
+from .road import PLACES
 
 
 @cache
 def hill() -> Tensor:
     """Return the objective along the straight lines between the ends of all pairs, (pairs, 25)."""
-    return torch.stack([digits.line_loss(pair) for pair in digits.PAIRS]).double()
+    return torch.stack([recorded.load("valley")[f"pair{pair}/line_loss"] for pair in range(COUNT)]).double()
 
 
 def at(values: Tensor, place: float) -> float:
@@ -34,35 +34,25 @@ def at(values: Tensor, place: float) -> float:
 
 
 class Flat:
-    """The objective on the line and on the road, with a place on both; beside it the road alone."""
+    """The objective on the line and, beside it, on the road, with a place on both."""
 
     def __init__(self) -> None:
         self.figure = sheet.figure()
-        left = labelled(
-            self.figure.add_axes((0.085, 0.125, 0.35, 0.79)), text("05.axis.either"), "", text("05.panel.either")
-        )
-        right = labelled(
-            self.figure.add_axes((0.64, 0.125, 0.32, 0.79)), text("05.axis.position"), "", text("05.panel.road_alone")
-        )
-        left.set(xlim=(0, 1), yscale="log", ylim=(0.01, 3))
-        left.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-        left.minorticks_off()
-        right.set(xlim=(0, 1), ylim=(0, 0.036))
-        for ax in (left, right):
-            ax.title.set_fontsize(11)
-        self.line = Band(left, colour=RED, dash="--", label=text("05.label.line"))
-        self.road, self.alone = Band(left, colour=BLUE, label=text("05.label.road")), Band(right, colour=BLUE)
-        self.marks = [(ax, moving(ax, colour=GREY, dash=":", width=1.5)) for ax in (left, right)]
+        self.axes = [self.figure.add_axes((left, 0.125, 0.425, 0.79)) for left in (0.065, 0.545)]
+        for ax, title in zip(self.axes, ("05.panel.line", "05.panel.road"), strict=True):
+            labelled(ax, text("05.axis.either"), "", text(title)).title.set_fontsize(11)
+            ax.set(xlim=(0, 1), ylim=(0, 1.1 * float(hill().max())))
+        self.bands = [Band(self.axes[0], colour=RED, dash="--"), Band(self.axes[1], colour=BLUE)]
+        self.points = [moving(ax, colour=GREY, dash="", marker="o", ms=9) for ax in self.axes]
+        self.marks = [moving(ax, colour=GREY, dash=":", width=1.5) for ax in self.axes]
 
     def show(self, pair: int, place: float) -> None:
         """Draw both ways between the ends of a pair, counted from 0."""
-        line, road = hill()[pair], along("objective")[pair]
-        self.line.show(positions(len(line)), exact(line))
-        self.line.name.set_position((0.6, 1.25 * float(line.max())))
-        self.road.show(positions(POINTS), exact(road))
-        self.alone.show(positions(POINTS), exact(road))
-        for ax, mark in self.marks:
-            mark.set_data([place, place], ax.get_ylim())
+        ways = hill()[pair], along("objective")[pair]
+        for values, band, point, mark in zip(ways, self.bands, self.points, self.marks, strict=True):
+            band.show(positions(len(values)), exact(values))
+            point.set_data([place], [at(values, place)])
+            mark.set_data([place, place], [0, at(values, place)])
 
 
 def flat(seed: int) -> Explorer:
@@ -95,7 +85,7 @@ def flat(seed: int) -> Explorer:
 def code(*, at_position: float, one_pair: str) -> str:
     """Return lines that compute the objective at this place of the road and of the line."""
     return (
-        "from entropic_edu.recorded import roads\n"
-        f"land, road = roads.landscape(), roads.road({int(one_pair) - 1})\n"
+        "from entropic_edu.recorded import valley\n"
+        f"land, road = valley.landscape(), valley.road({int(one_pair) - 1})\n"
         f"print(land.loss(road.at({at_position})), land.loss(torch.lerp(road.at(0), road.at(1), {at_position})))"
     )

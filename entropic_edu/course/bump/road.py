@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import stream
-from entropic_edu.course import digits, floor
+from entropic_edu.course import floor
 from entropic_edu.figures.plots import BLUE, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.probe import Profile
@@ -29,12 +29,13 @@ from .common import (
     amid,
     bump,
     chosen,
+    land,
     named,
     over_ends,
-    over_pairs,
     positions,
     with_error,
 )
+from .common import road as recorded_road
 
 LABEL_KEYS = (
     "05.label.objective",
@@ -57,8 +58,8 @@ QUANTITY_KEYS = (
 
 POINTS = 21
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button: a quarter of the recorded effort
-RATIOS = (0.36, 14.0)  # limits of the left panel
+LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
+TOP = 4.2  # of the left panel
 
 
 class Road:
@@ -69,9 +70,7 @@ class Road:
         self.where = positions(POINTS)
         self.ax = ax = self.figure.add_axes((0.075, 0.125, 0.395, 0.78))
         labelled(ax, text("05.axis.position"), "", text("05.panel.ratio")).title.set_fontsize(11)
-        ax.set(xlim=(0, 1), yscale="log", ylim=RATIOS)
-        ax.set_yticks([0.5, 1, 2, 5, 10], ["0.5", "1", "2", "5", "10"])
-        ax.minorticks_off()
+        ax.set(xlim=(0, 1), ylim=(0, TOP))
         ax.axhline(1, color=GREY, lw=1)
         self.singles = [moving(ax, colour=GREY, width=1, alpha=0.6) for _ in range(COUNT)]
         self.bands = {
@@ -81,14 +80,14 @@ class Road:
             "run": Band(ax),
         }
         self.bands["ghost"].name.set_bbox({"facecolor": "white", "lw": 0, "pad": 1})  # the dotted line crosses it
-        tops = zip(floor.RIGHT, ("objective", "trace", "gradient_noise"), (0.038, 8.5, 0.19), strict=True)
+        tops = zip(floor.RIGHT, ("objective", "trace", "gradient_noise"), (0.7, 250, 200), strict=True)
         self.panels = {name: self._panel(bottom, name, high) for bottom, name, high in tops}
         colours = {"objective": BLUE, "trace": RED, "gradient_noise": PURPLE}
         self.curves = {name: Band(panel, colour=colours[name]) for name, panel in self.panels.items()}
         self.data_loss = Band(self.panels["objective"], colour=BLUE, dash="--", label="")
         top = self.panels["objective"]
-        top.text(0.02, 0.0175, text("05.label.objective"), fontsize=sheet.SMALL, color=BLUE)
-        top.text(0.02, 0.0062, text("05.label.data_loss"), fontsize=sheet.SMALL, color=BLUE)
+        top.text(0.02, 0.61, text("05.label.objective"), fontsize=sheet.SMALL, color=BLUE)
+        top.text(0.02, 0.38, text("05.label.data_loss"), fontsize=sheet.SMALL, color=BLUE)
         self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.panels.values())]
 
     def _panel(self, bottom: float, name: str, high: float) -> Axes:
@@ -119,8 +118,9 @@ class Road:
         self.data_loss.show(self.where, chosen(along("data_loss"), pair))
         for panel, mark in self.marks:
             mark.set_data([place, place], panel.get_ylim())
-        if ghost is not None:  # at its top: at the end all lines meet
-            self.bands["ghost"].name.set_position((0.5, ghost * (1.2 if ghost >= 1 else 0.84)))
+        if ghost is not None:  # at its top, where that is shown: at the end all lines meet
+            height = min(ghost + 0.16, TOP - 0.1) if ghost >= 1 else ghost - 0.16
+            self.bands["ghost"].name.set_position((0.5, height))
             self.bands["ghost"].name.set_horizontalalignment("center")
         self._part()
 
@@ -133,10 +133,8 @@ class Road:
         self._part()
 
     def _part(self) -> None:
-        """Move the labels at the right end apart, by factors: the axis is logarithmic."""
-        shown = [band.name for name, band in self.bands.items() if name != "ghost" and band.name.get_visible()]
-        for number, name in enumerate(shown):
-            name.set_position((1.02, 1.2 ** (2 * number - len(shown) + 1)))
+        """Move the labels at the right end apart."""
+        sheet.part(*(band for name, band in self.bands.items() if name != "ghost"), gap=0.07)
 
 
 def road(seed: int) -> Explorer:
@@ -186,7 +184,7 @@ def first(pair: str) -> str:
 def live(seed: int, pair: str) -> Iterator[Snapshot[Profile]]:
     """Yield the profile of a recorded road as it is measured now."""
     generator = torch.Generator().manual_seed(seed)
-    return stream.probe(digits.land(), digits.road(int(first(pair)) - 1), generator=generator, **LIVE)
+    return stream.probe(land(), recorded_road(int(first(pair)) - 1), generator=generator, **LIVE)
 
 
 def sentence(quantity: str, pair: str, place: float) -> str:
@@ -215,11 +213,6 @@ def live_sentence(measured: Profile, quantity: str, pair: str) -> str:
     return text("05.road.live", ratio=measured.bump(values), kept=recorded_ratio, **known)
 
 
-def mean_ratio(quantity: str) -> Mean:
-    """Return the ratio of the middle third to the ends, mean and error over the five pairs."""
-    return over_pairs(bump(along(quantity)))
-
-
 def code(*, along_road: str, bump_pair: str, at_position: float) -> str:
     """Return lines that read the recording, and the verb that makes a profile anew."""
     number = int(first(bump_pair)) - 1
@@ -228,7 +221,7 @@ def code(*, along_road: str, bump_pair: str, at_position: float) -> str:
         "from entropic_edu import recorded\n"
         f'profile = recorded.load("bump")["pair{number}/profile"]\n'
         f"print(profile.bump(profile.{field}))  # pair {number + 1}: middle third over the mean of the ends\n"
-        f"# anew: land, road = recorded.roads.landscape(), recorded.roads.road({number})\n"
+        f"# anew: land, road = recorded.valley.landscape(), recorded.valley.road({number})\n"
         f"# profile = ee.probe(land, road, generator=torch.Generator().manual_seed({100 + number}), points=21, "
-        "num_probes=4, lanczos_steps=40)"
+        "num_probes=16, lanczos_steps=28)"
     )

@@ -20,12 +20,12 @@ from entropic_edu.teaching.strings import option_text, text
 from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, with_error
 
 PLACES = tuple(round(0.05 * place, 2) for place in range(21))
-LEVELS = torch.logspace(-3.1, 0.3, 69, dtype=torch.float64)  # eigenvalues at which the curve is drawn
+LEVELS = torch.logspace(-2.1, 1.1, 65, dtype=torch.float64)  # eigenvalues at which the curve is drawn
 BLUR = 0.05  # decades; each Gauss quadrature is a comb
-THRESHOLDS = (0.003, 0.01, 0.03, 0.1, 0.3)
+THRESHOLDS = (0.03, 0.1, 0.3, 1.0, 2.0)
 TOP = 10
-RANKS = (1, 10, 100, 300)  # of which the sentence tells
-GHOSTS = {"one": (2.4, 3.0), "large": (2.4, 30.0), "all": (2.0, math.inf)}  # factor, and the rank where it ends
+RANKS = (1, 10, 100, 200)  # of which the sentence tells
+GHOSTS = {"one": (2.5, 3.0), "large": (2.5, 30.0), "all": (2.5, math.inf)}  # factor, and the rank where it ends
 
 
 class Line(NamedTuple):
@@ -80,8 +80,8 @@ def number_above(threshold: float) -> Tensor:
 
 
 def rank_ratio(rank: int) -> Tensor:
-    """Return the eigenvalue of a rank in the middle over its mean at the two ends, from whole Hessians, (pairs,)."""
-    values = kept("string/eigenvalues")[..., rank - 1]
+    """Return the converged eigenvalue of a rank in the middle over its mean at the two ends, (pairs,)."""
+    values = kept("eigenvalues")[..., rank - 1]
     return values[:, 1] / values[:, [0, 2]].mean(1)
 
 
@@ -93,9 +93,9 @@ class Spectrum:
         self.where = positions(len(PLACES))
         self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.425, 0.8))
         labelled(ax, text("05.axis.eigenvalue"), "", text("05.panel.above")).title.set_fontsize(11)
-        ax.set(xscale="log", yscale="log", xlim=(7e-4, 2), ylim=(0.7, 600))
+        ax.set(xscale="log", yscale="log", xlim=(0.01, 12), ylim=(0.7, 900))
         ax.set_yticks([1, 10, 100], ["1", "10", "100"])
-        ax.set_xticks([0.001, 0.01, 0.1, 1], ["0.001", "0.01", "0.1", "1"])
+        ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
         ax.minorticks_off()
         self.level = moving(ax, colour=BLACK, dash=":", width=1.5)
         self.bands = {
@@ -107,7 +107,7 @@ class Spectrum:
         self.exact = moving(ax, colour=RED, dash="", marker="x", ms=6)
         self.names = [
             ax.text(
-                0.00085,
+                0.0115,
                 5.2 / 1.6**row,
                 option_text(key, "05.spectrum.key.here", "05.spectrum.key.start", "05.spectrum.key.end"),
                 fontsize=sheet.SMALL,
@@ -116,27 +116,25 @@ class Spectrum:
             for row, (key, ink) in enumerate((("here", BLUE), ("start", GREY), ("end", BLACK)))
         ]
         self.crosses = ax.text(
-            0.00085,
+            0.0115,
             5.2 / 1.6**3,
             text("05.spectrum.key.exact"),
             fontsize=sheet.SMALL,
             color=sheet.INK[RED],
             animated=True,
         )
-        self.bet = ax.text(0.00085, 8.3, text("05.spectrum.key.bet"), fontsize=sheet.SMALL, color=GREY, animated=True)
+        self.bet = ax.text(0.0115, 8.3, text("05.spectrum.key.bet"), fontsize=sheet.SMALL, color=GREY, animated=True)
         self._right()
 
     def _right(self) -> None:
         upper = self.figure.add_axes((0.655, 0.61, 0.215, 0.315))
         labelled(upper, "", "", text("05.panel.number")).title.set_fontsize(11)
-        upper.set(xlim=(0, 1), ylim=(0.5, 8), yscale="log")
+        upper.set(xlim=(0, 1), ylim=(0, 6))
         upper.axhline(1, color=GREY, lw=1)
-        upper.set_yticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
-        upper.minorticks_off()
         upper.tick_params(labelbottom=False)
         lower = self.figure.add_axes((0.655, 0.125, 0.215, 0.36))
         labelled(lower, text("05.axis.position"), "", text("05.panel.parts")).title.set_fontsize(11)
-        lower.set(xlim=(0, 1), ylim=(0.8, 4.2))
+        lower.set(xlim=(0, 1), ylim=(0, 4))
         lower.axhline(1, color=GREY, lw=1)
         self.number = Band(upper, colour=BLUE)
         self.parts = {part: Band(lower, colour=line.colour, dash=line.dash) for part, line in PARTS.items()}
@@ -173,14 +171,14 @@ class Spectrum:
         return LEVELS * factor ** (1 - share), exact(ends)
 
     def _exact(self, pair: int, place: float) -> None:
-        """Draw eigenvalues that were found from the whole Hessian, where there are some."""
+        """Draw eigenvalues that have converged, where they were found."""
         known = {0.0: 0, 0.5: 1, 1.0: 2}
         seen = place in known
         self.crosses.set_visible(seen)
         self.exact.set_visible(seen)
         if seen:
-            values = kept("string/eigenvalues")[pair, known[place]]
-            rank = torch.tensor([1, 2, 3, 5, 8, 14, 25, 45, 80, 140, 250])
+            values = kept("eigenvalues")[pair, known[place]]
+            rank = torch.tensor([1, 2, 3, 5, 8, 14, 25, 45, 80, 120, 200])
             self.exact.set_data(values[rank - 1].numpy(), (rank - 0.5).numpy())
 
 
@@ -202,7 +200,7 @@ def spectrum(seed: int) -> Explorer:
 
     return Explorer(
         render,
-        [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.01), switch("one_pair", PAIRS[1:])],
+        [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.3), switch("one_pair", PAIRS[1:])],
         title=text("05.spectrum.title"),
         code=code,
     )

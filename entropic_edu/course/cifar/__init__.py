@@ -21,7 +21,7 @@ QUESTIONS = [
         "hill",
         ("none", "same", "guess", "beyond"),
         "guess",
-        {"none": 0.01, "same": 0.8, "guess": 2.3, "beyond": 10.0},
+        {"none": 0.01, "same": 1.4, "guess": 2.3, "beyond": 10.0},
     ),
     Question("only", ("falls", "same", "more"), "more", {"falls": 0.8, "same": 2.0, "more": 5.0}),
     Question("end", ("stay", "part", "home"), "part", {"stay": 0.27, "part": 0.19, "home": 0.02}),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course import digits
+from entropic_edu.course.bump.common import COUNT
 from entropic_edu.data import CLASSES, MEAN, STD
 from entropic_edu.figures.plots import BLUE, RED, labelled
 from entropic_edu.physics.mean import Mean, exact
@@ -42,8 +42,8 @@ def accuracies(task: str, seen: str) -> dict[str, Tensor]:
     row = SEEN.index(seen)
     if task == "cifar":
         return {"line": every("line_accuracy")[:, row], "road": every("road_accuracy")[:, row]}
-    recording = recorded.load("roads")
-    line = torch.stack([recording[f"pair{pair}/line_accuracy"][row] for pair in digits.PAIRS]).double()
+    recording = recorded.load("valley")
+    line = torch.stack([recording[f"pair{pair}/line_accuracy"][row] for pair in range(COUNT)]).double()
     return {"line": line, "road": on_digits(("accuracy", "test_accuracy")[row])}
 
 
@@ -115,7 +115,7 @@ class Both:
         for way, band in bands.items():
             heights = torch.as_tensor(band.line.get_ydata())
             band.name.set_visible(part == "loss")  # the panel beneath has the same colours and dashes
-            band.name.set_position((0.75, (1.3 if way == "line" else 1.7) * float(heights[int(0.7 * len(heights))])))
+            band.name.set_position((0.75, (1.3 if way == "line" else 0.45) * float(heights[int(0.7 * len(heights))])))
 
 
 def _within(mean: Mean) -> Mean:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course import digits
+from entropic_edu.course.bump import common as valley
 from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
@@ -64,9 +64,8 @@ def along(field: str) -> Tensor:
 
 @cache
 def on_digits(field: str) -> Tensor:
-    """Return the same of the digits network of lessons 04 to 06, five pairs, (5, 21), float64."""
-    profiles: list[Profile] = [recorded.load("bump")[f"pair{pair}/profile"] for pair in digits.PAIRS]
-    return torch.stack([getattr(one, field) for one in profiles]).double()
+    """Return the same of the digits network of lessons 05 and 06, five pairs, (5, 21), float64."""
+    return torch.stack([getattr(valley.profile(pair), field) for pair in range(valley.COUNT)]).double()
 
 
 @cache
