@@ -132,8 +132,9 @@ lesson.explore("steps")
 # $$\langle\Delta L\rangle = \frac{r^2}{2D}\sum_i \lambda_i = \frac{r^2}{2D}\operatorname{tr} H .$$
 #
 # Real steps cost more, since ReLUs switch on the way. At length 0.01 the ends cost $13$ times this, and the bump
-# is gone: $0.28 \pm 0.02$. The control holds every ReLU on or off: $2.64 \pm 0.07$. At length 0.3 the bump is $1.71 \pm 0.06$, at 1 it is
-# $2.43 \pm 0.08$. SGD gets 0.6 to 1.0 away from the road in 15 steps; its own steps see $1.95 \pm 0.06$.
+# is gone: $0.28 \pm 0.02$. The control holds every ReLU on or off: $2.64 \pm 0.07$. At length 0.3 the bump is
+# $1.71 \pm 0.06$, at 1 it is $2.43 \pm 0.08$. SGD gets 0.6 to 1.0 away from the road in 15 steps; its own steps see
+# $1.95 \pm 0.06$.
 
 # %% [markdown]
 # ### Check
@@ -186,9 +187,9 @@ lesson.explore("scale", after="factor")
 #
 # $$\operatorname{tr} H \;\to\; \frac{t}{a^2} + t_\text{rest}.$$
 #
-# As built, the norm in the middle is $0.55 \pm 0.00$ of that at the ends, and the bump is $8.09 \pm 0.19$. At matched norms, the control,
-# it is $2.65 \pm 0.05$: most of the raw bump is scale. The *adaptive* trace $\sum_i \theta_i^2 H_{ii}$ is left alone by any
-# $a$, and has the bump $1.85 \pm 0.04$.
+# As built, the norm in the middle is $0.55$ of that at the ends, and the bump is $8.09 \pm 0.19$. At matched norms, the
+# control, it is $2.65 \pm 0.05$: most of the raw bump is scale. The *adaptive* trace $\sum_i \theta_i^2 H_{ii}$ is left
+# alone by any $a$, and has the bump $1.85 \pm 0.04$.
 #
 # SGD walks in raw lengths, so it feels raw curvature. Lesson 06 lets walkers go at matched norms: there scale cannot
 # push them.
@@ -285,11 +286,12 @@ lesson.check("5.4", verdict.get)
 # %% [markdown]
 # ## Key points
 #
-# - No. On five roads of level loss, at equal norm, the trace in the middle is $2.65 \pm 0.05$ times that of the ends, and the
-#   gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean "free to move".
-# - All that we resolve: the largest eigenvalue grows $3.09 \pm 0.08$ times, the 200th $3.53 \pm 0.11$ times. SGD's own steps, 0.6 to
-#   1.0 long, see it; random steps shorter than 0.1 do not.
-# - Partly. As built the bump is $8.09 \pm 0.19$; at matched norms $2.65 \pm 0.05$ is left, and $1.85 \pm 0.04$ of the adaptive trace.
+# - No. On five roads of level loss, at equal norm, the trace in the middle is $2.65 \pm 0.05$ times that of the ends,
+#   and the gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean "free to move".
+# - All that we resolve: the largest eigenvalue grows $3.09 \pm 0.08$ times, the 200th $3.53 \pm 0.11$ times. SGD's own
+#   steps, 0.6 to 1.0 long, see it; random steps shorter than 0.1 do not.
+# - Partly. As built the bump is $8.09 \pm 0.19$; at matched norms $2.65 \pm 0.05$ is left, and $1.85 \pm 0.04$ of the
+#   adaptive trace.
 # - It takes ends that noise chose, and labels that are memorised; round 4 has a control for each.
 
 # %%
