@@ -236,7 +236,7 @@ def _barrier(land: Landscape, pivots: Tensor) -> float:
 @torch.no_grad()
 def _scallops_of(land: Landscape, road: Path) -> Tensor:
     """Return how much the loss rises in each segment between pivots, which the closer points of the path hide."""
-    losses = torch.cat([land.loss(some) for some in road.bent(3).split(32)])
+    losses = torch.cat([land.loss(some) for some in road.bends(3)])
     return scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4])
 
 
