@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +45,13 @@ class Batch:
         if not self.own:
             return self
         return Batch(self.x[walker], self.y[walker], clean=None if self.clean is None else self.clean[walker])
+
+    def among(self, walkers: slice) -> Batch:
+        """Return what some walkers see."""
+        if not self.own:
+            return self
+        clean = None if self.clean is None else self.clean[walkers]
+        return Batch(self.x[walkers], self.y[walkers], True, self.whole, clean)
 
     def averaged(self, criterion: Loss, dtype: torch.dtype) -> Tensor:
         """Return targets whose loss is the mean over the batch's label noise, in the form that ``means`` takes."""
@@ -132,3 +139,19 @@ class Sampled(Landscape):
                 f"A batch takes 1 to {len(self.x)} of the {len(self.x)} training samples, got batch_size={batch_size}; "
                 "pass batch_size=None for all of them."
             )
+
+
+def mean_over(
+    parts: list[tuple[float, Batch]], compute: Callable[[Batch], tuple[Tensor, ...]], theta: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the mean of losses (P,) and gradients (P, D) of the parts, each with its share; of one part just those.
+
+    Zeros made before what the parts need lie below it: later ones let the heap shrink and grow with each part.
+    """
+    if len(parts) == 1:
+        return compute(parts[0][1])
+    total = theta.new_zeros(len(theta)), torch.zeros_like(theta)
+    for share, part in parts:
+        for one, other in zip(total, compute(part), strict=True):
+            one += share * other
+    return total

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from . import batch_norm as norms
 from . import memory, ways
-from .batches import Batch, Sampled
+from .batches import Batch, Sampled, mean_over
 from .graphs import Replays
 from .layers import ModuleAt, pull_back
 from .losses import CrossEntropy, Loss, SquaredError, normal
@@ -27,6 +27,8 @@ from .stacked import Stack
 
 Strategy = Literal["auto", "loop", "vmap", "stacked"]
 _SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
+
+_ROWS = 4096  # samples of all networks of a stack that are computed at once: what they keep stays in cache
 
 Rows = Callable[[Tensor, Tensor], Tensor]
 Times = Callable[[Tensor], Tensor]
@@ -168,8 +170,7 @@ class Engine:
         def on(part: Batch) -> tuple[Tensor, ...]:
             return self._by(self._way(theta, part), many, part)
 
-        zeros = many.new_zeros(len(many)), torch.zeros_like(many)
-        loss, gradient = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
+        loss, gradient = self.fitting(lambda: mean_over(self.parts(batch, theta), on, many), batch.size)
         return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
     def data_loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -370,17 +371,26 @@ class StackEngine(Engine):
         """Return what ``losses`` makes of outputs and a batch, (P,) or (), and the gradient."""
         many = _many(theta)
 
-        def on(part: Batch) -> tuple[Tensor, Tensor]:
+        def by(theta: Tensor, part: Batch) -> tuple[Tensor, Tensor]:
             found: list[Tensor] = []
 
             def slopes(z: Tensor) -> Tensor:
                 found.append(losses(z, part))
                 return self.criterion.mean_slopes(z, part.y)
 
-            return self.stack.gradient(many, part.x, slopes, part.own), found[0]
+            gradient = self.stack.gradient(theta, part.x, slopes, part.own)
+            return found[0], gradient
 
-        zeros = torch.zeros_like(many), many.new_zeros(len(many))
-        gradient, loss = self.fitting(lambda: _mean(self.parts(batch, theta), on, zeros), batch.size)
+        def on(part: Batch) -> tuple[Tensor, Tensor]:
+            together = max(2, _ROWS // part.size)
+            if len(many) <= together:
+                return by(many, part)
+            loss, gradient = many.new_empty(len(many)), torch.empty_like(many)
+            for some in (slice(at, at + together) for at in range(0, len(many), together)):
+                loss[some], gradient[some] = by(many[some], part.among(some))
+            return loss, gradient
+
+        loss, gradient = self.fitting(lambda: mean_over(self.parts(batch, theta), on, many), batch.size)
         return loss.view(theta.shape[:-1]), gradient.view(theta.shape)
 
     def hessian_at(self, theta: Tensor, batch: Batch, decay: float, keep: bool) -> Times | None:
@@ -393,7 +403,7 @@ class StackEngine(Engine):
         return self.stack.squares(_many(theta), x, y, rows, scale).view(theta.shape[:-1])
 
     def rows(self, theta: Tensor | None = None) -> int:
-        return max(64, 4096 // (1 if theta is None else len(_many(theta))))
+        return max(64, _ROWS // (1 if theta is None else len(_many(theta))))
 
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
@@ -433,17 +443,3 @@ def on_cpu(engine: Engine, dtype: torch.dtype) -> Engine:
 
 def _many(theta: Tensor) -> Tensor:
     return theta if theta.ndim == 2 else theta[None]
-
-
-def _mean(
-    parts: list[tuple[float, Batch]], compute: Callable[[Batch], tuple[Tensor, ...]], total: tuple[Tensor, ...]
-) -> tuple[Tensor, ...]:
-    """Return the mean of what compute gives for the parts, each with its share, from zeros; of one part just that.
-
-    Zeros made before what the parts need lie below it: later ones let the heap shrink and grow with each part.
-    """
-    if len(parts) == 1:
-        return compute(parts[0][1])
-    for share, part in parts:
-        total = tuple(one + share * other for one, other in zip(total, compute(part), strict=True))
-    return total

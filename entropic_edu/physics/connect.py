@@ -30,6 +30,11 @@ class Sweeps:
     """How long a band is relaxed, for ``connect(sweeps=...)``.
 
     Relaxation goes on in rounds, each as long as all before it, so that each tells what twice as many sweeps change.
+    The barrier settles first. The curvature need not: on the floor the middle is trained on, with weight decay λ for
+    some (1 - m)/(ηλ) sweeps, without it for as long as one likes. Between one pair of CNNs with 1,234 parameters, on
+    256 digits with λ = 5e-4, the trace of the middle was 4.0, 3.7 and 4.2 after 500, 1,000 and 2,000 sweeps, while its
+    objective fell below both ends'; between ends trained on without noise 1.6, 2.1 and 3.1, while its norm fell; with
+    λ = 0 1.30, 0.75 and 0.41. All data in each sweep, on the first pair, changed that little: it is no batch noise.
 
     Attributes:
         most: Gradient steps of the whole band, at most.
@@ -236,7 +241,7 @@ def _barrier(land: Landscape, pivots: Tensor) -> float:
 @torch.no_grad()
 def _scallops_of(land: Landscape, road: Path) -> Tensor:
     """Return how much the loss rises in each segment between pivots, which the closer points of the path hide."""
-    losses = torch.cat([land.loss(some) for some in road.bent(3).split(32)])
+    losses = torch.cat([land.loss(some) for some in road.bends(3)])
     return scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4])
 
 

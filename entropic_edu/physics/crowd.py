@@ -14,7 +14,7 @@ class Crowd:
     """A copy of parameter vectors, (D,) or (P, D), and their gradients.
 
     A step rule works number by number, so it may be given them in any order. Here that is θ's own; ``networks.crowd``
-    has another. Without a landscape somebody else knows the gradients.
+    has another. Without a landscape somebody else knows the gradients; without a copy steps move ``theta`` itself.
 
     Attributes:
         numbers: All numbers, for a step rule to change.
@@ -29,9 +29,10 @@ class Crowd:
 
     numbers: Tensor
 
-    def __init__(self, theta: Tensor, land: Landscape | None = None) -> None:
+    def __init__(self, theta: Tensor, land: Landscape | None = None, *, copied: bool = True) -> None:
         self.land, self.shape = land, theta.shape
-        self.numbers = self.ordered(theta.detach()).clone()
+        numbers = self.ordered(theta.detach())
+        self.numbers = numbers.clone() if copied and numbers.data_ptr() == theta.data_ptr() else numbers
 
     @property
     def position(self) -> Tensor:

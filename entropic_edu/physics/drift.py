@@ -17,7 +17,7 @@ from .path import Path, on
 from .release import Release
 from .results import detached
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Optimizer, Stepper, batch_sharpness, check_finite, warn_if_unstable
+from .steps import Optimizer, Stepper, batch_sharpness, warn_if_unstable
 
 
 @dataclass(frozen=True)
@@ -125,12 +125,11 @@ def drift(
     _require_counts(walkers=walkers, steps=steps, record_every=keep.every)
     begun = _starts(start, path).repeat_interleave(walkers)  # (W,)
     here = begun.to(path.pivots.device)  # where the last projection put each walker
-    theta = path.at(here)
     unit = rule.every or 1
     every = keep.every or unit * max(1, round(steps / (60 * unit)))
-    stepper = Stepper(land.crowd(theta), optimizer, learning_rate, momentum)
+    stepper = Stepper(land.crowd(path.at(here)), optimizer, learning_rate, momentum)
     costs = _Costs(land, path, here, unit, each=model.gives_loss(land))
-    warn_if_unstable(land, theta, stepper)
+    warn_if_unstable(land, path.at(here[:1]), stepper)
     own = torch.Generator(generator.device)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     radius = 0.1 * path.length if rule.radius is None else float(rule.radius)
@@ -140,14 +139,14 @@ def drift(
     log = _Log(begun, radius, recipe=_recipe(model, drawn, stepper, rule), **beside)
 
     def look(step: int, where: Tensor, distance: Tensor, free: Tensor) -> Snapshot[Release]:
-        check_finite(land, free, theta, step, learning_rate)
+        stepper.check(land, step, free)
         row = [torch.tensor(step), where, distance, _losses(land.loss, free), costs.mean(), free]
         log.rows.append([detached(value) for value in row[: 5 + keep.theta]])
         note, records = f"mean position {float(where.mean()):.3f}", len(log.rows)
         return Snapshot(step, steps, note, lambda: log.release(records, step >= steps))
 
     road = RoadPoint(land, path, here) if rule.every else None
-    yield look(0, begun, torch.zeros_like(begun), theta)
+    yield look(0, begun, torch.zeros_like(begun), path.at(here))
     for step in range(1, steps + 1):
         moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum, road)
         stepper.step(costs.force(model, stepper, moment))
@@ -160,12 +159,12 @@ def drift(
         log.see(distance)
         if projects:
             if not bool(distance.isfinite().all()):  # such a walker has no position to be put back to
-                check_finite(land, free, theta, step, learning_rate)
+                stepper.check(land, step, free)
             undone = (distance > radius) & rule.undo_excursions
             here = torch.where(undone, here, where)
             road = RoadPoint(land, path, here)
-            stepper.place(road.theta)
-            stepper.keep_momentum_along(path.tangent(here) * ~undone[:, None])
+            stepper.place(path.at(here))
+            stepper.keep_momentum_along(path.tangent(here).mul_(~undone[:, None]))
         costs.reach(where, here if projects else where)
         where = here if projects else where
         if records:

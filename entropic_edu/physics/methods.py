@@ -16,9 +16,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from .crowd import Crowd
 from .landscape import Landscape
 from .path import Path, evenly, measured, scallops
-from .steps import Stepper, check_finite
+from .steps import Stepper
 
 Tangent = Literal["upwind", "central"]
 
@@ -54,11 +55,12 @@ class Band:
         ``share`` gives the forces at the inner pivots (P-2, D) to what can move.
         """
         line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, len(pivots)).to(pivots)[:, None])
+        steepest = self.land.gradient_on(line, None).norm(dim=1).max()
+        del line
         losses, slope = self.land.loss_and_gradient_on(pivots, None)
-        along = tangents(pivots, losses)
-        across = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
-        scale = torch.cat([slope, self.land.gradient_on(line, None)]).norm(dim=1).max()
-        self.residual = float(share(across).norm(dim=1).max() / scale) if scale > 0 else 0.0
+        scale = torch.maximum(steepest, slope.norm(dim=1).max())
+        force = share(across(slope, tangents(pivots, losses)))
+        self.residual = float(force.norm(dim=1).max() / scale) if scale > 0 else 0.0
         return self.residual
 
 
@@ -92,22 +94,18 @@ class Relaxing(Method):
 
     def relax(self, band: Band, road: Path, sweeps: int) -> Iterator[Path]:
         """Relax a chain with fixed ends, and yield it now and then."""
-        ends = road.pivots[[0, -1]]
-        stepper = Stepper(road.pivots[1:-1], "sgd", band.learning_rate, band.momentum)
-        begun = stepper.position.clone()
-
-        def whole() -> Tensor:
-            return torch.cat([ends[:1], stepper.position, ends[1:]])
-
+        whole = road.pivots.clone()
+        crowd = Crowd(whole[1:-1], copied=False)  # whose steps move the band itself
+        stepper = Stepper(crowd, "sgd", band.learning_rate, band.momentum)
         for number in range(1, sweeps + 1):
-            stepper.step(-self.force(band, whole()), band.scale())
+            stepper.step(-self.force(band, whole), band.scale())
             band.swept += 1
             if self.redistributes and (number % 5 == 0 or number == sweeps):
-                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-                stepper.place(road.through(whole()).smooth(len(road.pivots)).pivots[1:-1])
+                stepper.check(band.land, band.swept)
+                stepper.place(road.through(whole).smooth(len(whole)).pivots[1:-1])
             if number % 25 == 0 or number == sweeps:
-                check_finite(band.land, stepper.position, begun, band.swept, band.learning_rate)
-                yield road.through(whole())
+                stepper.check(band.land, band.swept)
+                yield road.through(whole.clone())
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         for number in (max(4, pivots // 3), max(4, 2 * pivots // 3), pivots):  # coarse first: it costs less
@@ -153,9 +151,8 @@ class Springs(Relaxing):
             return self.spring_constant * (pivots[2:] - 2 * pivots[1:-1] + pivots[:-2]) - band.slope(pivots[1:-1])
         losses, gradient = band.look(pivots)
         along = tangents(pivots, losses) if self.tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
-        across = gradient[1:-1] - (gradient[1:-1] * along).sum(1, keepdim=True) * along
         gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
-        return self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along - across
+        return (self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along).sub_(across(gradient, along))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -200,7 +197,6 @@ class Curve(Method):
         controls = road.resample(number).pivots
         ends = controls[[0, -1]]
         stepper = Stepper(controls[1:-1], "sgd", band.learning_rate, band.momentum)
-        begun = stepper.position.clone()
         for sweep in range(1, band.sweeps + 1):
             jitter = torch.rand(pivots, generator=band.generator, device=band.generator.device, dtype=controls.dtype)
             where = (torch.arange(pivots, dtype=controls.dtype) + jitter.cpu()) / pivots  # one place in each stratum
@@ -209,7 +205,7 @@ class Curve(Method):
             stepper.step(_shared(weights, slope), band.scale())
             band.swept += 1
             if sweep % 25 == 0 or sweep == band.sweeps:
-                check_finite(band.land, stepper.position, begun, sweep, band.learning_rate)
+                stepper.check(band.land, sweep)
                 fine = basis(torch.linspace(0, 1, 8 * pivots, dtype=controls.dtype), number).to(controls)
                 yield road.through(evenly(fine, torch.cat([ends[:1], stepper.position, ends[1:]]), 4 * pivots))
         weights = basis((torch.arange(pivots, dtype=controls.dtype) + 0.5) / pivots, number).to(controls)
@@ -274,7 +270,8 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     """
     if len(pivots) < 3:
         raise ValueError(f"A tangent needs at least 3 pivots, got {len(pivots)}.")
-    forward, backward = pivots[2:] - pivots[1:-1], pivots[1:-1] - pivots[:-2]  # τ⁺ and τ⁻, (P-2, D)
+    steps = pivots.diff(dim=0)
+    forward, backward = steps[1:], steps[:-1]  # τ⁺ and τ⁻, (P-2, D)
     rise_forward, rise_backward = losses[2:] - losses[1:-1], losses[:-2] - losses[1:-1]  # (P-2,)
     larger = torch.maximum(rise_forward.abs(), rise_backward.abs())
     smaller = torch.minimum(rise_forward.abs(), rise_backward.abs())
@@ -284,14 +281,27 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     slope = rise_forward * rise_backward < 0  # one neighbour higher, one lower: eq. 8
     weight_forward = torch.where(slope, (rise_forward > 0).to(losses.dtype), weight_forward)
     weight_backward = torch.where(slope, (rise_backward > 0).to(losses.dtype), weight_backward)
-    mixed = weight_forward[:, None] * forward + weight_backward[:, None] * backward
-    bisector = _unit(forward) + _unit(backward)
-    flat = larger <= 0
-    return _unit(torch.where(flat[:, None], torch.where(bisector.any(1, keepdim=True), bisector, forward), mixed))
+    mixed = weight_forward[:, None] * forward
+    mixed += weight_backward[:, None] * backward
+    flat = (larger <= 0).nonzero()[:, 0]
+    if len(flat):
+        bisector = _unit(forward[flat]) + _unit(backward[flat])
+        mixed[flat] = torch.where(bisector.any(1, keepdim=True), bisector, forward[flat])
+    return mixed.div_(_norm(mixed))
+
+
+def across(slope: Tensor, along: Tensor) -> Tensor:
+    """Return slopes at the inner pivots without their part along unit tangents, (P, D) and (P-2, D) -> (P-2, D)."""
+    part = (slope[1:-1] * along).sum(1, keepdim=True) * along
+    return torch.sub(slope[1:-1], part, out=part)
 
 
 def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
+    return vectors / _norm(vectors)
+
+
+def _norm(vectors: Tensor) -> Tensor:
+    return vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
 
 
 def inserted(path: Path, most: int, threshold: float) -> Path:
@@ -317,12 +327,11 @@ def refine(band: Band, road: Path, bulging: Tensor) -> Iterator[Path]:
     places, bulging = torch.arange(len(bulging) + 1), bulging.cpu()
     order = torch.cat([places, places[:-1][bulging] + 0.5]).argsort()
     along = _unit(road.pivots[1:] - road.pivots[:-1])[bulging]
-    begun = road.bent(1)[1::2][bulging]
-    stepper = Stepper(begun, "sgd", band.learning_rate, band.momentum)
+    stepper = Stepper(road.bent(1)[1::2][bulging], "sgd", band.learning_rate, band.momentum)
     for number in range(1, band.sweeps + 1):
         slope = band.slope(stepper.position)
         stepper.step(slope - (slope * along).sum(1, keepdim=True) * along, band.scale())
         band.swept += 1
         if number % 25 == 0 or number == band.sweeps:
-            check_finite(band.land, stepper.position, begun, number, band.learning_rate)
+            stepper.check(band.land, number)
             yield road.through(torch.cat([road.pivots, stepper.position])[order])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from torch import Tensor
 from .landscape import Landscape
 from .results import Result, detached, finite
 
+_BLOCK = 2**20  # numbers that are computed at once where all together would be a copy of many vectors
 _TOGETHER = 2**26  # numbers of points between pivots that are held at once
 _EXACT = 2**24  # numbers of a path, up to which its span is found in float64
 
@@ -83,8 +84,7 @@ class Path(Result):
     @cached_property
     def marks(self) -> Tensor:
         """Position of each pivot, shape (P,), from 0 to 1."""
-        sums = torch.cat([self.lengths.new_zeros(1), self.lengths]).double().cumsum(0)
-        return (sums / sums[-1]).to(self.pivots.dtype)
+        return _marks(self.lengths)
 
     @property
     def length(self) -> float:
@@ -128,14 +128,20 @@ class Path(Result):
     def at(self, position: float | Tensor) -> Tensor:
         """Return the point at a position in [0, 1], () -> (D,) or (n,) -> (n, D); the ends are bit for bit."""
         position, segment = self._segment(position)
-        along = (position - self.marks[segment]) / (self.marks[segment + 1] - self.marks[segment])
-        return torch.lerp(self.pivots[segment], self.pivots[segment + 1], along.clamp(0, 1)[..., None])
+        along = _along(position, self.marks, segment)
+        if segment.ndim == 0:
+            return torch.lerp(self.pivots[segment], self.pivots[segment + 1], along)
+        points = self.pivots.new_empty(*segment.shape, self.pivots.shape[1])
+        size = max(1, _BLOCK // self.pivots.shape[1])
+        for row, here, share in zip(points.split(size), segment.split(size), along.split(size), strict=True):
+            torch.lerp(self.pivots[here], self.pivots[here + 1], share[..., None], out=row)
+        return points
 
     def tangent(self, position: float | Tensor) -> Tensor:
         """Return the unit vector along the path, towards position 1; the shape of ``at``."""
         _, segment = self._segment(position)
         step = self.pivots[segment + 1] - self.pivots[segment]
-        return step / step.norm(dim=-1, keepdim=True)
+        return step.div_(step.norm(dim=-1, keepdim=True))
 
     def project(self, theta: Tensor) -> Projection:
         """Return position and distance of the nearest point of the path, for (D,) or (W, D)."""
@@ -145,10 +151,12 @@ class Path(Result):
                 "was the path made for another model?"
             )
         basis, start, step, (size, start_step, start_start) = self._span
-        offset = (theta if theta.ndim == 2 else theta[None]) - self.pivots[0]
-        inside = offset @ basis.T  # (W, R)
-        outside = (offset - inside @ basis).square().sum(1).double()
-        inside = inside.double()
+        parts = []
+        for some in (theta if theta.ndim == 2 else theta[None]).split(max(32, _BLOCK // theta.shape[-1])):
+            offset = some - self.pivots[0]
+            inside = offset @ basis.T  # (W, R)
+            parts.append((inside.double(), offset.sub_(inside @ basis).square_().sum(1).double()))
+        inside, outside = (torch.cat(each) for each in zip(*parts, strict=True))
         cross = inside @ step.T - start_step
         along = (cross / size).clamp(0, 1)  # (W, P-1); |inside|² is the same for all segments
         nearest = (start_start - 2 * inside @ start.T + along * (along * size - 2 * cross)).argmin(1)
@@ -179,11 +187,16 @@ class Path(Result):
 
     def bent(self, inner: int) -> Tensor:
         """Return the pivots, and ``inner`` points of the spline between each two, ((P-1)(inner+1)+1, D)."""
+        return torch.cat(list(self.bends(inner)))
+
+    def bends(self, inner: int) -> Iterator[Tensor]:
+        """Yield the same, 32 points at a time."""
         where = np.arange((len(self.pivots) - 1) * (inner + 1) + 1) / (inner + 1)
         marks = np.interp(where, np.arange(len(self.pivots)), self.marks.double().cpu().numpy())
-        fine = self._spline(marks).to(self.pivots) @ self.pivots
-        fine[:: inner + 1] = self.pivots
-        return fine
+        weights = self._spline(marks).to(self.pivots)
+        weights[:: inner + 1] = torch.eye(len(self.pivots)).to(weights)
+        for some in weights.split(32):
+            yield some @ self.pivots
 
     def _spline(self, where: Any) -> Tensor:
         """Return the weights of the pivots in the cubic spline through them at positions (n,), (n, P)."""
@@ -272,9 +285,7 @@ class Path(Result):
         where = torch.as_tensor(position, dtype=self.marks.dtype, device=self.marks.device)
         if not bool(((where >= 0) & (where <= 1)).all()):
             raise ValueError(f"A position on a path lies in [0, 1], got {position}.")
-        real = self.lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
-        inside = torch.searchsorted(self.marks[real], where.contiguous(), right=True) - 1
-        return where, real[inside.clamp(min=0)]
+        return where, _segments(where, self.marks, self.lengths)
 
     @cached_property
     def _span(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -284,13 +295,16 @@ class Path(Result):
         products (3, P-1), are in float64.
         """
         offsets = self.pivots - self.pivots[0]
-        few = offsets.numel() <= _EXACT
-        _, sizes, rows = torch.linalg.svd(offsets.double() if few else offsets, full_matrices=False)
-        basis = rows[sizes > 4 * torch.finfo(offsets.dtype).eps * sizes[0]]
-        at = (offsets.to(basis) @ basis.T).double()
+        if offsets.numel() <= _EXACT:
+            offsets = offsets.double()
+        _, sizes, rows = torch.linalg.svd(offsets, full_matrices=False)
+        basis = rows[sizes > 4 * torch.finfo(self.pivots.dtype).eps * sizes[0]]
+        del rows
+        at = (offsets @ basis.T).double()
+        del offsets
         start, step = at[:-1], at.diff(dim=0)
         products = [step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)]
-        return basis.to(offsets), start, step, torch.stack(products)
+        return basis.to(self.pivots), start, step, torch.stack(products)
 
 
 def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
@@ -317,14 +331,16 @@ def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
 def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
     """Return ``number`` points, even in arc length, of the polyline ``weights`` (n, P) @ ``points`` (P, D).
 
-    Where the polyline has too many numbers to be made, its segments' lengths come from the products of the steps
-    between points.
+    The polyline is made at once where it is small, else twice in blocks; where that is too much work, its segments'
+    lengths come from the products of the steps between points.
     """
-    weights = weights.to(points.dtype)
-    if len(weights) * points.shape[1] <= _TOGETHER:
+    weights, numbers = weights.to(points.dtype), len(weights) * points.shape[1]
+    if numbers <= _BLOCK:
         fine = weights.to(points.device) @ points
         fine[0], fine[-1] = points[0], points[-1]
         return Path(fine).resample(number).pivots
+    if numbers <= _TOGETHER:
+        return _evenly_in_blocks(weights.to(points.device), points, number)
     parts = (part.diff(dim=0) for part in points.split(2**16, 1))  # sums of so many are exact enough
     gram = torch.stack([(part @ part.T).double() for part in parts]).sum(0).cpu()
     steps = -weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point
@@ -334,6 +350,42 @@ def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
     even = torch.as_tensor(np.stack(rows, 1)).to(points) @ points
     even[0], even[-1] = points[0], points[-1]
     return even
+
+
+def _evenly_in_blocks(weights: Tensor, points: Tensor, number: int) -> Tensor:
+    """Return ``evenly`` to the bit of one product, holding little but the result."""
+    first, last = torch.eye(weights.shape[1]).to(weights)[[0, -1]]
+    weights = torch.cat([first[None], weights[1:-1], last[None]])
+    segments = len(weights) - 1
+    most = max(16, _BLOCK // points.shape[1])
+    size = math.ceil(segments / math.ceil(segments / most))  # all alike: a product of two rows rounds otherwise
+    blocks = (weights[at : at + size + 1] @ points for at in range(0, segments, size))
+    lengths = torch.cat([block.diff(dim=0).norm(dim=1) for block in blocks])
+    where, marks = torch.linspace(0, 1, number, dtype=points.dtype, device=points.device), _marks(lengths)
+    segment = _segments(where, marks, lengths)
+    even = points.new_empty(number, points.shape[1])
+    for rows, here, share in zip(
+        even.split(size), segment.split(size), _along(where, marks, segment).split(size), strict=True
+    ):
+        torch.lerp(weights[here] @ points, weights[here + 1] @ points, share[:, None], out=rows)
+    return even
+
+
+def _marks(lengths: Tensor) -> Tensor:
+    """Return the positions of the ends of segments, (P-1,) -> (P,), from 0 to 1."""
+    sums = torch.cat([lengths.new_zeros(1), lengths]).double().cumsum(0)
+    return (sums / sums[-1]).to(lengths)
+
+
+def _segments(where: Tensor, marks: Tensor, lengths: Tensor) -> Tensor:
+    """Return in which segment positions lie."""
+    real = lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
+    return real[(torch.searchsorted(marks[real], where.contiguous(), right=True) - 1).clamp(min=0)]
+
+
+def _along(where: Tensor, marks: Tensor, segment: Tensor) -> Tensor:
+    """Return how far positions lie along their segments, from 0 to 1."""
+    return ((where - marks[segment]) / (marks[segment + 1] - marks[segment])).clamp(0, 1)
 
 
 def scallops(losses: Tensor, losses_between: Tensor) -> Tensor:

@@ -43,6 +43,9 @@ class Stepper:
             raise ValueError(f'optimizer must be "sgd", "nesterov" or "adam", got {optimizer!r}.')
         self.crowd = theta if isinstance(theta, Crowd) else Crowd(theta)
         self.kind, self.learning_rate, self.momentum = optimizer, learning_rate, momentum
+        begun = self.position
+        self._first = (begun if begun.ndim == 1 else begun[0]).clone()
+        self._vast = 1e3 * (1 + begun.norm(dim=-1))  # a size that no sensible step leads to
         self._averages: list[Tensor] = []  # momentum and, of Adam, the average of squares; none before the first step
         self._adam = None
         if optimizer == "adam":
@@ -83,9 +86,25 @@ class Stepper:
     def keep_momentum_along(self, tangent: Tensor) -> None:
         """Drop the momentum but for its part along the unit vectors ``tangent``, the shape of θ; all of it where 0."""
         if self._averages:
-            momentum = self.crowd.vectors(self._averages[0])
-            along = (momentum * tangent).sum(-1, keepdim=True) * tangent
-            self._averages[0].copy_(self.crowd.ordered(along))
+            along = (self.crowd.vectors(self._averages[0]) * tangent).sum(-1, keepdim=True)
+            self._averages[0].copy_(self.crowd.ordered(along * tangent))
+
+    def check(self, land: Landscape, step: int, theta: Tensor | None = None) -> None:
+        """Raise a DivergenceError that names step, loss and η·λ_max, unless all of ``theta`` is finite and not vast.
+
+        None looks at where the steps have come to.
+        """
+        theta = self.position if theta is None else theta
+        fine = theta.norm(dim=-1) < self._vast  # which no NaN is
+        if bool(fine.all()):
+            return
+        with torch.no_grad():
+            loss = float(land.loss(theta[~fine][0] if theta.ndim == 2 else theta))
+        product = self.learning_rate * sharpness(land, self._first)
+        raise DivergenceError(
+            f"The steps diverged by step {step}: loss {loss:.3g}, learning_rate * lambda_max = {product:.3g} where "
+            "they started; lower learning_rate or momentum, or raise batch_size."
+        )
 
     def state(self) -> Tensor:
         """Return the optimizer's memory, (S, *theta.shape): momentum, or Adam's two averages."""
@@ -163,18 +182,3 @@ def warn_if_unstable(land: Landscape, theta: Tensor, stepper: Stepper) -> None:
             f"A learning_rate below {limit / steepest:.2g} is stable here.",
             StabilityWarning,
         )
-
-
-def check_finite(land: Landscape, theta: Tensor, start: Tensor, step: int, learning_rate: float) -> None:
-    """Raise a DivergenceError that names step, loss and η·λ_max, unless all of ``theta`` is finite and not vast."""
-    size, begun = theta.norm(dim=-1), start.norm(dim=-1)
-    fine = size < 1e3 * (1 + begun)  # which no NaN is
-    if bool(fine.all()):
-        return
-    with torch.no_grad():
-        loss = float(land.loss(theta[~fine][0] if theta.ndim == 2 else theta))
-    product = learning_rate * sharpness(land, start)
-    raise DivergenceError(
-        f"The steps diverged by step {step}: loss {loss:.3g}, learning_rate * lambda_max = {product:.3g} where they "
-        "started; lower learning_rate or momentum, or raise batch_size."
-    )

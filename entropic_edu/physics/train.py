@@ -15,7 +15,7 @@ from .landscape import Landscape
 from .noise import require_steps
 from .results import Result, detached, finite
 from .snapshot import Progress, Snapshot, Stream, verb
-from .steps import Optimizer, Schedule, Stepper, check_finite, schedule_scale, warn_if_unstable
+from .steps import Optimizer, Schedule, Stepper, schedule_scale, warn_if_unstable
 
 SETTINGS = ("batch_size", "learning_rate", "momentum", "epochs", "optimizer", "schedule")  # of a training
 
@@ -133,11 +133,11 @@ def train(
     if run.step == 0:
         warn_if_unstable(land, run.theta, stepper)
     last = run.steps if stop_at is None else min(stop_at, run.steps)
-    written, begun = time.monotonic(), run.theta
+    written = time.monotonic()
     yield _snapshot(run)
     try:
         while run.step < last:
-            run = _epoch(land, stepper, run, begun, generator, last)
+            run = _epoch(land, stepper, run, generator, last)
             if checkpoint is not None and time.monotonic() - written > 2:
                 run.save(checkpoint)
                 written = time.monotonic()
@@ -195,7 +195,7 @@ def _saved(land: Landscape, checkpoint: str | os.PathLike[str], planned: Run) ->
     return replace(run, theta=run.theta.to(planned.theta))
 
 
-def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator: torch.Generator, last: int) -> Run:
+def _epoch(land: Landscape, stepper: Stepper, run: Run, generator: torch.Generator, last: int) -> Run:
     """Go once through the data, or to the ``last`` step, and return the run as it then is."""
     step, scale, rate = run.step, 1.0, run.recipe["learning_rate"]
     rows = None if run.theta.ndim == 1 else len(run.theta)
@@ -205,7 +205,7 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, begun: Tensor, generator
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
         stepper.step(stepper.crowd.gradient(batch), scale)
         step += 1
-    check_finite(land, stepper.position, begun, step, rate)
+    stepper.check(land, step)
     with torch.no_grad():
         loss = land.loss(stepper.position)
     return replace(

@@ -441,6 +441,17 @@ def test_a_road_stops_once_twice_the_sweeps_change_its_middle_little(network, en
     assert found == pytest.approx(wanted, rel=0.15)
 
 
+def test_ends_of_high_loss_do_not_stop_a_road_on_the_hill(monkeypatch):
+    hill = 0.5 * (1 - math.cos(ANGLE / 2)) ** 2  # of the straight line: far below 5 % of the ends' loss
+    settings = {"method": "string", "learning_rate": 1e-3, "sweeps": 2000}
+    road = on_the_circle(Circle(base=10.0), **settings)
+    assert road.barrier < 1e-3 * hill
+    monkeypatch.setattr("entropic_edu.physics.connect._HILL", math.inf)
+    early = on_the_circle(Circle(base=10.0), **settings)
+    assert early.sweeps < road.sweeps
+    assert early.barrier > 2e-3 * hill
+
+
 def test_a_road_that_still_changes_takes_all_its_sweeps_and_says_so(network, ends):
     settings = {"method": "string", "pivots": 6, "batch_size": None, "generator": seeded(), "learning_rate": 1e-3}
     with pytest.warns(ee.UnconvergedWarning, match=r"not converged: .*more sweeps than 400"):

@@ -316,20 +316,20 @@ class Largest(TorchDispatchMode):
 def few_together(monkeypatch):
     """What is held at once is limited to some hundreds of numbers, so that small paths count as large."""
     monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", 500)
+    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", 100)
 
 
-@pytest.mark.usefixtures("few_together")
-def test_a_spline_of_many_parameters_is_the_same_and_is_never_made(generator):
+@pytest.mark.parametrize("most", [500, 2**26], ids=["from products of steps", "in blocks"])
+def test_a_spline_of_many_parameters_is_the_same_and_is_never_made(most, monkeypatch, generator):
     pivots = arc(2.5, 6) @ torch.randn(2, 40, generator=generator, dtype=torch.float64)
-    points, expected = 12, None
-    with pytest.MonkeyPatch.context() as free:
-        free.setattr("entropic_edu.physics.path._TOGETHER", 2**26)
-        expected = Path(pivots).smooth(points).pivots
+    points, expected = 12, Path(pivots).smooth(12).pivots
+    monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", most)
+    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", 100)
     with Largest() as made:
         smooth = Path(pivots).smooth(points).pivots
     torch.testing.assert_close(smooth, expected, rtol=1e-9, atol=1e-9)
     assert torch.equal(smooth[[0, -1]], pivots[[0, -1]])
-    assert made.numbers <= points * 40  # 4 * points * 40 before
+    assert made.numbers <= 17 * 40  # a block, or the points; 4 * points * 40 before
 
 
 @pytest.mark.usefixtures("few_together")
