@@ -18,7 +18,7 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import ALL, boxed, kept, mean_of, pairs_named, pairs_of, profile, with_error
+from .common import ALL, PAIRS, boxed, kept, law, mean_of, pairs_named, pairs_of, profile, with_error
 
 AGAINST = ("temperature", "excess", "product")
 LIMITS = {"temperature": (5e-4, 0.4), "excess": (3e-5, 0.6), "product": (2e-6, 0.15)}
@@ -108,6 +108,18 @@ def ratio(on: str, pair: int | None = None) -> Mean:
     """Return force over Λ⟨ΔL⟩, a fit to all runs whose walkers stayed, with its error over the roads; one has none."""
     runs = [[push(name, one) for name in names(on) if stayed(name)] for one in pairs_of(pair)]
     return mean_of(torch.tensor([sum(float(p.force.value) for p in row) / sum(p.product for p in row) for row in runs]))
+
+
+def excess(name: str) -> Mean:
+    """Return the measured excess loss over that of linear theory at the same places, with its error over the roads."""
+    ratios = []
+    for pair in PAIRS:
+        prediction, (low, high) = law(name, pair), let_go.sides(name, 0.3)
+        assert prediction.excess_loss is not None
+        where = kept(f"{name}/position")[pair][:, [low, high]].mean(-1)  # (R, 2)
+        said = np.interp(where[:-1].numpy(), prediction.position.numpy(), prediction.excess_loss.value.numpy())
+        ratios.append(kept(f"{name}/excess")[pair, 1:, [low, high]].mean() / said.mean())
+    return mean_of(torch.stack(ratios))
 
 
 def stayed(name: str) -> bool:
