@@ -13,12 +13,13 @@ from entropic_edu.course.let_go import CHAPTER, QUESTIONS
 from entropic_edu.course.let_go import common as C
 from entropic_edu.course.let_go import push as P
 from entropic_edu.course.let_go.collapse import SIZES, compared, measured, place, rate
-from entropic_edu.course.let_go.sceptic import DOUBTS, course, over_threshold
+from entropic_edu.course.let_go.sceptic import DOUBTS, SHORT, course, over_threshold
 from entropic_edu.figures.plots import BLACK, BLUE, PURPLE, RED
 from entropic_edu.recorded import let_go, valley
 from entropic_edu.recorded.let_go import gone, remaining
 from entropic_edu.teaching.sheet import GREY
 
+ASKED = {name for runs in DOUBTS.values() for name in runs if name != "hot"}  # by the sceptic, in a shorter walk
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 BETS = {question.name: question for question in QUESTIONS}
 
@@ -65,9 +66,9 @@ def test_what_theory_says_is_recorded_from_the_recorded_profile():
 
 def test_all_runs_in_the_valley_last_equally_long_in_flow_time():
     for name, setting in let_go.settings().items():
-        if setting["on"] == "valley" and setting.get("optimizer") != "adam":
+        if setting["on"] == "valley":
             flow = setting["learning_rate"] / (1 - setting["momentum"]) * setting["steps"]
-            assert flow == pytest.approx(C.FLOW_TIME), name
+            assert flow == pytest.approx(SHORT if name in ASKED else C.FLOW_TIME), name
     assert all(apart < 2e-3 for apart in recorded.load("let_go")["check"].values())  # of the road, at another η
 
 
@@ -135,7 +136,7 @@ def test_the_walk_draws_the_run_its_control_theory_and_the_bet_where_they_are():
 
 def test_the_button_lets_walkers_go_now_and_shows_them_on_the_way():
     explorer = CHAPTER.explorers["walk"](0)
-    explorer.set(batch_size=8, learning_rate=0.04)
+    explorer.set(batch_size=16, learning_rate=0.04)
     snapshots = explorer.work.stream(**explorer.values)
     early, later = next(snapshots), next(snapshots)
     assert early.total == later.total == 2000
@@ -220,7 +221,7 @@ def test_the_force_of_the_noise_is_the_excess_loss_times_the_narrowing_over_deca
     for on in P.KINDS:
         found = P.ratio(on)
         assert 0.8 < float(found.value) < 1.3  # no free constant
-    assert P.spread("product", None) < 0.5 * P.spread("temperature", None)
+    assert P.spread("product", None) < P.spread("temperature", None)
 
 
 def test_a_push_is_what_a_walker_of_known_motion_shows():
@@ -262,10 +263,11 @@ def test_with_the_noise_of_the_road_linear_theory_is_right_and_hot_walkers_are_m
     assert over_threshold("runaway, B 16", None) > 3 > 1.5 > over_threshold("runaway, B 64", None)
 
 
-def test_in_the_valley_too_theory_is_right_for_the_noise_that_it_assumes():
-    hot, frozen = course("hot", None), course("of the road", None)
-    assert float(frozen.left.value[-1]) == pytest.approx(frozen.theory, abs=0.02)
-    assert float(hot.left.value[-1]) < float(frozen.left.value[-1]) - 0.02
+def test_in_the_valley_the_noise_of_the_road_makes_the_excess_loss_of_theory_and_real_noise_more():
+    frozen, hot = P.excess("of the road"), P.excess("hot")
+    assert float(frozen.value) == pytest.approx(1, abs=0.1)
+    assert float(hot.value) > float(frozen.value) + 0.15
+    assert float(course("hot", None).left.value[-1]) < float(course("of the road", None).left.value[-1])
 
 
 def test_the_earlier_bursts_are_taken_away_the_less_far_walkers_get():
@@ -276,26 +278,16 @@ def test_the_earlier_bursts_are_taken_away_the_less_far_walkers_get():
     assert ways[-1] < still + 0.2 * (ways[0] - still)
 
 
-def test_noise_that_comes_late_starts_the_walk_and_noise_that_ends_stops_it():
-    late, early = course("late", None), course("early", None)
-    middle = int((late.share <= 0.5).sum()) - 1
-    assert float(late.left.value[middle]) == pytest.approx(0.3, abs=0.02)
-    assert float(late.left.value[-1]) < 0.22
-    assert float(early.left.value[middle]) < 0.22
-    assert float(early.left.value[-1]) > float(early.left.value[middle]) - 0.01
-
-
 def test_walkers_that_are_never_put_back_leave_the_road_sideways_and_go_home_all_the_same():
-    radius = 0.1 * float(C.kept("valley/length").mean())
-    found = {name: course(name, None) for name in DOUBTS["free"]}
-    assert float(found["free"].away[-1]) > radius > float(found["hot"].away[-1])
-    assert float(found["free"].left.value[-1]) < 0.22
+    found = {name: course(name, None, SHORT) for name in DOUBTS["free"]}
+    assert float(found["free"].away[-1]) > 5 * float(found["hot"].away[-1])
+    assert float(found["free"].left.value[-1]) < float(found["free_all"].left.value[-1]) - 0.02
     assert float(found["free_all"].left.value[-1]) == pytest.approx(0.3, abs=0.02)
     assert found["free"].accuracy > 70
 
 
 def test_the_more_free_steps_the_further_as_theory_says():
-    ways = [course(name, None) for name in DOUBTS["steps_k"]]
+    ways = [course(name, None, SHORT) for name in DOUBTS["steps_k"]]
     for by in (lambda one: float(one.left.value[-1]), lambda one: one.theory):
         values = [by(one) for one in ways]
         assert values == sorted(values, reverse=True)
@@ -303,11 +295,11 @@ def test_the_more_free_steps_the_further_as_theory_says():
 
 def test_the_sentence_of_a_doubt_agrees_with_the_recording():
     kept = recorded.load("let_go")
-    position = kept["k10/position"].double()[:, -1]
+    position = kept["k5/position"].double()[:, -1]
     left = torch.cat([position[:, 0], 1 - position[:, 1]], -1).mean(-1)
     said = MADE["sceptic"].draw(doubt="steps_k").sentence
-    theory = float(let_go.remaining_by_theory("k10", 0.3).mean())
-    assert f"k = 10: {left.mean():.2f} ± {left.std() / 5**0.5:.2f} (theory {theory:.2f})" in said
+    theory = float(let_go.remaining_by_theory("k5", 0.3).mean())
+    assert f"k = 5: {left.mean():.2f} ± {left.std() / 5**0.5:.2f} (theory {theory:.2f})" in said
 
 
 # --- every explorer -------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ AGAINST, MEASURES = ("batch", "temperature"), ("gone", "rate")
 FOLDED = tuple(start for start in STARTS if start < 0.5)  # both sides of the road together
 SIZES = tuple(size for size in BATCHES if size is not None)
 STYLES: dict[float, tuple[str, str, Any]] = {0.02: (BLUE, "o", "-"), 0.04: (RED, "^", "-.")}
-LIMITS = {"batch": (6.5, 160), "temperature": (0.0013, 0.065)}
-TICKS = {"batch": SIZES, "temperature": (0.002, 0.005, 0.01, 0.02, 0.05)}
+LIMITS = {"batch": (13, 160), "temperature": (0.0013, 0.033)}
+TICKS = {"batch": SIZES, "temperature": (0.002, 0.005, 0.01, 0.02)}
 HEIGHTS = {"gone": (-5, 105), "rate": (0, 1.4)}
 NEARLY = 95  # per cent of the way home: past it the rate is that of the end, which stops walkers
 SAME = 0.0125  # the temperature of the bet
@@ -174,6 +174,6 @@ def sentence(against: str, measure: str, start: float) -> str:
         start=start,
         level=option_text(against, "06.collapse.at.batch", "06.collapse.at.temperature", value=SAME),
         items="; ".join(items),
-        control=float(control.value) + 0.0,
+        control=round(float(control.value)) + 0.0,
         control_error=float(control.error),
     )

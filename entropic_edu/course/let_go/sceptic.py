@@ -1,4 +1,4 @@
-"""Round 4: the runaway taken apart, and the sceptic's doubts: k, no projection, optimizers, noise on and off."""
+"""Round 4: the runaway taken apart, and the sceptic's doubts: k, and no projection at all."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ from .common import (
 
 DOUBTS: dict[str, tuple[str, ...]] = {
     "free": ("hot", "free", "free_all"),
-    "steps_k": ("k5", "k10", "hot", "k45"),
-    "optimizer": ("hot", "nesterov", "plain, k10", "adam"),
-    "switched": ("hot", "late", "early"),
+    "steps_k": ("k5", "hot", "k45"),
 }
 APART: dict[str, tuple[str, ...]] = {
     "threshold": tuple(f"runaway, B {size}" for size in (16, 32, 64, 128)),
@@ -50,13 +48,7 @@ APART: dict[str, tuple[str, ...]] = {
 RUNS = {
     "hot": "06.run.hot",
     "of the road": "06.run.of_the_road",
-    "late": "06.run.late",
-    "early": "06.run.early",
-    "nesterov": "06.run.nesterov",
-    "plain, k10": "06.run.plain",
-    "adam": "06.run.adam",
     "k5": "06.run.k5",
-    "k10": "06.run.k10",
     "k45": "06.run.k45",
     "free": "06.run.free",
     "free_all": "06.run.free_all",
@@ -84,6 +76,7 @@ class Course:
         left: Distance from the own end, in lengths of the road, (R,).
         away: Distance from the road just before the projection, at the records but the first, (R-1,).
         outside: Share of projections from outside the valley.
+        put_back: Whether a walker found outside was put back where it was, so that its position means something.
         theory: Distance from the own end by linear theory, at the end; None where it says nothing.
         accuracy: On the held-out digits at the end, in per cent; None where the recipe did not ask for it.
     """
@@ -92,6 +85,7 @@ class Course:
     left: Mean
     away: Tensor
     outside: float
+    put_back: bool
     theory: float | None
     accuracy: float | None
 
@@ -100,7 +94,7 @@ def course(name: str, pair: int | None, until: float = math.inf) -> Course:
     """Return what became of one run, for one pair of minima or all, as far as a flow time."""
     step, setting = kept(f"{name}/step"), let_go.settings()[name]
     flow = step * setting["learning_rate"] / (1 - setting["momentum"])
-    count = len(step) if setting.get("optimizer") == "adam" else int((flow <= until + 1e-6).sum())
+    count = int((flow <= until + 1e-6).sum())
     low, high = let_go.sides(name, 0.3)
     known = f"{name}/accuracy" in recorded.load("let_go")
     away = pick(kept(f"{name}/distance"), pair)[:, 1:count, [low, high]].mean((0, 2, 3))
@@ -111,6 +105,7 @@ def course(name: str, pair: int | None, until: float = math.inf) -> Course:
         left=over_pairs(let_go.remaining(name, 0.3)[:, :count], pair),
         away=away,
         outside=float(pick(kept(f"{name}/outside"), pair).mean()),
+        put_back=bool(setting.get("undo_excursions")),
         theory=theory(name, pair, int(step[count - 1])),
         accuracy=100 * float(pick(kept(f"{name}/accuracy"), pair)[:, count - 1].mean()) if known else None,
     )
@@ -201,10 +196,11 @@ class Sceptic:
         self.aways[i].set_data(where.numpy(), walked.away.clamp(LOWEST, HIGHEST).numpy())
         self.laws[i].set_visible(walked.theory is not None)
         self.laws[i].set_data([1.03], [walked.theory or 0.0])
-        colour = "#8c8c8c" if walked.outside > LEFT else STYLES[i][0]
+        colour = "#8c8c8c" if walked.outside > LEFT and not walked.put_back else STYLES[i][0]
         for line in (self.bands[i].line, self.aways[i], self.strokes[i]):
             line.set_color(colour)
         self.bands[i].area.set_facecolor(colour)
+        self.names[i].set_color(GREY if colour != STYLES[i][0] else sheet.INK.get(colour, colour))
         self.strokes[i].set_data([0.02, 0.16], [y, y])
         self.names[i].set_position((0.2, y))
         self.names[i].set_text(textwrap.fill(name, 19))
@@ -265,7 +261,7 @@ def sentence(doubt: str, runs: tuple[str, ...], pair: int | None, until: float) 
             items.append(text("06.sceptic.free_item", **values))
         elif doubt == "threshold":
             items.append(text("06.sceptic.threshold_item", times=over_threshold(name, pair), **values))
-        elif walked.theory is not None and doubt in ("feeds", "calm", "steps_k", "optimizer"):
+        elif walked.theory is not None and doubt in ("feeds", "calm", "steps_k"):
             items.append(text("06.sceptic.law_item", law=walked.theory, **values))
         else:
             items.append(text("06.sceptic.item", outside=100 * walked.outside, **values))
@@ -273,8 +269,6 @@ def sentence(doubt: str, runs: tuple[str, ...], pair: int | None, until: float) 
         doubt,
         "06.sceptic.free",
         "06.sceptic.steps_k",
-        "06.sceptic.optimizer",
-        "06.sceptic.switched",
         "06.sceptic.threshold",
         "06.sceptic.feeds",
         "06.sceptic.bursts",

@@ -49,7 +49,7 @@ from .common import (
 from .film import Road
 
 WALKERS, LIVE = 16, 2000  # of the live run
-COST = {8: 0.8, 16: 1.0, 32: 1.6, 64: 2.9, 128: 5.3, None: 1.1}  # of a step, over that of 16 walkers at B 16
+COST = {16: 1.0, 32: 1.6, 64: 2.9, 128: 5.3, None: 1.1}  # of a step, over that of 16 walkers at B 16
 
 
 class Walk:
