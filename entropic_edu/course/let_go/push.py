@@ -216,10 +216,10 @@ def code(*, push_against: str, road_pair: int | None) -> str:
     return "\n".join(
         [
             "from entropic_edu import recorded",
-            'kept, name = recorded.load("let_go"), "eta 0.02, B 16"',
+            'kept, name = recorded.load("let_go"), "eta 0.02, B 128"',
             f'profile = kept["valley/pair{pair}/profile"]',
             "narrowing = profile.narrowing(learning_rate=0.02, momentum=0.9, project_every=15).value[7]  # near 0.3",
-            f'excess = kept[f"{{name}}/excess"][{pair}, 1:5, 2].mean()  # from 0.3, the first records',
+            f'excess = kept[f"{{name}}/excess"][{pair}, 1:, 2].mean()  # of walkers from 0.3, which stay near it',
             "print(float(narrowing * excess))  # the push towards 0, loss per length",
         ]
     )
