@@ -6,7 +6,6 @@ python docs/findings.py --check    # says whether it is as it would be written
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
 from entropic_edu.course.late_game import measures as late
-from entropic_edu.course.let_go import labels
+from entropic_edu.course.let_go import push
+from entropic_edu.course.let_go.sceptic import SHORT, course
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import cifar10, let_go
 
@@ -32,7 +32,7 @@ TEMPLATE = Path(__file__).with_name("findings.in.md")
 def with_error(values: torch.Tensor | Mean, places: int = 2) -> str:
     """Return mean ± standard error, over the first dimension where it is not known yet."""
     mean = values if isinstance(values, Mean) else bump.over_pairs(values.double())
-    return f"{float(mean.value):.{places}f} ± {float(mean.error):.{places}f}"
+    return f"{round(float(mean.value), places) + 0.0:.{places}f} ± {float(mean.error):.{places}f}"  # no -0
 
 
 def numbers() -> dict[str, str]:
@@ -74,19 +74,31 @@ def curvature() -> dict[str, str]:
 
 
 def walkers() -> dict[str, str]:
-    """Relaxation on the road: what batch size, learning rate and start do."""
-    half = let_go.half("eta 0.2, B 16", 0.3)
-    entries = {
-        "half16": with_error(half, 0),
-        "half256": "never" if math.isinf(let_go.half("eta 0.2, B 256", 0.3).value) else "reached",
-    }
-    for rate in ("0.1", "0.2", "0.4"):
-        for size in (16, 32, 64, 128, 256):
-            entries[f"gone_{rate}_{size}".replace(".", "")] = with_error(let_go.gone(f"eta {rate}, B {size}", 0.3), 0)
+    """What batch size, learning rate, start and k do on the road, and what pushes walkers."""
+    entries = {}
+    for rate in ("0.02", "0.04"):
+        for size in (16, 32, 64, 128):
+            name = f"eta {rate}, B {size}"
+            short = f"{rate}_{size}".replace(".", "")
+            entries[f"gone_{short}"] = with_error(let_go.gone(name, 0.3), 0)
+            entries[f"law_{short}"] = f"{float((100 * (1 - let_go.remaining_by_theory(name, 0.3) / 0.3)).mean()):.0f}"
     entries["gone_none"] = with_error(let_go.gone("control", 0.3), 0)
     for start in (0.1, 0.2, 0.4):
-        entries[f"gone_from_{start:g}".replace(".", "")] = with_error(let_go.gone("eta 0.2, B 16", start), 0)
-    entries["label_noise"] = ", ".join(with_error(labels.ratio(net, 0.3, 50, 0.02)) for net in range(3))
+        entries[f"gone_from_{start:g}".replace(".", "")] = with_error(let_go.gone("eta 0.02, B 16", start), 0)
+    runs = {"k5": "k5", "k45": "k45", "free": "free", "road": "of the road"}
+    short = course("hot", None, SHORT).left
+    entries["way_hot"] = with_error(Mean(100 * (1 - short.value[-1] / 0.3), 100 * short.error[-1] / 0.3), 0)
+    entries |= {
+        f"excess_{key}": with_error(push.excess(name)) for key, name in (("road", "of the road"), ("hot", "hot"))
+    }
+    entries |= {f"way_{short}": with_error(let_go.gone(name, 0.3), 0) for short, name in runs.items()}
+    hot = {"16": "B 16", "64": "B 64", "road": "of the road", "undone": "undone", "control": "control"}
+    entries |= {f"run_{short}": with_error(let_go.gone(f"runaway, {name}", 0.3), 0) for short, name in hot.items()}
+    entries |= {f"push_{on}": with_error(push.ratio(on)) for on in push.KINDS}
+    for name in ("free", "free_all"):
+        kept = recorded.load("let_go")
+        entries[f"{name}_away"] = with_error(kept[f"{name}/distance"][:, -1].double().mean((1, 2)), 1)
+        entries[f"{name}_accuracy"] = with_error(100 * kept[f"{name}/accuracy"][:, -1].double().mean(1), 0)
     return entries
 
 

@@ -25,10 +25,10 @@ from entropic_edu.teaching.player import STYLE, Player
 from entropic_edu.teaching.strings import text
 
 FOLDER = "_static/walkers"
-START = (16, 0.2)
+START = (16, 0.02)
 MODULE = Path(player.__file__).with_name("player.js")
 EXPORT = "export default { render };"
-FIELDS = ("title", "_steps", "_sentences", "_size", "_panels", "_seconds", "_words")
+FIELDS = ("title", "_steps", "_sentences", "_size", "_panels", "_seconds", "_groups", "_words")
 BYTES = ("_plan", "_along", "_background")
 
 

@@ -13,7 +13,7 @@ from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import Sweeps, connect, measured
 from entropic_edu.physics.drift import Projections, Records
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.noise import During, Minibatch
+from entropic_edu.physics.noise import During, Minibatch, OfTheRoad
 from entropic_edu.physics.path import Path
 
 Values = dict[str, Any]  # by name: settings, or results
@@ -28,10 +28,13 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def arguments(setting: Values) -> Values:
-    """Return the arguments of ``drift``: three plain settings become what they mean there."""
+    """Return the arguments of ``drift``: some plain settings become what they mean there."""
     values = dict(setting)
+    radius = values.pop("radius", None)
     if values.pop("undo_excursions", False):
-        values["project_every"] = Projections(values["project_every"], undo_excursions=True)
+        values["project_every"] = Projections(values["project_every"], undo_excursions=True, radius=radius)
+    if values.pop("of_the_road", False):
+        values["noise"] = OfTheRoad(values["batch_size"])
     if (noisy := values.pop("noisy_steps", None)) is not None:
         values["noise"] = During(Minibatch(values["batch_size"]), noisy)
     if values.pop("keep_theta", False):

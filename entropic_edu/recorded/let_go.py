@@ -1,15 +1,13 @@
-"""Walkers let go on the five recorded roads: batch size, learning rate, start, optimizer, projection (lesson 06).
+"""Walkers let go on recorded roads (lesson 06): in the valley, where theory holds, and in the runaway.
 
-All runs are on the objective that the roads were made on. Runs of one pair share every draw: a smaller batch holds the
-first samples of a larger one. The number of free steps k goes with η and m so that a free walker spreads by the same
-variance between two projections (``theory.sustained_variance`` at h = 0), and runs to be compared last equally long in
-η/(1-m) times the steps.
+"Valley" is the normalised network of ``recorded.valley``, "runaway" the plain one of ``recorded.roads`` with hard
+labels. All runs are on the objective that the roads were made on. Runs of one pair share every draw: a smaller batch
+holds the first samples of a larger one. Runs to be compared last equally long in flow time η/(1-m)·steps, and k, the
+number of free steps between projections, is 15 unless its name says another.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
@@ -18,78 +16,91 @@ from torch import Tensor
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile, probe
-from entropic_edu.physics.release import Release, first_below
+from entropic_edu.physics.release import Release
+from entropic_edu.physics.theory import Prediction, predict
 
-from . import Work, load, roads
+from . import Work, load, roads, valley
 from ._common import Values, arguments, seeded
 
-_HOT: Values = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "project_every": 15, "steps": 2000}
-_FREE = _HOT | {"project_every": None}
-_SLOW = _HOT | {"learning_rate": 0.05, "project_every": 29, "steps": 8000}
-_SHORT = _HOT | {"learning_rate": 0.4, "momentum": 0.8, "project_every": 10}
+_VALLEY: Values = {
+    "on": "valley", "batch_size": 16, "learning_rate": 0.02, "momentum": 0.9, "project_every": 15, "steps": 6000,
+}  # fmt: skip
+_STILL = _VALLEY | {"batch_size": None, "learning_rate": 0.1, "steps": 1200, "walkers": 1}
+_SHORT = _VALLEY | {"steps": 1500}  # a quarter of the flow time: what the sceptic asks
+_RUNAWAY = _VALLEY | {"on": "runaway", "learning_rate": 0.2, "steps": 2000}
+_UNDONE = _RUNAWAY | {"undo_excursions": True}
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],  # of the recorded roads: pair 0 has seed 0
-    "points": 25,
+    "probe": {"points": 25, "num_probes": 4, "lanczos_steps": 16},
     "records": 26,
     "shorten": 1,
-    "grid": {
+    "grid": {  # in the valley
         "starts": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
-        "walkers": {"16": 3, "32": 3, "64": 3, "128": 1, "256": 1},
-        "rates": {"0.1": [21, 4000], "0.2": [15, 2000], "0.4": [11, 1000]},  # η: k, steps
-        "control": 0.4,  # η of the full batch: without noise only η times the steps counts, which "check" checks
+        "walkers": {"16": 4, "32": 2, "64": 2, "128": 1},
+        "steps": {"0.02": 6000, "0.04": 3000},  # by η
     },
-    "check": {"rates": [0.1, 0.2], "starts": [0.1, 0.3, 0.6, 0.9]},
+    "check": {"rates": [0.05], "starts": [0.1, 0.7]},
     "starts": [0.3, 0.7],
     "walkers": 8,
     "runs": {
-        "hot": _HOT | {"records": 133},
-        "undone": _HOT | {"undo_excursions": True},
-        "late": _HOT | {"noisy_steps": [1001, 2001]},
-        "early": _HOT | {"noisy_steps": [1, 1001]},
-        "plain": _HOT | {"momentum": 0.0},
-        "plain_hot": _HOT | {"momentum": 0.0, "learning_rate": 0.5, "project_every": 23, "steps": 8000},
-        "nesterov": _HOT | {"optimizer": "nesterov"},
-        "nesterov_32": _HOT | {"optimizer": "nesterov", "batch_size": 32},
-        "adam": _HOT | {"optimizer": "adam", "learning_rate": 0.005},
-        "adam_large": _HOT | {"optimizer": "adam", "learning_rate": 0.01},
-        **{f"k{k}": _HOT | {"project_every": k} for k in (5, 10, 20, 45)},
-        "free": _FREE,
-        **{f"free_{size}": _FREE | {"batch_size": size} for size in (32, 64)},
-        "free_all": _FREE | {"batch_size": None, "walkers": 1},
-        "eta 0.1, B 8": _HOT | {"batch_size": 8, "learning_rate": 0.1, "project_every": 21, "steps": 4000},
-        **{f"eta 0.05, B {size}": _SLOW | {"batch_size": size} for size in (4, 8, 16)},
-        **{f"m 0.8, B {size}": _SHORT | {"batch_size": size} for size in (16, 32, 64)},
-        **{f"long, B {size}": _HOT | {"batch_size": size, "steps": 10000, "walkers": 1} for size in (64, 256)},
-        "long, all": _HOT | {"batch_size": None, "learning_rate": 0.8, "project_every": 7, "steps": 2500, "walkers": 1},
+        "hot": _VALLEY | {"records": 80},
+        "of the road": _VALLEY | {"of_the_road": True, "walkers": 2},
+        **{f"k{k}": _SHORT | {"project_every": k} for k in (5, 45)},
+        "free": _SHORT | {"project_every": None},
+        "free_all": _STILL | {"project_every": None, "steps": 300},
+        **{f"runaway, B {size}": _RUNAWAY | {"batch_size": size} for size in (8, 16, 32, 64, 128)},
+        "runaway, of the road": _RUNAWAY | {"of_the_road": True, "walkers": 2},
+        "runaway, undone": _UNDONE,
+        **{f"runaway, undone past {radius:g}": _UNDONE | {"radius": radius} for radius in (1.0, 0.5)},
+        "runaway, control": _RUNAWAY | {"batch_size": None, "walkers": 1},
     },
-    "accuracy": ["hot", "free", "free_32", "free_64", "free_all"],
+    "accuracy": ["hot", "free", "free_all"],
 }
-TINY: Values = {"seeds": [0], "points": 5, "records": 4, "shorten": 40, "walkers": 2}
+TINY: Values = {
+    "seeds": [0],
+    "probe": {"points": 5, "num_probes": 1, "lanczos_steps": 4},
+    "records": 4,
+    "shorten": 100,
+    "walkers": 2,
+}
 
 
 def make(recipe: Values, work: Work) -> Values:
     """Return what walkers did, the runs of a name stacked over the pairs, as docs/recordings.md names it."""
-    land = roads.landscape()
-    going = [roads.road(seed) for seed in recipe["seeds"]]
     found: Values = {}
-    for pair, road in enumerate(going):
-        values = work.part(f"pair {pair}, profile", partial(profile, land, road, pair, recipe))
-        found[f"pair{pair}/profile"] = values["profile"]
-    for name, setting in settings(recipe).items():
-        found |= work.part(name, partial(walked, land, going, name, setting, work))
-    found["check"] = {str(rate): _check(land, going[0], recipe, rate) for rate in recipe["check"]["rates"]}
-    found["length"] = torch.tensor([road.length for road in going])
-    found["radius"] = 0.1 * found["length"]
-    return found
+    lengths = {}
+    for on in ("valley", "runaway"):
+        land, going = landscape(on), [road(on, pair) for pair in range(len(recipe["seeds"]))]
+        for pair, each in enumerate(going):
+            values = work.part(f"{on}, pair {pair}, profile", partial(profile, land, each, pair, recipe))
+            found[f"{on}/pair{pair}/profile"] = values["profile"]
+        for name, setting in settings(recipe).items():
+            if setting["on"] == on:
+                found |= work.part(name, partial(walked, land, going, name, setting, work))
+                if predictable(setting):
+                    profiles = [found[f"{on}/pair{pair}/profile"] for pair in range(len(going))]
+                    found[f"{name}/theory"] = torch.stack([expected(each, setting) for each in profiles])
+        lengths[on] = torch.tensor([each.length for each in going])
+    found["check"] = {str(rate): _check(recipe, rate) for rate in recipe["check"]["rates"]}
+    return found | {f"{on}/length": each for on, each in lengths.items()}
+
+
+def landscape(on: str) -> Network:
+    """Return the landscape of the "valley" or of the "runaway", a new one each time."""
+    return {"valley": valley, "runaway": roads}[on].landscape()
+
+
+def road(on: str, pair: int) -> Path:
+    """Return the recorded road of a pair on it, what the verbs go on."""
+    return {"valley": valley, "runaway": roads}[on].road(pair)
 
 
 def profile(land: Network, road: Path, pair: int, recipe: Values) -> dict[str, Profile]:
     """Return what ``probe`` finds along the road of a pair."""
-    return {"profile": probe(land, road, generator=seeded(6000 + 1000 * pair + 3), points=recipe["points"])}
+    return {"profile": probe(land, road, generator=seeded(6000 + 1000 * pair + 3), **recipe["probe"])}
 
 
 def walked(land: Network, going: list[Path], name: str, setting: Values, work: Work) -> Values:
@@ -97,48 +108,64 @@ def walked(land: Network, going: list[Path], name: str, setting: Values, work: W
     releases = [release(land, road, pair, setting) for pair, road in enumerate(going)]
     starts = len(setting["start"])
     found = stacked(releases, starts)
+    excess = torch.stack([each.excess_loss for each in releases if each.excess_loss is not None])
+    found["excess"] = excess.unflatten(-1, (starts, -1)).mean(-1)
+    if sharpness := [each.sharpness for each in releases if each.sharpness is not None]:
+        found["sharpness"] = torch.stack(sharpness)
     if setting["keep_theta"]:
         found["accuracy"] = _accuracy(land, releases, starts).half()
     work(f"{name}: {releases[0].summary()}")
     return {f"{name}/{key}": value for key, value in found.items()}
 
 
+def predictable(setting: Values) -> bool:
+    """Return whether linear theory speaks of a run: projections, none of which is undone."""
+    return setting["project_every"] is not None and "undo_excursions" not in setting
+
+
+def theory(profile: Profile, setting: Values) -> Prediction:
+    """Return linear theory for a run on a measured road."""
+    names = ("batch_size", "learning_rate", "momentum", "project_every")
+    return predict(profile, **{name: setting[name] for name in names})
+
+
+def expected(profile: Profile, setting: Values) -> Tensor:
+    """Return where linear theory says that walkers from each start stand at the end, (S,)."""
+    until = torch.tensor([0, setting["steps"]])
+    return torch.stack([theory(profile, setting).track(start, until)[-1] for start in setting["start"]])
+
+
 def settings(recipe: Values = RECIPE) -> dict[str, Values]:
-    """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
+    """Return for each run by name where it is "on", and all arguments of ``drift`` but landscape, road, generator."""
     grid, accuracy = recipe["grid"], recipe["accuracy"]
+    starts = {"start": grid["starts"]}
     plain = {
-        f"eta {rate}, B {size}": _on_grid(grid, rate, int(size), walkers)
-        for rate in grid["rates"]
+        f"eta {rate}, B {size}": _VALLEY
+        | {"batch_size": int(size), "learning_rate": float(rate), "steps": steps, "walkers": walkers}
+        | starts
+        for rate, steps in grid["steps"].items()
         for size, walkers in grid["walkers"].items()
     }
-    plain["control"] = _on_grid(grid, str(grid["control"]), None, 1)
+    plain["control"] = _STILL | starts | {"records": 80}
     both = {"start": recipe["starts"], "walkers": recipe["walkers"]}
     plain |= {name: both | run for name, run in recipe["runs"].items()}
-    return {name: _arguments(recipe, run) | {"keep_theta": name in accuracy} for name, run in plain.items()}
+    return {name: _shortened(recipe, run) | {"keep_theta": name in accuracy} for name, run in plain.items()}
 
 
-def _on_grid(grid: Values, rate: str, size: int | None, walkers: int) -> Values:
-    k, steps = grid["rates"][rate]
-    changed = {"batch_size": size, "learning_rate": float(rate), "project_every": k, "steps": steps}
-    return _HOT | changed | {"walkers": walkers, "start": grid["starts"]}
-
-
-def _arguments(recipe: Values, run: Values) -> Values:
+def _shortened(recipe: Values, run: Values) -> Values:
     """Return a run with its records at projections, shortened if the recipe is a miniature."""
     unit = run["project_every"] or 25
     records = min((recipe | run)["records"], 10**9 if recipe["shorten"] == 1 else recipe["records"])
     steps = max(run["steps"] // recipe["shorten"], 2 * unit)
     every = unit * max(1, round(steps / (records * unit)))
     changed: Values = {"steps": steps, "record_every": every}
-    if "noisy_steps" in run:
-        first, end = (1 + (step - 1) // recipe["shorten"] for step in run["noisy_steps"])
-        changed["noisy_steps"] = range(first, end)
     return {key: value for key, value in run.items() if key != "records"} | changed
 
 
 def release(land: Network, road: Path, pair: int, setting: Values) -> Release:
     """Return one run: all runs of a pair draw from the same stream."""
-    return drift(land, road, generator=seeded(6000 + 1000 * pair + 4), **arguments(setting))
+    given = {name: value for name, value in setting.items() if name != "on"}
+    return drift(land, road, generator=seeded(6000 + 1000 * pair + 4), **arguments(given))
 
 
 def stacked(releases: list[Release], starts: int) -> dict[str, Tensor]:
@@ -162,76 +189,43 @@ def _accuracy(land: Network, releases: list[Release], starts: int) -> Tensor:
     return torch.stack(rows).unflatten(1, (theta.shape[1], starts, -1)).mean(-1)
 
 
-def _check(land: Network, road: Path, recipe: Values, rate: float) -> float:
-    """Return the largest difference of a full batch at this η from one at the control's η, at the end."""
+def _check(recipe: Values, rate: float) -> float:
+    """Return the largest difference of all data at this η from the control's η, on pair 0 of the valley, at the end."""
     ends = []
-    for eta in (rate, recipe["grid"]["control"]):
-        run = _on_grid(recipe["grid"], str(eta), None, 1) | {"start": recipe["check"]["starts"]}
-        ends.append(release(land, road, 0, _arguments(recipe, run)).position[-1])
+    for eta in (rate, _STILL["learning_rate"]):
+        steps = round(_STILL["steps"] * _STILL["learning_rate"] / eta)
+        run = _STILL | {"learning_rate": eta, "steps": steps, "start": recipe["check"]["starts"]}
+        run = _shortened(recipe, run)
+        ends.append(release(landscape("valley"), road("valley", 0), 0, run).position[-1])
     return float((ends[0] - ends[1]).abs().max())
 
 
-_NEAR = 1e-9  # two starts that differ by less are one
-
-
-@dataclass(frozen=True)
-class Point:
-    """One setting of the collapse: the name of its run, B, η and m."""
-
-    name: str
-    batch_size: int | None
-    learning_rate: float
-    momentum: float
-
-    @property
-    def temperature(self) -> float:
-        """T = η/((1-m)B)."""
-        return effective_temperature(self.batch_size, self.learning_rate, self.momentum)
-
-    @property
-    def clock(self) -> float:
-        """Time for each step, η/(1-m)."""
-        return self.learning_rate / (1 - self.momentum)
-
-
-def points(start: float) -> list[Point]:
-    """Return all recorded settings of heavy ball whose walkers began this far from an end of the road."""
-
-    def near(run: Values) -> bool:
-        return any(abs(one - start) < _NEAR for one in run["start"])
-
-    runs = settings()
-    names = [name for name, run in runs.items() if name.startswith(("eta ", "m ")) and near(run)]
-    given = ("batch_size", "learning_rate", "momentum")
-    return [Point(name, *(runs[name][key] for key in given)) for name in [*names, "control"]]
+def sides(name: str, start: float) -> tuple[int, int]:
+    """Return which starts of a run are this far from either end."""
+    starts = settings()[name]["start"]
+    low, high = (next(i for i, one in enumerate(starts) if abs(one - s) < 1e-9) for s in (start, 1 - start))
+    return low, high
 
 
 @cache
 def remaining(name: str, start: float) -> Tensor:
     """Return the distance from the own end at each record, by pair, both sides of the road together, (P, R, 2W)."""
-    starts, position = settings()[name]["start"], load("let_go")[f"{name}/position"].double()
-    low, high = (next(i for i, one in enumerate(starts) if abs(one - s) < _NEAR) for s in (start, 1 - start))
+    (low, high), position = sides(name, start), load("let_go")[f"{name}/position"].double()
     return torch.cat([position[:, :, low], 1 - position[:, :, high]], -1)
 
 
-@cache
+def remaining_by_theory(name: str, start: float) -> Tensor:
+    """Return the mean distance from the own end that linear theory says for the end of a run, (P,)."""
+    (low, high), ends = sides(name, start), load("let_go")[f"{name}/theory"].double()
+    return 0.5 * (ends[:, low] + 1 - ends[:, high])
+
+
+def shares(name: str, start: float) -> Tensor:
+    """Return the share of the way home that walkers of each pair have gone at the end, (P,), in per cent."""
+    return 100 * (1 - remaining(name, start).mean(-1)[:, -1] / start)
+
+
 def gone(name: str, start: float) -> Mean:
-    """Return the share of the way home that walkers have gone at the end, in per cent, with its error over pairs."""
-    each = remaining(name, start).mean(-1)
-    share = 100 * (1 - each[:, -1] / each[:, 0])
-    return Mean(share.mean(), share.std() / len(share) ** 0.5)
-
-
-@cache
-def half(name: str, start: float) -> Mean:
-    """Return the steps after which the mean distance from the own end has halved, with its error; infinite if never.
-
-    The mean is over the pairs, and the jackknife over the pairs gives the error: infinite where leaving out one pair
-    decides whether the half is reached.
-    """
-    each = remaining(name, start).mean(-1)  # (P, R)
-    step, count = load("let_go")[f"{name}/step"].double(), len(each)
-    curves = [each.mean(0), *((each.sum(0) - one) / (count - 1) for one in each)]
-    times = torch.tensor([first_below(step, curve, 0.5 * float(curve[0])) for curve in curves], dtype=torch.float64)
-    spread = (times[1:] - times[1:].mean()).square().sum() * (count - 1) / count
-    return Mean(times[0], spread.sqrt().nan_to_num(math.inf))
+    """Return the mean of ``shares`` with its error over the pairs."""
+    each = shares(name, start)
+    return Mean(each.mean(), each.std() / len(each) ** 0.5)

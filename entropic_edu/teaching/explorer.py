@@ -194,6 +194,11 @@ class Explorer:
                     if time.monotonic() - begun > TRIAL:
                         break
                 self._per_unit = (time.monotonic() - begun) / max(1, done)
+            if work.frame is not None:  # pictures on the way take their time, too
+                begun = time.monotonic()
+                with RENDER:
+                    png(work.frame(first.result, **self.values)[0])
+                self._per_unit *= 1 + (time.monotonic() - begun) / FRAME
         return self._per_unit * work.units(**self.values)
 
     def start(self) -> Job[Any]:

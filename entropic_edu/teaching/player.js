@@ -50,6 +50,13 @@ function drawDot(ctx, x, y, radius, alpha) {
   Object.assign(ctx, { strokeStyle: "#fff", lineWidth: 1, globalAlpha: 1 }).stroke();
 }
 
+function drawRing(ctx, x, y) {
+  ctx.beginPath();
+  ctx.arc(x, y, 5, 0, 2 * Math.PI);
+  Object.assign(ctx, { fillStyle: "#fff", strokeStyle: INK, lineWidth: 2, globalAlpha: 1 }).fill();
+  ctx.stroke();
+}
+
 function drawPlan(ctx, panel, trail, dot) {
   const points = trail[0];
   Object.assign(ctx, { strokeStyle: BLUE, lineWidth: 1.4, lineCap: "round" });
@@ -87,21 +94,35 @@ function drawHistogram(ctx, panel, along) {
   });
 }
 
-function drawCurve(ctx, panel, along) {
+function drawCurve(ctx, panel, along, groups) {
+  let from = 0;
+  for (const [size, filled] of groups) {
+    drawMean(ctx, panel, along.slice(from, from + size), filled);
+    from += size;
+  }
+}
+
+/** The mean of a group on a curve: a filled dot with the middle 68 % of its walkers, or a ring. */
+function drawMean(ctx, panel, along, filled) {
   const sorted = Float32Array.from(along).filter(Number.isFinite).sort(), n = sorted.length;
   if (!n) return;
   const mean = sorted.reduce((sum, value) => sum + value, 0) / n;
   const quantile = (share) => at(sorted, 1, share * (n - 1))[0];
   const [, top, , tall] = panel.box, left = panel.px(quantile(0.16)), x = panel.px(mean), y = height(panel.curve, mean);
-  Object.assign(ctx, { fillStyle: BLUE, globalAlpha: 0.18 }).fillRect(left, top, panel.px(quantile(0.84)) - left, tall);
+  if (filled) {
+    Object.assign(ctx, { fillStyle: BLUE, globalAlpha: 0.18 });
+    ctx.fillRect(left, top, panel.px(quantile(0.84)) - left, tall);
+  }
   Object.assign(ctx, { strokeStyle: INK, lineWidth: 1.5, globalAlpha: 1 });
-  ctx.setLineDash([5, 4]);
+  ctx.setLineDash(filled ? [5, 4] : [1, 4]);
   ctx.beginPath();
   ctx.moveTo(x, top);
   ctx.lineTo(x, top + tall);
   ctx.stroke();
   ctx.setLineDash([]);
-  if (Number.isFinite(y)) drawDot(ctx, x, panel.py(y), 6, 1);
+  if (!Number.isFinite(y)) return;
+  if (filled) drawDot(ctx, x, panel.py(y), 6, 1);
+  else drawRing(ctx, x, panel.py(y));
 }
 
 // --- the view --------------------------------------------------------------------------------------------------
@@ -115,6 +136,7 @@ function render({ model, el }) {
   const [width, picture] = model.get("_size"), title = model.get("title"), seconds = model.get("_seconds");
   const [plan, along] = ["_plan", "_along"].map((name) => new Float32Array(bytes(model.get(name)).buffer));
   const panels = model.get("_panels").map((panel) => place(panel, width, picture));
+  const groups = model.get("_groups");
   const last = Math.max(0, steps.length - 1), walkers = steps.length ? along.length / steps.length : 0;
   const pace = last / seconds, tail = Math.min(8, TAIL * pace); // records a second at speed 1, and in a tail
   const reduced = window.matchMedia("(prefers-reduced-motion: reduce)");
@@ -158,7 +180,7 @@ function render({ model, el }) {
       ctx.clip();
       if (panel.kind === "plan") drawPlan(ctx, panel, trail, dot);
       if (panel.kind === "histogram") drawHistogram(ctx, panel, here);
-      if (panel.kind === "curve") drawCurve(ctx, panel, here);
+      if (panel.kind === "curve") drawCurve(ctx, panel, here, groups);
       ctx.restore();
     }
   }

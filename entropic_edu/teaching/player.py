@@ -44,7 +44,7 @@ class Panel:
     """Where an axes stands on the background picture, and what the player draws there.
 
     A "plan" shows the walkers, a "histogram" their density along the floor (shares of the crowd over the width of a
-    bar), and a "curve" where their mean stands on a curve that is drawn already.
+    bar), and a "curve" where the mean of each group stands on a curve that is drawn already.
     """
 
     kind: Kind
@@ -84,6 +84,8 @@ class Player(anywidget.AnyWidget):
         panels: What to draw where; one of them at least a plan.
         sentences: What each record shows, with numbers; R of them.
         seconds: Time that the run takes at speed 1.
+        groups: Walkers of each group, in the order of the columns, and whether its mean is a filled dot (it is a ring
+            else): a crowd that splits has no mean worth showing. None is one group.
         title: What the player is about; for screen readers and for the filmstrip.
 
     Raises:
@@ -104,6 +106,7 @@ class Player(anywidget.AnyWidget):
     _size: traitlets.List[int] = traitlets.List().tag(sync=True)
     _panels: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     _seconds = traitlets.Float().tag(sync=True)
+    _groups: traitlets.List[list[Any]] = traitlets.List().tag(sync=True)
     _words = traitlets.Dict().tag(sync=True)
 
     def __init__(
@@ -118,6 +121,7 @@ class Player(anywidget.AnyWidget):
         panels: Sequence[Panel],
         sentences: Sequence[str],
         seconds: float = 10.0,
+        groups: Sequence[tuple[int, bool]] | None = None,
         title: str = "",
     ) -> None:
         if walkers.ndim != 3 or walkers.shape[-1] != 2 or not len(walkers):
@@ -129,6 +133,10 @@ class Player(anywidget.AnyWidget):
         for name, given in (("step", step), ("sentences", sentences)):
             if len(given) != len(walkers):
                 raise ValueError(f"{name} needs one entry for each of the {len(walkers)} records, got {len(given)}.")
+        groups = [(walkers.shape[1], True)] if groups is None else list(groups)
+        if sum(size for size, _ in groups) != walkers.shape[1]:
+            wanted = f"groups holds each of the {walkers.shape[1]} walkers once"
+            raise ValueError(f"{wanted}, got groups of {', '.join(str(size) for size, _ in groups)}.")
         plans = [panel for panel in panels if panel.kind == "plan"]
         if not plans:
             raise ValueError(f"The player needs a panel of the kind 'plan', got {[panel.kind for panel in panels]}.")
@@ -148,7 +156,8 @@ class Player(anywidget.AnyWidget):
             _size=[width, height],
             _panels=[_plain(panel) for panel in panels],
             _seconds=float(seconds),
-            _words=_words(panels, steps[-1]),
+            _groups=[[size, bool(filled)] for size, filled in groups],
+            _words=_words(panels, steps[-1], len(groups) > 1),
         )
 
     @property
@@ -211,11 +220,12 @@ def _plain(panel: Panel) -> dict[str, Any]:
     return {"kind": panel.kind, "rect": list(panel.rect), "x": list(panel.x), "y": list(panel.y), "curve": curve}
 
 
-def _words(panels: Sequence[Panel], last: int) -> dict[str, str]:
+def _words(panels: Sequence[Panel], last: int, grouped: bool) -> dict[str, str]:
     """Return all words of the controls, and the key to what the panels show."""
-    kinds = dict.fromkeys(panel.kind for panel in panels)
+    kinds = dict.fromkeys("groups" if grouped and panel.kind == "curve" else panel.kind for panel in panels)
     plain = ("player.play", "player.pause", "player.again", "player.scrub", "player.speed", "player.still")
-    shown = [option_text(kind, "player.key.plan", "player.key.histogram", "player.key.curve") for kind in kinds]
+    keys = ("player.key.plan", "player.key.histogram", "player.key.curve", "player.key.groups")
+    shown = [option_text(kind, *keys) for kind in kinds]
     return {
         **{key.removeprefix("player."): text(key) for key in plain},
         "step": text("player.step", step="{step}", last=last),  # the page fills in the step

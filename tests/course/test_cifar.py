@@ -61,7 +61,7 @@ def test_the_hook_tells_the_digits_as_lessons_04_to_06_have_them():
         assert float(line_loss()[2, 12]) == pytest.approx(float(land.data_loss(halfway)), rel=1e-5)
     trace = torch.stack([recorded.load("bump")[f"pair{pair}/profile"].trace for pair in range(5)])
     assert f"the trace is {trace[:, 10].mean():.1f}, at the ends {trace[:, [0, -1]].mean():.1f}" in said
-    end = recorded.load("let_go")["eta 0.2, B 16/position"][:, -1, 2].double().mean(-1)
+    end = recorded.load("let_go")["eta 0.02, B 16/position"][:, -1, 2].double().mean(-1)
     assert f"end at {end.mean():.2f} ± {end.std() / 5**0.5:.2f}" in said
 
 

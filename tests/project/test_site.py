@@ -196,16 +196,16 @@ def test_the_player_plays_what_its_sliders_say(name, way, built, address, browse
     player.locator("canvas").wait_for(timeout=20_000)
     sizes, sentence = [str(size or "all") for size in common.BATCHES], player.locator(".ee-sentence")
     size, rate = (player.locator(".ee-static-controls input").nth(i) for i in (0, 1))
-    assert sentence.inner_text() == sentences(of_grid(16, 0.2))[-1]
-    for step, shown in enumerate(sizes[1:], 1):
+    assert sentence.inner_text() == sentences(of_grid(16, 0.02))[-1]
+    for step, shown in enumerate(sizes[2:], 2):
         size.press("ArrowRight")
-        page.wait_for_function(f"document.querySelector('.ee-static').dataset.run === '{shown}-0.2'")
-        assert sentence.inner_text() == sentences(of_grid(common.BATCHES[step], 0.2))[-1]
+        page.wait_for_function(f"document.querySelector('.ee-static').dataset.run === '{shown}-0.02'")
+        assert sentence.inner_text() == sentences(of_grid(common.BATCHES[step], 0.02))[-1]
         assert player.locator("output").first.inner_text() == shown
-    rate.press("ArrowLeft")
-    page.wait_for_function("document.querySelector('.ee-static').dataset.run === 'all-0.1'")
+    rate.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.ee-static').dataset.run === 'all-0.04'")
     player.locator("input[type=range]").last.press("Home")
-    assert sentence.inner_text() == sentences(of_grid(None, 0.1))[0]
+    assert sentence.inner_text() == sentences(of_grid(None, 0.04))[0]
     page.wait_for_load_state("load")  # pictures that come later would push it away
     player.locator("canvas").evaluate("canvas => canvas.scrollIntoView({block: 'center'})")  # it plays where it is seen
     # by keyboard: where the theme's button to the top lies over it, a click scrolls on until the canvas is out of sight
@@ -237,7 +237,7 @@ def test_a_run_that_is_missing_is_said(address, browser):
     status = page.locator(".ee-static-status", has_text="could not be loaded")
     status.wait_for(timeout=10_000)
     size.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.ee-static').dataset.run === '64-0.2'")
+    page.wait_for_function("document.querySelector('.ee-static').dataset.run === '64-0.02'")
     assert not status.count()
     page.close()
 

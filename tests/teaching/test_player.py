@@ -78,6 +78,7 @@ def blue(png):
         ({"background": b"JFIF"}, "bytes of a PNG"),
         ({"panels": panels()[1:]}, r"needs a panel of the kind 'plan', got \['histogram', 'curve'\]"),
         ({"seconds": 0.0}, "are positive, got 0.0"),
+        ({"groups": [(2, True)]}, "each of the 3 walkers once, got groups of 2"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(changes, message):
@@ -189,7 +190,10 @@ def test_all_words_of_the_page_are_in_the_catalogue():
     assert asked == set(make(still()).get_state()["_words"])
     used = {key for key in strings.catalogue("en") if key.startswith("player.")}
     sent = {f"player.{name}" for name in asked - {"key"}} | {f"player.key.{panel.kind}" for panel in panels()}
-    assert used == sent | {"player.keys", "player.described", "player.moment"}
+    assert (
+        strings.text("player.key.groups") in make(still(), groups=[(2, True), (1, False)]).get_state()["_words"]["key"]
+    )
+    assert used == sent | {"player.key.groups", "player.keys", "player.described", "player.moment"}
 
 
 # --- in a browser --------------------------------------------------------------------------------------------------
@@ -557,6 +561,21 @@ def test_the_background_is_drawn_and_the_mean_stands_on_the_curve(browser):
             x, y = (-0.5 - ALONG[0]) / (ALONG[1] - ALONG[0]), 0.5**2 / 2.0
             assert columns.mean() + int(0.55 * WIDTH) == pytest.approx((0.6 + 0.35 * x) * WIDTH, abs=1)
             assert rows.mean() + int(0.7 * HEIGHT) == pytest.approx((1 - 0.1 - 0.2 * y) * HEIGHT, abs=1)
+
+
+def test_each_group_has_its_mean_on_the_curve_a_dot_or_a_ring(browser):
+    walkers = torch.tensor([[-0.6, 0.0], [-0.4, 0.0], [0.8, 0.0]]).expand(2, 3, 2)
+    with Serve(make(walkers, groups=[(2, True), (1, False)])) as address:
+        for page in opened(browser, address):
+            page.wait_for_timeout(300)
+            image = np.asarray(Image.open(io.BytesIO(base64.b64decode(pixels(page).split(",")[1]))).convert("RGB"))
+
+            def at(x, image=image):
+                column = round((0.6 + 0.35 * (x - ALONG[0]) / (ALONG[1] - ALONG[0])) * WIDTH)
+                return image[round((1 - 0.1 - 0.2 * x**2 / 2.0) * HEIGHT), column].tolist()
+
+            assert at(-0.5) == [0, 0x72, 0xB2]  # the middle of a dot, between its two walkers
+            assert at(0.8) == [255, 255, 255]  # the middle of a ring, on its own dotted line
 
 
 @pytest.mark.parametrize("kind", ["no walkers", "nothing finite", "one record", "nothing at all", "no picture"])

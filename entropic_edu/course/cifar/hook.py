@@ -20,7 +20,7 @@ from entropic_edu.teaching.strings import text
 
 from .common import PLACES, at, even, on_digits, with_error
 
-RATE, SIZE = 0.2, 16  # of the walkers
+RATE, SIZE = 0.02, 16  # of the walkers
 
 
 @cache

@@ -9,28 +9,30 @@ from entropic_edu.course import Chapter, Exercise, Question
 
 from .collapse import collapse
 from .film import film
-from .labels import jitter
-from .sceptic import sceptic
+from .push import pushes
+from .sceptic import runaway, sceptic
 from .walk import walk
 
 QUESTIONS = [
-    Question("still", ("home", "near", "middle"), "near", {"home": 0.08, "near": 0.28, "middle": 0.5}),
-    Question("same", ("less", "same", "more"), "same", {"less": 0.35, "same": 1.0, "more": 1.25}),
-    Question("double", ("nothing", "twice", "four"), "four", {"nothing": 1.0, "twice": 2.0, "four": 4.0}),
-    Question("free", ("along", "slides", "wrecks"), "wrecks", {"along": 0.3, "slides": 3.0, "wrecks": 40.0}),
+    Question("still", ("home", "near", "middle"), "near", {"home": 0.1, "near": 0.3, "middle": 0.5}),
+    Question("same", ("less", "same", "more"), "same", {"less": 0.5, "same": 1.0, "more": 1.4}),
+    Question("push", ("twice", "four", "sixteen"), "four", {"twice": 2.0, "four": 4.0, "sixteen": 16.0}),
+    Question("frozen", ("stay", "theory", "home"), "theory", {"stay": 0.29, "theory": 0.255, "home": 0.08}),
 ]
 
 
-def _share(noisy: Any, control: Any) -> tuple[float, float]:
-    """Return mean and standard error of the difference of pairs, as the truth of exercise 6.1 has them."""
+def _share(noisy: Any, control: Any, ddof: int = 1) -> tuple[float, float]:
+    """Return mean and standard deviation of the difference of pairs, over n - ``ddof``."""
     apart = [a - b for a, b in zip(noisy, control, strict=True)]
     mean = sum(apart) / len(apart)
-    return mean, (sum((one - mean) ** 2 for one in apart) / (len(apart) - 1)) ** 0.5
+    return mean, (sum((one - mean) ** 2 for one in apart) / (len(apart) - ddof)) ** 0.5
 
 
-def _ratio(noisy: Any, control: Any, error: Callable[[float, int], float], sign: float = 1.0) -> float:
-    mean, deviation = _share(noisy, control)
-    return sign * mean / error(deviation, len(noisy))
+def _ratio(
+    noisy: Any, control: Any, error: Callable[[float, int], float] = lambda s, n: s / n**0.5, ddof: int = 1
+) -> float:
+    mean, deviation = _share(noisy, control, ddof)
+    return mean / error(deviation, len(noisy))
 
 
 def _unpaired(noisy: Any, control: Any) -> float:
@@ -39,6 +41,11 @@ def _unpaired(noisy: Any, control: Any) -> float:
     zero = [0.0] * len(noisy)
     squares = sum(_share(one, zero)[1] ** 2 for one in (noisy, control)) / len(noisy)
     return mean / squares**0.5
+
+
+def _velocity(loss: float, road_loss: float, narrowing: float, learning_rate: float, momentum: float) -> float:
+    """Return the mean velocity that excess loss makes, length per step."""
+    return -learning_rate / (1 - momentum) * narrowing * (loss - road_loss)
 
 
 # Displacements along the road of five pairs of minima, made up so that the slips differ
@@ -52,11 +59,12 @@ EXERCISES = [
     Exercise(
         "noise_share",
         "6.1",
-        truth=lambda noisy, control: _ratio(noisy, control, lambda s, n: s / n**0.5),
+        truth=_ratio,
         wrong={
-            "no_control": lambda noisy, control: _ratio(noisy, [0.0] * len(noisy), lambda s, n: s / n**0.5),
+            "population": lambda noisy, control: _ratio(noisy, control, ddof=0),
+            "no_control": lambda noisy, control: _ratio(noisy, [0.0] * len(noisy)),
             "deviation": lambda noisy, control: _ratio(noisy, control, lambda s, n: s),
-            "sign": lambda noisy, control: _ratio(noisy, control, lambda s, n: s / n**0.5, -1.0),
+            "sign": lambda noisy, control: -_ratio(noisy, control),
             "by_count": lambda noisy, control: _ratio(noisy, control, lambda s, n: s / n),
             "unpaired": _unpaired,
         },
@@ -76,24 +84,28 @@ EXERCISES = [
         cases=[(16, 0.2, 0.9), (64, 0.1, 0.8), (8, 0.05, 0.5)],
     ),
     Exercise(
-        "push",
+        "velocity",
         "6.3",
-        truth=lambda sigma, batch_size, learning_rate, slope: -learning_rate * sigma**2 / (2 * batch_size) * slope,
+        truth=_velocity,
         wrong={
-            "uphill": lambda sigma, batch_size, learning_rate, slope: (
-                learning_rate * sigma**2 / (2 * batch_size) * slope
+            "sign": lambda loss, road_loss, narrowing, learning_rate, momentum: (
+                -_velocity(loss, road_loss, narrowing, learning_rate, momentum)
             ),
-            "linear": lambda sigma, batch_size, learning_rate, slope: -learning_rate * sigma / (2 * batch_size) * slope,
-            "no_batch": lambda sigma, batch_size, learning_rate, slope: -learning_rate * sigma**2 / 2 * slope,
-            "quarter": lambda sigma, batch_size, learning_rate, slope: (
-                -learning_rate * sigma**2 / (4 * batch_size) * slope
+            "no_momentum": lambda loss, road_loss, narrowing, learning_rate, momentum: _velocity(
+                loss, road_loss, narrowing, learning_rate, 0.0
             ),
-            "whole": lambda sigma, batch_size, learning_rate, slope: -learning_rate * sigma**2 / batch_size * slope,
-            "step": lambda sigma, batch_size, learning_rate, slope: (
-                -(learning_rate**2) * sigma**2 / (2 * batch_size) * slope
+            "no_rate": lambda loss, road_loss, narrowing, learning_rate, momentum: _velocity(
+                loss, road_loss, narrowing, 1.0, momentum
+            ),
+            "force": lambda loss, road_loss, narrowing, learning_rate, momentum: -narrowing * (loss - road_loss),
+            "whole_loss": lambda loss, road_loss, narrowing, learning_rate, momentum: _velocity(
+                loss, 0.0, narrowing, learning_rate, momentum
+            ),
+            "times": lambda loss, road_loss, narrowing, learning_rate, momentum: (
+                -learning_rate * (1 - momentum) * narrowing * (loss - road_loss)
             ),
         },
-        cases=[(0.3, 50, 0.02, 12.0), (0.6, 25, 0.01, -30.0), (0.15, 100, 0.02, 8.0)],
+        cases=[(0.58, 0.51, 0.06, 0.02, 0.9), (0.62, 0.5, -0.08, 0.04, 0.8), (0.07, 0.004, 0.05, 0.2, 0.5)],
     ),
     Exercise(
         "same_heat",
@@ -116,7 +128,7 @@ EXERCISES = [
             ),
             "unchanged": lambda batch_size, learning_rate, momentum, new_rate, new_momentum: batch_size,
         },
-        cases=[(16, 0.2, 0.9, 0.4, 0.9), (16, 0.2, 0.9, 0.5, 0.0), (64, 0.1, 0.8, 0.2, 0.9)],
+        cases=[(16, 0.02, 0.9, 0.04, 0.9), (16, 0.02, 0.9, 0.5, 0.0), (64, 0.1, 0.8, 0.2, 0.9)],
     ),
 ]
 
@@ -124,6 +136,6 @@ CHAPTER = Chapter(
     "06",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={"walk": walk, "collapse": collapse, "jitter": jitter, "sceptic": sceptic},
+    explorers={"walk": walk, "collapse": collapse, "push": pushes, "runaway": runaway, "sceptic": sceptic},
     players={"hot": film},
 )

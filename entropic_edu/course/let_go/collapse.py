@@ -1,190 +1,130 @@
-"""Round 2: the same walkers against batch size, against η/B and against T; the curves fall together on the last."""
+"""Round 2: the same walkers against batch size and against T, on which the curves fall together; theory beside."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
+from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded.let_go import Point, gone, half, points
+from entropic_edu.physics.noise import effective_temperature
+from entropic_edu.recorded.let_go import gone, remaining_by_theory, shares
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, moving
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import STARTS, boxed, kept
+from .common import BATCHES, FLOW_TIME, MOMENTUM, RATES, STARTS, boxed, name_of
 
-AGAINST = ("temperature", "batch", "ratio")
-MEASURES = ("gone", "steps", "time")
+AGAINST, MEASURES = ("batch", "temperature"), ("gone", "rate")
 FOLDED = tuple(start for start in STARTS if start < 0.5)  # both sides of the road together
-# colour, marker, dash by (η, m)
-SERIES: dict[tuple[float, float], tuple[str, str, Any]] = {
-    (0.05, 0.9): (ORANGE, "v", (0, (1, 1))),
-    (0.1, 0.9): (GREEN, "s", "--"),
-    (0.2, 0.9): (BLUE, "o", "-"),
-    (0.4, 0.9): (RED, "^", "-."),
-    (0.4, 0.8): (PURPLE, "D", ":"),
-}
-LIMITS = {"temperature": (0.0028, 0.42), "batch": (3, 420), "ratio": (0.00028, 0.042)}
-TICKS = {
-    "temperature": (0.003, 0.01, 0.03, 0.1, 0.3),
-    "batch": (4, 16, 64, 256),
-    "ratio": (0.0003, 0.001, 0.003, 0.01, 0.03),
-}
-HEIGHTS = {"gone": (-40, 108), "steps": (12, 24000), "time": (30, 24000)}
-SAME = 0.125  # the temperature of the bet
+SIZES = tuple(size for size in BATCHES if size is not None)
+STYLES: dict[float, tuple[str, str, Any]] = {0.02: (BLUE, "o", "-"), 0.04: (RED, "^", "-.")}
+LIMITS = {"batch": (13, 160), "temperature": (0.0013, 0.033)}
+TICKS = {"batch": SIZES, "temperature": (0.002, 0.005, 0.01, 0.02)}
+HEIGHTS = {"gone": (-5, 105), "rate": (0, 1.4)}
+NEARLY = 95  # per cent of the way home: past it the rate is that of the end, which stops walkers
+SAME = 0.0125  # the temperature of the bet
 
 
-def place(point: Point, against: str) -> float:
-    """Return where a setting stands on the axis."""
-    assert point.batch_size is not None
-    ratio = point.learning_rate / point.batch_size
-    return {"temperature": point.temperature, "batch": float(point.batch_size), "ratio": ratio}[against]
+def expected(name: str, start: float) -> Tensor:
+    """Return the share of the way home that theory says for each pair, both sides together, (P,), in per cent."""
+    return 100 * (1 - remaining_by_theory(name, start) / start)
 
 
-def height(point: Point, measure: str, start: float) -> tuple[float, float, bool]:
-    """Return a measure with its error, and whether it was reached; else it is the length of the run."""
+def rate(home: Tensor, still: Tensor, temperature: float) -> Tensor:
+    """Return -ln of what is left of the way over what is left without noise, over η·steps·T; shares in per cent."""
+    left = ((100 - home) / (100 - still)).masked_fill(home > NEARLY, torch.nan)
+    return -left.log() / (FLOW_TIME * (1 - MOMENTUM) * temperature)
+
+
+@cache
+def measured(size: int, learning_rate: float, measure: str, start: float) -> tuple[Mean, float]:
+    """Return what walkers of a setting did with its error over the pairs, and what theory says."""
+    name, temperature = name_of(size, learning_rate), effective_temperature(size, learning_rate, MOMENTUM)
+    law_home = expected(name, start)
     if measure == "gone":
-        share = gone(point.name, start)
-        return float(share.value), float(share.error), True
-    time, clock = half(point.name, start), point.clock if measure == "time" else 1.0
-    if math.isfinite(float(time.value)):
-        error = float(time.error)
-        return clock * float(time.value), clock * error if math.isfinite(error) else 0.0, True
-    return clock * float(kept(f"{point.name}/step")[-1]), 0.0, False
+        return gone(name, start), float(law_home.mean())
+    found = rate(shares(name, start), shares("control", start), temperature)
+    theory = rate(law_home, expected("control", start), temperature)
+    return Mean(found.mean(), found.std() / len(found) ** 0.5), float(theory.mean())
 
 
 class Collapse:
-    """One panel whose axes are moved with what is on them, so that a turn of a control draws no new background."""
+    """One panel: a curve for each η with its errors, and beside it what theory says."""
 
     def __init__(self) -> None:
         self.figure = sheet.figure()
-        self.ax = ax = self.figure.add_axes((0.105, 0.13, 0.63, 0.76))
-        labelled(ax, "", "").minorticks_off()
-        ax.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))  # axes of the page; what is shown is scaled to it
-        self.x = self.figure.text(0.42, 0.03, "", fontsize=11, ha="center", animated=True)
-        self.y = self.figure.text(0.105, 0.93, "", fontsize=11.5, animated=True)
-        free: dict[str, Any] = {"fontsize": sheet.SMALL, "animated": True, "clip_on": False}
-        self.xticks = [ax.text(0, -0.03, "", ha="center", va="top", **free) for _ in range(5)]
-        self.yticks = [ax.text(-0.015, 0, "", ha="right", va="center", **free) for _ in range(6)]
-        self.marks = [moving(ax, colour="#cccccc", width=0.8) for _ in range(10)]
-        self.lines = {k: moving(ax, colour=c, dash=d, width=1.6) for k, (c, _, d) in SERIES.items()}
-        self.dots = {k: sheet.Points(ax, colour=c, marker=m, size=8) for k, (c, m, _) in SERIES.items()}
-        self.open = {
-            k: moving(ax, colour=c, dash="", marker=m, ms=8, mfc="white", mew=1.5) for k, (c, m, _) in SERIES.items()
+        self.ax = labelled(self.figure.add_axes((0.085, 0.13, 0.66, 0.79)), "", "", "")
+        self.ax.set(xscale="log")
+        self.ax.minorticks_off()
+        self.lines = {eta: moving(self.ax, colour=c, dash=d, width=1.8) for eta, (c, _, d) in STYLES.items()}
+        self.dots = {eta: sheet.Points(self.ax, colour=c, marker=m, size=8) for eta, (c, m, _) in STYLES.items()}
+        self.laws = {
+            eta: moving(self.ax, colour=c, dash="", marker=m, ms=11, mfc="none", mew=1.2, alpha=0.8)
+            for eta, (c, m, _) in STYLES.items()
         }
-        self.control = moving(ax, colour=BLACK, dash=":", width=1.8)
-        self.bet = moving(ax, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
+        self.control = moving(self.ax, colour=BLACK, dash=":", width=1.8)
+        self.bet = moving(self.ax, colour=GREY, dash="", marker="_", ms=40, mew=4, alpha=0.8)
         self.names = {
-            "control": boxed(ax, text("06.label.control"), BLACK),
-            "bet": boxed(ax, text("say.prediction"), GREY),
+            "control": boxed(self.ax, text("06.label.control"), BLACK, va="bottom"),
+            "bet": boxed(self.ax, text("say.prediction"), GREY, va="center"),
         }
-        self.key()
-
-    def key(self) -> None:
-        """Draw which marker is which η and m, at the right of the axes."""
-        for row, ((rate, momentum), (colour, marker, dash)) in enumerate(SERIES.items()):
+        for row, (eta, (colour, marker, dash)) in enumerate(STYLES.items()):
             y = 0.86 - 0.075 * row
-            line = {"color": colour, "ls": dash, "lw": 1.6, "marker": marker, "ms": 8}
-            self.figure.add_artist(Line2D([0.75, 0.792], [y, y], transform=self.figure.transFigure, **line))
-            words = text("06.label.series", learning_rate=rate, momentum=momentum)
-            self.figure.text(0.808, y, words, fontsize=sheet.SMALL, va="center")
-        note: dict[str, Any] = {"fontsize": sheet.SMALL, "va": "top", "linespacing": 1.3, "animated": True}
-        self.note = self.figure.text(0.75, 0.46, text("06.label.open"), **note)
+            self.figure.text(0.822, y, text("06.label.series", learning_rate=eta), fontsize=sheet.SMALL, va="center")
+            key = self.figure.add_axes((0.76, y - 0.02, 0.05, 0.04))
+            key.set_axis_off()
+            key.plot([0, 1, 2], [0, 0, 0], color=colour, ls=dash, lw=1.8)
+            key.plot([1], [0], color=colour, marker=marker, ms=8)
+        self.figure.text(0.76, 0.6, text("06.label.open"), fontsize=sheet.SMALL, va="top", linespacing=1.3)
 
     def axes(self, against: str, measure: str) -> None:
-        """Write ticks and names of the axes."""
-        self.x.set_text(option_text(against, "06.axis.temperature", "06.axis.batch", "06.axis.ratio"))
-        self.y.set_text(option_text(measure, "06.axis.gone", "06.axis.steps", "06.axis.time"))
-        self.note.set_visible(measure != "gone")
-        heights = (-25, 0, 25, 50, 75, 100) if measure == "gone" else (10, 100, 1000, 10000)
-        for line in self.marks:
-            line.set_data([], [])
-        for name in [*self.xticks, *self.yticks]:
-            name.set_visible(False)
-        for name, at in zip(self.xticks, TICKS[against], strict=False):
-            name.set_visible(True)
-            name.set_position((_scaled(at, LIMITS[against], True), -0.03))
-            name.set_text(f"{at:g}")
-        for name, at in zip(self.yticks, heights, strict=False):
-            y = _scaled(at, HEIGHTS[measure], measure != "gone")
-            name.set_visible(0 <= y <= 1)
-            name.set_position((-0.015, y))
-            name.set_text(f"{at:,g}".replace("-", "−"))
-            if 0 <= y <= 1:
-                self.marks[heights.index(at)].set_data([0, 1], [y, y])
+        """Set scales and names, where they changed."""
+        name = option_text(measure, "06.axis.gone", "06.axis.rate")
+        if (self.ax.get_xlim(), self.ax.get_title("left")) == (LIMITS[against], name):
+            return
+        self.ax.set(xlim=LIMITS[against], ylim=HEIGHTS[measure])
+        self.ax.set_xticks(TICKS[against], [f"{tick:g}" for tick in TICKS[against]])
+        self.ax.set_xlabel(option_text(against, "06.axis.batch", "06.axis.temperature"), fontsize=11)
+        self.ax.set_title(name, loc="left", fontsize=11.5)
 
     def show(self, against: str, measure: str, start: float, bet: float | None) -> None:
         """Draw all settings."""
         self.axes(against, measure)
-        settings = points(start)
-        for series in SERIES:
-            mine = [one for one in settings if (one.learning_rate, one.momentum) == series and one.batch_size]
-            mine.sort(key=lambda one: place(one, against))
-            self.series(series, mine, against, measure, start)
-        control = settings[-1]
-        y, _, reached = height(control, "gone", start) if measure == "gone" else (0.0, 0.0, False)
-        self.control.set_visible(measure == "gone")
-        self.names["control"].set_visible(measure == "gone")
-        if reached:
-            at = _scaled(y, HEIGHTS[measure], False)
-            self.control.set_data([0, 1], [at, at])
-            self.names["control"].set_position((0.01, at + 0.03))
-        self.predicted(bet, against, measure, start)
-
-    def series(
-        self, series: tuple[float, float], mine: Sequence[Point], against: str, measure: str, start: float
-    ) -> None:
-        """Draw the settings of one η and m: filled where the measure was reached, open at the end of the run if not."""
-        log = measure != "gone"
-        rows = [(place(one, against), *height(one, measure, start)) for one in mine]
-        x = torch.tensor([_scaled(row[0], LIMITS[against], True) for row in rows], dtype=torch.float64)
-        y = torch.tensor([_scaled(row[1], HEIGHTS[measure], log) for row in rows], dtype=torch.float64)
-        reached = torch.tensor([row[3] for row in rows], dtype=torch.bool)
-        slope = [
-            1 / (row[1] * math.log(HEIGHTS[measure][1] / HEIGHTS[measure][0])) if log else _unit(measure)
-            for row in rows
-        ]
-        error = torch.tensor([row[2] * one for row, one in zip(rows, slope, strict=True)], dtype=torch.float64)
-        self.lines[series].set_data(x[reached].numpy(), y[reached].numpy())
-        self.dots[series].show(x[reached], Mean(y[reached], error[reached]))
-        self.open[series].set_data(x[~reached].numpy(), y[~reached].numpy())
-
-    def predicted(self, bet: float | None, against: str, measure: str, start: float) -> None:
-        """Draw the bet: how far B = 32 at η = 0.4 gets, as a multiple of what B = 16 at η = 0.2 gets."""
-        shown = bet is not None and measure == "gone"
-        self.bet.set_visible(shown)
-        self.names["bet"].set_visible(shown)
-        if bet is None or not shown:
-            return
-        way = min(100.0, bet * float(gone("eta 0.2, B 16", start).value))
-        x = _scaled(place(Point("", 32, 0.4, 0.9), against), LIMITS[against], True)
-        y = _scaled(way, HEIGHTS[measure], False)
-        self.bet.set_data([x - 0.07, x + 0.07], [y, y])
-        self.names["bet"].set_position((x + 0.08 if against == "batch" else x - 0.19, y - 0.012))
+        for eta in RATES:
+            x = torch.tensor([place(size, eta, against) for size in SIZES], dtype=torch.float64)
+            rows = [measured(size, eta, measure, start) for size in SIZES]
+            mean = Mean(*(torch.stack(part) for part in zip(*(row[0] for row in rows), strict=True)))
+            seen = mean.value.isfinite()
+            self.lines[eta].set_data(x[seen].numpy(), mean.value[seen].numpy())
+            self.dots[eta].show(x, mean)
+            self.laws[eta].set_data(x.numpy(), [row[1] for row in rows])
+        still = float(gone("control", start).value)
+        for artist in (self.control, self.names["control"]):
+            artist.set_visible(measure == "gone")
+        self.control.set_data(LIMITS[against], [still, still])
+        self.names["control"].set_position((1.05 * LIMITS[against][0], still + 1))
+        for artist in (self.bet, self.names["bet"]):
+            artist.set_visible(bet is not None and measure == "gone")
+        if bet is not None:
+            at, height = place(32, 0.04, against), min(100.0, bet * float(gone("eta 0.02, B 16", start).value))
+            self.bet.set_data([at], [height])
+            self.names["bet"].set_position((1.18 * at, height))
 
 
-def _unit(measure: str) -> float:
-    low, high = HEIGHTS[measure]
-    return 1 / (high - low)
-
-
-def _scaled(value: float, limits: tuple[float, float], log: bool) -> float:
-    """Return a value as a share of its axis."""
-    low, high = limits
-    if log:
-        return math.log(value / low) / math.log(high / low)
-    return (value - low) / (high - low)
+def place(size: int, learning_rate: float, against: str) -> float:
+    """Return where a setting stands on the axis."""
+    return float(size) if against == "batch" else effective_temperature(size, learning_rate, MOMENTUM)
 
 
 def collapse(seed: int) -> Explorer:
-    """Plot all settings against B, η/B or T."""
+    """Plot the recorded settings against batch size or temperature."""
     picture = Collapse()
 
     def render(*, against: str, measured_by: str, from_end: float, ghost: float | None = None) -> tuple[Figure, str]:
@@ -192,71 +132,48 @@ def collapse(seed: int) -> Explorer:
         return picture.figure, sentence(against, measured_by, from_end)
 
     def code(*, against: str, measured_by: str, from_end: float) -> str:
-        verb = "gone" if measured_by == "gone" else "half"
         return "\n".join(
             [
-                "from entropic_edu.recorded import let_go, roads",
-                f"names = [setting.name for setting in let_go.points({from_end:g})]",
-                f"found = {{name: let_go.{verb}(name, {from_end:g}) for name in names}}  # recorded",
-                "# each made by, for each pair (here the first):",
-                '# let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()["eta 0.2, B 16"])',
+                "from entropic_edu.recorded import let_go",
+                f"mean = let_go.gone('eta 0.02, B 16', {from_end:g})  # recorded: share of the way home, per cent",
+                "print(f'{mean.value:.0f} ± {mean.error:.0f}')",
             ]
         )
 
     return Explorer(
         render,
-        [
-            switch("against", AGAINST, "batch"),
-            switch("measured_by", MEASURES),
-            slider("from_end", FOLDED, 0.3),
-        ],
+        [switch("against", AGAINST, "batch"), switch("measured_by", MEASURES), slider("from_end", FOLDED, 0.3)],
         title=text("06.collapse.title"),
         code=code,
     )
 
 
-AT = {"temperature": SAME, "batch": 16.0, "ratio": SAME / 10}  # where a sentence compares the series
-
-
-def level(against: str, start: float) -> list[Point]:
-    """Return the settings that share B, η/B or T, those that a sentence compares, by η."""
-    settings = [one for one in points(start) if one.batch_size is not None]
-    mine = [one for one in settings if math.isclose(place(one, against), AT[against], rel_tol=1e-6)]
-    return sorted(mine, key=lambda one: (-one.momentum, one.learning_rate))
+def compared(against: str) -> list[tuple[int, float]]:
+    """Return the settings that a sentence compares, (B, η) by η: one B, or one T."""
+    if against == "batch":
+        return [(16, eta) for eta in RATES]
+    return [(size, eta) for eta in RATES for size in SIZES if math.isclose(place(size, eta, against), SAME)]
 
 
 def sentence(against: str, measure: str, start: float) -> str:
     """Return the sentence of a state."""
     items = []
-    for one in level(against, start):
-        value, error, reached = height(one, measure, start)
-        known = measure == "gone" or math.isfinite(float(half(one.name, start).error))
-        kind = "past" if not reached else "value" if known else "loose"
-        series = text("06.collapse.series", learning_rate=one.learning_rate)
-        series += text("06.collapse.momentum", momentum=one.momentum) if one.momentum != 0.9 else ""
-        items.append(
-            option_text(
-                kind,
-                "06.collapse.value",
-                "06.collapse.loose",
-                "06.collapse.past",
-                series=series,
-                value=value,
-                error=error,
-            )
-        )
+    for size, eta in compared(against):
+        found, theory = measured(size, eta, measure, start)
+        if math.isnan(float(found.value)):
+            items.append(text("06.collapse.past", learning_rate=eta, nearly=NEARLY))
+            continue
+        form = ".0f" if measure == "gone" else ".2f"
+        item = f"{float(found.value):{form}} ± {float(found.error):{form}}"
+        items.append(text("06.collapse.item", learning_rate=eta, found=item, law=f"{theory:{form}}"))
     control = gone("control", start)
     return option_text(
         measure,
         "06.collapse.gone",
-        "06.collapse.steps",
-        "06.collapse.time",
-        pairs=text("06.pairs.all"),
+        "06.collapse.rate",
         start=start,
-        level=option_text(
-            against, "06.collapse.at.batch", "06.collapse.at.ratio", "06.collapse.at.temperature", value=AT[against]
-        ),
+        level=option_text(against, "06.collapse.at.batch", "06.collapse.at.temperature", value=SAME),
         items="; ".join(items),
-        control=float(control.value),
+        control=round(float(control.value)) + 0.0,
         control_error=float(control.error),
     )

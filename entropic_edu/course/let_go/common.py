@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -12,20 +13,21 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course import digits
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
-from entropic_edu.physics.theory import Prediction, predict
+from entropic_edu.physics.theory import Prediction
 from entropic_edu.recorded import let_go
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.strings import text
 
 GRID = let_go.RECIPE["grid"]
 STARTS: tuple[float, ...] = tuple(GRID["starts"])
-RATES = tuple(float(rate) for rate in GRID["rates"])
+RATES = tuple(float(rate) for rate in GRID["steps"])
 BATCHES = (*(int(size) for size in GRID["walkers"]), None)
-MOMENTUM = 0.9
-ALL = (None, *(pair + 1 for pair in digits.PAIRS))  # of the slider "pair of minima": None is all five
+MOMENTUM, K, FLOW_TIME = 0.9, 15, 1200  # of the grid: m, k, and the flow time of every run
+STILL = let_go.settings()["control"]  # the run without noise
+PAIRS = tuple(range(len(let_go.RECIPE["seeds"])))
+ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all five
 PLACES = torch.linspace(0, 1, 11, dtype=torch.float64)  # edges of the bins of the road
 
 
@@ -40,10 +42,14 @@ def name_of(batch_size: int | None, learning_rate: float) -> str:
     return "control" if batch_size is None else f"eta {learning_rate:g}, B {batch_size}"
 
 
+def length_of(learning_rate: float) -> int:
+    """Return the steps of a run of the grid."""
+    return int(GRID["steps"][f"{learning_rate:g}"])
+
+
 def steps_of(name: str, learning_rate: float) -> Tensor:
     """Return the steps at the records of a run, (R,); those of the control as this learning rate would take them."""
-    factor = GRID["control"] / learning_rate if name == "control" else 1.0
-    return kept(f"{name}/step") * factor
+    return kept(f"{name}/step") * (STILL["learning_rate"] / learning_rate if name == "control" else 1.0)
 
 
 def column(values: Tensor, start: float) -> Tensor:
@@ -56,15 +62,30 @@ def over_pairs(each: Tensor, pair: int | None) -> Mean:
 
     Args:
         each: By pair first and walker last.
-        pair: One pair, counted from 1: then the mean over its walkers, whose error is 0 for a single walker.
+        pair: One pair, counted from 1: then ``mean_of`` its walkers.
     """
-    if pair is None:
-        means = each.mean(-1)
-        return Mean(means.mean(0), means.std(0) / len(means) ** 0.5)
-    mine = each[pair - 1]
-    walkers = mine.shape[-1]
-    error = mine.std(-1) / walkers**0.5 if walkers > 1 else torch.zeros(mine.shape[:-1], dtype=mine.dtype)
-    return Mean(mine.mean(-1), error)
+    if pair is not None:
+        return mean_of(each[pair - 1])
+    means = each.mean(-1)
+    return Mean(means.mean(0), means.std(0) / len(means) ** 0.5)
+
+
+def mean_of(walkers: Tensor) -> Mean:
+    """Return the mean over walkers with its standard error, (..., W) -> (...); that of a single one is not known."""
+    count = walkers.shape[-1]
+    mean = walkers.mean(-1)
+    return Mean(mean, walkers.std(-1) / count**0.5 if count > 1 else torch.full_like(mean, torch.nan))
+
+
+def with_error(mean: Mean, form: str) -> str:
+    """Write a mean with its error, and without one where that is not known."""
+    error = float(mean.error)
+    return f"{float(mean.value):{form}}" + ("" if math.isnan(error) else f" ± {error:{form}}")
+
+
+def walkers_named(count: int) -> str:
+    """Name a number of walkers."""
+    return text("06.walkers.one") if count == 1 else text("06.walkers.several", walkers=count)
 
 
 def pick(each: Tensor, pair: int | None) -> Tensor:
@@ -73,15 +94,15 @@ def pick(each: Tensor, pair: int | None) -> Tensor:
 
 
 @cache
-def profile(pair: int) -> Profile:
-    """Return the recorded profile of a road, pairs counted from 0."""
-    measured: Profile = recorded.load("let_go")[f"pair{pair}/profile"]
+def profile(pair: int, on: str = "valley") -> Profile:
+    """Return the recorded profile of a road in the "valley" or the "runaway", pairs counted from 0."""
+    measured: Profile = recorded.load("let_go")[f"{on}/pair{pair}/profile"]
     return measured
 
 
 def pairs_of(pair: int | None) -> tuple[int, ...]:
     """Return the pairs that a learner looks at, counted from 0."""
-    return digits.PAIRS if pair is None else (pair - 1,)
+    return PAIRS if pair is None else (pair - 1,)
 
 
 def along_road(pair: int | None, field: str) -> Tensor:
@@ -90,29 +111,24 @@ def along_road(pair: int | None, field: str) -> Tensor:
 
 
 @cache
-def law(pair: int, batch_size: int | None, learning_rate: float) -> Prediction:
-    """Return the linear theory's velocity along a road, pairs counted from 0."""
-    return predict(
-        profile(pair),
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        momentum=MOMENTUM,
-        project_every=GRID["rates"][f"{learning_rate:g}"][0],
-    )
+def law(name: str, pair: int) -> Prediction:
+    """Return linear theory for a recorded run of SGD, pairs counted from 0."""
+    setting = let_go.settings()[name]
+    return let_go.theory(profile(pair, setting["on"]), setting)
 
 
 def speed_by_law(pair: int | None, batch_size: int | None, learning_rate: float) -> Tensor:
-    """Return the theory's velocity, road lengths per 1,000 steps, the mean over the pairs looked at, (25,)."""
-    each = [law(one, batch_size, learning_rate) for one in pairs_of(pair)]
-    return torch.stack([1000 * one.velocity / one.length for one in each]).mean(0)
+    """Return the theory's velocity in the valley, road lengths per 1,000 steps, the mean over the pairs, (25,)."""
+    stretch = learning_rate / STILL["learning_rate"] if batch_size is None else 1.0  # only flow time counts then
+    each = [law(name_of(batch_size, learning_rate), one) for one in pairs_of(pair)]
+    return torch.stack([1000 * stretch * one.velocity / one.length for one in each]).mean(0)
 
 
 @cache
-def track(pair: int | None, batch_size: int | None, learning_rate: float, start: float) -> tuple[Tensor, Tensor]:
+def track(name: str, pair: int | None, start: float) -> tuple[Tensor, Tensor]:
     """Return steps (21,) and where theory says the mean walker of all pairs looked at is then, (21,)."""
-    steps = torch.linspace(0, GRID["rates"][f"{learning_rate:g}"][1], 21, dtype=torch.float64).round()
-    each = [law(one, batch_size, learning_rate).track(start, steps) for one in pairs_of(pair)]
-    return steps, torch.stack(each).mean(0)
+    steps = torch.linspace(0, let_go.settings()[name]["steps"], 21, dtype=torch.float64).round()
+    return steps, torch.stack([law(name, one).track(start, steps) for one in pairs_of(pair)]).mean(0)
 
 
 def speed(step: Tensor, position: Tensor) -> tuple[Tensor, Mean]:
@@ -168,16 +184,17 @@ def percent(share: Tensor) -> float:
     return 100 * float(share.mean())
 
 
-def code_of(pair: int | None, batch_size: int | None, learning_rate: float) -> str:
-    """Return the code that reads a run of the grid, and the call of the verb that makes it anew."""
-    name = name_of(batch_size, learning_rate)
+def code_of(name: str) -> str:
+    """Return the code that reads a recorded run, and the call of the verb that makes it anew."""
+    on = let_go.settings()[name]["on"]
     return "\n".join(
         [
             "from entropic_edu import recorded",
-            "from entropic_edu.recorded import let_go, roads",
+            "from entropic_edu.recorded import let_go",
             f'position = recorded.load("let_go")["{name}/position"]  # pair, record, start, walker',
             "# made by, for each pair (here the first):",
-            f'# release = let_go.release(roads.landscape(), roads.road(0), 0, let_go.settings()["{name}"])',
+            f'# land, road = let_go.landscape("{on}"), let_go.road("{on}", 0)',
+            f'# release = let_go.release(land, road, 0, let_go.settings()["{name}"])',
         ]
     )
 

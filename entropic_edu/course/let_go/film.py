@@ -1,10 +1,10 @@
-"""The triptych of a road, which explorer and film share, and the film of the opening."""
+"""The triptych of a road, which explorer and film share, and the film of the opening: noise beside no noise."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -21,7 +21,7 @@ from .common import STARTS, along_road, data_of, kept, name_of, pick, profile, s
 if TYPE_CHECKING:
     from entropic_edu.teaching.player import Player
 
-TALL = 2.6  # of the plan, a distance from the road
+TALL, LANE = 2.2, -0.55  # of the plan: the largest distance from the road, and where the lane without noise begins
 
 
 class Road:
@@ -38,13 +38,11 @@ class Road:
             ax.title.set_fontsize(11)
         for ax in (top, middle):
             ax.tick_params(labelbottom=False)
-        top.set_ylim(0.026, 0.032)
-        middle.set_ylim(0, 9)
+        top.set_ylim(0.54, 0.6)
+        middle.set_ylim(0, 250)
         bottom.axhline(0, color=GREY, lw=1)
-        bottom.set_yscale("symlog", linthresh=0.01)
-        bottom.set_ylim(-2, 2)
+        bottom.set_ylim(-0.16, 0.16)
         bottom.set_yticks([-0.1, 0, 0.1], ["−0.1", "0", "0.1"])
-        bottom.minorticks_off()
         self.loss, self.trace = moving(top, colour=BLUE), moving(middle, colour=RED)
         self.theory = moving(bottom, colour=PURPLE, dash=DASHES[2])
         self.control = moving(bottom, colour=BLACK, dash=":", width=1.5)
@@ -65,59 +63,70 @@ class Road:
 
 
 def film(seed: int) -> Player:
-    """Return a player of recorded walkers: position against distance from the road, a histogram, and the triptych."""
-    records = range(0, len(kept("hot/step")) - 1, 2)  # the last record is not at a projection
-    return _player("hot", records, 16, 0.2, kept("hot/step"), text("06.film.title"))
+    """Return a player of recorded walkers with noise and without: distance from the road, and the triptych."""
+    return _player("hot", 16, 0.02, text("06.film.title"))
 
 
 def of_grid(batch_size: int | None, learning_rate: float) -> Player:
-    """Return the same of walkers of the grid that were let go at 0.3 and 0.7; steps of the control as η would take.
+    """Return the same of walkers of the grid that were let go at 0.3 and 0.7.
 
     Args:
         batch_size: One of ``common.BATCHES``; None is no noise.
         learning_rate: One of ``common.RATES``.
     """
-    name = name_of(batch_size, learning_rate)
-    steps = steps_of(name, learning_rate)
     title = text("06.film.grid", data=data_of(batch_size), learning_rate=learning_rate)
-    return _player(name, range(len(steps) - 1), batch_size, learning_rate, steps, title)
+    return _player(name_of(batch_size, learning_rate), batch_size, learning_rate, title)
 
 
-def _player(
-    name: str, records: range, batch_size: int | None, learning_rate: float, step: Tensor, title: str
-) -> Player:
-    """Return a player of a recorded run, of those walkers that were let go at 0.3 and at 0.7."""
+def _player(name: str, batch_size: int | None, learning_rate: float, title: str) -> Player:
+    """Return a player of a recorded run and of the control, of those walkers that were let go at 0.3 and at 0.7."""
     from entropic_edu.teaching.player import Panel, Player
 
+    step = steps_of(name, learning_rate)
     position, distance = (_two_starts(kept(f"{name}/{key}")) for key in ("position", "distance"))
-    along, away = (each.permute(1, 0, 2, 3).flatten(1)[records] for each in (position, distance))  # (R, N)
+    still = _at(step, steps_of("control", learning_rate), _two_starts(kept("control/position")))
+    parts, groups = [], []
+    for side in range(2):
+        pairs, walkers = len(still), position.shape[-1]
+        lane = (LANE - 0.1 * torch.arange(pairs, dtype=torch.float64)).expand(len(step), -1)
+        if batch_size is not None:
+            along, away = (each[:, :, side].permute(1, 0, 2).flatten(1) for each in (position, distance))
+            parts.append(torch.stack([along, away.clamp(max=TALL)], -1))
+            groups.append((pairs * walkers, True))
+        parts.append(torch.stack([still[:, :, side, 0].T, lane], -1))
+        groups.append((pairs, False))
+    crowd = torch.cat(parts, 1)  # (R, N, 2)
     figure, panels = _film_scene(Panel, batch_size, learning_rate)
-    low = along[0] < 0.5  # let go at 0.3, the others at 0.7
-    sentences = [
-        text(
-            "06.film.sentence",
-            data=data_of(batch_size),
-            learning_rate=learning_rate,
-            step=int(step[row]),
-            low=float(along[i, low].mean()),
-            high=float(along[i, ~low].mean()),
-            walkers=int(low.sum()),
-            outside=100 * float((away[i] > TALL).double().mean()),
-            tall=TALL,
-        )
-        for i, row in enumerate(records)
-    ]
     return Player(
-        torch.stack([along, away.masked_fill(away > TALL, math.nan)], -1),
-        along=along,
-        step=[int(step[row]) for row in records],
+        crowd,
+        along=crowd[..., 0],
+        step=[int(each) for each in step],
         background=png(figure),
         width=sheet.WIDTH,
         height=sheet.HEIGHT,
         panels=panels,
-        sentences=sentences,
+        groups=groups,
+        sentences=[_sentence(name, batch_size, learning_rate, row, int(step[row]), still) for row in range(len(step))],
         seconds=12.0,
         title=title,
+    )
+
+
+def _sentence(name: str, batch_size: int | None, learning_rate: float, row: int, step: int, still: Tensor) -> str:
+    """Say where both groups stand at a record, (P, R, 2, W)."""
+    run = _two_starts(kept(f"{name}/position"))
+    low, high = (float(run[:, row, side].mean()) for side in range(2))
+    low_still, high_still = (float(still[:, row, side].mean()) for side in range(2))
+    return text(
+        "06.film.still" if batch_size is None else "06.film.sentence",
+        data=data_of(batch_size),
+        learning_rate=learning_rate,
+        step=step,
+        walkers=run[:, row, 0].numel(),
+        low=low,
+        high=high,
+        low_still=low_still,
+        high_still=high_still,
     )
 
 
@@ -126,19 +135,28 @@ def _two_starts(values: Tensor) -> Tensor:
     return values if values.shape[2] == 2 else values[:, :, [STARTS.index(start) for start in (0.3, 0.7)]]
 
 
+def _at(step: Tensor, known: Tensor, values: Tensor) -> Tensor:
+    """Return values (P, R, S, W) at other steps, on straight lines between the records ``known`` (R,)."""
+    rows = values.movedim(1, -1)
+    flat = [np.interp(step.numpy(), known.numpy(), row.numpy()) for row in rows.flatten(0, -2)]
+    return torch.from_numpy(np.stack(flat)).unflatten(0, rows.shape[:-1]).movedim(-1, 1)
+
+
 def _film_scene(make: Any, batch_size: int | None, learning_rate: float) -> tuple[Figure, list[Any]]:
     """Return the background of the film, and where the player draws on it."""
     figure = sheet.figure()
-    plan = figure.add_axes((0.085, 0.5, 0.45, 0.43))
-    labelled(plan, text("06.axis.position"), "", text("06.film.plan")).set(xlim=(0, 1), ylim=(-0.1, TALL))
-    radius = float(kept("radius").mean())
+    plan = figure.add_axes((0.085, 0.125, 0.45, 0.8))
+    low = LANE - 0.1 * len(kept("valley/length"))
+    labelled(plan, text("06.axis.position"), "", text("06.film.plan")).set(xlim=(0, 1), ylim=(low - 0.12, TALL))
+    plan.title.set_fontsize(11)
+    plan.set_yticks([0, 0.5, 1, 1.5, 2])
     plan.axhline(0, color=BLACK, lw=2)
-    plan.axhline(radius, color=BLACK, lw=1.5, ls=":")
-    plan.text(0.5, radius + 0.05, text("06.label.radius"), ha="center", fontsize=sheet.SMALL)
-    density = figure.add_axes((0.085, 0.125, 0.45, 0.2))
-    labelled(density, text("06.axis.position"), "", text("06.film.density")).set(xlim=(0, 1), ylim=(0, 8))
-    for ax in (plan, density):
-        ax.title.set_fontsize(11)
+    plan.axhspan(low - 0.12, LANE + 0.2, color="#eeeeee", lw=0)
+    lanes = [(text("06.label.control"), LANE + 0.03)]
+    if batch_size is not None:
+        lanes.append((data_of(batch_size), TALL - 0.25))
+    for words, y in lanes:
+        plan.text(0.5, y, words, ha="center", fontsize=sheet.SMALL)
     road = Road(figure)
     where = profile(0).position.double()
     curves: list[Tensor] = []
@@ -148,7 +166,6 @@ def _film_scene(make: Any, batch_size: int | None, learning_rate: float) -> tupl
         curves.append(torch.stack([where, values], 1))
     labelled(road.axes[2], text("06.axis.position"), "", text("06.film.drift")).title.set_fontsize(11)
     panels = [make("plan", plan.get_position().bounds, plan.get_xlim(), plan.get_ylim(), None)]
-    panels.append(make("histogram", density.get_position().bounds, density.get_xlim(), density.get_ylim(), None))
     panels += [
         make("curve", ax.get_position().bounds, ax.get_xlim(), ax.get_ylim(), curve)
         for ax, curve in zip(road.axes, curves, strict=True)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 
 from entropic_edu import stream
-from entropic_edu.course import digits
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.physics.mean import Mean, exact
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.mean import exact
 from entropic_edu.physics.noise import effective_temperature
+from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
+from entropic_edu.recorded import valley
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GREY, moving
@@ -22,14 +25,16 @@ from entropic_edu.teaching.strings import text
 from .common import (
     ALL,
     BATCHES,
-    GRID,
     MOMENTUM,
     RATES,
     STARTS,
+    K,
     boxed,
     code_of,
     column,
     kept,
+    length_of,
+    mean_of,
     name_of,
     over_pairs,
     pairs_named,
@@ -38,11 +43,13 @@ from .common import (
     setting_of,
     steps_of,
     track,
+    walkers_named,
+    with_error,
 )
 from .film import Road
 
 WALKERS, LIVE = 16, 2000  # of the live run
-LIMIT = 0.05  # share of projections from outside past which a walker counts as gone
+COST = {16: 1.0, 32: 1.6, 64: 2.9, 128: 5.3, None: 1.1}  # of a step, over that of 16 walkers at B 16
 
 
 class Walk:
@@ -53,8 +60,8 @@ class Walk:
         self.ax = ax = self.figure.add_axes((0.085, 0.44, 0.375, 0.49))
         labelled(ax, "", "", text("06.panel.position")).set(ylim=(-0.02, 1.02))
         self.below = low = self.figure.add_axes((0.085, 0.125, 0.375, 0.2))
-        labelled(low, text("axis.step"), "", text("06.panel.distance")).set(yscale="log", ylim=(0.02, 60))
-        low.set_yticks([0.1, 1, 10], ["0.1", "1", "10"])
+        labelled(low, text("axis.step"), "", text("06.panel.distance")).set(yscale="log", ylim=(0.005, 8))
+        low.set_yticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
         low.minorticks_off()
         for panel in (ax, low):
             panel.title.set_fontsize(11)
@@ -68,7 +75,7 @@ class Walk:
         }
         self.away = {"run": moving(low), "twin": moving(low, colour=RED, dash=DASHES[3])}
         self.radius = moving(low, colour=BLACK, dash=":", width=1.5)
-        self.edge = boxed(low, text("06.label.radius"), BLACK, ha="right", va="bottom")
+        self.edge = boxed(low, text("06.label.radius"), BLACK, ha="right", va="top")
         self.road = Road(self.figure)
         self.walkers = [moving(ax, colour=BLUE, width=0.6, alpha=0.5) for _ in range(WALKERS)]
 
@@ -103,7 +110,7 @@ class Walk:
     def show(self, turned: Mapping[str, Any], twin: Mapping[str, Any] | None, bet: float | None) -> None:
         """Draw a state."""
         pair, rate, size = turned["road_pair"], turned["learning_rate"], turned["batch_size"]
-        steps = GRID["rates"][f"{rate:g}"][1]
+        steps = length_of(rate)
         self.clear(steps)
         name = name_of(size, rate)
         fan = over_pairs(kept(f"{name}/position"), pair).value  # (R, S)
@@ -111,16 +118,16 @@ class Walk:
             line.set_data(steps_of(name, rate).numpy(), each.numpy())
         if size is not None:
             self.grid(dict(turned) | {"batch_size": None}, "control", text("06.label.control"))
-            x, law = track(pair, size, rate, turned["released_at"])
+            x, law = track(name, pair, turned["released_at"])
             self.bands["theory"].show(x, exact(law), text("say.theory"))
         if twin is not None:
-            same = steps / GRID["rates"][f"{twin['learning_rate']:g}"][1]  # drawn against the same η times steps
+            same = steps / length_of(twin["learning_rate"])  # drawn against the same η times steps
             self.grid(twin, "twin", text("say.pinned"), same)
         self.grid(turned, "run", text("06.label.run"))
         self.ghost(bet, steps)
-        radius = float(pick(kept("radius"), pair).mean())
+        radius = float(0.1 * pick(kept("valley/length"), pair).mean())
         self.radius.set_data([0, steps], [radius, radius])
-        self.edge.set_position((0.99 * steps, 1.15 * radius))
+        self.edge.set_position((0.99 * steps, 0.8 * radius))
         sheet.part(*self.bands.values(), gap=0.075)
         self.road.show(pair, size, rate)
 
@@ -130,13 +137,10 @@ class Walk:
         x = release.step.double()
         for line, each in zip(self.walkers, release.position.T, strict=False):
             line.set_data(x.numpy(), each.numpy())
-        spread = release.position.double()
-        count = spread.shape[1]
-        error = spread.std(1) / count**0.5 if count > 1 else torch.zeros(len(spread), dtype=torch.float64)
-        self.bands["run"].show(x, Mean(spread.mean(1), error), text("06.label.run"))
+        self.bands["run"].show(x, mean_of(release.position.double()), text("06.label.run"))
         self.away["run"].set_data(x[1:].numpy(), release.distance[1:].mean(1).numpy())
         self.radius.set_data([0, steps], [release.valley_radius] * 2)
-        self.edge.set_position((0.99 * steps, 1.15 * release.valley_radius))
+        self.edge.set_position((0.99 * steps, 0.8 * release.valley_radius))
         self.road.show(turned["road_pair"] or 1, turned["batch_size"], turned["learning_rate"], measured=False)
 
 
@@ -158,8 +162,7 @@ def walk(seed: int) -> Explorer:
     ) -> Iterator[Any]:
         pair = (road_pair or 1) - 1
         return stream.drift(
-            digits.land(),
-            digits.road(pair),
+            *valley_of(pair),
             generator=torch.Generator().manual_seed(seed),
             start=released_at,
             batch_size=batch_size,
@@ -167,21 +170,20 @@ def walk(seed: int) -> Explorer:
             momentum=MOMENTUM,
             walkers=1 if batch_size is None else WALKERS,
             steps=LIVE,
-            project_every=GRID["rates"][f"{learning_rate:g}"][0],
+            project_every=K,
         )
 
     def show(release: Release, **turned: Any) -> tuple[Figure, str]:
         picture.live(release, turned, LIVE)
-        position = release.position[-1].double()
+        position = release.position[-1:].double()
         words = text(
             "06.walk.live",
             setting=setting_of(turned),
             pair=turned["road_pair"] or 1,
-            walkers=len(position),
+            walkers=walkers_named(position.shape[-1]),
             start=turned["released_at"],
             steps=int(release.step[-1]),
-            mean=float(position.mean()),
-            error=float(position.std() / len(position) ** 0.5) if len(position) > 1 else 0.0,
+            ends=with_error(mean_of(position), ".3f"),
             outside=percent(release.outside),
         )
         return picture.figure, words
@@ -190,43 +192,48 @@ def walk(seed: int) -> Explorer:
         render,
         [
             slider("batch_size", BATCHES, None),
-            slider("learning_rate", RATES, 0.2),
+            slider("learning_rate", RATES, 0.02),
             slider("released_at", STARTS, 0.3),
             slider("road_pair", ALL, None),
         ],
         title=text("06.walk.title"),
-        code=lambda road_pair, batch_size, learning_rate, **turned: code_of(road_pair, batch_size, learning_rate),
-        work=Work(stream=going, show=show, units=lambda **turned: LIVE, frame=show),
+        code=lambda batch_size, learning_rate, **turned: code_of(name_of(batch_size, learning_rate)),
+        work=Work(
+            stream=going,
+            show=show,
+            units=lambda batch_size, **turned: round(LIVE * COST[batch_size] / COST[None]),
+            frame=show,
+        ),
     )
+
+
+@cache
+def valley_of(pair: int) -> tuple[Network, Path]:
+    """Return landscape and road of a pair, counted from 0."""
+    return valley.landscape(), valley.road(pair)
 
 
 def ending(turned: Mapping[str, Any]) -> dict[str, Any]:
     """Return words for where the walkers of a state stand at the end, and the share outside in per cent."""
     name, pair = name_of(turned["batch_size"], turned["learning_rate"]), turned["road_pair"]
     each = column(kept(f"{name}/position")[:, -1], turned["released_at"])
-    where = over_pairs(each, pair)
-    alone = pair is not None and each.shape[-1] == 1
-    words = text("06.walk.alone" if alone else "06.walk.mean", mean=float(where.value), error=float(where.error))
     outside = column(pick(kept(f"{name}/outside"), pair), turned["released_at"])
-    return {"ends": words, "outside": percent(outside)}
+    return {"ends": with_error(over_pairs(each, pair), ".3f"), "outside": percent(outside)}
 
 
 def sentence(turned: Mapping[str, Any]) -> str:
     """Return the sentence of a state."""
     pair, rate, size, start = (turned[key] for key in ("road_pair", "learning_rate", "batch_size", "released_at"))
     each = column(pick(kept(f"{name_of(size, rate)}/outside"), pair), start)
-    walkers = each.shape[-1]
-    words = text(
+    return text(
         "06.walk.all" if size is None else "06.walk.some",
         setting=setting_of(turned),
         pairs=pairs_named(pair),
-        walkers=text("06.walk.single" if walkers == 1 else "06.walk.several", walkers=walkers),
+        walkers=walkers_named(each.shape[-1]),
         start=start,
-        steps=GRID["rates"][f"{rate:g}"][1],
+        steps=length_of(rate),
         control=ending(dict(turned) | {"batch_size": None})["ends"],
-        law=float(track(pair, size, rate, start)[1][-1]),
+        law=float(track(name_of(size, rate), pair, start)[1][-1]),
         temperature=effective_temperature(size, rate, MOMENTUM),
         **ending(turned),
     )
-    gone = int((each > LIMIT).sum())
-    return words + (" " + text("06.walk.gone", gone=gone, walkers=each.numel()) if 2 * gone > each.numel() else "")
