@@ -45,7 +45,7 @@ def call_of(verb: str, land: ee.Network, number: int) -> Callable[[], Any]:
     calls: dict[str, Callable[[], Any]] = {
         "train": lambda: ee.train(land, runs=number, epochs=1, batch_size=256, **few),
         "connect": lambda: ee.connect(
-            land, *ends, method="string", pivots=number, points=number, sweeps=30, tolerance=1e9, **few
+            land, *ends, method="string", pivots=number, points=number, sweeps=ee.Sweeps(30, scallop=1e9), **few
         ),
         "probe": lambda: ee.probe(land, road, points=number, num_probes=1, lanczos_steps=2, generator=seeded()),
         "drift": lambda: ee.drift(land, road, start=0.5, walkers=number, steps=30, **few),

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE), str(HERE.parent)]
 
 import staging  # noqa: E402  (from _ext)
 
@@ -19,7 +19,7 @@ version = release = entropic_edu.__version__
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-extensions += ["mathml", "links", "walkers", "gallery"]  # of _ext
+extensions += ["mathml", "links", "walkers", "gallery", "linked_data"]  # of _ext
 exclude_patterns = ["_ext", "findings.in.md", "teachers/solutions"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 root_doc = "index"

@@ -120,7 +120,7 @@ def _record(chosen: argparse.Namespace) -> int:
         return 0
     out = chosen.out or f"{chosen.name}.safetensors"
     folder = Path(f"{out}.parts")
-    if not chosen.tiny:
+    if not chosen.tiny and recorded.shipped(chosen.name):
         shipped = recorded.load(chosen.name)
         minutes = max(1, round(shipped.seconds / 60))
         span = f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

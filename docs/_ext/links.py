@@ -43,7 +43,9 @@ def turned(text: str, docs: Path, name: str) -> str:
             return f"{link['picture']}[{words}]({os.path.relpath(docs / on_site, page)})"
         if copied := (place(target) if target.is_relative_to(ROOT) and target.is_file() else None):
             return f"{link['picture']}[{words}]({os.path.relpath(docs / copied, page)}{anchor})"
-        if target.exists() and not target.is_relative_to(docs):
+        if target.is_file() and target.is_relative_to(docs):
+            return f"{link['picture']}[{words}]({os.path.relpath(target, page)}{anchor})"
+        if target.exists():
             return words  # in the repository, and not on the site
         return link[0]
 

@@ -22,6 +22,8 @@ PLACES = [  # pattern in the repository, folder under docs
     ("lessons/quiz/*.json", "teachers/quiz"),
     ("CHANGELOG.md", "repository"),
     ("SECURITY.md", "repository"),
+    ("CONTRIBUTING.md", "repository"),
+    ("CODE_OF_CONDUCT.md", "repository"),
     ("CITATION.cff", "repository"),
     ("LICENSE", "repository"),
     ("LICENSE-lessons", "repository"),

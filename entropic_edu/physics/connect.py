@@ -35,18 +35,23 @@ class Sweeps:
         most: Gradient steps of the whole band, at most.
         change: Share of the middle's trace by which the last round of a settled band may change it; what is left is
             less. 0 takes all sweeps in one round. The barrier settles long before the curvature.
+        scallop: Where the loss between relaxed pivots rises by more than this share of the mean data loss at the ends,
+            another pivot is relaxed between them, at most twice; math.inf leaves them as they are.
 
     Example:
         >>> ee.Sweeps(most=500)
-        Sweeps(most=500, change=0.15)
+        Sweeps(most=500, change=0.15, scallop=0.05)
     """
 
     most: int = 2000
     change: float = 0.15
+    scallop: float = 0.05
 
     def __post_init__(self) -> None:
         if not self.change >= 0:  # so that NaN is refused too
             raise ValueError(f"change is a share of the trace, 0 to take all sweeps in one; got {self.change!r}.")
+        if not self.scallop >= 0:
+            raise ValueError(f"scallop is a share of the ends' loss, math.inf for any; got {self.scallop!r}.")
 
 
 class UnconvergedWarning(UserWarning):
@@ -67,7 +72,7 @@ def connect(
     learning_rate: float = 0.05,
     momentum: float = 0.9,
     points: int | None = None,
-    tolerance: float = 0.05,
+    match_norms: bool = False,
     guess: Path | None = None,
     progress: Progress = None,
 ) -> Stream[Path]:
@@ -88,8 +93,8 @@ def connect(
             push the road to flat places. None takes all data.
         learning_rate, momentum: η, which falls to 0 by a cosine over the second half of each round; m.
         points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
-        tolerance: Where a scallop between relaxed pivots is above this share of the mean data loss at the ends, another
-            pivot is relaxed between them, at most twice.
+        match_norms: Whether, at last, each layer whose scale changes no output gets the ends' norm all along the road,
+            see ``Path.match_norms``; without such layers nothing changes.
         guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
@@ -129,7 +134,7 @@ def connect(
     if isinstance(way, Linear):
         straight = road.resample(number)
         yield _snapshot(straight, 0, 1)
-        yield _snapshot(replace(measured(land, straight), complete=True), 1, 1)
+        yield _snapshot(_finished(land, straight, match_norms), 1, 1)
         return
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
     band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, wanted.most)
@@ -139,7 +144,7 @@ def connect(
     road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, level)
     rises = _scallops_of(land, road)
     for _ in range(2):
-        bulging = rises > max(tolerance * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
+        bulging = rises > max(wanted.scallop * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
         if not isinstance(way, Relaxing) or not bool(bulging.any()):
             break
         for latest in refine(replace(band, sweeps=max(50, swept // 8), swept=0), road, bulging):
@@ -149,7 +154,7 @@ def connect(
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
     smooth = road.smooth(points or 4 * max(pivots, len(road.pivots)))
-    final = replace(measured(land, smooth), pivot_scallop=float(rises.max().clamp(min=0)), complete=True)
+    final = replace(_finished(land, smooth, match_norms), pivot_scallop=float(rises.max().clamp(min=0)))
     if band.residual is not None:  # a method of one's own need not say it
         rest = band.residual <= _SMALL or final.barrier <= _LOW * level
         final = replace(final, residual=band.residual, converged=rest)
@@ -196,6 +201,10 @@ def _relaxed(
         if change <= wanted.change and low:
             break
     return road, swept, None if math.isnan(change) else change
+
+
+def _finished(land: Landscape, road: Path, match_norms: bool) -> Path:
+    return replace(measured(land, road.match_norms(land) if match_norms else road), complete=True)
 
 
 def _few(land: Landscape, batch_size: int | None) -> Landscape:

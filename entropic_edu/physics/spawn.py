@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
+from .path import Path
 from .results import Result, attempted, detached, unavailable
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
@@ -127,6 +128,7 @@ def spawn(
     optimizer: Optimizer = "sgd",
     schedule: Schedule = "cosine",
     points: int = 15,
+    match_norms: bool = False,
     progress: Progress = None,
 ) -> Stream[Family]:
     """Train trunks, let children part from them at each step k, and measure the straight lines between siblings.
@@ -143,6 +145,8 @@ def spawn(
         batch_size, learning_rate, momentum, epochs, optimizer, schedule: Of a whole training, trunk and child together,
             as in ``train``.
         points: Points on a line, the ends included; odd, so that the midpoint is one of them.
+        match_norms: Give each layer whose scale changes no output the ends' norm along the line (``Path.match_norms``):
+            the same functions, and no curvature that comes from smaller norms alone.
         progress: True for a bar with the time left, or a callable given each snapshot.
 
     Returns:
@@ -178,7 +182,7 @@ def spawn(
         theta = _trained(land, recipe, born(trunk, children), shuffles).theta.unflatten(0, (trunks, children))
         ends.append(detached(theta))
         pairs = [pair for siblings in theta for pair in itertools.combinations(siblings, 2)]
-        lines = [_along(land, torch.lerp(a, b, positions.to(a)[:, None]), probes, seed, reasons) for a, b in pairs]
+        lines = [_along(land, _line(land, a, b, positions, match_norms), probes, seed, reasons) for a, b in pairs]
         curves.append([torch.stack(one).unflatten(0, (trunks, -1)) for one in zip(*lines, strict=True)])
         family = Family(
             torch.tensor(at[: len(ends)]),
@@ -210,6 +214,12 @@ def _trained(land: Landscape, recipe: dict[str, Any], start: Run | None, own: to
     for last in stream:
         run: Run = last.result
     return run
+
+
+def _line(land: Landscape, a: Tensor, b: Tensor, positions: Tensor, match_norms: bool) -> Tensor:
+    """Return the points of the straight line, (points, D), with the ends' norms along it if they are to be matched."""
+    line = torch.lerp(a, b, positions.to(a)[:, None])
+    return Path(line).match_norms(land).pivots if match_norms and not torch.equal(a, b) else line
 
 
 def _along(

@@ -30,7 +30,7 @@ from entropic_edu.sweeps.workers import cores
 
 from ._work import Work, begun, clear
 
-__all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record"]
+__all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record", "shipped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +105,11 @@ def names() -> list[str]:
     return [name for _, name, package in pkgutil.iter_modules(__path__) if not (package or name.startswith("_"))]
 
 
+def shipped(name: str) -> bool:
+    """Return whether a recording comes with the package; one whose recipe is new does not yet."""
+    return (resources.files(__name__) / f"{name}.safetensors").is_file()
+
+
 @cache
 def load(name: str) -> Recording:
     """Return a recording that comes with the package.
@@ -123,7 +128,7 @@ def load(name: str) -> Recording:
     if name not in names():
         raise ValueError(f"There is no recording {name!r}; there are {', '.join(names())}.")
     file = resources.files(__name__) / f"{name}.safetensors"
-    if not file.is_file():
+    if not shipped(name):
         raise ValueError(f"The recording {name!r} has not been made; make it with: entropic-edu record {name}")
     return _unpacked(file.read_bytes(), str(file))
 

@@ -41,8 +41,11 @@ def arguments(setting: Values) -> Values:
 
 def all_sweeps(options: Values) -> Values:
     """Return arguments of ``connect`` with which a road takes all its sweeps, as when the recordings were made."""
-    moved = {"batch_size": 256} | options
-    return moved | {"sweeps": Sweeps(options["sweeps"], change=0)} if "sweeps" in options else options
+    if "sweeps" not in options:
+        return options
+    given = {"batch_size": 256} | options
+    most, tolerance = given.pop("sweeps"), given.pop("tolerance", Sweeps.scallop)
+    return given | {"sweeps": Sweeps(most, change=0, scallop=tolerance)}
 
 
 def whole(rounded: Path) -> Path:

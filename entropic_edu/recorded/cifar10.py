@@ -37,6 +37,7 @@ from ._common import Values, accuracies, arguments, rounded, seeded, whole
 from .let_go import stacked
 
 _STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
+_SWEEPS = _STORY.connect["sweeps"]
 
 
 def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> Values:
@@ -52,7 +53,7 @@ RECIPE: Values = {
     "channels": list(_STORY.widths),
     "weight_decay": _STORY.weight_decay,
     "train": _STORY.train,
-    "connect": _STORY.connect,
+    "connect": _STORY.connect | {"sweeps": _SWEEPS.most, "tolerance": _SWEEPS.scallop},
     "profile": {"images": _STORY.probed, "points": _STORY.points, **_STORY.probe},
     "starts": list(_STORY.starts),
     "records": _STORY.records,

@@ -72,7 +72,7 @@ def guess(kind: str, pair: int) -> Path | None:
 def settings(method: str, kind: str, pair: int, recipe: Values = RECIPE) -> Values:
     """Return the arguments of ``connect`` that make a band of this file."""
     given = {"method": method, "guess": guess(kind, pair), "generator": seeded(1000 * pair + 4)}
-    return given | {"tolerance": math.inf} | all_sweeps(recipe["connect"])
+    return given | all_sweeps({"tolerance": math.inf} | recipe["connect"])
 
 
 def table(land: Network, plane: Plane, band: Path, sweep: int, points: int) -> tuple[Tensor, Tensor]:
@@ -111,10 +111,11 @@ def _bands(land: Network, recipe: Values, say: Say) -> dict[str, Tensor]:
     pairs = zip(*ends.values(), strict=True)
     every = [torch.stack([path.at(even) for path in paths], 1) for paths in pairs]  # (points, n, D) for each pair
     found["apart"] = torch.stack([torch.cdist(at, at).mean(0) for at in every])
-    for method in recipe["patient"]["methods"]:
+    patient = recipe["patient"]
+    for method in patient["methods"]:
         rows = []
         for number, pair in enumerate(recipe["seeds"]):
-            longer = settings(method, "far", pair, recipe) | all_sweeps({"sweeps": recipe["patient"]["sweeps"]})
+            longer = settings(method, "far", pair, {"connect": recipe["connect"] | {"sweeps": patient["sweeps"]}})
             path = connect(land, *roads.road(pair).pivots[[0, -1]], **longer)
             away = (path.at(even) - ends[method, "straight"][number].at(even)).norm(dim=1).mean()
             rows.append([*_ending(path), float(away)])

@@ -217,7 +217,7 @@ class Valley(Recipe):
     match_norms: bool = True
     connect: dict[str, Any] = field(
         default_factory=partial(
-            dict, method="string", pivots=14, sweeps=Sweeps(1200, change=0), batch_size=256, tolerance=1e9
+            dict, method="string", pivots=14, sweeps=Sweeps(1200, change=0, scallop=1e9), batch_size=256
         )  # its trace has settled long before; the objective has not, and the control would feel it
     )
     probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=4, lanczos_steps=16))
@@ -249,7 +249,7 @@ class Valley(Recipe):
             images=100,
             train=self.train | {"epochs": 10},
             rest=self.rest | {"epochs": 5},
-            connect=self.connect | {"pivots": 6, "sweeps": 60, "batch_size": 50},
+            connect=self.connect | {"pivots": 6, "sweeps": Sweeps(60, scallop=1e9), "batch_size": 50},
             probe={"num_probes": 1, "lanczos_steps": 4},
             points=7,
             settings=_tiny(self.settings),
@@ -278,7 +278,7 @@ class Cifar10(Recipe):
     )
     connect: dict[str, Any] = field(
         default_factory=partial(
-            dict, method="string", pivots=32, sweeps=2000, batch_size=128, learning_rate=0.03, tolerance=1e9
+            dict, method="string", pivots=32, sweeps=Sweeps(2000, scallop=1e9), batch_size=128, learning_rate=0.03
         )  # no pivots are added: the road says how high the scallops are
     )
     probe: dict[str, Any] = field(default_factory=partial(dict, num_probes=2, lanczos_steps=12))
@@ -325,7 +325,7 @@ class Cifar10(Recipe):
             statistics=12,
             widths={"small_cnn": (4, 4), "resnet20": (2,)}[self.model],
             train=self.train | {"batch_size": 8, "epochs": 4, "learning_rate": 0.02},
-            connect=self.connect | {"pivots": 4, "sweeps": 8, "batch_size": 8},
+            connect=self.connect | {"pivots": 4, "sweeps": Sweeps(8, scallop=1e9), "batch_size": 8},
             probe={"num_probes": 1, "lanczos_steps": 2},
             points=3,
             probed=10,
@@ -352,7 +352,9 @@ def paper(images: int | None = None) -> Cifar10:
         widths=WIDTHS["resnet20"],
         weight_decay=5e-4,
         train=small.train | batches | {"epochs": 200, "schedule": "step"},
-        connect=small.connect | batches | {"method": "autoneb", "pivots": 20, "sweeps": 4000},  # in 4 cycles, no more
+        connect=small.connect  # the sweeps in 4 cycles
+        | batches
+        | {"method": "autoneb", "pivots": 20, "sweeps": Sweeps(4000, scallop=1e9)},
         probe={"num_probes": 4, "lanczos_steps": 24},
         points=25,
         probed=2000,  # another number than ``statistics``: a network takes as many for all its data

@@ -189,7 +189,10 @@ def test_neb_goes_over_the_saddle_evenly_and_each_mistake_costs_what_it_is_named
     assert turning["both"] == pytest.approx(angle, abs=1e-3)
 
 
-@pytest.mark.parametrize("settings", [{"pivots": 30}, {"learning_rate": 0.005}, {"sweeps": Sweeps(1800, change=0)}])
+LONGER = Sweeps(1800, change=0, scallop=math.inf)
+
+
+@pytest.mark.parametrize("settings", [{"pivots": 30}, {"learning_rate": 0.005}, {"sweeps": LONGER}])
 def test_kinks_and_cut_corners_do_not_hang_on_the_settings(settings, generator):
     land, ended = mistakes.Bend(), {}
     for parts, changed in mistakes.PARTS.items():

@@ -63,7 +63,7 @@ def calls(land):
         "connect": (
             ee.connect,
             {"land": land, "a": a, "b": b, "generator": seeded(), "method": "string", "pivots": 3, "sweeps": 2}
-            | {"batch_size": 4, "learning_rate": 0.01, "points": 5, "tolerance": 1.0},
+            | {"batch_size": 4, "learning_rate": 0.01, "points": 5, "match_norms": True},
             {
                 "a": tensors(a),
                 "b": [*tensors(b), a],

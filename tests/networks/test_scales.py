@@ -151,6 +151,31 @@ def test_roads_without_scale_free_layers_stay_and_roads_of_other_models_are_refu
         road[1].match_norms(plain)
 
 
+@pytest.mark.parametrize("method", ["linear", "string", "bezier"])
+def test_connect_matches_norms_of_the_finished_road_and_measures_it_there(method, generator):
+    land = landscape("MLP", generator)
+    a, b = (somewhere(land, generator) for _ in range(2))
+    settings = {"method": method, "pivots": 5, "sweeps": 10, "batch_size": None}
+    raw, matched = (
+        ee.connect(land, a, b, match_norms=asked, generator=torch.Generator().manual_seed(0), **settings)
+        for asked in (False, True)
+    )
+    assert not torch.equal(raw.pivots, matched.pivots)
+    wanted = raw.match_norms(land)
+    assert torch.equal(matched.pivots, wanted.pivots)
+    assert torch.equal(matched.losses, wanted.losses)
+    assert torch.equal(matched.losses_between, wanted.losses_between)
+    assert matched.complete
+    valley = ee.valleys.Waist()  # nothing is scale-free
+    ends = valley.floor(2)
+    raw, same = (
+        ee.connect(valley, *ends, match_norms=asked, generator=torch.Generator().manual_seed(0), **settings)
+        for asked in (False, True)
+    )
+    assert torch.equal(raw.pivots, same.pivots)
+    assert torch.equal(raw.losses, same.losses)
+
+
 def test_a_profile_carries_the_norms_of_scale_free_layers(road, tmp_path, generator):
     land, raw = road
     profile = ee.probe(land, raw, points=9, generator=generator)

@@ -25,6 +25,11 @@ def seeded(number=7):
     return torch.Generator().manual_seed(number)
 
 
+def alone(sweeps, **settings):
+    """So many sweeps, after which no pivots are added."""
+    return ee.Sweeps(sweeps, scallop=math.inf, **settings)
+
+
 def on_the_circle(land=None, **settings):
     ends = on_circle(doubles(0, ANGLE))
     defaults = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "sweeps": 600, "pivots": 10}
@@ -195,7 +200,7 @@ def test_springs_space_a_band_evenly_and_without_them_it_is_uneven():
 
 def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
     land = DoubleWell(barrier=0.5, g_wide=4.0, g_narrow=4.0)  # whose floor would pull them into the wells
-    settings = {"generator": seeded(), "batch_size": None, "sweeps": 300, "pivots": 36, "tolerance": math.inf}
+    settings = {"generator": seeded(), "batch_size": None, "sweeps": alone(300), "pivots": 36}
     for snapshot in ee.stream.connect(land, doubles(0, -1), doubles(0, 1), method="neb", **settings):
         if snapshot.done <= 300 and snapshot.result.losses is None:
             assert spacing(snapshot.result) < 1.001
@@ -203,8 +208,8 @@ def test_the_loss_does_not_pull_the_pivots_of_a_nudged_band_along_it():
 
 def last_band(land, a, b, **settings):
     """The relaxed pivots of a NEB without noise, before they are spread on a spline."""
-    defaults = {"generator": seeded(), "method": "neb", "batch_size": None, "tolerance": math.inf}
-    snapshots = ee.stream.connect(land, a, b, **{**defaults, **settings})
+    defaults = {"generator": seeded(), "method": "neb", "batch_size": None}
+    snapshots = ee.stream.connect(land, a, b, **{**defaults, **settings, "sweeps": alone(settings["sweeps"])})
     return [shot.result.pivots for shot in snapshots if not shot.result.complete][-1]
 
 
@@ -283,10 +288,10 @@ def test_autoneb_inserts_where_the_loss_bulges_the_worst_first():
 
 def test_the_threshold_of_autoneb_decides_how_many_pivots_it_takes():
     def counts(threshold, pivots=30):
-        settings = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "sweeps": 400, "pivots": pivots}
+        settings = {"generator": seeded(), "batch_size": None, "learning_rate": 0.1, "pivots": pivots}
         ends = on_circle(doubles(0, ANGLE))
         stream = ee.stream.connect(
-            Circle(base=0.1), *ends, method=ee.methods.AutoNEB(threshold=threshold), tolerance=math.inf, **settings
+            Circle(base=0.1), *ends, method=ee.methods.AutoNEB(threshold=threshold), sweeps=alone(400), **settings
         )
         return [len(s.result.pivots) for s in stream if s.done and s.result.losses is None]
 
@@ -346,14 +351,14 @@ def test_the_same_seed_gives_the_same_path_and_another_seed_another(method, netw
 @pytest.mark.parametrize("method", MOVING)
 def test_all_pivots_of_a_sweep_see_one_shared_batch(method, network, ends):
     kept, before = ends.clone(), torch.random.get_rng_state()
-    connect(network, *ends, method=method, generator=seeded(), sweeps=60, pivots=6, batch_size=10, tolerance=math.inf)
+    connect(network, *ends, method=method, generator=seeded(), sweeps=alone(60), pivots=6, batch_size=10)
     assert network.drawn == [(10, None)] * 60
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(ends, kept)
 
 
 def test_a_batch_is_capped_at_the_data_and_none_draws_nothing(network, ends):
-    settings = {"method": "neb", "sweeps": 12, "pivots": 4, "tolerance": math.inf}
+    settings = {"method": "neb", "sweeps": alone(12), "pivots": 4}
     connect(network, *ends, generator=seeded(), batch_size=4000, **settings)
     assert set(network.drawn) == {(60, None)}
     network.drawn.clear()
@@ -396,9 +401,10 @@ def bulge(pivots):
 
 @pytest.mark.parametrize("method", ["string", "neb", "autoneb"])
 def test_refinement_goes_on_until_the_loss_bulges_little_between_pivots_or_twice(method):
-    land, settings = Circle(base=0.1), {"method": method, "pivots": 5, "sweeps": 300}
+    land, settings = Circle(base=0.1), {"method": method, "pivots": 5}
     between = 0.5 * bulge(5) / 0.1  # as a share of the loss at the ends: 5 pivots bulge more than that, 9 less
-    paths = [on_the_circle(land, tolerance=share, **settings) for share in (math.inf, between, 0.0)]
+    shares = (math.inf, between, 0.0)
+    paths = [on_the_circle(land, sweeps=ee.Sweeps(300, scallop=share), **settings) for share in shares]
     once, twice = (len(path.pivots) // 4 for path in paths[1:])
     assert 5 < once <= 9 < twice <= 17
     assert paths[1].pivot_scallop < paths[0].pivot_scallop / 3
@@ -421,9 +427,9 @@ def test_new_pivots_come_only_where_the_loss_bulges_and_sink_to_the_floor():
 
 
 def test_a_road_stops_once_twice_the_sweeps_change_its_middle_little(network, ends):
-    settings = {"method": "string", "pivots": 8, "batch_size": 20, "tolerance": math.inf, "sweeps": 3200}
-    road, again = (connect(network, *ends, generator=seeded(), **settings) for _ in range(2))
-    whole = connect(network, *ends, generator=seeded(), **settings | {"sweeps": ee.Sweeps(3200, change=1e-9)})
+    settings = {"method": "string", "pivots": 8, "batch_size": 20}
+    road, again = (connect(network, *ends, generator=seeded(), sweeps=alone(3200), **settings) for _ in range(2))
+    whole = connect(network, *ends, generator=seeded(), sweeps=alone(3200, change=1e-9), **settings)
     assert road.sweeps <= 1600
     assert whole.sweeps == 3200
     assert road.change < 0.15
@@ -447,6 +453,8 @@ def test_settings_of_sweeps_that_mean_nothing_are_refused():
     for change in (-0.1, math.nan):
         with pytest.raises(ValueError, match="change is a share of the trace, 0 to take all sweeps in one; got"):
             ee.Sweeps(change=change)
+        with pytest.raises(ValueError, match=r"scallop is a share of the ends. loss, math.inf for any; got"):
+            ee.Sweeps(scallop=change)
 
 
 def test_a_road_over_a_pass_settles_there():
@@ -458,7 +466,7 @@ def test_a_road_over_a_pass_settles_there():
 
 
 def test_points_says_how_many_points_come_back(network, ends):
-    settings = {"method": "string", "generator": seeded(), "sweeps": 12, "tolerance": math.inf}
+    settings = {"method": "string", "generator": seeded(), "sweeps": alone(12)}
     assert len(connect(network, *ends, pivots=6, **settings).pivots) == 24
     assert len(connect(network, *ends, pivots=6, points=11, **settings).pivots) == 11
     assert len(connect(network, *ends, method="linear", generator=seeded(), points=13).pivots) == 13
@@ -547,8 +555,8 @@ def test_ctrl_c_before_the_straight_line_is_measured_marks_it_incomplete():
 
 
 def test_snapshots_count_the_sweeps_and_only_the_last_is_complete(network, ends):
-    settings = {"method": "string", "generator": seeded(), "sweeps": 150, "pivots": 6, "batch_size": 10}
-    snapshots = list(ee.stream.connect(network, *ends, tolerance=math.inf, **settings))
+    settings = {"method": "string", "generator": seeded(), "sweeps": alone(150), "pivots": 6, "batch_size": 10}
+    snapshots = list(ee.stream.connect(network, *ends, **settings))
     assert [s.done for s in snapshots] == [0, 25, 50, 75, 100, 125, 150, 150]
     assert [s.result.complete for s in snapshots] == [False] * 7 + [True]
     assert snapshots[-1].result.summary() == snapshots[-1].note
@@ -561,7 +569,7 @@ def test_between_two_networks_for_the_digits_a_low_road_goes_round_a_high_barrie
     land = ee.Network(ee.models.mlp(64, 64, 64, 10), *ee.data.digits().train, weight_decay=5e-4)
     a, b = ee.train(land, generator=seeded(), runs=2, epochs=60).theta
     straight = connect(land, a, b, method="linear", generator=seeded())
-    settings = {"sweeps": 450, "batch_size": 256, "pivots": 10, "tolerance": math.inf}
+    settings = {"sweeps": alone(450), "batch_size": 256, "pivots": 10}
     road = connect(land, a, b, method="string", generator=seeded(), **settings)
     assert straight.barrier >= 0.3
     assert road.barrier < straight.barrier / 10
@@ -573,10 +581,10 @@ def test_between_two_networks_for_the_digits_a_low_road_goes_round_a_high_barrie
 
 @pytest.mark.parametrize("method", MOVING)
 def test_what_is_left_across_a_band_falls_with_the_sweeps_and_says_so(method):
-    settings = {"method": method, "points": 10, "tolerance": 1e9 if method != "bezier" else 0.05}
+    settings = {"method": method, "points": 10}
     with pytest.warns(ee.UnconvergedWarning, match=r"not converged: the force across it is 0\.\d+ .* more sweeps"):
-        early = on_the_circle(sweeps=6, **settings | {"tolerance": 0.0})
-    late = on_the_circle(sweeps=900, **settings | {"tolerance": 0.0})
+        early = on_the_circle(sweeps=ee.Sweeps(6, scallop=0), **settings)
+    late = on_the_circle(sweeps=ee.Sweeps(900, scallop=0), **settings)
     assert early.residual > 0.05 > 0.03 > late.residual
     assert (early.converged, late.converged) == (False, True)
     assert "not converged" in early.summary()
@@ -587,10 +595,10 @@ def test_what_is_left_across_a_band_falls_with_the_sweeps_and_says_so(method):
 
 def test_the_residual_is_the_largest_force_across_over_the_largest_slope():
     land = Circle()
-    settings = {"method": "string", "pivots": 9, "points": 9, "tolerance": 1e9}
-    road = on_the_circle(sweeps=60, **settings)
+    settings = {"method": "string", "pivots": 9, "points": 9, "sweeps": alone(60)}
+    road = on_the_circle(**settings)
     last = [s.result for s in ee.stream.connect(
-        land, *on_circle(doubles(0, ANGLE)), generator=seeded(), batch_size=None, learning_rate=0.1, sweeps=60,
+        land, *on_circle(doubles(0, ANGLE)), generator=seeded(), batch_size=None, learning_rate=0.1,
         **settings)][-2].pivots  # fmt: skip
     slope = torch.func.vmap(torch.func.grad(land.loss))
     along = tangents(last, land.loss(last))

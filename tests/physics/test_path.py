@@ -359,7 +359,7 @@ def test_building_a_road_holds_a_few_times_its_points(method, generator):
 
     ends = torch.cat([ee.valleys.Hyperbola().floor(2), torch.zeros(2, 198, dtype=torch.float64)], 1)
     with Largest() as made:
-        road = connect(Wide(), *ends, method=method, pivots=6, points=12, sweeps=10, tolerance=math.inf,
+        road = connect(Wide(), *ends, method=method, pivots=6, points=12, sweeps=ee.Sweeps(10, scallop=math.inf),
                        batch_size=None, generator=generator)  # fmt: skip
     assert road.pivots.shape == (12, 200)
     assert made.numbers <= 4 * 24 * 200

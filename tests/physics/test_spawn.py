@@ -160,6 +160,32 @@ def test_curves_are_what_the_landscape_says_on_the_line(generator):
             assert found[4] == land.accuracy(theta, "test")
 
 
+def test_matched_norms_leave_the_functions_and_take_the_curvature_of_small_norms(generator):
+    x, y = torch.randn(40, 3, generator=generator).double(), torch.randint(3, (40,), generator=generator)
+    land = ee.Network(models.mlp(3, 5, 3, norm="layer").double(), x, y, weight_decay=0.01)
+    far = QUICK | {"learning_rate": 1.0, "epochs": 20}
+    raw, matched = (spawn(land, at=[0, 100], generator=seeded(), match_norms=match, **far) for match in (False, True))
+    assert torch.equal(raw.ends, matched.ends)
+    torch.testing.assert_close(matched.data_loss, raw.data_loss, rtol=1e-3, atol=0)  # up to the ε of the norm
+    assert torch.equal(matched.trace[..., [0, -1]], raw.trace[..., [0, -1]])
+    a, b = matched.ends[0, 0]
+    theta = (a + b) / 2
+    part = land.layout.slices["0.weight"]
+    theta[part] *= (a[part].norm() + b[part].norm()) / 2 / theta[part].norm()
+    size = 2 * (matched.loss - matched.data_loss)[0, 0, 0, 2] / land.weight_decay  # ‖θ‖² by the weight-decay term
+    torch.testing.assert_close(size, theta.square().sum(), rtol=1e-9, atol=0)
+    torch.testing.assert_close(matched.data_loss[0, 0, 0, 2], land.data_loss(theta))
+    assert not torch.isclose(size, ((a + b) / 2).square().sum(), rtol=0.01)
+    exact = dense_hessian(land, theta, weight_decay=False).trace()
+    assert abs(float(matched.trace[0, 0, 0, 2] - exact)) < 4 * float(matched.trace_error[0, 0, 0, 2])
+    assert torch.equal(raw.trace[:, 1], matched.trace[:, 1])  # parted at the end they are one
+
+
+def test_matched_norms_change_nothing_where_no_layer_is_normalised(generator):
+    land = small(generator)
+    assert equal(*(spawn(land, at=[0], generator=seeded(), match_norms=match, **QUICK) for match in (False, True)))
+
+
 def test_a_smooth_network_gets_hutchinsons_trace_with_its_error_and_shared_probes(generator):
     land = small(generator, activation=nn.Tanh, test=False)
     family = spawn(land, at=[0, 7], generator=seeded(), **QUICK)

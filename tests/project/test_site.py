@@ -21,9 +21,11 @@ from entropic_edu.course.let_go.film import of_grid
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["index", "glossary", "findings", "design", "binder", "front_ends", "versions", "faults", "sweeps"]
-PAGES += ["paper", "recordings", "story"]
+PAGES += ["paper", "recordings", "story", "results", "related", "checklists", "jupyterlite"]
 PAGES += [f"site/{name}" for name in ("start", "lessons", "gallery", "api", "teaching", "your_network", "speed")]
-PAGES += ["repository/CHANGELOG", "repository/SECURITY", "teachers/guide"]
+PAGES += [f"repository/{name}" for name in ("CHANGELOG", "SECURITY", "CONTRIBUTING", "CODE_OF_CONDUCT")] + [
+    "teachers/guide"
+]
 PAGES += [f"lessons/{file.stem}" for file in sorted((ROOT / "lessons").glob("*.ipynb"))]
 
 pytest.importorskip("furo", reason='the site needs pip install "entropic-edu[site]"')
@@ -33,7 +35,8 @@ pytest.importorskip("furo", reason='the site needs pip install "entropic-edu[sit
 def built(tmp_path_factory):
     """The site, as ``make site`` builds it, from a copy of what it is made from, with no way out."""
     place = tmp_path_factory.mktemp("site")
-    for name in ("docs", "lessons", "README.md", "CHANGELOG.md", "SECURITY.md", "CITATION.cff"):
+    pages = ("README.md", "CHANGELOG.md", "SECURITY.md", "CITATION.cff", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md")
+    for name in ("docs", "lessons", *pages):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, place / name)
     for name in ("LICENSE", "LICENSE-lessons", "pyproject.toml", "constraints.txt"):
@@ -75,6 +78,22 @@ def pages(built):
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_there(name, built):
     assert (built / f"{name}.html").is_file()
+
+
+def test_pages_tell_catalogues_what_they_are(built):
+    def known(name):
+        page = (built / f"{name}.html").read_text("utf-8")
+        return [json.loads(data) for data in re.findall(r'<script type="application/ld\+json">(.*?)</script>', page)]
+
+    (start,) = known("index")
+    assert [each["@type"] for each in start["@graph"]] == ["LearningResource", "SoftwareSourceCode"]
+    for page in (built / "lessons").glob("[0-9]*.html"):
+        (lesson,) = known(f"lessons/{page.stem}")
+        assert lesson["name"].startswith(page.stem[:2])
+        assert re.fullmatch(r"PT[1-9][05]M", lesson["timeRequired"]), page
+        assert len(lesson["description"]) > 40
+    assert known("binder") == []
+    assert '<meta name="description"' in (built / "binder.html").read_text("utf-8")
 
 
 def test_every_link_within_the_site_leads_somewhere(pages, built):

@@ -291,7 +291,9 @@ def test_options_choose_model_norm_and_images():
 def test_the_defaults_are_the_recording_s_and_one_time_suits_all_settings():
     recipe = recipes.chosen("cifar10")
     assert (recipe.images, list(recipe.widths), recipe.weight_decay) == (1000, RECIPE["channels"], 8e-4)
-    assert (recipe.train, recipe.connect) == (RECIPE["train"], RECIPE["connect"])
+    most, scallop = (RECIPE["connect"][name] for name in ("sweeps", "tolerance"))  # as they were named then
+    assert recipe.train == RECIPE["train"]
+    assert recipe.connect | {"tolerance": scallop} == RECIPE["connect"] | {"sweeps": ee.Sweeps(most, scallop=scallop)}
     for each in (recipe, recipes.paper()):
         assert len({round(s.learning_rate * s.steps, 9) for s in each.settings}) == 1
         assert [s.name for s in each.settings] == ["hot", "cold", "no noise"]

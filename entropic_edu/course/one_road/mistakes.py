@@ -31,9 +31,8 @@ SETTINGS: dict[str, Any] = {
     "momentum": 0.0,
     "pivots": 18,
     "sweeps": 600,
-    "tolerance": math.inf,
 }
-ALL = SETTINGS | {"sweeps": Sweeps(SETTINGS["sweeps"], change=0)}  # to be looked at after each of these
+ALL = SETTINGS | {"sweeps": Sweeps(600, change=0, scallop=math.inf)}  # to be looked at after each of these
 SWEEPS = (0, 50, 100, 200, 400, 600)
 
 
