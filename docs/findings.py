@@ -14,8 +14,7 @@ import torch
 from entropic_edu import recorded
 from entropic_edu.course import digits
 from entropic_edu.course.bad_valleys import measures as flatness
-from entropic_edu.course.bad_valleys import release as bad
-from entropic_edu.course.bad_valleys.common import column
+from entropic_edu.course.bad_valleys import walk
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
@@ -118,23 +117,19 @@ def late_game() -> dict[str, str]:
 
 
 def bad_minima() -> dict[str, str]:
-    """The ends of the roads from good to bad, and where noise goes."""
-    kept = recorded.load("bad_minima")
+    """The ends of the roads from good to bad, how much sharper the bad ones are, and where noise goes."""
     entries = {}
-    for kind in ("poison", "large"):
-        test = 100 * column(kept[f"{kind}/road"], "test")
-        entries |= {f"{kind}_good": with_error(test[:, 0], 1), f"{kind}_bad": with_error(test[:, -1], 1)}
-    for name in ("trace", "top", "adaptive"):
-        at = flatness.times_at_equal_loss(flatness.tracks("cross_entropy", name))
-        assert at is not None
-        entries[f"equal_{name}"] = with_error(at[1])
-    tracks = flatness.tracks("cross_entropy", "trace")
-    entries["trained_trace"] = with_error(flatness.times(tracks, flatness.joined("cross_entropy")))
-    for which in ("found", "matched"):
-        for start in (0.1, 0.5, 0.95):
-            for kind in ("label1", "batch1", "none"):
-                track = bad.tracks(which, kind, start, "three")
-                entries[f"{which}_{kind}_{100 * start:.0f}"] = with_error(Mean(track.value[-1], track.error[-1]))
+    for network in flatness.NETWORKS:
+        good, bad = flatness.accuracy_of(network)
+        entries |= {f"{network}_good": with_error(good * 100, 1), f"{network}_bad": with_error(bad * 100, 1)}
+        for name in ("trace", "adaptive"):
+            entries[f"{network}_{name}"] = with_error(flatness.times(network, name))
+    entries["matched_times"] = with_error(flatness.times("normed", "trace", 1.0), 1)
+    for case, chosen in (walk.CASES | {"none": ("matched", "none")}).items():
+        for shown in ("five", "held_out"):
+            tracks = [walk.track(*chosen, start, shown) for start in walk.STARTS]
+            ends = [with_error(Mean(track.value[-1], track.error[-1])) for track in tracks]
+            entries[f"bad_{case}_{shown}"] = ", ".join(ends)
     return entries
 
 

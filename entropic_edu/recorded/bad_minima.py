@@ -1,8 +1,12 @@
 """Good and bad minima of one loss, the roads between them, and walkers let go on these: what lesson 08 stands on.
 
-One network and 400 true digits. A bad minimum is first trained on the true digits and on as many others with wrong
-labels (the poison), and then, without the poison, by the same recipe as the good one. There is no weight decay, so that
-both are minima of one objective. Ends and road of pair 0 were rounded to half precision before they were measured.
+One network and 400 true digits. A bad minimum is first trained on the true digits and on 800 others with wrong labels
+(the poison), and then, without the poison, comes to rest like the good one. There is no weight decay, so that both are
+minima of one objective. Hidden layers are normalised: their scale changes no output, and they come out of the poison
+several times larger. On the road "matched" each has the norm of the good end all along; the road "trained" passes the
+same functions in the same order, and its norms go from those of the good end to those of the bad end as trained.
+
+Settings were chosen on the first two seeds. The ``held_out`` seeds were fixed before they were run, once.
 
 References:
     Wu, Zhu & E (2017), arXiv:1706.10239, and Huang et al. (2020), arXiv:1906.03291, for the poison set; Dinh et al.
@@ -11,8 +15,7 @@ References:
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,7 +23,6 @@ from torch import Tensor
 from entropic_edu.data import digits
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
-from entropic_edu.networks.per_sample import exact_trace
 from entropic_edu.physics.connect import connect
 from entropic_edu.physics.curvature import extreme_eigenvalues
 from entropic_edu.physics.drift import drift
@@ -30,263 +32,242 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.theory import predict
 from entropic_edu.physics.train import train
 
-from ._common import Say, Values, all_sweeps, arguments, columns, seeded, whole
-
-_TRAIN = {"batch_size": None, "learning_rate": 0.1, "schedule": "constant"}
-_BOTH = ("cross_entropy", "mse")
+from . import Work, load
+from ._common import Values, all_sweeps, arguments, columns, seeded, whole
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
-    "widths": [64, 40, 40, 10],
+    "held_out": [101, 102, 103],
+    "widths": [64, 96, 96, 10],
     "samples": 400,
-    "poison": 400,
-    "label_seed": 0,
-    "poisoned": {
-        "cross_entropy": {"batch_size": 64, "learning_rate": 0.1, "epochs": 400},
-        "mse": {"batch_size": 32, "learning_rate": 0.3, "epochs": 400},
-    },
-    "training": {  # stage after stage, each measured at its end
-        "cross_entropy": [_TRAIN | {"batch_size": 64, "epochs": epochs} for epochs in (20, 20, 40, 80, 160)],
-        "mse": [
-            _TRAIN | {"batch_size": 32, "learning_rate": 0.2, "epochs": 50},
-            _TRAIN | {"batch_size": 32, "learning_rate": 0.2, "epochs": 150, "schedule": "cosine"},
-            *(_TRAIN | {"learning_rate": 0.5, "epochs": epochs} for epochs in (1000, 3000)),
-        ],
-    },
-    "stage": {"cross_entropy": 2, "mse": 3},  # the stage whose ends are joined
-    "large": _TRAIN | {"epochs": 1500},
-    "connect": {
-        "cross_entropy": {"method": "string", "pivots": 32, "sweeps": 500, "learning_rate": 0.05},
-        "mse": {"method": "string", "pivots": 32, "sweeps": 1500, "learning_rate": 0.3},
-    },
-    "points": 13,
-    "fine": 101,
-    "alphas": [0.25, 0.5, 1.0, 2.0, 4.0],
-    "lanczos_steps": 30,
-    "profile": 25,
-    "released": [0, 1, 2],
-    "starts": [0.1, 0.5, 0.95],
-    "label_noise": 0.5,
-    "weight_decay": 5e-4,
-    "batches": [1, 4, 16],
-    "walkers": 8,
-    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 1980, "project_every": 15, "record_every": 180},
-    "cooling": _TRAIN | {"epochs": 200},
-    "hot": {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 1980, "project_every": 15},
+    "poison": 800,
+    "label_noise": 0.1,
+    "good": {"batch_size": 32, "learning_rate": 0.1, "epochs": 320, "schedule": "step"},
+    "poisoned": {"batch_size": 32, "learning_rate": 0.1, "epochs": 500, "schedule": "step"},
+    "rest": {"batch_size": None, "learning_rate": 0.1, "epochs": 3000, "schedule": "constant"},
+    "connect": {"method": "string", "pivots": 14, "sweeps": 1200, "learning_rate": 0.05, "tolerance": 1e9},
+    "points": 15,
+    "probe": {"num_probes": 4, "lanczos_steps": 16},
+    "factors": [0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0],
+    "num_probes": 16,
+    "starts": [0.2, 0.5, 0.8, 0.95],
+    "walkers": 4,
+    "batch_size": 32,
+    "noise": {"matched": ["label", "batch", "none"], "trained": ["label", "none"]},
+    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 2100, "project_every": 15, "record_every": 150},
+    "control": {"learning_rate": 0.2, "steps": 1050, "record_every": 75},  # the same flow time: η·steps
 }
 TINY: Values = {
     "seeds": [0],
-    "widths": [64, 8, 10],
-    "samples": 60,
+    "held_out": [101],
+    "widths": [64, 10, 10],
+    "samples": 100,
     "poison": 30,
-    "poisoned": {loss: {"batch_size": 30, "learning_rate": 0.1, "epochs": 10} for loss in _BOTH},
-    "training": {loss: [_TRAIN | {"batch_size": 30, "epochs": 20}] * 2 for loss in _BOTH},
-    "stage": dict.fromkeys(_BOTH, 1),
-    "large": _TRAIN | {"epochs": 30},
-    "connect": {loss: {"method": "string", "pivots": 6, "sweeps": 30, "learning_rate": 0.05} for loss in _BOTH},
+    "good": {"batch_size": 30, "learning_rate": 0.1, "epochs": 10},
+    "poisoned": {"batch_size": 30, "learning_rate": 0.1, "epochs": 20},
+    "rest": {"batch_size": None, "learning_rate": 0.1, "epochs": 20, "schedule": "constant"},
+    "connect": {"method": "string", "pivots": 6, "sweeps": 60, "learning_rate": 0.05, "tolerance": 1e9},
     "points": 3,
-    "fine": 5,
-    "profile": 3,
-    "lanczos_steps": 5,
-    "released": [0],
-    "batches": [4],
+    "probe": {"num_probes": 1, "lanczos_steps": 4},
+    "num_probes": 2,
     "walkers": 2,
-    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 30, "project_every": 15, "record_every": 30},
-    "hot": {"batch_size": 16, "learning_rate": 0.05, "momentum": 0.9, "steps": 30, "project_every": 15},
+    "drift": {"learning_rate": 0.1, "momentum": 0.9, "steps": 60, "project_every": 15, "record_every": 30},
+    "control": {"learning_rate": 0.2, "steps": 30, "record_every": 15},
 }
-COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive")
+COLUMNS = ("loss", "train", "test", "norm", "trace", "top", "adaptive", "layers")
+ROADS = ("matched", "trained")
 
 
-def landscape(
-    loss: str = "mse", *, recipe: Values = RECIPE, label_noise: float = 0.0, weight_decay: float = 0.0
-) -> Network:
-    """Return the network on the true digits; pixels have mean 0 and variance 1 over all training digits."""
-    x, y = (part[: recipe["samples"]] for part in digits().scaled().train)
-    return _network(recipe, x, y, {"loss": loss, "label_noise": label_noise, "weight_decay": weight_decay})
+def landscape(recipe: Values = RECIPE, kind: str = "normed") -> Network:
+    """Return the network on the true digits: "normed", with label noise, or "plain", with biases and hard labels."""
+    return _network(recipe, kind, *(part[: recipe["samples"]] for part in digits().train))
 
 
-def poisoned(loss: str, recipe: Values = RECIPE) -> Network:
-    """Return the network on the true digits and on as many others, each with a wrong label drawn at random."""
-    x, y = digits().scaled().train
+def poisoned(recipe: Values, seed: int, kind: str = "normed") -> Network:
+    """Return the network on the true digits and on others, each with a wrong label that the seed drew."""
+    x, y = digits().train
     true, every = recipe["samples"], recipe["samples"] + recipe["poison"]
-    wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(recipe["label_seed"]))) % 10
-    return _network(recipe, x[:every], torch.cat([y[:true], wrong]), {"loss": loss})
+    wrong = (y[true:every] + torch.randint(1, 10, (recipe["poison"],), generator=seeded(1000 * seed))) % 10
+    return _network(recipe, kind, x[:every], torch.cat([y[:true], wrong]))
 
 
-def _network(recipe: Values, x: Tensor, y: Tensor, given: Values) -> Network:
-    return Network(mlp(*recipe["widths"]), x, y, test=digits().scaled().test, strategy="stacked", **given)
+def _network(recipe: Values, kind: str, x: Tensor, y: Tensor) -> Network:
+    model = mlp(*recipe["widths"], norm="layer" if kind == "normed" else None)
+    return Network(model, x, y, test=digits().test, label_noise=recipe["label_noise"] if kind == "normed" else 0.0)
 
 
-def minima(loss: str, recipe: Values = RECIPE) -> tuple[Tensor, Tensor]:
-    """Return good and bad minima, one pair for each seed, at each stage of their common training, (stages, R, D)."""
-    land, runs = landscape(loss, recipe=recipe), len(recipe["seeds"])
-    seed = 1000 * recipe["seeds"][0] + (0 if loss == "mse" else 100)
-    first = train(poisoned(loss, recipe), generator=seeded(seed + 1), runs=runs, **recipe["poisoned"][loss])
-    begun = seeded(seed + 2)
-    theta = torch.cat([torch.stack([land.initial(begun) for _ in range(runs)]), first.theta])
-    stages = []
-    for number, setting in enumerate(recipe["training"][loss]):
-        theta = train(land, generator=seeded(seed + 10 + number), start=theta, **setting).theta
-        stages.append(theta.half().float())
-    good, bad = torch.stack(stages).split(runs, 1)
-    return good, bad
+def ends(recipe: Values, seed: int, kind: str = "normed") -> Tensor:
+    """Return the good and the bad minimum of a seed, at rest on the objective of the true digits, (2, D)."""
+    land = landscape(recipe, kind)
+    good = train(land, generator=seeded(1000 * seed + 1), **recipe["good"]).theta
+    bad = train(poisoned(recipe, seed, kind), generator=seeded(1000 * seed + 2), **recipe["poisoned"]).theta
+    both, generator = torch.stack([good, bad]), seeded(1000 * seed + 3)
+    return train(land.without_label_noise(), start=both, generator=generator, **recipe["rest"]).theta
 
 
-def make(recipe: Values, say: Say) -> Values:
+def make(recipe: Values, work: Work) -> Values:
     """Return what the lesson's explorers show, by the names of docs/recordings.md."""
-    results: Values = {}
-    for loss in _BOTH:
-        land, stage = landscape(loss, recipe=recipe), recipe["stage"][loss]
-        both = torch.stack(minima(loss, recipe))
-        turned = [rescaled(land, both.flatten(0, 2), alpha) for alpha in recipe["alphas"]]
-        every = torch.stack([measures(land, each, recipe["lanczos_steps"]) for each in turned])
-        results[f"{loss}/rescaled"] = every.unflatten(1, both.shape[:3])
-        good, bad = both[:, stage]
-        say(f"{loss}: test accuracy {_accuracies(land, good)} and {_accuracies(land, bad)}")
-        roads = _roads(land, good, bad, loss, recipe, say)
-        results[f"{'squared' if loss == 'mse' else 'poison'}/road"] = _along(land, roads, recipe)
-        if loss == "mse":
-            results["road"] = replace(roads[0], pivots=roads[0].pivots.half())
-            results |= _releases(roads, recipe, say)
-        else:
-            results["cross_entropy/good"] = good[0].half()
-            results["cross_entropy/bad"] = bad[0].half()
-            results["cross_entropy/moved"] = _moved(land, whole(roads[0]), recipe)
-            start = seeded(1000 * recipe["seeds"][0] + 103)
-            large = train(land, generator=start, runs=len(recipe["seeds"]), **recipe["large"]).theta
-            say(f"large batch: test accuracy {_accuracies(land, large)}")
-            results["large/road"] = _along(land, _roads(land, good, large, loss, recipe, say), recipe)
-    return results
+    rows = []
+    for seed in (*recipe["seeds"], *recipe["held_out"]):
+        rows.append(work.part(f"seed {seed}", partial(pair, recipe, seed, work)))
+        table = rows[-1]["matched/along"]
+        work(f"seed {seed}: held-out accuracy {float(table[0, 2]):.3f} and {float(table[-1, 2]):.3f}")
+    plain = [work.part(f"plain, seed {seed}", partial(_plain, recipe, seed)) for seed in recipe["seeds"]]
+    first = rows[0].pop("road")
+    for row in rows[1:]:
+        del row["road"]
+    return {"road": first, **columns(rows), **columns(plain), "step": torch.tensor(_steps(recipe))}
 
 
-def _accuracies(land: Network, theta: Tensor) -> str:
-    accuracy = land.accuracy(theta, "test")
-    return f"{float(accuracy.mean()):.3f} ({float(accuracy.min()):.3f} to {float(accuracy.max()):.3f})"
+def _steps(recipe: Values) -> list[int]:
+    every, last = recipe["drift"]["record_every"], recipe["drift"]["steps"]
+    return list(range(0, last + 1, every))
 
 
-def _roads(land: Network, good: Tensor, bad: Tensor, loss: str, recipe: Values, say: Say) -> list[Path]:
-    roads = []
-    for number, seed in enumerate(recipe["seeds"]):
-        given = {"points": recipe["connect"][loss]["pivots"], "tolerance": math.inf} | recipe["connect"][loss]
-        made = connect(land, good[number], bad[number], generator=seeded(1000 * seed + 20), **all_sweeps(given))
-        say(f"{loss}, pair {number}: {made.summary()}")
-        roads.append(made.through(made.pivots.half().float()))
-    return roads
-
-
-def _along(land: Network, roads: list[Path], recipe: Values) -> Tensor:
-    where = torch.linspace(0, 1, recipe["points"])
-    return torch.stack([measures(land, whole(road).at(where), recipe["lanczos_steps"]) for road in roads])
-
-
-def _moved(land: Network, road: Path, recipe: Values) -> Tensor:
-    """Cross-entropy: where walkers end with mini-batch noise, its error, without noise, and with decay alone."""
-    decayed = landscape("cross_entropy", recipe=recipe, weight_decay=recipe["weight_decay"])
-    both = recipe["hot"] | {"start": recipe["starts"]}
-    still = both | {"batch_size": None, "walkers": 1}
-    noisy = drift(land, road, generator=seeded(31), walkers=recipe["walkers"], **both)
-    without = drift(land, road, generator=seeded(31), **still)
-    decay = drift(decayed, road, generator=seeded(31), **still)
-    rows = [noisy.mean_position[-1], noisy.position_error[-1], without.mean_position[-1], decay.mean_position[-1]]
-    return torch.stack([row.float() for row in rows])
-
-
-def settings(noise: str, batch_size: int | None, pair: int = 0, recipe: Values = RECIPE) -> Values:
-    """Return the arguments of ``drift`` for a release: noise is "label", "minibatch", or "none" (also for decay)."""
-    quiet = noise == "none"
-    return {
-        "generator": seeded(1000 * recipe["seeds"][pair] + 30),
-        "start": recipe["starts"],
-        "noise": noise,
-        "batch_size": None if quiet else batch_size,
-        "walkers": 1 if quiet else recipe["walkers"],
-    } | recipe["drift"]
-
-
-def _releases(roads: list[Path], recipe: Values, say: Say) -> dict[str, Tensor]:
-    land = landscape(recipe=recipe)
-    noisy = landscape(recipe=recipe, label_noise=recipe["label_noise"])
-    decayed = landscape(recipe=recipe, weight_decay=recipe["weight_decay"])
-    kinds: dict[str, tuple[str, Network, int | None]] = {
-        **{f"label{size}": ("label", noisy, size) for size in recipe["batches"]},
-        **{f"batch{size}": ("minibatch", land, size) for size in recipe["batches"]},
-        "none": ("none", land, None),
-        "decay": ("none", decayed, None),
-    }
-    rows, step = [], torch.empty(0)
-    for pair in recipe["released"]:
-        own, row = whole(roads[pair]), {}
-        for name, road in (("found", own), ("matched", matched(land, own))):
-            profile = probe(noisy, road, generator=seeded(32), points=recipe["profile"])
-            row[f"{name}/profile"] = torch.stack([profile.trace, profile.norm, profile.adaptive_trace])
-            row[f"{name}/fine"] = land.accuracy(road.at(torch.linspace(0, 1, recipe["fine"])), "test")
-            for kind, (noise, field, size) in kinds.items():
-                release = drift(field, road, **arguments(settings(noise, size, pair, recipe) | {"keep_theta": True}))
-                say(f"pair {pair}, {name}, {kind}: {release.summary()}")
-                values = _measured(land, release, profile, recipe)
-                row |= {f"{name}/{kind}/{key}": value for key, value in values.items()}
-                step = release.step
-        rows.append(row)
-    return columns(rows) | {"step": step}
-
-
-def _measured(land: Network, release: Release, profile: Profile, recipe: Values) -> dict[str, Tensor]:
-    """Return what walkers did; of those in label noise also where theory has them, and where they cool down to."""
-    assert release.theta is not None
-    own = torch.stack([land.accuracy(theta, "test") for theta in release.theta])
-    values = {"position": release.position.half(), "own": own.half(), "outside": release.outside.half()}
-    if release.recipe["noise"] == "label":
-        calm = train(land, generator=seeded(33), start=release.theta[-1], **recipe["cooling"])  # on all true labels
-        values |= {"predicted": _predicted(profile, release), "cooled": land.accuracy(calm.theta, "test").half()}
+def pair(recipe: Values, seed: int, say: Work) -> Values:
+    """Return all that is measured for one seed."""
+    land, theta = landscape(recipe), ends(recipe, seed)
+    layers = land.scale_free(theta)
+    norms = torch.stack([theta[:, part].norm(dim=1) for part in layers.values()], 1)  # (2, L)
+    factors = norms[1] / norms[0]
+    shrunk = resized(theta[1], layers, 1 / factors)
+    made = connect(land, theta[0], shrunk, generator=seeded(1000 * seed + 4), **_built(recipe))
+    say(f"seed {seed}: {made.summary()}")
+    kept = made.through(made.pivots.half().float())
+    between = whole(kept).match_norms(land)
+    values: Values = {"road": kept.through(kept.pivots.half()), "factors": factors}
+    values["line"] = _along_line(land, between, recipe["points"])
+    good, bad = between.pivots[[0, -1]]
+    sizes = torch.tensor(recipe["factors"])[:, None].expand(-1, len(factors))
+    resizings = torch.cat([factors[None], sizes])
+    every = torch.cat([good[None], resized(bad.expand(len(resizings), -1), layers, resizings)])
+    values["normed/ends"] = measures(land, every, recipe["num_probes"], layers)
+    for name, road in zip(ROADS, (between, grown(between, layers, factors)), strict=True):
+        profile = probe(land, road, generator=seeded(1000 * seed + 5), points=recipe["points"], **recipe["probe"])
+        values[f"{name}/along"] = _table(profile, land)
+        say(f"seed {seed}, {name}: {profile.summary()}")
+        for noise in recipe["noise"][name]:
+            release = released(land, road, noise, seed, recipe)
+            say(f"seed {seed}, {name}, {noise}: {release.summary()}")
+            values |= {f"{name}/{noise}/{key}": value for key, value in _walked(land, release).items()}
+            if noise != "batch":  # the profile's noise has noisy labels
+                values |= {f"{name}/{noise}/{key}": value for key, value in _predicted(profile, release).items()}
     return values
 
 
-def _predicted(profile: Profile, release: Release) -> Tensor:
-    """Return where theory says the mean walker of each start is at each record, (R, S)."""
-    given = ("batch_size", "learning_rate", "momentum", "project_every", "noise")
-    law = predict(profile, **{name: release.recipe[name] for name in given})
-    return torch.stack([law.track(float(start), release.step) for start in release.starts], 1).half()
+def _built(recipe: Values) -> Values:
+    """Return the arguments of ``connect``, with one point for each pivot."""
+    return all_sweeps(recipe["connect"] | {"points": recipe["connect"]["pivots"]})
 
 
-def rescaled(land: Network, theta: Tensor, alpha: float | Tensor) -> Tensor:
-    """Return weights of the same function: those into the first hidden layer times α, those out of it over α.
+def _plain(recipe: Values, seed: int) -> Values:
+    """Return the measures of both ends of the plain network, the bad one also rescaled."""
+    land, theta = landscape(recipe, "plain"), ends(recipe, seed, "plain")
+    into = list(land.layout.slices.values())[:2]
+    turned = [rescaled(land, theta[1], factor) for factor in recipe["factors"]]
+    layers = {str(number): part for number, part in enumerate(into)}
+    return {"plain/ends": measures(land, torch.stack([*theta, *turned]), recipe["num_probes"], layers)}
 
-    Of (D,) or (P, D), in a chain of linear layers and ReLU; α > 0 is one for all or one for each, (P,).
+
+def resized(theta: Tensor, layers: dict[str, slice], factors: Tensor) -> Tensor:
+    """Return θ (..., D) with its normalised layers multiplied by factors (..., L), positive: the same function."""
+    theta = theta.clone()
+    for part, factor in zip(layers.values(), factors.unbind(-1), strict=True):
+        theta[..., part] *= factor[..., None]
+    return theta
+
+
+def rescaled(land: Network, theta: Tensor, factor: float) -> Tensor:
+    """Return θ (D,) of the same function in a ReLU chain: what leads into the first hidden layer times it, out over it.
+
+    >>> land = landscape(RECIPE, "plain")
+    >>> theta = land.initial(torch.Generator().manual_seed(0))
+    >>> torch.allclose(land.outputs(rescaled(land, theta, 4.0), land.x), land.outputs(theta, land.x), atol=1e-6)
+    True
     """
-    factor = torch.as_tensor(alpha, dtype=theta.dtype)[..., None]
-    flat = [part.reshape(*theta.shape[:-1], -1) for part in land.unflatten(theta).values()]
-    flat[0], flat[1], flat[2] = flat[0] * factor, flat[1] * factor, flat[2] / factor
-    return torch.cat(flat, -1)
+    weight, bias, following = list(land.layout.slices.values())[:3]
+    theta = theta.clone()
+    theta[weight] *= factor
+    theta[bias] *= factor
+    theta[following] /= factor
+    return theta
 
 
-def factor_for(land: Network, theta: Tensor, norm: float) -> float:
-    """Return the α ≥ 1 at which the rescaled weights have this norm, or the one of least norm if that is larger."""
-    parts = [float(part.square().sum()) for part in land.unflatten(theta).values()]
-    into, out, rest = parts[0] + parts[1], parts[2], sum(parts[3:])
-    wanted = max(norm**2 - rest, 2 * math.sqrt(into * out))
-    return math.sqrt((wanted + math.sqrt(max(0.0, wanted**2 - 4 * into * out))) / (2 * into))
+def grown(between: Path, layers: dict[str, slice], factors: Tensor) -> Path:
+    """Return the same functions in the same order, with the norms of the ends as trained: 1 to ``factors`` along it."""
+    return between.through(resized(between.pivots, layers, torch.lerp(torch.ones(()), factors, between.marks[:, None])))
 
 
-def matched(land: Network, road: Path) -> Path:
-    """Return the road with the same functions on it, rescaled so that both ends have one norm.
-
-    At position s of the old road α is A^(1-s): the good end is rescaled by A, the bad end stays, and no loss changes.
-    """
-    whole = factor_for(land, road.pivots[0], float(road.pivots[-1].norm()))
-    return road.through(rescaled(land, road.pivots, whole ** (1 - road.marks)))
+def road(which: str = "matched") -> Path:
+    """Return the recorded road of the first seed: what its walkers went on."""
+    kept, land = load("bad_minima"), landscape()
+    between = whole(kept["road"]).match_norms(land)
+    return between if which == "matched" else grown(between, between.scale_free(land), kept["factors"][0])
 
 
 @torch.no_grad()
-def measures(land: Network, theta: Tensor, lanczos_steps: int = 30) -> Tensor:
-    """Return the ``COLUMNS`` at (P, D): data loss, both accuracies, ‖θ‖, tr H, λmax and Σθᵢ²Hᵢᵢ; (P, 7)."""
-    top = extreme_eigenvalues(land, theta, steps=lanczos_steps, generator=seeded(9), weight_decay=False)
-    columns = [
-        land.data_loss(theta),
-        land.accuracy(theta),
-        land.accuracy(theta, "test"),
-        theta.norm(dim=-1),
-        exact_trace(land, theta, weight_decay=False),
-        top.largest,
-        exact_trace(land, theta, weight_decay=False, scale=theta),
-    ]
-    return torch.stack([column.float() for column in columns], -1)
+def _along_line(land: Network, between: Path, points: int) -> Tensor:
+    """Return data loss and both accuracies on the straight line between the ends, (points, 3)."""
+    theta = torch.lerp(between.pivots[0], between.pivots[-1], torch.linspace(0, 1, points)[:, None])
+    return torch.stack([land.data_loss(theta), land.accuracy(theta), land.accuracy(theta, "test")], 1)
+
+
+def _table(profile: Profile, land: Network) -> Tensor:
+    """Return the first seven ``COLUMNS`` along a road, (points, 7)."""
+    assert profile.accuracy is not None
+    assert profile.test_accuracy is not None
+    known = (profile.data_loss, profile.accuracy, profile.test_accuracy, profile.norm)
+    return torch.stack([*known, profile.trace, profile.top_eigenvalue, profile.adaptive_trace], 1)
+
+
+def measures(land: Network, theta: Tensor, num_probes: int, layers: dict[str, slice]) -> Tensor:
+    """Return the ``COLUMNS`` at (P, D), (P, 8); the last is the part of tr H that belongs to ``layers``."""
+    inside = torch.zeros(land.dim)
+    for part in layers.values():
+        inside[part] = 1.0
+    trace = partial(land.trace, theta, num_probes=num_probes, weight_decay=False)
+    top = extreme_eigenvalues(land, theta, steps=30, generator=seeded(9), weight_decay=False)
+    with torch.no_grad():
+        known = [land.data_loss(theta), land.accuracy(theta), land.accuracy(theta, "test"), theta.norm(dim=-1)]
+    traces = [trace(generator=seeded(8), scale=scale).value for scale in (None, theta, inside.expand_as(theta))]
+    return torch.stack([*known, traces[0], top.largest, traces[1], traces[2]], 1)
+
+
+def settings(noise: str, seed: int, recipe: Values = RECIPE) -> Values:
+    """Return the arguments of ``drift`` for noisy labels ("label"), exact ones ("batch"), or "none", the control."""
+    some = {"generator": seeded(1000 * seed + 6), "start": recipe["starts"]} | recipe["drift"]
+    if noise == "none":
+        return some | {"batch_size": None, "walkers": 1} | recipe["control"]
+    return some | {"batch_size": recipe["batch_size"], "walkers": recipe["walkers"]}
+
+
+def released(land: Network, road: Path, noise: str, seed: int, recipe: Values = RECIPE) -> Release:
+    """Return what walkers do on a road."""
+    field = land if noise == "label" else land.without_label_noise()
+    return drift(field, road, **arguments(settings(noise, seed, recipe) | {"keep_theta": True}))
+
+
+def _walked(land: Network, release: Release) -> dict[str, Tensor]:
+    """Return positions (R, S, W), and each walker's share outside and held-out accuracy at the end (S, W)."""
+    assert release.theta is not None
+    shape = (len(release.starts), -1)
+    return {
+        "position": release.position.unflatten(-1, shape).half(),
+        "outside": release.outside.unflatten(-1, shape),
+        "own": land.accuracy(release.theta[-1], "test").unflatten(-1, shape),
+    }
+
+
+def _predicted(profile: Profile, release: Release) -> dict[str, Tensor]:
+    """Return where theory has the walkers of each start, (R, S).
+
+    "law" is linear theory; "carried" takes the excess loss that the walkers had.
+    """
+    told = {name: release.recipe[name] for name in ("batch_size", "learning_rate", "momentum", "project_every")}
+    laws = {"law": predict(profile, **told)}
+    if release.recipe["batch_size"] is not None:
+        laws["carried"] = predict(profile, excess_loss=release, **told)
+    starts = [float(start) for start in release.starts]
+    return {
+        name: torch.stack([law.track(start, release.step) for start in starts], 1).half() for name, law in laws.items()
+    }

@@ -1,4 +1,4 @@
-"""Lesson 08: minima of one loss that generalise well and badly, three ways to ask which is flatter, and the drift."""
+"""Lesson 08: minima of one loss that generalise well and badly, which of them is flatter, and which way noise goes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ QUESTIONS = [
         ("same", "wall", "hill", "sinks"),
         "sinks",
         {
-            "same": [0.95, 0.95, 0.95, 0.95, 0.52],
-            "wall": [0.95, 0.95, 0.735, 0.52, 0.52],
-            "hill": [0.95, 0.55, 0.4, 0.45, 0.52],
-            "sinks": [0.95, 0.84, 0.735, 0.63, 0.52],
+            "same": [0.97, 0.97, 0.97, 0.96, 0.72],
+            "wall": [0.97, 0.97, 0.845, 0.72, 0.72],
+            "hill": [0.97, 0.7, 0.6, 0.65, 0.72],
+            "sinks": [0.97, 0.965, 0.95, 0.9, 0.72],
         },
     ),
-    Question("flatter", ("good", "same", "bad"), "bad", {"good": 3.0, "same": 1.0, "bad": 1 / 3}),
+    Question("flatter", ("good", "same", "bad"), "bad", {"good": 0.4, "same": 1.4, "bad": 14.0}),
     Question("drift", ("stays", "bad", "good"), "good", {"stays": 0.95, "bad": 1.0, "good": 0.6}),
 ]
 
@@ -36,20 +36,20 @@ EXERCISES = [
             "perfect": lambda train_right, train, test_right, test: 1 - test_right / test,
             "percent": lambda train_right, train, test_right, test: 100 * (train_right / train - test_right / test),
         },
-        cases=[(400, 400, 259, 500), (360, 400, 430, 500), (392, 400, 240, 500)],
+        cases=[(400, 400, 362, 500), (360, 400, 430, 500), (392, 400, 340, 500)],
     ),
     Exercise(
-        "rescaled",
+        "resized",
         "8.2",
-        truth=lambda alpha, into, out, rest: into / alpha**2 + out * alpha**2 + rest,
+        truth=lambda a, layer, rest: layer / a**2 + rest,
         wrong={
-            "swapped": lambda alpha, into, out, rest: into * alpha**2 + out / alpha**2 + rest,
-            "first_power": lambda alpha, into, out, rest: into / alpha + out * alpha + rest,
-            "unchanged": lambda alpha, into, out, rest: into + out + rest,
-            "into_only": lambda alpha, into, out, rest: into / alpha**2 + out + rest,
-            "everything": lambda alpha, into, out, rest: (into + out + rest) / alpha**2,
+            "upside_down": lambda a, layer, rest: layer * a**2 + rest,
+            "first_power": lambda a, layer, rest: layer / a + rest,
+            "unchanged": lambda a, layer, rest: layer + rest,
+            "everything": lambda a, layer, rest: (layer + rest) / a**2,
+            "partner": lambda a, layer, rest: layer / a**2 + rest * a**2,
         },
-        cases=[(2.0, 8.0, 4.0, 1.0), (0.5, 8.0, 4.0, 1.0), (4.0, 3.0, 5.0, 2.0)],
+        cases=[(2.0, 8.0, 4.0), (0.5, 8.0, 1.0), (4.0, 3.0, 5.0)],
     ),
     Exercise(
         "invariant",

@@ -17,8 +17,10 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
 from entropic_edu.teaching import sheet
+from entropic_edu.teaching.strings import option_text
 
 FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")\n'
+SHOWN = {"five": slice(0, 5), "held_out": slice(5, 8), "one": slice(0, 1)}  # rows of the recording
 
 
 def kept(name: str) -> Any:
@@ -26,21 +28,32 @@ def kept(name: str) -> Any:
     return recorded.load("bad_minima")[name]
 
 
+def pairs(name: str, shown: str) -> Tensor:
+    """Return a tensor of the recording, the pairs that are shown first, in float64."""
+    rows: Tensor = kept(name)[SHOWN[shown]].double()
+    return rows
+
+
 @cache
-def land(loss: str, label_noise: float = 0.0, weight_decay: float = 0.0) -> Network:
-    """Return the network on the 400 true digits."""
-    return bad_minima.landscape(loss, label_noise=label_noise, weight_decay=weight_decay)
+def land() -> Network:
+    """Return the normalised network on the 400 true digits."""
+    return bad_minima.landscape()
 
 
 def column(values: Tensor, name: str) -> Tensor:
-    """Return one of the measured ``COLUMNS``, the last axis, in float64."""
-    return values[..., COLUMNS.index(name)].double()
+    """Return one of the measured ``COLUMNS``, the last axis."""
+    return values[..., COLUMNS.index(name)]
 
 
 def over(values: Tensor) -> Mean:
     """Return mean and standard error over the first axis: pairs of minima, or walkers; no error for one alone."""
     error = values.std(0) / len(values) ** 0.5 if len(values) > 1 else torch.zeros_like(values[0])
     return Mean(values.mean(0), error)
+
+
+def shown_as(shown: str) -> str:
+    """Name the pairs in a sentence."""
+    return option_text(shown, "08.shown.five", "08.shown.held_out", "08.shown.one")
 
 
 def boxed_label(ax: Axes, words: str, colour: str, **where: Any) -> Text:

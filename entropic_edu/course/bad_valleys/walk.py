@@ -1,238 +1,240 @@
-"""Round 3, what is shown: width and test accuracy of the road at the left, the walkers' way at the right."""
+"""Round 3: which way does noise go? Recorded walkers beside the control and theory, and live ones on one road."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.recorded import bad_minima
+from entropic_edu.recorded.bad_minima import ROADS
+from entropic_edu.stream import drift
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import GREY, Band, moving, part
 from entropic_edu.teaching.strings import option_text, text
 
-from . import release as walkers
-from .common import apart, boxed_label, kept, over
-from .release import BATCHES, EVEN, LIVE_STEPS, NOISES, ROADS, STARTS, kind_of
+from .common import SHOWN, column, land, over, pairs, shown_as
+from .road import WHERE
 
-STEPS = 1980  # of the recorded releases
-LATEST = 1.02 * STEPS
+RECIPE = recorded.load("bad_minima").recipe
+CASES = {"noisy": ("matched", "label"), "batch": ("matched", "batch"), "trained": ("trained", "label")}  # road, noise
+STARTS: tuple[float, ...] = tuple(RECIPE["starts"])
+STEPS: int = RECIPE["drift"]["steps"]
+LIVE_WALKERS, LIVE_STEPS = 16, 1050
+
+
+def track(which: str, noise: str, start: float, shown: str) -> Mean:
+    """Return the position of one start's walkers at each record, (R,); of one pair alone the error is over walkers."""
+    each = pairs(f"{which}/{noise}/position", shown)[:, :, STARTS.index(start)]
+    return over(each[0].T) if shown == "one" else over(each.mean(-1))
+
+
+def law(which: str, noise: str, start: float, shown: str, name: str = "law") -> Tensor | None:
+    """Return where theory has the walkers, (R,); None where the recorded profile has not their noise."""
+    if noise == "batch":
+        return None
+    return pairs(f"{which}/{noise}/{name}", shown)[..., STARTS.index(start)].mean(0)
+
+
+def accuracy_at(which: str, shown: str, position: float) -> float:
+    """Return the held-out accuracy of the roads at a position, on straight lines between the measured ones."""
+    return at(column(pairs(f"{which}/along", shown), "test").mean(0), position)
+
+
+def at(curve: Tensor, position: float) -> float:
+    """Return a curve that is given at even positions, on straight lines between them."""
+    place = min(max(position, 0.0), 1.0) * (len(curve) - 1)
+    left = min(int(place), len(curve) - 2)
+    return float(torch.lerp(curve[left], curve[left + 1], place - left))
+
+
+def effect(which: str, noise: str, start: float, shown: str) -> Mean:
+    """Return how far noise moved the walkers towards the good end beyond the control at the end, over the pairs."""
+    noisy, still = (pairs(f"{which}/{each}/position", shown)[:, -1, STARTS.index(start)] for each in (noise, "none"))
+    return over(still.mean(-1) - noisy.mean(-1))
 
 
 class Walk:
-    """Four panels: tr H and test accuracy along the road; position and test accuracy against the step."""
+    """At the left tr H and held-out accuracy along the road; at the right position against steps."""
 
     def __init__(self) -> None:
         self.figure = sheet.figure()
-        places = {
-            "trace": (0.075, 0.61, 0.33, 0.32),
-            "along": (0.075, 0.125, 0.33, 0.32),
-            "position": (0.5, 0.61, 0.36, 0.32),
-            "accuracy": (0.5, 0.125, 0.36, 0.32),
-        }
-        self.axes = {name: self.figure.add_axes(place) for name, place in places.items()}
-        labels = {"along": "position", "accuracy": "step"}
-        for name, ax in self.axes.items():
-            labelled(
-                ax,
-                option_text(labels[name], "08.axis.position", "08.axis.step") if name in labels else "",
-                "",
-                option_text(name, "08.walk.trace", "08.walk.along", "08.walk.position", "08.walk.accuracy"),
-            )
+        self.trace_ax = self.figure.add_axes((0.065, 0.6, 0.34, 0.33))
+        self.test_ax = self.figure.add_axes((0.065, 0.12, 0.34, 0.33))
+        self.ax = self.figure.add_axes((0.49, 0.12, 0.385, 0.81))
+        labelled(self.trace_ax, "", "", text("08.walk.trace")).set(yscale="log", ylim=(5, 200), xlim=(-0.02, 1.02))
+        self.trace_ax.set_yticks([5, 10, 20, 50, 100, 200], ["5", "10", "20", "50", "100", "200"])
+        self.trace_ax.minorticks_off()
+        labelled(self.test_ax, text("08.axis.position"), "", text("08.walk.along")).set(
+            ylim=(0.65, 1.0), xlim=(-0.02, 1.02)
+        )
+        labelled(self.ax, text("08.axis.step"), "", text("08.walk.position")).set(ylim=(-0.02, 1.02), xlim=(0, STEPS))
+        for ax in (self.trace_ax, self.test_ax, self.ax):
             ax.title.set_fontsize(11)
-        for name in ("trace", "along"):
-            self.axes[name].set_xlim(-0.02, 1.02)
-        for name in ("position", "accuracy"):
-            self.axes[name].set_xlim(0, LATEST)
-        self.axes["trace"].set(yscale="log", ylim=(10, 200))
-        self.axes["trace"].set_yticks([10, 20, 50, 100, 200], ["10", "20", "50", "100", "200"])
-        self.axes["trace"].minorticks_off()
-        self.axes["position"].set_ylim(-0.02, 1.02)
-        for name in ("along", "accuracy"):
-            self.axes[name].set_ylim(0.2, 1.02)
-        self.trace, self.along = Band(self.axes["trace"], colour=RED), Band(self.axes["along"], colour=BLUE)
-        self.begin = [self._symbol(name, mfc="white") for name in ("trace", "along")]
-        self.end = [self._symbol(name, mfc=BLACK) for name in ("trace", "along")]
-        self.law = moving(self.axes["position"], colour=PURPLE, dash=DASHES[2])
-        self.way = Band(self.axes["position"], colour=BLUE)
-        self.law_name = sheet.end_label(self.axes["position"], text("say.theory"), PURPLE)
-        self.own = Band(self.axes["accuracy"], colour=RED, dash=DASHES[1])
-        self.nearest = Band(self.axes["accuracy"], colour=BLUE)
-        self.calm = sheet.Points(self.axes["accuracy"], colour=GREEN, marker="D", size=8)
-        self.calm_name = sheet.end_label(self.axes["accuracy"], text("08.label.cooled"), GREEN)
-        self.ghost = moving(self.axes["position"], colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
-        self.bet = boxed_label(self.axes["position"], text("say.prediction"), GREY, ha="center")
-
-    def _symbol(self, name: str, **kwargs: Any) -> Any:
-        return moving(self.axes[name], colour=BLACK, dash="", marker="o", ms=8, mew=1.8, **kwargs)
+        self.trace = {name: Band(self.trace_ax, colour=RED if name == "matched" else GREY) for name in ROADS}
+        named = (("matched", 0.04, 70), ("trained", 0.5, 7))
+        for name, x, y in named:
+            words = option_text(name, "08.label.matched", "08.label.trained")
+            self.trace_ax.text(x, y, words, color=sheet.INK[RED] if name == "matched" else GREY, fontsize=sheet.SMALL)
+        self.test = Band(self.test_ax, colour=GREEN)
+        self.symbols = [
+            (
+                moving(ax, colour=BLACK, width=1.5),
+                moving(ax, colour=BLACK, dash="", marker="o", ms=8, mew=1.8, mfc="white"),
+            )
+            for ax in (self.trace_ax, self.test_ax)
+        ]
+        self.full = [moving(ax, colour=BLACK, dash="", marker="o", ms=8) for ax in (self.trace_ax, self.test_ax)]
+        self.fan = [moving(self.ax, colour=BLUE, width=1, alpha=0.6) for _ in STARTS]
+        self.fan_still = [moving(self.ax, colour=BLACK, width=1, dash=":", alpha=0.6) for _ in STARTS]
+        self.bands = {
+            "still": Band(self.ax, colour=BLACK, dash=":", width=2.2),
+            "noisy": Band(self.ax, width=3),
+            "law": Band(self.ax, colour=PURPLE, dash=DASHES[2]),
+            "ghost": Band(self.ax, colour=GREY, dash=(0, (3, 2)), width=3),
+        }
+        self.single = [moving(self.ax, colour=BLUE, width=0.6, alpha=0.5) for _ in range(LIVE_WALKERS)]
 
     def road(self, which: str, shown: str, start: float, end: float) -> None:
-        """Draw width and test accuracy along the road; open circle: release, full circle: the end."""
-        trace, accuracy = walkers.profile(which, shown), walkers.accuracy_along(which, shown)
-        positions = torch.linspace(0, 1, len(trace.value), dtype=torch.float64)
-        self.trace.show(positions, trace)
-        self.along.show(EVEN, accuracy)
-        for symbols, place in ((self.begin, start), (self.end, end)):
-            there = torch.tensor(place, dtype=torch.float64)
-            for symbol, curve in zip(symbols, (trace.value, accuracy.value), strict=True):
-                symbol.set_data([place], [float(walkers.at(curve, there))])
+        """Draw width and accuracy along the road; open circle: release, full circle: the end."""
+        for name, band in self.trace.items():
+            band.show(WHERE, over(column(pairs(f"{name}/along", shown), "trace")), "")
+            band.line.set_linewidth(2.4 if name == which else 1.0)
+        self.test.show(WHERE, over(column(pairs(f"{which}/along", shown), "test")))
+        for (line, begin), full, name in zip(self.symbols, self.full, ("trace", "test"), strict=True):
+            values = column(pairs(f"{which}/along", shown), name).mean(0)
+            ends = [at(values, start), at(values, end)]
+            way = torch.linspace(start, end, 30).tolist()
+            line.set_data(way, [at(values, place) for place in way])
+            begin.set_data([start], ends[:1])
+            full.set_data([end], ends[1:])
 
-    def way_of(
-        self, step: Tensor, position: Mean, nearest: Mean, own: Mean | None = None, cooled: Mean | None = None
-    ) -> None:
-        """Draw position and test accuracy against the step."""
-        self.way.show(step, position, text("08.label.walkers"))
-        self.nearest.show(step, nearest, text("08.label.nearest"))
-        self.own.show(step, own, text("08.label.own"))
-        last = torch.tensor([STEPS], dtype=torch.float64)
-        self.calm.show(last, None if cooled is None else Mean(cooled.value[None], cooled.error[None]))
-        self.calm_name.set_visible(cooled is not None)
-        if cooled is not None:
-            self.calm_name.set_position((1.03 * STEPS, float(cooled.value)))
-        apart([self.nearest.name, self.own.name, self.calm_name], 0.09)
+    def clear(self) -> None:
+        """Take everything off the right panel."""
+        for band in self.bands.values():
+            band.show(torch.empty(0), None)
+        for line in [*self.fan, *self.fan_still, *self.single]:
+            line.set_data([], [])
 
-    def law_of(self, law: Tensor | None) -> None:
-        """Draw what the law of label noise says of the recorded release; None where it says nothing."""
-        self.law.set_data(([], []) if law is None else (kept("step").numpy(), law.numpy()))
-        self.law_name.set_visible(law is not None)
-        if law is not None:
-            self.law_name.set_position((1.015 * STEPS, float(law[-1])))
-        apart([self.way.name, self.law_name], 0.1)
-
-    def predicted(self, ghost: float | None, start: float) -> None:
-        """Draw a bet: where the walkers end."""
-        for artist in (self.ghost, self.bet):
-            artist.set_visible(ghost is not None)
+    def show(self, which: str, noise: str, start: float, shown: str, ghost: float | None) -> None:
+        """Draw recorded walkers of all starts, one of them with control and theory."""
+        self.clear()
+        step = recorded.load("bad_minima")["step"].double()
+        for noisy, still, one in zip(self.fan, self.fan_still, STARTS, strict=True):
+            noisy.set_data(step.numpy(), track(which, noise, one, shown).value.numpy())
+            still.set_data(step.numpy(), track(which, "none", one, shown).value.numpy())
+        end = track(which, noise, start, shown)
+        self.bands["still"].show(step, track(which, "none", start, shown), text("08.label.control"))
+        said = law(which, noise, start, shown)
+        self.bands["law"].show(step, None if said is None else exact(said), text("say.theory"))
+        self.bands["noisy"].show(step, end, text("08.label.walkers"))
         if ghost is not None:
-            self.ghost.set_data([0, STEPS], [start, ghost])
-            self.bet.set_position((0.5 * STEPS, min(0.93, max(0.05, 0.5 * (start + ghost) - 0.12))))
+            x = torch.tensor([0.5 * STEPS, float(STEPS)])
+            self.bands["ghost"].show(x, exact(torch.full((2,), ghost)), text("say.prediction"))
+        part(*self.bands.values(), gap=0.05)
+        self.road(which, shown, start, float(end.value[-1]))
+
+    def live(self, release: Release, which: str, start: float) -> float:
+        """Draw walkers that go now; return where their mean is."""
+        self.clear()
+        step = release.step.double()
+        for line, each in zip(self.single, release.position.T, strict=True):
+            line.set_data(step.numpy(), each.numpy())
+        mean = over(release.position.double().T)
+        self.bands["noisy"].show(step, mean, text("08.label.walkers"))
+        kept = recorded.load("bad_minima")["step"].double()
+        still = track(which, "none", start, "one")
+        self.bands["still"].show(kept, still, text("08.label.control"))
+        self.bands["noisy"].name.set_x(1.015 * STEPS)
+        part(*self.bands.values(), gap=0.05)
+        self.road(which, "one", start, float(mean.value[-1]))
+        return float(mean.value[-1])
 
 
-def setting_of(bad_noise: str, batch_size: int, bad_road: str) -> str:
+def case_named(case: str) -> str:
     """Name noise and road in a sentence."""
-    noise = option_text(
-        bad_noise, "08.noise.labels", "08.noise.batch", "08.noise.none", "08.noise.decay", batch_size=batch_size
-    )
-    return text("08.walk.setting", noise=noise, road=option_text(bad_road, "08.walk.found", "08.walk.matched"))
-
-
-def released(count: int) -> str:
-    """Return how many walkers there were, in words of a sentence."""
-    return text("08.walk.walker" if count == 1 else "08.walk.walkers", count=count)
-
-
-def leavers(count: int) -> str:
-    """Return how many left the valley, as a sentence."""
-    return text("08.walk.nobody" if count == 0 else "08.walk.left", count=count)
-
-
-def sentence(bad_noise: str, batch_size: int, chosen: tuple[str, str, float, str]) -> str:
-    """Say where recorded walkers ended; ``chosen`` is the road, the noise, the start and the pairs of ``tracks``."""
-    road, _, start, pairs = chosen
-    position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
-    nearest, law, cooled = walkers.accuracy_at(*chosen), walkers.law(*chosen), walkers.cooled(*chosen)
-    words = option_text(
-        pairs,
-        "08.walk.three",
-        "08.walk.one",
-        setting=setting_of(bad_noise, batch_size, road),
-        count=released(1 if bad_noise in ("none", "decay") else 8),
-        start=start,
-        steps=STEPS,
-        end=float(position.value[-1]),
-        error=float(position.error[-1]),
-        before=float(nearest.value[0]),
-        after=float(nearest.value[-1]),
-        own=float(own.value[-1]),
-        left=leavers(walkers.left(*chosen)),
-    )
-    if cooled is not None and law is not None:
-        words += " " + text("08.walk.labels", cooled=float(cooled.value), law=float(law[-1]))
-    return words
+    return option_text(case, "08.case.noisy", "08.case.batch", "08.case.trained")
 
 
 def walk(seed: int) -> Explorer:
-    """Show which way walkers go between a good minimum and a bad one, and what becomes of test accuracy."""
+    """Show which way walkers go between a good minimum and a bad one, beside those without noise."""
     picture = Walk()
 
-    def render(
-        *,
-        bad_start: float,
-        bad_noise: str,
-        batch_size: int,
-        bad_road: str,
-        bad_pairs: str,
-        ghost: float | None = None,
-    ) -> tuple[Figure, str]:
-        chosen = (bad_road, kind_of(bad_noise, batch_size), bad_start, bad_pairs)
-        position, own = walkers.tracks(*chosen), walkers.tracks(*chosen, quantity="own")
-        picture.road(bad_road, bad_pairs, bad_start, float(position.value[-1]))
-        picture.way_of(kept("step"), position, walkers.accuracy_at(*chosen), own, walkers.cooled(*chosen))
-        picture.law_of(walkers.law(*chosen))
-        picture.predicted(ghost, bad_start)
-        return picture.figure, sentence(bad_noise, batch_size, chosen)
+    def render(*, bad_start: float, bad_case: str, bad_shown: str, ghost: float | None = None) -> tuple[Figure, str]:
+        which, noise = CASES[bad_case]
+        chosen = (which, noise, bad_start, bad_shown)
+        picture.show(*chosen, ghost)
+        noisy, still = track(*chosen), track(which, "none", bad_start, bad_shown)
+        said = law(*chosen)
+        return picture.figure, text(
+            "08.walk.sentence",
+            case=case_named(bad_case),
+            shown=shown_as(bad_shown),
+            start=bad_start,
+            end=float(noisy.value[-1]),
+            error=float(noisy.error[-1]),
+            still=float(still.value[-1]),
+            law="" if said is None else " " + text("08.walk.law", law=float(said[-1])),
+            before=accuracy_at(which, bad_shown, bad_start),
+            after=accuracy_at(which, bad_shown, float(noisy.value[-1])),
+        )
+
+    def show(release: Release, *, bad_start: float, bad_case: str, **turned: Any) -> tuple[Figure, str]:
+        which = CASES[bad_case][0]
+        where = picture.live(release, which, bad_start)
+        return picture.figure, text(
+            "08.walk.live",
+            case=case_named(bad_case),
+            count=release.position.shape[1],
+            start=bad_start,
+            steps=int(release.step[-1]),
+            end=where,
+            error=float(release.position_error[-1, 0]),
+            after=accuracy_at(which, "one", where),
+        )
 
     return Explorer(
         render,
         [
-            slider("bad_start", STARTS, 0.95),
-            slider("batch_size", BATCHES, 1),
-            switch("bad_noise", NOISES),
-            switch("bad_road", ROADS),
-            switch("bad_pairs", ("three", "one")),
+            slider("bad_start", STARTS, STARTS[-1]),
+            switch("bad_case", tuple(CASES)),
+            switch("bad_shown", tuple(SHOWN)),
         ],
         title=text("08.walk.title"),
         code=code,
         work=Work(
-            stream=lambda bad_start, bad_noise, batch_size, bad_road, **turned: walkers.live(
-                bad_road, bad_noise, batch_size, bad_start
-            ),
-            show=partial(live, picture),
-            frame=partial(live, picture),
+            stream=lambda bad_start, bad_case, **turned: live(*CASES[bad_case], bad_start),
+            show=show,
+            frame=show,
             units=lambda **turned: LIVE_STEPS,
         ),
     )
 
 
-def live(
-    picture: Walk, release: Release, *, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, **turned: Any
-) -> tuple[Figure, str]:
-    """Draw live walkers, and say where they are."""
-    position = over(release.position.double().T)
-    nearest = over(walkers.at(kept(f"{bad_road}/fine")[0], release.position).T)
-    picture.road(bad_road, "one", bad_start, float(position.value[-1]))
-    picture.way_of(release.step, position, nearest)
-    picture.law_of(walkers.law(bad_road, kind_of(bad_noise, batch_size), bad_start, "one"))
-    picture.predicted(None, bad_start)
-    return picture.figure, text(
-        "08.walk.live",
-        setting=setting_of(bad_noise, batch_size, bad_road),
-        count=released(release.position.shape[1]),
-        start=bad_start,
-        steps=int(release.step[-1]),
-        end=float(position.value[-1]),
-        error=float(position.error[-1]),
-        after=float(nearest.value[-1]),
-        left=leavers(int(release.left_valley.sum())),
-    )
+def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
+    """Yield a release of 16 walkers on the road of pair 1 as it goes on."""
+    field = land() if noise == "label" else land().without_label_noise()
+    chosen = {"start": start, "walkers": LIVE_WALKERS, "steps": LIVE_STEPS, "record_every": 45}
+    yield from drift(field, bad_minima.road(which), **bad_minima.settings(noise, 0) | chosen)
 
 
-def code(*, bad_start: float, bad_noise: str, batch_size: int, bad_road: str, bad_pairs: str) -> str:
+def code(*, bad_start: float, bad_case: str, bad_shown: str) -> str:
     """Return the lines that read the recorded walkers and make those of the first pair anew."""
-    options = {"labels": "label_noise=0.5", "decay": "weight_decay=5e-4"}.get(bad_noise, "")
-    noise = walkers.SAID.get(bad_noise, "none")
-    again = "\nroad = minima.matched(land, road)" if bad_road == "matched" else ""
+    (which, noise), rows = CASES[bad_case], SHOWN[bad_shown]
     return (
-        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima as minima, roads\n"
-        'kept = recorded.load("bad_minima")\n'
-        f'kept["{bad_road}/{kind_of(bad_noise, batch_size)}/position"]  # pairs, records, walkers of three starts\n'
-        "# pair 0 anew:\n"
-        f'land, road = minima.landscape({options}), roads.whole(kept["road"]){again}\n'
-        f"release = ee.drift(land, road, **minima.settings('{noise}', {batch_size}))"
+        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima\n"
+        f'position = recorded.load("bad_minima")["{which}/{noise}/position"]\n'
+        f"position = position[{rows.start}:{rows.stop}, :, {STARTS.index(bad_start)}]  # pairs, records, walkers\n"
+        "# pair 1 anew:\n"
+        f'land, road = bad_minima.landscape(), bad_minima.road("{which}")\n'
+        f'release = bad_minima.released(land, road, "{noise}", 0)'
     )
