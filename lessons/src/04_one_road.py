@@ -266,4 +266,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# No hill on the road. Then why should noise not wander along it? [The bump in the road](05_bump.ipynb)
+# No hill on the road. Then why should noise not wander along it? [The bump in the road](05_bump.ipynb) asks that of a
+# network whose layers are normalised, so that scale can be put aside.
