@@ -99,7 +99,7 @@ def test_the_sentence_and_the_code_of_the_map_give_the_recorded_numbers(capsys):
         home = 100 * ((0.3 - walked[:, 0]) / 0.3 + (walked[:, 1] - 0.7) / 0.3).mean(1) / 2
         assert f"{float(home.mean()):.0f} ± {float(home.std() / 3**0.5):.0f} % with noise" in drawn
         run_code(MADE["map"].code(**MADE["map"].values | state))
-        value, error = map(float, re.findall(r"tensor\(([\d.]+)\)", capsys.readouterr().out))
+        value, error = map(float, re.findall(r"tensor\(([\d.]+)", capsys.readouterr().out))
         assert f"{value:.2f} ± {error:.2f}" in drawn
 
 

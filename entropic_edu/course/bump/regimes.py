@@ -217,6 +217,8 @@ def sentence(setting: Setting, controls: dict[str, str]) -> str:
     home = {kind: over_pairs(100 * each) for kind, each in setting.home().items()}
     walk: dict[str, Any] = {kind: round(float(mean.value)) for kind, mean in home.items()}
     walk |= {f"{kind}_error": float(mean.error) for kind, mean in home.items()}
+    made = recorded.load("regimes").recipe
+    walk |= {"steps": made["steps"]["walk"], "k": made["walk"]["project_every"]}
     words = [text("05.map.walks", **walk) if home else text("05.map.no_walks")]
     if home and setting.outside > LEFT:
         words.append(text("05.map.left", share=100 * setting.outside))
