@@ -294,8 +294,8 @@ lesson.check("5.4", verdict.get)
 # %% [markdown]
 # ## Key points
 #
-# - No. On five roads of level loss, at equal norm, the trace in the middle is $2.65 \pm 0.05$ times that of the ends, and
-#   the gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean "free to move".
+# - No. On five roads of level loss, at equal norm, the trace in the middle is $2.65 \pm 0.05$ times that of the ends,
+#   and the gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean "free to move".
 # - All that we resolve: the largest eigenvalue grows $3.09 \pm 0.08$ times, the 200th $3.53 \pm 0.11$ times. SGD's own
 #   steps, 0.6 to 1.0 long, see it; random steps shorter than 0.1 do not.
 # - Partly. As built the bump is $8.09 \pm 0.19$; at matched norms $2.65 \pm 0.05$ is left, and $1.85 \pm 0.04$ of the
