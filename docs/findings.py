@@ -113,6 +113,10 @@ def late_game() -> dict[str, str]:
     best = int(ratio.value.nan_to_num(-1).argmax())
     entries["slopes"] = with_error(Mean(ratio.value[best], ratio.error[best]))
     entries["slopes_at"] = str(late.STEPS[best])
+    family = recorded.load("late_normalised")["family"]
+    for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
+        share = 100 * family.relative_to_first(height.double())
+        entries |= {f"normed_{name}_{k}": with_error(share[:, family.at.tolist().index(k)], 0) + " %" for k in (15, 30)}
     return entries
 
 

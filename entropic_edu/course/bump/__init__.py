@@ -11,7 +11,7 @@ from torch import Tensor
 from entropic_edu.course import Chapter, Exercise, Question
 from entropic_edu.physics.mean import middle_over_ends
 
-from . import hook, road, scale, spectrum, steps
+from . import hook, regimes, road, scale, spectrum, steps
 
 QUESTIONS = [
     Question(
@@ -22,7 +22,7 @@ QUESTIONS = [
     ),
     Question("which", ("one", "large", "all"), "all", spectrum.GHOSTS),
     Question("factor", ("nothing", "breaks", "trace"), "trace"),
-    Question("objection", ("path", "loss", "renaming", "squared"), "squared"),
+    Question("switch", ("noise", "labels", "normalisation", "decay"), "noise"),
 ]
 
 
@@ -49,29 +49,38 @@ def _standard(ratio: Tensor) -> Tensor:
     return ratio.std() / len(ratio) ** 0.5
 
 
-VERDICTS = ("ruled out", "part of it", "open")
+CONTROLS = {  # of exercise 5.4: what is there without a switch, and the measure that is judged
+    "noise of the ends": (regimes.Setting("calm"), "trace"),
+    "wrong labels": (regimes.Setting("clean"), "adaptive"),
+    "normalisation": (regimes.Setting("plain"), "adaptive"),
+    "weight decay": (regimes.Setting("undecayed"), "trace"),
+    "matched norms": (regimes.Setting(matched=False), "trace"),
+    "cross-entropy": (regimes.Setting("squared"), "trace"),
+}
+VERDICTS = ("no bump without it", "smaller without it", "not needed", "open")
 TRUTH = {
-    "loss": "part of it",
-    "scale": "part of it",
-    "path": "ruled out",
-    "renaming": "part of it",
-    "no decay": "open",
-    "training": "part of it",
+    "noise of the ends": "smaller without it",
+    "wrong labels": "no bump without it",
+    "normalisation": "no bump without it",
+    "weight decay": "not needed",
+    "matched norms": "not needed",
+    "cross-entropy": "open",
 }
 
 
+def _slug(words: str) -> str:
+    return words.replace(" ", "_").replace("-", "_")
+
+
 def _verdicts(**changed: str) -> Callable[[str], str]:
-    """Return an answer to exercise 5.4: the truth but for some objections."""
-    answers = TRUTH | changed
-    return lambda objection: answers[objection]
+    """Return an answer to exercise 5.4: the truth but for some switches."""
+    return lambda switch: changed.get(_slug(switch), TRUTH[switch])
 
 
 def _one_wrong() -> dict[str, Callable[[str], str]]:
-    """Return for each objection and each wrong verdict on it an answer with this slip alone."""
-    pairs = [(objection, verdict) for objection in TRUTH for verdict in VERDICTS if verdict != TRUTH[objection]]
-    return {
-        f"{objection}_{verdict}".replace(" ", "_"): _verdicts(**{objection: verdict}) for objection, verdict in pairs
-    }
+    """Return for each switch and each wrong verdict on it an answer with this slip alone."""
+    pairs = [(_slug(name), verdict) for name in TRUTH for verdict in VERDICTS if verdict != TRUTH[name]]
+    return {f"{name}_{_slug(verdict)}": _verdicts(**{name: verdict}) for name, verdict in pairs}
 
 
 EXERCISES = [
@@ -121,13 +130,8 @@ EXERCISES = [
         "verdict",
         "5.4",
         truth=_verdicts(),
-        wrong={
-            **_one_wrong(),
-            "all_ruled_out": lambda objection: "ruled out",
-            "all_part": lambda objection: "part of it",
-            "all_open": lambda objection: "open",
-        },
-        cases=[(objection,) for objection in TRUTH],
+        wrong=_one_wrong() | {"all_smaller": lambda switch: "smaller without it"},
+        cases=[(switch,) for switch in TRUTH],
     ),
 ]
 
@@ -141,5 +145,6 @@ CHAPTER = Chapter(
         "spectrum": spectrum.spectrum,
         "steps": steps.steps,
         "scale": scale.scale,
+        "map": regimes.regimes,
     },
 )
