@@ -105,9 +105,9 @@ def recorded(pair: int, batch_size: int, learning_rate: float) -> bytes:
     where = common.profile(pair).position.double()
     curves = [(label, common.along_road(pair + 1, field), colour) for label, field, colour in
               (("loss: flat", "loss", BLACK), ("curvature (trace): a bump", "trace", RED))]  # fmt: skip
-    return film(steps, common.GRID["rates"][f"{learning_rate:g}"][0], crowds, where, curves)
+    return film(steps, common.K, crowds, where, curves)
 
 
 if __name__ == "__main__":
-    FILE.write_bytes(recorded(0, 16, 0.2))
+    FILE.write_bytes(recorded(0, 16, 0.02))
     print(f"{FILE.name}: {FILE.stat().st_size / 1e6:.2f} MB")
