@@ -16,14 +16,12 @@ from entropic_edu.course.bad_valleys.common import column, over, pairs
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
-from entropic_edu.physics.path import Path as Road
 from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching.sheet import GREY
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 ANSWER = {exercise.number: exercise.truth for exercise in EXERCISES}
-FIVE, HELD = slice(0, 5), slice(5, 8)
 
 
 # --- rescaling and measures ------------------------------------------------------------------------------------------
@@ -109,17 +107,6 @@ def test_the_recorded_columns_are_those_of_the_recorded_road():
         assert torch.allclose(theta.norm(dim=1), column(table, "norm"), rtol=1e-4)
         trace = land.trace(theta[[0, 7, 14]], generator=torch.Generator().manual_seed(3), num_probes=16)
         assert torch.allclose(trace.value, column(table, "trace")[[0, 7, 14]], rtol=0.25)  # 16 probes each: 5 % twice
-
-
-def test_the_tiny_recipe_made_twice_is_the_same_and_has_the_keys_of_the_shipped_one():
-    one, two = (recorded.record("bad_minima", tiny=True, say=lambda line: None) for _ in range(2))
-    assert list(one) == list(two) == list(KEPT)
-    for key, value in one.items():
-        if isinstance(value, torch.Tensor):
-            assert torch.equal(value, two[key]), key
-        else:
-            assert isinstance(value, Road)
-            assert torch.equal(value.pivots, two[key].pivots)
 
 
 # --- what the lesson says --------------------------------------------------------------------------------------------
