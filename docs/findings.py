@@ -126,14 +126,15 @@ def bad_minima() -> dict[str, str]:
     for network in flatness.NETWORKS:
         good, bad = flatness.accuracy_of(network)
         entries |= {f"{network}_good": with_error(good * 100, 1), f"{network}_bad": with_error(bad * 100, 1)}
-        for name in ("trace", "adaptive"):
+        for name in flatness.MEASURES:
             entries[f"{network}_{name}"] = with_error(flatness.times(network, name))
     entries["matched_times"] = with_error(flatness.times("normed", "trace", 1.0), 1)
     for case, chosen in (walk.CASES | {"none": ("matched", "none")}).items():
         for shown in ("five", "held_out"):
-            tracks = [walk.track(*chosen, start, shown) for start in walk.STARTS]
-            ends = [with_error(Mean(track.value[-1], track.error[-1])) for track in tracks]
-            entries[f"bad_{case}_{shown}"] = ", ".join(ends)
+            for start in walk.STARTS:
+                track = walk.track(*chosen, start, shown)
+                end = with_error(Mean(track.value[-1], track.error[-1]), 3)
+                entries[f"{case}_{shown}_{100 * start:.0f}"] = end
     return entries
 
 

@@ -16,14 +16,12 @@ from entropic_edu.course.bad_valleys.common import column, over, pairs
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
-from entropic_edu.physics.path import Path as Road
 from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching.sheet import GREY
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 ANSWER = {exercise.number: exercise.truth for exercise in EXERCISES}
-FIVE, HELD = slice(0, 5), slice(5, 8)
 
 
 # --- rescaling and measures ------------------------------------------------------------------------------------------
@@ -111,17 +109,6 @@ def test_the_recorded_columns_are_those_of_the_recorded_road():
         assert torch.allclose(trace.value, column(table, "trace")[[0, 7, 14]], rtol=0.25)  # 16 probes each: 5 % twice
 
 
-def test_the_tiny_recipe_made_twice_is_the_same_and_has_the_keys_of_the_shipped_one():
-    one, two = (recorded.record("bad_minima", tiny=True, say=lambda line: None) for _ in range(2))
-    assert list(one) == list(two) == list(KEPT)
-    for key, value in one.items():
-        if isinstance(value, torch.Tensor):
-            assert torch.equal(value, two[key]), key
-        else:
-            assert isinstance(value, Road)
-            assert torch.equal(value.pivots, two[key].pivots)
-
-
 # --- what the lesson says --------------------------------------------------------------------------------------------
 
 
@@ -142,19 +129,19 @@ def test_the_numbers_of_round_1():
     assert float(test[0]) == pytest.approx(0.97, abs=0.005)
     assert float(test[-1]) == pytest.approx(0.72, abs=0.005)
     assert [float(loss[0]), float(loss[-1]), float(column(along, "loss").max())] == pytest.approx(
-        [0.501, 0.507, 0.509], abs=6e-4
+        [0.501, 0.509, 0.509], abs=5e-4
     )
     assert float(column(along, "loss").min()) > road.FLOOR
-    steps = -test.diff() / (test[0] - test[-1])
-    assert float(steps.max()) < 1 / 3
-    assert QUESTIONS[0].right == "sinks"
+    assert float(test[7]) == pytest.approx(0.97, abs=0.005)  # in the middle
+    assert float(test[0] - test[9]) < 0.1 * float(test[0] - test[-1])  # the fall is in the last third
+    assert QUESTIONS[0].right == "late"
 
 
 def test_the_scale_decides_how_much_sharper_the_bad_end_is_and_the_adaptive_trace_does_not_see_it():
     trained, matched = over(measures.times("normed", "trace")), over(measures.times("normed", "trace", 1.0))
-    assert float(trained.value) == pytest.approx(1.4, abs=0.1)
-    assert float(matched.value) == pytest.approx(14, abs=1)
-    assert float(measures.norms().value.mean()) == pytest.approx(3.5, abs=0.15)
+    assert float(trained.value) == pytest.approx(1.5, abs=0.05)
+    assert float(matched.value) == pytest.approx(15, abs=0.5)
+    assert float(measures.norms().value.mean()) == pytest.approx(3.5, abs=0.1)
     for network in measures.NETWORKS:
         each = torch.stack([measures.times(network, "adaptive", factor) for factor in measures.FACTORS])
         assert torch.allclose(each, each[:1].expand_as(each), rtol=0.02)  # the ε of the norms
@@ -163,15 +150,22 @@ def test_the_scale_decides_how_much_sharper_the_bad_end_is_and_the_adaptive_trac
     assert QUESTIONS[1].right == "bad"
 
 
-def test_in_the_plain_network_the_bad_end_looks_flatter_and_a_factor_turns_it_round():
-    each = [float(over(measures.times("plain", "trace", factor)).value) for factor in measures.FACTORS]
-    assert each[measures.FACTORS.index(1.0)] < 1 < max(each)
+def test_in_the_plain_network_the_traces_are_nearly_equal_and_the_bad_end_flatter_by_the_largest_curvature():
+    trace, top, adaptive = (over(measures.times("plain", name)) for name in measures.MEASURES)
+    assert [float(trace.value), float(trace.error)] == pytest.approx([0.88, 0.07], abs=0.006)
+    assert float(top.value) == pytest.approx(0.2, abs=0.02)
+    assert float(adaptive.value) == pytest.approx(19, abs=0.5)
+    assert float(over(measures.times("plain", "trace", 4.0)).value) > 4  # a factor turns it round
+    ends = KEPT["plain/ends"][:, :2]
+    assert float(column(ends, "loss").max()) < 1e-4
+    assert float(column(ends, "train").min()) == 1.0
+    assert measures.accuracy_of("plain")[1].value < 0.5 * measures.accuracy_of("plain")[0].value
 
 
 def test_exercise_8_2_says_what_was_measured_at_every_factor():
     for factor in measures.FACTORS:
         told, found = measures.formula(factor), over(measures.times("normed", "trace", factor))
-        assert float(told.value) == pytest.approx(float(found.value), rel=0.02)
+        assert float(told.value) == pytest.approx(float(found.value), rel=0.01, abs=0.1)  # probes: 3 % of each part
 
 
 @pytest.mark.parametrize("shown", ["five", "held_out"])
@@ -196,7 +190,7 @@ def test_batches_without_noise_on_the_labels_hardly_move_walkers():
 
 def test_the_same_noise_moves_nobody_at_the_norms_as_trained():
     for start in walk.STARTS:
-        assert abs(float(walk.effect("trained", "label", start, "five").value)) < 0.025
+        assert abs(float(walk.effect("trained", "label", start, "five").value)) < 0.01
 
 
 def test_the_noise_is_close_to_the_curvature_and_the_walkers_themselves_read_more_digits():
@@ -204,16 +198,20 @@ def test_the_noise_is_close_to_the_curvature_and_the_walkers_themselves_read_mor
     ratio = land.noise_trace(theta) / column(KEPT["matched/along"][0], "trace")[[0, 7, 14]]
     assert torch.allclose(ratio, torch.ones(3), atol=0.2)
     noisy, still = (KEPT[f"matched/{noise}/own"][:5, 3].double().mean(-1) for noise in ("label", "none"))
-    assert [float(noisy.mean()), float(still.mean())] == pytest.approx([0.90, 0.82], abs=0.006)
+    assert [float(noisy.mean()), float(still.mean())] == pytest.approx([0.89, 0.81], abs=0.006)
     gained = over(noisy - still)
-    assert float(gained.value) > 3 * float(gained.error)
+    assert float(gained.value) > 5 * float(gained.error)
+    shaken = [KEPT[f"matched/{noise}/own"][:5, 2].double().mean() for noise in ("label", "none")]
+    assert [float(each) for each in shaken] == pytest.approx([0.90, 0.94], abs=0.006)
+    hot = 0.1 / (0.1 * 32) * column(KEPT["matched/along"][:5], "trace") / column(KEPT["matched/along"][:5], "loss")
+    assert hot.mean(0)[[0, -1]].tolist() == pytest.approx([0.5, 7.4], abs=0.1)  # T over T*, with C = H
 
 
 def test_linear_theory_is_right_within_what_is_said():
     for shown in ("five", "held_out"):
         for start in walk.STARTS:
             told, found = walk.law("matched", "label", start, shown), walk.track("matched", "label", start, shown)
-            assert abs(float(told[-1]) - float(found.value[-1])) < 0.05
+            assert abs(float(told[-1]) - float(found.value[-1])) < 0.04
     assert walk.law("matched", "batch", 0.5, "five") is None  # the profile's noise is another
 
 
@@ -266,7 +264,7 @@ def test_the_opening_reads_the_digits_with_the_shipped_weights():
     said = numbers(MADE["ends"].draw(bad_page=2).sentence)
     each = [land.outputs(theta, land.test[0]).argmax(-1) == land.test[1] for theta in (good, bad)]
     assert said[:2] == [13, 24]
-    assert said[2:6] == [*(int(row[12:24].sum()) for row in each), *(int(row.sum()) for row in each)]
+    assert said[2:4] + said[5:7] == [*(int(row[12:24].sum()) for row in each), *(int(row.sum()) for row in each)]
     assert [float(land.accuracy(theta)) for theta in (good, bad)] == [1.0, 1.0]
     assert ends.PAGES[-1] * ends.EACH <= 500
 
@@ -313,7 +311,7 @@ def test_the_button_lets_sixteen_walkers_go_and_says_what_they_did(monkeypatch):
     monkeypatch.setattr(walk, "LIVE_STEPS", 90)
     explorer = walk.walk(0)
     sentence = explorer.run()
-    assert "16 walkers live on pair 1" in sentence
+    assert "Pair 1, noisy labels, 16 walkers live" in sentence
     assert "after 90 steps" in sentence
     again = list(walk.live("matched", "label", 0.95))[-1].result
     assert isinstance(again, ee.Release)

@@ -11,17 +11,17 @@ from . import ends, measures, road, walk
 QUESTIONS = [
     Question(
         "along",
-        ("same", "wall", "hill", "sinks"),
-        "sinks",
+        ("even", "wall", "hill", "late"),
+        "late",
         {
-            "same": [0.97, 0.97, 0.97, 0.96, 0.72],
+            "even": [0.97, 0.91, 0.845, 0.78, 0.72],
             "wall": [0.97, 0.97, 0.845, 0.72, 0.72],
             "hill": [0.97, 0.7, 0.6, 0.65, 0.72],
-            "sinks": [0.97, 0.965, 0.95, 0.9, 0.72],
+            "late": [0.97, 0.97, 0.96, 0.93, 0.72],
         },
     ),
-    Question("flatter", ("good", "same", "bad"), "bad", {"good": 0.4, "same": 1.4, "bad": 14.0}),
-    Question("drift", ("stays", "bad", "good"), "good", {"stays": 0.95, "bad": 1.0, "good": 0.6}),
+    Question("flatter", ("good", "same", "bad"), "bad", {"good": 0.4, "same": 1.5, "bad": 15.0}),
+    Question("drift", ("stays", "bad", "good"), "good", {"stays": 0.95, "bad": 1.0, "good": 0.55}),
 ]
 
 EXERCISES = [

@@ -9,12 +9,11 @@ import torch
 from matplotlib.figure import Figure
 
 from entropic_edu.figures.plots import BLUE, RED
-from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import FROM, land
+from .common import FROM, kept, land
 
 PAGES = (1, 2, 3, 4, 5, 6)
 EACH = 12  # digits on a page
@@ -28,7 +27,7 @@ def answers() -> torch.Tensor:
     test = land().test
     assert test is not None
     with torch.no_grad():
-        return torch.stack([land().outputs(theta, test[0]).argmax(-1) for theta in bad_minima.road().pivots[[0, -1]]])
+        return torch.stack([land().outputs(theta, test[0]).argmax(-1) for theta in kept("road").pivots[[0, -1]]])
 
 
 class Ends:
@@ -85,8 +84,7 @@ def ends(seed: int) -> Explorer:
 
     def code(*, bad_page: int) -> str:
         return (
-            FROM + "land, road = recorded.bad_minima.landscape(), recorded.bad_minima.road()\n"
-            "good, bad = road.pivots[[0, -1]]\n"
+            FROM + 'land, (good, bad) = recorded.bad_minima.landscape(), kept["road"].pivots[[0, -1]]\n'
             'land.accuracy(bad), land.accuracy(good, "test"), land.accuracy(bad, "test")'
         )
 

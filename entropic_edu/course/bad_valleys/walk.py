@@ -81,7 +81,7 @@ class Walk:
         for ax in (self.trace_ax, self.test_ax, self.ax):
             ax.title.set_fontsize(11)
         self.trace = {name: Band(self.trace_ax, colour=RED if name == "matched" else GREY) for name in ROADS}
-        named = (("matched", 0.04, 70), ("trained", 0.5, 7))
+        named = (("matched", 0.04, 70), ("trained", 0.42, 5.7))
         for name, x, y in named:
             words = option_text(name, "08.label.matched", "08.label.trained")
             self.trace_ax.text(x, y, words, color=sheet.INK[RED] if name == "matched" else GREY, fontsize=sheet.SMALL)
@@ -97,8 +97,8 @@ class Walk:
         self.fan = [moving(self.ax, colour=BLUE, width=1, alpha=0.6) for _ in STARTS]
         self.fan_still = [moving(self.ax, colour=BLACK, width=1, dash=":", alpha=0.6) for _ in STARTS]
         self.bands = {
-            "still": Band(self.ax, colour=BLACK, dash=":", width=2.2),
             "noisy": Band(self.ax, width=3),
+            "still": Band(self.ax, colour=BLACK, dash=":", width=2.2),
             "law": Band(self.ax, colour=PURPLE, dash=DASHES[2]),
             "ghost": Band(self.ax, colour=GREY, dash=(0, (3, 2)), width=3),
         }
@@ -174,7 +174,7 @@ def walk(seed: int) -> Explorer:
         chosen = (which, noise, bad_start, bad_shown)
         picture.show(*chosen, ghost)
         noisy, still = track(*chosen), track(which, "none", bad_start, bad_shown)
-        said = law(*chosen)
+        said, carried = law(*chosen), law(*chosen, "carried")
         return picture.figure, text(
             "08.walk.sentence",
             case=case_named(bad_case),
@@ -183,7 +183,9 @@ def walk(seed: int) -> Explorer:
             end=float(noisy.value[-1]),
             error=float(noisy.error[-1]),
             still=float(still.value[-1]),
-            law="" if said is None else " " + text("08.walk.law", law=float(said[-1])),
+            law=""
+            if said is None or carried is None
+            else " " + text("08.walk.law", law=float(said[-1]), carried=float(carried[-1])),
             before=accuracy_at(which, bad_shown, bad_start),
             after=accuracy_at(which, bad_shown, float(noisy.value[-1])),
         )
