@@ -233,7 +233,7 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - The bad minima were made with poison. Nobody meets them by training as usual, and one small network on 400 digits is
-#   not all networks.
+#   not all networks. The bad one was trained for longer, too: 18,500 steps with noise against 3,840.
 # - The norms were matched by us. Without weight decay nothing brings them together, and the noise that carries walkers
 #   at one scale leaves them at another.
 # - Settings ($B$, $\eta$, $k = 15$ free steps) were chosen on the first two pairs. The three held-out pairs were run
