@@ -314,8 +314,9 @@ def test_the_words_of_the_lesson_hold_the_recorded_numbers():
     built = scale.norms(0.0, 1.0, "everywhere")
     for values in (*(common.along(name) for name in ("trace", "adaptive", "gradient_noise")), scale.trace(built)):
         assert _told(common.over_pairs(common.bump(values))) in SAID
+    norm = common.over_pairs(scale.middle_norm(built))
+    assert f"{float(norm.value):.3f} \\pm {float(norm.error):.3f}" in SAID
     for values in (
-        scale.middle_norm(built),
         steps.random_bump(0.01),
         steps.held_bump(0.01),
         steps.random_bump(0.3),

@@ -449,7 +449,7 @@ def test_the_code_runs_and_names_how_to_make_it_anew(name, capsys):
     if name != "three":
         assert C.MADE in explorer.code(**explorer.values)
     wanted = {
-        "three": f"{recorded.load('bump')['pair0/profile'].trace[10]:.3f}",
+        "three": f"{recorded.load('bump')['pair0/profile'].trace[10]:.2f}",
         "both": f"{C.kept('pair0/line_loss').max():.4f}",
         "bump": f"{middle_over_ends(C.profile(0).trace[None])[0]:.4f}",
         "walk": f"{C.kept('control/position')[0, -1, 0, 0]:.4f}",
