@@ -188,8 +188,8 @@ lesson.explore("scale", after="factor")
 # $$\operatorname{tr} H \;\to\; \frac{t}{a^2} + t_\text{rest}.$$
 #
 # As built, the norm in the middle is $0.554 \pm 0.001$ of that at the ends, and the bump is $8.09 \pm 0.19$. At matched
-# norms, the control, it is $2.65 \pm 0.05$: most of the raw bump is scale. The *adaptive* trace $\sum_i \theta_i^2 H_{ii}$ is left
-# alone by any $a$, and has the bump $1.85 \pm 0.04$.
+# norms, the control, it is $2.65 \pm 0.05$: most of the raw bump is scale. The *adaptive* trace
+# $\sum_i \theta_i^2 H_{ii}$ is left alone by any $a$, and has the bump $1.85 \pm 0.04$.
 #
 # SGD walks in raw lengths, so it feels raw curvature. Lesson 06 lets walkers go at matched norms: there scale cannot
 # push them.
