@@ -116,7 +116,7 @@ def late_game() -> dict[str, str]:
     family = recorded.load("late_normalised")["family"]
     for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
         share = 100 * family.relative_to_first(height.double())
-        entries |= {f"normed_{name}_{k}": with_error(share[:, family.at.tolist().index(k)], 0) + " %" for k in (15, 30)}
+        entries |= {f"normed_{name}_{k}": with_error(share[:, family.at.tolist().index(k)], 0) for k in (15, 30)}
     return entries
 
 
