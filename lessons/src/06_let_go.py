@@ -183,7 +183,7 @@ lesson.explore("push", after="push")
 # $-\tfrac12 h'\langle x^2\rangle$. Their ratio knows nothing of the noise: it is the *narrowing* $\Lambda = h'/h$, how
 # fast the road narrows. In many directions it is a mean over the spectrum (`profile.narrowing`). So
 #
-# $$v = -\frac{\eta}{1-m}\,\big[\,L'(s) + \Lambda(s)\,\langle\Delta L\rangle\,\big].$$
+# $$v = -\frac{\eta}{1-m}\,[\,L'(s) + \Lambda(s)\,\langle\Delta L\rangle\,].$$
 #
 # Force follows $\Lambda\langle\Delta L\rangle$ from B 128 to the hottest walkers that stay, nothing fitted: 1.12 ± 0.04
 # of it in the valley, 1.00 ± 0.09 in the runaway. Noise only decides how much excess loss a walker carries.
