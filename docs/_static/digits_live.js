@@ -15,8 +15,8 @@ const DIGITS_WORDS = {
   ready: (s) => `${(2 * s.walkers * s.steps).toLocaleString("en")} walker steps, computed by your machine as you watch.`,
   still: "Your system asks for less motion: the picture is drawn when the walkers have arrived.",
   key: "Thin lines are walkers, thick ones the mean of each group, and the dashed ones linear theory, with no free constant. " +
-    "Every 15 steps a walker is put back on the nearest point of the road. At B = 16 and η = 0.02 they outrun theory: their " +
-    "temperature is past T*, where noise away from the road grows faster than the loss.",
+    "Every 15 steps a walker is put back on the nearest point of the road. At B = 16 and η = 0.02 they outrun theory: away " +
+    "from the road the noise grows.",
   steps: "steps", along: "position on the road", theory: "theory", loss: "loss", trace: "trace of H",
   over: "relative to the ends", narrowing: "narrowing Λ of the road", push: "noise pushes", from: (start) => `from ${start}`,
   curves: "Loss while they are trained", line: "Loss between them", seed: (n) => `seed ${n}`, straight: "straight line",

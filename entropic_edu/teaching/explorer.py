@@ -11,7 +11,7 @@ import inspect
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -196,7 +196,7 @@ class Explorer:
                 self._per_unit = (time.monotonic() - begun) / max(1, done)
             if work.frame is not None:  # pictures on the way take their time, too
                 begun = time.monotonic()
-                with RENDER:
+                with RENDER, suppress(Exception):  # one that fails is told of once the work is under way
                     png(work.frame(first.result, **self.values)[0])
                 self._per_unit *= 1 + (time.monotonic() - begun) / FRAME
         return self._per_unit * work.units(**self.values)
