@@ -89,7 +89,13 @@ def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
 # --- each notebook, opened once: last in this file, since the last of them stays open to its end ----------------------
 
 
-@pytest.fixture(scope="module", params=NOTEBOOKS)
+SOAK = ("01", "03", "04", "07")  # lessons whose kinds of explorer the others have too
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.soak) if name[:2] in SOAK else name for name in NOTEBOOKS],
+)
 def notebook(lab, request):
     """The name of a notebook and its page with all cells run, opened once for the tests of it."""
     page = lab.open(request.param)

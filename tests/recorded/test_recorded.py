@@ -21,7 +21,7 @@ from entropic_edu.recorded import cifar10, roads, valley
 from entropic_edu.sweeps.kept import taken_apart
 
 NAMES, ROOT = recorded.names(), Path(__file__).parents[2]
-QUICK = ("bad_minima", "one_road", "roads", "valley")  # whose miniatures are made in every `make test`
+QUICK = ("bad_minima", "roads", "valley")  # whose miniatures are made in every `make test`
 
 
 @pytest.fixture(autouse=True)

@@ -105,6 +105,7 @@ def killed_once(flag, needed):
     return drawn(5)
 
 
+@pytest.mark.soak
 def test_a_worker_that_is_killed_is_named_and_the_next_call_goes_on(tmp_path):
     folder, flag = tmp_path / "parts", tmp_path / "flag"
     wanted = PARTS | {"killed": Part(partial(killed_once, flag), ("one",))}

@@ -192,7 +192,7 @@ def asked(address, token=""):
         return error.code
 
 
-@pytest.mark.parametrize("voila", [False, True], ids=["lab", "voila"])
+@pytest.mark.parametrize("voila", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["lab", "voila"])
 def test_a_real_server_listens_to_this_machine_and_to_its_token_alone(voila, tmp_path):
     places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
     command = [sys.executable, "-m", "entropic_edu.cli", "lab", "mine", "--no-browser", "--port", "9400"]
