@@ -5,13 +5,14 @@ The pivots of a road are rounded to half precision; all else was measured after 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.train import train
+from entropic_edu.physics.train import Run, train
 from entropic_edu.story import recipes as story
 
 from . import Work, load
@@ -34,18 +35,26 @@ TINY: Values = {
 
 def make(recipe: Values, work: Work) -> Values:
     """Return for each seed the road, and what was measured along it and along the line (docs/recordings.md)."""
-    land = landscape(recipe)
+    return in_pairs(recipe, work, partial(joined, landscape(recipe)))
+
+
+def joined(land: Network, seed: int, recipe: Values) -> Values:
+    """Return the results for a seed: it draws from the streams of the story."""
+    return between(land, train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"]), seed, recipe)
+
+
+def in_pairs(recipe: Values, work: Work, make_one: Callable[[int, Values], Values]) -> Values:
+    """Return the results for each seed of a recipe, each kept as a part and named by its pair."""
     results: Values = {}
     for number, seed in enumerate(recipe["seeds"]):
-        values = work.part(f"pair {number}", partial(joined, land, seed, recipe))
+        values = work.part(f"pair {number}", partial(make_one, seed, recipe))
         results |= {f"pair{number}/{name}": value for name, value in values.items()}
         work(f"pair {number} (seed {seed}): {values['road'].summary()}")
     return results
 
 
-def joined(land: Network, seed: int, recipe: Values) -> Values:
-    """Return the results for a seed: it draws from the streams of the story."""
-    run = train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"])
+def between(land: Network, run: Run, seed: int, recipe: Values) -> Values:
+    """Return the road between two minima, rounded to half precision, and what was measured along it and the line."""
     a, b = run.theta.half().float()
     road = rounded(land, a, b, 1000 * seed + 2, recipe["connect"])
     line = measured(land, connect(land, a, b, generator=seeded(1000 * seed + 1), method="linear", points=25))

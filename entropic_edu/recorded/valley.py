@@ -7,17 +7,15 @@ of the layers sag; ``road`` gives them those of the ends, which changes no outpu
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.connect import connect, measured
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.train import train
 from entropic_edu.story.recipes import Valley
 
-from . import Work, load
-from ._common import Values, accuracies, rounded, seeded, whole
+from . import Work, load, roads
+from ._common import Values, seeded, whole
 
 RECIPE: Values = {
     "seeds": [0, 1, 2, 3, 4],
@@ -42,29 +40,14 @@ TINY: Values = {
 
 def make(recipe: Values, work: Work) -> Values:
     """Return for each seed the road, and what was measured at its ends and along the line (docs/recordings.md)."""
-    land = landscape(recipe)
-    results: Values = {}
-    for number, seed in enumerate(recipe["seeds"]):
-        values = work.part(f"pair {number}", partial(joined, land, seed, recipe))
-        results |= {f"pair{number}/{name}": value for name, value in values.items()}
-        work(f"pair {number} (seed {seed}): {values['road'].summary()}")
-    return results
+    return roads.in_pairs(recipe, work, partial(joined, landscape(recipe)))
 
 
 def joined(land: Network, seed: int, recipe: Values) -> Values:
     """Return the results for a seed: it draws from the streams of the story."""
     run = train(land, generator=seeded(1000 * seed), runs=2, **recipe["train"])
     run = train(land.without_label_noise(), start=run.theta, generator=seeded(1000 * seed + 5), **recipe["rest"])
-    a, b = run.theta.half().float()
-    road = rounded(land, a, b, 1000 * seed + 2, recipe["connect"])
-    line = measured(land, connect(land, a, b, generator=seeded(1000 * seed + 1), method="linear", points=25))
-    assert line.losses is not None
-    return {
-        "road": replace(road, pivots=road.pivots.half()),
-        "line_loss": line.losses,
-        "accuracy": accuracies(land, road.pivots[[0, -1]]),
-        "line_accuracy": accuracies(land, line.pivots),
-    }
+    return roads.between(land, run, seed, recipe)
 
 
 def landscape(recipe: Values = RECIPE) -> Network:

@@ -257,7 +257,8 @@ lesson.calibration()
 # - Straight lines only. Between siblings of small $k$ there are lower roads, see lesson 04.
 # - The order is what the bend of $f$ makes of the loss barrier. On the normalised network of lessons 05 and 06 it is
 #   the other one. Of the barriers at $k = 0$ there are left, at $k = 15$ of 4,005 steps, $45 \pm 4$ % of the loss and
-#   $8 \pm 8$ % of the trace; at $k = 30$ $26 \pm 1$ % and none (five trunks, norms matched along the line).
+#   $8 \pm 8$ % of the trace; at $k = 30$ $26 \pm 1$ % and none (norms matched along the line; so
+#   on four trunks of five at 15, and on all five at 30).
 # - The entropic rise takes noise as shaped like the curvature, with one temperature in all directions at a point. Real
 #   noise is not: see the measured forces of lesson 06. It is for steps of the same $\eta$ at every $k$; the last steps
 #   of training are much colder.
