@@ -1,0 +1,212 @@
+"""Break the code at random and see whether a test of that module notices: ``make mutants``.
+
+The changes are those of cosmic-ray, one at a time: another operator, another comparison, a number off by one, a
+condition turned round, a loop left out. Each is tried in a copy of the checkout against the module's own tests, which
+``mutants.toml`` names; those listed there as equivalent, with a reason, are not counted. The sample is seeded, so that
+two runs of one seed try the same changes.
+
+    python -m benchmarks.mutants --count 300 --seed 0
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("entropic_edu", "tests", "lessons", "docs", "benchmarks", "binder", "pyproject.toml", "README.md")
+OPERATORS = (
+    "AddNot",
+    "NumberReplacer",
+    "ReplaceAndWithOr",
+    "ReplaceOrWithAnd",
+    "ReplaceBreakWithContinue",
+    "ReplaceContinueWithBreak",
+    "ReplaceFalseWithTrue",
+    "ReplaceTrueWithFalse",
+    "ReplaceUnaryOperator_Delete_Not",
+    "ReplaceUnaryOperator_Delete_USub",
+    "ZeroIterationForLoop",
+    *(f"ReplaceBinaryOperator_{a}_{b}" for a, b in (("Add", "Sub"), ("Sub", "Add"), ("Mul", "Div"), ("Div", "Mul"))),
+    *(f"ReplaceBinaryOperator_{a}_{b}" for a, b in (("Pow", "Mul"), ("Mod", "Mul"), ("FloorDiv", "Mul"))),
+    *(f"ReplaceComparisonOperator_{a}_{b}" for a, b in (("Lt", "LtE"), ("LtE", "Lt"), ("Gt", "GtE"), ("GtE", "Gt"))),
+    *(f"ReplaceComparisonOperator_{a}_{b}" for a, b in (("Lt", "Gt"), ("Gt", "Lt"), ("Eq", "NotEq"), ("NotEq", "Eq"))),
+)
+PATIENCE, LEAST = 3, 40  # a test run may take so many times what it takes unbroken, and at least so many seconds
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one module; ``before`` and ``after`` are the line that differs, or the first of them."""
+
+    module: str  # from the root of the checkout
+    line: int
+    before: str
+    after: str
+    code: str  # of the whole module
+
+    @property
+    def folder(self) -> str:
+        return Path(self.module).parts[1]
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line}: {self.before}  ->  {self.after}"
+
+
+def sites(source: str) -> dict[int, list[tuple[str, int]]]:
+    """Return by line what could be changed there: the name of an operator and which of its occurrences."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.plugins import get_operator
+
+    nodes, found = list(ast_nodes(get_ast(source))), dict[int, list[tuple[str, int]]]()
+    for name in OPERATORS:
+        operator = get_operator(f"core/{name}")()
+        places = (place for node in nodes for place in operator.mutation_positions(node))
+        for occurrence, ((line, _), _) in enumerate(places):
+            found.setdefault(line, []).append((name, occurrence))
+    return found
+
+
+def mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant | None:
+    """Return a change, or None if it is of no more than a type, a docstring or the text of an error."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+
+    code = mutate_code(source, get_operator(f"core/{operator}")(), occurrence)
+    if code is None or _meaning(code) in (_meaning(source), None):
+        return None
+    lines = zip(source.splitlines(), code.splitlines(), strict=False)
+    line, (before, after) = next((n, pair) for n, pair in enumerate(lines, 1) if pair[0] != pair[1])
+    return Mutant(module, line, before.strip(), after.strip(), code)
+
+
+def _meaning(source: str) -> str | None:
+    """Return the syntax tree without annotations, docstrings and the text of errors; None if there is none."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
+            node.annotation = ast.Constant(0)
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+        if isinstance(node, ast.Raise):
+            node.exc = ast.Constant(0)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(0)
+    return ast.dump(tree)
+
+
+def sample(modules: Sequence[str], count: int, seed: int) -> list[Mutant]:
+    """Return ``count`` mutants, one of a line, in proportion to the lines of each module that can be changed."""
+    chance, chosen = random.Random(seed), list[Mutant]()
+    sources = {module: (ROOT / module).read_text() for module in modules}
+    lines = [(module, places) for module in modules for places in sites(sources[module]).values()]
+    chance.shuffle(lines)
+    for module, places in lines:
+        chance.shuffle(places)
+        each = next(filter(None, (mutant(module, sources[module], *place) for place in places)), None)
+        if each is not None:
+            chosen.append(each)
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+class Bench:
+    """Copies of the checkout, in each of which one change is tried at a time."""
+
+    def __init__(self, folder: Path, workers: int, tests: dict[str, list[str]]) -> None:
+        self.tests, self.free = tests, SimpleQueue[Path]()
+        self.limits: dict[tuple[str, ...], float] = {}
+        for number in range(workers):
+            copy = folder / str(number)
+            copy.mkdir()
+            for name in COPIED:
+                place = ROOT / name
+                (shutil.copytree if place.is_dir() else shutil.copy)(place, copy / name)
+            self.free.put(copy)
+
+    def run(self, module: str, code: str | None) -> tuple[bool, float]:
+        """Return whether the module's own tests pass with this code (None: as it is), and how long they took."""
+        copy, began = self.free.get(), time.monotonic()
+        place, tests = copy / module, self.tests[module]
+        whole = place.read_text()
+        paths = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        given = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
+        try:
+            if code is not None:
+                place.write_text(code)
+            with subprocess.Popen(
+                given,
+                cwd=copy,
+                env=os.environ | paths,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as process:
+                try:
+                    passed = process.wait(self.limits.get(tuple(tests))) == 0
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, 9)
+                    passed = False
+        finally:
+            place.write_text(whole)
+            self.free.put(copy)
+        return passed, time.monotonic() - began
+
+    def measure(self, module: str) -> None:
+        """Run a module's tests on the code as it is, and take from that how long they may take."""
+        passed, took = self.run(module, None)
+        if not passed:
+            raise SystemExit(f"The tests of {module} fail on the code as it is: {' '.join(self.tests[module])}")
+        self.limits[tuple(self.tests[module])] = max(LEAST, PATIENCE * took)
+
+
+def main(arguments: Sequence[str] | None = None) -> float:
+    """Try a sample, print what was noticed by folder and what was not, and return the share noticed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants")
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--only", default="", help="modules whose path holds this")
+    asked = parser.parse_args(arguments)
+    known = tomllib.loads((Path(__file__).with_suffix(".toml")).read_text())
+    tests = {module: [f"tests/{name}" for name in own] for module, own in known["tests"].items()}
+    same = {(each["module"], each["before"], each["after"]) for each in known.get("equivalent", [])}
+    chosen = sample([module for module in tests if asked.only in module], asked.count, asked.seed)
+    tried = [each for each in chosen if (each.module, each.before, each.after) not in same]
+    print(f"{len(tried)} changes, and {len(chosen) - len(tried)} that are listed as equivalent", flush=True)
+    noticed: dict[str, list[bool]] = {}
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.workers) as pool:
+        bench = Bench(Path(folder), asked.workers, tests)
+        first = {tuple(tests[each.module]): each.module for each in tried}
+        list(pool.map(bench.measure, first.values()))
+        for each, (passed, _) in zip(tried, pool.map(lambda one: bench.run(one.module, one.code), tried), strict=True):
+            noticed.setdefault(each.folder, []).append(not passed)
+            if passed:
+                print(f"survived  {each}", flush=True)
+    for name, found in sorted(noticed.items()):
+        print(f"{name:10} {sum(found):4} of {len(found):4}  {100 * sum(found) / len(found):5.1f} %")
+    every = [each for found in noticed.values() for each in found]
+    share = sum(every) / max(1, len(every))
+    print(f"{'in all':10} {sum(every):4} of {len(every):4}  {100 * share:5.1f} %")
+    return share
+
+
+if __name__ == "__main__":
+    main()
