@@ -1,4 +1,4 @@
-"""The command ``entropic-edu``: lab, story, record, doctor, data."""
+"""The command ``entropic-edu``: lab, story, record, doctor, data, class, report."""
 
 from __future__ import annotations
 
@@ -89,7 +89,35 @@ def _parser() -> argparse.ArgumentParser:
     add("name", choices=["cifar10"], help="cifar10: 170 MB to download, 184 MB to keep")
     add("--to", help="folder to put it in (default ~/.cache/entropic_edu)")
     add("--url", help="another address of the same archive (default $ENTROPIC_EDU_MIRROR, or theirs)")
+    _handed_in(command)
     return parser
+
+
+def _handed_in(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add what reads files of learners."""
+    words = "pool what a class handed in of the concept inventory"
+    actions = command("class", _missing("class report FOLDER"), words).add_subparsers(metavar="action")
+    words = "gain with its error, item by item, and which misconceptions moved"
+    add = command("report", _class_report, words, actions).add_argument
+    add("folder", help="where the files are that learners handed in")
+    add("--json", action="store_true", help="print JSON instead of the table")
+
+
+def _missing(wanted: str) -> Callable[..., int]:
+    """Return what is done where an action is missing: it says which there are."""
+
+    def say(_: argparse.Namespace) -> int:
+        raise ValueError(f"Wanted an action: entropic-edu {wanted}. With --help it says more.")
+
+    return say
+
+
+def _class_report(chosen: argparse.Namespace) -> int:
+    from .teaching import class_report
+
+    report = class_report.pool(chosen.folder)
+    print(json.dumps(report, indent=2) if chosen.json else class_report.table(report))
+    return 0
 
 
 def _count(text: str) -> int:
