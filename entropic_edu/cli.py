@@ -101,6 +101,15 @@ def _handed_in(command: Callable[..., argparse.ArgumentParser]) -> None:
     add = command("report", _class_report, words, actions).add_argument
     add("folder", help="where the files are that learners handed in")
     add("--json", action="store_true", help="print JSON instead of the table")
+    words = "reports on experiments of your own, as lesson 10 asks for them"
+    actions = command("report", _missing("report new FILE, check FILE or table FOLDER"), words)
+    among = actions.add_subparsers(metavar="action")
+    words = "write a report to fill in: it says what is to be written where"
+    command("new", _report_new, words, among).add_argument("file", help="a new file, such as mine.json")
+    words = "say all that is wrong with a report, or that it is whole"
+    command("check", _report_check, words, among).add_argument("file", help="the report")
+    words = "print the reports of a folder as one table, in Markdown"
+    command("table", _report_table, words, among).add_argument("folder", help="where the reports are")
 
 
 def _missing(wanted: str) -> Callable[..., int]:
@@ -117,6 +126,32 @@ def _class_report(chosen: argparse.Namespace) -> int:
 
     report = class_report.pool(chosen.folder)
     print(json.dumps(report, indent=2) if chosen.json else class_report.table(report))
+    return 0
+
+
+def _report_new(chosen: argparse.Namespace) -> int:
+    from .physics.results import write_whole
+    from .teaching import reports
+
+    if Path(chosen.file).exists():
+        raise ValueError(f"{chosen.file} is there already and stays; give the name of a new file.")
+    write_whole(chosen.file, (json.dumps(reports.blank(), indent=1, ensure_ascii=False) + "\n").encode())
+    print(f"Wrote {chosen.file}. Fill it in, then: entropic-edu report check {chosen.file}")
+    return 0
+
+
+def _report_check(chosen: argparse.Namespace) -> int:
+    from .teaching import handed_in, reports
+
+    found = reports.effect(reports.check(chosen.file))
+    print(f"{handed_in.named(chosen.file)} is a whole report: the noise made {found.mean:.3g} ± {found.error:.2g}.")
+    return 0
+
+
+def _report_table(chosen: argparse.Namespace) -> int:
+    from .teaching import reports
+
+    print(reports.table(chosen.folder), end="")
     return 0
 
 
