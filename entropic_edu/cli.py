@@ -144,7 +144,8 @@ def _report_check(chosen: argparse.Namespace) -> int:
     from .teaching import handed_in, reports
 
     found = reports.effect(reports.check(chosen.file))
-    print(f"{handed_in.named(chosen.file)} is a whole report: the noise made {found.mean:.3g} ± {found.error:.2g}.")
+    error = "of one pair" if found.error != found.error else f"± {found.error:.2g}"
+    print(f"{handed_in.named(chosen.file)} is a whole report: the noise made {found.mean:.3g} {error}.")
     return 0
 
 

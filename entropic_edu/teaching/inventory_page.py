@@ -93,6 +93,8 @@ class Inventory:
         try:
             file = sheet.save(self.folder)
         except FileExistsError:
+            if not (self.folder / sheet.name).exists():  # a file in the place of the folder
+                raise
             raise ValueError(text("inventory.there", file=sheet.name)) from None
         for part in (self.code, self.save_button, *self.choices.values()):
             part.disabled = True

@@ -122,7 +122,7 @@ def _join(path: str, name: str) -> str:
 
 
 def _kind(part: dict[str, Any], value: Any) -> str:
-    if "const" in part and value != part["const"]:
+    if "const" in part and (value != part["const"] or isinstance(value, bool)):  # True == 1
         return json.dumps(part["const"])
     if "enum" in part and value not in part["enum"]:
         return " or ".join(json.dumps(each) for each in part["enum"])

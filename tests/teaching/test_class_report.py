@@ -12,7 +12,7 @@ from entropic_edu.teaching import class_report, inventory
 from entropic_edu.teaching.inventory import ITEMS, RIGHT, UNSURE, Sheet
 
 KNOWN = {item: 0.1 + 0.04 * k for k, item in enumerate(ITEMS)}  # share that is right before
-GAINS = {item: 0.2 + 0.05 * (k % 7) for k, item in enumerate(ITEMS)}  # of those that are not, share that learns it
+GAINS = {item: 0.3 + 0.05 * (k % 7) for k, item in enumerate(ITEMS)}  # of those that are not, share that learns it
 GAIN = sum(GAINS[item] * (1 - KNOWN[item]) for item in ITEMS) / sum(1 - KNOWN[item] for item in ITEMS)
 
 
@@ -33,7 +33,11 @@ def planted(seed, learners=30):
 
 def off(found, truth):
     """How many of its errors a value is from the truth."""
-    return abs(found["value"] - truth) / found["error"]
+    return abs(found["value"] - truth) / found["error"] if found["error"] else float("inf")
+
+
+def rms(values):
+    return statistics.fmean(each * each for each in values) ** 0.5
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +49,16 @@ def test_the_gain_of_a_class_of_thirty_is_recovered_within_its_error_as_often_as
     inside = statistics.mean(off(report["gain"], GAIN) < 1.96 for report in reports)
     assert 0.91 < inside < 0.98  # 95 %, and a little less for t with 29 degrees
     spread = statistics.stdev(report["gain"]["value"] for report in reports)
-    assert statistics.mean(report["gain"]["error"] for report in reports) == pytest.approx(spread, rel=0.12)
+    assert rms(report["gain"]["error"] for report in reports) == pytest.approx(spread, rel=0.12)
     assert statistics.mean(report["gain"]["value"] for report in reports) == pytest.approx(GAIN, abs=0.01)
 
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_the_gain_of_each_item_is_recovered_within_its_error(reports, item):
     found = [report["items"][item]["gain"] for report in reports]
-    assert statistics.mean(off(each, GAINS[item]) < 1.96 for each in found) > 0.89
+    assert statistics.mean(off(each, GAINS[item]) < 1.96 for each in found) > 0.86  # few are left to learn it
+    spread = statistics.stdev(each["value"] for each in found)
+    assert rms(each["error"] for each in found) == pytest.approx(spread, rel=0.18)
     assert statistics.mean(each["value"] for each in found) == pytest.approx(GAINS[item], abs=0.02)
 
 
@@ -60,10 +66,10 @@ def test_a_misconception_moves_as_planted_and_its_error_is_that_of_paired_counts
     # who believes it before keeps it unless the item is learnt
     moves = [report["misconceptions"]["walkers_count"] for report in reports]
     expected = 30 * (1 - KNOWN["count"]) / 3 * GAINS["count"]
-    assert statistics.mean(each["lost"] for each in moves) == pytest.approx(expected, rel=0.1)
+    assert statistics.mean(each["lost"] for each in moves) == pytest.approx(expected, rel=0.15)
     assert {each["gained"] for each in moves} == {0}
     spread = statistics.stdev(each["change"] for each in moves)
-    assert statistics.mean(each["error"] for each in moves) == pytest.approx(spread, rel=0.15)
+    assert rms(each["error"] for each in moves) == pytest.approx(spread, rel=0.15)
 
 
 def test_a_class_that_learnt_nothing_gains_nothing():
