@@ -1,5 +1,8 @@
 """Write CITATION.cff, codemeta.json and .zenodo.json from pyproject.toml, which alone says what they say.
 
+The version in the package, and the address of the repository in the pages that name it, are brought up to date too: to
+move or to release, change pyproject.toml and run this.
+
 python docs/metadata.py            # writes them
 python docs/metadata.py --check    # says whether they are as they would be written
 """
@@ -7,12 +10,16 @@ python docs/metadata.py --check    # says whether they are as they would be writ
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+# where the address of the repository stands, and the version after it or in the package
+PAGES = ("README.md", "SECURITY.md", "docs/site/start.md", "lessons/instructors/before_class.md")
+NAMING = (*PAGES, "entropic_edu/__init__.py")
 LICENCES = {"code": "https://spdx.org/licenses/MIT", "lessons": "https://creativecommons.org/licenses/by/4.0/"}
 
 
@@ -117,17 +124,26 @@ def files(root: Path = ROOT) -> dict[str, str]:
     project = source(root)
     plain = {"codemeta.json": code(project), ".zenodo.json": zenodo(project)}
     written = {name: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in plain.items()}
-    return {"CITATION.cff": citation(project)} | written
+    named = {name: _brought(root / name, project) for name in NAMING if (root / name).is_file()}
+    return {"CITATION.cff": citation(project)} | written | named
+
+
+def _brought(file: Path, project: dict[str, Any]) -> str:
+    """Return a file with the repository's address, and the version, of pyproject.toml."""
+    address, version = project["urls"]["Repository"], project["version"]
+    words = re.sub(r"https://github\.com/[\w-]+/entropic_edu\b", address, file.read_text("utf-8"))
+    words = re.sub(rf"(?<={re.escape(address)}@)v[\w.]+(?=\")", f"v{version}", words)
+    return re.sub(r'^__version__ = ".*"$', f'__version__ = "{version}"', words, flags=re.MULTILINE)
 
 
 def main() -> int:
     """Write the files, or with ``--check`` say which are not as they would be written."""
-    stale = [name for name, text in files().items() if not _same(ROOT / name, text)]
+    stale = {name: text for name, text in files().items() if not _same(ROOT / name, text)}
     if "--check" in sys.argv[1:]:
         print("\n".join(f"{name} is not what docs/metadata.py writes; run it." for name in stale), end="")
         return int(bool(stale))
-    for name in stale:
-        (ROOT / name).write_text(files()[name], "utf-8")
+    for name, text in stale.items():
+        (ROOT / name).write_text(text, "utf-8")
     return 0
 
 

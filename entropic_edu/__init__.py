@@ -38,7 +38,7 @@ def __getattr__(name: str) -> object:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["align", "connect", "drift", "predict", "probe", "spawn", "sweep", "train"]
 __all__ += ["Lesson", "device", "effective_temperature", "exact_trace", "gradient_covariance"]
 __all__ += ["curvature", "data", "methods", "models", "noise", "optimizers", "plots", "stream", "theory", "valleys"]

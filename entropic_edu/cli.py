@@ -1,4 +1,4 @@
-"""The command ``entropic-edu``: lab, story, record, doctor, data."""
+"""The command ``entropic-edu``: lab, story, record, doctor, data, class, report."""
 
 from __future__ import annotations
 
@@ -89,7 +89,71 @@ def _parser() -> argparse.ArgumentParser:
     add("name", choices=["cifar10"], help="cifar10: 170 MB to download, 184 MB to keep")
     add("--to", help="folder to put it in (default ~/.cache/entropic_edu)")
     add("--url", help="another address of the same archive (default $ENTROPIC_EDU_MIRROR, or theirs)")
+    _handed_in(command)
     return parser
+
+
+def _handed_in(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add what reads files of learners."""
+    words = "pool what a class handed in of the concept inventory"
+    actions = command("class", _missing("class report FOLDER"), words).add_subparsers(metavar="action")
+    words = "gain with its error, item by item, and which misconceptions moved"
+    add = command("report", _class_report, words, actions).add_argument
+    add("folder", help="where the files are that learners handed in")
+    add("--json", action="store_true", help="print JSON instead of the table")
+    words = "reports on experiments of your own, as lesson 10 asks for them"
+    actions = command("report", _missing("report new FILE, check FILE or table FOLDER"), words)
+    among = actions.add_subparsers(metavar="action")
+    words = "write a report to fill in: it says what is to be written where"
+    command("new", _report_new, words, among).add_argument("file", help="a new file, such as mine.json")
+    words = "say all that is wrong with a report, or that it is whole"
+    command("check", _report_check, words, among).add_argument("file", help="the report")
+    words = "print the reports of a folder as one table, in Markdown"
+    command("table", _report_table, words, among).add_argument("folder", help="where the reports are")
+
+
+def _missing(wanted: str) -> Callable[..., int]:
+    """Return what is done where an action is missing: it says which there are."""
+
+    def say(_: argparse.Namespace) -> int:
+        raise ValueError(f"Wanted an action: entropic-edu {wanted}. With --help it says more.")
+
+    return say
+
+
+def _class_report(chosen: argparse.Namespace) -> int:
+    from .teaching import class_report
+
+    report = class_report.pool(chosen.folder)
+    print(json.dumps(report, indent=2) if chosen.json else class_report.table(report))
+    return 0
+
+
+def _report_new(chosen: argparse.Namespace) -> int:
+    from .physics.results import write_whole
+    from .teaching import reports
+
+    if Path(chosen.file).exists():
+        raise ValueError(f"{chosen.file} is there already and stays; give the name of a new file.")
+    write_whole(chosen.file, (json.dumps(reports.blank(), indent=1, ensure_ascii=False) + "\n").encode())
+    print(f"Wrote {chosen.file}. Fill it in, then: entropic-edu report check {chosen.file}")
+    return 0
+
+
+def _report_check(chosen: argparse.Namespace) -> int:
+    from .teaching import handed_in, reports
+
+    found = reports.effect(reports.check(chosen.file))
+    error = "of one pair" if found.error != found.error else f"± {found.error:.2g}"
+    print(f"{handed_in.named(chosen.file)} is a whole report: the noise made {found.mean:.3g} {error}.")
+    return 0
+
+
+def _report_table(chosen: argparse.Namespace) -> int:
+    from .teaching import reports
+
+    print(reports.table(chosen.folder), end="")
+    return 0
 
 
 def _count(text: str) -> int:

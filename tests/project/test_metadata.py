@@ -14,37 +14,40 @@ import metadata  # noqa: E402
 PROJECT = metadata.source()
 
 
-@pytest.mark.parametrize("name", ["CITATION.cff", "codemeta.json", ".zenodo.json"])
+@pytest.mark.parametrize("name", metadata.files())
 def test_a_file_of_metadata_is_what_pyproject_makes_of_it(name):
     assert (ROOT / name).read_text("utf-8") == metadata.files()[name], "run: python docs/metadata.py"
 
 
-def test_a_version_that_changed_is_noticed(tmp_path):
-    for name in ("CITATION.cff", "codemeta.json", ".zenodo.json"):
+def test_one_change_in_pyproject_moves_version_and_address_everywhere(tmp_path):
+    address = PROJECT["urls"]["Repository"]
+    for name in [*metadata.files(), "docs/metadata.py"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "metadata.py").write_bytes((ROOT / "docs" / "metadata.py").read_bytes())
-    changed = (ROOT / "pyproject.toml").read_text("utf-8").replace(f'"{PROJECT["version"]}"', '"9.9.9"', 1)
-    (tmp_path / "pyproject.toml").write_text(changed, "utf-8")
+    known = (ROOT / "pyproject.toml").read_text("utf-8").replace(f'"{PROJECT["version"]}"', '"9.9.9"', 1)
+    moved = "https://github.com/else-where/entropic_edu"
+    (tmp_path / "pyproject.toml").write_text(known.replace(address, moved), "utf-8")
     script = [sys.executable, tmp_path / "docs" / "metadata.py"]
     before = subprocess.run([*script, "--check"], capture_output=True, text=True)
     assert before.returncode == 1
-    assert before.stdout.count("is not what docs/metadata.py writes") == 3
+    assert before.stdout.count("is not what docs/metadata.py writes") == len(metadata.files())
     assert subprocess.run(script).returncode == 0
-    assert "version: 9.9.9" in (tmp_path / "CITATION.cff").read_text("utf-8")
     assert subprocess.run([*script, "--check"]).returncode == 0
+    texts = {name: (tmp_path / name).read_text("utf-8") for name in metadata.files()}
+    assert not [name for name, text in texts.items() if address in text]
+    assert "version: 9.9.9" in texts["CITATION.cff"]
+    assert '__version__ = "9.9.9"' in texts["entropic_edu/__init__.py"]
+    for page in ("README.md", "docs/site/start.md"):
+        assert f"{moved}@v9.9.9" in texts[page]
 
 
-def test_the_address_of_the_repository_is_the_one_of_pyproject_wherever_it_stands():
-    address = PROJECT["urls"]["Repository"]
-    tag = f"v{PROJECT['version']}"
-    for name in ("README.md", "SECURITY.md", "docs/site/start.md", "lessons/instructors/before_class.md"):
-        text = (ROOT / name).read_text("utf-8")
-        for place in text.split("github.com/")[1:]:
-            if place.startswith("entropic"):
-                assert f"https://github.com/{place}".startswith(address), name
-        for place in text.split("entropic_edu@")[1:]:
-            assert place.startswith(tag), name
+def test_no_other_page_names_the_repository():
+    """Notebooks do, which are built; and where it is moved to, ``docs/metadata.py`` brings them along."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/site/*.md"), *ROOT.glob("lessons/*/*.md")]
+    pages += [*ROOT.glob("entropic_edu/**/*.py"), *ROOT.glob("entropic_edu/**/*.toml"), *ROOT.glob("lessons/src/*.py")]
+    naming = {str(page.relative_to(ROOT)) for page in pages if PROJECT["urls"]["Repository"] in page.read_text("utf-8")}
+    assert naming
+    assert naming <= set(metadata.files())
 
 
 def test_codemeta_and_the_learning_resource_hold_what_their_readers_ask_for():

@@ -73,7 +73,7 @@ def test_the_wheel_holds_each_lesson_as_it_is_here(wheel):
 
 def test_the_wheel_holds_every_file_of_the_package(wheel):
     package = ROOT / "entropic_edu"
-    kinds = {".py", ".toml", ".safetensors", ".js", ".css", ".typed"}
+    kinds = {".py", ".toml", ".json", ".safetensors", ".js", ".css", ".typed"}
     wanted = {
         file.relative_to(ROOT).as_posix()
         for file in package.rglob("*")

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,61 @@ def test_every_declared_target_has_a_rule_that_sets_up_the_environment():
     (declared,) = re.findall(r"^\.PHONY: (.*)$", text, re.MULTILINE)
     ruled = dict(re.findall(r"^([a-z]+):(.*?)##", text, re.MULTILINE))
     assert set(ruled) == set(declared.split())
-    assert {name for name, needs in ruled.items() if "$(READY)" not in needs} == {"clean"}
+    needs = {name: re.findall(r"\$\((\w+)\)", words) for name, words in ruled.items()}
+    assert needs == {name: ["READY"] for name in ruled} | {"story": ["STORY"], "lab": ["LAB"], "clean": []}
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A folder with what `make` reads, and a Python whose pip says much and fails where there is a file "broken"."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    fake = f"""#!/bin/sh
+[ "$2" = venv ] && mkdir -p .venv/bin && cp {tmp_path}/python .venv/bin/python
+[ "$2" = venv ] && printf '#!/bin/sh\\necho "told: $*"' > .venv/bin/entropic-edu && chmod +x .venv/bin/entropic-edu
+[ "$2" = pip ] || exit 0
+seq 300
+for word; do last=$word; done
+echo "$last" >> asked
+test ! -e broken
+"""
+    (tmp_path / "python").write_text(fake)
+    (tmp_path / "python").chmod(0o755)
+
+    def make(*targets):
+        command = ["make", f"PYTHON={tmp_path}/python", *targets]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    return tmp_path, make
+
+
+def test_the_first_make_says_in_a_few_lines_what_it_installs_and_the_second_nothing(clone):
+    folder, make = clone
+    first, second = make("story"), make("story")
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr
+    assert len(first.stdout.splitlines()) <= 5
+    assert "the library into .venv" in first.stdout
+    assert "Installing" not in second.stdout
+    assert len((folder / ".venv" / "install.log").read_text().splitlines()) == 300
+
+
+def test_a_target_installs_what_it_needs_and_not_twice(clone):
+    folder, make = clone
+    for target in ("story", ".venv/.lab", "story", ".venv/.dev", ".venv/.lab", "story"):
+        assert make(target).returncode == 0
+    assert (folder / "asked").read_text().split() == [".", ".[lab]", ".[dev]"]
+
+
+def test_an_installation_that_fails_shows_the_end_of_its_log_and_is_tried_again(clone):
+    folder, make = clone
+    (folder / "broken").touch()
+    failed = make("story")
+    assert failed.returncode != 0
+    assert "told:" not in failed.stdout
+    assert "above is the end of .venv/install.log" in failed.stdout
+    assert len(failed.stdout.splitlines()) < 20
+    (folder / "broken").unlink()
+    assert "Installing" in make("story").stdout
 
 
 @pytest.mark.parametrize("page", PAGES)

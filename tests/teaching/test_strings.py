@@ -59,6 +59,8 @@ PATTERNS = (  # by contract: helpers of ``strings`` make these keys, and nothing
     r"control\.\w+\.\w+",
     r"\d\d\.question\.\w+\.(ask|(option|reply)\.\w+)",
     r"\d\d\.exercise\.\w+\.(ask|right|wrong\.\w+|hint\.\d)",
+    r"inventory\.item\.\w+\.[AB]\.\w+",
+    r"inventory\.misconception\.\w+",
 )
 
 

@@ -54,7 +54,9 @@ def composed_text(*parts: str) -> str:
     - ``lesson.title.<number>``: of a lesson;
     - ``control.<name>.<key>``: of an explorer's control its ``label``, or one of its options;
     - ``<lesson>.question.<name>.<key>``: of a prediction ``ask``, ``option.<key>`` or ``reply.<key>``;
-    - ``<lesson>.exercise.<name>.<key>``: of an exercise ``ask``, ``right`` or ``wrong.<slip>``.
+    - ``<lesson>.exercise.<name>.<key>``: of an exercise ``ask``, ``right`` or ``wrong.<slip>``;
+    - ``inventory.item.<name>.<form>.<key>``: of an item of the concept inventory ``ask`` or an option;
+    - ``inventory.misconception.<name>``: what it says.
     """
     return text(".".join(parts))
 

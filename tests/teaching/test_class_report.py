@@ -1,0 +1,204 @@
+"""A class's files, pooled: planted gains come back within their errors; what is broken is left out and named."""
+
+import json
+import os
+import random
+import statistics
+
+import pytest
+
+from entropic_edu import cli
+from entropic_edu.teaching import class_report, inventory
+from entropic_edu.teaching.inventory import ITEMS, RIGHT, UNSURE, Sheet
+
+KNOWN = {item: 0.1 + 0.04 * k for k, item in enumerate(ITEMS)}  # share that is right before
+GAINS = {item: 0.3 + 0.05 * (k % 7) for k, item in enumerate(ITEMS)}  # of those that are not, share that learns it
+GAIN = sum(GAINS[item] * (1 - KNOWN[item]) for item in ITEMS) / sum(1 - KNOWN[item] for item in ITEMS)
+
+
+def learner(code, draw):
+    """What one learner hands in before and after; "flat is free" goes for good where "floor" is learnt."""
+    before, after = {}, {}
+    for item, options in ITEMS.items():
+        wrong = [option for option in options if option != RIGHT]
+        before[item] = RIGHT if draw.random() < KNOWN[item] else draw.choice(wrong)
+        after[item] = RIGHT if before[item] == RIGHT or draw.random() < GAINS[item] else before[item]
+    return Sheet(code, "before", "A", before), Sheet(code, "after", "B", after)
+
+
+def planted(seed, learners=30):
+    draw = random.Random(seed)
+    return [learner(f"learner-{k}", draw) for k in range(learners)]
+
+
+def off(found, truth):
+    """How many of its errors a value is from the truth."""
+    return abs(found["value"] - truth) / found["error"] if found["error"] else float("inf")
+
+
+def rms(values):
+    return statistics.fmean(each * each for each in values) ** 0.5
+
+
+@pytest.fixture(scope="module")
+def reports():
+    return [class_report.measured(planted(seed)) for seed in range(300)]
+
+
+def test_the_gain_of_a_class_of_thirty_is_recovered_within_its_error_as_often_as_an_error_should(reports):
+    inside = statistics.mean(off(report["gain"], GAIN) < 1.96 for report in reports)
+    assert 0.91 < inside < 0.98  # 95 %, and a little less for t with 29 degrees
+    spread = statistics.stdev(report["gain"]["value"] for report in reports)
+    assert rms(report["gain"]["error"] for report in reports) == pytest.approx(spread, rel=0.12)
+    assert statistics.mean(report["gain"]["value"] for report in reports) == pytest.approx(GAIN, abs=0.01)
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_the_gain_of_each_item_is_recovered_within_its_error(reports, item):
+    found = [report["items"][item]["gain"] for report in reports]
+    assert statistics.mean(off(each, GAINS[item]) < 1.96 for each in found) > 0.86  # few are left to learn it
+    spread = statistics.stdev(each["value"] for each in found)
+    assert rms(each["error"] for each in found) == pytest.approx(spread, rel=0.18)
+    assert statistics.mean(each["value"] for each in found) == pytest.approx(GAINS[item], abs=0.02)
+
+
+def test_a_misconception_moves_as_planted_and_its_error_is_that_of_paired_counts(reports):
+    # who believes it before keeps it unless the item is learnt
+    moves = [report["misconceptions"]["walkers_count"] for report in reports]
+    expected = 30 * (1 - KNOWN["count"]) / 3 * GAINS["count"]
+    assert statistics.mean(each["lost"] for each in moves) == pytest.approx(expected, rel=0.15)
+    assert {each["gained"] for each in moves} == {0}
+    spread = statistics.stdev(each["change"] for each in moves)
+    assert rms(each["error"] for each in moves) == pytest.approx(spread, rel=0.15)
+
+
+def test_a_class_that_learnt_nothing_gains_nothing():
+    pairs = [(before, Sheet(before.code, "after", "B", before.answers)) for before, _ in planted(0)]
+    report = class_report.measured(pairs)
+    assert report["gain"] == {"value": 0, "error": 0}
+    assert {each["change"] for each in report["misconceptions"].values()} == {0}
+
+
+def test_the_error_is_that_of_the_bootstrap_over_learners():
+    pairs = planted(3, learners=60)
+    scores = [[sheet.score / len(ITEMS) for sheet in pair] for pair in pairs]
+    draw = random.Random(0)
+    again = [class_report.gain(draw.choices(scores, k=60))["value"] for _ in range(2000)]
+    assert class_report.gain(scores)["error"] == pytest.approx(statistics.stdev(again), rel=0.08)
+
+
+@pytest.mark.parametrize(
+    ("scores", "value", "error"), [([[1, 1], [1, 0.5]], None, None), ([[0.5, 0.75]], 0.5, None), ([], None, None)]
+)
+def test_what_cannot_be_had_is_none(scores, value, error):
+    assert class_report.gain(scores) == {"value": value, "error": error}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for pair in planted(1):
+        for sheet in pair:
+            sheet.save(tmp_path)
+    return tmp_path
+
+
+def run(*arguments):
+    return cli.main(["class", "report", *map(str, arguments)])
+
+
+def test_the_command_prints_the_planted_gain_as_a_table_and_as_json(folder, capsys):
+    assert run(folder) == 0
+    table = capsys.readouterr().out
+    assert "Learners with both files: 30 (form A then B: 30)." in table
+    assert "flat loss means free to move" in table
+    assert "has not been validated" in table
+    assert run(folder, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert off(report["gain"], GAIN) < 3
+    assert report["left_out"] == []
+    assert f"{report['gain']['value']:.2f} ± {report['gain']['error']:.2f}" in table
+
+
+HOSTILE = {
+    "empty": b"",
+    "cut": b'{"kind": "entropic_edu inventory", "answers',
+    "deep": b"[" * 100_000,
+    "large": b" " * 300_000,
+    "bytes": b"\xff\xfe\x00",
+    "list": b"[1, 2]",
+    "number": b'{"kind": "entropic_edu inventory", "format": NaN}',
+    "other": b'{"kind": "entropic_edu answers", "format": 1}',
+    "twice": b'{"kind": "entropic_edu inventory", "kind": "entropic_edu inventory"}',
+}
+
+
+def altered(**changes):
+    sheet = {"kind": inventory.KIND, "format": 1, "code": "ab", "when": "before", "form": "A"}
+    return json.dumps(sheet | {"answers": dict.fromkeys(ITEMS, UNSURE)} | changes).encode()
+
+
+HOSTILE |= {
+    "format": altered(format=2),
+    "code": altered(code="a b\x1b[2J"),
+    "code-kind": altered(code=7),
+    "when": altered(when="between"),
+    "form": altered(form=["A"]),
+    "answers": altered(answers=[]),
+    "items": altered(answers={"luck": RIGHT}),
+    "option": altered(answers=dict.fromkeys(ITEMS, UNSURE) | {"luck": "walkers_count"}),
+    "option-kind": altered(answers=dict.fromkeys(ITEMS, UNSURE) | {"luck": {}}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_file_that_is_none_of_ours_is_left_out_with_the_reason_and_changes_no_number(folder, capsys, name):
+    run(folder, "--json")
+    sound = json.loads(capsys.readouterr().out)
+    (folder / f"{name}.json").write_bytes(HOSTILE[name])
+    assert run(folder, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    (left,) = report.pop("left_out")
+    assert left["file"] == f"{name}.json"
+    assert len(left["why"]) > 20
+    assert left["why"].isprintable()
+    assert report == {key: value for key, value in sound.items() if key != "left_out"}
+
+
+def test_pipes_folders_and_names_with_control_characters_do_no_harm(folder, capsys):
+    os.mkfifo(folder / "pipe.json")
+    (folder / "deeper").mkdir()
+    (folder / "gone.json").symlink_to(folder / "nowhere")
+    (folder / "\x1b[31mred\n.json").write_text("{}")
+    assert run(folder) == 0
+    out = capsys.readouterr().out
+    assert "Left out: 3." in out
+    assert "\x1b" not in out
+
+
+def test_who_handed_in_one_file_or_two_that_differ_is_left_out_and_said(tmp_path, capsys):
+    for before, after in planted(1, learners=4):
+        before.save(tmp_path)
+        if before.code != "learner-0":
+            after.save(tmp_path)
+    changed = Sheet("learner-1", "before", "A", dict.fromkeys(ITEMS, RIGHT))
+    (tmp_path / "second").mkdir()
+    changed.save(tmp_path / "second").rename(tmp_path / "copy.json")
+    (tmp_path / "same.json").write_bytes((tmp_path / "inventory-before-learner-2.json").read_bytes())
+    run(tmp_path)
+    out = capsys.readouterr().out
+    assert "both files: 2 " in out
+    assert 'learner learner-0: The file of "after" is missing' in out
+    assert 'learner learner-1: Wanted one file of "before" for this code; got 2 that differ' in out
+    assert "fewer than 10 learners" in out
+
+
+def test_a_folder_that_is_not_there_or_empty_is_said(tmp_path, capsys):
+    assert run(tmp_path / "none") == 1
+    assert "Wanted a folder" in capsys.readouterr().err
+    assert run(tmp_path) == 0
+    assert "both files: 0 (none)" in capsys.readouterr().out
+
+
+def test_no_action_is_said(capsys):
+    assert cli.main(["class"]) == 1
+    assert "entropic-edu class report FOLDER" in capsys.readouterr().err

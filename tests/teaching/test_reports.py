@@ -1,0 +1,166 @@
+"""Reports that learners hand in: what is wrong is said, what is whole becomes a row, whatever it holds."""
+
+import copy
+import json
+import random
+
+import pytest
+
+from entropic_edu import cli
+from entropic_edu.teaching import reports
+
+jsonschema = pytest.importorskip("jsonschema", reason="the oracle of the schema comes with JupyterLab")
+FIVE, STILL = [0.31, 0.28, 0.35, 0.30, 0.33], [0.02, 0.01, 0.03, 0.00, 0.02]
+
+
+def filled(part=None):
+    """A report that says something everywhere."""
+    part = reports.schema() if part is None else part
+    if "const" in part:
+        return part["const"]
+    if "enum" in part:
+        return part["enum"][0]
+    kind = part["type"] if isinstance(part["type"], str) else part["type"][0]
+    if kind == "object":
+        return {name: filled(each) for name, each in part["properties"].items()}
+    known = {"string": "Do walkers go home?", "boolean": True, "number": 0.3, "integer": 5, "array": [0.1]}
+    return known[kind]
+
+
+@pytest.fixture
+def report():
+    made = filled()
+    made["result"] |= {"with_noise": FIVE, "without_noise": STILL, "direction": "its own end"}
+    return made
+
+
+def changed(report, path, value):
+    """The report with another value at a dotted path."""
+    made = copy.deepcopy(report)
+    *parents, name = path.split(".")
+    place = made
+    for parent in parents:
+        place = place[parent]
+    place[name] = value
+    return made
+
+
+def saved(tmp_path, report, name="mine.json"):
+    file = tmp_path / name
+    file.write_text(json.dumps(report))
+    return str(file)
+
+
+def test_the_schema_is_one_and_a_whole_report_passes_it(report):
+    jsonschema.Draft202012Validator.check_schema(reports.schema())
+    jsonschema.validate(report, reports.schema())
+    assert reports.problems(report) == []
+
+
+def places(part, path=""):
+    """Dotted paths of all that a schema names."""
+    for name, each in part.get("properties", {}).items():
+        yield f"{path}{name}"
+        yield from places(each, f"{path}{name}.")
+
+
+VALUES = ["", "word", "w" * 2000, 0, -1, 2.5, 5.0, 1e12, 10**400, True, None, [], ["a"], [1, None], [0.1] * 2000, {}]
+VALUES += [{"done": True}, {"what": "x", "values": []}, [[1]], "toward"]
+
+
+@pytest.mark.parametrize("path", places(reports.schema()))
+def test_what_the_schema_refuses_is_refused_and_nothing_else(report, path):
+    """The oracle is the public library for JSON Schema, on values of each kind at each place."""
+    oracle = jsonschema.Draft202012Validator(reports.schema())
+    for value in VALUES:
+        made = changed(report, path, value)
+        assert bool(list(reports._against(reports.schema(), made, ""))) == (not oracle.is_valid(made)), value
+
+
+def test_anything_missing_or_too_much_is_said_with_its_place(report):
+    for path in places(reports.schema()):
+        made = copy.deepcopy(report)
+        *parents, name = path.split(".")
+        place = made
+        for parent in parents:
+            place = place[parent]
+        del place[name]
+        (said,) = reports.problems(made)
+        assert said.startswith(f"{path}: missing; add ")
+    (said,) = reports.problems(changed(report, "seeds.luck", 1))
+    assert said.startswith("seeds: there is nothing called 'luck'; wanted pairs, walkers")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wanted"),
+    [
+        ("question", "Walkers go home.", "question mark"),
+        ("seeds.pairs", 4, "one number for each of 4 pairs (seeds.pairs), got 5"),
+        ("result.without_noise", None, "done goes with numbers in result.without_noise"),
+        ("conclusion.verdict", "away", '"away" of 5 pairs wants a mean past -'),
+        ("result.with_noise", STILL, '"toward" of 5 pairs wants a mean past 0'),
+    ],
+)
+def test_what_makes_no_sense_is_said(report, path, value, wanted):
+    (said,) = reports.problems(changed(report, path, value))
+    assert wanted in said
+
+
+def test_one_pair_proves_nothing(report):
+    for path, value in {"seeds.pairs": 1, "result.with_noise": [0.3], "result.without_noise": [0.0]}.items():
+        report = changed(report, path, value)
+    (said,) = reports.problems(report)
+    assert "wants at least two pairs" in said
+    assert reports.problems(changed(report, "conclusion.verdict", "cannot tell")) == []
+
+
+def test_of_noise_alone_a_conclusion_passes_as_seldom_as_it_should(report):
+    """Two and a half per cent of the time to either side: the promise of Student's t for five pairs."""
+    draw = random.Random(0)
+    passed = 0
+    for _ in range(4000):
+        noisy, still = ([draw.gauss(0.1, 0.03) for _ in range(5)] for _ in range(2))
+        made = {**report, "result": report["result"] | {"with_noise": noisy, "without_noise": still}}
+        passed += not list(reports._sense(made))
+    assert passed / 4000 == pytest.approx(0.025, abs=0.0075)  # three standard errors
+
+
+def test_a_report_is_begun_checked_and_shown_by_commands(tmp_path, report, capsys):
+    file = tmp_path / "mine.json"
+    assert cli.main(["report", "new", str(file)]) == 0
+    assert cli.main(["report", "check", str(file)]) == 1
+    said = capsys.readouterr().err
+    assert said.count("still to be written; wanted ") > 20
+    assert cli.main(["report", "new", str(file)]) == 1
+    assert "is there already and stays" in capsys.readouterr().err
+    assert cli.main(["report", "check", saved(tmp_path, report)]) == 0
+    assert "is a whole report: the noise made 0.298 ± " in capsys.readouterr().out
+    assert cli.main(["report", "table", str(tmp_path)]) == 0
+    assert "| 0.314 ± 0.012 | 0.016 ± 0.0051 | toward its own end | none |" in capsys.readouterr().out
+    assert cli.main(["report"]) == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[1]", b'{"kind": NaN}', b"{" * 50_000, b"\xff", b" " * 300_000, b"{}", b'{"kind": 1, "kind": 2}']
+)
+def test_a_hostile_file_is_told_in_words_and_left_out_of_the_table(tmp_path, report, capsys, content):
+    (tmp_path / "bad.json").write_bytes(content)
+    assert cli.main(["report", "check", str(tmp_path / "bad.json")]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("entropic-edu: ")
+    assert len(said) > 40
+    saved(tmp_path, report)
+    assert cli.main(["report", "table", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "toward its own end" in out
+    assert "Left out, as they are no reports: 1." in out
+
+
+def test_words_of_a_report_stay_words_in_the_table(tmp_path, report):
+    hostile = "a|b\n# c <script>x</script> [d](javascript:e) `f` {g}`h` $i$ ![](j)\x1b[2J?"
+    for path in ("question", "by", "result.quantity", "result.direction"):
+        report = changed(report, path, hostile)
+    saved(tmp_path, report)
+    head, rule, row = reports.table(tmp_path).splitlines()
+    assert len(row.replace("\\|", "").split("|")) == len(head.split("|")) == len(rule.split("|"))
+    assert [each for each in ("<script", "\x1b", " [d](", " `f`", "{g}", " ![") if each in row] == []
