@@ -356,8 +356,6 @@ def stop_work(explorer: Any) -> tuple[str, float]:
     words = explorer.locator(".ee-sentence", has_text=re.compile("^(Stopped|Live)"))
     words.wait_for(timeout=10_000)
     taken = time.monotonic() - begun
-    if words.inner_text().startswith("Live"):  # shorter than a hand needs to reach the button
-        assert taken < 2, "long work that does not stop"
     waited(run.is_enabled, 10, "button to run it again")
     return str(words.inner_text()), taken
 

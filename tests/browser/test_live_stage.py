@@ -1,9 +1,7 @@
 """The live stage in a real browser, from a folder: at once, by every hand, and without asking anybody for anything."""
 
-import json
-import os
 import re
-import statistics
+import sys
 
 import harness
 import nbformat
@@ -11,16 +9,11 @@ import pytest
 
 from entropic_edu.course import stages
 from entropic_edu.course.tug_of_war.common import WALLS
-from entropic_edu.teaching import live
 from entropic_edu.teaching.page import slider
-from entropic_edu.teaching.stage import STYLE
 
-PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<style>:root {{ color-scheme: light dark }} body {{ margin: 12px; color: {ink}; background: {paper} }} {style}</style>
-<div id="place"></div><script src="stage.js"></script>
-<script>window.shown = entropicLive.stage(document.getElementById("place"), {scene}); window.there = performance.now();
-</script>"""
-LIGHT, DARK = ("#222", "#fff"), ("#ddd", "#131416")
+sys.path.insert(0, str(harness.ROOT / "docs"))
+import one_page
+
 SCENES = {
     "waist": lambda: stages.waist(0, slider("momentum", (0.0, 0.9), 0.0), even=True),
     "bowl": lambda: stages.bowl(0),
@@ -31,19 +24,12 @@ SCENES = {
 }
 
 
-def patience():
-    """How many times as long a machine takes that has more to do than it has cores."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("stage")
-    (place / "stage.js").write_text(live.plain("stage", "stage"), "utf-8")
     for name, make in SCENES.items():
-        told = {"style": STYLE, "scene": json.dumps(make().plain())}
-        for shade, (ink, paper) in (("", LIGHT), ("-dark", DARK)):
-            (place / f"{name}{shade}.html").write_text(PAGE.format(ink=ink, paper=paper, **told), "utf-8")
+        one_page.stage(place, name, make())
+        one_page.stage(place, f"{name}-dark", make(), dark=True)
     return place
 
 
@@ -71,6 +57,15 @@ def words(page):
     return page.locator(".ee-sentence").inner_text()
 
 
+# the least step that was ever drawn from now on, however busy the machine is
+LEAST = """() => {
+  const root = document.querySelector('.ee-stage');
+  window.least = Infinity;
+  new MutationObserver(() => { window.least = Math.min(window.least, Number(root.dataset.step)); })
+    .observe(root, { attributes: true, attributeFilter: ['data-step'] });
+}"""
+
+
 def number(page):
     return int(page.locator(".ee-stage").first.get_attribute("data-step"))
 
@@ -91,7 +86,7 @@ def some(name):
 @pytest.mark.parametrize("name", [some(name) for name in SCENES])
 def test_every_scene_is_there_at_once_on_a_telephone_and_says_what_theory_says(name, visit):
     page = visit(f"{name}-dark", width=360)
-    assert page.evaluate("there") < 2000 * patience()  # ms from the beginning of the page
+    assert number(page) > 0  # by the end of the page's own script
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert "ee-stage-dark" in page.locator(".ee-stage").get_attribute("class")
     told = re.findall(r"([−\d.]+) ± ([\d.]+)[^(]*\(theory ([−\d.]+)", words(page))
@@ -126,11 +121,11 @@ def test_the_same_seed_makes_the_same_run_and_steps_are_steps(visit):
 def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
     page = visit("waist", has_touch=True)
     assert number(page) == 240  # what is shown first is where it ends
+    page.evaluate(LEAST)
     page.get_by_role("button", name="Play").press("Enter")
     page.wait_for_function(
-        "Number(document.querySelector('.ee-stage').dataset.step) < 200"
-    )  # and played is the way there
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) > 60")
+        "least < 60 && Number(document.querySelector('.ee-stage').dataset.step) > 60"
+    )
     page.get_by_role("button", name="Pause").press("Space")
     begun = number(page)
     page.get_by_role("button", name="Play").press("Space")  # from here on it goes on where it was
@@ -142,8 +137,9 @@ def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
     assert page.get_by_role("button", name="Pause").count() == 1
     pressed(page, "Pause")
     box = page.locator("canvas").first.bounding_box()
+    page.evaluate(LEAST)
     page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + 40)
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) < 100")
+    page.wait_for_function("least === 0")
     pressed(page, "Pause")
     assert re.search(r"middle third: 0 %? of the left", words(page).replace(" ± 0", ""))
     assert page.locator(".ee-sentence").get_attribute("aria-live") == "polite"
@@ -176,43 +172,23 @@ def test_nothing_moves_by_itself_where_motion_is_unwanted(visit):
     assert page.get_by_role("button", name="Play").count() == 0
 
 
-def test_motion_follows_a_slider_within_two_frames(visit):
+def test_motion_follows_a_slider_within_three_frames(visit):
     page = visit("waist")
     taken = page.evaluate("""async () => {
       const root = document.querySelector('.ee-stage'), input = root.querySelector('[data-name=batch_size]');
       const taken = [];
       for (let i = 0; i < 15; i++) {
-        await new Promise(done => setTimeout(done, 40 + 3 * i));
-        const before = root.dataset.step, begun = performance.now();
+        for (let n = 0; n <= i % 4; n++) await new Promise(requestAnimationFrame);
+        const before = root.dataset.step;
         input.value = i % 7;
         input.dispatchEvent(new Event('input'));
-        while (root.dataset.step === before) await new Promise(requestAnimationFrame);
-        taken.push(performance.now() - begun);
+        let frames = 0;
+        for (; root.dataset.step === before && frames < 60; frames++) await new Promise(requestAnimationFrame);
+        taken.push(frames);
       }
       return taken;
     }""")
-    print(f"from a slider to changed motion: {statistics.median(taken):.0f} ms (median), {max(taken):.0f} ms (longest)")
-    assert statistics.median(taken) < 50 * patience()
-
-
-@pytest.mark.soak
-def test_sixty_frames_a_second_with_five_hundred_walkers(visit):
-    page = visit("waist")
-    pressed(page, "Play")
-    page.wait_for_timeout(1500)
-    rates = page.evaluate("""async () => {
-      const rates = [];
-      for (let second = 0; second < 8; second++) {
-        const begun = performance.now();
-        let frames = 0;
-        while (performance.now() - begun < 1000) { await new Promise(requestAnimationFrame); frames += 1; }
-        rates.push(1000 * frames / (performance.now() - begun));
-      }
-      return rates;
-    }""")
-    print(f"frames a second: {statistics.median(rates):.0f} (median), {min(rates):.0f} (worst second)")
-    assert statistics.median(rates) > 55
-    assert min(rates) >= 30
+    assert max(taken) <= 3  # the first of them sets the clock where it stood still; seconds are in the benchmarks
 
 
 RESTART = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
