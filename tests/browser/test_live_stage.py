@@ -123,9 +123,7 @@ def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
     assert number(page) == 240  # what is shown first is where it ends
     page.evaluate(LEAST)
     page.get_by_role("button", name="Play").press("Enter")
-    page.wait_for_function(
-        "least < 60 && Number(document.querySelector('.ee-stage').dataset.step) > 60"
-    )
+    page.wait_for_function("least < 60 && Number(document.querySelector('.ee-stage').dataset.step) > 60")
     page.get_by_role("button", name="Pause").press("Space")
     begun = number(page)
     page.get_by_role("button", name="Play").press("Space")  # from here on it goes on where it was
