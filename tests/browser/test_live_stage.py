@@ -16,6 +16,7 @@ import one_page
 
 SCENES = {
     "waist": lambda: stages.waist(0, slider("momentum", (0.0, 0.9), 0.0), even=True),
+    "narrow": lambda: stages.waist(0, even=True, stop=480),
     "bowl": lambda: stages.bowl(0),
     "tilted": lambda: stages.tilted(0, WALLS, (8, 64, 256, None), 256, 8),
     "shapes": lambda: stages.shapes(0, WALLS),
@@ -168,6 +169,44 @@ def test_nothing_moves_by_itself_where_motion_is_unwanted(visit):
     pressed(page, "100 steps")
     assert number(page) == after + 100
     assert page.get_by_role("button", name="Play").count() == 0
+
+
+def test_where_crowds_are_counted_they_stop_and_a_slider_lets_them_go_anew(visit):
+    for scene, stop, slider_name in (("narrow", 480, "batch_size"), ("barriers", 150, "temperature")):
+        page = visit(scene)
+        assert number(page) == stop
+        pressed(page, "Play")
+        page.get_by_role("button", name="Pause").wait_for()
+        page.get_by_role("button", name="Play").wait_for()  # it stops by itself
+        assert number(page) == stop
+        first = words(page)
+        page.evaluate(LEAST)
+        chosen(page, slider_name).press("ArrowRight")
+        page.wait_for_function("least === 0")
+        page.get_by_role("button", name="Play").wait_for()
+        assert number(page) == stop
+        assert words(page) != first
+        chosen(page, slider_name).press("ArrowLeft")
+        page.get_by_role("button", name="Play").wait_for()
+        assert words(page) == first  # the same draws from the same place
+    page = visit("barriers", reduced_motion="reduce")
+    chosen(page, "temperature").press("ArrowRight")
+    assert number(page) == 150
+
+
+def test_the_picture_is_there_in_words(visit):
+    page = visit("waist")
+    page.locator(".ee-stage-words summary").press("Enter")
+    told = page.locator(".ee-stage-words p").all_inner_texts()
+    assert [line.split(":")[0] for line in told] == page.locator("figcaption").all_inner_texts()
+    for line in told:
+        shares, laws = re.search(r"are ([\d, ]+) % of the walkers, by theory ([\d, ]+) %", line).groups()
+        shares, laws = ([int(part) for part in each.split(", ")] for each in (shares, laws))
+        assert len(shares) == len(laws) == 5
+        assert 95 <= sum(shares) <= 102
+        # 250 walkers: 4 standard errors of a share of a fifth, and what is rounded
+        assert max(abs(a - b) for a, b in zip(shares, laws, strict=True)) <= 4 * 2.5 + 1
+        assert re.search(r"Mean of each group: −0\.\d\d, 0\.\d\d\.$", line)
 
 
 def test_motion_follows_a_slider_within_three_frames(visit):
