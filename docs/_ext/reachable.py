@@ -1,7 +1,7 @@
 """What the theme leaves out for those who use a keyboard or a screen reader; ``tests/axe.py`` looks for the rest.
 
 Captions of the sidebar are headings without a level, both side bars are landmarks without a name, and a signature of
-many lines is written as a list of definitions without terms. ``reachable.js`` lets the keyboard scroll what is too wide.
+many lines is written as a list of definitions without terms. ``reachable.js`` lets the keyboard scroll what is wide.
 """
 
 from __future__ import annotations
@@ -20,11 +20,7 @@ MENDS = (
 
 
 def mended(page: str) -> str:
-    """Return a page with levels, names and plain lines.
-
-    >>> mended('<dl>\\n<dd>a,</dd>\\n<dd>b</dd>\\n</dl>')
-    '<span class="ee-lines"><span>a,</span> <span>b</span> </span>'
-    """
+    """Return a page with levels, names and plain lines."""
     for wrong, right in MENDS:
         page = wrong.sub(right, page)
     return LINES.sub(lambda found: f'<span class="ee-lines">{_spans(found[1])}</span>', page)
