@@ -32,7 +32,7 @@ def opened(address, browser):
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.said.append(str(error)))
         page.goto(address.as_uri())
-        page.locator(".ee-digits canvas").first.wait_for(timeout=20_000)
+        page.locator(".ee-digits canvas").first.wait_for(timeout=120_000)
         return page
 
     yield open_page
@@ -56,8 +56,8 @@ def test_walkers_are_let_go_and_stopped_by_keyboard(opened, address):
     assert not [url for url in page.asked if "data.js" in url]  # only when somebody wants them to walk
     button = page.locator(".ee-digits button").first
     button.press("Enter")
-    page.wait_for_function(f"{PLACE}.state === 'running'", timeout=20_000)
-    page.wait_for_function(f"Number({PLACE}.step) > 0", timeout=60_000)  # of the walker that is last
+    page.wait_for_function(f"{PLACE}.state === 'running'", timeout=120_000)
+    page.wait_for_function(f"Number({PLACE}.step) > 0", timeout=120_000)  # of the walker that is last
     page.wait_for_function("/^[1-9][\\d,]* walker steps/.test(document.querySelector('.ee-digits-status').textContent)")
     button.press("Enter")
     page.wait_for_function(f"{PLACE}.state === 'stopped'")

@@ -11,7 +11,7 @@ MEASURED = next((name for name in NUMBERED if name.startswith("03_")), "sample.i
 def explorers(page):
     """The explorers of a page that a slider turns, uncovered."""
     harness.uncover(page)
-    page.wait_for_selector(".ee-explorer img", timeout=30_000)
+    page.wait_for_selector(".ee-explorer img", timeout=120_000)
     return page.locator(".ee-explorer", has=page.locator(".noUi-handle")).all()
 
 
@@ -47,7 +47,7 @@ def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
     page = lab.open("sample.ipynb")
     try:
         page.evaluate("console.error('a planted complaint'); setTimeout(() => { throw new Error('planted too'); })")
-        harness.waited(lambda: page.wait_for_timeout(50) or len(page.complaints) > 1, 10, "second complaint")
+        harness.waited(lambda: page.wait_for_timeout(50) or len(page.complaints) > 1, 120, "second complaint")
         assert [words.split(" (")[0] for words in page.complaints] == ["a planted complaint", "pageerror: planted too"]
         page.locator(".jp-CodeCell .cm-content").first.fill("1 / 0")
         with pytest.raises(AssertionError, match="ZeroDivisionError"):
