@@ -1,8 +1,8 @@
 """Lesson 02 by keyboard and words alone: what somebody does who sees nothing, and what they can then answer.
 
 Everything is found by its role and name in the accessibility tree, turned by keys, and read from the tree's text; no
-picture, no place on the page and no class is looked at. The stages are the lesson's own. Once they stand on plain pages,
-and once in JupyterLab, where predictions come first.
+picture, no place on the page and no class is looked at. The stages are the lesson's own: once on plain pages, and once
+in JupyterLab, where predictions come first.
 """
 
 import re
@@ -14,7 +14,7 @@ import pytest
 from entropic_edu import course
 
 sys.path.insert(0, str(harness.ROOT / "docs"))
-import one_page  # noqa: E402
+import one_page
 
 NUMBER = r"([−\d.]+)"
 SHARES = rf"{NUMBER} ± {NUMBER} % of the left crowd \(theory {NUMBER} %\), {NUMBER} ± {NUMBER} % of the right one"
