@@ -40,15 +40,21 @@ def violations(page, *parts, options=WITHOUT):
     return told
 
 
-def look(browser, addresses, shape):
-    """Return what is wrong on each of some pages in a shape, by address; pages without fault are left out."""
+def look(browser, addresses, shape, same=""):
+    """Return what is wrong on each of some pages in a shape, by address; pages without fault are left out.
+
+    Of pages with ``same`` in their address, whose colours are the same, those of the first are looked at.
+    """
     width, scheme, options = SHAPES[shape]
     settings = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "reduced_motion": "reduce"}
     context, found = browser.new_context(**settings), {}
+    like = [address for address in addresses if same and same in address][1:]
     for address in addresses:
+        if address in like and "runOnly" in options:
+            continue
         page = context.new_page()
         page.goto(address)
-        if told := violations(page, options=options):
+        if told := violations(page, options=WITHOUT if address in like else options):
             found[address] = told
         page.close()
     context.close()

@@ -1,7 +1,7 @@
 """What the theme leaves out for those who use a keyboard or a screen reader; ``tests/axe.py`` looks for the rest.
 
-Captions of the sidebar are headings without a level, both side bars are landmarks without a name, and a signature of
-many lines is written as a list of definitions without terms. ``reachable.js`` lets the keyboard scroll what is wide.
+Captions of the sidebar are headings without a level, both side bars are landmarks without a name, a signature of many
+lines is written as a list of definitions without terms, and a list stands in another beside its items. ``reachable.js`` lets the keyboard scroll what is wide.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+NESTED = re.compile(r"</li>\n<ul>(<li>.*?)</ul>", re.DOTALL)  # in the list of modules
 LINES = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
 MENDS = (
     (re.compile(r'<p class="caption" role="heading">'), '<p class="caption" role="heading" aria-level="2">'),
@@ -23,6 +24,7 @@ def mended(page: str) -> str:
     """Return a page with levels, names and plain lines."""
     for wrong, right in MENDS:
         page = wrong.sub(right, page)
+    page = NESTED.sub(r"\n<ul>\1</ul></li>\n", page)
     return LINES.sub(lambda found: f'<span class="ee-lines">{_spans(found[1])}</span>', page)
 
 

@@ -292,9 +292,8 @@ def test_the_first_lessons_have_their_stage_on_the_site_too(built):
 SOME = ["index.html", "lessons/02_flat_floor.html", "site/api.html", "site/live.html"]
 
 
-@pytest.mark.parametrize("shape", axe.SHAPES)
-def test_a_keyboard_and_a_screen_reader_can_use_the_pages_that_are_most_unlike(shape, built, browser):
-    assert axe.look(browser, [(built / name).as_uri() for name in SOME], shape) == {}
+def test_a_keyboard_and_a_screen_reader_can_use_the_pages_that_are_most_unlike(built, browser):
+    assert axe.look(browser, [(built / name).as_uri() for name in SOME], "320 light") == {}
 
 
 @pytest.mark.soak
@@ -302,7 +301,7 @@ def test_a_keyboard_and_a_screen_reader_can_use_the_pages_that_are_most_unlike(s
 def test_a_keyboard_and_a_screen_reader_can_use_every_page(shape, built, browser):
     pages = [page.as_uri() for page in sorted(built.rglob("*.html"))]
     assert len(pages) > 50
-    assert axe.look(browser, pages, shape) == {}
+    assert axe.look(browser, pages, shape, same="/_modules/entropic_edu/") == {}
 
 
 def test_axe_sees_what_is_planted(built, browser):
