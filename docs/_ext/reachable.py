@@ -1,7 +1,9 @@
 """What the theme leaves out for those who use a keyboard or a screen reader; ``tests/axe.py`` looks for the rest.
 
 Captions of the sidebar are headings without a level, both side bars are landmarks without a name, a signature of many
-lines is written as a list of definitions without terms, and a list stands in another beside its items. ``reachable.js`` lets the keyboard scroll what is wide.
+lines is written as a list of definitions without terms, a list stands in another beside its items, and heads of
+columns without words are heads all the same.
+``reachable.js`` lets the keyboard scroll what is wide.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ LINES = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
 MENDS = (
     (re.compile(r'<p class="caption" role="heading">'), '<p class="caption" role="heading" aria-level="2">'),
     (re.compile(r'<aside class="sidebar-drawer">'), '<aside class="sidebar-drawer" aria-label="All pages">'),
+    (re.compile(r'<th class="head"><p></p></th>'), '<td class="head"></td>'),
     (re.compile(r'<aside class="toc-drawer([^"]*)">'), r'<aside class="toc-drawer\1" aria-label="On this page">'),
 )
 
