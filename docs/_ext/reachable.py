@@ -2,7 +2,7 @@
 
 Captions of the sidebar are headings without a level, both side bars are landmarks without a name, a signature of many
 lines is written as a list of definitions without terms, a list stands in another beside its items, and heads of
-columns without words are heads all the same.
+columns without words are heads all the same, and the page of the search has no title.
 ``reachable.js`` lets the keyboard scroll what is wide.
 """
 
@@ -18,6 +18,7 @@ LINES = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
 MENDS = (
     (re.compile(r'<p class="caption" role="heading">'), '<p class="caption" role="heading" aria-level="2">'),
     (re.compile(r'<aside class="sidebar-drawer">'), '<aside class="sidebar-drawer" aria-label="All pages">'),
+    (re.compile(r'(?<!</h1>\n)<div id="search-results">'), '<h1>Search</h1>\n<div id="search-results">'),
     (re.compile(r'<th class="head"><p></p></th>'), '<td class="head"></td>'),
     (re.compile(r'<aside class="toc-drawer([^"]*)">'), r'<aside class="toc-drawer\1" aria-label="On this page">'),
 )

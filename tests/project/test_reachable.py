@@ -16,6 +16,7 @@ import reachable
         ('<aside class="sidebar-drawer">', '<aside class="sidebar-drawer" aria-label="All pages">'),
         ('<aside class="toc-drawer no-toc">', '<aside class="toc-drawer no-toc" aria-label="On this page">'),
         ('<th class="head"><p></p></th>', '<td class="head"></td>'),
+        ('<div id="search-results">', '<h1>Search</h1>\n<div id="search-results">'),
         ("<dl>\n<dd>a,</dd>\n<dd>b</dd>\n</dl>", '<span class="ee-lines"><span>a,</span> <span>b</span> </span>'),
         ("<li>a</li>\n<ul><li>b</li>\n</ul><li>c</li>", "<li>a\n<ul><li>b</li>\n</ul></li>\n<li>c</li>"),
     ],
