@@ -44,17 +44,11 @@ lesson.predict("where")
 # ### Play
 #
 # Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control without any
-# tightening. Then put *no noise* beside it, or let the crowds go elsewhere by a click.
+# tightening. At step 480 both stop, to be counted: read the sentence below. A slider lets both go anew. Then put *no
+# noise* or *another batch size* beside it.
 
 # %%
 lesson.play("narrow", after="where")
-
-# %% [markdown]
-# Now measure it: the same crowds for 480 steps, with error bars. Switch the noise off, or on at half time. **Pin** a
-# run and change the batch size to see its twin.
-
-# %%
-lesson.explore("drain", after="where")
 
 # %% [markdown]
 # ### Explain
@@ -65,9 +59,9 @@ lesson.explore("drain", after="where")
 #
 # $$p(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
-# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel
-# shows the drift $\eta p$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
-# $h' = 0$, and nothing drifts.
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. Each step moves a walker by $\eta p$
+# in the mean; the dashed line in the picture is where this law takes the crowd. Without noise $T = 0$, and nothing
+# moves. With straight walls $h' = 0$, and nothing drifts.
 
 # %% [markdown]
 # ### Check
@@ -164,17 +158,11 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Let both crowds go, and watch who gets past the middle. A smaller $B$ heats both.
+# Let both crowds go, and see who is past the middle after 150 steps. Then cool them as the bet says: the slider sets
+# $T$, and with it $\eta$ and $B$. The hill is 0.14 high, the walls of the pinch are 9 times as steep.
 
 # %%
 lesson.play("barriers", after="cooled")
-
-# %% [markdown]
-# Now cool the crowds as the bet says. The dash-dotted lines, and those at the lower right, are theory; the marks are
-# this run.
-
-# %%
-lesson.explore("barrier", after="cooled")
 
 # %% [markdown]
 # ### Explain
@@ -185,8 +173,8 @@ lesson.explore("barrier", after="cooled")
 #
 # $E$ is the height of the floor there, $r$ how many times as steep the walls are. The hill's factor falls quickly as
 # $T$ falls. The pinch's factor has no $T$ in it: cold does not close a pinch, heat does not open it. That is an
-# *entropic barrier*: it is made of lack of room, not of loss. In the picture the hill's line falls with cooling and the
-# pinch's does not.
+# *entropic barrier*: it is made of lack of room, not of loss. On the stage fewer and fewer pass the hill
+# as you cool, and as many as before the pinch.
 
 # %% [markdown]
 # ### Check
