@@ -1,8 +1,9 @@
 """Children of one training run on CIFAR-10 that part at step k, and the straight lines between them (lesson 07).
 
 Two networks on the first 1,000 images at 16 x 16: "normed" is that of ``cifar10``, with label noise; "plain" is the
-same without normalisation, with biases and hard labels. Each layer whose scale changes no output has the ends' norm
-along the line. Curvature is measured on some of the images, with the same random probes on all lines of a trunk.
+same without normalisation, with biases and hard labels. One of the two children at each k is the trunk, trained to the
+end: it is the same for all k. Each layer whose scale changes no output has the ends' norm along the line. Curvature is
+measured on some of the images, with the same random probes on all lines of a trunk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from entropic_edu.data import cifar10
 from entropic_edu.networks.models import normed_cnn
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.spawn import Family, born
+from entropic_edu.physics.spawn import Family
 from entropic_edu.physics.train import train
 from entropic_edu.sweeps.kept import Part
 
@@ -93,14 +94,13 @@ def without_norms(model: nn.Sequential) -> nn.Sequential:
 def grown(kind: str, seed: int, recipe: Values) -> Values:
     """Return the family of one trunk and the lengths of its lines; its children's weights are not kept."""
     land, own, at, given = landscape(kind, recipe), seeded(seed), recipe["at"][kind], recipe["train"]
-    probe = partial(curves, land, positions(recipe), seed, recipe)
-    trunk = train(land, generator=own, runs=1, stop_at=0, **given)
-    rows, lengths = [], []
+    trunk, children = train(land, generator=own, runs=1, stop_at=0, **given), []
     for k in at:
         trunk = train(land, generator=own, start=trunk, stop_at=k, **given)
-        children = train(land, generator=seeded(10_000 * (seed + 1) + k), start=born(trunk, 2), **given)
-        rows.append(probe(children.theta))
-        lengths.append((children.theta[0] - children.theta[1]).norm())
+        children.append(train(land, generator=seeded(10_000 * (seed + 1) + k), start=trunk, **given).theta[0])
+    first = train(land, generator=own, start=trunk, **given).theta[0]
+    rows = [curves(land, torch.stack([first, child]), seed, recipe) for child in children]
+    lengths = [(first - child).norm() for child in children]
     found: Values = {name: each[None, :, None] for name, each in columns(rows).items()}  # one trunk, one pair
     ends = torch.zeros(1, len(at), 2, 0)
     family = Family(torch.tensor(at), positions(recipe), ends, **found, steps=trunk.steps, recipe=dict(given))
@@ -112,9 +112,9 @@ def positions(recipe: Values) -> Tensor:
     return torch.linspace(0, 1, recipe["points"], dtype=torch.float64)
 
 
-def curves(land: Network, where: Tensor, seed: int, recipe: Values, ends: Tensor) -> dict[str, Tensor]:
+def curves(land: Network, ends: Tensor, seed: int, recipe: Values) -> dict[str, Tensor]:
     """Return the quantities of a ``Family`` on the line between two ends (2, D), each (points,)."""
-    line = torch.lerp(ends[0], ends[1], where.to(ends)[:, None])
+    line = torch.lerp(ends[0], ends[1], positions(recipe).to(ends)[:, None])
     line = Path(line).match_norms(land).pivots if not torch.equal(*ends) else line
     some = land.subset(torch.arange(recipe["probed"]))
     trace = some.trace(line, num_probes=recipe["num_probes"], generator=seeded(seed), weight_decay=False)
