@@ -164,14 +164,14 @@ def cifar() -> dict[str, str]:
         "cifar_test_middle": with_error(accuracy[:, accuracy.shape[1] // 2], 1),
         "cifar_moved": with_error(moved.mean(1), 1),
         "cifar_moved_most": f"{float(moved.max()):.1f}",
-        "cifar_outside": f"{100 * max(walk['share_outside'] for pair in figures for walk in pair['releases']):.1f}",
+        "cifar_outside": f"{100 * max(walk['share_outside'] for pair in figures for walk in pair['releases']):.2g}",
         "cifar_settled_loss": with_error((after / before)[..., 1].mean(1), 3),
         "cifar_settled_trace": with_error((after / before)[..., 2].mean(1)),
         "cifar_raw_norm": with_error(every("road_as_built", "middle_over_ends", "norm")),
         "cifar_raw_trace": with_error(every("road_as_built", "middle_over_ends", "trace")),
     }
     for name in ("trace", "top_eigenvalue", "adaptive_trace", "loss", "data_loss"):
-        entries[f"cifar_{name}"] = with_error(every("profile", "middle_over_ends", name))
+        entries[f"cifar_{name}"] = with_error(every("profile", "middle_over_ends", name), 3 if "loss" in name else 2)
     for name in ("hot", "warm", "cold"):
         made = every("by_noise", name, "ratio")[:, -1]
         ways = {"": cifar10.gone(name), "_still": cifar10.without_noise(name), "_ratio": bump.over_pairs(made)}
