@@ -30,7 +30,7 @@ from entropic_edu.sweeps.workers import cores
 
 from ._work import Work, begun, clear
 
-__all__ = ["Part", "Recording", "Work", "begun", "clear", "load", "names", "read", "record", "shipped"]
+__all__ = ["Part", "Recording", "Work", "begun", "belonging", "clear", "load", "names", "read", "record", "shipped"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +170,8 @@ def record(
         say: Receives a line now and then.
         folder: Where to keep the parts that are finished, if the recipe has any: called again with the same folder it
             goes on from there, to the same recording as without the interruption. None keeps nothing.
-        workers: How many processes make the parts of a recipe that do not need one another ("cifar10" has such parts):
-            the results are the same. None: one for each core, and no other process on a GPU.
+        workers: How many processes make the parts of a recipe that do not need one another (those of CIFAR-10 have such
+            parts): the results are the same. None: one for each core, and no other process on a GPU.
 
     Raises:
         ChildProcessError: If a worker was killed.
@@ -190,8 +190,7 @@ def record(
     place = None if folder is None else File(folder)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)  # before anything is computed
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
-    work = Work(name, {"recipe": recipe, "versions": versions}, say, place, workers)
+    work = Work(name, belonging(recipe), say, place, workers)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # these networks are too small to share; and one thread always adds in the same order
     began = time.perf_counter()
@@ -205,5 +204,11 @@ def record(
     finally:
         torch.set_num_threads(threads)
     seconds = time.perf_counter() - began - work.waited + work.spent
-    made = Recording(name, values, recipe, versions, round(seconds, 1))._packed()
+    made = Recording(name, values, recipe, belonging(recipe)["versions"], round(seconds, 1))._packed()
     return _unpacked(made, name)  # as it will be read: half precision has become single
+
+
+def belonging(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what parts must agree in to be taken up again: all settings, and the versions of what computes."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    return {"recipe": recipe, "versions": versions}

@@ -1,227 +1,244 @@
-"""A small CNN on 5,000 real images of CIFAR-10: three pairs of minima, their roads, and walkers on them (lesson 09).
+"""Five pairs of minima of a small normalised CNN on real images, their roads, and walkers on them (lesson 09).
 
-The recording notes on what device it was made: on another, and between two runs on a GPU, sums are added in another
-order, and after thousands of steps the numbers differ as they do between seeds. The points of a road are rounded to
-half precision; all else was measured after rounding. Images are not kept. All of it is some 85 million gradients on one
-image each: 8 h on a CPU core that does 3,000 in a second. Over a third of them is the full-batch control.
+What it holds are the results of the story's stages, ``entropic-edu story --dataset cifar10``, and the figures that the
+story says of them. The pivots of a road are rounded to half precision, and losses and accuracies along it were measured
+after rounding; profile and walkers are those of the road before. Images are not kept. Sums are added in another order
+on another device: after thousands of steps the numbers there differ as they do between seeds.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path as File
-from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
-from entropic_edu.data import Data
-from entropic_edu.data import cifar10 as images
-from entropic_edu.networks.devices import device
-from entropic_edu.networks.models import small_cnn
+from entropic_edu.networks.models import normed_cnn
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.connect import connect
-from entropic_edu.physics.drift import drift
+from entropic_edu.physics.connect import Sweeps
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile, probe
+from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.train import train
-from entropic_edu.story.recipes import Cifar10
-from entropic_edu.story.report import device_name
+from entropic_edu.physics.theory import Prediction, predict
+from entropic_edu.story import tell
+from entropic_edu.story.digits import Pair, Setting
+from entropic_edu.story.recipes import Images
+from entropic_edu.story.report import device_name, report, settled
+from entropic_edu.sweeps.kept import Store
 
-from . import Part, Work, load
-from ._common import Values, accuracies, arguments, rounded, seeded, whole
-from .let_go import stacked
+from . import Work, belonging, load
+from ._common import Values, accuracies, seeded
 
-_STORY = Cifar10()  # the story on CIFAR-10 has the same networks, roads and profiles
-_SWEEPS = _STORY.connect["sweeps"]
+STORY = Images()
 
 
-def _run(batch_size: int | None, learning_rate: float, project_every: int, steps: int, **more: Any) -> Values:
-    """Return a run by B, η, k and its length."""
-    given = {"batch_size": batch_size, "learning_rate": learning_rate, "project_every": project_every, "steps": steps}
-    return {"momentum": _STORY.settings[0].momentum, "walkers": 8} | given | more
+def plain(story: Images) -> Values:
+    """Return a recipe of the story as plain JSON values."""
+    values: Values = json.loads(json.dumps(asdict(story)))
+    return values
 
 
 RECIPE: Values = {
-    "seeds": [0],
-    "pairs": 3,
-    "first": _STORY.images,  # of each of the five training files, and of the test file
-    "channels": list(_STORY.widths),
-    "weight_decay": _STORY.weight_decay,
-    "train": _STORY.train,
-    "connect": _STORY.connect | {"sweeps": _SWEEPS.most, "tolerance": _SWEEPS.scallop},
-    "profile": {"images": _STORY.probed, "points": _STORY.points, **_STORY.probe},
-    "starts": list(_STORY.starts),
-    "records": _STORY.records,
-    "runs": {
-        "eta 0.05, B 16": _run(16, 0.05, 15, 6000),
-        "eta 0.05, B 256": _run(256, 0.05, 15, 2000, walkers=1),
-        # hot: a walker outside is put back
-        "eta 0.06, B 16": _run(16, 0.06, 14, 3330, walkers=4, undo_excursions=True),
-        "eta 0.1, B 64": _run(64, 0.1, 11, 3000, walkers=4),
-        "eta 0.1, B 256": _run(256, 0.1, 11, 3000, walkers=3),
-        # without noise only η times the steps counts, as long as η is small against 2(1+m)/λ_max
-        "control": _run(None, 0.2, 8, 1000, walkers=1),
-    },
+    "seeds": [0, 1, 2, 3, 4],
+    "story": plain(STORY),
+    "line_points": 25,
+    "road_points": 49,
+    "examples": 4,
+    "num_probes": 8,
 }
 TINY: Values = {
-    "pairs": 1,
-    "first": 40,
-    "channels": [4, 8],
-    "train": {"batch_size": 32, "learning_rate": 0.05, "momentum": 0.9, "epochs": 5},
-    "connect": {"method": "string", "pivots": 5, "sweeps": 10, "batch_size": 32, "tolerance": 1e9},
-    "profile": {"images": 100, "points": 3, "num_probes": 1, "lanczos_steps": 4},
-    "records": 3,
-    "runs": {
-        "eta 0.05, B 16": _run(16, 0.05, 5, 20, walkers=2),
-        "control": _run(None, 0.1, 5, 20, walkers=1),
-    },
+    "seeds": [0],
+    "story": plain(STORY.tiny()),
+    "line_points": 3,
+    "road_points": 5,
+    "examples": 1,
+    "num_probes": 2,
 }
+PAIRS = range(len(RECIPE["seeds"]))
 
 
 def make(recipe: Values, work: Work) -> Values:
-    """Return for each pair the road and what was measured on it, and the walkers' runs (docs/recordings.md).
-
-    Each training, road, profile and release is a part, and training is kept at each epoch too: a stop costs at most one
-    road or one release.
-    """
-    _built.cache_clear()  # it may be of other images
-    land, pairs = _built(json.dumps(recipe), device()), range(recipe["pairs"])
-    work(f"{2 * len(pairs)} networks are trained first, on {device_name(land)}")
-    made = work.parts(parts(recipe, work.store.checkpoint("minima")))
-
+    """Return the results of the story's stages for each pair, and what they come to (docs/recordings.md)."""
+    story = told(recipe)
+    land = story.landscape()
+    work(f"{len(recipe['seeds'])} pairs of minima, on {device_name(land)}")
+    made = work.parts(tell.parts(story, recipe["seeds"], land.device.type, work.store))
     results: Values = {}
-    for pair in pairs:
-        values = made[f"pair {pair}, road"] | made[f"pair {pair}, profile"]
-        results |= {f"pair{pair}/{name}": value for name, value in values.items() if name != "device"}
-    length = torch.tensor([going(land, results[f"pair{pair}/road"]).length for pair in pairs])
-    for name in settings(recipe):
-        releases = [made[f"pair {pair}, {name}"]["release"] for pair in pairs]
-        together = stacked(releases, len(recipe["starts"]))
-        together |= {"length": length.clone(), "temperature": torch.tensor(releases[0].temperature)}
-        results |= {f"{name}/{key}": value for key, value in together.items()}
-    _built.cache_clear()
-    return results | {"device": devices(made)}
+    for number, seed in enumerate(recipe["seeds"]):
+        head = f"seed{seed}-"
+        stages = {name.removeprefix(head): each["result"] for name, each in made.items() if name.startswith(head)}
+        pair = tell.gathered(land, story, seed, stages)
+        results |= {f"pair{number}/{name}": each for name, each in packed(pair, stages["road"], story, recipe).items()}
+    return results | examples(land, results, recipe) | {"device": device_name(land)}
 
 
-def parts(recipe: Values, checkpoint: File | None = None) -> dict[str, Part]:
-    """Return what can be made at the same time, each after what it needs; the longest come first, to end together."""
-
-    def part(make: Callable[..., Values], *needs: str, **chosen: Any) -> Part:
-        return Part(partial(_made, recipe, make, chosen), needs)
-
-    pairs = range(recipe["pairs"])
-    wanted = {"minima": part(_minima, checkpoint=checkpoint)}
-    wanted |= {f"pair {pair}, road": part(_road, "minima", pair=pair) for pair in pairs}
-    wanted |= {f"pair {pair}, profile": part(_profile, f"pair {pair}, road") for pair in pairs}
-
-    def cost(name: str) -> int:
-        run = recipe["runs"][name]
-        return -run["walkers"] * run["steps"] * (run["batch_size"] or 5 * recipe["first"])
-
-    for name in sorted(settings(recipe), key=cost):
-        wanted |= {f"pair {pair}, {name}": part(_release, f"pair {pair}, road", pair=pair, name=name) for pair in pairs}
-    return wanted
+def told(recipe: Values) -> Images:
+    """Return the story's recipe from the plain values of a recording's."""
+    values = dict(recipe["story"])
+    values["widths"], values["starts"] = tuple(values["widths"]), tuple(values["starts"])
+    values["settings"] = tuple(Setting(**each) for each in values["settings"])
+    values["connect"] = values["connect"] | {"sweeps": Sweeps(**values["connect"]["sweeps"])}
+    return Images(**values)
 
 
-def _made(recipe: Values, make: Callable[..., Values], chosen: Values, *needed: Values) -> Values:
-    """Return a part, and on what it was made."""
-    land = _built(json.dumps(recipe), device())
-    return {"device": device_name(land)} | make(land, recipe, *needed, **chosen)
-
-
-def _minima(land: Network, recipe: Values, checkpoint: File | None) -> Values:
-    """Return the ends of all pairs, rounded to half precision, (pairs, 2, D)."""
-    runs = 2 * recipe["pairs"]
-    run = train(land, generator=seeded(90_000), runs=runs, checkpoint=checkpoint, resume=True, **recipe["train"])
-    return {"theta": run.theta.half().to(land.dtype).unflatten(0, (-1, 2))}
-
-
-def _road(land: Network, recipe: Values, ends: Values, pair: int) -> Values:
-    """Return the road between the ends of a pair, and losses and accuracies along it and along the straight line."""
-    a, b = ends["theta"][pair].to(land.device)
-    kept = rounded(land, a, b, 90_100 + pair, recipe["connect"])
-    line = connect(land, a, b, generator=seeded(90_000), method="linear", points=25)
-    fine = going(land, kept).resample(8 * len(kept.pivots) - 1)
-    return {
-        "road": replace(kept, pivots=kept.pivots.half().cpu()),
-        "road_loss": land.data_loss(fine.pivots).detach().cpu(),
-        "road_accuracy": accuracies(land, fine.pivots),
-        "accuracy": accuracies(land, kept.pivots[[0, -1]]),
-        "line_loss": land.data_loss(line.pivots).detach().cpu(),
-        "line_accuracy": accuracies(land, line.pivots),
+def packed(pair: Pair, built: Path, story: Images, recipe: Values) -> Values:
+    """Return what is kept of a pair: results of verbs, losses and accuracies along road and line, and all figures."""
+    land, pivots = pair.land, built.resample(story.connect["pivots"]).pivots.half()
+    weights = weights_of(pivots.double().cpu(), built.pivots.double().cpu()).float()
+    weights[[0, -1]] = torch.eye(len(pivots))[[0, -1]]
+    road = replace(built, pivots=pivots.cpu(), losses=None, losses_between=None)
+    going = along_weights(road, weights).to(land.device).match_norms(land)
+    assert pair.straight is not None
+    theta = {
+        "line": pair.straight.resample(recipe["line_points"]).pivots,
+        "road": going.at(torch.linspace(0, 1, recipe["road_points"])),
     }
+    found: Values = {"road": road, "weights": weights, "profile": pair.profile, "raw": pair.raw, **pair.releases}
+    for name, points in theta.items():
+        with torch.no_grad():
+            found[f"{name}_loss"] = land.data_loss(points).cpu()
+            found[f"{name}_objective"] = land.loss(points).cpu()
+        found[f"{name}_accuracy"] = accuracies(land, points)
+    found["settled"] = measured_ends(pair, recipe["num_probes"])
+    return found | {"figures": report([pair], story, 0.0)["pairs"][0]}
 
 
-def _profile(land: Network, recipe: Values, joined: Values) -> Values:
-    return {"profile": profile(land, going(land, joined["road"]), recipe)}
+def measured_ends(pair: Pair, num_probes: int) -> Tensor:
+    """Return objective, data loss, tr H and its error at the ends before and after full-batch descent, (2, 2, 4).
+
+    Objective and data loss are those of the ends as they came, the traces those at the norms of before.
+    """
+    assert pair.run is not None
+    assert pair.descent is not None
+    theta = torch.stack([run.theta.to(pair.land.device) for run in (pair.run, pair.descent)])
+    trace = pair.land.trace(
+        torch.stack(settled(pair)), num_probes=num_probes, generator=seeded(pair.seed), weight_decay=False
+    )
+    with torch.no_grad():
+        losses = [loss(theta.flatten(0, 1)).view(2, 2) for loss in (pair.land.loss, pair.land.data_loss)]
+    return torch.stack([*losses, trace.value, trace.error], -1).cpu()
 
 
-def _release(land: Network, recipe: Values, joined: Values, pair: int, name: str) -> Values:
-    return {"release": released(land, going(land, joined["road"]), pair, settings(recipe)[name])}
+def weights_of(pivots: Tensor, points: Tensor) -> Tensor:
+    """Return the points of a road (n, D) as weights of its pivots (P, D), (n, P): they lie in the space of these."""
+    weights, *_ = np.linalg.lstsq((pivots[1:] - pivots[0]).numpy().T, (points - pivots[0]).numpy().T, rcond=None)
+    inner = torch.as_tensor(weights.T)
+    return torch.cat([1 - inner.sum(1, keepdim=True), inner], 1)
 
 
-@lru_cache(maxsize=1)
-def _built(recipe: str, on: torch.device) -> Network:
-    """Return the landscape of a recipe in JSON; a process builds it once for all parts that it makes."""
-    return landscape(json.loads(recipe))
+def along_weights(kept: Path, weights: Tensor) -> Path:
+    """Return the road that verbs go on, from the kept pivots and the weights that its points have of them."""
+    return replace(kept, pivots=(weights.double() @ kept.pivots.double()).float())
 
 
-def devices(made: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return on what most parts were made, and which on something else."""
-    made_on: dict[str, list[str]] = {}
-    for name, values in made.items():
-        made_on.setdefault(values["device"], []).append(name)
-    first, *others = sorted(made_on, key=lambda device: -len(made_on[device]))
-    return "; ".join([first, *(f"on {device}: {', '.join(made_on[device])}" for device in others)])
+def examples(land: Network, results: Values, recipe: Values) -> Values:
+    """Return what the network makes of a few images along line and road of the first pair, the images left out."""
+    some = recipe["examples"]
+    assert land.test is not None
+    x, y = (torch.cat([old[:some], new[:some]]) for old, new in zip((land.x, land.y), land.test, strict=True))
+    road = along_weights(results["pair0/road"], results["pair0/weights"]).to(land.device).match_norms(land)
+    even = torch.linspace(0, 1, recipe["line_points"])
+    lines = {"line": torch.lerp(road.pivots[0], road.pivots[-1], even[:, None].to(road.pivots)), "road": road.at(even)}
+    with torch.no_grad():
+        shares = {
+            name: land.outputs(theta, x).softmax(-1).transpose(0, 1).half().cpu() for name, theta in lines.items()
+        }
+    return {f"examples/{name}": each for name, each in shares.items()} | {"examples/class": y.cpu()}
 
 
-def landscape(recipe: Values = RECIPE, data: Data | None = None) -> Network:
-    """Return the CNN and its images, or others, on the fastest device at hand.
+def adopt(story_folder: str | File, folder: str | File, recipe: Values = RECIPE) -> None:
+    """Lay the stages of a story that was told here in a folder for ``record``, which goes on from there.
+
+    Raises:
+        ValueError: If they are of another recipe, or damaged.
+        FileNotFoundError: If one is not there.
+    """
+    other = "is a stage of another recipe; make the recording without it."
+    theirs = Store(File(story_folder), recipe["story"], other=other, remedy="entropic-edu story")
+    ours = Work("cifar10", belonging(recipe), print, File(folder)).store
+    File(folder).mkdir(parents=True, exist_ok=True)
+    for name in tell.parts(told(recipe), recipe["seeds"], "cpu", theirs):
+        ours.put(name, theirs.read(name))
+
+
+@cache
+def stand_in() -> Network:
+    """Return the network with made-up inputs: it knows how θ is laid out, and no image is needed."""
+    x = torch.randn(12, 3, STORY.side, STORY.side, generator=seeded(0))
+    return Network(normed_cnn(STORY.widths, size=STORY.side), x, torch.arange(12) % 10)
+
+
+def landscape() -> Network:
+    """Return the network and its images, a new one each time, on the fastest device at hand.
 
     Raises:
         FileNotFoundError: If no copy of CIFAR-10 is found.
     """
-    data = data or images(first=recipe["first"])
-    model = small_cnn(tuple(recipe["channels"]), activation=nn.ReLU).to(device())
-    return Network(model, *data.train, weight_decay=recipe["weight_decay"], test=data.test)
+    return STORY.landscape()
 
 
-def settings(recipe: Values = RECIPE) -> dict[str, Values]:
-    """Return for each run by name the arguments of ``drift``, all but landscape, road and generator."""
-    given = {}
-    for name, run in recipe["runs"].items():
-        k = run["project_every"]
-        every = k * max(1, round(run["steps"] / (recipe["records"] * k)))  # at projections
-        given[name] = run | {"start": recipe["starts"], "record_every": every}
-    return given
+@cache
+def road(pair: int, *, matched: bool = True) -> Path:
+    """Return the road of a pair that profile and walkers were on, but for rounding; no image is needed.
+
+    Each normalised layer has the ends' norm along it; with ``matched=False`` it is as it was built.
+    """
+    kept = load("cifar10")
+    raw = along_weights(kept[f"pair{pair}/road"], kept[f"pair{pair}/weights"])
+    return raw.match_norms(stand_in()) if matched else raw
 
 
-def road(pair: int) -> Path:
-    """Return the recorded road of a pair with four points for each pivot: what the verbs go on."""
-    return whole(load("cifar10")[f"pair{pair}/road"])
+def setting(name: str) -> Setting:
+    """Return how walkers were let go: "hot", "warm", "cold" or "no noise"."""
+    return next(each for each in STORY.settings if each.name == name)
 
 
-def going(land: Network, kept: Path) -> Path:
-    """Return a kept road as the verbs go on it, where the landscape computes."""
-    return whole(replace(kept, pivots=kept.pivots.to(land.device, land.dtype)))
+def every(key: str) -> Tensor:
+    """Return a tensor of all pairs, (P, ...), float64."""
+    return torch.stack([load("cifar10")[f"pair{pair}/{key}"] for pair in PAIRS]).double()
 
 
-def profile(land: Network, road: Path, recipe: Values) -> Profile:
-    """Return what ``probe`` finds along a road, on some of the training images: each product costs four gradients."""
-    options = {name: value for name, value in recipe["profile"].items() if name != "images"}
-    return probe(sample(land, recipe), road, generator=seeded(90_003), **options)
+def along(field: str, which: str = "profile") -> Tensor:
+    """Return a field of all pairs' profiles ("profile", or "raw": of the road as built), (P, n, ...), float64."""
+    return torch.stack([getattr(load("cifar10")[f"pair{pair}/{which}"], field) for pair in PAIRS]).double()
 
 
-def sample(land: Network, recipe: Values = RECIPE) -> Network:
-    """Return the landscape of those training images on which curvature is measured."""
-    return land.subset(torch.randperm(len(land.x), generator=seeded(90_002))[: recipe["profile"]["images"]])
+def stacked(name: str, field: str = "position") -> Tensor:
+    """Return a field of the walkers of a setting on all roads, (P, R, S, W), float64."""
+    releases: list[Release] = [load("cifar10")[f"pair{pair}/{name}"] for pair in PAIRS]
+    starts = len(STORY.starts)
+    return torch.stack([getattr(each, field).unflatten(-1, (starts, -1)) for each in releases]).double()
 
 
-def released(land: Network, road: Path, pair: int, setting: Values) -> Release:
-    """Return what walkers did on the road of a pair: they draw from the same stream in all settings."""
-    return drift(land, road, generator=seeded(90_010 + pair), **arguments(setting))
+def remaining(name: str) -> Tensor:
+    """Return each walker's distance from its own end, both starts together, (P, R, S·W), float64."""
+    home = torch.tensor([float(start > 0.5) for start in STORY.starts], dtype=torch.float64)
+    return (stacked(name) - home[:, None]).abs().flatten(-2)
+
+
+def gone(name: str) -> Mean:
+    """Return the way home that walkers have gone at the end, in per cent, with its error over the pairs."""
+    return _home(name, "home")
+
+
+def without_noise(name: str) -> Mean:
+    """Return the way home that the control has gone by the end of a setting's flow time, in per cent."""
+    return _home(name, "home_without_noise")
+
+
+def _home(name: str, which: str) -> Mean:
+    each = 100 * torch.tensor([load("cifar10")[f"pair{pair}/figures"]["by_noise"][name][which] for pair in PAIRS])
+    return Mean(each.mean(), each.std() / len(each) ** 0.5)
+
+
+def theory(pair: int, name: str, *, excess: bool = False) -> Prediction:
+    """Return linear theory for a setting on a road; with ``excess`` its walkers carry the excess loss that they had."""
+    kept, chosen = load("cifar10"), setting(name)
+    profile: Profile = kept[f"pair{pair}/profile"]
+    law = STORY.step(chosen) | {"project_every": chosen.project_every}
+    return predict(profile, **law, excess_loss=kept[f"pair{pair}/{name}"] if excess else None)

@@ -176,17 +176,17 @@ def _ahead(
     say: Say,
 ) -> None:
     """Make the stages that are not kept yet in so many processes, each as soon as what it needs is there."""
-    parts, plan = dict[str, Part](), dict[str, tuple[float, tuple[str, ...]]]()
+    every, wanted = parts(recipe, seeds, device, store), dict[str, Part]()
+    plan = dict[str, tuple[float, tuple[str, ...]]]()
     for seed, kind in _order(recipe, seeds, costs):
-        name, needs = f"seed{seed}-{kind}", tuple(f"seed{seed}-{need}" for need in _stages(recipe)[kind])
-        more = {} if needs else {"checkpoint": store.checkpoint(name)}
+        name = f"seed{seed}-{kind}"
         if name not in store:
-            parts[name] = Part(partial(_alone, kind, device, recipe, seed, **more), needs)
-            plan[name] = costs[_costly(recipe, kind)], needs
+            wanted[name] = every[name]
+            plan[name] = costs[_costly(recipe, kind)], every[name].needs
     say(f"About {estimate.in_words(estimate.wall(plan, workers))} in {workers} processes.")
     began, guessed, took = time.perf_counter(), 0.0, 0.0
     with pool(None, workers, 1) as own:
-        dispatch = Dispatch(parts, store, own, store.write)
+        dispatch = Dispatch(wanted, store, own, store.write)
         with closing(dispatch.run()) as ended:
             for name, error in ended:
                 if error is not None:
@@ -222,15 +222,16 @@ def _costly(recipe: Recipe, kind: str) -> str:
 
 def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Progress, say: Say) -> Pair:
     """All stages for one seed, as far as they came."""
-    pair = Pair(seed, land, recipe.part(land))
     made: dict[str, Any] = {}
 
-    def stage(kind: str, **settings: Any) -> Any:
+    def stage(kind: str) -> Any:
         name = f"seed{seed}-{kind}"
+        # an interrupted training goes on from its checkpoint
+        more = {"checkpoint": store.checkpoint(name)} if kind == "minima" else {}
 
         def make() -> dict[str, Any]:
             began, given = time.perf_counter(), (made[need] for need in _stages(recipe)[kind])
-            result = _stage(kind, land, recipe, seed, *given, progress=progress, **settings)
+            result = _stage(kind, land, recipe, seed, *given, progress=progress, **more)
             say(f"  {name} ({time.perf_counter() - began:.1f} s): {result.summary()}")
             if not result.complete:
                 raise KeyboardInterrupt
@@ -238,25 +239,44 @@ def _pair(store: Store, land: Network, recipe: Recipe, seed: int, progress: Prog
 
         if name in store:
             say(f"  {name}: from {store.file(name)}")
-        made[kind] = store.get(name, make).values["result"]
-        return made[kind]
+        return store.get(name, make).values["result"]
 
     with suppress(KeyboardInterrupt):  # in a stage, or between two
-        # an interrupted training goes on from its checkpoint
-        pair.run = stage("minima", checkpoint=store.checkpoint(f"seed{seed}-minima"))
-        pair.run = stage("rest") if recipe.rest else pair.run
+        for kind in _stages(recipe):
+            made[kind] = stage(kind)
+    return gathered(land, recipe, seed, made)
+
+
+def parts(recipe: Recipe, seeds: Sequence[int], device: str, store: Store) -> dict[str, Part]:
+    """Return all stages by name, each after those that it needs; its value "result" is what a verb returned.
+
+    An interrupted training goes on from where the store has its checkpoint.
+    """
+    found = {}
+    for seed in seeds:
+        for kind, needs in _stages(recipe).items():
+            name = f"seed{seed}-{kind}"
+            more = {} if needs else {"checkpoint": store.checkpoint(name)}
+            make = partial(_alone, kind, device, recipe, seed, **more)
+            found[name] = Part(make, tuple(f"seed{seed}-{need}" for need in needs))
+    return found
+
+
+def gathered(land: Network, recipe: Recipe, seed: int, made: Mapping[str, Any]) -> Pair:
+    """Return a pair of minima from the results of its stages by kind, as far as there are any."""
+    pair = Pair(seed, land, recipe.part(land), run=made.get("rest", made.get("minima")))
+    ended = ("rest" if recipe.rest else "minima") in made
+    if ended and pair.run is not None:
         a, b = pair.run.theta.to(land.device)
-        with whole_or_nothing():  # it is kept with the pair, and not as a stage that says whether it is whole
+        with whole_or_nothing():
             first = torch.Generator().manual_seed(1000 * seed + 1)
             pair.straight = connect(land, a, b, generator=first, method="linear", points=25)
-        road = stage("road")
-        pair.descent = stage("descent") if recipe.kind == "valley" else None
-        pair.road = _road(land, recipe, road, recipe.match_norms)
-        pair.raw = stage("raw") if recipe.match_norms else None
-        pair.profile = stage("profile")
-        for number, setting in enumerate(recipe.settings):
-            pair.releases[setting.name] = stage(f"walkers{number}")
-        pair.complete = True
+    if "road" in made:
+        pair.road = _road(land, recipe, made["road"], recipe.match_norms)
+    pair.descent, pair.raw, pair.profile = (made.get(kind) for kind in ("descent", "raw", "profile"))
+    walked = {setting.name: made.get(f"walkers{number}") for number, setting in enumerate(recipe.settings)}
+    pair.releases = {name: release for name, release in walked.items() if release is not None}
+    pair.complete = set(made) == set(_stages(recipe))
     return pair
 
 

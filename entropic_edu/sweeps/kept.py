@@ -130,6 +130,10 @@ class Store:
         else:
             write_whole(self.file(name), content)
 
+    def put(self, name: str, made: Made) -> None:
+        """Keep a finished part; see ``write``."""
+        self.write(name, _content(name, self.of, made))
+
     def get(self, name: str, make: Callable[[], dict[str, Any]]) -> Made:
         """Return a part: from its file if there is one; else from ``make``, and keep it if there is a folder."""
         if name in self:
@@ -138,7 +142,7 @@ class Store:
             began = time.perf_counter()
             made = Made(make(), time.perf_counter() - began)
             if self.folder is not None:
-                self.write(name, _content(name, self.of, made))
+                self.put(name, made)
         if (checkpoint := self.checkpoint(name)) is not None:
             checkpoint.unlink(missing_ok=True)
         return made
