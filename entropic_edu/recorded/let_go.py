@@ -47,6 +47,7 @@ RECIPE: Values = {
     "walkers": 8,
     "runs": {
         "hot": _VALLEY | {"records": 80},
+        "eta 0.01, B 8": _VALLEY | {"batch_size": 8, "learning_rate": 0.01, "steps": 12000},  # as hot as B 16 at 0.02
         "of the road": _VALLEY | {"of_the_road": True, "walkers": 2},
         **{f"k{k}": _SHORT | {"project_every": k} for k in (5, 45)},
         "free": _SHORT | {"project_every": None},

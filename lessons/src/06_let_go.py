@@ -185,7 +185,7 @@ lesson.explore("push", after="push")
 #
 # $$v = -\frac{\eta}{1-m}\,[\,L'(s) + \Lambda(s)\,\langle\Delta L\rangle\,].$$
 #
-# Force follows $\Lambda\langle\Delta L\rangle$ from B 128 to the hottest walkers that stay, nothing fitted: 1.12 ± 0.04
+# Force follows $\Lambda\langle\Delta L\rangle$ from B 128 to the hottest walkers that stay, nothing fitted: 1.14 ± 0.04
 # of it in the valley, 1.00 ± 0.09 in the runaway. Noise only decides how much excess loss a walker carries.
 #
 # The rest is shape: $\Lambda$ takes noise to be shaped like $H$. The walkers' own cloud, moved along the road

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import entropic_edu as ee
+from benchmarks import gpu
 from benchmarks.gradients import flops
 from entropic_edu import cli
 from entropic_edu.data import FOLDER, TEST_FILE, TRAIN_FILES
@@ -91,6 +92,23 @@ def test_without_a_model_it_is_the_story_in_the_valley(capsys):
     assert cold["sharpness_limit"] == pytest.approx(2 * 0.1 / cold["learning_rate"])
     shown = f"{found['by_noise']['cold']['home'] * 100:.1f} ± {found['by_noise']['cold']['home_error'] * 100:.1f} % of"
     assert f"cold (k 3): {shown} the way home" in said
+
+
+@pytest.mark.parametrize("name", ["images", pytest.param("resnet20", marks=pytest.mark.soak)])
+def test_a_story_for_a_gpu_stops_in_time_and_the_same_command_goes_on(name, capsys):
+    command = [name, "--tiny", "--device", "cpu"]
+    assert gpu.main([*command, "--minutes", "0"]) == 130
+    assert f"Not done; the same command goes on from {name}.work." in capsys.readouterr().out
+    assert gpu.main(command) == 0
+    found = json.loads(Path(f"{name}.json").read_text())
+    assert "  seed0-raw (" in capsys.readouterr().out  # norms are matched
+    assert found["complete"]
+
+
+@pytest.mark.parametrize("name", gpu.STORIES)
+def test_all_walkers_of_a_story_for_a_gpu_move_for_one_flow_time(name):
+    times = [each.learning_rate * each.steps / (1 - each.momentum) for each in gpu.STORIES[name]().settings]
+    assert max(times) == pytest.approx(min(times))
 
 
 def test_networks_of_the_valley_see_means_over_squares_and_noisy_labels(images):
