@@ -162,7 +162,6 @@ def test_an_explorer_of_ones_own_is_what_the_page_about_it_says():
     drive(spread)
     said = spread.set(T=0.4, h=4)
     assert said == "Curvature 4 at T = 0.4: the walkers spread over 0.32."
-    variance = 0.4 / 4
-    density = torch.exp(-(known["x"] ** 2) / (2 * variance)) / (2 * torch.pi * variance) ** 0.5
-    assert panel(figure(spread), "probability density").follows(RUN.colour, known["x"], density) > 0.9
+    density = torch.exp(-4 * known["x"] ** 2 / (2 * 0.4))
+    assert panel(figure(spread), "probability").follows(RUN.colour, known["x"], density) > 0.9
     assert [turn.description for turn in spread.widget.children[0].children] == ["T", "h"]
