@@ -37,6 +37,7 @@ class Mean(NamedTuple):
         """Write a single mean with its error, or alone where that is 0 or unknown, both as ``form`` says."""
         if not form:
             return str(self)
+        form = form if form[0] in "+- " else f"z{form}"  # no "-0"
         error = f" ± {float(self.error):{form}}" if 0 < self.error < torch.inf else ""
         return f"{float(self.value):{form}}{error}"
 

@@ -165,12 +165,28 @@ class Pen:
             where = {"zorder": 6, "bbox": {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}} | where
         self.keep(self.ax.text(float(x), float(y), said(label), color=colour, **{"fontsize": SMALL} | where))
 
+    def key(self, rows: Sequence[tuple[Role, str]], x: float = 1.03, y: float = 0.96) -> None:
+        """Write at the right of the panel what each line is: a sample, and words or their key beneath each other.
+
+        ``x`` and ``y`` are where the first begins, as shares of the panel.
+        """
+        where: dict[str, Any] = {"transform": self.ax.transAxes, "clip_on": False}
+        for role, label in rows:
+            self.line([x, x + 0.09], [y, y], role, "", **where)
+            lines = said(label).count("\n") + 1
+            self.note(x + 0.11, y + 0.5 * self._least, label, role, va="top", linespacing=1.15, **where)
+            y -= (lines + 0.6) * self._least
+
+    @property
+    def _least(self) -> float:
+        """The height of a line of words, as a share of the panel's."""
+        return LINE / (96 * self.sheet.figure.get_figheight() * self.panel.place[3])
+
     def part(self) -> None:
         """Move the names at the ends of lines apart, so that none covers another or leaves the panel."""
         self.ends.sort(key=lambda name: name.get_position()[1])
-        least = LINE / (96 * self.sheet.figure.get_figheight() * self.panel.place[3])  # of the panel's height
         at = np.array([name.get_position()[1] for name in self.ends])
-        steps = least * np.arange(len(at))
+        steps = self._least * np.arange(len(at))
         at = np.maximum.accumulate(np.maximum(at, 0) - steps) + steps  # upwards
         at = np.minimum.accumulate((np.minimum(at, 1) + steps[::-1])[::-1])[::-1] - steps[::-1]  # and down from the top
         for name, y in zip(self.ends, at, strict=True):
@@ -219,6 +235,13 @@ def end_label(ax: Axes, words: str, colour: str) -> Text:
     """Return a label for the end of a line; ``set_position`` puts it there."""
     ink = INK.get(colour, colour)
     return ax.text(0, 0, words, color=ink, fontsize=SMALL, va="center", animated=True, clip_on=False)
+
+
+def boxed(ax: Axes, words: str, colour: str, **where: Any) -> Text:
+    """Return a label on a white box that moves with what it names."""
+    box = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
+    ink = INK.get(colour, colour)
+    return ax.text(0, 0, words, color=ink, fontsize=SMALL, animated=True, bbox=box, zorder=6, **where)
 
 
 class Band:

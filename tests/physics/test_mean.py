@@ -53,6 +53,7 @@ def test_a_mean_is_written_with_its_error_and_alone_where_none_is_known():
     assert f"{100 * Mean.over(each):.0f}" == f"{100 * Mean.over(each).value:.0f} ± {100 * error:.0f}"
     assert f"{Mean.over(each[:1]):.1f}" == f"{exact(each[0]):.1f}" == "1.0"
     assert f"{Mean(each[0], torch.tensor(torch.inf)):.1f}" == "1.0"
+    assert f"{Mean(-0.01 * each[0], 0.2 * each[0]):.1f}" == "0.0 ± 0.2"
 
 
 def test_the_mean_is_over_the_dimension_that_is_named():

@@ -20,7 +20,7 @@ from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, LIMIT, RUN, THEORY, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import ALL, BATCHES, RATES, STARTS, code_of, name_of, pairs_named, setting_of, walkers_named
+from .common import ALL, BATCHES, RATES, STARTS, pairs_named, run_of, setting_of, walkers_named
 from .film import ROAD, draw_road
 
 WALKERS, LIVE = 16, 2000  # of the live run
@@ -32,11 +32,6 @@ PANELS = ROAD | {
         ylim=(0.005, 8), yscale="log", yticks=(0.01, 0.1, 1),
     ),
 }  # fmt: skip
-
-
-def run_of(batch_size: int | None, learning_rate: float, released_at: float, road_pair: int | None) -> Run:
-    """Return the recorded run at what the learner turned."""
-    return Run("let_go", name_of(batch_size, learning_rate), released_at, road_pair, learning_rate)
 
 
 def frame(sheet: Sheet, steps: int, radius: float) -> None:
@@ -75,8 +70,16 @@ def words(run: Run, pinned: Run | None) -> str:
 
 
 def code(run: Run) -> str:
-    """Return the lines that read the recorded run."""
-    return code_of(run.name)
+    """Return the lines that read the recorded run, and the call of the verb that makes it anew."""
+    on = run.setting["on"]
+    return (
+        "from entropic_edu import recorded\n"
+        "from entropic_edu.recorded import let_go\n"
+        f'position = recorded.load("let_go")["{run.name}/position"]  # pair, record, start, walker\n'
+        "# made by, for each pair (here the first):\n"
+        f'# land, road = let_go.landscape("{on}"), let_go.road("{on}", 0)\n'
+        f'# release = let_go.release(land, road, 0, let_go.settings()["{run.name}"])'
+    )
 
 
 @cache
@@ -127,13 +130,4 @@ def walk(seed: int) -> Explorer:
         units=lambda run: round(LIVE * COST[run.batch_size] / COST[None]),
         frame=show,
     )
-    return Explorer(
-        draw,
-        controls,
-        PANELS,
-        words,
-        state=run_of,
-        title="06.walk.title",
-        code=lambda run: code_of(run.name),
-        work=work,
-    )
+    return Explorer(draw, controls, PANELS, words, state=run_of, title="06.walk.title", code=code, work=work)
