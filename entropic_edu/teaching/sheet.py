@@ -111,8 +111,7 @@ class Pen:
                 getattr(ax, f"{axis}axis").minorticks_off()
         ax.set(xlim=panel.xlim, ylim=panel.ylim, xlabel=said(panel.x))
         ax.set_title(said(panel.title), loc="left", fontsize=11)
-        if not panel.x and panel.xticks is None:
-            ax.tick_params(labelbottom=False)
+        ax.tick_params(labelbottom=bool(panel.x) or panel.xticks is not None)
 
     def keep(self, *artists: Artist) -> None:
         """Let artists that matplotlib made on ``ax`` last until the next state."""
@@ -165,14 +164,15 @@ class Pen:
             where = {"zorder": 6, "bbox": {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}} | where
         self.keep(self.ax.text(float(x), float(y), said(label), color=colour, **{"fontsize": SMALL} | where))
 
-    def key(self, rows: Sequence[tuple[Role, str]], x: float = 1.03, y: float = 0.96) -> None:
-        """Write at the right of the panel what each line is: a sample, and words or their key beneath each other.
+    def key(self, rows: Sequence[tuple[Role, str]], x: float = 1.03, y: float = 0.96, markers: bool = False) -> None:
+        """Write at the right of the panel what each line is: a sample, and words or their key, beneath each other.
 
-        ``x`` and ``y`` are where the first begins, as shares of the panel.
+        ``x`` and ``y`` are where the first begins, as shares of the panel; ``markers`` stand on the samples, too.
         """
         where: dict[str, Any] = {"transform": self.ax.transAxes, "clip_on": False}
         for role, label in rows:
-            self.line([x, x + 0.09], [y, y], role, "", **where)
+            marked = {"marker": role.marker, "ms": 8, "markevery": [1]} if markers else {}
+            self.line([x, x + 0.045, x + 0.09], [y, y, y], role, "", **where, **marked)
             lines = said(label).count("\n") + 1
             self.note(x + 0.11, y + 0.5 * self._least, label, role, va="top", linespacing=1.15, **where)
             y -= (lines + 0.6) * self._least

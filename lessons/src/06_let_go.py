@@ -148,7 +148,6 @@ lesson.hint("6.2")
 
 # %% tags=["exercise"]
 def release(theta, pivots, gradient, learning_rate, momentum, steps, every):
-    velocity = torch.zeros_like(theta)
     return ...
 
 
@@ -170,8 +169,8 @@ def release(theta, pivots, gradient, learning_rate, momentum, steps, every):
 lesson.check("6.2", release)
 
 # %% [markdown]
-# Your walkers are networks now: 16,330 weights on the road of pair 1. Press the button at $B = 16$, then at $B = 32$ and
-# twice the learning rate, then with all data.
+# Your walkers are networks now: 16,330 weights on the road of pair 1. Press the button at $B = 16$, then at $B = 32$
+# and twice the learning rate, then with all data.
 
 # %%
 lesson.explore("own", release=release)
@@ -284,8 +283,8 @@ lesson.explore("sceptic")
 # %% [markdown]
 # ### Check
 #
-# What would convince the sceptic? `noise_share(noisy, control)` takes two lists of displacements, one number per pair of
-# minima. How many standard errors is the noise's mean effect from zero?
+# What would convince the sceptic? `noise_share(noisy, control)` takes two lists of displacements, one number per pair
+# of minima. How many standard errors is the noise's mean effect from zero?
 
 # %%
 lesson.hint("6.4")

@@ -114,7 +114,7 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
         pen.line(x, mean.value, role)
         pen.points(x, mean, role, ms=8)
         pen.points(x, torch.tensor(law), role, ms=11, mfc="none", mew=1.2, alpha=0.8)
-    pen.key([(role, text("06.label.series", learning_rate=eta)) for eta, role in SERIES.items()])
+    pen.key([(role, text("06.label.series", learning_rate=eta)) for eta, role in SERIES.items()], markers=True)
     pen.note(1.03, 0.6, "06.label.open", va="top", linespacing=1.3, transform=pen.ax.transAxes)
     if view.measured_by == "gone":
         still = float(view.control.value)

@@ -24,7 +24,7 @@ from .walk import valley_of
 
 Written: TypeAlias = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], float, float, int, int], Tensor]
 WALKERS, TIME, START = 6, 30, 0.3  # of the learner's run: how many, η·steps, and where they begin
-PANELS = {"where": Panel((0.085, 0.13, 0.7, 0.79), "06.panel.position", "axis.step", ylim=(0, 0.4))}
+PANELS = {"where": Panel((0.085, 0.13, 0.7, 0.79), "06.panel.position", "axis.step", ylim=(0.1, 0.32))}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
