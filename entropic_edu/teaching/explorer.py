@@ -188,10 +188,11 @@ class Explorer:
         if self._per_unit is None:
             with closing(work.stream(**self.values)) as stream:  # type: ignore[type-var]  # a generator
                 first, begun, done = next(stream), time.monotonic(), 0
-                for snapshot in stream:
-                    done = snapshot.done - first.done
-                    if time.monotonic() - begun > TRIAL:
-                        break
+                with suppress(Exception):  # work that fails tells of it once it is under way
+                    for snapshot in stream:
+                        done = snapshot.done - first.done
+                        if time.monotonic() - begun > TRIAL:
+                            break
                 self._per_unit = (time.monotonic() - begun) / max(1, done)
             if work.frame is not None:  # pictures on the way take their time, too
                 begun = time.monotonic()

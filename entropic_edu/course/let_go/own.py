@@ -56,7 +56,7 @@ def steps_of(run: Run) -> int:
     return round(TIME / run.learning_rate / K) * K
 
 
-def going(release: Written, seed: int, run: Run) -> Iterator[Snapshot[Walked]]:
+def going(release: Written | None, seed: int, run: Run) -> Iterator[Snapshot[Walked]]:
     """Let the learner's walkers go, one after another."""
     (land, road), steps = valley_of(0), steps_of(run)
     generator, tracks = torch.Generator().manual_seed(seed), list[Tensor]()
@@ -67,6 +67,8 @@ def going(release: Written, seed: int, run: Run) -> Iterator[Snapshot[Walked]]:
         return Walked(step=K * torch.arange(len(each)), position=each, complete=len(tracks) == count)
 
     yield Snapshot(0, count, "", partial(walked, []))
+    if release is None or (wrong := problem(release)):
+        raise ValueError(text("06.own.missing") if release is None else wrong)
     for number in range(1, count + 1):
         gradient = Gradient(land, run.batch_size, generator)
         end = release(road.at(START), road.pivots, gradient, run.learning_rate, 0.9, steps, K)
@@ -76,10 +78,8 @@ def going(release: Written, seed: int, run: Run) -> Iterator[Snapshot[Walked]]:
         yield Snapshot(number, count, "", partial(walked, list(tracks)))
 
 
-def problem(release: Written | None) -> str:
+def problem(release: Written) -> str:
     """Say what keeps a learner's function from being run; empty if nothing does."""
-    if release is None:
-        return text("06.own.missing")
     pivots = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
     try:
         end = release(pivots[0], pivots, lambda theta: theta, 0.1, 0.5, 2, 2)
@@ -115,26 +115,17 @@ def recorded(run: Run) -> Mean:
     return run.position.at(int((run.step <= steps_of(run)).sum()) - 1)
 
 
+def words(run: Run) -> str:
+    """Say where the recorded walkers were."""
+    return text("06.own.some", setting=setting_of(run), start=START, steps=steps_of(run), recorded=recorded(run))
+
+
 def own(seed: int, release: Written | None = None) -> Explorer:
     """Let the learner's walkers go, at any batch size and learning rate of the grid."""
-    wrong = problem(release)
-
-    def words(run: Run) -> str:
-        said = text("06.own.some", setting=setting_of(run), start=START, steps=steps_of(run), recorded=recorded(run))
-        return f"{said} {wrong or text('06.own.ready')}"
-
-    return Explorer(
-        draw,
-        [slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.02)],
-        PANELS,
-        words,
-        state=partial(run_of, released_at=START, road_pair=1),
-        title="06.own.title",
-        code=code,
-        work=None
-        if release is None or wrong
-        else Work(partial(going, release, seed), show, lambda run: 1 if run.batch_size is None else WALKERS, show),
-    )
+    controls = [slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.02)]
+    work = Work(partial(going, release, seed), show, lambda run: 1 if run.batch_size is None else WALKERS, show)
+    state = partial(run_of, released_at=START, road_pair=1)
+    return Explorer(draw, controls, PANELS, words, state=state, title="06.own.title", code=code, work=work)
 
 
 def code(run: Run) -> str:
