@@ -229,7 +229,7 @@ lesson.check("5.3", probe)
 
 # %% [markdown]
 # Now your two functions measure the road of pair 1. Press the button as built, then at matched norms. Which of the two
-# bumps is left as it was?
+# bumps is nearly left as it was?
 
 # %%
 lesson.explore("own", product=product, probe=probe)

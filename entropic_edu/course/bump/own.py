@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
+from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
@@ -18,8 +19,7 @@ from entropic_edu.teaching.explorer import Explorer, Work, switch
 from entropic_edu.teaching.sheet import RUN, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import along, kept, land, positions
-from .scale import trace
+from .common import land, positions
 
 Product: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
 Probe: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Sequence[Any]]
@@ -41,8 +41,8 @@ class Road:
     @property
     def recorded(self) -> dict[str, Tensor]:
         """What was recorded along it, (n,) each."""
-        raw = along("trace") if self.which_norms == "matched" else trace(kept("norm_built"))
-        return {"trace": raw[0], "adaptive": along("adaptive")[0]}
+        profile = recorded.load("bump")["pair0/profile" if self.which_norms == "matched" else "pair0/raw"]
+        return {"trace": profile.trace.double(), "adaptive": profile.adaptive_trace.double()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
