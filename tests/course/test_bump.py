@@ -302,7 +302,7 @@ def test_the_functions_of_a_learner_measure_what_was_recorded_and_scale_moves_on
     for norms in ("built", "matched"):
         explorer.set(which_norms=norms)
         said = explorer.run()
-        found = re.findall(r"([\d.]+) ± ([\d.]+)", said)
+        found = re.findall(r"([\d.]+) ± (\d+\.\d+)", said)
         bumps[norms] = [tuple(map(float, each)) for each in found]
         recorded = own.Road(norms).recorded
         for (value, error), each in zip(bumps[norms], recorded.values(), strict=True):
