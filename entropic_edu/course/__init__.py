@@ -37,12 +37,15 @@ MODULES = {
 
 @dataclass(frozen=True)
 class Chapter:
-    """What one lesson has to show; explorers and players are made from a seed when they are asked for."""
+    """What one lesson has to show; explorers and players are made from a seed when they are asked for.
+
+    An explorer that a learner's functions can drive takes them after the seed, each None where it is not written yet.
+    """
 
     number: str
     questions: Sequence[Question] = ()
     exercises: Sequence[Exercise] = ()
-    explorers: Mapping[str, Callable[[int], Explorer]] = field(default_factory=dict)
+    explorers: Mapping[str, Callable[..., Explorer]] = field(default_factory=dict)
     players: Mapping[str, Callable[[int], Player | Stage]] = field(default_factory=dict)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import os
+import sys
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -94,17 +96,23 @@ class Lesson:
         failed = [str(check) for check in doctor.checks() if check.state == "fail"]
         return Said("\n".join(failed) or text("lesson.environment"))
 
-    def explore(self, name: str, after: str | None = None) -> Explorer:
+    def explore(self, name: str, after: str | None = None, **written: Any) -> Explorer:
         """Return a new explorer.
 
         Args:
             name: Of the explorer.
             after: Question whose bet must be locked or skipped before the explorer can be seen.
+            written: Functions of the learner that are to drive it, by the names that the lesson gives them.
 
         Raises:
-            ValueError: If the lesson has no such explorer or question.
+            ValueError: If the lesson has no such explorer or question, or the explorer takes no such function.
         """
-        explorer = _named(self.chapter.explorers, name, "explorer", self.number)(self.seed)
+        make = _named(self.chapter.explorers, name, "explorer", self.number)
+        takes = list(inspect.signature(make).parameters)[1:]
+        if others := set(written) - set(takes):
+            there = ", ".join(takes) or "none"
+            raise ValueError(f"Explorer {name!r} takes no {', '.join(sorted(others))}; functions it takes: {there}.")
+        explorer = make(self.seed, **written)
         if after is not None:
             explorer.cover(self.predict(after))
         return explorer
@@ -127,6 +135,15 @@ class Lesson:
             raise ValueError(f"{name!r} is a film, which waits for no bet; leave out after={after!r}.")
         covered: Stage = made.cover(bet)
         return covered
+
+    def source(self, name: str) -> Said:
+        """Return the code that an explorer is made of, the whole module.
+
+        Raises:
+            ValueError: If the lesson has no such explorer.
+        """
+        make = _named(self.chapter.explorers, name, "explorer", self.number)
+        return Said(inspect.getsource(sys.modules[make.__module__]))
 
     def predict(self, name: str) -> Bet:
         """Return the bet on a question, the same one each time.

@@ -30,8 +30,8 @@ lesson.explore("flat")
 # ## You will be able to
 #
 # - give the bump of a road as a ratio with an error over pairs of minima (check 5.1)
-# - say what a random step off the road costs (check 5.2)
-# - compute what a rescaling that leaves the function alone does to the trace (check 5.3)
+# - multiply by a Hessian that is too large to write down (check 5.2)
+# - measure trace and adaptive trace with random signs, and say with which error (check 5.3)
 # - say which ingredient the bump needs, each by its control (check 5.4)
 
 # %% [markdown]
@@ -139,26 +139,29 @@ lesson.explore("steps")
 # %% [markdown]
 # ### Check
 #
-# `rise(trace, radius, dimensions)`: the mean rise of the loss for a random step of this length, to second order.
+# All of this rests on one operation. Write `product(loss, theta, direction)`: the Hessian of `loss` at `theta` times a
+# direction, `(D,)`, without the Hessian.
 
 # %%
 lesson.hint("5.2")
 
 
 # %% tags=["exercise"]
-def rise(trace, radius, dimensions):
+def product(loss, theta, direction):
     return ...
 
 
-lesson.check("5.2", rise)
+lesson.check("5.2", product)
 
 
 # %% tags=["solution"]
-def rise(trace, radius, dimensions):
-    return radius**2 * trace / (2 * dimensions)
+def product(loss, theta, direction):
+    theta = theta.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
+    return torch.autograd.grad(gradient @ direction, theta)[0]
 
 
-lesson.check("5.2", rise)
+lesson.check("5.2", product)
 
 # %% [markdown]
 # ## Round 3: Is it scale? (10 minutes)
@@ -197,27 +200,39 @@ lesson.explore("scale", after="factor")
 # %% [markdown]
 # ### Check
 #
-# `rescaled(layer, rest, a)`: the trace after the weights of a normalised layer are multiplied by $a$. `layer` is that
-# layer's part of the trace before, `rest` that of all other weights.
+# How does one get a trace from products? With random signs $v$, on average $v \cdot Hv = \operatorname{tr} H$. Write
+# `probe(product, theta, signs)`: the mean of $v \cdot Hv$ over the rows of `signs`, its standard error, and the same
+# two numbers with $\theta_i v_i$ in place of $v_i$, which gives the adaptive trace.
 
 # %%
 lesson.hint("5.3")
 
 
 # %% tags=["exercise"]
-def rescaled(layer, rest, a):
+def probe(product, theta, signs):
     return ...
 
 
-lesson.check("5.3", rescaled)
+lesson.check("5.3", probe)
 
 
 # %% tags=["solution"]
-def rescaled(layer, rest, a):
-    return layer / a**2 + rest
+def probe(product, theta, signs):
+    found = []
+    for scale in (torch.ones_like(theta), theta):
+        each = torch.stack([(scale * v) @ product(scale * v) for v in signs])
+        found += [each.mean(), each.std() / len(each) ** 0.5]
+    return found
 
 
-lesson.check("5.3", rescaled)
+lesson.check("5.3", probe)
+
+# %% [markdown]
+# Now your two functions measure the road of pair 1. Press the button as built, then at matched norms. Which of the two
+# bumps is nearly left as it was?
+
+# %%
+lesson.explore("own", product=product, probe=probe)
 
 # %% [markdown]
 # ## Round 4: What it takes (12 minutes)

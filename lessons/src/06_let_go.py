@@ -31,10 +31,10 @@ lesson.play("hot")
 # %% [markdown]
 # ## You will be able to
 #
-# - separate what noise does from what the slope does, with an error (check 6.1)
-# - compute the effective temperature of SGD with momentum (check 6.2)
-# - predict the drift from the excess loss that walkers carry, with no free constant (check 6.3)
-# - choose a batch size that keeps the temperature (check 6.4)
+# - put a walker back on a bent road (check 6.1)
+# - let walkers go with a few lines of your own, at any temperature (check 6.2)
+# - find how hard noise pushes from the excess loss of the walkers, with no free constant (check 6.3)
+# - separate what noise does from what the slope does, with an error (check 6.4)
 
 # %% [markdown]
 # ## Round 1: Without noise (12 minutes)
@@ -74,28 +74,31 @@ lesson.explore("walk", after="still")
 # %% [markdown]
 # ### Check
 #
-# `noise_share(noisy, control)` takes two lists of displacements, one number per pair of minima. How many standard
-# errors is the noise's mean effect from zero?
+# The course has put the walkers back so far. Write it yourself: `project(theta, pivots)` returns the nearest point of a
+# road of straight pieces, and the unit direction of the piece it lies on.
 
 # %%
 lesson.hint("6.1")
 
 
 # %% tags=["exercise"]
-def noise_share(noisy, control):
+def project(theta, pivots):
     return ...
 
 
-lesson.check("6.1", noise_share)
+lesson.check("6.1", project)
 
 
 # %% tags=["solution"]
-def noise_share(noisy, control):
-    effect = torch.tensor(noisy) - torch.tensor(control)
-    return effect.mean() / (effect.std() / len(effect) ** 0.5)
+def project(theta, pivots):
+    piece = pivots[1:] - pivots[:-1]
+    share = ((theta - pivots[:-1]) * piece).sum(1) / piece.square().sum(1)
+    points = pivots[:-1] + share.clamp(0, 1)[:, None] * piece
+    best = (points - theta).norm(dim=1).argmin()
+    return points[best], piece[best] / piece[best].norm()
 
 
-lesson.check("6.1", noise_share)
+lesson.check("6.1", project)
 
 # %% [markdown]
 # ## Round 2: One temperature (12 minutes)
@@ -135,26 +138,42 @@ lesson.explore("collapse", after="same")
 # %% [markdown]
 # ### Check
 #
-# `temperature(batch_size, learning_rate, momentum)` returns $T$.
+# Now let them go: `release(theta, pivots, gradient, learning_rate, momentum, steps, every)` takes `steps` steps of SGD
+# with momentum, and after every so many puts the walker back with your `project`. Of the velocity only its part along
+# the road is kept.
 
 # %%
 lesson.hint("6.2")
 
 
 # %% tags=["exercise"]
-def temperature(batch_size, learning_rate, momentum):
+def release(theta, pivots, gradient, learning_rate, momentum, steps, every):
     return ...
 
 
-lesson.check("6.2", temperature)
+lesson.check("6.2", release)
 
 
 # %% tags=["solution"]
-def temperature(batch_size, learning_rate, momentum):
-    return learning_rate / ((1 - momentum) * batch_size)
+def release(theta, pivots, gradient, learning_rate, momentum, steps, every):
+    velocity = torch.zeros_like(theta)
+    for step in range(1, steps + 1):
+        velocity = momentum * velocity - learning_rate * gradient(theta)
+        theta = theta + velocity
+        if step % every == 0:
+            theta, along = project(theta, pivots)
+            velocity = (velocity @ along) * along
+    return theta
 
 
-lesson.check("6.2", temperature)
+lesson.check("6.2", release)
+
+# %% [markdown]
+# Your walkers are networks now: 16,330 weights on the road of pair 1. Press the button at $B = 16$, then at $B = 32$
+# and twice the learning rate, then with all data.
+
+# %%
+lesson.explore("own", release=release)
 
 # %% [markdown]
 # ## Round 3: Excess loss times narrowing (12 minutes)
@@ -195,27 +214,30 @@ lesson.explore("push", after="push")
 # %% [markdown]
 # ### Check
 #
-# `velocity(loss, road_loss, narrowing, learning_rate, momentum)` returns the mean velocity that noise makes, length per
-# step: `loss` is the mean over the walkers, `road_loss` that of the road beside them.
+# `force(position, trace, length, excess)` returns the force of the noise at the inner points of a road, loss per
+# length. Take $h'/h$ from the trace that was measured at `position` (shares of the road), with both neighbours of a
+# point for the slope.
 
 # %%
 lesson.hint("6.3")
 
 
 # %% tags=["exercise"]
-def velocity(loss, road_loss, narrowing, learning_rate, momentum):
+def force(position, trace, length, excess):
     return ...
 
 
-lesson.check("6.3", velocity)
+lesson.check("6.3", force)
 
 
 # %% tags=["solution"]
-def velocity(loss, road_loss, narrowing, learning_rate, momentum):
-    return -learning_rate / (1 - momentum) * narrowing * (loss - road_loss)
+def force(position, trace, length, excess):
+    way = (position[2:] - position[:-2]) * length
+    slope = (trace[2:] - trace[:-2]) / way
+    return -slope / trace[1:-1] * excess[1:-1]
 
 
-lesson.check("6.3", velocity)
+lesson.check("6.3", force)
 
 # %% [markdown]
 # ## Round 4: The runaway, taken apart (12 minutes)
@@ -261,26 +283,28 @@ lesson.explore("sceptic")
 # %% [markdown]
 # ### Check
 #
-# `same_heat(batch_size, learning_rate, momentum, new_rate, new_momentum)`: which batch size keeps $T$?
+# What would convince the sceptic? `noise_share(noisy, control)` takes two lists of displacements, one number per pair
+# of minima. How many standard errors is the noise's mean effect from zero?
 
 # %%
 lesson.hint("6.4")
 
 
 # %% tags=["exercise"]
-def same_heat(batch_size, learning_rate, momentum, new_rate, new_momentum):
+def noise_share(noisy, control):
     return ...
 
 
-lesson.check("6.4", same_heat)
+lesson.check("6.4", noise_share)
 
 
 # %% tags=["solution"]
-def same_heat(batch_size, learning_rate, momentum, new_rate, new_momentum):
-    return batch_size * (new_rate / (1 - new_momentum)) / (learning_rate / (1 - momentum))
+def noise_share(noisy, control):
+    effect = torch.tensor(noisy) - torch.tensor(control)
+    return effect.mean() / (effect.std() / len(effect) ** 0.5)
 
 
-lesson.check("6.4", same_heat)
+lesson.check("6.4", noise_share)
 
 # %% [markdown]
 # ## Key points

@@ -11,7 +11,8 @@ from pictures import panel
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course import bump as chapter
-from entropic_edu.course.bump import common, hook, road, scale, spectrum, steps
+from entropic_edu.course.bump import common, hook, own, road, scale, spectrum, steps
+from entropic_edu.course.bump.exercises import probe, product
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.per_sample import gradient_covariance
 from entropic_edu.physics.curvature import dense_hessian, hessian_vector_product, hutchinson_trace
@@ -21,7 +22,7 @@ from entropic_edu.recorded import valley
 from entropic_edu.teaching.sheet import GREY
 from entropic_edu.teaching.strings import text
 
-OWN = ("flat", "bump", "spectrum", "steps", "scale")
+OWN = ("flat", "bump", "spectrum", "steps", "scale", "own")
 MADE = {name: chapter.CHAPTER.explorers[name](0) for name in OWN}
 SAID = (Path(__file__).parents[2] / "lessons" / "src" / "05_bump.py").read_text("utf-8")
 
@@ -211,7 +212,7 @@ def test_the_trace_of_the_road_as_built_is_what_the_norms_explain():
 
 
 def test_live_and_recorded_profiles_agree_and_a_stopped_one_can_be_read():
-    snapshots = list(road.live(0, "2"))
+    snapshots = list(road.going(0, road.View(0.5, "trace", "2")))
     found, kept = snapshots[-1].result, common.profile(1)
     off = (found.trace - kept.trace) / (found.trace_error.square() + kept.trace_error.square()).sqrt()
     assert float(off.abs().max()) < 4
@@ -279,6 +280,47 @@ def test_the_slices_and_the_rescaled_trace_are_drawn_as_recorded():
         now = scale.trace(scale.norms(matched, 1.0, "middle")).mean(0)
         drawn = panel(figure(MADE["scale"], norms_matched=matched), "Trace of H")
         assert drawn.follows(RED, torch.linspace(0, 1, 21), now) > 0.95
+
+
+# --- what learners write --------------------------------------------------------------------------------------------
+
+
+def test_product_and_probe_of_the_exercises_are_those_of_the_library():
+    land, theta = common.land(), common.road(0).at(0.5)
+    vector = torch.randn(land.dim, generator=torch.Generator().manual_seed(0))
+    found = product(land.data_loss, theta, vector)
+    other = hessian_vector_product(land, theta, vector, weight_decay=False)
+    assert torch.allclose(found, other, rtol=1e-3, atol=1e-4 * float(other.abs().max()))
+    matrix = torch.diag(torch.tensor([1.0, 3.0, -2.0]))
+    signs = torch.tensor([[1.0, -1.0, 1.0], [-1.0, -1.0, 1.0], [1.0, 1.0, 1.0]])
+    known = probe(lambda v: matrix @ v, torch.tensor([2.0, 1.0, 3.0]), signs)
+    assert known.tolist() == [2.0, 0.0, 4.0 + 3.0 - 18.0, 0.0]  # a diagonal has no error
+
+
+def test_the_functions_of_a_learner_measure_what_was_recorded_and_scale_moves_one_of_the_two():
+    explorer, bumps = own.own(0, product, probe), {}
+    for norms in ("built", "matched"):
+        explorer.set(which_norms=norms)
+        said = explorer.run()
+        found = re.findall(r"([\d.]+) ± (\d+\.\d+)", said)
+        bumps[norms] = [tuple(map(float, each)) for each in found]
+        recorded = own.Road(norms).recorded
+        for (value, error), each in zip(bumps[norms], recorded.values(), strict=True):
+            assert abs(value - float(common.bump(each))) < 4 * error
+    assert bumps["built"][0][0] > 2 * bumps["matched"][0][0]
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ((None, probe), "needs your functions"),
+        ((product, lambda *given: ...), "stopped with TypeError"),
+        ((product, lambda *given: [1.0, 2.0]), "returned 2 values"),
+    ],
+)
+def test_functions_that_cannot_measure_are_told_why(written, words):
+    with pytest.raises(ValueError, match=words):
+        own.own(0, *written).run()
 
 
 def test_the_code_gives_the_numbers_of_the_sentence(capsys):

@@ -171,3 +171,10 @@ def alike(a, b, tolerance):
     if isinstance(a, str) or isinstance(b, str):
         return a == b
     return np.shape(a) == np.shape(b) and np.allclose(a, b, rtol=tolerance, atol=0)
+
+
+@pytest.mark.parametrize("number", course.MODULES)
+def test_what_a_learner_turns_has_words_in_the_catalogue(number):
+    for name, make in course.chapter(number).explorers.items():
+        for control in make(0).controls:  # without an entry its name would stand on the page
+            assert find(f"control.{control.name}.label"), f"{name}: {control.name}"

@@ -135,6 +135,22 @@ def test_an_unknown_name_is_answered_with_the_known_ones(lesson, call, message):
         call(lesson)
 
 
+def test_the_source_of_an_explorer_is_its_module_and_what_a_learner_wrote_goes_to_it():
+    lesson = Lesson("06")
+    source = lesson.source("walk")
+    assert source.startswith('"""Round 1')
+    assert "def walk(seed: int) -> Explorer:" in repr(source)
+    seen = []
+    own = lesson.explore("own", release=lambda *given: seen.append(given))
+    with pytest.raises(ValueError, match="returned NoneType"):
+        own.run()
+    assert len(seen) == 1
+    with pytest.raises(ValueError, match=r"'own' takes no hvp; functions it takes: release"):
+        lesson.explore("own", hvp=None)
+    with pytest.raises(ValueError, match="has no explorer 'nowhere'"):
+        lesson.source("nowhere")
+
+
 def test_an_explorer_is_covered_until_its_bet_opens_and_finds_it_when_it_is_made_again(lesson):
     explorer = lesson.explore("drain", after="where")
     assert not explorer.uncovered

@@ -18,6 +18,8 @@ from entropic_edu.teaching.strings import option_text, text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
+POINTS = 21  # along a road
+PLACES = tuple(round(0.1 * place, 1) for place in range(11))
 
 
 class Quantity(NamedTuple):

@@ -1,23 +1,27 @@
-"""Before round 1: the hill on the straight line, and the road round it, on one axis."""
+"""Before round 1: the hill on the straight line, and the road round it, side by side."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.figures.plots import BLUE, RED, labelled
-from entropic_edu.physics.mean import exact
-from entropic_edu.teaching import sheet
+from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import FAINT, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import COUNT, PAIRS, along, positions
-from .road import PLACES
+from .common import COUNT, PAIRS, PLACES, along, positions
+
+TOP = 1.75
+PANELS = {
+    "line": Panel((0.065, 0.125, 0.425, 0.79), "05.panel.line", "05.axis.either", ylim=(0, TOP)),
+    "road": Panel((0.545, 0.125, 0.425, 0.79), "05.panel.road", "05.axis.either", ylim=(0, TOP)),
+}
+HERE = Role(GREY, ":", 1.5)
 
 
 @cache
@@ -33,59 +37,49 @@ def at(values: Tensor, place: float) -> float:
     return float(torch.lerp(values[low], values[low + 1], exactly - low))
 
 
-class Flat:
-    """The objective on the line and, beside it, on the road, with a place on both."""
+@dataclass(frozen=True)
+class Ways:
+    """Both ways between the minima of a pair, and a place on them."""
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        self.axes = [self.figure.add_axes((left, 0.125, 0.425, 0.79)) for left in (0.065, 0.545)]
-        for ax, title in zip(self.axes, ("05.panel.line", "05.panel.road"), strict=True):
-            labelled(ax, text("05.axis.either"), "", text(title)).title.set_fontsize(11)
-            ax.set(xlim=(0, 1), ylim=(0, 1.1 * float(hill().max())))
-        self.bands = [Band(self.axes[0], colour=RED, dash="--"), Band(self.axes[1], colour=BLUE)]
-        self.points = [moving(ax, colour=GREY, dash="", marker="o", ms=9) for ax in self.axes]
-        self.marks = [moving(ax, colour=GREY, dash=":", width=1.5) for ax in self.axes]
+    at_position: float
+    one_pair: str
 
-    def show(self, pair: int, place: float) -> None:
-        """Draw both ways between the ends of a pair, counted from 0."""
-        ways = hill()[pair], along("objective")[pair]
-        for values, band, point, mark in zip(ways, self.bands, self.points, self.marks, strict=True):
-            band.show(positions(len(values)), exact(values))
-            point.set_data([place], [at(values, place)])
-            mark.set_data([place, place], [0, at(values, place)])
+    @property
+    def line(self) -> Tensor:
+        return hill()[int(self.one_pair) - 1]
+
+    @property
+    def road(self) -> Tensor:
+        return along("objective")[int(self.one_pair) - 1]
+
+
+def draw(sheet: Sheet, ways: Ways) -> None:
+    """Draw the objective along both ways, with the place."""
+    for name, values, role in (("line", ways.line, Role(RED, "--")), ("road", ways.road, Role(BLUE))):
+        height = at(values, ways.at_position)
+        sheet[name].line(positions(len(values)), values, role)
+        sheet[name].line([ways.at_position] * 2, [0, height], HERE)
+        sheet[name].line([ways.at_position], [height], FAINT, color=GREY, marker="o", ms=9)
+
+
+def words(ways: Ways) -> str:
+    """Say how high both ways are at the place."""
+    known = {"line": at(ways.line, ways.at_position), "road": at(ways.road, ways.at_position)}
+    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.at_position}
+    return text("05.hook.sentence", pair=ways.one_pair, **known)
+
+
+def code(ways: Ways) -> str:
+    """Return lines that compute the objective at this place of the road and of the line."""
+    return (
+        "from entropic_edu.recorded import valley\n"
+        f"land, road = valley.landscape(), valley.road({int(ways.one_pair) - 1})\n"
+        f"here = {ways.at_position}\n"
+        "print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))"
+    )
 
 
 def flat(seed: int) -> Explorer:
     """The objective along the road is flat; nothing else is shown yet."""
-    picture = Flat()
-
-    def render(*, at_position: float, one_pair: str) -> tuple[Figure, str]:
-        pair = int(one_pair) - 1
-        picture.show(pair, at_position)
-        road = along("objective")[pair]
-        words = text(
-            "05.hook.sentence",
-            pair=one_pair,
-            place=at_position,
-            line=at(hill()[pair], at_position),
-            road=at(road, at_position),
-            low=float(road.min()),
-            high=float(road.max()),
-        )
-        return picture.figure, words
-
-    return Explorer(
-        render,
-        [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])],
-        title=text("05.hook.title"),
-        code=code,
-    )
-
-
-def code(*, at_position: float, one_pair: str) -> str:
-    """Return lines that compute the objective at this place of the road and of the line."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({int(one_pair) - 1})\n"
-        f"print(land.loss(road.at({at_position})), land.loss(torch.lerp(road.at(0), road.at(1), {at_position})))"
-    )
+    controls = [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])]
+    return Explorer(draw, controls, PANELS, words, state=Ways, title="05.hook.title", code=code)

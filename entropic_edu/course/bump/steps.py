@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, RED, labelled
-from entropic_edu.physics.mean import exact
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, RED
+from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded.bump import RECIPE
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.sheet import GREY, LIMIT, Panel, Role, Sheet
+from entropic_edu.teaching.strings import text
 
 from .common import PAIRS, along, bump, kept, over_pairs, with_error
 
 RADII = tuple(RECIPE["radii"])
 WALKS = tuple(RECIPE["walks"])
 DIRECTIONS = tuple(range(1, RECIPE["slice"]["directions"] + 1))
-PLACES = {"start": (0, GREY, "--"), "end": (2, BLACK, DASHES[3]), "middle": (1, BLUE, "-")}  # row, colour, dash
-BARS = {"start": -0.06, "middle": -0.14}  # heights of what SGD reaches, in highest slices
+REACH = RECIPE["slice"]["reach"]
+TOP = 1.3  # loss: the highest of all slices
+PLACES = {  # rows of the recording
+    0: Role(GREY, "--", label="05.steps.label.start"),
+    2: Role(BLACK, DASHES[3], label="05.steps.label.end"),
+    1: Role(BLUE, label="05.steps.label.middle"),
+}
+BARS = {0: (-0.06, "05.steps.bar.start"), 1: (-0.14, "05.steps.bar.middle")}  # what SGD reaches, in highest slices
+RANDOM = Role(BLUE, "", label="05.steps.key.random")
+HELD = Role(GREEN, "", label="05.steps.key.held", marker="s")
+WALK = Role(ORANGE, "", label="05.steps.key.walk", marker="D")
+BUMP, HERE = Role(RED, "--", 1.5, "05.steps.key.trace"), Role(GREY, ":", 1.5)
+PANELS = {
+    "slice": Panel((0.07, 0.125, 0.37, 0.79), "05.panel.slice", "05.axis.offset", (-REACH, REACH), (-0.2 * TOP, TOP),
+                   zero=True),
+    "steps": Panel((0.56, 0.125, 0.415, 0.79), "05.panel.steps", "05.axis.step_length", (0.007, 4), (0, 4.5),
+                   xticks=(0.01, 0.1, 1), xscale="log", once=lambda ax: ax.axhline(1, color=GREY, lw=1)),
+}  # fmt: skip
 
 
 def random_bump(radius: float) -> Tensor:
@@ -49,99 +65,80 @@ def walk_bump(walk: str) -> Tensor:
     return bump(kept("walk_rise")[:, WALKS.index(walk)] / walk_length(walk).square())
 
 
-class Steps:
-    """The loss along an eigenvector at the ends and in the middle; beside it the bump against the length of a step."""
+@dataclass(frozen=True)
+class View:
+    """An eigenvector of a pair, and a length of steps."""
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        reach, points = RECIPE["slice"]["reach"], RECIPE["slice"]["points"]
-        self.offset = torch.linspace(-reach, reach, points, dtype=torch.float64)
-        left = self.figure.add_axes((0.07, 0.125, 0.37, 0.79))
-        labelled(left, text("05.axis.offset"), "", text("05.panel.slice")).title.set_fontsize(11)
-        self.top = top = float((kept("slice") - kept("slice")[..., points // 2, None]).max())
-        left.set(xlim=(-reach, reach), ylim=(-0.2 * top, 1.02 * top))
-        left.axhline(0, color=GREY, lw=0.8)
-        self.slices = {name: Band(left, colour=colour, dash=dash) for name, (_, colour, dash) in PLACES.items()}
-        self.walks = {name: moving(left, colour=PLACES[name][1], width=7, solid_capstyle="butt") for name in BARS}
-        for name, height in BARS.items():
-            words = option_text(name, "05.steps.bar.start", "05.steps.bar.middle")
-            left.text(-0.98 * reach, height * top, words, fontsize=sheet.SMALL, va="center", color=PLACES[name][1])
-        self.right = right = self.figure.add_axes((0.56, 0.125, 0.415, 0.79))
-        labelled(right, text("05.axis.step_length"), "", text("05.panel.steps")).title.set_fontsize(11)
-        right.set(xscale="log", xlim=(0.007, 4), ylim=(0, 4.5))
-        right.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
-        right.minorticks_off()
-        right.axhline(1, color=GREY, lw=1)
-        self._bumps()
-        self.mark = moving(right, colour=GREY, dash=":", width=1.5)
+    eigenvector: int
+    step_length: float
+    one_pair: str
 
-    def _bumps(self) -> None:
-        """Draw what no control changes: the bump at random steps, at SGD's own, and that of the trace."""
-        trace, ax = float(over_pairs(bump(along("trace"))).value), self.right
-        ax.axhline(trace, color=RED, lw=1.5, ls="--")
-        for row, (means, colour, marker, key) in enumerate(
-            (
-                ([over_pairs(random_bump(radius)) for radius in RADII], BLUE, "o", "05.steps.key.random"),
-                ([over_pairs(held_bump(radius)) for radius in RADII], GREEN, "s", "05.steps.key.held"),
-                ([over_pairs(walk_bump(walk)) for walk in WALKS], ORANGE, "D", "05.steps.key.walk"),
-            )
-        ):
-            at = [float(walk_length(walk).mean()) for walk in WALKS] if marker == "D" else RADII
-            value, error = ([float(getattr(mean, part)) for mean in means] for part in ("value", "error"))
-            face = "white" if marker == "s" else colour
-            ax.errorbar(at, value, error, color=colour, marker=marker, mfc=face, ms=7, ls="", lw=1.5)
-            ax.plot(0.0085, 4.3 - 0.25 * row, color=colour, marker=marker, mfc=face, ms=7)
-            ax.text(0.0105, 4.3 - 0.25 * row, text(key), fontsize=sheet.SMALL, va="center")
-        ax.text(0.0085, 3.55, text("05.steps.key.trace"), fontsize=sheet.SMALL, va="center", color=sheet.INK[RED])
+    @property
+    def pair(self) -> int:
+        """Counted from 0."""
+        return int(self.one_pair) - 1
 
-    def show(self, pair: int, direction: int, radius: float) -> None:
-        """Draw the slices of a pair, counted from 0, along an eigenvector, and mark a length."""
-        for name, (row, _, _) in PLACES.items():
-            height = kept("slice")[pair, row, direction - 1]
-            label = option_text(name, "05.steps.label.start", "05.steps.label.end", "05.steps.label.middle")
-            self.slices[name].show(self.offset, exact(height - height[len(height) // 2]), label)
-        sheet.part(*self.slices.values(), gap=0.06)
-        for name, line in self.walks.items():
-            size = float(kept("scatter")[pair, PLACES[name][0], 1, direction - 1])
-            line.set_data([-size, size], [BARS[name] * self.top] * 2)
-        self.mark.set_data([radius, radius], [0, 3.4])
+    @property
+    def slices(self) -> Tensor:
+        """The loss above the road along the eigenvector, at the start, in the middle and at the end, (3, points)."""
+        height = kept("slice")[self.pair, :, self.eigenvector - 1]
+        return height - height[:, height.shape[1] // 2, None]
 
 
-def steps(seed: int) -> Explorer:
-    """See narrow: slices across the valley, and the bump that steps of each length see."""
-    picture = Steps()
+def draw(sheet: Sheet, view: View) -> None:
+    """Draw the slices with what SGD reaches, and the bump against the length of a step."""
+    left, right = sheet["slice"], sheet["steps"]
+    offset = torch.linspace(-REACH, REACH, view.slices.shape[1])
+    for row, role in PLACES.items():
+        left.line(offset, view.slices[row], role)
+    for row, (height, label) in BARS.items():
+        size = float(kept("scatter")[view.pair, row, 1, view.eigenvector - 1])
+        left.line([-size, size], [height * TOP] * 2, PLACES[row], "", ls="-", lw=7, solid_capstyle="butt")
+        left.note(-0.98 * REACH, height * TOP, label, PLACES[row], va="center")
+    lengths = [float(walk_length(walk).mean()) for walk in WALKS]
+    right.level(float(over_pairs(bump(along("trace"))).value), BUMP)
+    for number, (x, role, each) in enumerate((
+        (RADII, RANDOM, [random_bump(radius) for radius in RADII]),
+        (RADII, HELD, [held_bump(radius) for radius in RADII]),
+        (lengths, WALK, [walk_bump(walk) for walk in WALKS]),
+    )):  # fmt: skip
+        face = "white" if role is HELD else role.colour
+        right.points(x, Mean.over(torch.stack(each)), role, ms=7, mfc=face)
+        right.line([0.0085], [4.3 - 0.25 * number], role, "", marker=role.marker, ms=7, mfc=face)
+        right.note(0.0105, 4.3 - 0.25 * number, role.label, LIMIT, va="center")
+    right.note(0.0085, 3.55, BUMP.label, BUMP, va="center")
+    right.line([view.step_length] * 2, [0, 3.4], HERE)
 
-    def render(*, eigenvector: int, step_length: float, one_pair: str) -> tuple[Figure, str]:
-        picture.show(int(one_pair) - 1, eigenvector, step_length)
-        return picture.figure, sentence(int(one_pair) - 1, eigenvector, step_length)
 
-    controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
-    return Explorer(render, controls, title=text("05.steps.title"), code=code)
-
-
-def sentence(pair: int, direction: int, radius: float) -> str:
+def words(view: View) -> str:
     """Say how curved both ends and the middle are along an eigenvector, and the bumps at steps of this length."""
-    curvature = kept("eigenvalues")[pair, :, direction - 1]
+    curvature = kept("eigenvalues")[view.pair, :, view.eigenvector - 1]
     return text(
         "05.steps.sentence",
-        pair=pair + 1,
+        pair=view.one_pair,
         ends=float(curvature[[0, 2]].mean()),
         middle=float(curvature[1]),
-        radius=radius,
-        random=with_error(over_pairs(random_bump(radius)), "all"),
-        held=with_error(over_pairs(held_bump(radius)), "all"),
+        radius=view.step_length,
+        random=with_error(over_pairs(random_bump(view.step_length)), "all"),
+        held=with_error(over_pairs(held_bump(view.step_length)), "all"),
         walk=with_error(over_pairs(walk_bump("hot")), "all"),
     )
 
 
-def code(*, eigenvector: int, step_length: float, one_pair: str) -> str:
+def code(view: View) -> str:
     """Return lines that take random steps of this length off the road and measure what they cost."""
     return (
         "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({int(one_pair) - 1})\n"
+        f"land, road = valley.landscape(), valley.road({view.pair})\n"
         "steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))\n"
-        f"steps *= {step_length} / steps.norm(dim=1, keepdim=True)\n"
+        f"steps *= {view.step_length} / steps.norm(dim=1, keepdim=True)\n"
         "theta = road.at(torch.tensor([0.0, 0.5, 1.0]))\n"
         "rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]\n"
         "print(2 * rise[1] / (rise[0] + rise[2]))"
     )
+
+
+def steps(seed: int) -> Explorer:
+    """See narrow: slices across the valley, and the bump that steps of each length see."""
+    controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
+    return Explorer(draw, controls, PANELS, words, state=View, title="05.steps.title", code=code)

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.course.bump import common as valley
-from entropic_edu.course.let_go import common as walkers
-from entropic_edu.course.let_go.film import Road
+from entropic_edu.course.let_go.common import run_of
+from entropic_edu.course.let_go.film import ROAD, draw_road
 from entropic_edu.figures.plots import BLUE, RED, labelled
 from entropic_edu.physics.mean import exact
 from entropic_edu.teaching import sheet
@@ -43,14 +43,15 @@ class Three:
     """Line and road at the left, and the triptych of the road."""
 
     def __init__(self) -> None:
-        self.figure = sheet.figure()
+        self.sheet = sheet.Sheet(ROAD)
+        self.figure = self.sheet.figure
         self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.37, 0.79))
         labelled(ax, text("09.axis.between"), "", text("09.panel.both")).title.set_fontsize(11)
         ax.set(xlim=(0, 1), ylim=(0, 1.7))
         self.line = Band(ax, colour=RED, dash="--", label=text("09.label.line"))
         self.road = Band(ax, colour=BLUE, label=text("09.label.road"))
-        self.triptych = Road(self.figure)
-        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.triptych.axes)]
+        axes = (ax, *(pen.ax for pen in self.sheet.pens.values()))
+        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in axes]
         key(self.figure)
 
     def show(self, place: float) -> None:
@@ -60,7 +61,10 @@ class Three:
         self.line.name.set_position((0.6, 1.05 * float(line.max())))
         self.road.show(even(len(flat)), exact(flat))
         self.road.name.set_position((0.6, 0.85 * float(flat.min())))
-        self.triptych.show(None, SIZE, RATE)
+        run = run_of(SIZE, RATE)
+        with self.sheet:
+            draw_road(self.sheet, run)
+            self.sheet["drift"].points(*run.speed, ms=4)
         for ax, mark in self.marks:
             mark.set_data([place, place], ax.get_ylim())
 
@@ -78,8 +82,7 @@ def three(seed: int) -> Explorer:
 
 def sentence(place: float) -> str:
     """Say what stands on the line and on the road at a place, and where walkers ended."""
-    end = {size: walkers.column(walkers.kept(f"{walkers.name_of(size, RATE)}/position"), 0.3) for size in (SIZE, None)}
-    gone = {size: with_error(walkers.over_pairs(each[:, -1], None), ".2f") for size, each in end.items()}
+    gone = {size: with_error(run_of(size, RATE).end, ".2f") for size in (SIZE, None)}
     return text(
         "09.hook.sentence",
         place=place,

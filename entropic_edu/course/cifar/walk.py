@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.course import floor
-from entropic_edu.course.let_go.common import boxed, speed
+from entropic_edu.course.runs import speed
 from entropic_edu.figures.plots import BLACK, DASHES, GREEN, PURPLE, RED, labelled
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Control, Explorer, Work, slider
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import GREY, Band, boxed, moving
 from entropic_edu.teaching.strings import option_text, text
 
 from . import live

@@ -2,72 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.course import floor
+from entropic_edu.course.floor import RIGHT
+from entropic_edu.course.runs import Run
 from entropic_edu.figures.pixels import png
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
-from entropic_edu.teaching import sheet
-from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching import player, sheet
+from entropic_edu.teaching.sheet import CONTROL, LIMIT, LOSS, THEORY, TRACE, Panel, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import STARTS, along_road, data_of, kept, name_of, pick, profile, speed, speed_by_law, steps_of
+from .common import data_of, run_of
 
-if TYPE_CHECKING:
-    from entropic_edu.teaching.player import Player
-
+ROAD = {  # objective, curvature, and which way walkers drift
+    "loss": Panel((0.655, RIGHT[0], 0.325, 0.185), "06.panel.loss", ylim=(0.54, 0.6)),
+    "trace": Panel((0.655, RIGHT[1], 0.325, 0.185), "06.panel.trace", ylim=(0, 250)),
+    "drift": Panel(
+        (0.655, RIGHT[2], 0.325, 0.185), "06.panel.drift", "06.axis.position",
+        ylim=(-0.16, 0.16), yticks=(-0.1, 0, 0.1), zero=True,
+    ),
+}  # fmt: skip
 TALL, LANE = 2.2, -0.55  # of the plan: the largest distance from the road, and where the lane without noise begins
+LOW = LANE - 0.62  # its lower edge, beneath five lanes
+PLAN = Panel(
+    (0.085, 0.125, 0.45, 0.8), "06.film.plan", "06.axis.position", ylim=(LOW, TALL), yticks=(0, 0.5, 1, 1.5, 2),
+    once=lambda ax: (ax.axhline(0, color="black", lw=2), ax.axhspan(LOW, LANE + 0.2, color="#eeeeee", lw=0)),
+)  # fmt: skip
 
 
-class Road:
-    """The triptych of a road: objective, curvature, and which way walkers drift."""
-
-    def __init__(self, figure: Figure) -> None:
-        self.axes = [figure.add_axes((0.655, bottom, 0.325, 0.185)) for bottom in floor.RIGHT]
-        top, middle, bottom = self.axes
-        labelled(top, "", "", text("06.panel.loss"))
-        labelled(middle, "", "", text("06.panel.trace"))
-        labelled(bottom, text("06.axis.position"), "", text("06.panel.drift"))
-        for ax in self.axes:
-            ax.set_xlim(0, 1)
-            ax.title.set_fontsize(11)
-        for ax in (top, middle):
-            ax.tick_params(labelbottom=False)
-        top.set_ylim(0.54, 0.6)
-        middle.set_ylim(0, 250)
-        bottom.axhline(0, color=GREY, lw=1)
-        bottom.set_ylim(-0.16, 0.16)
-        bottom.set_yticks([-0.1, 0, 0.1], ["−0.1", "0", "0.1"])
-        self.loss, self.trace = moving(top, colour=BLUE), moving(middle, colour=RED)
-        self.theory = moving(bottom, colour=PURPLE, dash=DASHES[2])
-        self.control = moving(bottom, colour=BLACK, dash=":", width=1.5)
-        self.points = sheet.Points(bottom, size=4)
-
-    def show(self, pair: int | None, batch_size: int | None, learning_rate: float, measured: bool = True) -> None:
-        """Draw the road of a pair, or the mean of all, and the drift on it."""
-        where = profile(0).position.double()
-        self.loss.set_data(where.numpy(), along_road(pair, "loss").numpy())
-        self.trace.set_data(where.numpy(), along_road(pair, "trace").numpy())
-        self.theory.set_data(where.numpy(), speed_by_law(pair, batch_size, learning_rate).numpy())
-        self.control.set_data(where.numpy(), speed_by_law(pair, None, learning_rate).numpy())
-        if not measured:
-            self.points.show(torch.empty(0), None)
-            return
-        name = name_of(batch_size, learning_rate)
-        self.points.show(*speed(steps_of(name, learning_rate), pick(kept(f"{name}/position"), pair)))
+def draw_road(sheet: Sheet, run: Run) -> None:
+    """Draw the triptych of a run's road: what it was on, and the drift that theory says, with noise and without."""
+    sheet["loss"].line(run.road.position, run.road.along("loss"), LOSS)
+    sheet["trace"].line(run.road.position, run.road.along("trace"), TRACE)
+    sheet["drift"].line(run.road.position, run.speed_by_law, THEORY, "", lw=2)
+    sheet["drift"].line(run.road.position, run.control.speed_by_law, CONTROL, "", lw=1.5)
 
 
-def film(seed: int) -> Player:
+def film(seed: int) -> player.Player:
     """Return a player of recorded walkers with noise and without: distance from the road, and the triptych."""
-    return _player("hot", 16, 0.02, text("06.film.title"))
+    return _player(Run("let_go", "hot", 0.3), text("06.film.title"))
 
 
-def of_grid(batch_size: int | None, learning_rate: float) -> Player:
+def of_grid(batch_size: int | None, learning_rate: float) -> player.Player:
     """Return the same of walkers of the grid that were let go at 0.3 and 0.7.
 
     Args:
@@ -75,99 +54,68 @@ def of_grid(batch_size: int | None, learning_rate: float) -> Player:
         learning_rate: One of ``common.RATES``.
     """
     title = text("06.film.grid", data=data_of(batch_size), learning_rate=learning_rate)
-    return _player(name_of(batch_size, learning_rate), batch_size, learning_rate, title)
+    return _player(run_of(batch_size, learning_rate), title)
 
 
-def _player(name: str, batch_size: int | None, learning_rate: float, title: str) -> Player:
-    """Return a player of a recorded run and of the control, of those walkers that were let go at 0.3 and at 0.7."""
-    from entropic_edu.teaching.player import Panel, Player
-
-    step = steps_of(name, learning_rate)
-    position, distance = (_two_starts(kept(f"{name}/{key}")) for key in ("position", "distance"))
-    still = _at(step, steps_of("control", learning_rate), _two_starts(kept("control/position")))
-    parts, groups = [], []
-    for side in range(2):
-        pairs, walkers = len(still), position.shape[-1]
-        lane = (LANE - 0.1 * torch.arange(pairs, dtype=torch.float64)).expand(len(step), -1)
-        if batch_size is not None:
-            along, away = (each[:, :, side].permute(1, 0, 2).flatten(1) for each in (position, distance))
-            parts.append(torch.stack([along, away.clamp(max=TALL)], -1))
-            groups.append((pairs * walkers, True))
-        parts.append(torch.stack([still[:, :, side, 0].T, lane], -1))
-        groups.append((pairs, False))
+def _player(run: Run, title: str) -> player.Player:
+    """Return a player of a recorded run and of its control, of those walkers that were let go at 0.3 and at 0.7."""
+    parts, groups, noisy, still = [], [], [], []
+    for start in (0.3, 0.7):
+        here = replace(run, start=start)
+        noisy.append(here.each("position"))  # (P, R, W)
+        still.append(_at(run.step, here.control.step, here.control.each("position")[..., 0]))  # (R, P)
+        if run.batch_size is not None:
+            along, away = (each.movedim(1, 0).flatten(1) for each in (noisy[-1], here.each("distance").clamp(max=TALL)))
+            parts.append(torch.stack([along, away], -1))
+            groups.append((along.shape[1], True))
+        lanes = (LANE - 0.1 * torch.arange(still[-1].shape[1], dtype=torch.float64)).expand(len(run.step), -1)
+        parts.append(torch.stack([still[-1], lanes], -1))
+        groups.append((lanes.shape[1], False))
     crowd = torch.cat(parts, 1)  # (R, N, 2)
-    figure, panels = _film_scene(Panel, batch_size, learning_rate)
-    return Player(
+    background, panels = _scene(run)
+    return player.Player(
         crowd,
         along=crowd[..., 0],
-        step=[int(each) for each in step],
-        background=png(figure),
+        step=[int(each) for each in run.step],
+        background=background,
         width=sheet.WIDTH,
         height=sheet.HEIGHT,
         panels=panels,
         groups=groups,
-        sentences=[_sentence(name, batch_size, learning_rate, row, int(step[row]), still) for row in range(len(step))],
+        sentences=[_sentence(run, row, noisy, still) for row in range(len(run.step))],
         seconds=12.0,
         title=title,
     )
 
 
-def _sentence(name: str, batch_size: int | None, learning_rate: float, row: int, step: int, still: Tensor) -> str:
-    """Say where both groups stand at a record, (P, R, 2, W)."""
-    run = _two_starts(kept(f"{name}/position"))
-    low, high = (float(run[:, row, side].mean()) for side in range(2))
-    low_still, high_still = (float(still[:, row, side].mean()) for side in range(2))
-    return text(
-        "06.film.still" if batch_size is None else "06.film.sentence",
-        data=data_of(batch_size),
-        learning_rate=learning_rate,
-        step=step,
-        walkers=run[:, row, 0].numel(),
-        low=low,
-        high=high,
-        low_still=low_still,
-        high_still=high_still,
-    )
-
-
-def _two_starts(values: Tensor) -> Tensor:
-    """Return what belongs to 0.3 and 0.7, where a run has more starts, (P, R, S, W) -> (P, R, 2, W)."""
-    return values if values.shape[2] == 2 else values[:, :, [STARTS.index(start) for start in (0.3, 0.7)]]
+def _sentence(run: Run, row: int, noisy: list[Tensor], still: list[Tensor]) -> str:
+    """Say where both groups stand at a record; positions (P, R, W) and (R, P) from either start."""
+    low, high = (float(each[:, row].mean()) for each in noisy)
+    low_still, high_still = (float(each[row].mean()) for each in still)
+    known = {"data": data_of(run.batch_size), "learning_rate": run.learning_rate, "step": int(run.step[row])}
+    known |= {"walkers": noisy[0][:, row].numel(), "low": low, "high": high}
+    key = "06.film.still" if run.batch_size is None else "06.film.sentence"
+    return text(key, low_still=low_still, high_still=high_still, **known)
 
 
 def _at(step: Tensor, known: Tensor, values: Tensor) -> Tensor:
-    """Return values (P, R, S, W) at other steps, on straight lines between the records ``known`` (R,)."""
-    rows = values.movedim(1, -1)
-    flat = [np.interp(step.numpy(), known.numpy(), row.numpy()) for row in rows.flatten(0, -2)]
-    return torch.from_numpy(np.stack(flat)).unflatten(0, rows.shape[:-1]).movedim(-1, 1)
+    """Return values (P, R) at other steps, (R', P), on straight lines between the records ``known`` (R,)."""
+    return torch.from_numpy(np.stack([np.interp(step.numpy(), known.numpy(), row.numpy()) for row in values], 1))
 
 
-def _film_scene(make: Any, batch_size: int | None, learning_rate: float) -> tuple[Figure, list[Any]]:
+def _scene(run: Run) -> tuple[bytes, list[player.Panel]]:
     """Return the background of the film, and where the player draws on it."""
-    figure = sheet.figure()
-    plan = figure.add_axes((0.085, 0.125, 0.45, 0.8))
-    low = LANE - 0.1 * len(kept("valley/length"))
-    labelled(plan, text("06.axis.position"), "", text("06.film.plan")).set(xlim=(0, 1), ylim=(low - 0.12, TALL))
-    plan.title.set_fontsize(11)
-    plan.set_yticks([0, 0.5, 1, 1.5, 2])
-    plan.axhline(0, color=BLACK, lw=2)
-    plan.axhspan(low - 0.12, LANE + 0.2, color="#eeeeee", lw=0)
-    lanes = [(text("06.label.control"), LANE + 0.03)]
-    if batch_size is not None:
-        lanes.append((data_of(batch_size), TALL - 0.25))
-    for words, y in lanes:
-        plan.text(0.5, y, words, ha="center", fontsize=sheet.SMALL)
-    road = Road(figure)
-    where = profile(0).position.double()
-    curves: list[Tensor] = []
-    quantities = (along_road(None, "loss"), along_road(None, "trace"), speed_by_law(None, batch_size, learning_rate))
-    for ax, values, line in zip(road.axes, quantities, (road.loss, road.trace, road.theory), strict=True):
-        ax.plot(where, values, color=line.get_color(), ls=line.get_linestyle(), lw=2)
-        curves.append(torch.stack([where, values], 1))
-    labelled(road.axes[2], text("06.axis.position"), "", text("06.film.drift")).title.set_fontsize(11)
-    panels = [make("plan", plan.get_position().bounds, plan.get_xlim(), plan.get_ylim(), None)]
-    panels += [
-        make("curve", ax.get_position().bounds, ax.get_xlim(), ax.get_ylim(), curve)
-        for ax, curve in zip(road.axes, curves, strict=True)
-    ]
-    return figure, panels
+    drawn, road = Sheet(ROAD | {"plan": PLAN}), run.road
+    drawn["drift"].reframe(title="06.film.drift")
+    curves = {"loss": road.along("loss"), "trace": road.along("trace"), "drift": run.speed_by_law}
+    with drawn:
+        for (name, values), role in zip(curves.items(), (LOSS, TRACE, THEORY), strict=True):
+            drawn[name].line(road.position, values, role, "", lw=2)
+        drawn["plan"].note(0.5, LANE + 0.03, "say.noise.off", LIMIT, ha="center")
+        if run.batch_size is not None:
+            drawn["plan"].note(0.5, TALL - 0.25, data_of(run.batch_size), LIMIT, ha="center")
+    panels = [player.Panel("plan", PLAN.place, PLAN.xlim, PLAN.ylim, None)]
+    for name, values in curves.items():
+        frame, curve = drawn[name].panel, torch.stack([road.position, values], 1)
+        panels.append(player.Panel("curve", frame.place, frame.xlim, frame.ylim, curve))
+    return png(drawn.figure), panels

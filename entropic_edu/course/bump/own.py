@@ -1,0 +1,141 @@
+"""Round 3: trace and adaptive trace by the learner's own probes, beside the recorded ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.physics.mean import Mean, middle_over_ends
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.recorded import valley
+from entropic_edu.teaching.explorer import Explorer, Work, switch
+from entropic_edu.teaching.sheet import RUN, TWIN, Panel, Sheet
+from entropic_edu.teaching.strings import option_text, text
+
+from .common import land, positions
+
+Product: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
+Probe: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Sequence[Any]]
+PLACES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
+SIGNS = 8  # random vectors at each place
+PANELS = {
+    "trace": Panel((0.075, 0.13, 0.33, 0.78), "05.panel.trace_own", "05.axis.position", yscale="log",
+                   ylim=(30, 4000), yticks=(100, 1000)),
+    "adaptive": Panel((0.575, 0.13, 0.33, 0.78), "05.panel.adaptive_own", "05.axis.position", ylim=(0, 8)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Road:
+    """The road of pair 1, as it was built or at matched norms."""
+
+    which_norms: str
+
+    @property
+    def recorded(self) -> dict[str, Tensor]:
+        """What was recorded along it, (n,) each."""
+        profile = recorded.load("bump")["pair0/profile" if self.which_norms == "matched" else "pair0/raw"]
+        return {"trace": profile.trace.double(), "adaptive": profile.adaptive_trace.double()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Probed(Result):
+    """What the learner's functions found at the first places, (n, 4): both traces, each with its error."""
+
+    values: Tensor
+    complete: bool = True
+
+    def mean(self, name: str) -> Mean:
+        """Return the "trace" or the "adaptive" trace."""
+        first = {"trace": 0, "adaptive": 2}[name]
+        return Mean(self.values[:, first], self.values[:, first + 1])
+
+    def bump(self, name: str) -> Mean:
+        """Return the mean of the middle third over that of the ends; the vectors at each place are others."""
+        value, error = self.mean(name)
+        parts = [torch.tensor([1 / 3 <= place <= 2 / 3 for place in PLACES]), torch.tensor(PLACES) % 1 == 0]
+        relative = sum((error[part].norm() / value[part].sum()) ** 2 for part in parts) ** 0.5
+        middle, ends = (value[part].mean() for part in parts)
+        return Mean(middle / ends, middle / ends * relative)
+
+
+def going(product: Product | None, probe: Probe | None, seed: int, road: Road) -> Iterator[Snapshot[Probed]]:
+    """Measure place by place with the learner's functions."""
+    path = valley.road(0, matched=road.which_norms == "matched")
+    generator, found = torch.Generator().manual_seed(seed), list[Tensor]()
+
+    def probed(rows: list[Tensor]) -> Probed:
+        return Probed(values=torch.stack(rows) if rows else torch.zeros(0, 4), complete=len(rows) == len(PLACES))
+
+    yield Snapshot(0, len(PLACES), "", partial(probed, []))
+    if product is None or probe is None or (wrong := problem(product, probe)):
+        raise ValueError(text("05.own.missing") if product is None or probe is None else wrong)
+    for number, place in enumerate(PLACES, 1):
+        theta = path.at(place)
+        signs = 2.0 * torch.randint(0, 2, (SIGNS, land().dim), generator=generator) - 1
+        given = probe(partial(product, land().data_loss, theta), theta, signs)
+        found.append(torch.tensor([float(each) for each in given], dtype=torch.float64))
+        yield Snapshot(number, len(PLACES), "", partial(probed, list(found)))
+
+
+def problem(product: Product, probe: Probe) -> str:
+    """Say what keeps the learner's functions from being run; empty if nothing does."""
+    theta = torch.tensor([1.0, 2.0])
+    try:
+        given = probe(partial(product, lambda theta: theta.square().sum(), theta), theta, torch.ones(2, 2))
+        fits = len(given) == 4 and all(isinstance(float(each), float) for each in given)
+    except Exception as error:
+        return text("05.own.raised", error=f"{type(error).__name__}: {error}")
+    return "" if fits else text("05.own.unfit", count=len(given))
+
+
+def draw(sheet: Sheet, road: Road) -> None:
+    """Draw what was recorded."""
+    for name, values in road.recorded.items():
+        sheet[name].line(positions(len(values)), values, TWIN, "05.label.recorded")
+
+
+def show(sheet: Sheet, found: Probed, road: Road) -> str:
+    """Draw the learner's points beside it, and say both bumps."""
+    draw(sheet, road)
+    where = torch.tensor(PLACES[: len(found.values)])
+    for name in PANELS:
+        sheet[name].points(where, found.mean(name), RUN)
+    if not found.complete:
+        return text("05.own.growing", count=len(where), of=len(PLACES))
+    return text("05.own.live", norms=named(road), signs=SIGNS, **{name: found.bump(name) for name in PANELS})
+
+
+def words(road: Road) -> str:
+    """Say the recorded bumps."""
+    bumps = {name: middle_over_ends(positions(len(each)), each) for name, each in road.recorded.items()}
+    return text("05.own.some", norms=named(road), **bumps)
+
+
+def named(road: Road) -> str:
+    """Name the norms in a sentence."""
+    return option_text(road.which_norms, "05.own.norms.built", "05.own.norms.matched")
+
+
+def own(seed: int, product: Product | None = None, probe: Probe | None = None) -> Explorer:
+    """Let the learner's probes measure the road of pair 1."""
+    work = Work(partial(going, product, probe, seed), show, lambda road: len(PLACES), show)
+    controls = [switch("which_norms", ("built", "matched"))]
+    return Explorer(draw, controls, PANELS, words, state=Road, title="05.own.title", code=code, work=work)
+
+
+def code(road: Road) -> str:
+    """Return the lines by which the library measures the middle of the road."""
+    return (
+        "from entropic_edu.recorded import valley\n"
+        f"land, road = valley.landscape(), valley.road(0, matched={road.which_norms == 'matched'})\n"
+        f"settings = {{'num_probes': {SIGNS}, 'generator': torch.Generator().manual_seed(0), 'weight_decay': False}}\n"
+        "print(ee.curvature.hutchinson_trace(land, road.at(0.5), **settings))"
+    )
