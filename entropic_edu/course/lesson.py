@@ -96,17 +96,23 @@ class Lesson:
         failed = [str(check) for check in doctor.checks() if check.state == "fail"]
         return Said("\n".join(failed) or text("lesson.environment"))
 
-    def explore(self, name: str, after: str | None = None) -> Explorer:
+    def explore(self, name: str, after: str | None = None, **written: Any) -> Explorer:
         """Return a new explorer.
 
         Args:
             name: Of the explorer.
             after: Question whose bet must be locked or skipped before the explorer can be seen.
+            written: Functions of the learner that are to drive it, by the names that the lesson gives them.
 
         Raises:
-            ValueError: If the lesson has no such explorer or question.
+            ValueError: If the lesson has no such explorer or question, or the explorer takes no such function.
         """
-        explorer = _named(self.chapter.explorers, name, "explorer", self.number)(self.seed)
+        make = _named(self.chapter.explorers, name, "explorer", self.number)
+        takes = list(inspect.signature(make).parameters)[1:]
+        if others := set(written) - set(takes):
+            there = ", ".join(takes) or "none"
+            raise ValueError(f"Explorer {name!r} takes no {', '.join(sorted(others))}; functions it takes: {there}.")
+        explorer = make(self.seed, **written)
         if after is not None:
             explorer.cover(self.predict(after))
         return explorer

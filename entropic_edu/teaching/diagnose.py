@@ -112,10 +112,10 @@ def _whole(given: Numbers, true: Numbers) -> Found | None:
             "check.logarithm": np.log(true),
             "check.exponential": np.exp(true),
         }
+        powers = [(power, given / np.abs(true) ** power) for power in POWERS[2:]]
     for key, other in others.items():
         if _same(given, other):
             return Found("whole", text(key, subject=_subject(given)))
-        powers = [(power, given / np.abs(true) ** power) for power in POWERS[2:]]
     for power, left in powers:
         if len(left) > 1 and left[0] != 0 and _same(left, np.full_like(left, left[0])):
             return Found("whole", text("check.power_of_right", power=f"{power:g}"))
@@ -212,6 +212,7 @@ class _Tried:
     """What a change of one number of a case does to the right result and to the learner's."""
 
     leaf: str
+    argument: str
     case: int
     before: tuple[Numbers, Numbers]  # right, given
     after: tuple[Numbers, Numbers]
@@ -239,10 +240,16 @@ def _argument(tried: Sequence[_Tried]) -> Found | None:
         return Found("argument", text("check.ignores", name=text("check.and").join(idle)))
     if busy:
         return Found("argument", text("check.depends", name=text("check.and").join(busy)))
-    if 0 < len(accused) < len(every):
-        return Found("argument", text("check.argument", name=text("check.and").join(accused)))
+    if 0 < len(accused) < len(every) and (name := _in_short(tried, accused)):
+        return Found("argument", text("check.argument", name=name))
     steps = [step for leaf in accused if (step := _exponents(tried, leaf))][:2]
     return Found("argument", "\n".join(steps)) if steps else _at_one_place(tried)
+
+
+def _in_short(tried: Sequence[_Tried], leaves: Sequence[str]) -> str:
+    """Name the numbers of one argument, or two arguments; more say nothing."""
+    names = list(dict.fromkeys(t.argument for t in tried if t.leaf in leaves))
+    return text("check.and").join(leaves if len(names) == 1 else names) if len(names) <= 2 else ""
 
 
 def _at_one_place(tried: Sequence[_Tried]) -> Found | None:
@@ -258,21 +265,21 @@ def _tries(
     story: Story, cases: Sequence[Sequence[Any]], given: Sequence[Numbers], wanted: Sequence[Numbers]
 ) -> Iterator[_Tried]:
     for number, case in enumerate(cases):
-        for leaf, changed in itertools.islice(changes(story.names, case), LEAVES):
+        for leaf, name, changed in itertools.islice(changes(story.names, case), LEAVES):
             after = story.right(changed)
             if after is None or after.shape != wanted[number].shape:
                 continue
             theirs = story.given(changed, after)
             if theirs is not None:
-                yield _Tried(leaf, number, (wanted[number], given[number]), (after, theirs))
+                yield _Tried(leaf, name, number, (wanted[number], given[number]), (after, theirs))
 
 
-def changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the name of each number in a case, and the case with this number changed."""
+def changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the name of each number in a case, that of its argument, and the case with this number changed."""
     for position, (name, value) in enumerate(zip(names, case, strict=False)):
         if _is_number(value):
             bigger = type(value)(_grown(value, True))
-            yield name, [*case[:position], bigger, *case[position + 1 :]]
+            yield name, name, [*case[:position], bigger, *case[position + 1 :]]
         elif _is_short(value):
             yield from _entries(position, name, case)
 
@@ -284,7 +291,7 @@ def _is_short(value: Any) -> bool:
     return 0 < _length(value) <= 16 and all(_is_number(v) or isinstance(v, Tensor | np.number) for v in value)
 
 
-def _entries(position: int, name: str, case: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+def _entries(position: int, name: str, case: Sequence[Any]) -> Iterator[tuple[str, str, list[Any]]]:
     """Yield a case with one entry of a list changed: a little, and to the largest; of a matrix, one column."""
     values = case[position]
     flat = np.abs(value_of(values))
@@ -302,7 +309,7 @@ def _entries(position: int, name: str, case: Sequence[Any]) -> Iterator[tuple[st
                 fresh[:, index] *= STEP
             else:
                 fresh[index] = changed
-            yield text(where, name=name), [*case[:position], fresh, *case[position + 1 :]]
+            yield text(where, name=name), name, [*case[:position], fresh, *case[position + 1 :]]
 
 
 def _power(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence[_Tried]) -> Found | None:

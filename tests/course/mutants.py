@@ -217,7 +217,7 @@ def differs(exercise, answer, reference):
     for each in both:
         each.end(5.0)
     for case in exercise.cases:
-        for _, near in diagnose.changes(names, case):
+        for *_, near in diagnose.changes(names, case):
             theirs, wanted = (_rounded(each.probe(near)) for each in both)
             if (
                 isinstance(wanted, list)
