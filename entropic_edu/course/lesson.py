@@ -56,8 +56,8 @@ class Lesson:
 
     >>> import entropic_edu as ee
     >>> lesson = ee.Lesson("02", class_code="Team A", seat=3)
-    >>> bet = lesson.predict("where")
-    >>> explorer = lesson.explore("drain", after="where")  # covered until the bet is locked or skipped
+    >>> bet = lesson.predict("rarer")
+    >>> explorer = lesson.explore("histogram", after="rarer")  # covered until the bet is locked or skipped
     >>> explorer.covered
     True
     >>> bet.skip()

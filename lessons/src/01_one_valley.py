@@ -42,7 +42,7 @@ lesson.play("hook")
 #
 # ### Predict
 #
-# Say what you expect before you look. There is no penalty; being surprised is how one remembers.
+# Say what you expect before you look. A wrong answer costs nothing, and we remember what surprised us.
 
 # %%
 lesson.predict("average")
@@ -54,7 +54,7 @@ lesson.predict("average")
 # The band is one standard deviation (sd) of all of them.
 #
 # 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
-# 2. Pin this run. Then change the batch size, and after that the curvature. Which way of each widens the cloud?
+# 2. Pin this run. Then change the batch size, and after that the curvature. Which change of each widens the cloud?
 # 3. Show one walker alone. Would you trust its width?
 
 # %%
@@ -120,7 +120,7 @@ lesson.explore("own", walk=walk)
 # %% [markdown]
 # ## Round 2: One number for two knobs (11 minutes)
 #
-# The law of round 1 has two knobs that one turns in practice, $\eta$ and $B$. Do they act in two ways, or in one?
+# The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act in two ways, or in one?
 #
 # ### Predict
 
@@ -130,7 +130,7 @@ lesson.predict("double")
 # %% [markdown]
 # ### Play
 #
-# At the left is $h$ times the mean of $x^2$, at the right is the cloud itself. The noise is isotropic again.
+# On the left is $h$ times the mean of $x^2$, on the right the cloud itself. The noise is isotropic again.
 #
 # 1. Pin the first run. Double $\eta$, then double $B$. Compare the two clouds.
 # 2. Change $h$ alone. The cloud changes its width; does the point move?
@@ -149,8 +149,8 @@ lesson.explore("collapse", after="double")
 # $T$ is called a *temperature*. In a heat bath of temperature $T$ the mean energy $\tfrac12 h x^2$ of a spring is
 # $T/2$, whatever its stiffness; the same holds here.
 #
-# It is an analogy, and it has limits. No heat bath drives a network: that the noise is equally strong everywhere is our
-# choice in this lesson. And points with large $\eta h$ lie above the line, as the exact law says they must.
+# It is an analogy, and it has limits. No heat bath drives a network: equally strong noise everywhere is our choice
+# in this lesson. And points with large $\eta h$ lie above the line, as the exact law says they must.
 
 # %% [markdown]
 # ### Check

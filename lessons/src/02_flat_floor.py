@@ -49,17 +49,11 @@ lesson.predict("where")
 # ### Play
 #
 # Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control without any
-# tightening. Then put *no noise* beside it, or let the crowds go elsewhere by a click.
+# tightening. At step 480 both stop, to be counted: read the sentence below. A slider lets both go anew. Then put *no
+# noise* or *another batch size* beside it.
 
 # %%
 lesson.play("narrow", after="where")
-
-# %% [markdown]
-# Now measure it: the same crowds for 480 steps, with error bars. Switch the noise off, or on at half time. **Pin** a
-# run and change the batch size to see its twin.
-
-# %%
-lesson.explore("drain", after="where")
 
 # %% [markdown]
 # ### Explain
@@ -70,9 +64,9 @@ lesson.explore("drain", after="where")
 #
 # $$p(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
-# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel
-# shows the drift $\eta p$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
-# $h' = 0$, and nothing drifts.
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. Each step moves a walker by $\eta p$
+# in the mean; the dashed line in the picture is where this law takes the crowd. Without noise $T = 0$, and nothing
+# moves. With straight walls $h' = 0$, and nothing drifts.
 
 # %% [markdown]
 # ### Check
@@ -111,8 +105,8 @@ lesson.predict("rarer")
 # %% [markdown]
 # ### Play
 #
-# Top left: how many walkers are where. Below it: the same counts as an energy. Cooler crowds need longer to settle,
-# and 480 steps are not enough for them: the button runs 12,000 steps.
+# Top left: how many walkers are where. Below it: the same counts as an energy. A cooler crowd needs longer to settle,
+# and 480 steps are not enough for it: the button runs 12,000.
 
 # %%
 lesson.explore("histogram", after="rarer")
@@ -211,29 +205,23 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Let both crowds go, and watch who gets past the middle. A smaller $B$ heats both.
+# Let both crowds go, and see who is past the middle after 150 steps. Then cool them as the bet says: the slider sets
+# $T$, and with it $\eta$ and $B$. The hill is 0.14 high, the walls of the pinch are 9 times as steep.
 
 # %%
 lesson.play("barriers", after="cooled")
 
 # %% [markdown]
-# Now cool the crowds as the bet says. The dash-dotted lines, and those at the lower right, are theory; the marks are
-# this run.
-
-# %%
-lesson.explore("barrier", after="cooled")
-
-# %% [markdown]
 # ### Explain
 #
-# Walkers at the top are rarer by
+# To get past, a walker has to be at the top, and walkers at the top are rarer by
 #
 # $$e^{-\Delta F/T} = e^{-E/T}\cdot\frac{1}{\sqrt{r}}.$$
 #
 # $E$ is the height of the floor there, $r$ how many times as steep the walls are. The hill's factor falls quickly as
 # $T$ falls. The pinch's factor has no $T$ in it: cold does not close a pinch, heat does not open it. That is an
-# *entropic barrier*: it is made of lack of room, not of loss. In the picture the hill's line falls with cooling and the
-# pinch's does not.
+# *entropic barrier*: it is made of lack of room, not of loss. The stage counts who is past: as you cool, fewer and
+# fewer pass the hill, and as many as before pass the pinch.
 
 # %% [markdown]
 # ### Check
@@ -268,7 +256,7 @@ lesson.check("2.4", share)
 # - It feels the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
 # - No: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
 #
-# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: surer than right.
+# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: more sure than right.
 
 # %%
 lesson.calibration()

@@ -225,7 +225,7 @@ lesson.predict("label")
 # ### Play
 #
 # The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$.
-# Turn the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
+# Switch the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
 
 # %%
 lesson.explore("balance", after="label")

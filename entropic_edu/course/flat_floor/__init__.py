@@ -6,7 +6,7 @@ import math
 
 from entropic_edu.course import Chapter, Exercise, Question, stages
 
-from . import barrier, drain, histogram, own
+from . import histogram, own
 
 QUESTIONS = [
     Question("where", ("stays", "falls", "rises"), "falls", {"stays": 1 / 3, "falls": 1 / 6, "rises": 1 / 2}),
@@ -55,15 +55,10 @@ CHAPTER = Chapter(
     "02",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={
-        "drain": drain.drain,
-        "histogram": histogram.histogram,
-        "barrier": barrier.barrier,
-        "own": own.own,
-    },
+    explorers={"histogram": histogram.histogram, "own": own.own},
     players={
         "waist": lambda seed: stages.stage(stages.waist(seed)),
-        "narrow": lambda seed: stages.stage(stages.waist(seed, even=True)),
+        "narrow": lambda seed: stages.stage(stages.waist(seed, even=True, stop=480)),
         "barriers": lambda seed: stages.stage(stages.barriers(seed)),
     },
 )
