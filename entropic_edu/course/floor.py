@@ -7,7 +7,6 @@ One figure for each explorer. What never changes is drawn once; what a control c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,11 +19,8 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.recorded._common import CROWDS as CROWDS
 from entropic_edu.recorded._common import over_crowds as over_crowds
-from entropic_edu.teaching.sheet import GREY, Points, figure, moving
+from entropic_edu.teaching.sheet import GREY, Pen, Points, figure, moving
 from entropic_edu.teaching.strings import text
-
-if TYPE_CHECKING:
-    pass
 
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
@@ -68,6 +64,26 @@ def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float)
 # --- panels --------------------------------------------------------------------------------------------------------
 
 
+def field(ax: Axes, land: Valley) -> None:
+    """Draw the loss within the limits of ``ax``, and the floor as a dashed line; along the floor is to the right."""
+    y, x = torch.linspace(*ax.get_xlim(), 161), torch.linspace(*ax.get_ylim(), 81)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
+    height = land.loss(grid).reshape(len(x), len(y))
+    height = height - height.min()
+    # levels of the square root: evenly spaced at equal distances from the floor of a parabola
+    top = float(height.sqrt().quantile(0.97))
+    ax.contourf(y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0)
+    ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
+
+
+def stand(pen: Pen, theta: Tensor, twins: Tensor | None = None) -> None:
+    """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
+    x, y = theta.T
+    pen.keep(pen.ax.scatter(y, x, s=18, c=BLUE, edgecolors="white", lw=0.6, zorder=4))
+    if twins is not None:
+        pen.keep(pen.ax.scatter(twins[:, 1], twins[:, 0], s=16, c="none", edgecolors=RED, lw=1.2, zorder=3))
+
+
 class Plan:
     """The floor seen from above: loss as a field, and walkers on it. Along the floor is to the right.
 
@@ -80,17 +96,8 @@ class Plan:
 
     def __init__(self, ax: Axes, land: Valley, along: tuple[float, float], across: tuple[float, float]) -> None:
         self.ax = ax
-        y, x = torch.linspace(*along, 161), torch.linspace(*across, 81)
-        grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
-        height = land.loss(grid).reshape(len(x), len(y))
-        height = height - height.min()
-        # levels of the square root: evenly spaced at equal distances from the floor of a parabola
-        top = float(height.sqrt().quantile(0.97))
-        ax.contourf(
-            y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0
-        )
-        ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
         ax.set(xlim=along, ylim=across)
+        field(ax, land)
         labelled(ax, "", text("axis.across"))
         self.twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
         self.walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
