@@ -19,7 +19,7 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.recorded._common import CROWDS as CROWDS
 from entropic_edu.recorded._common import over_crowds as over_crowds
-from entropic_edu.teaching.sheet import GREY, Pen, Points, figure, moving
+from entropic_edu.teaching.sheet import GREY, THEORY, Panel, Pen, Points, figure, moving
 from entropic_edu.teaching.strings import text
 
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
@@ -106,6 +106,41 @@ class Plan:
         """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
         self.walkers.set_offsets(theta.flip(-1).numpy())
         self.twins.set_offsets(np.empty((0, 2)) if twins is None else twins.flip(-1).numpy())
+
+
+def triptych(
+    land: Valley, along: tuple[float, float], drift: float, loss: tuple[float, float] | None = None
+) -> dict[str, Panel]:
+    """Return the panels of loss, curvature and drift along a floor, one above the other at the right.
+
+    Args:
+        land: The valley.
+        along: Limits of y.
+        drift: Largest drift on its axis, length per 1,000 steps.
+        loss: Limits of the first panel; measured where None.
+    """
+    y = torch.linspace(*along, 201, dtype=torch.float64)
+    height, curvature = land.floor_loss(y), land.curvature_across(y)
+    inside = height[(y - 0.5 * sum(along)).abs() <= land.half_length]
+    low, high = loss or (float(inside.min()) - 0.02, float(inside.max()) + 0.1)
+    places = [(0.64, bottom, 0.345, 0.185) for bottom in RIGHT]
+    steep = 1.15 * float(curvature.max())
+    return {
+        "loss": Panel(places[0], "panel.loss", "", along, (low, high), once=lambda ax: ax.plot(y, height, color=BLUE)),
+        "curvature": Panel(
+            places[1], "panel.curvature", "", along, (0, steep), once=lambda ax: ax.plot(y, curvature, color=RED)
+        ),
+        "drift": Panel(places[2], "panel.drift", "axis.along", along, (-drift, drift), zero=True),
+    }
+
+
+def draw_drift(
+    pen: Pen, land: Valley, batch_size: int | None, learning_rate: float, where: Tensor, measured: Mean
+) -> None:
+    """Draw measured drift, length per 1,000 steps, beside that of the mean force."""
+    y = torch.linspace(*pen.panel.xlim, 201, dtype=torch.float64)
+    pen.line(y, 1000 * learning_rate * force(land, y, batch_size, learning_rate), THEORY, "")
+    pen.points(where, measured, ms=4)
 
 
 class Triptych:
