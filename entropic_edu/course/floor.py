@@ -7,7 +7,6 @@ One figure for each explorer. What never changes is drawn once; what a control c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,11 +19,8 @@ from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.recorded._common import CROWDS as CROWDS
 from entropic_edu.recorded._common import over_crowds as over_crowds
-from entropic_edu.teaching.sheet import GREY, Points, figure, moving
+from entropic_edu.teaching.sheet import GREY, THEORY, Panel, Pen, Points, figure, moving
 from entropic_edu.teaching.strings import text
-
-if TYPE_CHECKING:
-    pass
 
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
@@ -68,6 +64,26 @@ def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float)
 # --- panels --------------------------------------------------------------------------------------------------------
 
 
+def field(ax: Axes, land: Valley) -> None:
+    """Draw the loss within the limits of ``ax``, and the floor as a dashed line; along the floor is to the right."""
+    y, x = torch.linspace(*ax.get_xlim(), 161), torch.linspace(*ax.get_ylim(), 81)
+    grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
+    height = land.loss(grid).reshape(len(x), len(y))
+    height = height - height.min()
+    # levels of the square root: evenly spaced at equal distances from the floor of a parabola
+    top = float(height.sqrt().quantile(0.97))
+    ax.contourf(y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0)
+    ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
+
+
+def stand(pen: Pen, theta: Tensor, twins: Tensor | None = None) -> None:
+    """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
+    x, y = theta.T
+    pen.keep(pen.ax.scatter(y, x, s=18, c=BLUE, edgecolors="white", lw=0.6, zorder=4))
+    if twins is not None:
+        pen.keep(pen.ax.scatter(twins[:, 1], twins[:, 0], s=16, c="none", edgecolors=RED, lw=1.2, zorder=3))
+
+
 class Plan:
     """The floor seen from above: loss as a field, and walkers on it. Along the floor is to the right.
 
@@ -80,17 +96,8 @@ class Plan:
 
     def __init__(self, ax: Axes, land: Valley, along: tuple[float, float], across: tuple[float, float]) -> None:
         self.ax = ax
-        y, x = torch.linspace(*along, 161), torch.linspace(*across, 81)
-        grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
-        height = land.loss(grid).reshape(len(x), len(y))
-        height = height - height.min()
-        # levels of the square root: evenly spaced at equal distances from the floor of a parabola
-        top = float(height.sqrt().quantile(0.97))
-        ax.contourf(
-            y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0
-        )
-        ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
         ax.set(xlim=along, ylim=across)
+        field(ax, land)
         labelled(ax, "", text("axis.across"))
         self.twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
         self.walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
@@ -99,6 +106,41 @@ class Plan:
         """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
         self.walkers.set_offsets(theta.flip(-1).numpy())
         self.twins.set_offsets(np.empty((0, 2)) if twins is None else twins.flip(-1).numpy())
+
+
+def triptych(
+    land: Valley, along: tuple[float, float], drift: float, loss: tuple[float, float] | None = None
+) -> dict[str, Panel]:
+    """Return the panels of loss, curvature and drift along a floor, one above the other at the right.
+
+    Args:
+        land: The valley.
+        along: Limits of y.
+        drift: Largest drift on its axis, length per 1,000 steps.
+        loss: Limits of the first panel; measured where None.
+    """
+    y = torch.linspace(*along, 201, dtype=torch.float64)
+    height, curvature = land.floor_loss(y), land.curvature_across(y)
+    inside = height[(y - 0.5 * sum(along)).abs() <= land.half_length]
+    low, high = loss or (float(inside.min()) - 0.02, float(inside.max()) + 0.1)
+    places = [(0.64, bottom, 0.345, 0.185) for bottom in RIGHT]
+    steep = 1.15 * float(curvature.max())
+    return {
+        "loss": Panel(places[0], "panel.loss", "", along, (low, high), once=lambda ax: ax.plot(y, height, color=BLUE)),
+        "curvature": Panel(
+            places[1], "panel.curvature", "", along, (0, steep), once=lambda ax: ax.plot(y, curvature, color=RED)
+        ),
+        "drift": Panel(places[2], "panel.drift", "axis.along", along, (-drift, drift), zero=True),
+    }
+
+
+def draw_drift(
+    pen: Pen, land: Valley, batch_size: int | None, learning_rate: float, where: Tensor, measured: Mean
+) -> None:
+    """Draw measured drift, length per 1,000 steps, beside that of the mean force."""
+    y = torch.linspace(*pen.panel.xlim, 201, dtype=torch.float64)
+    pen.line(y, 1000 * learning_rate * force(land, y, batch_size, learning_rate), THEORY, "")
+    pen.points(where, measured, ms=4)
 
 
 class Triptych:
