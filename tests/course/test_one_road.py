@@ -404,7 +404,12 @@ def test_the_learners_sweep_finds_the_saddle_and_a_road_between_two_networks():
     ended = mistakes.yours_bands(Yours(string_by_hand, mistakes.swept))[600]
     assert abs(mistakes.above_saddle(ended)) < 1e-3
     assert float(mistakes.gaps(ended).max() / mistakes.gaps(ended).min()) < 1.05
-    made = run_code("import numpy as np\n" + inspect.getsource(string_by_hand) + explorer.code(**explorer.values))
+    made = run_code(
+        "import numpy as np\n"
+        + inspect.getsource(string_by_hand)
+        + "sweep = string_by_hand\n"
+        + explorer.code(**explorer.values)
+    )
     assert torch.allclose(made["band"], ended)
     *_, last = bands.relax_yours(Yours(string_by_hand, mistakes.swept), "straight")
     road = last.result.paths["yours"]
