@@ -203,14 +203,13 @@ lesson.explore("walk", after="drift")
 #
 # $$-\frac{\eta}{4B(1-m)}\,\nabla \operatorname{tr} H$$
 #
-# once the spread has settled. The line knows that each projection ($k = 15$) resets it. No constant is
-# free, and it is right to within 0.04.
+# once the spread has settled. The line knows that each projection ($k = 15$) resets it. It has no free constant, and is
+# right to within 0.04.
 #
 # The road's held-out accuracy rises from 0.79 to 0.97. The walkers themselves, shaken, read 0.89 (without noise 0.81).
 #
 # Two more controls. Batches *without* noise on the labels move no walker: where everything is learnt their gradients
-# hardly differ. And at the norms *as trained* the same functions in the same order have nearly the same trace: the same
-# noise moves no walker.
+# hardly differ. And at the norms *as trained* the same functions have nearly one trace: the same noise moves no walker.
 
 # %% [markdown]
 # ### Check
