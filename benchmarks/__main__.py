@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from . import cold_start, curvature, gpu, gradients, live, loader, memory
+from . import browser, cold_start, curvature, gpu, gradients, live, loader, memory
 from .run import Row, one_thread, table
 
 PARTS = {
-    each.__name__.rpartition(".")[2]: each for each in (gradients, curvature, gpu, memory, live, loader, cold_start)
+    each.__name__.rpartition(".")[2]: each
+    for each in (gradients, curvature, gpu, memory, live, browser, loader, cold_start)
 }
 PAGE = """\
 # Speed

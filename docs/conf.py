@@ -19,7 +19,7 @@ version = release = entropic_edu.__version__
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-extensions += ["mathml", "links", "stage", "walkers", "gallery", "linked_data", "digits_live"]  # of _ext
+extensions += ["mathml", "links", "stage", "walkers", "gallery", "linked_data", "digits_live", "reachable"]  # of _ext
 exclude_patterns = ["_ext", "findings.in.md", "teachers/solutions"]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 root_doc = "index"

@@ -1,6 +1,7 @@
 """Measure what the digits that walk in the page should do, and whether they do: live_digits.json, site/live_digits.md.
 
-python docs/live_digits.py            # about three minutes on one core: PyTorch's walkers, the page's in Node
+python docs/live_digits.py            # about eight minutes on one core: PyTorch's walkers, the page's in Node
+python docs/live_digits.py --tables   # only the tables, with the walkers that are shown as they are
 python docs/live_digits.py --page     # only the page, from live_digits.json
 """
 
@@ -36,6 +37,7 @@ SETTINGS: list[dict[str, Any]] = [  # walkers at each start; ``compared`` is aft
     {"batchSize": 16, "learningRate": 0.01, "steps": 6000, "walkers": 8, "compared": 14},
     {"batchSize": 64, "learningRate": 0.02, "steps": 4500, "walkers": 4, "compared": 18},
 ]
+MORE = 4  # times as many walkers in the tables as are shown
 RECORDS = 40
 NODE = """
 import { unpacked, release } from "%(module)s";
@@ -93,8 +95,8 @@ def control(setting: dict[str, Any]) -> dict[str, Any]:
     return {"batchSize": None, "learningRate": CONTROL, "steps": steps, "walkers": 1, "compared": setting["compared"]}
 
 
-def drifted(setting: dict[str, Any]) -> ee.Release:
-    """Return what PyTorch's walkers do."""
+def drifted(setting: dict[str, Any], steps: int | None = None) -> ee.Release:
+    """Return what PyTorch's walkers do, in all steps of a setting or in fewer."""
     return ee.drift(
         valley.landscape(),
         valley.road(digits_live.PAIR),
@@ -103,7 +105,7 @@ def drifted(setting: dict[str, Any]) -> ee.Release:
         learning_rate=setting["learningRate"],
         momentum=MOMENTUM,
         walkers=setting["walkers"],
-        steps=setting["steps"],
+        steps=steps or setting["steps"],
         project_every=EVERY,
         record_every=recording(setting),
         generator=torch.Generator().manual_seed(1),
@@ -136,21 +138,26 @@ def measure() -> dict[str, Any]:
     }
     for setting in SETTINGS:
         still = control(setting)
-        release, alone = drifted(setting), drifted(still)
-        mine, mine_alone = in_node([compared(each) for each in (setting, still)])
         values["settings"].append(
             setting
             | {
-                "drift": shown(release),
-                "control": shown(alone) | {"learningRate": CONTROL, "steps": still["steps"]},
+                "drift": shown(drifted(setting)),
+                "control": shown(drifted(still)) | {"learningRate": CONTROL, "steps": still["steps"]},
                 "theory": tracks(profile, setting),
                 "theoryControl": tracks(profile, still),
-                "outside": [float(release.outside.mean()), float(mine["outside"].mean() / mine["projections"])],
-                "table": rows(release, mine),
-                "tableControl": rows(alone, mine_alone),
             }
+            | tables(setting)
         )
     return values
+
+
+def tables(setting: dict[str, Any]) -> dict[str, Any]:
+    """Return both tables of a setting, from ``MORE`` times its walkers, and how often walkers were outside."""
+    more, still = setting | {"walkers": MORE * setting["walkers"]}, control(setting)
+    release, alone = (drifted(each, compared(each)["steps"]) for each in (more, still))
+    mine, mine_alone = in_node([compared(each) for each in (more, still)])
+    outside = [float(release.outside.mean()), float(mine["outside"].mean() / mine["projections"])]
+    return {"outside": outside, "table": rows(release, mine), "tableControl": rows(alone, mine_alone)}
 
 
 def rounded(values: Tensor, digits: int = 5) -> list[Any]:
@@ -248,7 +255,13 @@ to it."""
 
 def main() -> None:
     """Write both files."""
-    if "--page" not in sys.argv:
+    if "--tables" in sys.argv:
+        values = json.loads(digits_live.MEASURED.read_text("utf-8"))
+        values["settings"] = [
+            each | tables(setting) for each, setting in zip(values["settings"], SETTINGS, strict=True)
+        ]
+        digits_live.MEASURED.write_text(json.dumps(values, separators=(",", ":")) + "\n", "utf-8")
+    elif "--page" not in sys.argv:
         digits_live.MEASURED.write_text(json.dumps(measure(), separators=(",", ":")) + "\n", "utf-8")
     PAGE.write_text(page(json.loads(digits_live.MEASURED.read_text("utf-8"))), "utf-8")
 

@@ -11,6 +11,7 @@ import torch
 torch.set_num_threads(1)
 LONGEST = ("test_lessons.py", "test_lessons_in_lab.py")  # a worker takes a whole file
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 120_000  # ms
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -62,6 +63,17 @@ def missing() -> str | None:
     return None
 
 
+def patient(make):
+    """Let what is made wait long: a busy machine is no fault, and what never comes fails all the same."""
+
+    def made(**settings):
+        page = make(**settings)
+        page.set_default_timeout(PATIENCE)
+        return page
+
+    return made
+
+
 @pytest.fixture(scope="session")
 def browser():
     """The one Chromium: Playwright starts once in a process. Without it a test is skipped, or fails where CI asks."""
@@ -75,5 +87,6 @@ def browser():
     path = next(found for name in BROWSERS if (found := shutil.which(name)))
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        running.new_context, running.new_page = patient(running.new_context), patient(running.new_page)
         yield running
         running.close()

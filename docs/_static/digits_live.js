@@ -29,7 +29,7 @@ const DIGITS_WORDS = {
     `them the loss rises to ${o.top}: a hill, which a bent road goes around.`,
 };
 const TRAINING = { steps: 4000, batchSize: 32, learningRate: 0.1, momentum: 0.9, looks: 40 };
-const FRAME = 100; // milliseconds between two pictures while workers need the cores
+const FRAME = 200; // milliseconds between two pictures while workers need the cores
 const SPEAK = 4000; // between two sentences
 
 const digitsHeard = {}; // what the scripts brought, by name
@@ -209,7 +209,8 @@ function digitsWalk(place, { measured, worker }, reduced) {
         mine.step.push(message.step);
         mine.position.push(message.position[0]);
         if (name === "noisy") done += every;
-        if (!marked && Math.min(...run.tracks.noisy.map(({ step }) => step.at(-1))) >= 2000) {
+        place.dataset.step = Math.min(...run.tracks.noisy.map(({ step }) => step.at(-1))); // all walkers have taken so many
+        if (!marked && Number(place.dataset.step) >= 2000) {
           marked = true;
           place.dataset.seconds2000 = ((performance.now() - began) / 1000).toFixed(2);
         }

@@ -8,7 +8,7 @@ import inspect
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -56,8 +56,8 @@ class Lesson:
 
     >>> import entropic_edu as ee
     >>> lesson = ee.Lesson("02", class_code="Team A", seat=3)
-    >>> bet = lesson.predict("where")
-    >>> explorer = lesson.explore("drain", after="where")  # covered until the bet is locked or skipped
+    >>> bet = lesson.predict("rarer")
+    >>> explorer = lesson.explore("histogram", after="rarer")  # covered until the bet is locked or skipped
     >>> explorer.covered
     True
     >>> bet.skip()
@@ -96,21 +96,23 @@ class Lesson:
         failed = [str(check) for check in doctor.checks() if check.state == "fail"]
         return Said("\n".join(failed) or text("lesson.environment"))
 
-    def explore(self, name: str, after: str | None = None, *, yours: Callable[..., Any] | None = None) -> Explorer:
+    def explore(self, name: str, after: str | None = None, **written: Any) -> Explorer:
         """Return a new explorer.
 
         Args:
             name: Of the explorer.
             after: Question whose bet must be locked or skipped before the explorer can be seen.
-            yours: A function of the learner's, which the explorer then uses in place of the library's.
+            written: Functions of the learner that are to drive it, by the names that the lesson gives them.
 
         Raises:
-            ValueError: If the lesson has no such explorer or question, or the explorer uses no function.
+            ValueError: If the lesson has no such explorer or question, or the explorer takes no such function.
         """
         make = _named(self.chapter.explorers, name, "explorer", self.number)
-        if yours is not None and "yours" not in inspect.signature(make).parameters:
-            raise ValueError(f"The explorer {name!r} uses no function of yours; leave out yours=.")
-        explorer: Explorer = make(self.seed) if yours is None else make(self.seed, yours=yours)
+        takes = list(inspect.signature(make).parameters)[1:]
+        if others := set(written) - set(takes):
+            there = ", ".join(takes) or "none"
+            raise ValueError(f"Explorer {name!r} takes no {', '.join(sorted(others))}; functions it takes: {there}.")
+        explorer = make(self.seed, **written)
         if after is not None:
             explorer.cover(self.predict(after))
         return explorer

@@ -17,7 +17,10 @@ NARROW = 1 / 3  # |y| below this is the narrow third of the floor
 EVEN = tuple((i + 0.5) / 125 - 1 for i in range(250))  # all along a floor from -1 to 1
 BATCHES = (1, 2, 4, 8, 16, 64, None)
 # the page fills in what it measures
-TOLD = {name: f"{{{name}}}" for name in ("step", "learning_rate", "a_value", "a_law", "b_value", "b_law")}
+TOLD = {
+    name: f"{{{name}}}" for name in ("step", "batch_size", "learning_rate", "a_value", "a_law", "b_value", "b_law")
+}
+COOLED = {0.18: (0.01, 1), 0.09: (0.02, 4), 0.045: (0.04, 16)}  # T: (η, B) for s = 6; T·η·steps is the same for all
 
 
 def stage(scene: Scene) -> Stage:
@@ -28,13 +31,14 @@ def stage(scene: Scene) -> Stage:
 # --- scenes --------------------------------------------------------------------------------------------------------
 
 
-def waist(seed: int, *more: Control, even: bool = False) -> Scene:
+def waist(seed: int, *more: Control, even: bool = False, stop: int | None = None) -> Scene:
     """A floor at zero loss between walls that tighten, beside straight walls: all that differs is the walls.
 
     Args:
         seed: Of all draws.
         more: Sliders beside those of B and η.
         even: Whether the crowds are spread along the floor at first, and those in its narrow third are counted.
+        stop: Step at which it stops, to be read.
     """
     ends = {"noise_scale": 3.0, "end_curvature": 20.0, "width": 0.28}
     tight = partial(Pane, valley="Waist", walls=ends)
@@ -69,6 +73,8 @@ def waist(seed: int, *more: Control, even: bool = False) -> Scene:
         axis_label=text("stage.along"),
         key=text("stage.floor_key"),
         split=0.0,
+        warm=stop or 240,
+        stop=stop,
         seed=seed,
     )
 
@@ -173,7 +179,7 @@ def barriers(seed: int) -> Scene:
     hill = {"barrier": 0.14, "noise_scale": 6.0}
     return Scene(
         title=text("stage.barriers.title"),
-        sentence=text("stage.barriers.sentence", **TOLD),
+        sentence=text("stage.barriers.sentence", temperature="{temperature}", **TOLD),
         compare={
             text("stage.compared.barrier"): (
                 Pane(text("stage.pinch"), "Pinch", pinch),
@@ -181,7 +187,8 @@ def barriers(seed: int) -> Scene:
             )
         },
         starts={text("stage.left"): (-0.5,)},
-        sliders=(slider("batch_size", (1, 4, 16, 64, None), 4), slider("learning_rate", (0.01, 0.02, 0.04), 0.02)),
+        sliders=(slider("temperature", tuple(COOLED), 0.18),),
+        means={"temperature": {t: {"learning_rate": rate, "batch_size": b} for t, (rate, b) in COOLED.items()}},
         measure=Measure("share", digits=0, scale=100.0, between=(0.0, 9.0)),
         axis=(-1.6, 1.6),
         across=(-1.2, 1.2),
@@ -189,6 +196,9 @@ def barriers(seed: int) -> Scene:
         axis_label=text("stage.along"),
         key=text("stage.floor_key"),
         split=0.0,
+        walkers=500,
+        warm=150,
+        stop=150,
         seed=seed,
     )
 

@@ -34,7 +34,8 @@ def picture(scene: Scene) -> tuple[bytes, str]:
     if scene.view == "plane":
         raise ValueError("A plane of two weights has no picture that stands still; show it on a page.")
     figure = sheet.figure(height=330)
-    values: dict[str, Any] = {each.name: each.shown(each.default) for each in scene.sliders} | {"step": scene.warm}
+    values = scene.setting(scene.panes[0]) | {"step": scene.warm}
+    values |= {each.name: each.shown(each.default) for each in scene.sliders}
     for place, pane in enumerate(scene.panes):
         plan, below = (
             figure.add_axes((0.085 + 0.5 * place, low, 0.4, high)) for low, high in ((0.5, 0.4), (0.16, 0.2))

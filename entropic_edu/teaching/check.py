@@ -163,6 +163,8 @@ def _said(value: object) -> str:
         if value.ndim == 1 and len(value) <= 6:
             return f"[{', '.join(f'{float(v):.4g}' for v in value)}]"
         return text("check.shape", shape=tuple(value.shape))
+    if callable(value):
+        return str(getattr(value, "__name__", value))
     return f"{float(value):.4g}" if isinstance(value, numbers.Real | Tensor | np.ndarray) else str(value)
 
 

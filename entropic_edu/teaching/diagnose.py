@@ -20,7 +20,7 @@ from .strings import text
 
 Numbers = NDArray[np.float64]
 STEP = 1.37  # factor by which one argument changes
-LEAVES = 12  # numbers of a case that are tried one by one, at most
+LEAVES = 40  # numbers of a case that are tried one by one, at most
 CLOSE = 2e-3  # relative difference below which two numbers count as the same
 POWERS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, -1.5, 3.0, -3.0)
 
@@ -47,7 +47,7 @@ class Story:
         """Return the right numbers for any case; None where there are none."""
         try:
             value = value_of(self.truth(*copied(case)))
-        except (ArithmeticError, ValueError, LookupError, RuntimeError):
+        except Exception:  # a case that no answer has to bear
             return None
         return value if isinstance(value, np.ndarray) and np.isfinite(value).all() else None
 
@@ -59,20 +59,32 @@ class Story:
 
 def named(story: Story, given: Sequence[Numbers], good: Sequence[bool]) -> Found | None:
     """Return what the numbers are in place of the right ones, or which argument or entry is at fault."""
-    truths = [story.right(case) for case in story.cases]
-    wanted = [truth for truth in truths if truth is not None]
-    if len(wanted) < len(truths):
+    wanted = [story.right(case) for case in story.cases]
+    known = [(case, g, w) for case, g, w in zip(story.cases, given, wanted, strict=True) if w is not None]
+    if len(known) < len(wanted):
         return None
-    tried = list(_tries(story, given, wanted))
+    if found := _explained(story, known):
+        return found
+    missed = [each for each, fine in zip(known, good, strict=True) if not fine]
+    found = _explained(story, missed) if len(missed) < len(known) else None
+    return Found("argument", text("check.where_wrong", found=found.message)) if found else None
+
+
+def _explained(story: Story, known: Sequence[tuple[Sequence[Any], Numbers, Numbers]]) -> Found | None:
+    """Return what explains the results of these cases, each with the learner's numbers and the right ones."""
+    cases, given, wanted = [each[0] for each in known], [each[1] for each in known], [each[2] for each in known]
+    tried = list(_tries(story, cases, given, wanted))
     flat = np.concatenate([v.ravel() for v in (*given, *(t.after[1] for t in tried))])
     true = np.concatenate([v.ravel() for v in (*wanted, *(t.after[0] for t in tried))])
     return (
         _whole(flat, true)
-        or _counted(story, given, wanted)
-        or _swapped(story, given)
-        or _indices(given, wanted, good)
-        or _power(story, tried)
+        or _counted(story.names, cases, given, wanted, tried)
+        or _swapped(story, cases, given)
+        or _indices(given, wanted)
+        or _power(story.names, cases, tried)
+        or _by_count(story.names, cases, tried)
         or _argument(tried)
+        or _ends(story, cases)
     )
 
 
@@ -96,15 +108,17 @@ def _whole(given: Numbers, true: Numbers) -> Found | None:
             "check.inverse": 1 / true,
             "check.inverse_sign": -1 / true,
             "check.absolute": np.abs(true),
-            "check.square": true**2,
-            "check.root": np.sqrt(true),
             "check.rest": 1 - true,
             "check.logarithm": np.log(true),
             "check.exponential": np.exp(true),
         }
+        powers = [(power, given / np.abs(true) ** power) for power in POWERS[2:]]
     for key, other in others.items():
         if _same(given, other):
             return Found("whole", text(key, subject=_subject(given)))
+    for power, left in powers:
+        if len(left) > 1 and left[0] != 0 and _same(left, np.full_like(left, left[0])):
+            return Found("whole", text("check.power_of_right", power=f"{power:g}"))
     off = given - true
     if len(off) > 1 and _same(off, np.full_like(off, off[0])) and not _same(given, true):
         return Found("whole", text("check.offset", amount=f"{off[0]:.4g}"))
@@ -135,10 +149,18 @@ def _factor(ratio: float, given: Numbers) -> Found | None:
     )
 
 
-def _counted(story: Story, given: Sequence[Numbers], wanted: Sequence[Numbers]) -> Found | None:
+def _counted(
+    names: Sequence[str],
+    cases: Sequence[Sequence[Any]],
+    given: Sequence[Numbers],
+    wanted: Sequence[Numbers],
+    tried: Sequence[_Tried],
+) -> Found | None:
     """A deviation that divides by n in place of n - 1, or by n - 1 in place of n."""
-    for position, name in enumerate(story.names):
-        sizes = [_length(case[position]) for case in story.cases]
+    if not all(t.ratio() for t in tried):
+        return None
+    for position, name in enumerate(names):
+        sizes = [_length(case[position]) for case in cases]
         if min(sizes) < 2:
             continue
         for key, power in itertools.product(("check.population", "check.sample"), (0.5, 1.0)):
@@ -149,16 +171,24 @@ def _counted(story: Story, given: Sequence[Numbers], wanted: Sequence[Numbers]) 
     return None
 
 
+def _by_count(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence[_Tried]) -> Found | None:
+    """A factor that only the number of values decides."""
+    counted = [name for name, value in zip(names, cases[0], strict=False) if _length(value) > 1]
+    if counted and tried and all(t.ratio() for t in tried):
+        return Found("argument", text("check.count", name=text("check.and").join(counted)))
+    return None
+
+
 def _length(value: Any) -> int:
     if isinstance(value, Tensor | np.ndarray):
         return len(value) if value.ndim == 1 else 0
     return len(value) if isinstance(value, list | tuple) else 0
 
 
-def _swapped(story: Story, given: Sequence[Numbers]) -> Found | None:
+def _swapped(story: Story, cases: Sequence[Sequence[Any]], given: Sequence[Numbers]) -> Found | None:
     """Two arguments exchanged."""
     for i, j in itertools.combinations(range(len(story.names)), 2):
-        turned = [list(case) for case in story.cases]
+        turned = [list(case) for case in cases]
         for case in turned:
             case[i], case[j] = case[j], case[i]
         others = [story.right(case) if _alike(case[i], case[j]) else None for case in turned]
@@ -182,6 +212,7 @@ class _Tried:
     """What a change of one number of a case does to the right result and to the learner's."""
 
     leaf: str
+    argument: str
     case: int
     before: tuple[Numbers, Numbers]  # right, given
     after: tuple[Numbers, Numbers]
@@ -209,43 +240,82 @@ def _argument(tried: Sequence[_Tried]) -> Found | None:
         return Found("argument", text("check.ignores", name=text("check.and").join(idle)))
     if busy:
         return Found("argument", text("check.depends", name=text("check.and").join(busy)))
-    if 0 < len(accused) < len(every):
-        return Found("argument", text("check.argument", name=text("check.and").join(accused)))
-    steps = [_exponents(tried, leaf) for leaf in accused]
-    return Found("argument", "\n".join(step for step in steps if step)) if any(steps) else None
+    if 0 < len(accused) < len(every) and (name := _in_short(tried, accused)):
+        return Found("argument", text("check.argument", name=name))
+    steps = [step for leaf in accused if (step := _exponents(tried, leaf))][:2]
+    return Found("argument", "\n".join(steps)) if steps else _at_one_place(tried)
 
 
-def _tries(story: Story, given: Sequence[Numbers], wanted: Sequence[Numbers]) -> Iterator[_Tried]:
-    for number, case in enumerate(story.cases):
-        for leaf, changed in itertools.islice(_changes(story.names, case), LEAVES):
+def _in_short(tried: Sequence[_Tried], leaves: Sequence[str]) -> str:
+    """Name the numbers of one argument, or two arguments; more say nothing."""
+    names = list(dict.fromkeys(t.argument for t in tried if t.leaf in leaves))
+    return text("check.and").join(leaves if len(names) == 1 else names) if len(names) <= 2 else ""
+
+
+def _at_one_place(tried: Sequence[_Tried]) -> Found | None:
+    """A number that the learner's result follows in one case, and the right one does not, or the other way round."""
+    for t in tried:
+        follows, should = (not _same(t.before[which], t.after[which]) for which in (1, 0))
+        if follows != should:
+            return Found("argument", text("check.follows" if follows else "check.stays", name=t.leaf))
+    return None
+
+
+def _tries(
+    story: Story, cases: Sequence[Sequence[Any]], given: Sequence[Numbers], wanted: Sequence[Numbers]
+) -> Iterator[_Tried]:
+    for number, case in enumerate(cases):
+        for leaf, name, changed in itertools.islice(changes(story.names, case), LEAVES):
             after = story.right(changed)
             if after is None or after.shape != wanted[number].shape:
                 continue
             theirs = story.given(changed, after)
             if theirs is not None:
-                yield _Tried(leaf, number, (wanted[number], given[number]), (after, theirs))
+                yield _Tried(leaf, name, number, (wanted[number], given[number]), (after, theirs))
 
 
-def _changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield the name of each number in a case, and the case with this number changed."""
+def changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield the name of each number in a case, that of its argument, and the case with this number changed."""
     for position, (name, value) in enumerate(zip(names, case, strict=False)):
         if _is_number(value):
             bigger = type(value)(_grown(value, True))
-            yield name, [*case[:position], bigger, *case[position + 1 :]]
-        elif 0 < _length(value) <= 8 and all(_is_number(v) or isinstance(v, Tensor) for v in value):
-            for index in range(_length(value)):
-                fresh = copied([value])[0]
-                if isinstance(value, tuple):
-                    fresh = list(fresh)
-                fresh[index] = fresh[index] * STEP if fresh[index] else 0.37
-                where = "check.first" if index == 0 else "check.last" if index == _length(value) - 1 else "check.inner"
-                yield text(where, name=name), [*case[:position], fresh, *case[position + 1 :]]
+            yield name, name, [*case[:position], bigger, *case[position + 1 :]]
+        elif _is_short(value):
+            yield from _entries(position, name, case)
 
 
-def _power(story: Story, tried: Sequence[_Tried]) -> Found | None:
+def _is_short(value: Any) -> bool:
+    """Whether a value is a list of numbers, or a matrix, whose entries or columns can be tried one by one."""
+    if isinstance(value, Tensor | np.ndarray) and value.ndim == 2:
+        return 0 < value.shape[1] <= 16
+    return 0 < _length(value) <= 16 and all(_is_number(v) or isinstance(v, Tensor | np.number) for v in value)
+
+
+def _entries(position: int, name: str, case: Sequence[Any]) -> Iterator[tuple[str, str, list[Any]]]:
+    """Yield a case with one entry of a list changed: a little, and to the largest; of a matrix, one column."""
+    values = case[position]
+    flat = np.abs(value_of(values))
+    assert not isinstance(flat, str)
+    top = 1.5 * float(flat.max()) + 0.1
+    count = flat.shape[-1]
+    for index in range(count):
+        where = "check.first" if index == 0 else "check.last" if index == count - 1 else "check.inner"
+        value = values[index] if flat.ndim == 1 else None
+        small = value + 1 if isinstance(value, int) else value * STEP if value else 0.37
+        large = int(top) + 1 if isinstance(value, int) else top
+        for changed in (small, large) if value is not None and count <= 8 else (small,):
+            fresh: Any = list(values) if isinstance(values, tuple) else copied([values])[0]
+            if value is None:
+                fresh[:, index] *= STEP
+            else:
+                fresh[index] = changed
+            yield text(where, name=name), name, [*case[:position], fresh, *case[position + 1 :]]
+
+
+def _power(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence[_Tried]) -> Found | None:
     """One argument, or one argument and a constant, as a factor too much."""
-    for position, name in enumerate(story.names if tried else ()):
-        bases = [case[position] for case in story.cases]
+    for position, name in enumerate(names if tried else ()):
+        bases = [case[position] for case in cases]
         if not all(_is_number(base) and base > 0 for base in bases) or not any(t.leaf == name for t in tried):
             continue
         sizes = np.array([_grown(bases[t.case], t.leaf == name) for t in tried])
@@ -287,12 +357,26 @@ def _exponents(tried: Sequence[_Tried], leaf: str) -> str:
     return ""
 
 
-def _indices(given: Sequence[Numbers], wanted: Sequence[Numbers], good: Sequence[bool]) -> Found | None:
-    """The entries of an array that are wrong, where others are right; or the cases, where others are right."""
-    for g, w, fine in zip(given, wanted, good, strict=True):
-        if not fine and w.size > 1:
-            wrong = np.flatnonzero(~np.isclose(g, w, rtol=CLOSE, atol=1e-9 * np.abs(w).max()))
-            if len(wrong) < w.size:
-                listed = ", ".join(map(str, wrong[:6])) + ("…" if len(wrong) > 6 else "")
-                return Found("entries", text("check.indices", wrong=listed, count=len(wrong), of=w.size))
+def _ends(story: Story, cases: Sequence[Sequence[Any]]) -> Found | None:
+    """An argument at whose one end the results are right, and wrong at the other: one term of a sum is wrong."""
+    for position, name in enumerate(story.names):
+        if not all(isinstance(case[position], float) and case[position] > 0 for case in cases):
+            continue
+        fits = []
+        for factor in (1e3, 1e-3):
+            far = [[*case[:position], case[position] * factor, *case[position + 1 :]] for case in cases]
+            pairs = [(w, story.given(case, w)) for case in far if (w := story.right(case)) is not None]
+            fits.append(all(g is not None and np.allclose(w, g, rtol=0.02, atol=0) for w, g in pairs))
+        if fits[0] != fits[1]:
+            return Found("argument", text("check.large_right" if fits[0] else "check.small_right", name=name))
+    return None
+
+
+def _indices(given: Sequence[Numbers], wanted: Sequence[Numbers]) -> Found | None:
+    """The entries of an array that are wrong, where others are right."""
+    for g, w in zip(given, wanted, strict=True):
+        wrong = np.flatnonzero(~np.isclose(g, w, rtol=CLOSE, atol=1e-9 * np.abs(w).max(initial=0)))
+        if 0 < len(wrong) < w.size:
+            listed = ", ".join(map(str, wrong[:6])) + ("…" if len(wrong) > 6 else "")
+            return Found("entries", text("check.indices", wrong=listed, count=len(wrong), of=w.size))
     return None

@@ -52,6 +52,9 @@ export default { render };
 """
 
 
+DESCRIBED = {name: f"{{{name}}}" for name in ("axis", "low", "high", "shares", "laws", "means")}  # the page fills it in
+
+
 @dataclass(frozen=True)
 class Pane:
     """One of the two crowds.
@@ -95,6 +98,8 @@ class Scene:
         axis, ticks, axis_label: Of the histogram.
         split: Coordinate that parts the crowd in two groups with a mean of their own; None is one group.
         walkers, warm, seed: In each pane; steps that are taken before the first picture; of all draws.
+        stop: Step at which it stops, to be read; then each turn of a slider lets the crowds go anew.
+        means: What an option of a slider sets, by the slider's name and option; by itself it sets what it is called.
     """
 
     title: str
@@ -114,6 +119,8 @@ class Scene:
     walkers: int = 250
     warm: int = 240
     seed: int = 0
+    stop: int | None = None
+    means: Mapping[str, Mapping[Any, Mapping[str, Any]]] = field(default_factory=dict)
 
     @property
     def panes(self) -> tuple[Pane, Pane]:
@@ -125,9 +132,13 @@ class Scene:
         """Where the crowds are released first."""
         return next(iter(self.starts.values()))
 
+    def turned(self, each: Control, option: Any) -> Mapping[str, Any]:
+        """Return what an option of a slider sets."""
+        return self.means.get(each.name, {}).get(option, {each.name: option})
+
     def setting(self, pane: Pane) -> dict[str, Any]:
         """Return the settings of a pane as the sliders stand at first."""
-        turned = {each.name: each.default for each in self.sliders}
+        turned = {name: value for each in self.sliders for name, value in self.turned(each, each.default).items()}
         own = {name: turned[value] if isinstance(value, str) else value for name, value in pane.set.items()}
         taken = {"momentum": 0.0} | turned | own
         return {name: taken[name] for name in ("batch_size", "learning_rate", "momentum")}
@@ -138,7 +149,7 @@ class Scene:
             {
                 "name": each.name,
                 "label": each.label,
-                "options": list(each.options),
+                "options": [dict(self.turned(each, value)) for value in each.options],
                 "shown": [each.shown(value) for value in each.options],
                 "start": each.options.index(each.default),
             }
@@ -163,6 +174,8 @@ class Scene:
             "reset": text("stage.reset"),
             "jump": text("stage.jump"),
             "gone": text("stage.gone", gone="{gone}"),
+            "words": text("stage.words"),
+            "described": text("stage.described", **DESCRIBED),
             "lost": text("stage.lost"),
             "sentence": self.sentence,
             "axis": self.axis_label,
@@ -179,6 +192,7 @@ class Scene:
             "walkers": self.walkers,
             "warm": self.warm,
             "seed": self.seed % 2**32,
+            "stop": self.stop,
             "sliders": sliders,
             "choices": choices,
             "words": words,

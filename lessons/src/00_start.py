@@ -1,3 +1,12 @@
+# %% [markdown]
+# # 00 · Start here
+#
+# *15 minutes. You need: nothing yet.*
+#
+# Run all cells (menu *Run*, *Run All Cells*), then press **Play**. Each dot is a walker: a point that takes noisy steps
+# downhill, as a neural network does in training. The yellow floor is flat. Both crowds start in the middle, and nothing
+# on the floor pulls them anywhere. Only the walls differ. Watch where they go, and drag the sliders.
+
 # %% tags=["setup"]
 import torch
 
@@ -7,20 +16,14 @@ lesson = ee.Lesson("00")
 lesson.play("crowd")
 
 # %% [markdown]
-# # 00 · Start here
-#
-# *15 minutes. You need: nothing yet.*
-#
-# Run all cells (menu *Run*, *Run All Cells*), then press **Play** above. Each dot is a walker: a point that takes
-# noisy steps downhill, as a neural network does in training. The yellow floor is flat. Both crowds start in the middle,
-# and nothing on the floor pulls them anywhere. Only the walls differ. Watch where they go, and drag the sliders.
-#
 # This course asks one question of that picture: *what moves a network when the loss is flat?* Every lesson has the same
-# parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Nobody is sent your
-# answers: they stay in a file in the home folder. On Binder and Colab that is a borrowed machine's, and goes with it.
+# parts. You **predict**, you **play**, you read an **explanation**, and you **check** yourself. Your answers are sent
+# to no one: they stay in a file in your home folder. On Binder and Colab that folder is on a borrowed machine, and is
+# deleted with it.
 #
-# **Does this page work?** The next line tells whether what the lessons need is there. If a picture stays empty, run the
-# cell above it again. If the kernel was restarted, run the cell with *import torch*, and go on where you were.
+# **Does this page work?** The next line tells whether everything the lessons need is there. If a picture stays empty,
+# run the cell above it again. If the kernel was restarted, the pictures of widgets are gone: run the cell with
+# *import torch*, then the cell of the section where you were.
 
 # %%
 lesson.environment()
@@ -28,12 +31,12 @@ lesson.environment()
 # %% [markdown]
 # ## Questions
 #
-# - What does one run tell, and what does it not tell?
+# - What does one run tell you, and what does it not?
 # - How are two runs compared fairly?
 #
 # ## You will be able to
 #
-# - say how far the mean of a few runs may be off (check 0.1);
+# - say how far off the mean of a few runs may be (check 0.1);
 # - compare two runs that share every random draw (check 0.2).
 
 # %% [markdown]
@@ -50,10 +53,10 @@ lesson.predict("again")
 # %% [markdown]
 # ### Play
 #
-# Step through the runs. Then switch to *eight runs*. The slider and the buttons work with the keyboard as well. Under
-# the picture a sentence holds its numbers, and the code that makes the same.
+# Step through the runs. Then switch to *eight runs*. The slider and the buttons work with the keyboard as well. A
+# sentence under the picture gives its numbers, and the code that makes it is folded below.
 #
-# The button starts a longer run. It says first how long it takes, and **Stop** ends it at any time.
+# The button starts a longer run. It first says how long that takes, and **Stop** ends it at any time.
 
 # %%
 lesson.explore("seeds", after="again")
@@ -62,13 +65,13 @@ lesson.explore("seeds", after="again")
 # ### Explain
 #
 # All eight runs have the same start and the same settings; only the random numbers differ. One line is one story. The
-# red band in the picture says what eight runs together tell: the mean of the ends, and how far it may be off,
+# red band in the picture shows what eight runs together tell you: the mean of the ends, and how far off it may be,
 #
 # $$\text{standard error} = \frac{\sigma}{\sqrt n}.$$
 #
 # Here $\sigma$ is the standard deviation of the $n$ ends. The band is narrower than the spread of the lines, because
-# the errors of independent runs partly cancel. From now on means come with such a band; a figure that shows another
-# band says so.
+# the errors of independent runs partly cancel. From now on means come with such a band, unless stated
+# otherwise.
 
 # %% [markdown]
 # ### Check
@@ -89,9 +92,7 @@ lesson.check("0.1", standard_error)
 
 # %% tags=["solution"]
 def standard_error(values):
-    n, mean = len(values), sum(values) / len(values)
-    variance = sum((value - mean) ** 2 for value in values) / (n - 1)
-    return (variance / n) ** 0.5
+    return torch.tensor(values).std() / len(values) ** 0.5
 
 
 lesson.check("0.1", standard_error)
@@ -109,8 +110,8 @@ lesson.predict("twin")
 # %% [markdown]
 # ### Play
 #
-# One walker in a trough, seen over time. The dashed red line stays: it is the run at $B = 16$. Turn the batch size.
-# Then set the random draws to *same*, and turn it again.
+# One walker in a trough, over time. The dashed red line stays: it is the run at $B = 16$. Change the batch size. Then
+# set the random draws to *same*, and change it again.
 
 # %%
 lesson.explore("twins", after="twin")
@@ -118,14 +119,14 @@ lesson.explore("twins", after="twin")
 # %% [markdown]
 # ### Explain
 #
-# With new draws two walks differ by luck, and the batch size hides behind it. With the same draws the two lines have
-# one shape, and the picture shows the batch size alone. Such runs are *twins*. A kick is the mean of $B$ independent
-# samples, so its size falls as
+# With new draws two walks differ by luck, and the effect of the batch size is hidden. With the same draws the two lines
+# have one shape, and the picture shows the batch size alone. Such runs are *twins*. A kick is the mean of $B$
+# independent samples, so its size falls as
 #
 # $$\text{kick} \propto \frac{1}{\sqrt B}.$$
 #
 # The trough is a parabola, where twice the kicks make exactly twice the walk. On other floors twins part after a while,
-# and one needs many of them.
+# and you need many of them.
 
 # %% [markdown]
 # ### Check
@@ -155,10 +156,10 @@ lesson.check("0.2", shrink)
 # ## Key points
 #
 # - One run is one story. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
-# - Twins share every random draw and differ in one setting: what differs between them is that setting's doing.
+# - Twins share every random draw and differ in one setting: what differs between them is the work of that setting.
 #
-# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: surer than right. After
-# this lesson there are two bets at most, and two bets say very little.
+# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: more sure than right.
+# After this lesson there are at most two bets, and two bets say very little.
 
 # %%
 lesson.calibration()
@@ -167,7 +168,7 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - The standard error takes the runs to be independent. Eight walkers that see the same batches are not.
-# - Eight values give the error itself to about a quarter only: see it as a size, not as a verdict.
+# - Eight values give the error itself to about a quarter only: treat it as a rough size.
 # - With eight runs a mean lies more than two standard errors off about once in twelve times; with many runs, once in
 #   twenty.
 #

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 01 · One valley, one walker
 #
-# *40 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.*
+# *45 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
+# All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
 # cells (menu *Run*, *Run All Cells*), press Play and drag the sliders. Beside the crowd is its control, without noise.
@@ -25,9 +26,9 @@ lesson.play("hook")
 # %% [markdown]
 # ## You will be able to
 #
-# - compute how far noise spreads a walker across a valley (check 1.1)
-# - keep the temperature while you change the batch size (check 1.2)
-# - say where the steps become too long (check 1.3)
+# - write a step of SGD with noise, and let it walk (check 1.1)
+# - measure the temperature of a cloud of walkers, with its error (check 1.2)
+# - find where steps become too long (check 1.3)
 
 # %% [markdown]
 # ## Round 1: Noise does not average out (12 minutes)
@@ -36,12 +37,12 @@ lesson.play("hook")
 # how steep the walls are. Along the floor nothing changes; that is for lesson 02.
 #
 # One step of SGD is $x' = x - \eta\,(h x + \xi)$. Here $\eta$ is the learning rate and $\xi$ is the noise of the
-# gradient. The noise of one sample has mean zero and standard deviation $s$; here $s = 1$. A batch of $B$ samples
-# divides its variance by $B$.
+# gradient. The noise of one sample has mean zero and standard deviation $s$; here $s = 1$. Averaging a batch of $B$
+# samples divides its variance by $B$.
 #
 # ### Predict
 #
-# Say what you expect before you look. There is no penalty; being surprised is how one remembers.
+# Say what you expect before you look. A wrong answer costs nothing, and we remember what surprised us.
 
 # %%
 lesson.predict("average")
@@ -53,25 +54,11 @@ lesson.predict("average")
 # The band is one standard deviation (sd) of all of them.
 #
 # 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
-# 2. Pin this run. Then turn the batch size, and after that the curvature. Which way of each widens the cloud?
+# 2. Pin this run. Then change the batch size, and after that the curvature. Which change of each widens the cloud?
 # 3. Show one walker alone. Would you trust its width?
-# 4. "Run it live" takes 2,000 steps. Does the band grow further?
 
 # %%
 lesson.explore("bowl", after="average")
-
-# %% [markdown]
-# The lines under the picture run in any cell. Here they are, and what the walkers did in the last quarter:
-
-# %%
-land = ee.valleys.Waist(g_wide=1.0, g_narrow=1.0)
-settings = {"start": 0.5, "batch_size": 4, "learning_rate": 0.2, "momentum": 0.0, "walkers": 256, "steps": 400}
-generator = torch.Generator().manual_seed(lesson.seed)
-road = ee.Path(land.floor(2))
-records = ee.Records(every=8, theta=True)
-release = ee.drift(land, road, generator=generator, **settings, project_every=None, record_every=records)
-late = release.theta[release.step > 300, :, 0]
-print(f"the mean of x² is {late.square().mean():.4f} in the last 100 steps")
 
 # %% [markdown]
 # ### Explain
@@ -94,31 +81,46 @@ print(f"the mean of x² is {late.square().mean():.4f} in the last 100 steps")
 # %% [markdown]
 # ### Check
 #
-# Write the variance as a function of $\eta$, $B$, $h$ and $s$.
+# Exercise 1.1. Write the walker. `x` holds the places of all walkers, (W,); `kicks` has the noise of one sample, a row
+# for each step, (S, W). Return the places after each step, (S, W).
 
 # %%
 lesson.hint("1.1")
 
 
 # %% tags=["exercise"]
-def variance(learning_rate, batch_size, curvature, noise_scale):
+def walk(x, kicks, learning_rate, batch_size, curvature):
+    places = []
+    for kick in kicks:
+        ...  # a step of SGD, and keep the place
     return ...
 
 
-lesson.check("1.1", variance)
+lesson.check("1.1", walk)
 
 
 # %% tags=["solution"]
-def variance(learning_rate, batch_size, curvature, noise_scale):
-    return learning_rate * noise_scale**2 / (batch_size * curvature * (2 - learning_rate * curvature))
+def walk(x, kicks, learning_rate, batch_size, curvature):
+    places = []
+    for kick in kicks:
+        gradient = curvature * x + kick / batch_size**0.5
+        x = x - learning_rate * gradient
+        places.append(x)
+    return torch.stack(places)
 
 
-lesson.check("1.1", variance)
+lesson.check("1.1", walk)
+
+# %% [markdown]
+# Now your function makes the picture. Run this cell again whenever you change it, right or wrong.
+
+# %%
+lesson.explore("own", walk=walk)
 
 # %% [markdown]
 # ## Round 2: One number for two knobs (11 minutes)
 #
-# The law of round 1 has two knobs that one turns in practice, $\eta$ and $B$. Do they act in two ways, or in one?
+# The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act in two ways, or in one?
 #
 # ### Predict
 
@@ -128,11 +130,11 @@ lesson.predict("double")
 # %% [markdown]
 # ### Play
 #
-# At the left is $h$ times the mean of $x^2$, at the right is the cloud itself. The noise is isotropic again.
+# On the left is $h$ times the mean of $x^2$, on the right the cloud itself. The noise is isotropic again.
 #
 # 1. Pin the first run. Double $\eta$, then double $B$. Compare the two clouds.
 # 2. Change $h$ alone. The cloud changes its width; does the point move?
-# 3. "Run it live" measures 48 settings. Which ones leave the line, and which way?
+# 3. The button measures 48 settings. Which ones leave the line, and which way?
 
 # %%
 lesson.explore("collapse", after="double")
@@ -147,24 +149,37 @@ lesson.explore("collapse", after="double")
 # $T$ is called a *temperature*. In a heat bath of temperature $T$ the mean energy $\tfrac12 h x^2$ of a spring is
 # $T/2$, whatever its stiffness; the same holds here.
 #
-# It is an analogy, and it has limits. No heat bath drives a network: that the noise is equally strong everywhere is our
-# choice in this lesson. And points with large $\eta h$ lie above the line, as the exact law says they must.
+# It is an analogy, and it has limits. No heat bath drives a network: equally strong noise everywhere is our choice
+# in this lesson. And points with large $\eta h$ lie above the line, as the exact law says they must.
 
 # %% [markdown]
 # ### Check
 #
-# At $\eta = 0.05$ and $B = 16$ the walkers have some temperature. Which learning rate gives the same one at $B = 64$?
+# Exercise 1.2. Measure it: `places` is what `walk` returns. Return $h\langle x^2\rangle$ over the second half of the
+# steps, and its standard error over walkers.
 
 # %%
 lesson.hint("1.2")
 
+
 # %% tags=["exercise"]
-learning_rate = ...
-lesson.check("1.2", learning_rate)
+def heat(places, curvature):
+    late = ...  # the second half of the rows
+    each = ...  # one number for each walker
+    return [..., ...]
+
+
+lesson.check("1.2", heat)
+
 
 # %% tags=["solution"]
-learning_rate = 0.05 * 64 / 16
-lesson.check("1.2", learning_rate)
+def heat(places, curvature):
+    late = places[len(places) // 2 :]
+    each = curvature * late.square().mean(0)
+    return [each.mean(), each.std() / len(each) ** 0.5]
+
+
+lesson.check("1.2", heat)
 
 # %% [markdown]
 # ## Round 3: The cliff (12 minutes)
@@ -206,7 +221,8 @@ lesson.explore("cliff", after="cliff")
 # %% [markdown]
 # ### Check
 #
-# Write the largest learning rate for a valley of curvature $h$.
+# Exercise 1.3. Find the edge in a valley of curvature $h$ to 1 %, without the formula: let one walker go without noise,
+# see whether it comes nearer, and halve the interval in which the edge lies.
 
 # %%
 lesson.hint("1.3")
@@ -214,6 +230,9 @@ lesson.hint("1.3")
 
 # %% tags=["exercise"]
 def largest_learning_rate(curvature):
+    low, high = 0.0, 100.0
+    for _ in range(40):
+        ...  # try the middle
     return ...
 
 
@@ -222,7 +241,16 @@ lesson.check("1.3", largest_learning_rate)
 
 # %% tags=["solution"]
 def largest_learning_rate(curvature):
-    return 2 / curvature
+    low, high = 0.0, 100.0
+    for _ in range(40):
+        middle, x = (low + high) / 2, 1.0
+        for _ in range(100):
+            x = x - middle * curvature * x
+        if abs(x) < 1:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 lesson.check("1.3", largest_learning_rate)

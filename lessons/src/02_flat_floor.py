@@ -1,22 +1,26 @@
+# %% [markdown]
+# # 02 · A flat floor that is not free
+#
+# The loss on this line is exactly zero everywhere. Why won't a walker stay put?
+#
+# *50 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.
+# All symbols stand on [one page](../docs/site/symbols.md).*
+#
+# Run all cells, press **Play** and drag the batch size. Both crowds start in the middle of a floor, with the same
+# random draws. The loss along the dashed line is zero from end to end, so its slope is zero too. Only the walls differ:
+# at the right they are straight; at the left they tighten, and are sixteen times as steep in the middle as at the ends.
+
 # %% tags=["setup"]
 import torch
 
 import entropic_edu as ee
 
 lesson = ee.Lesson("02")
+
+# %%
 lesson.play("waist")
 
 # %% [markdown]
-# # 02 · A flat floor that is not free
-#
-# The loss on this line is exactly zero everywhere. Why will it not stay?
-#
-# *45 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.*
-#
-# Run all cells, press **Play** above and drag the batch size. Both crowds start in the middle of a floor, with the same
-# random draws. The loss along the dashed line is zero from end to end, so its slope is zero too. Only the walls differ:
-# at the right they are straight; at the left they tighten, and are sixteen times as steep in the middle as at the ends.
-#
 # ## Questions
 #
 # - Does a walker drift on a floor that is exactly flat?
@@ -26,8 +30,9 @@ lesson.play("waist")
 # ## You will be able to
 #
 # - compute the push that tightening walls give (check 2.1);
-# - read a free energy from a histogram of walkers (check 2.2);
-# - say how much rarer walkers are in a narrow place, and how much on a hill (check 2.3).
+# - write a walker that feels walls tighten (check 2.2);
+# - measure a free energy by counting your own walkers (check 2.3);
+# - say how much rarer walkers are in a narrow place, and how much on a hill (check 2.4).
 
 # %% [markdown]
 # ## Round 1: Spread, or push? (12 minutes)
@@ -44,17 +49,11 @@ lesson.predict("where")
 # ### Play
 #
 # Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control without any
-# tightening. Then put *no noise* beside it, or let the crowds go elsewhere by a click.
+# tightening. At step 480 both stop, to be counted: read the sentence below. A slider lets both go anew. Then put *no
+# noise* or *another batch size* beside it.
 
 # %%
 lesson.play("narrow", after="where")
-
-# %% [markdown]
-# Now measure it: the same crowds for 480 steps, with error bars. Switch the noise off, or on at half time. **Pin** a
-# run and change the batch size to see its twin.
-
-# %%
-lesson.explore("drain", after="where")
 
 # %% [markdown]
 # ### Explain
@@ -65,9 +64,9 @@ lesson.explore("drain", after="where")
 #
 # $$p(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
-# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. The picture's lower right panel
-# shows the drift $\eta p$ as measured, beside this law. Without noise $T = 0$, and nothing moves. With straight walls
-# $h' = 0$, and nothing drifts.
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. Each step moves a walker by $\eta p$
+# in the mean; the dashed line in the picture is where this law takes the crowd. Without noise $T = 0$, and nothing
+# moves. With straight walls $h' = 0$, and nothing drifts.
 
 # %% [markdown]
 # ### Check
@@ -106,8 +105,8 @@ lesson.predict("rarer")
 # %% [markdown]
 # ### Play
 #
-# Top left: how many walkers are where. Below it: the same counts as an energy. Cooler crowds need longer to settle,
-# and 480 steps are not enough for them: the button runs 12,000 steps.
+# Top left: how many walkers are where. Below it: the same counts as an energy. A cooler crowd needs longer to settle,
+# and 480 steps are not enough for it: the button runs 12,000.
 
 # %%
 lesson.explore("histogram", after="rarer")
@@ -127,27 +126,69 @@ lesson.explore("histogram", after="rarer")
 # %% [markdown]
 # ### Check
 #
-# Exercise 2.2. In a bin stand `count` walkers, in the fullest bin `most`. What is the free energy of the bin? Set it to
-# zero where most walkers are.
+# Exercise 2.2. Write the walker. `x`, `y` are the places across and along the floor, (W,); `kicks` has the noise of one
+# sample in both directions, (S, 2, W); `h(y)` and `slope(y)` give $h$ and $h'$. The loss is $\tfrac12 h(y)x^2$. Return
+# the places `y` after each step, (S, W).
 
 # %%
 lesson.hint("2.2")
 
 
 # %% tags=["exercise"]
-def free_energy(count, most, temperature):
-    return ...  # your line; torch.log takes tensors, math.log takes numbers
+def walk(x, y, kicks, learning_rate, batch_size, h, slope):
+    places = []
+    for kick_x, kick_y in kicks:
+        ...  # a step of SGD in both directions
+    return ...
 
 
-lesson.check("2.2", free_energy)
+lesson.check("2.2", walk)
 
 
 # %% tags=["solution"]
-def free_energy(count, most, temperature):
-    return -temperature * torch.log(torch.as_tensor(count / most))
+def walk(x, y, kicks, learning_rate, batch_size, h, slope):
+    places = []
+    for kick_x, kick_y in kicks / batch_size**0.5:
+        across = h(y) * x + kick_x
+        along = 0.5 * slope(y) * x**2 + kick_y
+        x = x - learning_rate * across
+        y = y - learning_rate * along
+        places.append(y)
+    return torch.stack(places)
 
 
-lesson.check("2.2", free_energy)
+lesson.check("2.2", walk)
+
+# %% [markdown]
+# Exercise 2.3. Count: sort all places `y` into the bins between `edges`, and return the free energy of each bin, zero
+# in the fullest.
+
+# %%
+lesson.hint("2.3")
+
+
+# %% tags=["exercise"]
+def free_energy(y, edges, temperature):
+    counts = ...  # torch.histogram(values, edges).hist
+    return ...
+
+
+lesson.check("2.3", free_energy)
+
+
+# %% tags=["solution"]
+def free_energy(y, edges, temperature):
+    counts = torch.histogram(y.flatten(), edges).hist
+    return -temperature * torch.log(counts / counts.max())
+
+
+lesson.check("2.3", free_energy)
+
+# %% [markdown]
+# Both functions together measure a free energy that neither knows of. The floor is a ring here: it has no ends.
+
+# %%
+lesson.explore("own", walk=walk, free_energy=free_energy)
 
 # %% [markdown]
 # ## Round 3: A pinch is no hill (12 minutes)
@@ -164,38 +205,32 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Let both crowds go, and watch who gets past the middle. A smaller $B$ heats both.
+# Let both crowds go, and see who is past the middle after 150 steps. Then cool them as the bet says: the slider sets
+# $T$, and with it $\eta$ and $B$. The hill is 0.14 high, the walls of the pinch are 9 times as steep.
 
 # %%
 lesson.play("barriers", after="cooled")
 
 # %% [markdown]
-# Now cool the crowds as the bet says. The dash-dotted lines, and those at the lower right, are theory; the marks are
-# this run.
-
-# %%
-lesson.explore("barrier", after="cooled")
-
-# %% [markdown]
 # ### Explain
 #
-# Walkers at the top are rarer by
+# To get past, a walker has to be at the top, and walkers at the top are rarer by
 #
 # $$e^{-\Delta F/T} = e^{-E/T}\cdot\frac{1}{\sqrt{r}}.$$
 #
 # $E$ is the height of the floor there, $r$ how many times as steep the walls are. The hill's factor falls quickly as
 # $T$ falls. The pinch's factor has no $T$ in it: cold does not close a pinch, heat does not open it. That is an
-# *entropic barrier*: it is made of lack of room, not of loss. In the picture the hill's line falls with cooling and the
-# pinch's does not.
+# *entropic barrier*: it is made of lack of room, not of loss. The stage counts who is past: as you cool, fewer and
+# fewer pass the hill, and as many as before pass the pinch.
 
 # %% [markdown]
 # ### Check
 #
-# Exercise 2.3. A place has walls `steeper` times as steep and a floor higher by `height`. How many times as many
+# Exercise 2.4. A place has walls `steeper` times as steep and a floor higher by `height`. How many times as many
 # walkers are there, compared with the open floor? (Below one: fewer.)
 
 # %%
-lesson.hint("2.3")
+lesson.hint("2.4")
 
 
 # %% tags=["exercise"]
@@ -203,16 +238,15 @@ def share(steeper, height, temperature):
     return ...  # your line
 
 
-lesson.check("2.3", share)
+lesson.check("2.4", share)
 
 
 # %% tags=["solution"]
 def share(steeper, height, temperature):
-    boltzmann = torch.exp(torch.tensor(-height / temperature, dtype=torch.float64))
-    return boltzmann / steeper**0.5
+    return torch.exp(torch.tensor(-height / temperature)) / steeper**0.5
 
 
-lesson.check("2.3", share)
+lesson.check("2.4", share)
 
 # %% [markdown]
 # ## Key points
@@ -222,7 +256,7 @@ lesson.check("2.3", share)
 # - It feels the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
 # - No: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
 #
-# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: surer than right.
+# **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: more sure than right.
 
 # %%
 lesson.calibration()

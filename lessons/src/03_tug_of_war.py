@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 03 · Tug-of-war
 #
-# *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.*
+# *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
+# All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
 # Here is a crowd at a large batch size, and beside it one without noise. Run all cells and press Play.
@@ -30,9 +31,10 @@ lesson.play("cold")
 # %% [markdown]
 # ## You will be able to
 #
-# - find the temperature at which slope and entropy are in balance (check 3.1)
-# - tell a heat bath from noise that is shaped like the curvature (check 3.2)
-# - find the point of a zero-loss curve that label noise prefers (check 3.3)
+# - measure with walkers of your own which way a crowd goes (check 3.1)
+# - find the temperature at which slope and entropy are in balance (check 3.2)
+# - tell a heat bath from noise that is shaped like the curvature (check 3.3)
+# - write a step of SGD with label noise (check 3.4)
 
 # %% [markdown]
 # ## Round 1: Break-even (12 minutes)
@@ -70,7 +72,7 @@ lesson.play("hot")
 #
 # The second form is for isotropic noise, where $\langle x^2\rangle = T/h$. The force is zero at
 #
-# $$T^* = -2 f'\,\frac{h}{h'}.$$
+# $$T_0 = -2 f'\,\frac{h}{h'}.$$
 #
 # In the explorer this is the dotted line, with the small correction for steps of finite size.
 # The displacement crosses zero a little to the right of it: as the crowd spreads, some walkers come to
@@ -81,26 +83,72 @@ lesson.play("hot")
 # %% [markdown]
 # ### Check
 #
-# `break_even(slope, curvature, curvature_slope)` takes $f'$, $h$ and $h'$ and returns $T^*$ for isotropic noise.
+# Exercise 3.1. Which way does a crowd go? `x`, `y`, `kicks`, `h(y)` and `h_slope(y)` are as in lesson 02; `f_slope` is
+# $f'$, the same everywhere. Return the mean displacement along the floor and its standard error.
 
 # %%
 lesson.hint("3.1")
 
 
 # %% tags=["exercise"]
-def break_even(slope, curvature, curvature_slope):
-    return ...
+def shift(x, y, kicks, learning_rate, batch_size, h, h_slope, f_slope):
+    begin = y
+    for kick_x, kick_y in kicks:
+        ...  # a step of SGD in both directions
+    return [..., ...]
 
 
-lesson.check("3.1", break_even)
+lesson.check("3.1", shift)
 
 
 # %% tags=["solution"]
-def break_even(slope, curvature, curvature_slope):
-    return -2 * slope * curvature / curvature_slope
+def shift(x, y, kicks, learning_rate, batch_size, h, h_slope, f_slope):
+    begin = y
+    for kick_x, kick_y in kicks / batch_size**0.5:
+        across = h(y) * x + kick_x
+        along = f_slope + 0.5 * h_slope(y) * x**2 + kick_y
+        x = x - learning_rate * across
+        y = y - learning_rate * along
+    moved = y - begin
+    return [moved.mean(), moved.std() / len(moved) ** 0.5]
 
 
-lesson.check("3.1", break_even)
+lesson.check("3.1", shift)
+
+# %% [markdown]
+# Exercise 3.2. `temperature` rises, `moved` has the mean displacement at each. Where is it zero? Go on a straight line
+# between the two neighbours.
+
+# %%
+lesson.hint("3.2")
+
+
+# %% tags=["exercise"]
+def break_even(temperature, moved):
+    for i in range(len(moved) - 1):
+        ...  # find the neighbours
+    return ...
+
+
+lesson.check("3.2", break_even)
+
+
+# %% tags=["solution"]
+def break_even(temperature, moved):
+    for i in range(len(moved) - 1):
+        if moved[i] < 0 <= moved[i + 1]:
+            part = -moved[i] / (moved[i + 1] - moved[i])
+            return temperature[i] + part * (temperature[i + 1] - temperature[i])
+    return float("nan")  # the crowd turns nowhere
+
+
+lesson.check("3.2", break_even)
+
+# %% [markdown]
+# Both together find $T_0$ from your own walkers.
+
+# %%
+lesson.explore("own", shift=shift, break_even=break_even)
 
 # %% [markdown]
 # ## Round 2: Whose noise? (12 minutes)
@@ -145,7 +193,7 @@ lesson.explore("shape", after="narrow")
 # $h$ at both places. How many times stronger is the push at the narrow place?
 
 # %%
-lesson.hint("3.2")
+lesson.hint("3.3")
 
 
 # %% tags=["exercise"]
@@ -153,7 +201,7 @@ def ratio(shape, narrow, wide):
     return ...
 
 
-lesson.check("3.2", ratio)
+lesson.check("3.3", ratio)
 
 
 # %% tags=["solution"]
@@ -161,7 +209,7 @@ def ratio(shape, narrow, wide):
     return 1.0 if shape == "isotropic" else narrow / wide
 
 
-lesson.check("3.2", ratio)
+lesson.check("3.3", ratio)
 
 # %% [markdown]
 # ## Round 3: uv = 1 (12 minutes)
@@ -177,7 +225,7 @@ lesson.predict("label")
 # ### Play
 #
 # The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$.
-# Turn the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
+# Switch the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
 
 # %%
 lesson.explore("balance", after="label")
@@ -200,32 +248,33 @@ lesson.explore("balance", after="label")
 # %% [markdown]
 # ### Check
 #
-# `curvature(u)` returns the curvature across the curve at the point $(u, 1/u)$. Where is it least? The reply tells.
+# Exercise 3.4. Write one step of SGD on $\tfrac12(uv - 1 - \varepsilon)^2$: return the new $u$ and $v$.
 
 # %%
-lesson.hint("3.3")
+lesson.hint("3.4")
 
 
 # %% tags=["exercise"]
-def curvature(u):
-    return ...
+def label_step(u, v, epsilon, learning_rate):
+    return [..., ...]
 
 
-lesson.check("3.3", curvature)
+lesson.check("3.4", label_step)
 
 
 # %% tags=["solution"]
-def curvature(u):
-    return u**2 + 1 / u**2
+def label_step(u, v, epsilon, learning_rate):
+    error = u * v - 1 - epsilon
+    return [u - learning_rate * error * v, v - learning_rate * error * u]
 
 
-lesson.check("3.3", curvature)
+lesson.check("3.4", label_step)
 
 # %% [markdown]
 # ## Key points
 #
 # - SGD's mean step goes downhill in the full loss, walls included. Along the floor it can climb: at large $\eta/B$
-#   the push of the walls beats the slope. For isotropic noise the threshold is $T^* = -2f'h/h'$.
+#   the push of the walls beats the slope. For isotropic noise the threshold is $T_0 = -2f'h/h'$.
 # - The push depends on the shape of the noise. A heat bath follows the slope of $\ln h$, noise shaped like the
 #   curvature the slope of $h$. Both push to the wide part.
 # - On $uv = 1$ label noise carries the weights to balance, $u = v$, the point of least curvature. Without noise every
@@ -249,7 +298,7 @@ lesson.calibration()
 # %% [markdown]
 # ## Terms used
 #
-# - **break-even temperature** $T^*$: the $T$ at which slope and entropic push cancel
+# - **break-even temperature** $T_0$: the $T$ at which slope and entropic push cancel
 # - **isotropic noise**: equally strong in every direction and at every place; a heat bath
 # - **curvature-shaped noise**: its variance across the floor grows with $h$
 # - **label noise**: the target is jittered at each step; on the floor it is shaped like the curvature

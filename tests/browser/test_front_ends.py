@@ -47,11 +47,11 @@ class Visit:
         bet.scroll_into_view_if_needed()
         bet.locator(".widget-radio-box label").nth(1).click()
         bet.get_by_role("button", name="Lock in").click()
-        bet.locator(".ee-bet-status", has_text="Locked: ").wait_for(timeout=10_000)
+        bet.locator(".ee-bet-status", has_text="Locked: ").wait_for(timeout=120_000)
         question = self.twin.predict(made(self.number, "predict")[0][0])
         question.lock(list(question.question.options)[1])
         assert question.status == bet.locator(".ee-bet-status").text_content().strip()
-        harness.waited(lambda: self.page.locator("p.ee-covered").count() < covers, 20, "explorer that opens")
+        harness.waited(lambda: self.page.locator("p.ee-covered").count() < covers, 120, "explorer that opens")
         harness.uncover(self.page)
 
     def agrees(self, shown, twin):
@@ -67,7 +67,7 @@ class Visit:
         }
         expected = twin.draw(**values).sentence
         sentence = shown.locator(".ee-sentence")
-        harness.waited(lambda: sentence.text_content().strip() == expected, 20, f"{expected!r} at {values}")
+        harness.waited(lambda: sentence.text_content().strip() == expected, 120, f"{expected!r} at {values}")
         return values
 
 
@@ -125,9 +125,9 @@ def test_the_player_plays_pauses_and_steps(visit):
     canvas, sentence = player.locator("canvas"), player.locator(".ee-sentence")
     first = sentence.inner_text()
     player.get_by_role("button", name="Play").click()
-    harness.waited(lambda: int(canvas.get_attribute("data-frame")) > 1, 20, "frame that is shown while it plays")
+    harness.waited(lambda: int(canvas.get_attribute("data-frame")) > 1, 120, "frame that is shown while it plays")
     player.get_by_role("button", name="Pause").click()
-    player.get_by_role("button", name=re.compile("^Play")).wait_for(timeout=5000)
+    player.get_by_role("button", name=re.compile("^Play")).wait_for(timeout=120_000)
     assert sentence.inner_text() != first
     there = int(canvas.get_attribute("data-frame"))
     back = {"ArrowLeft": 1, "PageDown": there}  # records, at most; Notebook 7 keeps the arrow keys for itself

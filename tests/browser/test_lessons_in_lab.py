@@ -1,31 +1,27 @@
 """The numbered lessons, and a sample, in a real JupyterLab: run them, step them by keyboard, stop what is long."""
 
-import statistics
-
 import harness
 import pytest
 
 NUMBERED = [f.name for f in sorted((harness.ROOT / "lessons").glob("[0-9][0-9]_*.ipynb"))]
 NOTEBOOKS = ["sample.ipynb", *NUMBERED]
-# what is measured for long is measured once, on the lesson whose slider is the heart of the course
-MEASURED = next((name for name in NUMBERED if name.startswith("02_")), "sample.ipynb")
+MEASURED = next((name for name in NUMBERED if name.startswith("03_")), "sample.ipynb")  # of most states
 
 
 def explorers(page):
     """The explorers of a page that a slider turns, uncovered."""
     harness.uncover(page)
-    page.wait_for_selector(".ee-explorer img", timeout=30_000)
+    page.wait_for_selector(".ee-explorer img", timeout=120_000)
     return page.locator(".ee-explorer", has=page.locator(".noUi-handle")).all()
 
 
 @pytest.mark.soak
-def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
+def test_many_steps_take_no_memory(opened, lab):
     page = opened(MEASURED)
     explorer = explorers(page)[0]
     explorer.scroll_into_view_if_needed()
-    taken = sorted(harness.step(page, explorer) * 1000 for _ in range(60))
-    median, slow = statistics.median(taken), taken[56]
-    print(f"{MEASURED}: a step took {median:.0f} ms (median of 60), {slow:.0f} ms (95 %)")  # told, not judged
+    for _ in range(60):
+        harness.step(page, explorer)
     before = lab.memory()
     for _ in range(100):
         harness.step(page, explorer)
@@ -33,32 +29,6 @@ def test_steps_are_fast_and_many_steps_take_no_memory(opened, lab):
     print(f"{MEASURED}: the kernel holds {before:.0f} MiB, and {grown:+.1f} MiB after 100 more steps")
     assert grown < 20
     assert page.complaints == []
-
-
-@pytest.mark.soak
-def test_steps_to_states_that_were_never_drawn_take_little_longer(opened):
-    if not MEASURED.startswith("02_"):
-        pytest.skip("lesson 02 is not there, and no other explorer has so many states")
-    page = opened(MEASURED)
-    explorer = explorers(page)[0]  # the narrow third: six batch sizes, four learning rates, and switches
-    explorer.scroll_into_view_if_needed()
-    words = explorer.locator(".ee-sentence")
-    seen, taken = {words.inner_text()}, []
-    for noise in ("on", "off, then on"):
-        for walls in ("tighten", "straight"):
-            for option in (noise, walls):
-                explorer.get_by_role("button", name=option, exact=True).click()
-            for slider in 4 * [*10 * [0], 1]:  # all batch sizes, there and back, then the next learning rate
-                time_of_step = harness.step(page, explorer, slider) * 1000
-                said = words.inner_text()
-                if said not in seen:
-                    taken.append(time_of_step)
-                seen.add(said)
-    taken.sort()
-    assert len(taken) >= 60
-    median, slow = statistics.median(taken), taken[int(0.95 * len(taken))]
-    print(f"{MEASURED}: {len(taken)} steps to new states took {median:.0f} ms (median), {slow:.0f} ms (95 %)")
-    assert harness.errors(page) == []
 
 
 def test_the_whole_notebook_fits_in_one_picture(opened, tmp_path):
@@ -77,7 +47,7 @@ def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
     page = lab.open("sample.ipynb")
     try:
         page.evaluate("console.error('a planted complaint'); setTimeout(() => { throw new Error('planted too'); })")
-        harness.waited(lambda: page.wait_for_timeout(50) or len(page.complaints) > 1, 10, "second complaint")
+        harness.waited(lambda: page.wait_for_timeout(50) or len(page.complaints) > 1, 120, "second complaint")
         assert [words.split(" (")[0] for words in page.complaints] == ["a planted complaint", "pageerror: planted too"]
         page.locator(".jp-CodeCell .cm-content").first.fill("1 / 0")
         with pytest.raises(AssertionError, match="ZeroDivisionError"):

@@ -1,9 +1,7 @@
 """The live stage in a real browser, from a folder: at once, by every hand, and without asking anybody for anything."""
 
-import json
-import os
 import re
-import statistics
+import sys
 
 import harness
 import nbformat
@@ -11,18 +9,14 @@ import pytest
 
 from entropic_edu.course import stages
 from entropic_edu.course.tug_of_war.common import WALLS
-from entropic_edu.teaching import live
 from entropic_edu.teaching.page import slider
-from entropic_edu.teaching.stage import STYLE
 
-PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
-<style>:root {{ color-scheme: light dark }} body {{ margin: 12px; color: {ink}; background: {paper} }} {style}</style>
-<div id="place"></div><script src="stage.js"></script>
-<script>window.shown = entropicLive.stage(document.getElementById("place"), {scene}); window.there = performance.now();
-</script>"""
-LIGHT, DARK = ("#222", "#fff"), ("#ddd", "#131416")
+sys.path.insert(0, str(harness.ROOT / "docs"))
+import one_page
+
 SCENES = {
     "waist": lambda: stages.waist(0, slider("momentum", (0.0, 0.9), 0.0), even=True),
+    "narrow": lambda: stages.waist(0, even=True, stop=480),
     "bowl": lambda: stages.bowl(0),
     "tilted": lambda: stages.tilted(0, WALLS, (8, 64, 256, None), 256, 8),
     "shapes": lambda: stages.shapes(0, WALLS),
@@ -31,19 +25,12 @@ SCENES = {
 }
 
 
-def patience():
-    """How many times as long a machine takes that has more to do than it has cores."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("stage")
-    (place / "stage.js").write_text(live.plain("stage", "stage"), "utf-8")
     for name, make in SCENES.items():
-        told = {"style": STYLE, "scene": json.dumps(make().plain())}
-        for shade, (ink, paper) in (("", LIGHT), ("-dark", DARK)):
-            (place / f"{name}{shade}.html").write_text(PAGE.format(ink=ink, paper=paper, **told), "utf-8")
+        one_page.stage(place, name, make())
+        one_page.stage(place, f"{name}-dark", make(), dark=True)
     return place
 
 
@@ -71,6 +58,15 @@ def words(page):
     return page.locator(".ee-sentence").inner_text()
 
 
+# the least step that was ever drawn from now on, however busy the machine is
+LEAST = """() => {
+  const root = document.querySelector('.ee-stage');
+  window.least = Infinity;
+  new MutationObserver(() => { window.least = Math.min(window.least, Number(root.dataset.step)); })
+    .observe(root, { attributes: true, attributeFilter: ['data-step'] });
+}"""
+
+
 def number(page):
     return int(page.locator(".ee-stage").first.get_attribute("data-step"))
 
@@ -91,7 +87,7 @@ def some(name):
 @pytest.mark.parametrize("name", [some(name) for name in SCENES])
 def test_every_scene_is_there_at_once_on_a_telephone_and_says_what_theory_says(name, visit):
     page = visit(f"{name}-dark", width=360)
-    assert page.evaluate("there") < 2000 * patience()  # ms from the beginning of the page
+    assert number(page) > 0  # by the end of the page's own script
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert "ee-stage-dark" in page.locator(".ee-stage").get_attribute("class")
     told = re.findall(r"([−\d.]+) ± ([\d.]+)[^(]*\(theory ([−\d.]+)", words(page))
@@ -126,11 +122,9 @@ def test_the_same_seed_makes_the_same_run_and_steps_are_steps(visit):
 def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
     page = visit("waist", has_touch=True)
     assert number(page) == 240  # what is shown first is where it ends
+    page.evaluate(LEAST)
     page.get_by_role("button", name="Play").press("Enter")
-    page.wait_for_function(
-        "Number(document.querySelector('.ee-stage').dataset.step) < 200"
-    )  # and played is the way there
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) > 60")
+    page.wait_for_function("least < 60 && Number(document.querySelector('.ee-stage').dataset.step) > 60")
     page.get_by_role("button", name="Pause").press("Space")
     begun = number(page)
     page.get_by_role("button", name="Play").press("Space")  # from here on it goes on where it was
@@ -142,8 +136,9 @@ def test_mouse_keys_and_a_click_on_the_floor_drive_it(visit):
     assert page.get_by_role("button", name="Pause").count() == 1
     pressed(page, "Pause")
     box = page.locator("canvas").first.bounding_box()
+    page.evaluate(LEAST)
     page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + 40)
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) < 100")
+    page.wait_for_function("least === 0")
     pressed(page, "Pause")
     assert re.search(r"middle third: 0 %? of the left", words(page).replace(" ± 0", ""))
     assert page.locator(".ee-sentence").get_attribute("aria-live") == "polite"
@@ -176,43 +171,61 @@ def test_nothing_moves_by_itself_where_motion_is_unwanted(visit):
     assert page.get_by_role("button", name="Play").count() == 0
 
 
-def test_motion_follows_a_slider_within_two_frames(visit):
+def test_where_crowds_are_counted_they_stop_and_a_slider_lets_them_go_anew(visit):
+    for scene, stop, slider_name in (("narrow", 480, "batch_size"), ("barriers", 150, "temperature")):
+        page = visit(scene)
+        assert number(page) == stop
+        pressed(page, "Play")
+        page.get_by_role("button", name="Pause").wait_for()
+        page.get_by_role("button", name="Play").wait_for()  # it stops by itself
+        assert number(page) == stop
+        first = words(page)
+        page.evaluate(LEAST)
+        chosen(page, slider_name).press("ArrowRight")
+        page.wait_for_function("least === 0")
+        page.get_by_role("button", name="Play").wait_for()
+        assert number(page) == stop
+        assert words(page) != first
+        chosen(page, slider_name).press("ArrowLeft")
+        page.get_by_role("button", name="Play").wait_for()
+        assert words(page) == first  # the same draws from the same place
+    page = visit("barriers", reduced_motion="reduce")
+    chosen(page, "temperature").press("ArrowRight")
+    assert number(page) == 150
+
+
+def test_the_picture_is_there_in_words(visit):
+    page = visit("waist")
+    page.locator(".ee-stage-words summary").press("Enter")
+    told = page.locator(".ee-stage-words p").all_inner_texts()
+    assert [line.split(":")[0] for line in told] == page.locator("figcaption").all_inner_texts()
+    for line in told:
+        shares, laws = re.search(r": ([\d, ]+) % of the walkers, by theory ([\d, ]+) %", line).groups()
+        shares, laws = ([int(part) for part in each.split(", ")] for each in (shares, laws))
+        assert len(shares) == len(laws) == 5
+        assert 95 <= sum(shares) <= 102
+        # 250 walkers: 4 standard errors of a share of a fifth, and what is rounded
+        assert max(abs(a - b) for a, b in zip(shares, laws, strict=True)) <= 4 * 2.5 + 1
+        assert re.search(r"Mean of each group: −0\.\d\d, 0\.\d\d\.$", line)
+
+
+def test_motion_follows_a_slider_within_three_frames(visit):
     page = visit("waist")
     taken = page.evaluate("""async () => {
       const root = document.querySelector('.ee-stage'), input = root.querySelector('[data-name=batch_size]');
       const taken = [];
       for (let i = 0; i < 15; i++) {
-        await new Promise(done => setTimeout(done, 40 + 3 * i));
-        const before = root.dataset.step, begun = performance.now();
+        for (let n = 0; n <= i % 4; n++) await new Promise(requestAnimationFrame);
+        const before = root.dataset.step;
         input.value = i % 7;
         input.dispatchEvent(new Event('input'));
-        while (root.dataset.step === before) await new Promise(requestAnimationFrame);
-        taken.push(performance.now() - begun);
+        let frames = 0;
+        for (; root.dataset.step === before && frames < 60; frames++) await new Promise(requestAnimationFrame);
+        taken.push(frames);
       }
       return taken;
     }""")
-    print(f"from a slider to changed motion: {statistics.median(taken):.0f} ms (median), {max(taken):.0f} ms (longest)")
-    assert statistics.median(taken) < 50 * patience()
-
-
-@pytest.mark.soak
-def test_sixty_frames_a_second_with_five_hundred_walkers(visit):
-    page = visit("waist")
-    pressed(page, "Play")
-    page.wait_for_timeout(1500)
-    rates = page.evaluate("""async () => {
-      const rates = [];
-      for (let second = 0; second < 8; second++) {
-        const begun = performance.now();
-        let frames = 0;
-        while (performance.now() - begun < 1000) { await new Promise(requestAnimationFrame); frames += 1; }
-        rates.push(1000 * frames / (performance.now() - begun));
-      }
-      return rates;
-    }""")
-    print(f"frames a second: {statistics.median(rates):.0f} (median), {min(rates):.0f} (worst second)")
-    assert statistics.median(rates) > 55
-    assert min(rates) >= 30
+    assert max(taken) <= 3  # the first of them sets the clock where it stood still; seconds are in the benchmarks
 
 
 RESTART = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -223,32 +236,36 @@ BUSY = """() => {
 
 
 @pytest.mark.soak
-def test_in_jupyterlab_the_kernel_is_asked_for_nothing_and_may_even_go(lab):
+@pytest.mark.parametrize("front", ["lab", "notebook7", "voila"])
+def test_in_a_notebook_the_kernel_is_asked_for_nothing_and_may_even_go(front, request):
+    server = request.getfixturevalue(front)
     cells = ["import entropic_edu as ee\nlesson = ee.Lesson('02')", "lesson.play('waist')"]
     cells += ["lesson.play('narrow', after='where')", "lesson.predict('where').lock('falls', 0.9)"]
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell(cell, id=f"stage-{n}") for n, cell in enumerate(cells)]
-    nbformat.write(notebook, lab.notebooks / "stage.ipynb")
-    page = lab.open("stage.ipynb")
+    nbformat.write(notebook, server.notebooks / "stage.ipynb")
+    page = server.open("stage.ipynb")
     try:
-        harness.run_all(page)
-        page.locator(".ee-stage").nth(1).wait_for(timeout=30_000)  # which waited for the bet
+        if front != "voila":
+            harness.run_all(page)
+            page.evaluate(BUSY)
+        page.locator(".ee-stage").nth(1).wait_for()  # which waited for the bet
         assert "Your bet for the left crowd: 17 %." in page.locator(".ee-stage .ee-sentence").nth(1).inner_text()
-        page.evaluate(BUSY)
         begun = number(page)
         for key in ("ArrowRight", "PageUp", "Home", "End"):
             chosen(page, "batch_size").first.press(key)
-        harness.waited(lambda: number(page) > begun + 60, 10, "motion after a slider")
+        harness.waited(lambda: number(page) > begun + 60, 120, "motion after a slider")
         assert page.locator(".ee-stage output").first.inner_text() == "all"
         page.locator(".ee-stage button", has_text="Pause").first.click()
-        assert page.evaluate("window.messages") == 0
         assert not page.locator(".ee-stage-news").first.is_visible()
-        page.evaluate(RESTART)
-        page.locator(".ee-stage-news", has_text="still plays").first.wait_for(timeout=30_000)
+        if front != "voila":  # whose page restarts no kernel
+            assert page.evaluate("window.messages") == 0
+            page.evaluate(RESTART)
+            page.locator(".ee-stage-news", has_text="still plays").first.wait_for()
         begun = number(page)
         page.locator(".ee-stage button", has_text="Play").first.click()
-        harness.waited(lambda: number(page) > begun + 60, 10, "motion without a kernel")
+        harness.waited(lambda: number(page) > begun + 60, 120, "motion without a kernel")
         page.locator(".ee-stage button", has_text="Pause").first.click()
         assert page.complaints == []
     finally:
-        lab.close_page(page)
+        server.close_page(page)

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -21,6 +22,7 @@ MOMENTUM = slider("momentum", (0.0, 0.5, 0.9), 0.0)
 SCENES = {
     "waist": partial(stages.waist, 0),
     "narrow third": partial(stages.waist, 0, MOMENTUM, even=True),
+    "narrow third, to be read": partial(stages.waist, 0, even=True, stop=480),
     "bowl": partial(stages.bowl, 0, MOMENTUM),
     "cold": partial(stages.tilted, 0, WALLS, (64, 128, 256, None), 256, None),
     "hot": partial(stages.tilted, 0, WALLS, (8, 16, 256, None), 256, 8),
@@ -38,12 +40,14 @@ def scene(request):
 
 def test_a_scene_is_plain_and_its_panes_know_their_settings(scene):
     told = json.loads(json.dumps(scene.plain()))
-    names = {each["name"] for each in told["sliders"]}
+    for each in told["sliders"]:
+        assert all(len(option) == len(each["options"][0]) for option in each["options"])
+    names = {name for each in told["sliders"] for name in (each["name"], *each["options"][0])}
     for option in told["choices"][0]["options"]:
         for pane in option["panes"]:
             assert pane["draws"] in (0, 1)
             assert all(value is None or value in names for value in pane["set"].values())
-    assert set(re.findall(r"{(\w+)}", told["words"]["sentence"])) <= {"step", "learning_rate"} | {
+    assert set(re.findall(r"{(\w+)}", told["words"]["sentence"])) <= {"step"} | names | {
         f"{one}_{what}" for one in "ab" for what in ("value", "law")
     }
 
@@ -56,7 +60,11 @@ def test_panes_differ_in_one_thing(scene):
 
 
 def test_no_slider_goes_past_the_edge_of_stability(scene):
-    options = {each.name: each.options for each in scene.sliders}
+    options = {}
+    for each in scene.sliders:
+        for turned in (scene.turned(each, option) for option in each.options):
+            for name, value in turned.items():
+                options.setdefault(name, []).append(value)
     for both in scene.compare.values():
         for pane in both:
             land = Crowd(pane.valley, pane.walls).land
@@ -77,6 +85,36 @@ def test_the_picture_that_stands_still_says_what_theory_says(name):
         unit = 10.0**-scene.measure.digits
         # printed digits, and the first steps, before walkers have settled across the floor
         assert abs(value - law) < 4 * error + 1.5 * unit + 0.02 * scene.measure.scale * (scene.measure.kind != "square")
+
+
+def numbers(scene):
+    """Value, error and theory of both crowds of a scene's picture."""
+    told = re.findall(r"([−\d.]+) ± ([\d.]+)[^(]*\(theory ([−\d.]+)", picture(scene)[1])
+    return [tuple(float(number.replace("−", "-").rstrip(".")) for number in each) for each in told]
+
+
+def test_the_narrow_third_drains_only_where_walls_tighten():
+    tight, straight = numbers(stages.waist(1, even=True, stop=480))
+    assert tight[0] + 4 * tight[1] < 25 < straight[0] - 3 * straight[1]
+    assert tight[2] < 20 < 30 < straight[2]
+
+
+def test_cooling_closes_the_hill_and_not_the_pinch():
+    found = []
+    for temperature in stages.COOLED:
+        knob = slider("temperature", tuple(stages.COOLED), temperature)
+        scene = replace(stages.barriers(1), sliders=(knob,))
+        assert f"T = {temperature:g} (B = {stages.COOLED[temperature][1]}, η" in picture(scene)[1]
+        found.append(numbers(scene))
+    (hot_pinch, hot_hill), _, (cold_pinch, cold_hill) = found
+    assert abs(hot_pinch[0] - cold_pinch[0]) <= 3 * (hot_pinch[1] + cold_pinch[1])
+    assert hot_hill[0] - cold_hill[0] > 3 * (hot_hill[1] + cold_hill[1])
+
+
+def test_the_three_temperatures_of_the_barriers_take_equal_times_for_their_temperature():
+    for temperature, (rate, batch) in stages.COOLED.items():
+        assert temperature == pytest.approx(rate * 6**2 / (2 * batch))
+    assert len({round(temperature * rate, 9) for temperature, (rate, _) in stages.COOLED.items()}) == 1
 
 
 def test_the_picture_is_the_same_each_time_and_a_plane_has_none():

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import axe
 import pytest
 from explorers import sentences
 
@@ -257,23 +258,25 @@ def test_the_first_page_shows_its_stage_at_once_from_a_folder(width, scheme, bui
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.goto(f"{built.as_uri()}/index.html")
-    first = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
     shifts = page.evaluate("""() => new Promise(done => {
       let sum = 0;
       new PerformanceObserver(list => { for (const each of list.getEntries()) sum += each.value; })
         .observe({ type: 'layout-shift', buffered: true });
       setTimeout(() => done(sum), 300);
     })""")
-    print(f"{width} px: first picture after {first:.0f} ms, layout shift {shifts:.4f}")
-    assert first < 2000 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # a busy machine takes longer
     assert shifts < 0.01
     assert page.locator(".ee-stage").get_attribute("data-step") == "240"  # there before anything is pressed
     assert page.locator(".ee-stage canvas").first.bounding_box()["y"] < 600  # in sight
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(".ee-stage-dark").count() == (scheme == "dark")
+    page.evaluate("""() => {
+      const root = document.querySelector('.ee-stage');
+      window.least = Infinity;
+      new MutationObserver(() => { window.least = Math.min(window.least, Number(root.dataset.step)); })
+        .observe(root, { attributes: true, attributeFilter: ['data-step'] });
+    }""")
     page.get_by_role("button", name="Play").first.press("Enter")
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) < 240")  # from the beginning
-    page.wait_for_function("Number(document.querySelector('.ee-stage').dataset.step) > 30")
+    page.wait_for_function("least < 240 && Number(document.querySelector('.ee-stage').dataset.step) > least + 30")
     assert said == []
     assert [url for url in asked if not url.startswith((built.as_uri(), "data:", "blob:"))] == []
     page.context.close()
@@ -284,3 +287,27 @@ def test_the_first_lessons_have_their_stage_on_the_site_too(built):
         page = (built / "lessons" / f"{name}.html").read_text("utf-8")
         assert page.count('class="ee-stage-place"') == 1, name
         assert "../_static/live/stage.js" in page
+
+
+SOME = ["index.html", "lessons/02_flat_floor.html", "site/api.html", "site/live.html"]
+
+
+@pytest.mark.parametrize("shape", axe.SHAPES)
+def test_a_keyboard_and_a_screen_reader_can_use_the_pages_that_are_most_unlike(shape, built, browser):
+    assert axe.look(browser, [(built / name).as_uri() for name in SOME], shape) == {}
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("shape", axe.SHAPES)
+def test_a_keyboard_and_a_screen_reader_can_use_every_page(shape, built, browser):
+    pages = [page.as_uri() for page in sorted(built.rglob("*.html"))]
+    assert len(pages) > 50
+    assert axe.look(browser, pages, shape) == {}
+
+
+def test_axe_sees_what_is_planted(built, browser):
+    page = browser.new_page()
+    page.goto((built / "search.html").as_uri())
+    page.evaluate("document.querySelector('article').append(document.createElement('img'))")
+    assert [told.split(" ")[0] for told in axe.violations(page, "article")] == ["image-alt"]
+    page.close()

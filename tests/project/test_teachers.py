@@ -6,6 +6,7 @@ import math
 import re
 import shlex
 import tomllib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,13 +14,14 @@ import pytest
 
 import entropic_edu as ee
 from entropic_edu import cli
+from entropic_edu.course.still import picture
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "lessons" / "instructors").glob("*.md"))
 SCRIPTS = [page for page in PAGES if page.name[:2].isdigit()]
 QUIZZES = sorted((ROOT / "lessons" / "quiz").glob("*.json"))
 SOURCES = {file.stem: file.read_text("utf-8") for file in sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))}
-QUOTE = re.compile(r"^> `explore\((.*)\)`\n>\n> (.+)$", re.MULTILINE)
+QUOTE = re.compile(r"^> `(explore|play)\((.*)\)`\n>\n> (.+)$", re.MULTILINE)
 PARTS = ["Do and say", "What they answer", "Board", "Ask", "Short of time"]
 
 
@@ -49,11 +51,16 @@ def test_each_lesson_has_its_script_and_its_quiz():
 def test_every_quote_is_what_the_explorer_says(page):
     found = QUOTE.findall(page.read_text("utf-8"))
     assert len(found) >= 3
-    assert page.read_text("utf-8").count("`explore(") == len(found)
-    for call, sentence in found:
+    assert len(re.findall(r"`(?:explore|play)\(", page.read_text("utf-8"))) == len(found)
+    for kind, call, sentence in found:
         name, _, rest = call.partition(",")
-        explorer = explorers(page.stem[:2])[json.loads(name)]
         given = eval(f"dict({rest})", {"__builtins__": {"dict": dict}})  # our own page
+        if kind == "play":
+            scene = ee.Lesson(page.stem[:2]).play(json.loads(name)).scene
+            knobs = [replace(each, default=given.get(each.name, each.default)) for each in scene.sliders]
+            assert picture(replace(scene, sliders=knobs))[1] == sentence, call
+            continue
+        explorer = explorers(page.stem[:2])[json.loads(name)]
         values = {control.name: control.default for control in explorer.controls} | given
         for control in explorer.controls:
             assert values[control.name] in control.options, call

@@ -6,7 +6,7 @@ import math
 
 from entropic_edu.course import Chapter, Exercise, Question, stages
 
-from . import barrier, drain, histogram
+from . import histogram, own
 
 QUESTIONS = [
     Question("where", ("stays", "falls", "rises"), "falls", {"stays": 1 / 3, "falls": 1 / 6, "rises": 1 / 2}),
@@ -25,25 +25,17 @@ EXERCISES = [
             "absolute": lambda curvature, slope, temperature: -0.5 * temperature * slope,
             "inverted": lambda curvature, slope, temperature: -0.5 * temperature * curvature / slope,
             "cold": lambda curvature, slope, temperature: -0.5 * slope / curvature,
+            "energy": lambda curvature, slope, temperature: 0.5 * temperature * math.log(curvature),
+            "minus_energy": lambda curvature, slope, temperature: -0.5 * temperature * math.log(curvature),
+            "no_half_log": lambda curvature, slope, temperature: temperature * math.log(curvature),
         },
         cases=[(10.0, -26.0, 0.02), (1.5, 3.0, 0.1), (4.0, -1.0, 0.5)],
     ),
-    Exercise(
-        "free_energy",
-        "2.2",
-        truth=lambda count, most, temperature: -temperature * math.log(count / most),
-        wrong={
-            "sign": lambda count, most, temperature: temperature * math.log(count / most),
-            "cold": lambda count, most, temperature: -math.log(count / most),
-            "half": lambda count, most, temperature: -0.5 * temperature * math.log(count / most),
-            "decimal": lambda count, most, temperature: -temperature * math.log10(count / most),
-            "linear": lambda count, most, temperature: temperature * (1 - count / most),
-        },
-        cases=[(250.0, 1000.0, 0.1), (30.0, 60.0, 0.02), (8.0, 800.0, 0.5)],
-    ),
+    own.WALK,
+    own.FREE_ENERGY,
     Exercise(
         "rarer",
-        "2.3",
+        "2.4",
         truth=lambda steeper, height, temperature: math.exp(-height / temperature) / math.sqrt(steeper),
         wrong={
             "root": lambda steeper, height, temperature: math.exp(-height / temperature) / steeper,
@@ -51,6 +43,8 @@ EXERCISES = [
             "entropy_only": lambda steeper, height, temperature: 1 / math.sqrt(steeper),
             "undivided": lambda steeper, height, temperature: math.exp(-height - 0.5 * temperature * math.log(steeper)),
             "sign": lambda steeper, height, temperature: math.exp(height / temperature) * math.sqrt(steeper),
+            "warm": lambda steeper, height, temperature: math.exp(height / temperature) / math.sqrt(steeper),
+            "more_room": lambda steeper, height, temperature: math.exp(-height / temperature) * math.sqrt(steeper),
             "double": lambda steeper, height, temperature: math.exp(-2 * height / temperature) / math.sqrt(steeper),
         },
         cases=[(16.0, 0.0, 0.1), (1.0, 0.2, 0.1), (4.0, 0.05, 0.025)],
@@ -61,14 +55,10 @@ CHAPTER = Chapter(
     "02",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={
-        "drain": drain.drain,
-        "histogram": histogram.histogram,
-        "barrier": barrier.barrier,
-    },
+    explorers={"histogram": histogram.histogram, "own": own.own},
     players={
         "waist": lambda seed: stages.stage(stages.waist(seed)),
-        "narrow": lambda seed: stages.stage(stages.waist(seed, even=True)),
+        "narrow": lambda seed: stages.stage(stages.waist(seed, even=True, stop=480)),
         "barriers": lambda seed: stages.stage(stages.barriers(seed)),
     },
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from entropic_edu.course import Chapter, Exercise, Question, stages
 
-from . import balance, dial, shape
+from . import balance, dial, own, shape
 from .common import WALLS
 
 QUESTIONS = [
@@ -31,22 +31,11 @@ def _push_ratio(isotropic: Callable[[float], float], curvature: Callable[[float]
 
 
 EXERCISES = [
-    Exercise(
-        "break_even",
-        "3.1",
-        truth=lambda slope, curvature, curvature_slope: -2 * slope * curvature / curvature_slope,
-        wrong={
-            "half": lambda slope, curvature, curvature_slope: -slope * curvature / curvature_slope,
-            "sign": lambda slope, curvature, curvature_slope: 2 * slope * curvature / curvature_slope,
-            "inverted": lambda slope, curvature, curvature_slope: -2 * slope * curvature_slope / curvature,
-            "absolute": lambda slope, curvature, curvature_slope: -2 * slope / curvature_slope,
-            "quarter": lambda slope, curvature, curvature_slope: -0.5 * slope * curvature / curvature_slope,
-        },
-        cases=[(0.02, 4.0, -8.0), (0.05, 10.0, -2.5), (-0.01, 3.0, 6.0)],
-    ),
+    own.SHIFT,
+    own.BREAK_EVEN,
     Exercise(
         "ratio",
-        "3.2",
+        "3.3",
         truth=_push_ratio(lambda times: 1.0, lambda times: times),
         wrong={
             "swapped": _push_ratio(lambda times: times, lambda times: 1.0),
@@ -57,26 +46,14 @@ EXERCISES = [
         },
         cases=[("isotropic", 16.0, 1.0), ("curvature", 16.0, 1.0), ("curvature", 9.0, 4.0), ("isotropic", 5.0, 2.0)],
     ),
-    Exercise(
-        "curvature",
-        "3.3",
-        truth=lambda u: u**2 + u**-2,
-        wrong={
-            "equal": lambda u: 2 * u**2,
-            "entry_u": lambda u: u**-2,
-            "entry_v": lambda u: u**2,
-            "product": lambda u: 2.0,
-            "squared_sum": lambda u: (u + 1 / u) ** 2,
-        },
-        cases=[(2.5,), (0.5,), (1.0,)],
-    ),
+    own.LABEL_STEP,
 ]
 
 CHAPTER = Chapter(
     "03",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={"dial": dial.dial, "shape": shape.shape, "balance": balance.balance},
+    explorers={"dial": dial.dial, "shape": shape.shape, "balance": balance.balance, "own": own.own},
     players={
         "cold": lambda seed: stages.stage(stages.tilted(seed, WALLS, (64, 128, 256, None), 256, None)),
         "hot": lambda seed: stages.stage(stages.tilted(seed, WALLS, dial.BATCHES, 256, 8)),

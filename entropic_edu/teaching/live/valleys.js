@@ -322,4 +322,12 @@ export class Across {
   get xx() {
     return this.moments[0];
   }
+
+  /** The share of walkers with low < x < high, by 50 cells of a Gaussian. */
+  share(low, high) {
+    if (!(this.xx > 0)) return +(low < 0 && 0 < high);
+    let sum = 0;
+    for (let i = 0; i < 50; i++) sum += Math.exp((-0.5 * (low + ((i + 0.5) * (high - low)) / 50) ** 2) / this.xx);
+    return (sum * (high - low)) / 50 / Math.sqrt(2 * Math.PI * this.xx);
+  }
 }
