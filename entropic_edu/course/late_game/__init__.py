@@ -70,12 +70,12 @@ def _once(height: list[float]) -> int:
     return next((place for place, value in enumerate(height) if value < 0.1), len(height) - 1)
 
 
-def _ordered(place: Rule = _stays, sign: float = 1.0, of: Rule = lambda loss, trace: trace - loss) -> Rule:
+def _ordered(place: Rule) -> Rule:
     """Return an answer to exercise 7.2 from a rule for the place where a barrier has gone."""
 
     def rule(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
         first, second = (torch.stack([_gone(k, row, place) for row in rows]) for rows in (loss, trace))
-        later = sign * of(first, second)
+        later = second - first
         return torch.stack([later.mean(), later.std() / len(later) ** 0.5])
 
     return rule
@@ -163,7 +163,6 @@ ORDER = Exercise(
     wrong={
         "once": _ordered(_once),
         "early": _ordered(lambda height: max(_stays(height) - 1, 0)),
-        "reversed": _ordered(sign=-1.0),
         "deviation": _deviation,
         "apart": _apart,
         "of_mean": _of_mean,
@@ -175,9 +174,9 @@ ORDER = Exercise(
             torch.tensor([[1.1, 0.8, 0.4, 0.06, 0.0], [1.0, 0.3, 0.3, 0.2, 0.04], [0.9, 0.7, 0.05, 0.12, 0.0]]),
         ),
         (
-            torch.tensor([0, 10, 40, 100]),
-            torch.tensor([[1.0, 0.5, 0.3, 0.05], [1.1, 0.4, 0.08, 0.0], [0.9, 0.6, 0.2, 0.02], [1.0, 0.09, 0.0, 0.0]]),
-            torch.tensor([[0.9, 0.3, 0.05, 0.0], [1.2, 0.08, 0.02, 0.0], [1.0, 0.2, 0.06, 0.0], [0.9, 0.3, 0.2, 0.01]]),
+            torch.tensor([5, 10, 40, 100]),
+            torch.tensor([[1.0, 0.5, 0.3, 0.05], [1.1, 0.09, 0.12, 0.01]]),
+            torch.tensor([[0.9, 0.08, 0.05, 0.01], [1.2, 0.4, 0.3, 0.02]]),
         ),
     ],
 )  # fmt: skip
@@ -206,10 +205,9 @@ GAIN = Exercise(
     "7.4",
     truth=_gain(lambda accuracy, networks: accuracy(networks.mean(0, keepdim=True))[0] - accuracy(networks).mean()),
     wrong={
-        "share": lambda accuracy, networks: float(
-            accuracy(networks.mean(0, keepdim=True))[0] - accuracy(networks).mean()
+        "wrong_axis": _gain(
+            lambda accuracy, networks: accuracy(networks.mean(1)[:, None])[0] - accuracy(networks).mean()
         ),
-        "reversed": _gain(lambda accuracy, networks: accuracy(networks).mean() - accuracy(networks.mean(0)[None])[0]),
         "best": _gain(lambda accuracy, networks: accuracy(networks.mean(0)[None])[0] - accuracy(networks).max()),
         "first_two": _gain(
             lambda accuracy, networks: accuracy(networks[:2].mean(0)[None])[0] - accuracy(networks).mean()
