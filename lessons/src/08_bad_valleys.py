@@ -160,7 +160,7 @@ lesson.check("8.2", adaptive)
 def adaptive(theta, product, probes):
     total = 0.0
     for probe in probes:
-        scaled = theta * probe
+        scaled = probe * theta
         total += scaled @ product(scaled)
     return total / len(probes)
 

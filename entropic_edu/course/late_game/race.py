@@ -21,13 +21,16 @@ from entropic_edu.teaching.yours import Yours
 
 from .measures import order
 
-ROWS = {  # recording and key of its family
+PLACES = {  # recording and key of the family of each row
     "forty": ("late_game", "forty/family"),
     "fifth": ("late_game", "fifth/family"),
     "clean": ("late_game", "clean/family"),
     "decay": ("late_game", "decay/family"),
     "normalised": ("late_normalised", "family"),
+    "cifar_plain": ("late_cifar10", "plain/family"),
+    "cifar_normed": ("late_cifar10", "normed/family"),
 }
+ROWS = {row: place for row, place in PLACES.items() if recorded.shipped(place[0])}
 NAME_KEYS = ("07.race.forty", "07.race.fifth", "07.race.clean", "07.race.decay", "07.race.normalised",
              "07.race.cifar_plain", "07.race.cifar_normed")  # fmt: skip
 
