@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from explorers import drive, figure, run_code, same_from_anywhere
-from pictures import faded, panel
+from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
@@ -316,10 +316,10 @@ def test_the_opening_reads_the_digits_with_the_shipped_weights():
 
 
 def test_a_bet_is_drawn_where_it_was_made_and_taken_away_again():
-    grey, bet = faded(GREY, 0.8), ([0, 0.5, 1], [0.9, 0.75, 0.6])
+    bet = ([0, 0.5, 1], [0.9, 0.75, 0.6])
     for ghost in ([0.9, 0.75, 0.6], None):
         drawn = panel(figure(MADE["road"], ghost=ghost), "Accuracy")
-        assert (drawn.follows(grey, *bet) > 0.4) == (ghost is not None)
+        assert (drawn.follows(GREY, *bet) > 0.4) == (ghost is not None)
     for ghost in (30.0, None):
         drawn = panel(figure(MADE["measures"], ghost=ghost), "bad end over")
         assert drawn.shows(GREY, [30.0], [1.84], reach=9).all() == (ghost is not None)
@@ -348,7 +348,7 @@ def test_the_code_under_an_explorer_gives_its_numbers(name):
 def test_the_code_of_a_release_makes_it_anew(case, monkeypatch):
     short = bad_minima.RECIPE["drift"]
     monkeypatch.setitem(bad_minima.RECIPE, "drift", short | {"steps": short["record_every"]})  # the beginning will do
-    names = run_code(walk.code(bad_start=0.95, bad_case=case, bad_shown="one"))
+    names = run_code(MADE["walk"].code(bad_start=0.95, bad_case=case, bad_shown="one"))
     told = KEPT["/".join((*walk.CASES[case], "position"))][0, 1]
     assert torch.allclose(names["release"].position[1].unflatten(0, told.shape), told, atol=2e-3)
 
