@@ -202,7 +202,9 @@ def test_lines_and_points_stand_where_the_numbers_are():
     loss, trace = (over_trunks(barrier("forty", name, "ends")).value for name in ("loss", "trace"))
     bet = trace[0] * (loss / loss[0]).clamp(min=0) ** 2
     for ghost in (2.0, None):
-        drawn = panel(figure(MADE["barriers"], ghost=ghost, task="forty", divided="ends", parted=1440), "children part")
+        drawn = panel(
+            figure(MADE["barriers"], ghost=ghost, task="forty", divided="ends", parted=1440), "Barriers, over"
+        )
         for colour, values, share in ((BLUE, loss, 0.9), (RED, trace, 0.5)):
             assert drawn.follows(colour, STEPS, values) > share
             assert drawn.follows(colour, STEPS, 1.5 * values) < 0.2
@@ -385,7 +387,7 @@ def test_the_average_draws_gains_and_the_pinned_line():
     for bet in (-3.0, None):
         drawn = panel(figure(explorer, ghost=bet, task="forty", parted=480), "Test accuracy of the mean")
         assert drawn.shows(GREEN, STEPS, siblings).all()
-        assert not drawn.shows(GREEN, STEPS, siblings + 5).any()
+        assert not drawn.shows(GREEN, STEPS, siblings + 2).any()
         across = torch.linspace(10, 1430, 100)
         assert (drawn.shows(GREY, across, [-3.0] * 100, reach=2).mean() > 0.5) == (bet is not None)
     plain = explorer.draw(parted=480)

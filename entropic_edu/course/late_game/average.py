@@ -60,7 +60,7 @@ def draw(
     if ghost is not None:
         height = max(ghost, GAINS[0] + 0.8)
         pen.line([0, STEPS[-1]], [height, height], GHOST, "", lw=4)
-        pen.note(0.5 * STEPS[-1], height + 0.3, GHOST.label, GHOST, ha="center")
+        pen.note(0.5 * STEPS[-1], height + 0.3, f"{text(GHOST.label)}: {ghost:+g}", GHOST, ha="center")
 
 
 def measured(state: SimpleNamespace) -> str:

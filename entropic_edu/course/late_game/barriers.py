@@ -57,12 +57,9 @@ def curves_of(task: str) -> dict[str, Tensor]:
 def heights_of(state: SimpleNamespace) -> dict[str, Mean | None]:
     """Return both barriers at each k on the scale of the state, (K,) each; None where a scale has none."""
     if state.divided == "yours":
-        some = {
-            name: curve
-            for name, curve in curves_of(state.task).items()
-            if barrier(state.task, name, "share") is not None
-        }
-        return dict.fromkeys(LOOKS) | {name: exact(state.rule(curve)) for name, curve in some.items()}
+        rows = slice(None) if state.trunks == "all" else slice(0, 1)
+        there = [name for name in LOOKS if barrier(state.task, name, "share") is not None]
+        return dict.fromkeys(LOOKS) | {name: exact(state.rule(curves_of(state.task)[name][rows])) for name in there}
     each = {name: barrier(state.task, name, state.divided) for name in LOOKS}
     return {name: None if values is None else chosen(values, state.trunks) for name, values in each.items()}
 

@@ -26,7 +26,7 @@ from entropic_edu.teaching.yours import Yours
 
 from .kept import signed
 
-SEEDS = (1, 2, 3, 4)
+SEEDS = (0, 1, 2, 3)
 PAIRS = torch.arange(1, len(digits.PAIRS) + 1).double()
 MEAN = len(digits.PAIRS) + 1.2  # where the mean stands
 LATER, NOW = Role(GREY, "", marker="x", label="10.mine.before"), Role(RUN.colour, "", label="10.mine.now")
@@ -108,5 +108,5 @@ def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
         )
 
     work = Work(lambda state: asked(rule, state.draws), show, lambda state: len(PAIRS), show)
-    controls = [slider("draws", SEEDS, 1)]
+    controls = [slider("draws", SEEDS, 0)]
     return Explorer(draw, controls, PANELS, words, title="10.mine.title", code=code, work=work)
