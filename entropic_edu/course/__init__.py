@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from entropic_edu.teaching.bet import Question
 from entropic_edu.teaching.check import Exercise
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from entropic_edu.teaching.player import Player
     from entropic_edu.teaching.stage import Stage
 
-__all__ = ["MODULES", "Chapter", "Exercise", "Question", "chapter"]
+__all__ = ["MODULES", "Chapter", "Exercise", "Given", "Question", "chapter"]
 
 MODULES = {
     "00": "start",
@@ -33,6 +33,25 @@ MODULES = {
     "09": "cifar",
     "10": "limits",
 }
+
+
+@dataclass(frozen=True)
+class Given:
+    """A function that an exercise hands to the learner's, with the words by which a reply names it.
+
+    >>> loss = Given(lambda theta: theta**2, "parabola")
+    >>> loss(3.0), str(loss)
+    (9.0, 'parabola')
+    """
+
+    rule: Callable[..., Any]
+    words: str
+
+    def __call__(self, *values: Any) -> Any:
+        return self.rule(*values)
+
+    def __str__(self) -> str:
+        return self.words
 
 
 @dataclass(frozen=True)

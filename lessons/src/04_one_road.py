@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 04 · Two minima, one road
 #
-# *45 minutes. You need: lessons 01 to 03, and to have trained a network once.*
+# *35 minutes. You need: lessons 01 to 03, and to have trained a network once.*
 #
 # A and B are two networks, trained on the same handwritten digits from two random starts.
-# Every point of the picture is a network too. Run all cells, then walk from A to B: on the straight line, then on the
-# road. What do the networks on the way read?
+# Every point of the picture is a network too. Run all cells, then go from A to B: the red dot takes the straight line,
+# the blue one a bent road. What do the networks on the way read?
 
 # %% tags=["setup"]
 import torch
@@ -19,7 +19,7 @@ lesson.explore("walk")
 
 # %% [markdown]
 # So far a point had two coordinates. From here on a point $\theta$ is a whole network: the list of all its 3,466
-# weights and biases. The picture is a flat cut through a space of 3,466 directions.
+# weights and biases. The picture is a flat cut through a space of 3,466 dimensions.
 
 # %% [markdown]
 # ## Questions
@@ -31,12 +31,12 @@ lesson.explore("walk")
 # %% [markdown]
 # ## You will be able to
 #
-# - read a barrier off a list of losses (check 4.1)
-# - write down the force of a nudged elastic band (check 4.2)
-# - count how many networks are one function (check 4.3)
+# - measure the hill between two networks (check 4.1)
+# - write a sweep of the string method, and find a road with it (check 4.2)
+# - count how many networks are one and the same function (check 4.3)
 
 # %% [markdown]
-# ## Round 1: The hill (12 minutes)
+# ## Round 1: The hill (10 minutes)
 #
 # ### Predict
 #
@@ -49,9 +49,9 @@ lesson.predict("hill")
 # %% [markdown]
 # ### Play
 #
-# Step through the five pairs. Compare the dashed line with the full one, and read the panels on the right.
+# Step through the five pairs. Compare the dashed line with the solid one, and read the panels on the right.
 # Then press the button: it trains two networks that nobody has seen before, and draws the line between them while
-# they learn. Watch the hill stay while the ends sink.
+# they learn. Watch the ends sink while the hill stays.
 
 # %%
 lesson.explore("hill", after="hill")
@@ -59,50 +59,50 @@ lesson.explore("hill", after="hill")
 # %% [markdown]
 # ### Explain
 #
-# Training lowers, over all $N$ digits with cross-entropy $\ell_i$,
+# With the cross-entropy $\ell_i$ of digit $i$, training lowers
 #
 # $$L(\theta) = \frac1N \sum_i \ell_i(\theta) + \tfrac12\lambda\,\|\theta\|^2, \qquad \lambda = 0.0005.$$
 #
-# At the ends the first term is about 0.003 and the second 0.027; for a hill only the first matters much.
+# At the ends the first term is about 0.003 and the second 0.027; on a hill the first is by far the larger.
 #
-# *Position* on a path is the share of its length that lies behind: 0 is A, 1 is B. So one position on the line and on
-# the road means two different networks. The *barrier* is the climb above the higher end,
-#
-# $$\max_{\text{path}} L - \max(L_A, L_B).$$
-#
-# On the five lines it is 0.44 to 0.97; on the five roads no measured point lies above the higher end. A hill on one
-# path says nothing about other paths.
+# *Position* on a path is the share of its length that lies behind: 0 is A, 1 is B. One position on the line and the
+# same position on the road are two different networks. The *barrier* of a path is how far one must climb above its
+# higher end. On the five lines it is 0.44 to 0.97; on the five roads no measured point lies above the higher end. A
+# hill on one path says nothing about other paths.
 
 # %% [markdown]
 # ### Check
 #
-# `barrier(losses)` takes the losses along a path, from one end to the other, and returns the barrier.
+# `hill(loss, a, b)` walks the straight line from `a` to `b` in 25 even places, both ends included, and returns its
+# barrier. `loss` takes points of shape (n, D) and returns n losses.
 
 # %%
 lesson.hint("4.1")
 
 
 # %% tags=["exercise"]
-def barrier(losses):
+def hill(loss, a, b):
     return ...
 
 
-lesson.check("4.1", barrier)
+lesson.check("4.1", hill)
 
 
 # %% tags=["solution"]
-def barrier(losses):
-    return max(losses) - max(losses[0], losses[-1])
+def hill(loss, a, b):
+    share = torch.linspace(0, 1, 25)[:, None]
+    losses = loss(a + share * (b - a))
+    return losses.max() - torch.maximum(losses[0], losses[-1])
 
 
-lesson.check("4.1", barrier)
+lesson.check("4.1", hill)
 
 # %% [markdown]
 # ## Round 2: A band that relaxes (12 minutes)
 #
 # ### Predict
 #
-# To find a road, lay a *band* of networks, the pivots, from A to B and let each go downhill across the band.
+# To find a road, lay a *band* of networks, the pivots, from A to B and let each go downhill.
 # One such step of all pivots is a *sweep*.
 
 # %%
@@ -111,68 +111,83 @@ lesson.predict("relax")
 # %% [markdown]
 # ### Play
 #
-# The string method has no springs and spaces its pivots anew. NEB has springs. AutoNEB is NEB that inserts pivots where
-# the loss bulges between two (a *scallop*). A Bezier curve has a few control points in place of pivots.
+# The string method spaces its pivots anew after each step. A nudged elastic band (NEB) has springs instead; AutoNEB is
+# NEB that inserts pivots where the loss bulges between two (a *scallop*). A Bezier curve has a few control points.
 #
 # Move *sweeps* from 0 to 600. Then try the other methods and the other first guesses; *all four* shows them together.
-# The bands are recorded; the button relaxes the same band while you watch. One guess passes near the network whose
-# weights are all zero. Which method copes worst with that?
+# One guess passes near the network whose weights are all zero. Which method copes worst with that?
 
 # %%
 lesson.explore("band", after="relax")
 
 # %% [markdown]
-# Why does such a band need care? In two dimensions one can see it. Here the mountain pass between two minima is known.
-# Leave out one part of the method NEB at a time, then step through the sweeps.
-
-# %%
-lesson.explore("mistakes")
-
-# %% [markdown]
 # ### Explain
 #
-# A nudged elastic band (NEB) moves a pivot by
+# A step downhill moves a pivot across the band, which is wanted, and along it towards an end, which is not. The string
+# method lets both happen, and then places the pivots anew at equal distances along the band. NEB takes the second part
+# away, and moves a pivot by
 #
-# $$F = -\nabla L + (\nabla L\cdot\tau)\,\tau + k\,(d_+ - d_-)\,\tau.$$
+# $$F = -\nabla L + (\nabla L\cdot\tau)\,\tau + k\,(d_+ - d_-)\,\tau,$$
 #
-# $\tau$ is the unit tangent, $d_\pm$ are the gaps to the neighbours, $k$ is the strength of the springs. The loss acts
-# *across* the band, springs *along* it. Without this projection pivots slide down to the ends, and the rest cuts the
-# corner. On a slope $\tau$ points to the higher neighbour; with the secant of both neighbours the band kinks.
+# with the unit tangent $\tau$, the gaps $d_\pm$ to both neighbours, and springs of strength $k$. Without this
+# *projection* pivots slide down to the ends, and the others cut the corner.
 #
-# From the straight guess all four methods find nearly the same road: the mean distance of two of them is 0.3 to 1.1,
-# at lengths of 16 to 21. From the far guess they find other ways.
+# From the straight guess all four methods find nearly the same road: two of them are 0.3 to 1.1 apart on average, at
+# lengths of 16 to 21. From the far guess they find other ways.
 
 # %% [markdown]
 # ### Check
 #
-# `neb_force(gradient, tangent, ahead, behind, spring)` returns the force on one pivot as a tensor.
+# Write the string method yourself. `sweep(pivots, gradients, step)` takes P pivots and the gradients at them, (P, D)
+# each. The two ends stay. The others take a step down their gradients; then all P are placed at equal distances along
+# the bent line through them.
 
 # %%
 lesson.hint("4.2")
 
 
 # %% tags=["exercise"]
-def neb_force(gradient, tangent, ahead, behind, spring):
+def sweep(pivots, gradients, step):
     return ...
 
 
-lesson.check("4.2", neb_force)
+lesson.check("4.2", sweep)
 
 
 # %% tags=["solution"]
-def neb_force(gradient, tangent, ahead, behind, spring):
-    across = gradient - (gradient @ tangent) * tangent
-    return spring * (ahead - behind) * tangent - across
+def sweep(pivots, gradients, step):
+    moved = pivots.clone()
+    moved[1:-1] -= step * gradients[1:-1]
+    gaps = (moved[1:] - moved[:-1]).norm(dim=1)
+    marks = torch.cat([gaps.new_zeros(1), gaps.cumsum(0)])
+    even = torch.linspace(0, 1, len(moved)).to(marks) * marks[-1]
+    right = torch.searchsorted(marks, even).clamp(1, len(moved) - 1)
+    share = (even - marks[right - 1]) / gaps[right - 1]
+    return moved[right - 1] + share[:, None] * (moved[right] - moved[right - 1])
 
 
-lesson.check("4.2", neb_force)
+lesson.check("4.2", sweep)
 
 # %% [markdown]
-# ## Round 3: Only a relabelling? (12 minutes)
+# Now your function makes the band, in a valley of two dimensions whose pass is known. Step through the sweeps, then
+# compare it with NEB, and with NEB that lacks one part. (While yours is not written, the library's stands in.)
+
+# %%
+lesson.explore("mistakes", yours=sweep)
+
+# %% [markdown]
+# The same function does not care how many dimensions there are. The button relaxes 16 networks by *your* sweeps, 600 of
+# them on batches of 256 digits, beside the recorded string.
+
+# %%
+lesson.explore("band", yours=sweep)
+
+# %% [markdown]
+# ## Round 3: Only a relabelling? (10 minutes)
 #
 # ### Predict
 #
-# Swap two units of a hidden layer, with all their weights: the function stays, $\theta$ does not.
+# Swap two units of a hidden layer, with all their weights: the function stays the same, $\theta$ does not.
 
 # %%
 lesson.predict("names")
@@ -181,7 +196,7 @@ lesson.predict("names")
 # ### Play
 #
 # Compare the line to B with the line to the relabelled B. Then take the control: the line from A to A itself, with its
-# units shuffled at random. Choose *all five* and read the sentence, the widths too.
+# units shuffled at random. Choose *all five*, and read in the sentence how the curvature changes, too.
 
 # %%
 lesson.explore("match", after="names")
@@ -231,11 +246,11 @@ lesson.check("4.3", relabellings)
 # %% [markdown]
 # ## Key points
 #
-# - On the straight line between two trained networks the objective rises to 16 to 34 times that of the ends. On a bent
-#   road it does not rise at all. The two minima lie in one valley.
-# - A band of networks finds the road. It needs the projection and the right tangent. What it finds depends on where it
-#   begins: there is not one low road but many, and near zero weights AutoNEB lost its way.
-# - Relabelling units takes away 97 to 98 % of the hill. What is left is low but narrow.
+# - Yes, on the straight line: there the objective rises to 16 to 34 times that of the ends. On a bent road it does not
+#   rise at all. The two minima lie in one valley.
+# - A band of networks finds the road; a dozen lines are enough for it. What it finds depends on where it begins: there
+#   is not one low road but many, and near zero weights AutoNEB lost its way.
+# - Mostly. Relabelling units takes away 97 to 98 % of the hill. What is left is low but narrow.
 
 # %%
 lesson.calibration()
@@ -248,7 +263,7 @@ lesson.calibration()
 #   below it in other directions.
 # - A road found by a method need not be one that SGD takes. Lesson 06 lets SGD go on it.
 # - 600 sweeps are few. From the far guess the string and NEB go on sinking: after 3,000 sweeps they rise by at most
-#   0.0044 above the higher end, and lie still 2.8 to 6.1 from the other road. AutoNEB with longer or gentler runs was
+#   0.0044 above the higher end, and still lie 2.8 to 6.1 from the other road. Longer or gentler runs of AutoNEB were
 #   not tried.
 # - Matching finds a local optimum; a better renaming may exist.
 # - The trace was compared at unequal losses. What it means, and whether scale fools it, is the subject of lesson 05.
@@ -266,5 +281,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# No hill on the road. Then why should noise not wander along it? [The bump in the road](05_bump.ipynb) asks that of a
-# network whose layers are normalised, so that scale can be put aside.
+# There is no hill on the road. Then why should noise not wander along it? [The bump in the road](05_bump.ipynb) asks
+# that of a network whose layers are normalised, so that scale can be put aside.

@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 07 · The late game
 #
-# *45 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
+# *35 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
 #
 # Two networks share their first $k$ steps of training. Then they part: same data, other batches.
-# At the end we walk from one to the other on a straight line. Move $k$ and watch the hill go.
-# When it is gone, is training over?
+# At the end we walk from one to the other on a straight line. Move $k$ and watch the hill sink, far below that of two
+# strangers (dotted). When it is gone, is training over?
 
 # %% tags=["setup"]
 import torch
@@ -18,7 +18,8 @@ lesson = ee.Lesson("07")
 lesson.explore("hill")
 
 # %% [markdown]
-# All numbers on this page are recorded, unless you press *Run it live*: real digits, a small network, eight trunks.
+# All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels drawn anew, a network
+# 64-64-64-10, batches of 16, eight runs of training (*trunks*) from one seed each. Errors are over the trunks.
 
 # %% [markdown]
 # ## Questions
@@ -30,17 +31,17 @@ lesson.explore("hill")
 # %% [markdown]
 # ## You will be able to
 #
-# - measure a barrier on a curve (check 7.1)
-# - tell what the verdict owes to the scale one divides by (check 7.2)
-# - turn curvature into a height in units of the loss (check 7.3)
-# - find from which $k$ on a barrier, or a gain, has gone (check 7.4)
+# - measure barriers on many curves at once, on a scale of your own (check 7.1)
+# - tell which barrier goes first, with its error (check 7.2)
+# - find the batch size at which noise lifts a line as much as the loss does (check 7.3)
+# - say what the mean of several networks is worth (check 7.4)
 
 # %% [markdown]
 # ## Round 1: Two barriers (12 minutes)
 #
 # ### Predict
 #
-# You saw the hill in the loss. The curvature $\operatorname{tr} H$ has a hill too. Make a bet.
+# You saw the hill in the loss. The curvature $\operatorname{tr} H$ has a hill, too. Make a bet.
 
 # %%
 lesson.predict("order")
@@ -49,7 +50,7 @@ lesson.predict("order")
 # ### Play
 #
 # Move $k$. Then leave it at 480 and switch what the barriers are divided by. Then change the task: fewer wrong labels,
-# none at all, squared loss. Look at the panel below right each time. The button trains one family now.
+# none at all, squared loss. Look at the lower right panel each time. The button trains one family now.
 
 # %%
 lesson.explore("barriers", after="order")
@@ -61,7 +62,7 @@ lesson.explore("barriers", after="order")
 # as the paper finds on larger networks. Divided by the curve at the ends, the order is the reverse. With no wrong
 # label both go together. Squared loss has no curvature barrier at all.
 #
-# Below right is the reason: on these lines, for all $k$, all points lie near one curve,
+# The lower right panel shows why: on these lines, for all $k$, all points lie near one curve,
 #
 # $$\operatorname{tr} H \approx f(L), \qquad f \text{ steep at first, then bent over.}$$
 #
@@ -71,51 +72,73 @@ lesson.explore("barriers", after="order")
 # %% [markdown]
 # ### Check
 #
-# `barrier(curve)` takes a list of values along a line and returns the height of its barrier.
+# `share(curves)` takes curves along lines, of shape (trunks, k, points). It returns for each k the mean barrier over the
+# trunks, as a share of that at the first k.
 
 # %%
 lesson.hint("7.1")
 
 
 # %% tags=["exercise"]
-def barrier(curve):
+def share(curves):
     return ...
 
 
-lesson.check("7.1", barrier)
+lesson.check("7.1", share)
 
 
 # %% tags=["solution"]
-def barrier(curve):
-    return max(curve) - max(curve[0], curve[-1])
+def share(curves):
+    ends = torch.maximum(curves[..., 0], curves[..., -1])
+    height = (curves.max(-1).values - ends).mean(0)
+    return height / height[0]
 
 
-lesson.check("7.1", barrier)
+lesson.check("7.1", share)
 
 # %% [markdown]
-# `relative(barrier, first, end, scale)` puts a barrier on the scale `"share"` (of its height at $k = 0$) or `"ends"`.
+# Your function now makes both curves. Change its last line: divide by something else, and see the order turn.
+
+# %%
+lesson.explore("barriers", yours=share)
+
+# %% [markdown]
+# Which goes first, and how sure is that? `order(k, loss, trace)` takes both barriers as shares, (trunks, k) each. On a
+# trunk a barrier has gone at the first k from which on it stays below 0.1. Return how many steps later the curvature
+# barrier goes, the mean over the trunks, and its standard error.
 
 # %%
 lesson.hint("7.2")
 
 
 # %% tags=["exercise"]
-def relative(barrier, first, end, scale):
+def order(k, loss, trace):
     return ...
 
 
-lesson.check("7.2", relative)
+lesson.check("7.2", order)
 
 
 # %% tags=["solution"]
-def relative(barrier, first, end, scale):
-    return barrier / first if scale == "share" else barrier / end
+def order(k, loss, trace):
+    def gone(height):
+        above = [place for place, value in enumerate(height) if value >= 0.1]
+        return float(k[above[-1] + 1])
+
+    later = torch.tensor([gone(second) - gone(first) for first, second in zip(loss, trace)])
+    return later.mean(), later.std() / len(later) ** 0.5
 
 
-lesson.check("7.2", relative)
+lesson.check("7.2", order)
 
 # %% [markdown]
-# ## Round 2: One unit for both (12 minutes)
+# Is it a law? Your function judges all recorded data sets.
+
+# %%
+lesson.explore("race", yours=order)
+
+# %% [markdown]
+# ## Round 2: One unit for both (10 minutes)
 #
 # ### Predict
 #
@@ -128,7 +151,8 @@ lesson.predict("force")
 # ### Play
 #
 # Start at $B = 16$, the batch size of the training, and go through $k$. Then take smaller and larger batches.
-# Where does the ratio pass 1? Try *as at step k* too: the learning rate falls during training.
+# The lower right panel has the batch size at which both rises are equal: below it entropy leads. Try *as at step k*,
+# too: the learning rate falls during training.
 
 # %%
 lesson.explore("slopes", after="force")
@@ -143,39 +167,47 @@ lesson.explore("slopes", after="force")
 # $$\text{entropic rise} = \int \tfrac{T}{2}\, d\operatorname{tr} H, \qquad
 # T = \frac{\eta}{2B(1-m)}\,\frac{\operatorname{tr} C}{\operatorname{tr} H}.$$
 #
-# The integral goes from an end to the middle. At $B = 16$ the ratio to the loss rise is 0.3 at $k = 0$,
+# The integral goes from an end to the middle. At $B = 16$ its ratio to the loss rise is 0.3 at $k = 0$,
 # about 0.65 from 240 to 480, and 0.4 at 720. "First the loss, then the entropy" is half of what we find:
-# the entropic share grows, and falls again, since late siblings are nearly the same network. With $B = 4$ entropy
-# leads for every $k$ at which there is a rise.
+# the entropic share grows and then falls again, since late siblings are nearly the same network. At $B = 8$ entropy
+# leads from 240 to 480, at $B = 4$ for every $k$ at which there is a rise.
 
 # %% [markdown]
 # ### Check
 #
-# `rise(trace, temperature)` takes $\operatorname{tr} H$ and $T$ at the same points from an end of a line to its middle.
-# It returns the entropic rise, with the mean of $T$ on each stretch between two points.
+# `even(loss, trace, noise, learning_rate, momentum)` takes the loss, tr H and tr C at the same points from an end of a
+# line to its middle. It returns the batch size at which the entropic rise equals that of the loss. On each stretch
+# between two points, take the mean of T at both.
 
 # %%
 lesson.hint("7.3")
 
 
 # %% tags=["exercise"]
-def rise(trace, temperature):
+def even(loss, trace, noise, learning_rate, momentum):
     return ...
 
 
-lesson.check("7.3", rise)
+lesson.check("7.3", even)
 
 
 # %% tags=["solution"]
-def rise(trace, temperature):
-    stretches = range(len(trace) - 1)
-    return sum((temperature[i] + temperature[i + 1]) / 4 * (trace[i + 1] - trace[i]) for i in stretches)
+def even(loss, trace, noise, learning_rate, momentum):
+    heat = learning_rate / (2 * (1 - momentum)) * noise / trace
+    rise = ((heat[1:] + heat[:-1]) / 4 * trace.diff()).sum()
+    return rise / (loss[-1] - loss[0])
 
 
-lesson.check("7.3", rise)
+lesson.check("7.3", even)
 
 # %% [markdown]
-# ## Round 3: The mean of two (10 minutes)
+# The points in the lower right panel are now yours.
+
+# %%
+lesson.explore("slopes", yours=even)
+
+# %% [markdown]
+# ## Round 3: The mean of two (8 minutes)
 #
 # ### Predict
 #
@@ -187,8 +219,8 @@ lesson.predict("mean")
 # %% [markdown]
 # ### Play
 #
-# Press *Pin this run* at $k = 0$, then look at two strangers: two networks that share not even their start.
-# Go through $k$ with siblings. Then change the share of redrawn labels.
+# Press *Pin this run* at $k = 0$, then look at two strangers. Go through $k$ with siblings. Then change the share of
+# redrawn labels.
 
 # %%
 lesson.explore("average", after="mean")
@@ -201,7 +233,7 @@ lesson.explore("average", after="mean")
 # $$\bar\theta = \tfrac12(\theta_1 + \theta_2).$$
 #
 # For strangers it loses 32 ± 3 points of test accuracy: averaging ruins them. Siblings of step 0 have a hill of
-# training loss between them too, yet their mean gains 6.5 ± 0.5 points. The gain grows with the share of redrawn
+# training loss between them, too, yet their mean gains 6.5 ± 0.5 points. The gain grows with the share of redrawn
 # labels: 0.1 ± 0.3 with none, 2.5 ± 0.4 with 20 %. It shrinks as children part later, and is gone at $k = 1440$:
 # two equal networks have nothing to average.
 #
@@ -210,28 +242,28 @@ lesson.explore("average", after="mean")
 # %% [markdown]
 # ### Check
 #
-# `falls(k, height, share)` takes a list of steps and a height at each: a barrier, or a gain. It returns the first of
-# these steps from which on the height stays below `share` times that at the first step. Which of three goes first?
+# `gain(accuracy, networks)`: `networks` has the shape (n, D), and `accuracy` takes such a stack and returns n accuracies.
+# By how many percentage points does the mean of all n read more than they do on average?
 
 # %%
 lesson.hint("7.4")
 
 
 # %% tags=["exercise"]
-def falls(k, height, share):
+def gain(accuracy, networks):
     return ...
 
 
-lesson.check("7.4", falls)
+lesson.check("7.4", gain)
 
 
 # %% tags=["solution"]
-def falls(k, height, share):
-    above = [place for place, value in enumerate(height) if value >= share * height[0]]
-    return k[above[-1] + 1]
+def gain(accuracy, networks):
+    mean = networks.mean(0, keepdim=True)
+    return 100 * (accuracy(mean)[0] - accuracy(networks).mean())
 
 
-lesson.check("7.4", falls)
+lesson.check("7.4", gain)
 
 # %% [markdown]
 # ## Key points
@@ -240,10 +272,10 @@ lesson.check("7.4", falls)
 #   40 % of the labels redrawn; over the ends the curvature barrier falls first, by about 190. On these lines
 #   $\operatorname{tr} H$ follows the loss on one bent curve, and that bend is the order.
 # - In one unit: at $B = 16$ the loss rise stays the larger for every $k$; the entropic rise reaches about two thirds
-#   of it. At a quarter of the batch size it leads.
-# - When the two are near enough to be joined and far enough to differ: siblings, not strangers; and here only where
-#   training labels are wrong.
-# - A flat loss does not mean that training is over. Siblings of step 720 have hardly a barrier left, 0.009, yet they
+#   of it. At half the batch size entropy already leads between 240 and 480, at a quarter for every $k$.
+# - When the two are close enough to be joined and far enough apart to differ: siblings, not strangers; and here only
+#   where training labels are wrong.
+# - A flat loss does not mean that training is over. Siblings of step 720 have hardly any barrier left, 0.009, yet they
 #   end 5.6 apart, and their mean still gains 1.1 ± 0.3 points.
 
 # %%
@@ -253,16 +285,16 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - One small network on 600 digits. On all 1,297 digits with weight decay, and on nets of other widths and depths, most
-#   of what we tried gave no clear order: the hills were low, or four to eight trunks too few.
-# - Straight lines only. Between siblings of small $k$ there are lower roads, see lesson 04.
+#   of what we tried gave no clear order: the hills were low, or four to eight trunks were too few.
+# - Straight lines only. Between siblings of small $k$ there are lower roads; see lesson 04.
 # - The order is what the bend of $f$ makes of the loss barrier. On the normalised network of lessons 05 and 06 it is
-#   the other one. Of the barriers at $k = 0$ there are left, at $k = 15$ of 4,005 steps, $45 \pm 4$ % of the loss and
-#   $8 \pm 8$ % of the trace; at $k = 30$ $26 \pm 1$ % and none (norms matched along the line; so
-#   on four trunks of five at 15, and on all five at 30).
-# - The entropic rise takes noise as shaped like the curvature, with one temperature in all directions at a point. Real
-#   noise is not: see the measured forces of lesson 06. It is for steps of the same $\eta$ at every $k$; the last steps
-#   of training are much colder.
-# - The gain by averaging was found with wrong labels. With right ones there is none beyond the error.
+#   reversed. At $k = 15$ of 4,005 steps $45 \pm 4$ % of the loss barrier at $k = 0$ is left, and $8 \pm 8$ % of the
+#   trace barrier; at $k = 30$ it is $26 \pm 1$ % and nothing (norms matched along the line; so on four trunks of five
+#   at 15, and on all five at 30).
+# - The entropic rise takes noise to be shaped like the curvature, with one temperature in all directions at a point.
+#   Real noise is not: see the measured forces of lesson 06. It holds for steps of the same $\eta$ at every $k$; the last
+#   steps of training are much colder.
+# - Averaging gained only with wrong labels. With right ones there is no gain beyond the error.
 
 # %% [markdown]
 # ## Terms used
@@ -270,6 +302,7 @@ lesson.calibration()
 # - **siblings**: two networks with the first $k$ steps in common
 # - **strangers**: two networks from two starts
 # - **barrier**: highest point of a curve less its higher end
+# - **trunk**: the steps that siblings share
 # - **entropic rise**: what noise makes of a rise in $\operatorname{tr} H$, in units of the loss
 # - **weight averaging**: taking the mean of several networks' weights, as in SWA and model soups
 

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 08 · Good valleys, bad ridges
 #
-# *45 minutes. You need: lessons 04 (roads), 05 (tr H), 06 (walkers and their control).*
+# *35 minutes. You need: lessons 04 (roads), 05 (tr H), 06 (walkers and their control).*
 #
-# Two networks read all of the same 400 training digits. Below are digits that neither has seen, and what each reads.
+# Two networks read all of the same 400 training digits. Below are digits that neither has seen, and what each of them
+# reads: a good network, and beside it a bad one.
 
 # %% tags=["setup"]
 import torch
@@ -30,9 +31,9 @@ lesson.explore("ends")
 # %% [markdown]
 # ## You will be able to
 #
-# - tell what the training loss leaves open, by the gap between two accuracies (check 8.1)
-# - say how a trace changes when a normalised layer is resized and the function is not (check 8.2)
-# - build a measure that no rescaling changes (check 8.3)
+# - find the border on a road where networks surely become worse, though the training loss does not see it (check 8.1)
+# - build a measure of sharpness that no rescaling changes (check 8.2)
+# - follow a walker along a road, from the velocity that theory gives it (check 8.3)
 
 # %% [markdown]
 # ## Round 1: Same loss, other digits (10 minutes)
@@ -48,8 +49,8 @@ lesson.predict("along")
 # ### Play
 #
 # Move along the road, and watch both panels. Dashed grey is the control: the straight line between the same two ends.
-# Is there a place on the road at which the training digits could tell you to turn back? Then look at the three
-# held-out pairs.
+# Is there a place on the road where the training digits would tell you to turn back? Then look at the three held-out
+# pairs.
 
 # %%
 lesson.explore("road", after="along")
@@ -64,42 +65,50 @@ lesson.explore("road", after="along")
 #
 # grows along this floor from 0.03 to 0.28, while every point of the road reads every training digit.
 #
-# Equal is not exact: no network can have a loss below 0.500 here, the good ends have 0.501, the bad ends and the
-# highest points of the roads 0.509. What this small slope does to walkers is measured in round 3, by walkers without
-# noise.
+# The losses are not exactly equal: no network can go below 0.500 here, the good ends have 0.501, the bad ends and the
+# highest points of the roads 0.509. Round 3 measures what this small slope does, by walkers without noise.
 
 # %% [markdown]
 # ### Check
 #
-# `gap(train_right, train, test_right, test)` takes numbers of digits: read correctly and in all.
+# Where does it get worse? `border(position, accuracy)` takes the held-out accuracy of several pairs, (pairs, positions).
+# It returns the first position from which on the accuracy lies below that of the good end, `accuracy[:, 0]`, by more
+# than 2.8 standard errors. Take the fall pair by pair.
 
 # %%
 lesson.hint("8.1")
 
 
 # %% tags=["exercise"]
-def gap(train_right, train, test_right, test):
+def border(position, accuracy):
     return ...
 
 
-lesson.check("8.1", gap)
+lesson.check("8.1", border)
 
 
 # %% tags=["solution"]
-def gap(train_right, train, test_right, test):
-    return train_right / train - test_right / test
+def border(position, accuracy):
+    fall = accuracy[:, :1] - accuracy
+    error = fall.std(0) / len(fall) ** 0.5
+    sure = fall.mean(0) > 2.8 * error
+    last = int((~sure).nonzero().max())
+    return position[last + 1]
 
 
-lesson.check("8.1", gap)
+lesson.check("8.1", border)
+
+# %%
+lesson.explore("road", yours=border)
 
 # %% [markdown]
-# ## Round 2: Which one is flatter? (12 minutes)
+# ## Round 2: Which one is flatter? (10 minutes)
 #
 # ### Predict
 #
-# "Flat minima generalise" is an old hope. Hidden layers are normalised here: what follows one divides by the size of
-# its output, so that its weights matter by their direction alone. Such a layer can be shrunk without a trace in the
-# outputs. Can it in the curvature?
+# "Flat minima generalise" is an old hope. Hidden layers are normalised here: the output of each is divided by its size,
+# so that only the direction of its weights matters. Such a layer can be shrunk without any change in the outputs. Does
+# the curvature change?
 
 # %%
 lesson.predict("flatter")
@@ -117,48 +126,61 @@ lesson.explore("measures", after="flatter")
 # %% [markdown]
 # ### Explain
 #
-# The loss sees a normalised layer's direction only. At $a$ times the norm a step turns it $1/a$ times as far, so
+# The loss sees only the direction of a normalised layer. At $a$ times the norm a step turns it $1/a$ times as far, so
 #
 # $$\operatorname{tr} H \;\to\; \frac{\operatorname{tr}_{\text{layer}}}{a^2} + \text{rest}.$$
 #
 # As trained the bad end is 1.5 times as sharp, at the good end's norms 15 times: one function. In the plain network,
 # where one layer is multiplied and the next divided, tr H is nearly equal (0.88 ± 0.07), and $\lambda_{\max}$ says that
-# the bad end is five times *flatter*. Again a factor turns it round.
+# the bad end is five times *flatter*. Again a factor reverses this.
 #
 # The **adaptive trace** $\sum_i \theta_i^2 H_{ii}$ is blind to all of this. By it the bad end is sharper in both
-# networks, 12 and 19 times. Two cases are no law. They do show that tr H without a scale is none.
+# networks, 12 and 19 times. Two cases are no law. They do show that tr H without a scale means nothing.
 
 # %% [markdown]
 # ### Check
 #
-# `resized(a, layer, rest)` returns the trace after a normalised layer was multiplied by `a`. Before that the layer had
-# the part `layer` of the trace, everything else `rest`.
+# A network has too many weights to write down its Hessian, but `product(v)`, the Hessian times a vector, is cheap.
+# `adaptive(theta, product, probes)` estimates $\sum_i \theta_i^2 H_{ii}$ with probes of entries ±1, shape (n, D). (Lesson 05
+# estimates the trace in this way: the mean of $v\cdot Hv$.)
 
 # %%
 lesson.hint("8.2")
 
 
 # %% tags=["exercise"]
-def resized(a, layer, rest):
+def adaptive(theta, product, probes):
     return ...
 
 
-lesson.check("8.2", resized)
+lesson.check("8.2", adaptive)
 
 
 # %% tags=["solution"]
-def resized(a, layer, rest):
-    return layer / a**2 + rest
+def adaptive(theta, product, probes):
+    total = 0.0
+    for probe in probes:
+        scaled = probe * theta
+        total += scaled @ product(scaled)
+    return total / len(probes)
 
 
-lesson.check("8.2", resized)
+lesson.check("8.2", adaptive)
+
+# %% [markdown]
+# The button takes *your* measure of three networks of pair 1 with 16,330 weights each: the good end, the bad one as
+# trained, and the bad one resized. Diamonds on the lowest row. Do red and blue agree? Then return the trace instead.
+
+# %%
+lesson.explore("measures", yours=adaptive)
 
 # %% [markdown]
 # ## Round 3: Which way does noise go? (12 minutes)
 #
 # ### Predict
 #
-# Norms matched: every normalised layer has the good end's norm all along the road. Walkers are let go at four places.
+# Now the norms are matched: every normalised layer has the good end's norm all along the road. Walkers are let go at four
+# places.
 
 # %%
 lesson.predict("drift")
@@ -167,8 +189,8 @@ lesson.predict("drift")
 # ### Play
 #
 # Blue are the walkers with noise, dotted the control: the same starts and the same $\eta$ times steps, without noise.
-# Go through the four starts, and look at the held-out pairs. Take the noise of the labels away and leave that of the
-# batches. Last give the road its norms as trained.
+# Go through the four starts, and look at the held-out pairs. Take away the noise of the labels and leave that of the
+# batches. Last, give the road its norms as trained.
 
 # %%
 lesson.explore("walk", after="drift")
@@ -177,54 +199,66 @@ lesson.explore("walk", after="drift")
 # ### Explain
 #
 # Walkers go where tr H falls. From 0.95 they come to 0.57, without noise to 0.93: noise moves them. Its covariance
-# $C$ is close to $H$ here, and linear theory has the mean force
+# $C$ is close to $H$ here, and linear theory gives the mean force
 #
 # $$-\frac{\eta}{4B(1-m)}\,\nabla \operatorname{tr} H$$
 #
-# once the spread has settled. The line counts in that each projection ($k = 15$) resets it. No constant is free, and
-# it is right within 0.04.
+# once the spread has settled. The line knows that each projection ($k = 15$) resets it. It has no free constant, and is
+# right to within 0.04.
 #
 # The road's held-out accuracy rises from 0.79 to 0.97. The walkers themselves, shaken, read 0.89 (without noise 0.81).
 #
-# Two more controls. Batches *without* noise on the labels move nobody: where all is learnt they have hardly any. And at
-# the norms *as trained* the same functions in the same order have nearly one trace: the same noise moves nobody.
+# Two more controls. Batches *without* noise on the labels move no walker: where everything is learnt their gradients
+# hardly differ. And at the norms *as trained* the same functions have nearly one trace: the same noise moves no walker.
 
 # %% [markdown]
 # ### Check
 #
-# `invariant(theta, diagonal)` takes the weights $\theta_i$ and the diagonal $H_{ii}$ as tensors, and returns
-# a number that no rescaling changes.
+# Theory gives a velocity at every place of the road: how far a walker moves in one step there, resets included. Where does
+# it go, and where does it stay? `track(start, position, velocity, steps)` returns where a walker is after 0, 1, ...
+# steps; between two of the places (ascending) the velocity lies on a straight line.
 
 # %%
 lesson.hint("8.3")
 
 
 # %% tags=["exercise"]
-def invariant(theta, diagonal):
+def track(start, position, velocity, steps):
     return ...
 
 
-lesson.check("8.3", invariant)
+lesson.check("8.3", track)
 
 
 # %% tags=["solution"]
-def invariant(theta, diagonal):
-    return (theta**2 * diagonal).sum()
+def track(start, position, velocity, steps):
+    from numpy import interp
+
+    where = [start]
+    for _ in range(steps):
+        where.append(where[-1] + float(interp(where[-1], position, velocity)))
+    return torch.tensor(where)
 
 
-lesson.check("8.3", invariant)
+lesson.check("8.3", track)
+
+# %% [markdown]
+# Your track is the purple line, beside walkers that know nothing of it.
+
+# %%
+lesson.explore("walk", yours=track)
 
 # %% [markdown]
 # ## Key points
 #
-# - No. All along a road of training accuracy 1 the held-out accuracy sinks from 0.97 to 0.72. The training loss hardly
-#   sees it.
+# - No. Along a road of training accuracy 1 the held-out accuracy sinks from 0.97 to 0.72. The training loss hardly shows
+#   it.
 # - It depends on the scale of the weights. By tr H the bad end is 1.5 times as sharp as trained and 15 times at matched
 #   norms; in a plain ReLU network the two are nearly equal, and by $\lambda_{\max}$ the bad end is flatter. The
 #   adaptive trace, which no rescaling changes, is larger at the bad end in both.
 # - To smaller tr H. At matched norms that is the good end, from every start on every road, and the held-out accuracy of
-#   the road rises. With norms as trained the same noise moves nobody. Noise looks for width in the weights, not for
-#   good answers.
+#   the road rises. With norms as trained the same noise moves no walker. Noise finds width in the weights, not good
+#   answers.
 
 # %%
 lesson.calibration()
@@ -232,20 +266,21 @@ lesson.calibration()
 # %% [markdown]
 # ## Where this stops being true
 #
-# - The bad minima were made with poison. Nobody meets them by training as usual, and one small network on 400 digits is
-#   not all networks. The bad one was trained for longer, too: 18,500 steps with noise against 3,840.
+# - The bad minima were made with poison. Ordinary training does not find them, and one small network on 400 digits does
+#   not stand for all networks. The bad one was also trained for longer: 18,500 steps with noise against 3,840.
 # - The norms were matched by us. Without weight decay nothing brings them together, and the noise that carries walkers
 #   at one scale leaves them at another.
 # - Settings ($B$, $\eta$, $k = 15$ free steps) were chosen on the first two pairs. The three held-out pairs were run
 #   once, with everything fixed; the switch shows them.
-# - The road's accuracy is that of places, not of walkers. From 0.8 walkers end at places that read 0.97, and read 0.90
-#   themselves, shaken by the noise; those without noise read 0.94.
-# - $T$ = 0.031 is half of $T^*$ (lesson 06) at the good end and seven times $T^*$ at the bad one. Nobody left the
-#   valley all the same, and linear theory held: with noisy labels $T^*$ is no wall.
-# - The control is one run of full-batch steps in the same flow time. It shows what the slope of the loss does, not what
-#   another noise would.
-# - A real network's training cannot rescale it at will. That a measure *can* be fooled does not say that it is fooled.
-#   It does say that a number without a scale proves nothing (Dinh et al. 2017).
+# - The road's accuracy is that of places, not of walkers. From 0.8 walkers end at places that read 0.97, and themselves
+#   read 0.90, shaken by the noise; those without noise read 0.94.
+# - $T$ = 0.031 is half of $T^*$ (lesson 06) at the good end and seven times $T^*$ at the bad one. Still no walker left
+#   the valley, and linear theory held: with noisy labels $T^*$ is no wall.
+# - The control is one run of full-batch steps over the same flow time. It shows what the slope of the loss does, not what
+#   another kind of noise would.
+# - Training does not rescale a real network at will. That a measure *can* be fooled does not mean that it is. It does mean
+#   that a number without a scale proves nothing (Dinh et al. 2017).
+# - Four probes say $\sum_i \theta_i^2 H_{ii}$ to some per cent only; your track follows theory's velocity, not the walkers'.
 
 # %% [markdown]
 # ## Terms used

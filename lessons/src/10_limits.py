@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 10 · Where the story stops
 #
-# *50 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
+# *45 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
 #
-# The story so far: the loss on the floor is flat, the walls are not, and noise goes to the wide part. Below are five
-# floors at zero loss, before the first step. In one of them the story will hold. In the four others it will fail, each
-# time for another reason. Switch through the cases. Can you see which is which?
+# The story so far: the loss on the floor is flat, the walls are not, and noise moves walkers to the wide part. Below are
+# five floors at zero loss, before the first step. On one of them the story will hold. On the four others it will fail,
+# each time for a different reason. Can you see which is which?
 
 # %% tags=["setup"]
 import torch
@@ -20,24 +20,24 @@ lesson.explore("opening")
 # %% [markdown]
 # ## Questions
 #
-# - When does noise not go to the wide part, or go there for another reason?
+# - When do walkers not go to the wide part, or go there for another reason?
 # - Which control rules out which other explanation?
-# - What may one conclude from five pairs of networks?
+# - What can one conclude from five pairs of networks?
 
 # %% [markdown]
 # ## You will be able to
 #
 # - tell a healthy valley from four that only look like it (check 10.1)
 # - name the control that would have told (check 10.2)
-# - say which part of a walk the noise makes, on your own network (check 10.3)
-# - draw a conclusion, or decline to, from a few pairs of minima (check 10.4)
+# - say what share of a walk the noise makes, with its error (check 10.3)
+# - investigate a question of your own, and conclude, or decline to, from a few pairs of minima (check 10.4)
 
 # %% [markdown]
-# ## Round 1: Which failure is it? (12 minutes)
+# ## Round 1: Which failure is it? (10 minutes)
 #
 # ### Predict
 #
-# You have seen the walls. Think of the rule "noise always goes to the wide part", and bet on it or against it.
+# You have seen the walls. Bet on the rule "noise always takes walkers to the wide part", or against it.
 
 # %%
 lesson.predict("wide")
@@ -46,8 +46,8 @@ lesson.predict("wide")
 # ### Play
 #
 # *Story* is what lesson 02 says of each case: a heat bath, $\langle x^2\rangle = T/h$, push $-\tfrac{T}{2}h'/h$.
-# Keep $B = 16$ and $\eta = 0.04$ first. Then go to $\eta = 0.01$ in case D, and pin it before. Try each of the
-# three lower panels: where walkers are, how strongly one batch kicks, and what the loss becomes when all of
+# Keep $B = 16$ and $\eta = 0.04$ at first. Then pin case D and go to $\eta = 0.01$. Try each of the
+# three lower panels: where the walkers are, how strongly one batch kicks, and what the loss becomes when all of
 # $\theta = (x, y)$ is doubled. The button does the run again with other random numbers.
 
 # %%
@@ -72,35 +72,28 @@ lesson.explore("cases", after="wide")
 # %% [markdown]
 # ### Check
 #
-# `which(case)` returns the name of a case: `"constant"`, `"large steps"`, `"noise along"`, `"only scale"` or
-# `"healthy"`.
+# Fill in the table: each case is one of `"constant"`, `"large steps"`, `"noise along"`, `"only scale"`, `"healthy"`.
+# Leave `...` where you do not know yet.
 
 # %%
 lesson.hint("10.1")
 
-
 # %% tags=["exercise"]
-def which(case):
-    return {"A": ..., "B": ..., "C": ..., "D": ..., "E": ...}[case]
-
+which = {"A": ..., "B": ..., "C": ..., "D": ..., "E": ...}
 
 lesson.check("10.1", which)
 
-
 # %% tags=["solution"]
-def which(case):
-    table = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large steps", "E": "constant"}
-    return table[case]
-
+which = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large steps", "E": "constant"}
 
 lesson.check("10.1", which)
 
 # %% [markdown]
-# ## Round 2: How would you know? (12 minutes)
+# ## Round 2: How would you know? (10 minutes)
 #
 # ### Predict
 #
-# You do not see the walls of a network. What you have is controls. Here is the best known one.
+# You do not see the walls of a network. What you have are controls. Here is the best-known one.
 
 # %%
 lesson.predict("control")
@@ -108,8 +101,8 @@ lesson.predict("control")
 # %% [markdown]
 # ### Play
 #
-# The five cases under their names, and one suspect more: a *hidden slope*, a floor that falls by 0.02 per length. It
-# appears when training sees weight decay and the drift does not. For each control, find the rows that differ from the
+# The five cases by name, and one more suspect: a *hidden slope*, a floor that falls by 0.02 per unit of length. It
+# arises when training sees weight decay and the drift does not. For each control, find the rows that differ from the
 # healthy valley.
 
 # %%
@@ -118,7 +111,7 @@ lesson.explore("controls", after="control")
 # %% [markdown]
 # ### Explain
 #
-# A control changes one thing that the story says does not matter, or one that it says matters:
+# A control changes one thing that does not matter, or one that does, according to the story:
 #
 # | control | the story says | fails for |
 # |---|---|---|
@@ -127,35 +120,28 @@ lesson.explore("controls", after="control")
 # | kicks along the floor | alike at both ends | noise along |
 # | double $\theta$ | another function | only scale |
 # | profile of $h$ | it changes | constant |
-# | distance | within a few $\sqrt{T/h}$ | large steps, and anything else that throws walkers out |
+# | distance | within a few $\sqrt{T/h}$ | large steps, and whatever else throws walkers out |
 #
-# Noise at right angles to $\theta$ shows in the kicks too: a heat bath it is not. That alone does not make a valley
-# unhealthy, see round 2 of lesson 03.
+# Noise at right angles to $\theta$ shows in the kicks, too: it is no heat bath. That alone does not make a valley
+# unhealthy; see round 2 of lesson 03.
 
 # %% [markdown]
 # ### Check
 #
-# `control(suspect)` takes `"hidden slope"`, `"constant"`, `"large steps"`, `"noise along"` or `"only scale"`. It
-# returns the control that tells: `"all data"`, `"profile"`, `"halve both"`, `"kicks"`, `"double theta"` or
-# `"distance"`.
+# Which control tells each suspect from the healthy valley? One of `"all data"`, `"profile"`, `"halve both"`, `"kicks"`,
+# `"double theta"`, `"distance"`.
 
 # %%
 lesson.hint("10.2")
 
-
 # %% tags=["exercise"]
-def control(suspect):
-    return {"hidden slope": ..., "constant": ..., "large steps": ..., "noise along": ..., "only scale": ...}[suspect]
-
+control = {"hidden slope": ..., "constant": ..., "large steps": ..., "noise along": ..., "only scale": ...}
 
 lesson.check("10.2", control)
 
-
 # %% tags=["solution"]
-def control(suspect):
-    known = {"hidden slope": "all data", "constant": "profile", "large steps": "halve both"}
-    return (known | {"noise along": "kicks", "only scale": "double theta"})[suspect]
-
+control = {"hidden slope": "all data", "constant": "profile", "large steps": "halve both"}
+control |= {"noise along": "kicks", "only scale": "double theta"}
 
 lesson.check("10.2", control)
 
@@ -164,7 +150,7 @@ lesson.check("10.2", control)
 #
 # ### Predict
 #
-# A network of 2,410 weights, two runs of training, the road between: any `nn.Module` will do.
+# A network of 2,410 weights, trained twice, and the road between the two: any `nn.Module` will do.
 
 # %%
 lesson.predict("share")
@@ -172,13 +158,13 @@ lesson.predict("share")
 # %% [markdown]
 # ### Play
 #
-# Five such pairs, recorded: the profile of each road, and walkers with noise and without.
+# Five such pairs, recorded: the profile of each road, and walkers with noise and without. Change the batch size.
 
 # %%
 lesson.explore("yours", after="share")
 
 # %% [markdown]
-# Now yours. Put any `nn.Module` in place of `mine`; changing the width or the activation is a beginning.
+# Now your own. Put any `nn.Module` in place of `mine`; changing the width or the activation is a start.
 
 # %% tags=["machine"]
 layer, relu = torch.nn.Linear, torch.nn.ReLU
@@ -209,7 +195,7 @@ print("All data:     ", still.summary())
 print(land.data_loss(torch.cat([run.theta, 2 * run.theta])).tolist())
 
 # %% [markdown]
-# And what a module meets whose loss depends on more than its weights. The sentence says what to do:
+# And this is what happens to a module whose loss depends on more than its weights. The message says what to do:
 
 # %%
 normed = torch.nn.Sequential(layer(64, 24), torch.nn.BatchNorm1d(24), relu(), layer(24, 10))
@@ -221,21 +207,22 @@ except ValueError as error:
 # %% [markdown]
 # ### Explain
 #
-# With start $p_0$, mean end with noise $p$ and without noise $p_c$, the noise makes the share
+# Walkers start at $p_0$ and end at $p$ with noise, at $p_c$ without. Of the walk the noise makes the share
 #
-# $$\frac{p - p_c}{p - p_0}$$
+# $$\frac{p - p_c}{p - p_0}.$$
 #
-# of the walk. Read in this order. Is the road's highest loss close to its ends'? Else a hill explains all. Does the
-# trace rise in the middle, and the adaptive trace, which scaling of layers cannot fool? Did walkers leave the valley?
-# Then their positions mean little. What did the control do? Only then: how far did the walkers go?
+# Ask in this order. Is the highest loss on the road close to that of its ends? Otherwise a hill explains everything.
+# Does the trace rise in the middle, and the adaptive trace, which scaling of layers cannot fool? Did walkers leave the
+# valley? Then their positions mean little. What did the control do? Only then: how far did the walkers go?
 #
-# On these roads the adaptive trace rises less than the trace: a part of the bump is scale. Doubling all weights changes
+# On these roads the adaptive trace rises less than the trace: part of the bump is scale. Doubling all weights changes
 # the loss, so this is no landscape of mere scale.
 
 # %% [markdown]
 # ### Check
 #
-# `noise_share(start, noisy, still)` takes three positions and returns the share of the walk that the noise makes.
+# `noise_share(start, noisy, still)` takes three tensors with an entry for each pair of minima. It returns two numbers:
+# the mean share over the pairs, and its standard error.
 
 # %%
 lesson.hint("10.3")
@@ -251,17 +238,24 @@ lesson.check("10.3", noise_share)
 
 # %% tags=["solution"]
 def noise_share(start, noisy, still):
-    return (noisy - still) / (noisy - start)
+    share = (noisy - still) / (noisy - start)
+    return share.mean(), share.std() / len(share) ** 0.5
 
 
 lesson.check("10.3", noise_share)
+
+# %% [markdown]
+# Your function now fills the right panel. Is the noise's share the same on both sides of the road, within the errors?
+
+# %%
+lesson.explore("yours", yours=noise_share)
 
 # %% [markdown]
 # ## Round 4: An investigation of your own (12 minutes)
 #
 # ### Predict
 #
-# One setting nobody looks at: how often walkers are put back on the road.
+# One setting that nobody looks at: how often walkers are put back on the road.
 
 # %%
 lesson.predict("seldom")
@@ -275,31 +269,6 @@ lesson.predict("seldom")
 lesson.explore("open", after="seldom")
 
 # %% [markdown]
-# Choose one to go on with. Each begins at a line that you have run above:
-#
-# - *Past the middle.* `start=[0.45, 0.5, 0.55]`: where is the ridge, and is it where the trace is largest?
-# - *No projection.* `project_every=None`: plot `noisy.distance`, then the loss. When is "position" the wrong word?
-# - *The interval k.* `project_every` of 5, 15, 45 at $B$ of 8, 16, 32: does $k$ act like a temperature?
-# - *The path.* `method="bezier"` or `"autoneb"` in `connect` (a minute each): same minima, same bump, same drift?
-# - *The plateau.* `points=41` in `probe`: is the top of the trace flat? On how many pairs?
-# - *Weight averaging.* The loss at the middle of the line (`method="linear"`) against the middle of the road.
-# - *Weight decay.* `weight_decay=0` in all verbs: does the bump stay, does the drift?
-#
-# A report that others can check, to copy into a cell of your own:
-#
-# ```text
-# Question       one sentence with a question mark
-# Prediction     written before the run, with a number
-# Varied         one thing, and its values
-# Held fixed     network, data, training, road, time η·steps, objective
-# Controls       all data; halved η and B; distance from the road; adaptive trace; which of them is missing
-# Seeds          pairs of minima (the unit), walkers in each
-# Figure         one, with error bars over pairs
-# Change of mind what result would have made me say the opposite
-# Conclusion     home, inward, or cannot tell; and where it may stop being true
-# ```
-
-# %% [markdown]
 # ### Explain
 #
 # A projection sets the spread across the road to zero. After $k$ steps on a wall of curvature $h$ it is back to
@@ -307,17 +276,17 @@ lesson.explore("open", after="seldom")
 # $$\langle x^2\rangle_k = \langle x^2\rangle\,\bigl[1 - (1 - \eta h)^{2k}\bigr]$$
 #
 # (without momentum), and the spread is what pushes. On these roads most walls are gentle and fill slowly. That fits
-# what you saw; it does not prove it: with large $k$ walkers also go further from the road, where its profile need not
+# what you saw but does not prove it: with large $k$ walkers also go further from the road, where its profile need not
 # hold.
 #
-# From 0.5 the pairs disagree. Eight walkers on one road share that road: the pair is the unit. With five pairs a mean
-# says something past 2.8 standard errors.
+# From 0.5 the pairs disagree. Eight walkers on one road share that road: the pair is the unit. A mean over five pairs
+# differs from zero if it is more than 2.8 standard errors away.
 
 # %% [markdown]
 # ### Check
 #
-# `conclude(moves)` takes one displacement for each of five pairs, positive towards that side's own end, and returns
-# `"home"`, `"inward"` or `"cannot tell"`.
+# `conclude(moves)` takes a list of displacements, one for each of five pairs, positive towards that side's own end, and
+# returns `"home"`, `"inward"` or `"cannot tell"`.
 
 # %%
 lesson.hint("10.4")
@@ -343,13 +312,65 @@ def conclude(moves):
 lesson.check("10.4", conclude)
 
 # %% [markdown]
+# Your rule now judges every start: ▲ home, ▼ inward, ● cannot tell.
+
+# %%
+lesson.explore("open", yours=conclude)
+
+# %% [markdown]
+# Now a question of your own. `investigate(land, road, generator)` gets a network, a road and random draws, and returns
+# one number. Some questions to choose from:
+#
+# - *Past the middle.* `start=[0.45, 0.5, 0.55]`: where is the ridge, and is it where the trace is largest?
+# - *The interval k.* `project_every` of 5, 15, 45 at $B$ of 8, 16, 32: does $k$ act like a temperature?
+# - *No projection.* `project_every=None` and `release.distance`: when is "position" the wrong word?
+# - *The control.* `batch_size=None`, or `learning_rate` and `batch_size` halved and `steps` doubled.
+
+# %% tags=["exercise"]
+def investigate(land, road, generator):
+    return ...
+
+
+# %% tags=["solution"]
+def investigate(land, road, generator):
+    settings = {"batch_size": 8, "learning_rate": 0.2, "momentum": 0.9, "steps": 240, "walkers": 4}
+    start = torch.tensor([0.45, 0.55])
+    release = ee.drift(land, road, start=start, project_every=45, generator=generator, **settings)
+    moved = release.position[-1] - release.start
+    return torch.where(release.start < 0.5, -moved, moved).mean()
+
+
+# %% [markdown]
+# The button asks five roads, those of lesson 04 (about 20 seconds; while yours is not written, four walkers start at
+# 0.45). Then hand the five numbers to your own `conclude`.
+
+# %%
+lesson.explore("mine", yours=investigate)
+
+# %% [markdown]
+# Write your prediction down before you press. A report that others can check:
+#
+# ```text
+# Question       one sentence with a question mark
+# Prediction     written before the run, with a number
+# Varied         one thing, and its values
+# Held fixed     network, data, training, road, time η·steps, objective
+# Controls       all data; halved η and B; distance from the road; adaptive trace; which of them is missing
+# Seeds          pairs of minima (the unit), walkers in each
+# Figure         one, with error bars over pairs
+# Change of mind what result would have made me say the opposite
+# Conclusion     home, inward, or cannot tell; and where it may stop being true
+# ```
+
+# %% [markdown]
 # ## Key points
 #
-# - Noise goes to the wide part when steps are small, walls change, and noise is alike along the floor. Noise that
-#   varies along the floor can do the opposite. If only the scale changes, "wide" is no other function.
+# - Walkers go to the wide part when steps are small, walls change, and the noise is the same all along the floor. Noise
+#   that varies along the floor can do the opposite. If only the scale changes, "wide" is not another function.
 # - Full-batch control: a slope of the loss. Halving $\eta$ and $B$: the step. Kicks: the noise along the floor.
 #   Doubling $\theta$, or an adaptive trace: scale. None replaces another.
-# - A pair of minima is one observation. Past 2.8 standard errors of five pairs one may conclude; else one cannot tell.
+# - A pair of minima is one observation. With five pairs one can conclude past 2.8 standard errors; otherwise one cannot
+#   tell.
 
 # %%
 lesson.calibration()
@@ -359,11 +380,11 @@ lesson.calibration()
 #
 # - The failures here are planted one at a time. In a network several can be there at once, weakly.
 # - Noise along the floor was made stronger where the valley is wide. In a trained network noise tends to be stronger
-#   where walls are steep; whether it varies along a road in this way was not measured here.
+#   where walls are steep; whether it varies like this along a road was not measured here.
 # - Doubling all weights tests one symmetry. A ReLU network has one for each hidden unit, and they do not show in it.
 # - Nothing in this course shows that flat minima generalise. "Flat" changes with scale, and a bad minimum can be the
-#   flatter one by the raw trace, see lesson 08. Drift to a wide part is a statement on SGD, not on test accuracy.
-# - One small network, one data set, 720 steps: the recorded roads say what they say of these.
+#   flatter one by the raw trace; see lesson 08. Drift to a wide part is a statement about SGD, not about test accuracy.
+# - One small network, one data set, 720 steps: the recorded roads speak of these only.
 
 # %% [markdown]
 # ## Terms used
@@ -376,4 +397,4 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# Your report. What the package can do beside the lessons is in the [README](../README.md).
+# Your report. What the package can do besides the lessons is in the [README](../README.md).

@@ -1,23 +1,26 @@
 """Lesson 08: the recording from its own weights, the rescaling, what the lesson says, and every explorer."""
 
 import ast
+import math
 import re
+import statistics
 from pathlib import Path
 
 import pytest
 import torch
 from explorers import drive, figure, run_code, same_from_anywhere
-from pictures import faded, panel
+from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, road, walk
-from entropic_edu.course.bad_valleys.common import column, over, pairs
+from entropic_edu.course.bad_valleys.common import WHERE, column, over, pairs
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
 from entropic_edu.recorded import bad_minima
 from entropic_edu.teaching.sheet import GREY
+from entropic_edu.teaching.yours import Yours
 
 KEPT = recorded.load("bad_minima")
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
@@ -36,7 +39,7 @@ def small(generator):
     return land, 3 * land.initial(generator)  # the ε of the norms is small beside these
 
 
-def test_a_resized_layer_keeps_the_outputs_and_the_adaptive_trace_and_changes_the_trace_as_exercise_8_2_says(small):
+def test_a_resized_layer_keeps_the_outputs_and_the_adaptive_trace_and_changes_the_trace_as_the_lesson_says(small):
     land, theta = small
     layers = land.scale_free(theta[None])
     assert len(layers) == 2
@@ -46,9 +49,9 @@ def test_a_resized_layer_keeps_the_outputs_and_the_adaptive_trace_and_changes_th
         before, after = dense_hessian(land, theta).diagonal(), dense_hessian(land, new).diagonal()
         layer = float(before[part].sum())
         assert abs(layer) > 0.1 * abs(float(before.sum()))
-        told = ANSWER["8.2"](2.0, layer, float(before.sum()) - layer)
+        told = layer / 4 + float(before.sum()) - layer  # as the lesson says, with a = 2
         assert float(after.sum()) == pytest.approx(told, rel=1e-3)
-        assert ANSWER["8.3"](new, after) == pytest.approx(ANSWER["8.3"](theta, before), rel=1e-3, abs=1e-5)
+        assert float(new**2 @ after) == pytest.approx(float(theta**2 @ before), rel=1e-3, abs=1e-5)
 
 
 def test_measures_are_those_of_the_whole_hessian(small):
@@ -75,7 +78,7 @@ def test_the_plain_networks_rescaling_keeps_outputs_and_the_adaptive_trace(gener
     new = bad_minima.rescaled(land, theta, 3.0)
     assert torch.allclose(land.outputs(new, x), land.outputs(theta, x))
     before, after = dense_hessian(land, theta).diagonal(), dense_hessian(land, new).diagonal()
-    assert ANSWER["8.3"](new, after) == pytest.approx(ANSWER["8.3"](theta, before))
+    assert float(new**2 @ after) == pytest.approx(float(theta**2 @ before))
     into, out, rest = (float(before[part].sum()) for part in (slice(15), slice(15, 24), slice(24, None)))
     assert float(after.sum()) == pytest.approx(into / 9 + out * 9 + rest)  # of weights and biases into the first layer
 
@@ -101,7 +104,7 @@ def test_both_recorded_roads_pass_the_same_functions_at_the_norms_that_are_said(
 def test_the_recorded_columns_are_those_of_the_recorded_road():
     land = bad_minima.landscape()
     for which in bad_minima.ROADS:
-        theta, table = bad_minima.road(which).at(road.WHERE.float()), KEPT[f"{which}/along"][0]
+        theta, table = bad_minima.road(which).at(WHERE.float()), KEPT[f"{which}/along"][0]
         assert torch.allclose(land.loss(theta), column(table, "loss"), rtol=1e-4)
         assert torch.allclose(land.accuracy(theta, "test"), column(table, "test"), atol=0.0021)  # one digit
         assert torch.allclose(theta.norm(dim=1), column(table, "norm"), rtol=1e-4)
@@ -162,10 +165,13 @@ def test_in_the_plain_network_the_traces_are_nearly_equal_and_the_bad_end_flatte
     assert measures.accuracy_of("plain")[1].value < 0.5 * measures.accuracy_of("plain")[0].value
 
 
-def test_exercise_8_2_says_what_was_measured_at_every_factor():
+def test_the_lessons_formula_says_what_was_measured_at_every_factor():
+    values, matched = pairs("normed/ends", "five"), 2 + measures.FACTORS.index(1.0)
+    trace, layers = (column(values, name) for name in ("trace", "layers"))
     for factor in measures.FACTORS:
-        told, found = measures.formula(factor), over(measures.times("normed", "trace", factor))
-        assert float(told.value) == pytest.approx(float(found.value), rel=0.01, abs=0.1)  # probes: 3 % of each part
+        told = (layers[:, matched] / factor**2 + trace[:, matched] - layers[:, matched]) / trace[:, 0]
+        found = measures.times("normed", "trace", factor)
+        assert float(told.mean()) == pytest.approx(float(found.mean()), rel=0.01, abs=0.1)  # probes: 3 % of each part
 
 
 @pytest.mark.parametrize("shown", ["five", "held_out"])
@@ -194,7 +200,7 @@ def test_the_same_noise_moves_nobody_at_the_norms_as_trained():
 
 
 def test_the_noise_is_close_to_the_curvature_and_the_walkers_themselves_read_more_digits():
-    land, theta = bad_minima.landscape(), bad_minima.road().at(road.WHERE.float()[[0, 7, 14]])
+    land, theta = bad_minima.landscape(), bad_minima.road().at(WHERE.float()[[0, 7, 14]])
     ratio = land.noise_trace(theta) / column(KEPT["matched/along"][0], "trace")[[0, 7, 14]]
     assert torch.allclose(ratio, torch.ones(3), atol=0.2)
     noisy, still = (KEPT[f"matched/{noise}/own"][:5, 3].double().mean(-1) for noise in ("label", "none"))
@@ -248,6 +254,46 @@ def test_the_sentence_of_the_measures_says_what_was_recorded():
     assert said[2:4] == pytest.approx([2, float(now.mean())], rel=6e-3)
 
 
+# --- the learner's functions -----------------------------------------------------------------------------------------
+
+
+def test_the_border_is_where_every_later_fall_is_sure_by_a_plain_loop():
+    accuracy = column(pairs("matched/along", "five"), "test")
+    found = float(ANSWER["8.1"](WHERE, accuracy))
+    sure = []
+    for place in range(len(WHERE)):
+        falls = [float(row[0] - row[place]) for row in accuracy]
+        error = statistics.stdev(falls) / math.sqrt(len(falls))
+        sure.append(statistics.fmean(falls) > 2.8 * error)
+    place = WHERE.tolist().index(found)
+    assert all(sure[place:])
+    assert not sure[place - 1]
+    sentence = CHAPTER.explorers["road"](0, yours=ANSWER["8.1"]).sentence
+    assert f"From {found:.2f} on" in sentence
+    assert "Made by your function" in sentence
+
+
+def test_the_learners_measure_of_real_networks_is_what_no_resizing_changes():
+    *_, last = measures.asked(Yours(ANSWER["8.2"], measures.adaptive), 2.0, 0)
+    good, trained, resized = last.result.values.tolist()
+    assert trained == pytest.approx(resized, rel=0.02)  # the ε of the norms
+    assert trained / good == pytest.approx(float(measures.times("normed", "adaptive")[0]), rel=0.35)  # four probes
+    *_, trace = measures.asked(
+        Yours(lambda theta, product, probes: probes[0] @ product(probes[0]), measures.adaptive), 2.0, 0
+    )
+    assert trace.result.values[1] < 0.7 * trace.result.values[2]  # what the lesson asks the learner to see
+
+
+def test_a_track_by_theorys_velocities_is_theorys_track():
+    for start in walk.STARTS:
+        track = ANSWER["8.3"](start, *walk.velocity("matched", "label", "five"), walk.STEPS)
+        law = walk.law("matched", "label", start, "five")
+        assert torch.allclose(track[walk.records().long()], law, atol=0.01)  # straight lines between the places
+    explorer = CHAPTER.explorers["walk"](0, yours=lambda *given: 1 / 0)
+    assert "ZeroDivisionError" in explorer.sentence
+    assert "track" not in explorer.draw(bad_case="batch").sentence
+
+
 def test_the_sentence_of_the_walk_says_what_was_recorded():
     sentence = MADE["walk"].draw(bad_start=0.5, bad_case="trained").sentence
     rows = KEPT["trained/label/position"][:5, -1, 1].double().mean(1)
@@ -255,7 +301,7 @@ def test_the_sentence_of_the_walk_says_what_was_recorded():
     still = KEPT["trained/none/position"][:5, -1, 1].double().mean()
     assert f"without noise to {float(still):.3f}" in sentence
     law = KEPT["trained/label/law"][:5, -1, 1].double().mean()
-    assert f"Linear theory says {float(law):.3f}" in sentence
+    assert f"Linear theory says {float(law):.3f}." in sentence
 
 
 def test_the_opening_reads_the_digits_with_the_shipped_weights():
@@ -270,10 +316,10 @@ def test_the_opening_reads_the_digits_with_the_shipped_weights():
 
 
 def test_a_bet_is_drawn_where_it_was_made_and_taken_away_again():
-    grey, bet = faded(GREY, 0.8), ([0, 0.5, 1], [0.9, 0.75, 0.6])
+    bet = ([0, 0.5, 1], [0.9, 0.75, 0.6])
     for ghost in ([0.9, 0.75, 0.6], None):
         drawn = panel(figure(MADE["road"], ghost=ghost), "Accuracy")
-        assert (drawn.follows(grey, *bet) > 0.4) == (ghost is not None)
+        assert (drawn.follows(GREY, *bet) > 0.4) == (ghost is not None)
     for ghost in (30.0, None):
         drawn = panel(figure(MADE["measures"], ghost=ghost), "bad end over")
         assert drawn.shows(GREY, [30.0], [1.84], reach=9).all() == (ghost is not None)
@@ -302,7 +348,7 @@ def test_the_code_under_an_explorer_gives_its_numbers(name):
 def test_the_code_of_a_release_makes_it_anew(case, monkeypatch):
     short = bad_minima.RECIPE["drift"]
     monkeypatch.setitem(bad_minima.RECIPE, "drift", short | {"steps": short["record_every"]})  # the beginning will do
-    names = run_code(walk.code(bad_start=0.95, bad_case=case, bad_shown="one"))
+    names = run_code(MADE["walk"].code(bad_start=0.95, bad_case=case, bad_shown="one"))
     told = KEPT["/".join((*walk.CASES[case], "position"))][0, 1]
     assert torch.allclose(names["release"].position[1].unflatten(0, told.shape), told, atol=2e-3)
 

@@ -13,10 +13,10 @@ from PIL import Image
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course.floor import CROWDS
-from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, WHICH, kept, own
+from entropic_edu.course.limits import CASES, CHAPTER, CONCLUDE, CONTROL, QUESTIONS, SHARE, WHICH, kept, mine
 from entropic_edu.course.limits.controls import CONTROLS as READINGS
-from entropic_edu.course.limits.own import PAIRS, STARTS, noise_share, over_pairs, profile, tracks
-from entropic_edu.physics.mean import Mean
+from entropic_edu.course.limits.questions import homeward
+from entropic_edu.course.limits.roads import PAIRS, RUNS, STARTS, VARIED, conclude, ends, profile, tracks
 from entropic_edu.recorded import limits
 from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.measure import BINS, SIZES, Measured, in_bins, measured
@@ -24,6 +24,13 @@ from entropic_edu.recorded.look_alikes.measure import BINS, SIZES, Measured, in_
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 MIDDLES = 0.5 * (BINS[1:] + BINS[:-1])
 HOT = (16, 0.04)
+
+
+def noise_share(pair, run):
+    """What part of the walk from 0.3 and 0.7 the noise makes on a pair, the mean of both."""
+    noisy, still = (tracks(pair, name)[:, [1, 5]] for name in (run, "still"))
+    gone, alone = (track[-1] - track[0] for track in (noisy, still))
+    return float((1 - alone / gone).mean())
 
 
 def release(name, batch_size, learning_rate, seed=3):
@@ -272,15 +279,13 @@ def test_the_noise_makes_nine_tenths_of_the_walk_on_every_pair():
 def test_walkers_that_are_put_back_seldom_go_further_and_often_hardly_move():
     for start in STARTS:
         moves = {
-            run: [abs(float(tracks(pair, run)[-1, STARTS.index(start)]) - start) for pair in PAIRS] for run in RUNS
+            run: [abs(float(tracks(pair, run)[-1, STARTS.index(start)]) - start) for pair in PAIRS]
+            for run in ("still", *VARIED)
         }
         if start != 0.5:
             assert statistics.fmean(moves["seldom"]) > 1.2 * statistics.fmean(moves["base"])
         assert statistics.fmean(moves["often"]) < statistics.fmean(moves["still"]) + 0.02
     assert QUESTIONS[3].right == "more"
-
-
-RUNS = ("still", "base", "often", "seldom", "free")
 
 
 def test_a_seed_that_was_not_recorded_says_the_same():
@@ -293,10 +298,50 @@ def test_a_seed_that_was_not_recorded_says_the_same():
     assert bool((1 - alone / gone > 0.7).all())
 
 
-def test_the_mean_over_pairs_counts_a_pair_once():
-    found = over_pairs([1.0, 2.0, 4.0])
-    assert float(found.value) == pytest.approx(7 / 3)
-    assert float(found.error) == pytest.approx(statistics.stdev([1.0, 2.0, 4.0]) / 3**0.5)
+def test_a_share_of_noise_is_the_mean_over_pairs_and_counts_a_pair_once():
+    start, noisy, still = (each.double() for each in SHARE.cases[1])
+    each = [(b - c) / (b - a) for a, b, c in zip(start.tolist(), noisy.tolist(), still.tolist(), strict=True)]
+    wanted = [statistics.fmean(each), statistics.stdev(each) / len(each) ** 0.5]
+    assert SHARE.truth(start, noisy, still).tolist() == pytest.approx(wanted)
+
+
+# --- the learner's functions -----------------------------------------------------------------------------------------
+
+
+def test_the_learners_rule_judges_every_start_and_one_that_fails_is_told():
+    always = CHAPTER.explorers["open"](0, yours=lambda moves: "inward")
+    assert all("Verdict: inward. Made by your function" in always.draw(start_at=start).sentence for start in STARTS)
+    own = CHAPTER.explorers["open"](0, yours=CONCLUDE.truth)
+    for varied in VARIED:
+        for start in STARTS:
+            wanted = conclude(homeward(varied, start))
+            assert wanted == CONCLUDE.truth(homeward(varied, start).tolist())
+            assert f"Verdict: {wanted}." in own.draw(varied=varied, start_at=start).sentence
+    wrong = CHAPTER.explorers["open"](0, yours=lambda moves: "perhaps")
+    assert "Your function stopped with ValueError" in wrong.sentence
+    assert wrong.draw().png == MADE["open"].draw().png
+
+
+def test_the_learners_share_stands_in_sentence_and_picture():
+    one = CHAPTER.explorers["yours"](0, yours=lambda start, noisy, still: (0.5, 0.1))
+    assert "50 ± 10 % of the walk from 0.30 and 50 ± 10 %" in one.sentence
+    assert one.draw().png != MADE["yours"].draw().png
+
+
+def test_an_investigation_is_asked_of_five_roads_with_draws_of_its_own():
+    asked = []
+
+    def investigate(land, road, generator):
+        asked.append((road.length, float(torch.rand(1, generator=generator))))
+        return 0.1 * len(asked)
+
+    explorer = CHAPTER.explorers["mine"](0, yours=investigate)
+    said = explorer.run()
+    assert len(set(asked)) == 5
+    assert f"your number is +0.300 ± {statistics.stdev([0.1, 0.2, 0.3, 0.4, 0.5]) / 5**0.5:.3f} over five pairs" in said
+    assert "Made by your function" in said
+    recorded_moves = mine.before("runaway, B 16")
+    assert f"{float(recorded_moves.mean()):+.3f}" in explorer.draw().sentence
 
 
 def test_the_first_example_of_the_last_exercise_is_recorded():
@@ -337,9 +382,8 @@ def test_the_sentence_of_a_case_tells_the_recorded_numbers(letter):
         said = MADE["cases"].draw(case=letter, batch_size=64, learning_rate=0.02, measure=measure).sentence
         assert f"{100 * float(found.narrow.value):.1f} ± {100 * float(found.narrow.error):.1f} %" in said
         assert f"(story: {100 * kept.story_narrow(name, 64, 0.02):.0f} %)" in said
-        ends = [kept.with_error(Mean(part.reshape(-1)[0], error.reshape(-1)[0])) for part, error in [mean]]
-        assert all(end in said for end in ends)
-        assert kept.with_error(found.spread_ends, 0) in said
+        assert kept.with_error(mean if mean.value.ndim == 0 else mean.at(0)) in said
+        assert kept.with_error(found.spread_ends.at(0)) in said
 
 
 def test_the_story_of_the_sentence_is_that_of_a_bath():
@@ -351,12 +395,14 @@ def test_the_story_of_the_sentence_is_that_of_a_bath():
 
 def test_the_sentences_of_the_roads_tell_the_recorded_numbers():
     said = MADE["yours"].draw(pair=3, batch_size=32).sentence
-    road = profile(3)
-    inside = (road.position > 0.333) & (road.position < 0.667)
-    ratio = float(road.trace[inside].mean() / road.trace[[0, -1]].mean())
-    assert f"the trace is {ratio:.2f} times" in said
-    share = [100 * noise_share(pair, "cool") for pair in PAIRS]
-    assert f"{statistics.fmean(share):.0f} ± {statistics.stdev(share) / 5**0.5:.0f} %" in said
+    ratios = []
+    for road in map(profile, PAIRS):
+        inside = (road.position > 0.333) & (road.position < 0.667)
+        ratios.append(float(road.trace[inside].mean() / road.trace[[0, -1]].mean()))
+    assert f"the trace is {statistics.fmean(ratios):.2f} ± {statistics.stdev(ratios) / 5**0.5:.2f} times" in said
+    noisy, still = ends("cool", 0.3), ends("still", 0.3)
+    share = (100 * (noisy - still) / (noisy - 0.3)).tolist()
+    assert f"{statistics.fmean(share):.0f} ± {statistics.stdev(share) / 5**0.5:.0f} % of the walk from 0.30" in said
     said = MADE["open"].draw(varied="seldom", start_at=0.5).sentence
     moves = [float(tracks(pair, "seldom")[-1, 3]) - 0.5 for pair in PAIRS]
     assert f"{statistics.fmean(moves):+.3f} ± {statistics.stdev(moves) / 5**0.5:.3f}" in said
@@ -392,7 +438,7 @@ def test_a_pinned_case_shows_and_is_named():
     twin = explorer.draw(learning_rate=0.01)
     assert twin.png != plain.png
     assert twin.sentence.startswith(plain.sentence)
-    assert kept.with_error(kept.crowds("steps", *HOT).spread_ends, 0) in twin.sentence.removeprefix(plain.sentence)
+    assert kept.with_error(kept.crowds("steps", *HOT).spread_ends.at(0)) in twin.sentence.removeprefix(plain.sentence)
 
 
 def test_the_button_runs_a_case_with_other_random_numbers():
@@ -400,17 +446,17 @@ def test_the_button_runs_a_case_with_other_random_numbers():
     explorer.set(case="B")
     said = explorer.run()
     assert "computed now with seed 5" in said
-    share = float(re.search(r"left half end (\d+\.\d)", said)[1])
+    share = float(re.search(r"(\d+\.\d) ± \S+ % of the walkers are in the left half", said)[1])
     assert share > 62
     assert Image.open(io.BytesIO(explorer.shown.png)).size == (1140, 690)
     snapshot = next(cases.stream(cases.land("B"), 5, *HOT))
     _, sentence = explorer.work.frame(snapshot.result, **explorer.values)  # before the first step
-    assert "left half stand 50.0" in sentence
+    assert "50.0 % of the walkers are in the left half" in sentence
     assert "nan" not in sentence
 
 
 def test_own_bets_name_options_that_are_there():
-    assert own.RUNS[16] == "base"
+    assert RUNS[16] == "base"
     assert recorded.load("limits").recipe["varied"]["base"] == {}
     for question in QUESTIONS:
         assert question.right in question.options

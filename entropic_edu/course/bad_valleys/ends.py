@@ -3,89 +3,76 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from types import SimpleNamespace
 
 import torch
-from matplotlib.figure import Figure
+from torch import Tensor
 
 from entropic_edu.figures.plots import BLUE, RED
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.sheet import Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .common import FROM, kept, land
 
 PAGES = (1, 2, 3, 4, 5, 6)
 EACH = 12  # digits on a page
-INK = {True: BLUE, False: sheet.INK[RED]}
 NETWORKS = ("good", "bad")
+PANELS = {
+    f"digit{number}": Panel((0.012 + 0.165 * (number % 6), 0.66 - 0.5 * (number // 6), 0.15, 0.32),
+                            xlim=(-0.5, 7.5), ylim=(7.5, -0.5), once=lambda ax: ax.set_axis_off())
+    for number in range(EACH)
+}  # fmt: skip
+
+
+def held_out() -> tuple[Tensor, Tensor]:
+    """Return the held-out digits and their labels."""
+    test = land().test
+    assert test is not None
+    return test
 
 
 @cache
-def answers() -> torch.Tensor:
+def answers() -> Tensor:
     """Return what the good and the bad network of pair 1 answer to the held-out digits, (2, 500)."""
-    test = land().test
-    assert test is not None
     with torch.no_grad():
-        return torch.stack([land().outputs(theta, test[0]).argmax(-1) for theta in kept("road").pivots[[0, -1]]])
+        return torch.stack([land().outputs(theta, held_out()[0]).argmax(-1) for theta in kept("road").pivots[[0, -1]]])
 
 
-class Ends:
-    """Twelve held-out digits, under each what both networks read."""
+def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Draw a page of digits, and beneath each what both networks read."""
+    pixels, labels = held_out()
+    for place in range(EACH):
+        number, pen = EACH * (state.bad_page - 1) + place, sheet[f"digit{place}"]
+        pen.keep(pen.ax.imshow(pixels[number].view(8, 8).numpy(), cmap="cividis_r", vmin=0, vmax=1))
+        for row, name in enumerate(NETWORKS):
+            answer = int(answers()[row, number])
+            right = answer == int(labels[number])
+            mark = option_text("right" if right else "wrong", "08.ends.right", "08.ends.wrong")
+            said = f"{option_text(name, '08.ends.good', '08.ends.bad')} {answer} {mark}"
+            where = {"transform": pen.ax.transAxes, "ha": "center", "va": "top", "fontsize": 12}
+            pen.note(0.5, -0.04 - 0.2 * row, said, Role(BLUE if right else RED), **where)  # type: ignore[arg-type]
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure(height=390)
-        test = land().test
-        assert test is not None
-        self.pixels, self.labels = test[0].view(-1, 8, 8), test[1]
-        self.places = []
-        for number in range(EACH):
-            row, place = divmod(number, 6)
-            ax = self.figure.add_axes((0.012 + 0.165 * place, 0.66 - 0.5 * row, 0.15, 0.32))
-            ax.set_axis_off()
-            shown = ax.imshow(
-                self.pixels[0].numpy(), cmap="cividis_r", vmin=0, vmax=1, animated=True, interpolation="nearest"
-            )
-            style: Any = {"ha": "center", "va": "top", "fontsize": 12, "animated": True, "transform": ax.transAxes}
-            self.places.append((shown, [ax.text(0.5, -0.04 - 0.2 * line, "", **style) for line in range(2)]))
 
-    def show(self, page: int) -> list[int]:
-        """Draw a page of digits; return how many of them each network reads as they are labelled."""
-        first, right = EACH * (page - 1), [0, 0]
-        for number, (shown, names) in enumerate(self.places, start=first):
-            shown.set_data(self.pixels[number].numpy())
-            for which, name in enumerate(names):
-                answer, truth = int(answers()[which, number]), int(self.labels[number])
-                right[which] += answer == truth
-                network = option_text(NETWORKS[which], "08.ends.good", "08.ends.bad")
-                mark = option_text("right" if answer == truth else "wrong", "08.ends.right", "08.ends.wrong")
-                name.set_text(f"{network} {answer} {mark}")
-                name.set_color(INK[answer == truth])
-        return right
+def words(state: SimpleNamespace) -> str:
+    """Say how many digits each network reads, on the page and in all."""
+    first = EACH * (state.bad_page - 1)
+    right = answers() == held_out()[1]
+    good, bad = right[:, first : first + EACH].sum(1).tolist()
+    all_good, all_bad = right.sum(1).tolist()
+    known = {"first": first + 1, "last": first + EACH, "train": len(land().x)}
+    return text("08.ends.sentence", good=good, bad=bad, all_good=all_good, all_bad=all_bad, **known)
+
+
+def code(state: SimpleNamespace) -> str:
+    """Return the lines that count what both networks read."""
+    return (
+        FROM + 'land, (good, bad) = recorded.bad_minima.landscape(), kept["road"].pivots[[0, -1]]\n'
+        'land.accuracy(bad), land.accuracy(good, "test"), land.accuracy(bad, "test")'
+    )
 
 
 def ends(seed: int) -> Explorer:
     """Two networks that fit all training digits, and what they read in new ones."""
-    picture = Ends()
-
-    def render(*, bad_page: int) -> tuple[Figure, str]:
-        good, bad = picture.show(bad_page)
-        every = [int((row == picture.labels).sum()) for row in answers()]
-        return picture.figure, text(
-            "08.ends.sentence",
-            train=len(land().x),
-            first=EACH * (bad_page - 1) + 1,
-            last=EACH * bad_page,
-            good=good,
-            bad=bad,
-            all_good=every[0],
-            all_bad=every[1],
-        )
-
-    def code(*, bad_page: int) -> str:
-        return (
-            FROM + 'land, (good, bad) = recorded.bad_minima.landscape(), kept["road"].pivots[[0, -1]]\n'
-            'land.accuracy(bad), land.accuracy(good, "test"), land.accuracy(bad, "test")'
-        )
-
-    return Explorer(render, [slider("bad_page", PAGES, 1)], title=text("08.ends.title"), code=code)
+    controls = [slider("bad_page", PAGES, 1)]
+    return Explorer(draw, controls, PANELS, words, title="08.ends.title", code=code, height=390)

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, RED
 from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
-from entropic_edu.teaching import sheet
-from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
+from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.yours import Yours
 
-from .common import FROM, boxed_label, kept, over, pairs
+from .common import FROM, kept, land, over, pairs
 
-MEASURES = ("trace", "top", "adaptive")
+MEASURES = {"trace": "08.measure.trace", "top": "08.measure.top", "adaptive": "08.measure.adaptive"}
 NETWORKS = ("normed", "plain")
 FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"])
-AXIS = (0.08, 100.0)  # of the ratio
+PROBES = 4  # of the live measure, at each of three networks
 ROWS = torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64)  # heights of the three measures
+TRAINED, RESIZED = Role(RED, "", label="08.label.trained"), Role(BLUE, "", marker="s")
+
+
+@dataclass(frozen=True, eq=False)
+class Asked(Result):
+    """The learner's measure at the good end, the bad end as trained, and the bad end resized, so far."""
+
+    values: Tensor
+
+
+def _static(ax: Axes) -> None:
+    ax.axvline(1, color=BLACK, lw=1)
+    ax.tick_params(axis="y", length=0)
+    for x, key in ((0.3, "08.label.flatter"), (7.0, "08.label.sharper")):
+        ax.text(x, 2.65, text(key), ha="center", va="bottom", fontsize=11)
+
+
+PANELS = {
+    "times": Panel((0.15, 0.165, 0.82, 0.74), " ", "08.axis.times", (0.08, 100), (-0.55, 2.55), (0.1, 1, 10, 100),
+                   dict(zip(ROWS.tolist(), MEASURES.values(), strict=True)), xscale="log", once=_static),
+}  # fmt: skip
 
 
 def times(network: str, measure: str, factor: float | None = None) -> Tensor:
@@ -40,100 +68,88 @@ def times(network: str, measure: str, factor: float | None = None) -> Tensor:
     return values[:, 1 if factor is None else 2 + FACTORS.index(factor)] / values[:, 0]
 
 
-def formula(factor: float) -> Mean:
-    """Return what exercise 8.2 says of tr H, bad over good, at a factor, from the two parts of tr H at factor 1."""
-    values, matched = pairs("normed/ends", "five"), 2 + FACTORS.index(1.0)
-    trace, layers = (values[..., COLUMNS.index(name)] for name in ("trace", "layers"))
-    rest = trace[:, matched] - layers[:, matched]
-    return over((layers[:, matched] / factor**2 + rest) / trace[:, 0])
+def adaptive(theta: Tensor, product: Callable[[Tensor], Tensor], probes: Tensor) -> Tensor:
+    """Return Hutchinson's estimate of Σθᵢ²Hᵢᵢ from products of the Hessian with θ times each probe of ±1, ()."""
+    scaled = theta * probes
+    return torch.stack([each @ product(each) for each in scaled]).mean()
 
 
-class Measures:
-    """A row for each measure: bad over good as trained (open), and with layers resized (full), on one axis."""
-
-    def __init__(self) -> None:
-        self.figure = sheet.figure(height=350)
-        self.ax = ax = self.figure.add_axes((0.15, 0.165, 0.82, 0.74))
-        labelled(ax, text("08.axis.times"), "", "").set(xscale="log", xlim=AXIS, ylim=(-0.55, 2.55))
-        ax.set_xticks([0.1, 1, 10, 100], ["0.1", "1", "10", "100"])
-        ax.set_yticks(ROWS.tolist(), [text("08.measure.trace"), text("08.measure.top"), text("08.measure.adaptive")])
-        ax.tick_params(axis="y", length=0)
-        ax.grid(False, axis="y")
-        ax.axvline(1, color=BLACK, lw=1)
-        for x, words in ((0.3, text("08.label.flatter")), (7.0, text("08.label.sharper"))):
-            ax.text(x, 2.65, words, ha="center", va="bottom", fontsize=11)
-        self.single = [moving(ax, colour=colour, dash="", marker=".", ms=4) for colour in (RED, BLUE)]
-        self.trained = [moving(ax, colour=RED, dash="", marker="o", ms=10, mfc="white", mew=2) for _ in MEASURES]
-        self.resized = [moving(ax, colour=BLUE, dash="", marker="s", ms=9) for _ in MEASURES]
-        self.bars = [(moving(ax, colour=RED, width=1.5), moving(ax, colour=BLUE, width=1.5)) for _ in MEASURES]
-        self.names = [
-            boxed_label(ax, text("08.label.trained"), RED, ha="center"),
-            boxed_label(ax, "", BLUE, ha="center"),
-        ]
-        self.ghost = moving(ax, colour=GREY, dash="", marker="D", ms=11, mfc="none", mew=2.5)
-        self.bet = boxed_label(ax, text("say.prediction"), GREY, ha="center")
-
-    def show(self, network: str, factor: float) -> None:
-        """Draw all measures of a network, its bad end as trained and resized."""
-        found = [[times(network, name, which) for name in MEASURES] for which in (None, factor)]
-        for dots, each, up in zip(self.single, found, (0.16, -0.16), strict=True):
-            dots.set_data(torch.cat(each).numpy(), (ROWS + up).repeat_interleave(len(each[0])).numpy())
-        for marks, each, up, side in ((self.trained, found[0], 0.16, 0), (self.resized, found[1], -0.16, 1)):
-            for number, (mark, values) in enumerate(zip(marks, each, strict=True)):
-                mean, height = over(values), float(ROWS[number]) + up
-                mark.set_data([float(mean.value)], [height])
-                ends = [float(mean.value - mean.error), float(mean.value + mean.error)]
-                self.bars[number][side].set_data(ends, [height] * 2)
-        self.names[1].set_text(option_text(network, "08.label.normed", "08.label.plain", factor=factor))
-        for name, each, up in zip(self.names, found, (0.42, -0.42), strict=True):
-            name.set_position((float(each[0].mean()), 2 + up))
-
-    def predicted(self, ghost: float | None) -> None:
-        """Draw a bet: how many times the good end's trace the bad end's is at the good end's norms."""
-        for artist in (self.ghost, self.bet):
-            artist.set_visible(ghost is not None)
-        if ghost is not None:
-            self.ghost.set_data([ghost], [1.84])
-            self.bet.set_position((ghost, 1.58))
+def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Asked]]:
+    """Yield what the learner's measure says of the three networks of pair 1, one after the other."""
+    good, bad = kept("road").pivots[[0, -1]].float()
+    layers = land().scale_free(good[None])
+    grown = bad_minima.resized(bad, layers, kept("factors")[0].float())
+    shrunk = bad_minima.resized(bad, layers, torch.full((len(layers),), factor))
+    draws = torch.Generator().manual_seed(seed)
+    probes = torch.randint(0, 2, (PROBES, len(good)), generator=draws) * 2.0 - 1
+    values: list[Tensor] = []
+    for theta in (None, good, grown, shrunk):
+        if theta is not None:
+            values.append(rule(theta, partial(land().hessian_vector_product, theta), probes).double().reshape(()))
+        found = torch.stack(values) if values else torch.empty(0)
+        make = partial(Asked, found, complete=len(values) == 3)
+        yield Snapshot(len(values), 3, text("08.measures.note"), make)
 
 
-def measures(seed: int) -> Explorer:
-    """Which end is flatter? It depends on the measure, and for two of three on the scale of the weights."""
-    picture = Measures()
+def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+    """Draw all measures of a network, its bad end as trained and resized; and the bet at the good end's norms."""
+    pen = sheet["times"]
+    label = option_text(state.bad_network, "08.label.normed", "08.label.plain", factor=state.bad_factor)
+    for role, factor, up, words in ((TRAINED, None, 0.16, TRAINED.label), (RESIZED, state.bad_factor, -0.16, label)):
+        style: dict[str, Any] = {"mfc": "white", "mew": 2} if factor is None else {}
+        for name, row in zip(MEASURES, ROWS.tolist(), strict=True):
+            each = times(state.bad_network, name, factor)
+            mean = over(each)
+            pen.line(each, [row + up] * len(each), Role(role.colour, ""), "", marker=".", ms=4)
+            bar = [float(mean.value - mean.error), float(mean.value + mean.error)]
+            pen.line(bar, [row + up] * 2, Role(role.colour, "-", 1.5), "")
+            pen.line(mean.value[None], [row + up], role, "", marker=role.marker, ms=9, **style)
+        top = float(times(state.bad_network, "trace", factor).mean())
+        pen.note(top, 2 + 2.6 * up, words, role, ha="center", va="center", boxed=True)
+    if ghost is not None:
+        pen.line([ghost], [1.84], Role(GREY, ""), "", marker="D", ms=11, mfc="none", mew=2.5)
+        pen.note(ghost, 1.58, GHOST.label, GHOST, ha="center", va="center", boxed=True)
 
-    def render(*, bad_network: str, bad_factor: float, ghost: float | None = None) -> tuple[Figure, str]:
-        picture.show(bad_network, bad_factor)
-        picture.predicted(ghost)
-        trained, now = (over(times(bad_network, "trace", which)) for which in (None, bad_factor))
-        adaptive = over(times(bad_network, "adaptive", bad_factor))
-        return picture.figure, option_text(
-            bad_network,
-            "08.measures.normed",
-            "08.measures.plain",
-            factor=bad_factor,
-            trained=float(trained.value),
-            trained_error=float(trained.error),
-            now=float(now.value),
-            now_error=float(now.error),
-            formula=float(formula(bad_factor).value),
-            adaptive=float(adaptive.value),
-            adaptive_error=float(adaptive.error),
-        )
 
-    def code(*, bad_network: str, bad_factor: float) -> str:
-        row, column = 2 + FACTORS.index(bad_factor), COLUMNS.index("trace")
-        return (
-            FROM
-            + f'ends = kept["{bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures\n'
-            f"as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))"
-        )
+def words(state: SimpleNamespace) -> str:
+    """Say how many times the good end's the bad end's measures are."""
+    means = {
+        "trained": over(times(state.bad_network, "trace")),
+        "now": over(times(state.bad_network, "trace", state.bad_factor)),
+    }
+    means["adaptive"] = over(times(state.bad_network, "adaptive", state.bad_factor))
+    return option_text(state.bad_network, "08.measures.normed", "08.measures.plain", factor=state.bad_factor, **means)
 
-    return Explorer(
-        render,
-        [slider("bad_factor", FACTORS, 1.0), switch("bad_network", NETWORKS)],
-        title=text("08.measures.title"),
-        code=code,
+
+def show(sheet: Sheet, found: Asked, state: SimpleNamespace, rule: Yours) -> str:
+    """Draw what the learner's measure says of pair 1, on the row of the adaptive trace."""
+    draw(sheet, state)
+    ratios = found.values[1:] / found.values[:1]
+    for ratio, role, up in zip(ratios, (TRAINED, RESIZED), (0.3, -0.3), strict=False):
+        sheet["times"].line(ratio[None], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
+    if not found.complete:
+        return text("08.measures.under_way", count=len(found.values))
+    known = {"trained": float(ratios[0]), "now": float(ratios[1]), "factor": state.bad_factor, "probes": PROBES}
+    return f"{text('08.measures.live', **known)} {rule.note}".strip()
+
+
+def code(state: SimpleNamespace) -> str:
+    """Return the lines that read how many times sharper the bad end is."""
+    row, column = 2 + FACTORS.index(state.bad_factor), COLUMNS.index("trace")
+    return (
+        FROM
+        + f'ends = kept["{state.bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures\n'
+        f"as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))"
     )
+
+
+def measures(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+    """Which end is flatter? It depends on the measure, and for two of three on the scale of the weights."""
+    rule = Yours(yours, adaptive)
+    told = partial(show, rule=rule)
+    work = Work(lambda state: asked(rule, state.bad_factor, seed), told, lambda state: 3, told)
+    controls = [slider("bad_factor", FACTORS, 1.0), switch("bad_network", NETWORKS)]
+    return Explorer(draw, controls, PANELS, words, title="08.measures.title", code=code, work=work, height=350)
 
 
 def norms() -> Mean:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
+from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, RED
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded.bad_minima import COLUMNS
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours
 
-from .common import SHOWN, apart, boxed_label, column, over, pairs, shown_as
+from .common import SHOWN, WHERE, column, over, pairs, shown_as
 
-PLACES = 15
-WHERE = torch.linspace(0, 1, PLACES, dtype=torch.float64)
 POSITIONS = tuple(round(float(place), 2) for place in WHERE)
 FLOOR = 0.5003  # entropy of the smoothed label 0.91, 9 × 0.01: no network has a lower loss
+LINE = Role(GREY, DASHES[1], 1.6, "08.label.line")
+LOOKS = {
+    "loss": ("top", Role(RED, label="08.label.loss")),
+    "train": ("bottom", Role(BLUE, DASHES[2], label="08.label.train")),
+    "test": ("bottom", Role(GREEN, label="08.label.test")),
+}
+WIDE: dict[str, Any] = {"xlim": (-0.02, 1.02)}
+PANELS = {
+    "top": Panel((0.075, 0.6, 0.76, 0.33), "08.panel.loss", ylim=(0.45, 1.6), xticks=dict.fromkeys((0, 0.5, 1), ""),
+                 once=lambda ax: ax.axhline(FLOOR, color=GREY, lw=1, ls=":"), **WIDE),
+    "bottom": Panel((0.075, 0.12, 0.76, 0.36), "08.panel.accuracy", "08.axis.position", ylim=(0.3, 1.04), **WIDE),
+}  # fmt: skip
 
 
 def curve(shown: str, name: str, *, line: bool = False) -> Mean:
@@ -28,88 +41,70 @@ def curve(shown: str, name: str, *, line: bool = False) -> Mean:
     return over(column(pairs("line" if line else "matched/along", shown), name))
 
 
-class Road:
-    """Training loss above, accuracies below, each of the road and of the straight line."""
+def border(position: Tensor, accuracy: Tensor) -> Tensor:
+    """Return the first position from which on an accuracy (pairs, P) is surely below that of the first position, ().
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        self.top = self.figure.add_axes((0.075, 0.6, 0.76, 0.33))
-        self.bottom = self.figure.add_axes((0.075, 0.12, 0.76, 0.36))
-        labelled(self.top, "", "", text("08.panel.loss")).set(ylim=(0.4, 1.7), xlim=(-0.02, 1.02))
-        labelled(self.bottom, text("08.axis.position"), "", text("08.panel.accuracy")).set(
-            ylim=(0.3, 1.04), xlim=(-0.02, 1.02)
-        )
-        for ax in (self.top, self.bottom):
-            ax.title.set_fontsize(11)
-        self.top.axhline(FLOOR, color=GREY, lw=1, ls=":")
-        self.bands = {
-            ("loss", True): Band(self.top, colour=GREY, dash=DASHES[1], width=1.6),
-            ("test", True): Band(self.bottom, colour=GREY, dash=DASHES[1], width=1.6),
-            ("loss", False): Band(self.top, colour=RED),
-            ("train", False): Band(self.bottom, colour=BLUE, dash=DASHES[2]),
-            ("test", False): Band(self.bottom, colour=GREEN),
-        }
-        self.marks = [moving(ax, colour=BLACK, dash=":", width=1.5) for ax in (self.top, self.bottom)]
-        self.points = [moving(ax, colour=BLACK, dash="", marker="o", ms=7) for ax in (self.top, self.bottom)]
-        self.ghost = moving(self.bottom, colour=GREY, dash=(0, (3, 2)), width=4, alpha=0.8)
-        self.bet = boxed_label(self.bottom, text("say.prediction"), GREY, ha="center")
-
-    def show(self, shown: str, place: int) -> None:
-        """Draw the roads and lines of the pairs, and mark one position."""
-        names = {"loss": "08.label.loss", "train": "08.label.train", "test": "08.label.test"}
-        for (name, line), band in self.bands.items():
-            band.show(WHERE, curve(shown, name, line=line), text("08.label.line" if line else names[name]))
-            band.name.set_x(1.03)  # clear of the mark at the end
-        self.bands["test", True].name.set_position((0.22, float(curve(shown, "test", line=True).value[6])))
-        self.bands["loss", True].name.set_position((0.67, float(curve(shown, "loss", line=True).value[9])))
-        apart([self.bands["train", False].name, self.bands["test", False].name], 0.06)
-        for mark in self.marks:
-            mark.set_data([POSITIONS[place]] * 2, mark.axes.get_ylim())  # type: ignore[union-attr]
-        for point, name in zip(self.points, ("loss", "test"), strict=True):
-            point.set_data([float(WHERE[place])], [float(curve(shown, name).value[place])])
-
-    def predicted(self, ghost: list[float] | None) -> None:
-        """Draw a bet: test accuracy at positions 0, ¼, ½, ¾, 1."""
-        for artist in (self.ghost, self.bet):
-            artist.set_visible(ghost is not None)
-        if ghost is not None:
-            self.ghost.set_data(torch.linspace(0, 1, len(ghost)).numpy(), ghost)
-            self.bet.set_position((0.3, ghost[len(ghost) // 3] - 0.06))
+    Surely is by more than 2.8 standard errors of the fall on each pair; 1 if there is no such position.
+    """
+    fall = over(accuracy[:, :1] - accuracy)
+    sure = fall.value > 2.8 * fall.error.nan_to_num()
+    last = (~sure).nonzero().max()
+    return position[min(int(last) + 1, len(position) - 1)]
 
 
-def road(seed: int) -> Explorer:
-    """From a good minimum to a bad one: the loss stays low, the held-out accuracy does not."""
-    picture = Road()
+def draw(sheet: Sheet, state: SimpleNamespace, ghost: list[float] | None = None) -> None:
+    """Draw the roads and lines of the pairs, one position, the learner's border, and the bet on the accuracy."""
+    place = POSITIONS.index(state.bad_position)
+    for name, (panel, role) in LOOKS.items():
+        if name != "train":
+            mean = curve(state.bad_shown, name, line=True)
+            sheet[panel].line(WHERE, mean, LINE, "")
+            beside = 9 if name == "loss" else 6
+            sheet[panel].note(float(WHERE[beside]) + 0.03, float(mean.value[beside]), LINE.label, LINE, boxed=True)
+        sheet[panel].line(WHERE, curve(state.bad_shown, name), role)
+    for panel, name in (("top", "loss"), ("bottom", "test")):
+        sheet[panel].line([state.bad_position] * 2, sheet[panel].panel.ylim, LIMIT, "")
+        value = curve(state.bad_shown, name).value[place]
+        sheet[panel].line([state.bad_position], value[None], Role(BLACK, ""), "", marker="o", ms=7)
+    if state.border is not None:
+        sheet["bottom"].line([state.border] * 2, (0.3, 1.0), Role(BLUE, "--", 1.5), "")
+        sheet["bottom"].note(state.border - 0.01, 0.36, "08.label.border", Role(BLUE), ha="right", boxed=True)
+    if ghost is not None:
+        sheet["bottom"].line(torch.linspace(0, 1, len(ghost)), ghost, GHOST, "", lw=4)
+        sheet["bottom"].note(0.3, ghost[len(ghost) // 3] - 0.06, GHOST.label, GHOST, ha="center", boxed=True)
 
-    def render(*, bad_position: float, bad_shown: str, ghost: list[float] | None = None) -> tuple[Figure, str]:
-        place = POSITIONS.index(bad_position)
-        picture.show(bad_shown, place)
-        picture.predicted(ghost)
-        loss, train, test = (curve(bad_shown, name) for name in ("loss", "train", "test"))
-        return picture.figure, text(
-            "08.road.sentence",
-            shown=shown_as(bad_shown),
-            position=float(WHERE[place]),
-            loss=float(loss.value[place]),
-            line=float(curve(bad_shown, "loss", line=True).value[place]),
-            train=float(train.value[place]),
-            test=float(test.value[place]),
-            error=float(test.error[place]),
-            good=float(test.value[0]),
-            bad=float(test.value[-1]),
-        )
 
-    def code(*, bad_shown: str, **turned: Any) -> str:
-        rows = SHOWN[bad_shown]
-        return (
-            'from entropic_edu import recorded\nalong = recorded.load("bad_minima")["matched/along"]\n'
-            f"loss, train, test = along[{rows.start}:{rows.stop}, :, :3].unbind(-1)  # pairs, positions\n"
-            f"# the columns are {', '.join(COLUMNS[:7])}"
-        )
+def words(state: SimpleNamespace) -> str:
+    """Say what is read at a position, and where the learner's border is."""
+    place = POSITIONS.index(state.bad_position)
+    known: dict[str, Any] = {name: curve(state.bad_shown, name).at(place) for name in LOOKS}
+    known["loss"], known["train"] = (float(known[name].value) for name in ("loss", "train"))
+    known["line"] = float(curve(state.bad_shown, "loss", line=True).value[place])
+    said = text("08.road.sentence", shown=shown_as(state.bad_shown), position=float(WHERE[place]), **known)
+    if state.border is None:
+        return said
+    return f"{said} {text('08.road.border', border=state.border)} {state.rule.note}"
 
-    return Explorer(
-        render,
-        [slider("bad_position", POSITIONS, POSITIONS[7]), switch("bad_shown", tuple(SHOWN))],
-        title=text("08.road.title"),
-        code=code,
+
+def code(state: SimpleNamespace) -> str:
+    """Return the lines that read the recorded curves."""
+    rows = SHOWN[state.bad_shown]
+    return (
+        'from entropic_edu import recorded\nalong = recorded.load("bad_minima")["matched/along"]\n'
+        f"loss, train, test = along[{rows.start}:{rows.stop}, :, :3].unbind(-1)  # pairs, positions\n"
+        f"# the columns are {', '.join(COLUMNS[:7])}"
     )
+
+
+def state_of(rule: Yours, bad_position: float, bad_shown: str) -> SimpleNamespace:
+    """Return the state of the controls, with the border where the learner wrote one and there are several pairs."""
+    asked = rule.note and bad_shown != "one"
+    found = float(rule(WHERE, column(pairs("matched/along", bad_shown), "test"))) if asked else None
+    return SimpleNamespace(bad_position=bad_position, bad_shown=bad_shown, border=found, rule=rule)
+
+
+def road(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+    """From a good minimum to a bad one: the loss stays low, the held-out accuracy does not."""
+    controls = [slider("bad_position", POSITIONS, POSITIONS[11]), switch("bad_shown", tuple(SHOWN))]
+    state = partial(state_of, Yours(yours, border))
+    return Explorer(draw, controls, PANELS, words, state=state, title="08.road.title", code=code)

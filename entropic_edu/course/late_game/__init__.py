@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from entropic_edu.course import Chapter, Exercise, Question
+import torch
+from torch import Tensor
 
-from . import average, barriers, hill, slopes
+from entropic_edu.course import Chapter, Exercise, Given, Question
+
+from . import average, barriers, hill, race, slopes
+from .measures import even_batch, order, share
 
 QUESTIONS = [
     Question(
@@ -23,110 +27,199 @@ QUESTIONS = [
 ]
 
 
-def _higher(curve: Sequence[float]) -> float:
-    return max(curve[0], curve[-1])
+Rule: TypeAlias = Callable[..., Any]
 
 
-def _stays_below(k: Sequence[int], height: Sequence[float], level: float) -> float:
-    """Return the first of the given k from which on a height stays below a level."""
-    last = max((place for place, value in enumerate(height) if value >= level), default=-1)
-    return float(k[min(last + 1, len(k) - 1)])
+def _curve_share(of: Rule) -> Rule:
+    """Return an answer to exercise 7.1 that reads a height off each curve, (T, K, P) -> (T, K)."""
+
+    def rule(curves: Tensor) -> Tensor:
+        height = of(curves).mean(0)
+        return height / height[0]
+
+    return rule
 
 
-def _first_below(k: Sequence[int], height: Sequence[float], level: float) -> float:
-    place = next((place for place, value in enumerate(height) if value < level), len(k) - 1)
-    return float(k[place])
+def _higher(curves: Tensor) -> Tensor:
+    return torch.maximum(curves[..., 0], curves[..., -1])
 
 
-def _last_above(k: Sequence[int], height: Sequence[float], level: float) -> float:
-    last = max((place for place, value in enumerate(height) if value >= level), default=0)
-    return float(k[last])
+def _each_first(curves: Tensor) -> Tensor:
+    """Return the mean of the shares, each over that trunk's own first height."""
+    height = curves.amax(-1) - _higher(curves)
+    return (height / height[:, :1]).mean(0)
 
 
-def _summed(trace: Sequence[float], heat: Callable[[int], float]) -> float:
-    """Return the sum of (T/2) d tr H with this T on the stretch that begins at each point."""
-    return sum(0.5 * heat(i) * (trace[i + 1] - trace[i]) for i in range(len(trace) - 1))
+def _mean_curve(curves: Tensor) -> Tensor:
+    """Return the share of the mean curve's barrier."""
+    mean = curves.mean(0)
+    height = mean.amax(-1) - _higher(mean)
+    return height / height[0]
 
 
-def _entropic(trace: Sequence[float], temperature: Sequence[float]) -> float:
-    return _summed(trace, lambda i: 0.5 * (temperature[i] + temperature[i + 1]))
+def _gone(k: Tensor, height: Tensor, place: Rule) -> Tensor:
+    return k[min(place([float(value) for value in height]), len(k) - 1)].double()
 
 
-K = [0, 60, 120, 240, 360, 480, 720, 960, 1440]
-LOSS = [
-    0.607,
-    0.440,
-    0.319,
-    0.155,
-    0.090,
-    0.038,
-    0.0090,
-    0.0019,
-    0.0,
-]  # rounded from the recording; so are the next two
-TRACE = [53.0, 51.8, 47.3, 36.7, 28.8, 17.2, 4.5, 1.28, 0.04]
-GAIN = [6.5, 5.9, 6.3, 4.4, 2.6, 2.2, 1.1, 0.2, 0.0]  # of the mean of two siblings, percentage points
-UNSTEADY = [2.0, 0.15, 0.9, 2.6, 0.25, 0.1]  # comes back once, and is not highest at k = 0
+def _stays(height: list[float]) -> int:
+    """Return the place from which on a height stays below 10 %."""
+    return max((place + 1 for place, value in enumerate(height) if value >= 0.1), default=0)
 
-EXERCISES = [
-    Exercise(
-        "barrier",
-        "7.1",
-        truth=lambda curve: max(curve) - _higher(curve),
-        wrong={
-            "range": lambda curve: max(curve) - min(curve),
-            "mean": lambda curve: max(curve) - (curve[0] + curve[-1]) / 2,
-            "start": lambda curve: max(curve) - curve[0],
-            "lower": lambda curve: max(curve) - min(curve[0], curve[-1]),
-            "middle": lambda curve: curve[len(curve) // 2] - _higher(curve),
-            "top": lambda curve: max(curve),
-        },
-        cases=[([0.3, 0.5, 0.2, 0.9, 0.4],), ([0.6, 0.1, 0.3, 0.7, 0.2],), ([0.5, 0.4, 0.3, 0.2, 0.1],)],
-    ),
-    Exercise(
-        "relative",
-        "7.2",
-        truth=lambda barrier, first, end, scale: barrier / (first if scale == "share" else end),
-        wrong={
-            "swapped": lambda barrier, first, end, scale: barrier / (end if scale == "share" else first),
-            "share": lambda barrier, first, end, scale: barrier / first,
-            "ends": lambda barrier, first, end, scale: barrier / end,
-            "top": lambda barrier, first, end, scale: barrier / first if scale == "share" else (barrier + end) / end,
-            "inverted": lambda barrier, first, end, scale: (first if scale == "share" else end) / barrier,
-        },
-        cases=[
-            (0.038, 0.607, 0.024, "share"),
-            (0.038, 0.607, 0.024, "ends"),
-            (17.2, 53.0, 23.0, "share"),
-            (17.2, 53.0, 23.0, "ends"),
-        ],
-    ),
-    Exercise(
-        "rise",
-        "7.3",
-        truth=_entropic,
-        wrong={
-            "whole": lambda trace, temperature: 2 * _entropic(trace, temperature),
-            "first": lambda trace, temperature: _summed(trace, lambda i: temperature[i]),
-            "average": lambda trace, temperature: 0.5 * sum(temperature) / len(temperature) * (trace[-1] - trace[0]),
-            "bath": lambda trace, temperature: _entropic([math.log(value) for value in trace], temperature),
-            "sum": lambda trace, temperature: sum(0.5 * t * h for t, h in zip(temperature, trace, strict=True)),
-        },
-        cases=[([23.0, 50.0, 70.0, 75.0], [0.001, 0.01, 0.02, 0.026]), ([4.0, 9.0, 7.0], [0.02, 0.04, 0.1])],
-    ),
-    Exercise(
-        "falls",
-        "7.4",
-        truth=lambda k, height, share: _stays_below(k, height, share * height[0]),
-        wrong={
-            "first": lambda k, height, share: _first_below(k, height, share * height[0]),
-            "early": lambda k, height, share: _last_above(k, height, share * height[0]),
-            "highest": lambda k, height, share: _stays_below(k, height, share * max(height)),
-            "absolute": lambda k, height, share: _stays_below(k, height, share),
-        },
-        cases=[(K, LOSS, 0.1), (K, TRACE, 0.1), (K, GAIN, 0.1), (K[:6], UNSTEADY, 0.11)],
-    ),
-]
+
+def _once(height: list[float]) -> int:
+    return next((place for place, value in enumerate(height) if value < 0.1), len(height) - 1)
+
+
+def _ordered(place: Rule) -> Rule:
+    """Return an answer to exercise 7.2 from a rule for the place where a barrier has gone."""
+
+    def rule(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
+        first, second = (torch.stack([_gone(k, row, place) for row in rows]) for rows in (loss, trace))
+        later = second - first
+        return torch.stack([later.mean(), later.std() / len(later) ** 0.5])
+
+    return rule
+
+
+def _deviation(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
+    mean, error = order(k, loss, trace)
+    return torch.stack([mean, error * len(loss) ** 0.5])
+
+
+def _apart(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
+    """Return the difference with both errors added in squares, as if the two were independent."""
+    both = [torch.stack([_gone(k, row, _stays) for row in rows]) for rows in (loss, trace)]
+    error = (sum(each.var() / len(each) for each in both)) ** 0.5
+    return torch.stack([both[1].mean() - both[0].mean(), torch.as_tensor(error)])
+
+
+def _of_mean(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
+    """Return the difference of the mean curves, with the error of the trunks."""
+    gone = [_gone(k, rows.mean(0), _stays) for rows in (loss, trace)]
+    return torch.stack([gone[1] - gone[0], order(k, loss, trace)[1]])
+
+
+def _even(heat: Rule, weight: float = 0.25) -> Rule:
+    """Return an answer to exercise 7.3 from a rule for the temperature at B = 1."""
+
+    def rule(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float, momentum: float) -> Tensor:
+        hot = heat(trace, noise, learning_rate, momentum)
+        return (weight * (hot[1:] + hot[:-1]) * trace.diff()).sum() / (loss[-1] - loss[0])
+
+    return rule
+
+
+def _temperature(trace: Tensor, noise: Tensor, rate: float, momentum: float) -> Tensor:
+    return rate / (2 * (1 - momentum)) * noise / trace
+
+
+def _one_temperature(trace: Tensor, noise: Tensor, rate: float, momentum: float) -> Tensor:
+    """Return the mean temperature everywhere."""
+    hot = _temperature(trace, noise, rate, momentum)
+    return hot.mean().expand_as(hot)
+
+
+def _start_temperature(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float, momentum: float) -> Tensor:
+    """Return what T at the beginning of each stretch gives."""
+    hot = _temperature(trace, noise, learning_rate, momentum)
+    return (0.5 * hot[:-1] * trace.diff()).sum() / (loss[-1] - loss[0])
+
+
+def _gain(of: Rule) -> Rule:
+    """Return an answer to exercise 7.4 in percentage points."""
+    return lambda accuracy, networks: float(100 * of(accuracy, networks))
+
+
+def _reads(theta: Tensor) -> Tensor:
+    """Return a made-up accuracy, (n, D) -> (n,): best near (1, 1)."""
+    return 0.9 - 0.2 * (theta - 1).square().sum(-1) / theta.shape[-1]
+
+
+SHARE = Exercise(
+    "share",
+    "7.1",
+    truth=share,
+    wrong={
+        "range": _curve_share(lambda curves: curves.amax(-1) - curves.amin(-1)),
+        "mean": _curve_share(lambda curves: curves.amax(-1) - 0.5 * (curves[..., 0] + curves[..., -1])),
+        "start": _curve_share(lambda curves: curves.amax(-1) - curves[..., 0]),
+        "middle": _curve_share(lambda curves: curves[..., curves.shape[-1] // 2] - _higher(curves)),
+        "top": _curve_share(lambda curves: curves.amax(-1)),
+        "each_first": _each_first,
+        "mean_curve": _mean_curve,
+        "raw": lambda curves: (curves.amax(-1) - _higher(curves)).mean(0),
+    },
+    cases=[
+        (torch.tensor([[[0.1, 0.9, 0.5, 0.6, 0.3], [0.2, 0.1, 0.6, 0.5, 0.4]],
+                       [[0.3, 0.4, 0.5, 1.3, 0.2], [0.1, 0.5, 0.2, 0.3, 0.3]]]),),
+        (torch.tensor([[[5.0, 9.0, 6.0], [4.0, 6.0, 2.0], [3.0, 3.0, 2.0]],
+                       [[6.0, 7.0, 4.0], [3.0, 8.0, 5.0], [2.0, 3.0, 4.0]]]),),
+    ],
+)  # fmt: skip
+ORDER = Exercise(
+    "order",
+    "7.2",
+    truth=order,
+    wrong={
+        "once": _ordered(_once),
+        "early": _ordered(lambda height: max(_stays(height) - 1, 0)),
+        "deviation": _deviation,
+        "apart": _apart,
+        "of_mean": _of_mean,
+    },
+    cases=[
+        (
+            torch.tensor([0, 60, 120, 240, 480]),
+            torch.tensor([[1.2, 0.3, 0.05, 0.02, 0.0], [0.9, 0.05, 0.2, 0.05, 0.0], [0.9, 0.4, 0.3, 0.04, 0.0]]),
+            torch.tensor([[1.1, 0.8, 0.4, 0.06, 0.0], [1.0, 0.3, 0.3, 0.2, 0.04], [0.9, 0.7, 0.05, 0.12, 0.0]]),
+        ),
+        (
+            torch.tensor([5, 10, 40, 100]),
+            torch.tensor([[1.0, 0.5, 0.3, 0.05], [1.1, 0.09, 0.12, 0.01]]),
+            torch.tensor([[0.9, 0.08, 0.05, 0.01], [1.2, 0.4, 0.3, 0.02]]),
+        ),
+    ],
+)  # fmt: skip
+EVEN = Exercise(
+    "even",
+    "7.3",
+    truth=even_batch,
+    wrong={
+        "whole": _even(_temperature, 0.5),
+        "no_momentum": _even(lambda trace, noise, rate, momentum: rate / 2 * noise / trace),
+        "one_temperature": _even(_one_temperature),
+        "start": _start_temperature,
+        "noise_for_heat": _even(lambda trace, noise, rate, momentum: rate / (2 * (1 - momentum)) * noise),
+        "upside_down": lambda loss, trace, noise, rate, momentum: 1 / even_batch(loss, trace, noise, rate, momentum),
+        "top": lambda loss, trace, noise, rate, momentum: even_batch(loss - loss[0] + 0 * loss, trace, noise, rate,
+                                                                     momentum) * (loss[-1] - loss[0]) / loss[-1],
+    },
+    cases=[
+        (torch.tensor([0.02, 0.1, 0.3]), torch.tensor([23.0, 50.0, 75.0]), torch.tensor([4.0, 20.0, 60.0]), 0.05, 0.9),
+        (torch.tensor([0.1, 0.15, 0.25, 0.4]), torch.tensor([4.0, 9.0, 7.0, 12.0]), torch.tensor([2.0, 3.0, 6.0, 4.0]),
+         0.1, 0.8),
+    ],
+)  # fmt: skip
+GAIN = Exercise(
+    "gain",
+    "7.4",
+    truth=_gain(lambda accuracy, networks: accuracy(networks.mean(0, keepdim=True))[0] - accuracy(networks).mean()),
+    wrong={
+        "wrong_axis": _gain(
+            lambda accuracy, networks: accuracy(networks.mean(1)[:, None])[0] - accuracy(networks).mean()
+        ),
+        "best": _gain(lambda accuracy, networks: accuracy(networks.mean(0)[None])[0] - accuracy(networks).max()),
+        "first_two": _gain(
+            lambda accuracy, networks: accuracy(networks[:2].mean(0)[None])[0] - accuracy(networks).mean()
+        ),
+        "accuracy": _gain(lambda accuracy, networks: accuracy(networks.mean(0)[None])[0]),
+    },
+    cases=[
+        (Given(_reads, "accuracy on new digits"), torch.tensor([[1.5, 0.2], [0.4, 1.3], [0.8, 2.0]])),
+        (Given(_reads, "accuracy on new digits"), torch.tensor([[0.0, 1.0, 1.0], [1.2, 0.5, 2.0]])),
+    ],
+)
+EXERCISES = [SHARE, ORDER, EVEN, GAIN]
 
 CHAPTER = Chapter(
     "07",
@@ -135,6 +228,7 @@ CHAPTER = Chapter(
     explorers={
         "hill": hill.hill,
         "barriers": barriers.barriers,
+        "race": race.race,
         "slopes": slopes.slopes,
         "average": average.average,
     },

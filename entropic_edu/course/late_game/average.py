@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, RED, labelled
-from entropic_edu.physics.mean import Mean, exact
-from entropic_edu.teaching import sheet
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, Points, moving
+from entropic_edu.teaching.sheet import GHOST, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
-from .axes import BESIDE, LAST, against_k, logarithmic
-from .measures import STEPS, TASKS, family, line, opening, over_trunks, setting_of, with_error
-
-TASK_NAME_KEYS = (
-    "07.task_name.forty",
-    "07.task_name.fifth",
-    "07.task_name.clean",
-    "07.task_name.decay",
-    "07.task_name.squared",
-)
+from .axes import AGAINST_K, POSITION, logarithmic
+from .measures import STEPS, TASKS, family, line, opening, over_trunks, task_named, with_error
 
 RELATIONS = ("siblings", "strangers")
-GAINS = (-65.0, 15.0)  # percentage points
+GAINS = (-5.0, 9.0)  # percentage points; what lies below is told at the edge
+LOOKS = {"loss": Role(BLUE), "accuracy": Role(GREEN, DASHES[2])}
+SIBLINGS = Role(GREEN, DASHES[2], 1.2, "07.label.siblings")
+PANELS = {
+    "loss": Panel((0.085, 0.61, 0.32, 0.325), "07.panel.train", xticks=(0, 0.5, 1),
+                  **logarithmic(1e-4, 3, (1e-4, 1e-3, 1e-2, 0.1, 1))),
+    "accuracy": Panel((0.085, 0.125, 0.32, 0.325), "07.panel.accuracy", ylim=(0.3, 1.0), yticks=(0.4, 0.6, 0.8, 1),
+                      **POSITION),
+    "gain": Panel((0.50, 0.125, 0.355, 0.79), "07.panel.gain", ylim=GAINS, zero=True, **AGAINST_K),
+}  # fmt: skip
 
 
 def gain(accuracy: Tensor) -> Tensor:
@@ -36,131 +34,65 @@ def gain(accuracy: Tensor) -> Tensor:
     return 100 * (accuracy[..., middle] - 0.5 * (accuracy[..., 0] + accuracy[..., -1]))
 
 
-class Average:
-    """Left: training loss and test accuracy along the line. Right: what the mean gains in test accuracy against k."""
+def curves(state: SimpleNamespace) -> dict[str, Tensor]:
+    """Return loss and accuracy along the line of each trunk, (T, P) each."""
+    loss, accuracy = line(state.task, state.relation)
+    place = STEPS.index(state.parted)
+    return {"loss": loss[:, place], "accuracy": accuracy[:, place]}
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        top = self.figure.add_axes((0.085, 0.61, 0.32, 0.325))
-        labelled(top, "", "", text("07.panel.train")).title.set_fontsize(11)
-        logarithmic(top, 1e-4, 3, (1e-4, 1e-3, 1e-2, 0.1, 1))
-        bottom = self.figure.add_axes((0.085, 0.125, 0.32, 0.325))
-        labelled(bottom, text("07.axis.position"), "", text("07.panel.accuracy")).title.set_fontsize(11)
-        bottom.set_ylim(0.2, 1.0)
-        bottom.set_yticks([0.2, 0.4, 0.6, 0.8, 1.0])
-        for ax in (top, bottom):
-            ax.set_xlim(0, 1)
-            ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-        self.lines = {"loss": Band(top, colour=BLUE), "accuracy": Band(bottom, colour=GREEN, dash=DASHES[2])}
-        self.twins = {
-            name: Band(ax, colour=RED, dash="--", label=text("say.pinned"))
-            for name, ax in (("loss", top), ("accuracy", bottom))
-        }
-        ax = self.figure.add_axes((0.50, 0.125, 0.355, 0.79))
-        labelled(ax, "", "", text("07.panel.gain")).title.set_fontsize(11)
-        ax.set_ylim(*GAINS)
-        against_k(ax)
-        ax.axhline(0, color=BLACK, lw=1.2, ls=":")
-        self.siblings = Points(ax, colour=GREEN)
-        self.path = moving(ax, colour=GREEN, dash=DASHES[2], width=1.2)
-        self.strangers = Band(ax, colour=GREY, dash=DASHES[3], label=text("07.label.strangers"))
-        self.name = sheet.end_label(ax, text("07.label.siblings"), GREEN)
-        self.ghost = Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction"))
-        self.here = moving(ax, colour=BLACK, dash="", marker="s", ms=11, mfc="none", mew=1.6)
 
-    def along(self, curves: dict[str, Mean], twin: dict[str, Mean] | None, positions: Tensor) -> None:
-        """Draw loss and accuracy along the line, and along a pinned one."""
-        for name, band in self.lines.items():
-            band.show(positions, curves[name])
-            band.name.set_visible(False)
-            self.twins[name].show(positions, None if twin is None else twin[name])
-            self.twins[name].name.set_position((0.03, {"loss": 2.0e-4, "accuracy": 0.26}[name]))
+def draw(
+    sheet: Sheet, state: SimpleNamespace, pinned: SimpleNamespace | None = None, ghost: float | None = None
+) -> None:
+    """Draw loss and accuracy along the line, and what the mean gains against k; a pinned line, and the bet."""
+    for one, role in ((pinned, TWIN), (state, None)):
+        for name, values in ({} if one is None else curves(one)).items():
+            sheet[name].line(family(state.task).positions, over_trunks(values), role or LOOKS[name], "")
+    siblings, strangers = (over_trunks(gain(line(state.task, name)[1])) for name in RELATIONS)
+    pen = sheet["gain"]
+    pen.line(STEPS, siblings.value, SIBLINGS)
+    pen.points(torch.tensor(STEPS), siblings, SIBLINGS)
+    below = text("07.label.strangers_below", gain=with_error(strangers, 0))
+    pen.note(0.03, 0.03, below, Role(BLACK), transform=pen.ax.transAxes)
+    if state.relation == "siblings":
+        shown = float(siblings.value[STEPS.index(state.parted)])
+        pen.line([state.parted], [shown], Role(BLACK, ""), "", marker="s", ms=11, mfc="none", mew=1.6)
+    if ghost is not None:
+        height = max(ghost, GAINS[0] + 0.8)
+        pen.line([0, STEPS[-1]], [height, height], GHOST, "", lw=4)
+        pen.note(0.5 * STEPS[-1], height + 0.3, f"{text(GHOST.label)}: {ghost:+g}", GHOST, ha="center")
 
-    def gains(self, siblings: Mean, strangers: Mean, at: tuple[int, float], ghost: float | None) -> None:
-        """Draw the gain of siblings against k, that of strangers, and a bet on siblings of step 0."""
-        steps = torch.tensor(STEPS, dtype=torch.float64)
-        self.siblings.show(steps, siblings)
-        self.path.set_data(steps.numpy(), siblings.value.numpy())
-        self.name.set_position((BESIDE, float(siblings.value[-1])))
-        ends = steps[[0, -1]]
-        self.strangers.show(ends, Mean(strangers.value.expand(2), strangers.error.expand(2)))
-        self.strangers.name.set_x(BESIDE)
-        self.here.set_data([at[0]], [at[1]])
-        self.ghost.show(ends, None if ghost is None else exact(torch.full((2,), ghost, dtype=torch.float64)))
-        if ghost is not None:  # in the panel, above its line, clear of the names at the right
-            self.ghost.name.set_position((0.45 * LAST, ghost + 3.5))
+
+def measured(state: SimpleNamespace) -> str:
+    """Say what the mean of two networks is worth."""
+    loss, accuracy = curves(state).values()
+    ends = {"loss_ends": loss[:, [0, -1]].mean(1), "accuracy_ends": 100 * accuracy[:, [0, -1]].mean(1)}
+    middle = loss.shape[1] // 2
+    ends |= {"loss": loss[:, middle], "accuracy": 100 * accuracy[:, middle], "gain": gain(accuracy)}
+    known = {name: with_error(over_trunks(values)) for name, values in ends.items()}
+    keys = ("07.average.siblings", "07.average.strangers")
+    return option_text(state.relation, *keys, parted=state.parted, task=task_named(state.task), **known)
+
+
+def words(state: SimpleNamespace, pinned: SimpleNamespace | None = None) -> str:
+    """Say what the mean of two networks is worth, and that of a pinned pair."""
+    return measured(state) + ("" if pinned is None else " " + text("07.average.twin", sentence=measured(pinned)))
+
+
+def code(state: SimpleNamespace) -> str:
+    """Return lines that compute the gain in test accuracy for each trunk, (T,)."""
+    lines = {
+        "siblings": f"family.test_accuracy[:, family.at.tolist().index({state.parted}), 0]",
+        "strangers": f'kept["{state.task}/strangers"][3]',
+    }[state.relation]
+    return (
+        f"{opening(state.task)}\naccuracy = {lines}  # along the line, for each trunk\n"
+        "middle = accuracy.shape[1] // 2\n"
+        "gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))"
+    )
 
 
 def average(seed: int) -> Explorer:
     """Weigh the mean of two networks against its ends."""
-    picture = Average()
-
-    def curves(parted: int, task: str, relation: str) -> dict[str, Mean]:
-        loss, accuracy = line(task, relation)
-        place = STEPS.index(parted)
-        return {"loss": over_trunks(loss[:, place]), "accuracy": over_trunks(accuracy[:, place])}
-
-    def render(
-        *,
-        parted: int,
-        task: str,
-        relation: str,
-        ghost: float | None = None,
-        pinned: dict[str, Any] | None = None,
-    ) -> tuple[Figure, str]:
-        twin = None if pinned is None else curves(**pinned)
-        picture.along(curves(parted, task, relation), twin, family(task).positions)
-        siblings, strangers = (over_trunks(gain(line(task, name)[1])) for name in RELATIONS)
-        away = Mean(strangers.value[0], strangers.error[0])
-        shown = {"siblings": siblings.value[STEPS.index(parted)], "strangers": away.value}[relation]
-        picture.gains(siblings, away, (parted, float(shown)), ghost)
-        words = sentence(parted, task, relation)
-        if pinned is not None:
-            words += " " + text("07.average.twin", sentence=measured(**pinned))
-        return picture.figure, words
-
-    return Explorer(
-        render,
-        [slider("parted", STEPS, 0), switch("relation", RELATIONS), switch("task", TASKS)],
-        title=text("07.average.title"),
-        code=code,
-    )
-
-
-def measured(parted: int, task: str, relation: str) -> str:
-    """Say what the mean of two networks is worth."""
-    loss, accuracy = (values[:, STEPS.index(parted)] for values in line(task, relation))
-    middle = loss.shape[1] // 2
-    ends = {name: over_trunks(0.5 * (curve[:, 0] + curve[:, -1])) for name, curve in (("l", loss), ("a", accuracy))}
-    mean = {"l": over_trunks(loss[:, middle]), "a": over_trunks(accuracy[:, middle])}
-    won = over_trunks(gain(accuracy))
-    return option_text(
-        relation,
-        "07.average.siblings",
-        "07.average.strangers",
-        parted=parted,
-        task=option_text(task, *TASK_NAME_KEYS),
-        loss=with_error(mean["l"]),
-        loss_ends=with_error(ends["l"]),
-        accuracy=with_error(mean["a"] * 100),
-        accuracy_ends=with_error(ends["a"] * 100),
-        gain=with_error(won),
-    )
-
-
-def sentence(parted: int, task: str, relation: str) -> str:
-    """Say what the mean of two networks is worth, and on what data."""
-    return text("07.average.sentence", setting=setting_of(task), measured=measured(parted, task, relation))
-
-
-def code(*, parted: int, task: str, relation: str) -> str:
-    """Return lines that compute the gain in test accuracy for each trunk, (T,)."""
-    lines = {
-        "siblings": f"family.test_accuracy[:, family.at.tolist().index({parted}), 0]",
-        "strangers": f'kept["{task}/strangers"][3]',
-    }[relation]
-    return (
-        f"{opening(task)}\naccuracy = {lines}  # along the line, for each trunk\n"
-        "middle = accuracy.shape[1] // 2\n"
-        "gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))"
-    )
+    controls = [slider("parted", STEPS, 0), switch("relation", RELATIONS), switch("task", TASKS)]
+    return Explorer(draw, controls, PANELS, words, title="07.average.title", code=code)

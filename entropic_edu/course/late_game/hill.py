@@ -1,26 +1,23 @@
-"""The opening: the loss on the straight line between two siblings, for each step at which they part."""
+"""The opening: the loss on the straight line between two siblings, beside that between two strangers."""
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from types import SimpleNamespace
+
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLUE, labelled
+from entropic_edu.figures.plots import BLACK
 from entropic_edu.physics.mean import Mean
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
-from entropic_edu.teaching.sheet import Band
+from entropic_edu.teaching.sheet import FAINT, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .axes import logarithmic
-from .measures import STEPS, family, opening, over_trunks, setting_of, with_error
+from .axes import POSITION, logarithmic
+from .measures import STEPS, family, line, opening, over_trunks, with_error
 
 TASK = "forty"
-
-
-def losses() -> Mean:
-    """Return the loss along the line, mean over trunks, (K, P)."""
-    return over_trunks(family(TASK).data_loss[:, :, 0].double())
+STRANGERS = Role(BLACK, ":", 1.8, "07.label.strangers_line")
+PANELS = {"hill": Panel((0.1, 0.135, 0.68, 0.79), "07.panel.hill", **POSITION, **logarithmic(0.01, 5, (0.01, 0.1, 1)))}
 
 
 def highest(k: int) -> tuple[Mean, Mean]:
@@ -29,36 +26,32 @@ def highest(k: int) -> tuple[Mean, Mean]:
     return over_trunks(0.5 * (curve[:, 0] + curve[:, -1])), over_trunks(curve.amax(-1))
 
 
+def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Draw the hill of this k among those of all others, and the control: two networks that share nothing."""
+    pen, where = sheet["hill"], family(TASK).positions
+    curves = over_trunks(line(TASK, "siblings")[0])
+    for row in curves.value:
+        pen.line(where, row, FAINT, lw=0.8)
+    mine, other = curves.at(STEPS.index(state.parted)), over_trunks(line(TASK, "strangers")[0][:, 0])
+    for mean, role in ((other, STRANGERS), (mine, RUN)):
+        label = text("07.label.children", parted=state.parted) if role is RUN else role.label
+        pen.line(where, mean, role, "")
+        pen.note(0.5, 1.2 * float(mean.value.max()), label, role, boxed=True, ha="center", va="bottom")
+
+
+def words(state: SimpleNamespace) -> str:
+    """Say how high the hill is between siblings and between strangers."""
+    (ends, top), strangers = highest(state.parted), over_trunks(line(TASK, "strangers")[0][:, 0].amax(-1))
+    told = {"ends": with_error(ends), "top": with_error(top), "strangers": with_error(strangers)}
+    return text("07.hill.sentence", parted=state.parted, steps=family(TASK).steps, **told)
+
+
+def code(state: SimpleNamespace) -> str:
+    """Return lines that read the hill."""
+    place = f"family.at.tolist().index({state.parted})"
+    return f"{opening(TASK)}\nloss = family.data_loss[:, {place}, 0].mean(0)\ntop = loss.max()"
+
+
 def hill(seed: int) -> Explorer:
     """The hill between siblings goes down as they part later."""
-    figure = sheet.figure()
-    ax = figure.add_axes((0.1, 0.135, 0.68, 0.79))
-    labelled(ax, text("07.axis.position"), "", text("07.panel.hill")).title.set_fontsize(11)
-    ax.set(xlim=(0, 1))
-    ax.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    logarithmic(ax, 0.01, 1, (0.01, 0.1, 1))
-    for row in losses().value:
-        ax.plot(family(TASK).positions, row, color="#B0B0B0", lw=0.8)
-    band = Band(ax, colour=BLUE)
-
-    def render(*, parted: int) -> tuple[Figure, str]:
-        place, curves = STEPS.index(parted), losses()
-        curve = Mean(curves.value[place], curves.error[place])
-        band.show(family(TASK).positions, curve, text("07.label.children", parted=parted))
-        ends, top = highest(parted)
-        return figure, text(
-            "07.hill.sentence",
-            setting=setting_of(TASK),
-            parted=parted,
-            steps=family(TASK).steps,
-            ends=with_error(ends),
-            top=with_error(top),
-        )
-
-    def code(*, parted: int) -> str:
-        return (
-            f"{opening(TASK)}\nloss = family.data_loss[:, family.at.tolist().index({parted}), 0].mean(0)\n"
-            "top = loss.max()"
-        )
-
-    return Explorer(render, [slider("parted", STEPS, 0)], title=text("07.hill.title"), code=code)
+    return Explorer(draw, [slider("parted", STEPS, 0)], PANELS, words, title="07.hill.title", code=code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +15,13 @@ from entropic_edu.physics.spawn import Family
 from entropic_edu.recorded import Recording, late_game
 from entropic_edu.teaching.strings import option_text
 
-TASK_KEYS = ("07.task.forty", "07.task.fifth", "07.task.clean", "07.task.decay", "07.task.squared")
-
+NAME_KEYS = (
+    "07.task_name.forty",
+    "07.task_name.fifth",
+    "07.task_name.clean",
+    "07.task_name.decay",
+    "07.task_name.squared",
+)
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")
 STEPS = tuple(late_game.RECIPE["at"])
@@ -40,6 +44,11 @@ def family(task: str) -> Family:
 def over_trunks(values: Tensor) -> Mean:
     """Return mean and standard error over the trunks, (T, ...) -> (...) each."""
     return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
+
+
+def task_named(task: str) -> str:
+    """Name a task in a sentence."""
+    return option_text(task, *NAME_KEYS)
 
 
 def chosen(values: Tensor, trunks: str) -> Mean:
@@ -94,6 +103,29 @@ def jackknifed(values: Tensor, of: Callable[[Tensor], float]) -> Mean:
     spread = torch.tensor(others, dtype=torch.float64)
     error = ((count - 1) / count * (spread - spread.mean()).square().sum()).sqrt()
     return Mean(torch.tensor(of(values), dtype=torch.float64), error)
+
+
+def share(curves: Tensor) -> Tensor:
+    """Return the barrier of curves (T, K, P) as a share of that at the first k, mean over trunks first, (K,)."""
+    height = (curves.amax(-1) - torch.maximum(curves[..., 0], curves[..., -1])).mean(0)
+    return height / height[0]
+
+
+def order(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
+    """Return how many steps later the curvature barrier has gone, and the standard error over trunks, (2,).
+
+    Args:
+        k: Steps of parting, (K,).
+        loss: Barrier of each trunk, as a share of the mean at the first k, (T, K).
+        trace: The same of tr H, (T, K).
+    """
+
+    def gone(height: Tensor) -> Tensor:
+        above = (height >= LEVELS["share"]).nonzero()
+        return k[min(int(above[-1]) + 1, len(k) - 1) if len(above) else 0].double()
+
+    later = torch.stack([gone(second) - gone(first) for first, second in zip(loss, trace, strict=True)])
+    return torch.stack([*over_trunks(later)])
 
 
 @cache
@@ -163,6 +195,24 @@ def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
     return Mean((entropic.sum(0) / loss.sum(0)).masked_fill(flat, math.nan), error.masked_fill(flat, math.nan))
 
 
+def even_batch(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float, momentum: float) -> Tensor:
+    """Return the batch size at which the entropic rise from the first point to the last equals that of the loss, ()."""
+    heat = learning_rate / (2 * (1 - momentum)) * noise / trace
+    rise = (0.25 * (heat[1:] + heat[:-1]) * trace.diff()).sum()
+    return rise / (loss[-1] - loss[0])
+
+
+def halves(task: str, place: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return objective, tr H and tr C from the ends to the middle of a line, means over trunks and sides, (6,) each."""
+    children = family(task)
+    curves = (children.loss, children.trace, kept()[f"{task}/noise"])
+    return tuple(_folded(curve[:, place, 0].double().mean(0)) for curve in curves)  # type: ignore[return-value]
+
+
+def _folded(curve: Tensor) -> Tensor:
+    return (0.5 * (curve + curve.flip(0)))[: len(curve) // 2 + 1]
+
+
 # --- the mean of two networks ----------------------------------------------------------------------------------------
 
 
@@ -203,12 +253,6 @@ def with_error(mean: Mean, place: int | None = None) -> str:
         power = str(size).translate(RAISED)
         return f"({value / scale:.{shown}f} ± {error / scale:.{shown}f}) · 10{power}"
     return f"{value:,.{max(0, digits)}f} ± {error:,.{max(0, digits)}f}"
-
-
-def setting_of(task: str, trunks: str = "all") -> str:
-    """Name data, network, noise and seeds in a sentence."""
-    known: dict[str, Any] = {"wrong": 100 * kept()[f"{task}/wrong"], "count": len(family(task).trace)}
-    return option_text(trunks, "07.setting.all", "07.setting.one", task=option_text(task, *TASK_KEYS, **known), **known)
 
 
 def opening(task: str) -> str:

@@ -6,11 +6,17 @@ import math
 import statistics
 from collections.abc import Callable, Mapping
 
+import torch
+from torch import Tensor
+
 from entropic_edu.course import Chapter, Exercise, Question
 
 from .controls import controls
 from .gallery import gallery, opening
-from .own import open_questions, yours
+from .mine import mine
+from .own import yours
+from .questions import open_questions
+from .roads import noise_share
 
 QUESTIONS = [
     Question("wide", ("all", "three", "even"), "three", {"all": 0.35, "even": 0.5}),
@@ -66,6 +72,13 @@ def _majority(moves: list[float]) -> str:
     return "home" if sum(move > 0 for move in moves) > len(moves) / 2 else "inward"
 
 
+def _unanimous(moves: list[float]) -> str:
+    """Answer by whether all five have one sign."""
+    if min(moves) < 0 < max(moves):
+        return "cannot tell"
+    return "home" if max(moves) > 0 else "inward"
+
+
 WHICH = Exercise(
     "which",
     "10.1",
@@ -98,18 +111,48 @@ CONTROL = Exercise(
     },
     cases=[(suspect,) for suspect in CONTROLS],
 )
+
+
+def _shares(rule: Callable[[Tensor, Tensor, Tensor], Tensor], root: bool = True) -> Callable[..., Tensor]:
+    """Return an answer to exercise 10.3: mean and standard error of a rule over the pairs."""
+
+    def over(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
+        each = rule(start, noisy, still)
+        return torch.stack([each.mean(), each.std() / (len(each) ** 0.5 if root else 1)])
+
+    return over
+
+
+def _share(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
+    return (noisy - still) / (noisy - start)
+
+
+def _of_means(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
+    """Return the share of the mean walk, with the error of the shares."""
+    ratio = _share(start.mean(), noisy.mean(), still.mean())
+    each = _share(start, noisy, still)
+    return torch.stack([ratio, each.std() / len(each) ** 0.5])
+
+
 SHARE = Exercise(
     "noise_share",
     "10.3",
-    truth=lambda start, noisy, still: (noisy - still) / (noisy - start),
+    truth=noise_share,
     wrong={
-        "rest": lambda start, noisy, still: (still - start) / (noisy - start),
-        "length": lambda start, noisy, still: abs(noisy - still),
-        "places": lambda start, noisy, still: (noisy - still) / noisy,
-        "of_still": lambda start, noisy, still: (noisy - still) / (still - start),
-        "all": lambda start, noisy, still: 1.0,
+        "rest": _shares(lambda start, noisy, still: 1 - _share(start, noisy, still)),
+        "length": _shares(lambda start, noisy, still: noisy - still),
+        "of_still": _shares(lambda start, noisy, still: (noisy - still) / (still - start)),
+        "deviation": _shares(_share, root=False),
+        "of_means": _of_means,
     },
-    cases=[(0.3, 0.12, 0.28), (0.7, 0.83, 0.715), (0.2, 0.24, 0.22)],
+    cases=[
+        (
+            torch.tensor([0.3, 0.3, 0.3, 0.3, 0.3]),
+            torch.tensor([0.12, 0.20, 0.25, 0.05, 0.15]),
+            torch.tensor([0.28, 0.27, 0.24, 0.29, 0.31]),
+        ),
+        (torch.tensor([0.7, 0.6, 0.8]), torch.tensor([0.83, 0.72, 0.95]), torch.tensor([0.715, 0.64, 0.79])),
+    ],
 )
 CONCLUDE = Exercise(
     "conclude",
@@ -121,6 +164,7 @@ CONCLUDE = Exercise(
         "deviation": _conclusion(lambda moves: 2.8 * statistics.stdev(moves)),
         "walkers": _conclusion(lambda moves: 2.8 * _error(moves) / math.sqrt(8)),
         "normal": _conclusion(lambda moves: 2.0 * _error(moves)),
+        "all_alike": _unanimous,
     },
     cases=[
         ([0.126, 0.128, 0.160, 0.148, 0.156],),
@@ -130,6 +174,9 @@ CONCLUDE = Exercise(
         ([0.100, -0.050, 0.065, -0.020, 0.030],),
         ([0.020, 0.090, -0.010, 0.080, 0.050],),
         ([-0.020, -0.024, -0.021, -0.030, -0.019],),
+        ([0.300, 0.010, 0.020, 0.005, 0.015],),
+        ([0.100, 0.095, 0.105, -0.002, 0.098],),
+        ([-0.001, -0.250, -0.004, -0.002, -0.010],),
     ],
 )
 
@@ -137,5 +184,12 @@ CHAPTER = Chapter(
     "10",
     questions=QUESTIONS,
     exercises=[WHICH, CONTROL, SHARE, CONCLUDE],
-    explorers={"opening": opening, "cases": gallery, "controls": controls, "yours": yours, "open": open_questions},
+    explorers={
+        "opening": opening,
+        "cases": gallery,
+        "controls": controls,
+        "yours": yours,
+        "open": open_questions,
+        "mine": mine,
+    },
 )

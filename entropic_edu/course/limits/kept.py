@@ -53,13 +53,17 @@ def story_push_ends(land: Case) -> list[float]:
     return [float(story_push(land, low + (high - low) * places).mean()) for low, high in WINDOWS.tolist()]
 
 
-def with_error(mean: Mean, place: int | None = None) -> str:
+def with_error(mean: Mean) -> str:
     """Say a mean with its error, or that nobody was there."""
-    value, error = (float(part if place is None else part[place]) for part in mean)
-    if not math.isfinite(value) or not math.isfinite(error):
+    value = float(mean.value)
+    if not math.isfinite(value + float(mean.error)):
         return text("10.nobody")
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return text("10.measured", value=f"{value:,.{digits}f}", error=f"{error:,.{digits}f}")
+    return f"{mean:,.0f}" if abs(value) >= 100 else f"{mean:.1f}" if abs(value) >= 10 else f"{mean:.2f}"
+
+
+def signed(mean: Mean) -> str:
+    """Say a displacement with its sign and its error."""
+    return f"{float(mean.value):+.3f} ± {float(mean.error):.3f}"
 
 
 def data_of(batch_size: int | None) -> str:

@@ -1,32 +1,33 @@
-"""What the explorers share: names and dashes of the methods, the plane through three points, and numbers of pairs."""
+"""What the explorers share: how methods look, the plane through three points of the road, numbers over the pairs."""
 
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, Plane, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, Plane
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
-from entropic_edu.teaching import sheet
-from entropic_edu.teaching.sheet import moving
+from entropic_edu.teaching.sheet import SMALL, Panel, Pen, Role
 from entropic_edu.teaching.strings import text
 
 METHODS: tuple[str, ...] = tuple(one_road.RECIPE["methods"])
 GUESSES: tuple[str, ...] = tuple(one_road.RECIPE["guesses"])
-COLOURS = dict(zip(METHODS, (BLUE, RED, GREEN, PURPLE), strict=True))
-STROKES: dict[str, Any] = dict(zip(METHODS, DASHES, strict=False))
+LOOKS = {
+    name: Role(colour, dash, 2.2)
+    for name, colour, dash in zip(METHODS, (BLUE, RED, GREEN, PURPLE), DASHES, strict=False)
+}
+LINE, ROAD, YOURS = Role(RED, "--", label="04.label.line"), Role(BLUE, label="04.label.road"), Role(BLACK, "-", 2.2)
 LEVELS = np.geomspace(0.028, 2.5, 13)  # of the objective on the plane
+BOX = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
 
 
 @cache
@@ -66,41 +67,36 @@ def least_and_most(values: Tensor, digits: int = 3) -> str:
     return low if low == high else text("04.range", low=low, high=high)
 
 
-class Outlined:
-    """A line on a field: a wide white one beneath, so that it is seen on light and dark."""
-
-    def __init__(self, ax: Axes, colour: str, dash: Any = "-", marker: str = "") -> None:
-        style = {"solid_capstyle": "round", "clip_on": True}
-        self.under = moving(ax, colour="white", width=4.5, zorder=3, **style)
-        self.over: Line2D = moving(ax, colour=colour, dash=dash, width=2.2, zorder=4, marker=marker, ms=4.5, **style)
-
-    def show(self, points: Tensor | None) -> None:
-        """Draw it through points (n, 2); None takes it off."""
-        for line in (self.under, self.over):
-            line.set_data(([], []) if points is None else points.T.numpy())
+def outlined(pen: Pen, points: Tensor, role: Role, **style: Any) -> None:
+    """Draw a line through points (n, 2) of a field on a wide white one, so that it is seen on light and dark."""
+    x, y = points.T
+    pen.line(x, y, Role("white", width=4.5), "", zorder=3, solid_capstyle="round")
+    pen.line(x, y, role, "", zorder=4, **style)
 
 
-def draw_plane(figure: Figure, place: tuple[float, float, float, float], bar: bool = True) -> Axes:
-    """Draw the objective on the plane of pair 0, with both minima and the network of zero weights; ``bar`` tells it."""
-    ax = figure.add_axes(place)
+def draw_field(ax: Axes, bar: bool) -> None:
+    """Draw the objective on the plane of pair 0, both minima and the network of zero weights; ``bar`` adds the key."""
     field = one_road.RECIPE["field"]
     u, v = (torch.linspace(field[name][0], field[name][1], field["side"]) for name in ("u", "v"))
     shown = ax.contourf(u, v, kept("field").numpy(), levels=LEVELS, norm="log", cmap="cividis_r", extend="both")
-    left, bottom, width, _ = place
+    ax.set(ylabel=text("04.axis.across"), aspect="equal")
     if bar:
-        beneath = figure.add_axes((left + 0.03, bottom - 0.19, width - 0.06, 0.026))
-        key = figure.colorbar(shown, cax=beneath, orientation="horizontal", ticks=[0.03, 0.1, 0.3, 1], format="%g")
+        left, bottom, width, _ = ax.get_position().bounds
+        beneath = ax.figure.add_axes((left + 0.03, bottom - 0.19, width - 0.06, 0.026))
+        key = ax.figure.colorbar(shown, cax=beneath, orientation="horizontal", ticks=[0.03, 0.1, 0.3, 1], format="%g")
         key.minorticks_off()
         key.set_label(text("04.axis.objective"), fontsize=11)
         beneath.tick_params(labelsize=10.5)
-    labelled(ax, text("04.axis.along"), text("04.axis.across"))
-    ax.set(xlim=field["u"], ylim=field["v"], aspect="equal")
-    a, b = plane().coordinates(ends(0))
-    zero = plane().coordinates(torch.zeros_like(ends(0)[:1]))[0]
-    box = {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}
-    for name, point in (("A", a), ("B", b)):
-        ax.plot(*point.tolist(), "o", color="white", mec=BLACK, ms=9, zorder=5)
-        ax.text(float(point[0]), float(point[1]) - 1.15, name, ha="center", va="center", fontsize=12, bbox=box)
-    ax.plot(*zero.tolist(), "x", color="white", ms=8, mew=2, zorder=5)
-    ax.text(float(zero[0]), float(zero[1]) - 2.2, text("04.label.zero"), ha="center", fontsize=sheet.SMALL, bbox=box)
-    return ax
+    named = zip(
+        ("A", "B", text("04.label.zero")), plane().coordinates(torch.stack([*ends(0), 0 * ends(0)[0]])), strict=True
+    )
+    for (name, point), (mark, below) in zip(named, (("o", 1.15), ("o", 1.15), ("x", 2.2)), strict=True):
+        ax.plot(*point.tolist(), mark, color="white", mec=BLACK if mark == "o" else "white", ms=9, mew=1.5, zorder=5)
+        ax.text(float(point[0]), float(point[1]) - below, name, ha="center", va="center", fontsize=SMALL, bbox=BOX)
+
+
+def field_panel(place: tuple[float, float, float, float], title: str = "", bar: bool = True) -> Panel:
+    """Return the panel of the plane of pair 0."""
+    field = one_road.RECIPE["field"]
+    once = partial(draw_field, bar=bar)
+    return Panel(place, title, "04.axis.along", tuple(field["u"]), tuple(field["v"]), once=once)

@@ -1,0 +1,105 @@
+"""Round 1, over data sets: which barrier has gone first, with the error over trunks, by the learner's function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.figures.plots import BLUE, PURPLE
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.spawn import Family
+from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.sheet import GREY, Panel, Role, Sheet
+from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.yours import Yours
+
+from .measures import order
+
+PLACES = {  # recording and key of the family of each row
+    "forty": ("late_game", "forty/family"),
+    "fifth": ("late_game", "fifth/family"),
+    "clean": ("late_game", "clean/family"),
+    "decay": ("late_game", "decay/family"),
+    "normalised": ("late_normalised", "family"),
+    "cifar_plain": ("late_cifar10", "plain/family"),
+    "cifar_normed": ("late_cifar10", "normed/family"),
+}
+ROWS = {row: place for row, place in PLACES.items() if recorded.shipped(place[0])}
+NAME_KEYS = ("07.race.forty", "07.race.fifth", "07.race.clean", "07.race.decay", "07.race.normalised",
+             "07.race.cifar_plain", "07.race.cifar_normed")  # fmt: skip
+
+
+@cache
+def barriers(row: str) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Return k (K,), both barriers as shares of their mean at k = 0 (T, K), and the steps of the training."""
+    name, key = ROWS[row]
+    children: Family = recorded.load(name)[key]
+    curves = (children.data_loss[:, :, 0].double(), children.trace[:, :, 0].double())
+    heights = [curve.amax(-1) - torch.maximum(curve[..., 0], curve[..., -1]) for curve in curves]
+    loss, trace = (height / height[:, 0].mean() for height in heights)
+    return children.at, loss, trace, children.steps
+
+
+def later(rule: Yours, row: str) -> Mean:
+    """Return by how much of the training the curvature barrier goes later than the loss barrier, in per cent."""
+    k, loss, trace, steps = barriers(row)
+    value, error = rule(k, loss, trace).double()
+    return Mean(value, error) * (100 / steps)
+
+
+def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Draw a row for each data set; the chosen one in blue."""
+    pen, count = sheet["race"], len(ROWS)
+    for place, row in enumerate(ROWS):
+        mean, height = state.later[row], count - 1 - place
+        role = Role(BLUE if row == state.row else GREY)
+        low, high = pen.panel.xlim
+        value, error = (float(each) for each in mean)
+        pen.line([max(low, value - error), min(high, value + error)], [height] * 2, Role(role.colour, width=1.5), "")
+        pen.line([min(max(value, low), high)], [height], Role(role.colour, ""), "", marker="o", ms=9)
+    for at, key, side in ((0.02, "07.race.trace_first", "left"), (0.98, "07.race.loss_first", "right")):
+        pen.note(at, 0.98, key, Role(PURPLE), transform=pen.ax.transAxes, ha=side, va="top")
+
+
+def words(state: SimpleNamespace) -> str:
+    """Say which barrier goes first on the chosen data."""
+    mean, (_, loss, _, steps) = state.later[state.row], barriers(state.row)
+    verdict = "open" if abs(float(mean.value)) <= 2 * float(mean.error) else "loss" if mean.value > 0 else "trace"
+    known = {
+        "row": option_text(state.row, *NAME_KEYS),
+        "count": len(loss),
+        "steps": steps,
+        "later": mean * (steps / 100),
+    }
+    told = option_text(verdict, "07.race.verdict.open", "07.race.verdict.loss", "07.race.verdict.trace")
+    return f"{text('07.race.sentence', **known)} {told} {state.rule.note}".strip()
+
+
+def code(state: SimpleNamespace) -> str:
+    """Return lines that read the barriers of a row and judge them."""
+    name, key = ROWS[state.row]
+    return (
+        f'from entropic_edu import recorded\nfamily = recorded.load("{name}")["{key}"]\n'
+        "curves = family.data_loss[:, :, 0].double(), family.trace[:, :, 0].double()\n"
+        "loss, trace = (family.relative_to_first(family.barrier(curve)) for curve in curves)\n"
+        "order(family.at, loss, trace)  # steps by which the curvature barrier goes later, and the error"
+    )
+
+
+def race(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+    """Tell on all recorded data sets which barrier has gone first."""
+    rule = Yours(yours, order)
+    found = {row: later(rule, row) for row in ROWS}
+    count = len(ROWS)
+    names = {float(count - 1 - place): option_text(row, *NAME_KEYS) for place, row in enumerate(ROWS)}
+    panel = Panel((0.33, 0.14, 0.63, 0.8), "", "07.race.axis", (-30, 30), (-0.6, count - 0.1), yticks=names,
+                  once=lambda ax: ax.axvline(0, color=GREY, lw=1))  # fmt: skip
+    state = partial(SimpleNamespace, later=found, rule=rule)
+    return Explorer(draw, [slider("row", tuple(ROWS), "forty")], {"race": panel}, words, state=state,
+                    title="07.race.title", code=code, height=330)  # fmt: skip

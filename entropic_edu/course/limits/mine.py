@@ -1,0 +1,112 @@
+"""Round 4: the learner's own investigation, run now on five recorded roads, beside lesson 06's walkers on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu import recorded
+from entropic_edu.course import digits
+from entropic_edu.networks.network import Network
+from entropic_edu.physics.drift import drift
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.path import Path
+from entropic_edu.physics.results import Result
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.explorer import Explorer, Work, slider
+from entropic_edu.teaching.sheet import CONTROL, GREY, RUN, Panel, Role, Sheet
+from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours
+
+from .kept import signed
+
+SEEDS = (0, 1, 2, 3)
+PAIRS = torch.arange(1, len(digits.PAIRS) + 1).double()
+MEAN = len(digits.PAIRS) + 1.2  # where the mean stands
+LATER, NOW = Role(GREY, "", marker="x", label="10.mine.before"), Role(RUN.colour, "", label="10.mine.now")
+PANELS = {
+    "moved": Panel((0.1, 0.13, 0.66, 0.76), "10.mine.panel", "10.mine.axis", (0.5, MEAN + 0.5), (-0.42, 0.42),
+                   {float(pair): str(int(pair)) for pair in PAIRS} | {MEAN: "10.mine.mean"}, zero=True),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Result):
+    """One number for each road that was asked so far, (n,)."""
+
+    each: Tensor
+
+
+def investigate(land: Network, road: Path, generator: torch.Generator) -> Tensor:
+    """Return how far four walkers go from 0.45 in 300 steps."""
+    settings: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 300, "walkers": 4}
+    release = drift(land, road, start=0.45, generator=generator, **settings)
+    return (release.position[-1] - 0.45).mean()
+
+
+def before(key: str) -> Tensor:
+    """Return how far lesson 06's walkers went on these roads from 0.3, with noise or in the control, (5,)."""
+    ends: Tensor = recorded.load("let_go")[f"{key}/position"][:, -1, 0].double().mean(-1)
+    return ends - 0.3
+
+
+def asked(rule: Yours, seed: int) -> Iterator[Snapshot[Found]]:
+    """Yield what the rule finds on one road after the other."""
+    found: list[Tensor] = []
+    for pair in (None, *digits.PAIRS):
+        if pair is not None:
+            generator = torch.Generator().manual_seed(1000 * seed + pair)
+            found.append(rule(digits.land(), digits.road(pair), generator).double().reshape(()))
+        each = torch.stack(found) if found else torch.empty(0).double()
+        make = partial(Found, each, complete=len(found) == len(PAIRS))
+        yield Snapshot(len(found), len(PAIRS), text("10.mine.note"), make)
+
+
+def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> None:
+    """Draw the recorded displacements, and beside them what the investigation has found so far."""
+    shown = [(before("runaway, control"), CONTROL, "s", 0.0), (before("runaway, B 16"), LATER, "x", 0.0)]
+    for values, role, marker, aside in [*shown, *([] if each is None else [(each, NOW, "o", 0.15)])]:
+        pen = sheet["moved"]
+        pen.line(PAIRS[: len(values)] + aside, values, role, "", ls="", marker=marker, ms=8, mew=1.5)
+        if len(values) == len(PAIRS):
+            mean = Mean.over(values)
+            where = torch.tensor([MEAN + aside])
+            pen.points(where, Mean(mean.value[None], mean.error[None]), role, fmt=marker, ms=9)
+            pen.line(where, mean.value[None], role, ls="")
+
+
+def words(state: SimpleNamespace) -> str:
+    """Say what lesson 06 found on these roads."""
+    noisy, still = (signed(Mean.over(before(key))) for key in ("runaway, B 16", "runaway, control"))
+    return text("10.mine.recorded", noisy=noisy, still=still)
+
+
+def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+    """Return the explorer whose button runs the learner's investigation on five roads."""
+    rule = Yours(yours, investigate)
+
+    def show(sheet: Sheet, found: Found, state: SimpleNamespace) -> str:
+        draw(sheet, state, found.each)
+        if not found.complete:
+            return text("10.mine.under_way", count=len(found.each))
+        mean = Mean.over(found.each)
+        ratio = abs(float(mean.value)) / max(float(mean.error), 1e-12)
+        return f"{text('10.mine.found', seed=state.draws, mean=signed(mean), ratio=ratio)} {rule.note}".strip()
+
+    def code(state: SimpleNamespace) -> str:
+        return (
+            "from entropic_edu.recorded import roads\n"
+            f"draws = [torch.Generator().manual_seed({1000 * state.draws} + pair) for pair in range(5)]\n"
+            "land = roads.landscape()\n"
+            "moved = [investigate(land, roads.road(pair), draws[pair]) for pair in range(5)]"
+        )
+
+    work = Work(lambda state: asked(rule, state.draws), show, lambda state: len(PAIRS), show)
+    controls = [slider("draws", SEEDS, 0)]
+    return Explorer(draw, controls, PANELS, words, title="10.mine.title", code=code, work=work)
