@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import html
 import inspect
 import math
 import numbers
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from . import diagnose
+from .handed_in import HandedIn, Unfit, Untouched, Value, copied, fitting, value_of
 from .strings import composed_text, text
 
 
@@ -23,7 +22,8 @@ from .strings import composed_text, text
 class Exercise:
     """A task whose known wrong answers are told apart.
 
-    An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value.
+    An answer is a function of the values of a case, or, where ``cases`` is one empty tuple, a plain value. A function
+    of one argument may come as a dictionary.
     ``strings.composed_text`` and ``strings.hints`` find the words.
 
     >>> heat = Exercise("heat", "2.1", truth=lambda rate: rate / 2, wrong={"twice": lambda rate: rate}, cases=[(0.1,)])
@@ -33,13 +33,11 @@ class Exercise:
 
     name: str  # unique in its lesson
     number: str  # as the lesson prints it, such as "2.1"
-    truth: Callable[..., float | str]  # the answer
-    wrong: Mapping[str, Callable[..., float | str]]  # the answer that each known slip leads to
+    truth: Callable[..., Any]  # the answer: a number, an array of numbers, or a text
+    wrong: Mapping[str, Callable[..., Any]]  # the answer that each known slip leads to
     cases: Sequence[tuple[Any, ...]] = ((),)  # arguments to compare at; each slip differs from the truth on one
     tolerance: float = 1e-3  # largest relative difference that counts as equal
-
-
-Value: TypeAlias = str | NDArray[np.float64]  # of an answer, ready to be compared
+    also: Sequence[Callable[..., Any]] = ()  # other right answers
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,9 @@ class Verdict:
     passed: int  # cases that the answer got right
     of: int  # cases in all
     message: str  # for the learner
-    slip: str | None = None  # the known slip that the answer agrees with in all cases
+    slip: str | None = None  # the known slip that the answer agrees with
     attempted: bool = True  # False for a stub that nobody touched
+    named: str = ""  # without a known slip: what kind of slip, or which entry, the message names
 
     @property
     def right(self) -> bool:
@@ -74,10 +73,6 @@ class Verdict:
         )
 
 
-class _Unfit(Exception):  # noqa: N818 - the learner's error, which is told and not raised
-    """An answer that cannot be compared; the message says why."""
-
-
 def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
     """Compare an answer, a function of the values of a case or a plain number or text, with truth and known slips.
 
@@ -86,131 +81,68 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
     >>> scale = Exercise("scale", "2.1", truth=lambda batch_size: 1 / batch_size, wrong={}, cases=[(4,), (16,)])
     >>> check("02", scale, lambda batch_size: 2 / batch_size)
     0 of 2 checks of exercise 2.1 passed.
-    For batch_size = 4 your function returns 0.5, which is about 2.0 times too large.
+    Every result is 2 times the right one: look for a constant factor.
     """
     cases = _cases(exercise)
-    truths = [_value(exercise.truth(*_copied(case))) for case in exercise.cases]
-    slips = {name: [_value(wrong(*_copied(case))) for case in exercise.cases] for name, wrong in exercise.wrong.items()}
+    truths = _values(exercise.truth, exercise)
+    slips = {name: _values(wrong, exercise) for name, wrong in exercise.wrong.items()}
     options = sorted({each for known in (truths, *slips.values()) for each in known if isinstance(each, str)})
 
-    def verdict(passed: int, why: object, slip: str | None = None) -> Verdict:
+    def verdict(passed: int, why: object, slip: str | None = None, named: str = "") -> Verdict:
         known = {"number": exercise.number, "passed": passed, "of": len(cases)}
         counted = text("check.counted_one" if len(cases) == 1 else "check.counted", **known)
-        return Verdict(exercise.number, passed, len(cases), f"{counted}\n{why}", slip)
+        return Verdict(exercise.number, passed, len(cases), f"{counted}\n{why}", slip, named=named)
 
+    names = tuple(inspect.signature(exercise.truth).parameters)[: len(exercise.cases[0])]
     try:
-        given = _given(exercise, answer)
-        if given is None:
-            untouched = text("check.not_attempted", number=exercise.number)
-            return Verdict(exercise.number, 0, len(cases), untouched, attempted=False)
-        values = [_fitting(*each, options) for each in zip(given, truths, cases, strict=True)]
-    except _Unfit as problem:
-        return verdict(0, problem)
+        handed_in = HandedIn(answer, names, exercise.number, exercise.cases[0])
+        given = handed_in.results(exercise.cases)
+    except Untouched as untouched:
+        return Verdict(exercise.number, 0, len(cases), str(untouched), attempted=False)
+    except Unfit as problem:
+        return verdict(0, problem.args[0], named="unfit")
+    values = [fitting(*each, options) for each in zip(given, truths, cases, strict=True)]
     good = _agree(values, truths, exercise)
-    if all(good):
-        return verdict(len(good), composed_text(lesson, "exercise", exercise.name, "right"))
+    others = (_values(other, exercise) for other in exercise.also)
+    if all(good) or any(all(_agree(values, other, exercise)) for other in others):
+        return verdict(len(cases), composed_text(lesson, "exercise", exercise.name, "right"))
     for slip, known in slips.items():
         if all(_agree(values, known, exercise)):
             return verdict(sum(good), composed_text(lesson, "exercise", exercise.name, "wrong", slip), slip)
+    if any(isinstance(truth, str) for truth in truths):
+        return verdict(sum(good), _entries(values, given, good, exercise, options), named="entries")
     first = good.index(False)
-    return verdict(sum(good), _missed(values[first], truths[first], cases[first]))
+    missed = values[first]
+    if isinstance(missed, Unfit):
+        return verdict(sum(good), _partly(missed.args[0], good, cases), named="unfit")
+    for slip, known in slips.items():  # right in some cases, and the slip in all others
+        if any(good) and all(right or same for right, same in zip(good, _agree(values, known, exercise), strict=True)):
+            words = composed_text(lesson, "exercise", exercise.name, "wrong", slip)
+            return verdict(sum(good), _partly(words, good, cases), slip)
+    story = diagnose.Story(exercise.truth, handed_in, names, exercise.cases, exercise.tolerance)
+    numbers_given = [value for value in values if isinstance(value, np.ndarray)]
+    found = diagnose.named(story, numbers_given, good) if len(numbers_given) == len(values) else None
+    if found and found.kind == "whole":
+        return verdict(sum(good), found.message, named=found.kind)
+    words = _missed(missed, truths[first], cases[first])
+    words = f"{words}\n{found.message}" if found else words
+    return verdict(sum(good), _partly(words, good, cases), named=found.kind if found else "")
 
 
-def _copied(case: Sequence[Any]) -> list[Any]:
-    """Return the values of a case, safe from in-place changes; tensors in float64."""
-    return [value.detach().clone().double() if isinstance(value, Tensor) else copy.deepcopy(value) for value in case]
+def _values(function: Callable[..., Any], exercise: Exercise) -> list[Value]:
+    return [value_of(function(*copied(case))) for case in exercise.cases]
 
 
-def _given(exercise: Exercise, answer: object) -> list[object] | None:
-    """Return the learner's value for each case, or None where the stub is as it came."""
-    if answer is None or answer is Ellipsis:
-        return None
-    names = ", ".join(inspect.signature(exercise.truth).parameters)
-    if not callable(answer) and names:
-        raise _Unfit(text("check.wants_function", arguments=names, given=_kind(answer)))
-    if not callable(answer):
-        return [answer]
-    try:
-        inspect.signature(answer).bind(*exercise.cases[0])
-    except TypeError:
-        raise _Unfit(text("check.arguments", arguments=names) if names else text("check.wants_value")) from None
-    except ValueError:  # a built-in function does not tell
-        pass
-    try:
-        given = [answer(*_copied(case)) for case in exercise.cases]
-    except NotImplementedError:
-        return None
-    except Exception as error:
-        known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
-        raise _Unfit(text("check.raised", place=_place(error, answer), **known)) from None
-    return None if all(value is None or value is Ellipsis for value in given) else given
-
-
-def _place(error: Exception, answer: Callable[..., object]) -> str:
-    """Return the line of the learner's function where an error arose, as far as Python tells."""
-    file = getattr(getattr(inspect.unwrap(answer), "__code__", None), "co_filename", None)
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-    own = [frame for frame in frames if frame.filename == file] or frames
-    return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
-
-
-def _value(value: object) -> Value:
-    """Return a text in one spelling, anything else as an array of float64; raise a TypeError if it holds no numbers."""
-    if isinstance(value, str):
-        return " ".join(value.split()).casefold()
-    if isinstance(value, Tensor):
-        value = (value.cpu().double() if value.dtype.is_floating_point else value).numpy(force=True)
-    array = np.asarray(value)
-    if array.dtype.kind in "bcSUmMV":
-        raise TypeError(f"{array.dtype} is no kind of real number")
-    return array.astype(np.float64)
-
-
-def _fitting(given: object, truth: Value, case: str, options: list[str]) -> Value:
-    """Return the learner's value in the form of the truth, or say why it has none."""
-    if given is None or given is Ellipsis:
-        raise _Unfit(text("check.nothing", case=case))
-    if isinstance(truth, str):
-        value = _value(given) if isinstance(given, str) else None
-        if value not in options:
-            raise _Unfit(text("check.wants_option", options=", ".join(f'"{option}"' for option in options)))
-        return value
-    try:
-        value = _value(_read(given) if isinstance(given, str) else given)
-    except (TypeError, ValueError):
-        raise _Unfit(text("check.wants_number", given=_kind(given))) from None
-    assert not isinstance(value, str)
-    if value.shape != truth.shape and not value.size == truth.size == 1:
-        wanted = text("check.one_number") if truth.ndim == 0 else text("check.shape", shape=truth.shape)
-        raise _Unfit(text("check.wants_shape", wanted=wanted, given=text("check.shape", shape=value.shape)))
-    if not np.isfinite(value).all():
-        worst = value[~np.isfinite(value)].flat[0]
-        raise _Unfit(text("check.not_finite" if case else "check.not_finite_value", given=worst, case=case))
-    return value.reshape(truth.shape)
-
-
-def _read(words: str) -> float:
-    """Read a number with a decimal point or a decimal comma."""
-    plain = "".join(words.split()).replace("−", "-")
-    return float(plain.replace(",", "") if "." in plain else plain.replace(",", "."))
-
-
-def _kind(given: object) -> str:
-    """Name what came in a learner's words."""
-    if isinstance(given, str):
-        return text("check.a_text", words=given if len(given) <= 40 else f"{given[:40]}…")
-    is_number = isinstance(given, numbers.Number) and not isinstance(given, bool | complex)
-    return text("check.a_number") if is_number else text("check.a_thing", kind=type(given).__name__)
-
-
-def _agree(values: Sequence[Value], known: Sequence[Value], exercise: Exercise) -> list[bool]:
+def _agree(values: Sequence[Value | Unfit], known: Sequence[Value], exercise: Exercise) -> list[bool]:
     """Return for each case whether two values are equal within the exercise's tolerance."""
     sizes = [np.abs(value).max(initial=0.0) for value in known if not isinstance(value, str)]
     scale = max((size for size in sizes if math.isfinite(size)), default=1.0) or 1.0
     return [_equal(value, other, exercise.tolerance, scale) for value, other in zip(values, known, strict=True)]
 
 
-def _equal(value: Value, known: Value, tolerance: float, scale: float) -> bool:
+def _equal(value: Value | Unfit, known: Value, tolerance: float, scale: float) -> bool:
+    if isinstance(value, Unfit):
+        return False
     if isinstance(value, str) or isinstance(known, str):
         return isinstance(value, str) and isinstance(known, str) and value == known
     size = np.where(known == 0, scale, np.abs(known))  # a zero has no relative difference
@@ -234,10 +166,40 @@ def _said(value: object) -> str:
     return f"{float(value):.4g}" if isinstance(value, numbers.Real | Tensor | np.ndarray) else str(value)
 
 
+def _partly(words: str, good: Sequence[bool], cases: Sequence[str]) -> str:
+    """Add for which cases the answer is right, where it is for some."""
+    if not any(good) or len(good) == 1:
+        return words
+    right = "; ".join(case for case, fine in zip(cases, good, strict=True) if fine)
+    return f"{words}\n{text('check.partly', right=right)}"
+
+
+def _entries(
+    values: Sequence[Value | Unfit],
+    given: Sequence[object],
+    good: Sequence[bool],
+    exercise: Exercise,
+    options: list[str],
+) -> str:
+    """Say of an answer in words which entries are right, which are not, and which are still open."""
+    named = [case[0] if len(case) == 1 else ", ".join(map(_said, case)) for case in exercise.cases]
+    if not named[0]:
+        return text("check.other_option", given=values[0])
+    empty = [each is None or each is Ellipsis for each in given]
+    kinds: dict[str, list[str]] = {"right": [], "wrong": [], "open": [], "unknown": []}
+    for name, value, right, absent in zip(named, values, good, empty, strict=True):
+        kind = "right" if right else "open" if absent else "unknown" if isinstance(value, Unfit) else "wrong"
+        kinds[kind].append(str(name))
+    keys = {"right": "check.entries_right", "wrong": "check.entries_wrong"}
+    keys |= {"open": "check.entries_open", "unknown": "check.entries_unknown"}
+    known = {"options": ", ".join(f'"{option}"' for option in options)}
+    return "\n".join(text(keys[kind], entries=", ".join(each), **known) for kind, each in kinds.items() if each)
+
+
 def _missed(value: Value, truth: Value, case: str) -> str:
     """Say how a wrong value differs in kind from the right one, without telling the right one."""
-    if isinstance(value, str) or isinstance(truth, str):
-        return text("check.other_option", given=value)
+    assert not isinstance(value, str)
+    assert not isinstance(truth, str)
     far = np.abs(value - truth)
     worst = int(far.argmax())
     given, wanted = float(value.flat[worst]), float(truth.flat[worst])

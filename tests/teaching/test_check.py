@@ -1,7 +1,11 @@
 """Checks: right answers, named slips, and a plain sentence for everything else that a learner may hand in."""
 
+import contextlib
+import dataclasses
 import math
 import re
+import statistics
+import sys
 
 import numpy as np
 import pytest
@@ -160,29 +164,162 @@ def test_an_answer_that_cannot_be_compared_gets_a_message_of_its_own(exercise, a
     assert "Traceback" not in verdict.message
 
 
+WAVE = Exercise(  # neither a factor nor an argument explains a wrong one
+    "force", "2.1", truth=lambda x: math.sin(x) + 2, wrong={}, cases=[(1.0,), (2.0,), (4.0,)]
+)
 MISSED = {
-    "too large": (lambda s, heat: 2.6 * right(s, heat), "about 2.6 times too large"),
-    "too small": (lambda s, heat: right(s, heat) / 30, "about 30 times too small"),
-    "far too large": (lambda s, heat: 1e7 * right(s, heat), r"about 1e\+07 times too large"),
-    "zero": (lambda s, heat: 0.0, "is zero"),
-    "sign and size": (lambda s, heat: -3 * right(s, heat), "wrong sign, and the size differs"),
-    "sign of one case": (lambda s, heat: abs(right(s, heat)), "wrong sign; the size is right"),
-    "rounded": (lambda s, heat: 1.02 * right(s, heat), "about 2.0 % off"),
+    "too large": (lambda x: 9 + x**3, "about 3.5 times too large"),
+    "too small": (lambda x: 0.2 + x**2 / 100, "about 14 times too small"),
+    "zero": (lambda x: x - 1, "is zero"),
+    "sign and size": (lambda x: -5 - x, "wrong sign, and the size differs"),
+    "near, and not rounded": (lambda x: 2.9 + (x - 1) ** 2, "about 2.1 % off"),
 }
 
 
 @pytest.mark.parametrize(("answer", "how"), MISSED.values(), ids=MISSED)
 def test_an_unknown_wrong_answer_is_told_how_it_differs_and_not_what_is_right(answer, how):
-    verdict = check("02", FORCE, answer)
+    verdict = check("02", WAVE, answer)
     assert verdict.slip is None
-    assert re.search(f"For slope = 2, heat = 0.1 your function returns .*, which .*{how}", verdict.message)
-    assert f"{right(2.0, 0.1):g}" not in verdict.message.partition("which")[2]
+    assert verdict.named in ("", "argument")
+    assert re.search(f"For x = 1 your function returns .*, which .*{how}", verdict.message)
+    assert "round" not in verdict.message
+    assert "2.84" not in verdict.message
 
 
-def test_an_offset_shows_only_where_the_truth_is_zero():
-    verdict = check("02", FORCE, lambda slope, heat: right(slope, heat) or 0.3)
-    assert "slope = 0, heat = 0.4 your function returns 0.3, which is too large" in verdict.message
+def mean_square(slope, heat):
+    return slope**2 / heat
+
+
+QUOTIENT = Exercise("force", "2.1", truth=mean_square, wrong={}, cases=[(2.0, 0.1), (-3.0, 0.2), (1.5, 0.4)])
+SUM = Exercise("force", "2.1", truth=lambda layer, rest, a: layer / a**2 + rest, wrong={}, cases=[(8.0, 4.0, 2.0)] * 2)
+ERROR = Exercise("force", "2.1", truth=statistics.stdev, wrong={}, cases=[([1.0, 3.0, 7.0],), ([2.0, 3.0],)])
+NAMED = {
+    "a factor": (QUOTIENT, lambda s, h: 3 * s**2 / h, "Every result is 3 times the right one"),
+    "a part": (QUOTIENT, lambda s, h: s**2 / h / 30, "Every result is 1/30 times"),
+    "sign and factor": (QUOTIENT, lambda s, h: -2 * s**2 / h, "wrong sign and is 2 times as large"),
+    "the sign": (QUOTIENT, lambda s, h: -(s**2) / h, "the right size and the wrong sign"),
+    "percent": (QUOTIENT, lambda s, h: 100 * s**2 / h, "a share between 0 and 1 is wanted"),
+    "rounding": (QUOTIENT, lambda s, h: round(s**2 / h, 1), "Every result is the right one, rounded"),
+    "upside down": (QUOTIENT, lambda s, h: h / s**2, "upside down"),
+    "a square": (QUOTIENT, lambda s, h: s**4 / h**2, "the square of the right one"),
+    "an offset": (QUOTIENT, lambda s, h: s**2 / h + 3, "by the same amount, 3"),
+    "arguments exchanged": (QUOTIENT, lambda s, h: h**2 / s, "right with slope and heat exchanged"),
+    "a missing argument": (QUOTIENT, lambda s, h: s**2, "not depend on heat; it should|the right one times heat"),
+    "a power": (QUOTIENT, lambda s, h: s**2 / h**0.5, "the right one times the square root of heat"),
+    "a power and a factor": (QUOTIENT, lambda s, h: 5 * s**2 / h**2, "the right one divided by heat, times 5"),
+    "one argument": (QUOTIENT, lambda s, h: s**2 / (h + 1), "Look at heat: when nothing else changes"),
+    "a term": (SUM, lambda layer, rest, a: layer / a**2 + rest**2, "Look at rest"),
+    "a term left out": (SUM, lambda layer, rest, a: layer / a**2, "does not depend on rest"),
+    "a term too many": (SUM, lambda layer, rest, a: layer / a**2 + rest + a, "Look at a"),
+    "the population": (ERROR, statistics.pstdev, r"divide by n − 1"),
+    "an entry": (ERROR, lambda v: abs(v[1] - v[0]) / 2**0.5, "It is right for: v = .2.0, 3.0."),
+}
+
+
+@pytest.mark.parametrize(("exercise", "answer", "message"), NAMED.values(), ids=NAMED)
+def test_a_slip_that_nobody_listed_is_found_by_trying(exercise, answer, message):
+    verdict = check("02", exercise, answer)
+    assert verdict.slip is None
+    assert verdict.named
+    assert re.search(message, verdict.message), verdict.message
+
+
+def test_a_function_that_prints_is_told_to_return(capsys):
+    def shows(slope, heat):
+        print(right(slope, heat))
+
+    verdict = check("02", FORCE, shows)
+    assert verdict.attempted
+    assert "Write return in place of print." in verdict.message
+    assert capsys.readouterr().out.split() == [str(right(*case)) for case in FORCE.cases]
+
+
+def test_what_a_right_function_prints_is_seen_once(capsys):
+    def shows(slope, heat):
+        print("here")
+        return 3 * right(slope, heat)
+
+    check("02", FORCE, shows)
+    assert capsys.readouterr().out == "here\n" * 3  # not when the check tries other values
+
+
+def test_a_function_that_works_and_returns_nothing_is_told_so():
+    def forgets(slope, heat):
+        force = slope * heat  # noqa: F841
+
+    assert "Is a return missing?" in check("02", FORCE, forgets).message
+
+
+def test_an_ellipsis_left_in_a_function_is_pointed_at():
+    def half(slope, heat):
+        noise = ...
+        return slope * noise
+
+    verdict = check("02", FORCE, half)
+    assert not verdict.attempted
+    assert re.search(r"not finished yet.*in line \d+: return slope \* noise", verdict.message)
+
+
+def test_an_endless_loop_is_stopped_and_told(monkeypatch):
+    def endless(slope, heat):
+        while True:
+            heat += 1
+            with contextlib.suppress(Exception):
+                heat / 0
+
+    monkeypatch.setattr("entropic_edu.teaching.handed_in.LONGEST", 0.5)
+    trace = sys.gettrace()
+    verdict = check("02", FORCE, endless)
+    assert re.search(r"stopped after 0.5 seconds. Is there a loop that never ends\?, in line \d+", verdict.message)
+    assert sys.gettrace() is trace
+
+
+def test_another_right_answer_counts():
+    also = dataclasses.replace(RATE, also=(lambda: 0.3,))
+    assert check("02", also, 0.3).right
+    assert not check("02", RATE, 0.3).right
+
+
+TABLE = Exercise(
+    "kind",
+    "2.3",
+    truth=lambda case: {"A": "flat", "B": "steep", "C": "flat"}[case],
+    wrong={"trace": lambda case: "flat"},
+    cases=[("A",), ("B",), ("C",)],
+)
+
+
+def test_a_dictionary_is_an_answer():
+    assert check("02", TABLE, {"A": "flat", "b": "Steep", "C": "flat"}).right
+    verdict = check("02", TABLE, {"A": "flat", "B": "steep", "C": "steep"})
+    assert (verdict.passed, verdict.named) == (2, "entries")
+    assert verdict.message.endswith("Right: A, B.\nNot right: C.")
+
+
+@pytest.mark.parametrize("open_", [None, ...])
+def test_a_table_filled_one_by_one_is_told_what_is_right_and_what_is_open(open_):
+    verdict = check("02", TABLE, {"A": "flat", "B": open_, "C": "round"})
+    assert (verdict.passed, verdict.of) == (1, 3)
+    assert verdict.message.endswith('Right: A.\nStill open: B.\nNot one of "flat", "steep": C.')
+    assert not check("02", TABLE, {"A": open_, "B": open_, "C": open_}).attempted
+
+
+def test_one_case_that_fails_costs_only_itself():
+    verdict = check("02", FORCE, lambda slope, heat: right(slope, heat) + 0 / slope)
     assert verdict.passed == 2
+    assert "ZeroDivisionError" in verdict.message
+    assert "It is right for: slope = 2, heat = 0.1; slope = -3, heat = 0.2." in verdict.message
+
+
+def test_a_slip_in_one_of_the_cases_is_named_with_those_that_are_right():
+    verdict = check("02", FORCE, lambda slope, heat: abs(right(slope, heat)))
+    assert verdict.slip == "sign"
+    assert "It is right for: slope = -3, heat = 0.2" in verdict.message
+
+
+def test_percent_is_read_as_a_share():
+    assert check("02", RATE, "20 %").right
+    assert "not a percentage" in check("02", RATE, 20).message
 
 
 def test_round_off_at_a_zero_is_no_mistake():
@@ -190,7 +327,7 @@ def test_round_off_at_a_zero_is_no_mistake():
 
 
 def test_a_plain_value_is_told_how_it_differs():
-    assert "Your answer is 0.4, which is about 2.0 times too large" in check("02", RATE, 0.4).message
+    assert "Your answer is 0.7, which is about 3.5 times too large" in check("02", RATE, 0.7).message
 
 
 def test_a_wrong_option_is_a_named_slip_whatever_its_spelling():
@@ -210,9 +347,9 @@ def test_functions_get_tensors_in_float64_that_they_may_change():
     assert set(seen) == {torch.float64}
 
 
-def test_of_a_vector_the_worst_entry_is_told():
+def test_of_a_vector_the_wrong_entries_are_told():
     verdict = check("02", VECTOR, lambda x: -2 * x + torch.arange(len(x)))
-    assert "For x = [1, 2, 0] your function returns 2 at index 2, which is too large" in verdict.message
+    assert "2 of 3 entries are wrong, at index 1, 2; the others are right." in verdict.message
     assert check("02", VECTOR, VECTOR.wrong["sign"]).slip == "sign"
 
 

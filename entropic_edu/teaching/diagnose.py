@@ -1,0 +1,298 @@
+"""What is wrong with numbers that no listed slip explains: found by comparing them with the right ones, and by trying.
+
+The truth is a function, and so is the answer: one number of a case is changed, and both tell what they make of it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .handed_in import HandedIn, Unfit, copied, fitting, value_of
+from .strings import text
+
+Numbers = NDArray[np.float64]
+STEP = 1.37  # factor by which one argument changes
+LEAVES = 12  # numbers of a case that are tried one by one, at most
+CLOSE = 2e-3  # relative difference below which two numbers count as the same
+POWERS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, -1.5, 3.0, -3.0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A slip in words, and its kind."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Story:
+    """What is asked, and what was handed in."""
+
+    truth: Callable[..., Any]
+    answer: HandedIn
+    names: Sequence[str]
+    cases: Sequence[tuple[Any, ...]]
+    tolerance: float
+
+    def right(self, case: Sequence[Any]) -> Numbers | None:
+        """Return the right numbers for any case; None where there are none."""
+        try:
+            value = value_of(self.truth(*copied(case)))
+        except (ArithmeticError, ValueError, LookupError, RuntimeError):
+            return None
+        return value if isinstance(value, np.ndarray) and np.isfinite(value).all() else None
+
+    def given(self, case: Sequence[Any], wanted: Numbers) -> Numbers | None:
+        """Return the learner's numbers for any case; None where there are none of the wanted shape."""
+        value = fitting(self.answer.probe(case), wanted, "", ())
+        return None if isinstance(value, str | Unfit) else value
+
+
+def named(story: Story, given: Sequence[Numbers], good: Sequence[bool]) -> Found | None:
+    """Return what the numbers are in place of the right ones, or which argument or entry is at fault."""
+    truths = [story.right(case) for case in story.cases]
+    wanted = [truth for truth in truths if truth is not None]
+    if len(wanted) < len(truths):
+        return None
+    tried = list(_tries(story, given, wanted))
+    flat = np.concatenate([v.ravel() for v in (*given, *(t.after[1] for t in tried))])
+    true = np.concatenate([v.ravel() for v in (*wanted, *(t.after[0] for t in tried))])
+    return (
+        _whole(flat, true)
+        or _counted(story, given, wanted)
+        or _swapped(story, given)
+        or _indices(given, wanted, good)
+        or _power(story, tried)
+        or _argument(tried)
+    )
+
+
+def _same(a: Numbers, b: Numbers) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(b).all() and np.allclose(a, b, rtol=CLOSE, atol=1e-12))
+
+
+def _whole(given: Numbers, true: Numbers) -> Found | None:
+    """One rule for all results: rounding, a factor, an offset, another function of the right one."""
+    for decimals in range(7):
+        if _same(given, np.round(true, decimals)) and (np.abs(given - true) <= 0.2 * np.abs(true)).all():
+            return Found("whole", text("check.rounded", subject=_subject(given)))
+    nonzero = true != 0
+    if nonzero.any() and (given[~nonzero] == 0).all():
+        ratios = given[nonzero] / true[nonzero]
+        if _same(ratios, np.full_like(ratios, ratios[0])) and (found := _factor(float(ratios[0]), given)):
+            return found
+    with np.errstate(all="ignore"):
+        others = {
+            "check.inverse": 1 / true,
+            "check.inverse_sign": -1 / true,
+            "check.absolute": np.abs(true),
+            "check.square": true**2,
+            "check.root": np.sqrt(true),
+            "check.rest": 1 - true,
+            "check.logarithm": np.log(true),
+            "check.exponential": np.exp(true),
+        }
+    for key, other in others.items():
+        if _same(given, other):
+            return Found("whole", text(key, subject=_subject(given)))
+    off = given - true
+    if len(off) > 1 and _same(off, np.full_like(off, off[0])) and not _same(given, true):
+        return Found("whole", text("check.offset", amount=f"{off[0]:.4g}"))
+    if len(given) > 1 and _same(np.sort(given), np.sort(true)):
+        return Found("whole", text("check.order"))
+    return None
+
+
+def _subject(given: Numbers) -> str:
+    return text("check.every" if len(given) > 1 else "check.yours")
+
+
+def _factor(ratio: float, given: Numbers) -> Found | None:
+    """Name a constant factor; of a single number only one that a slip makes often."""
+    if math.isclose(ratio, 100, rel_tol=CLOSE) or math.isclose(ratio, 0.01, rel_tol=CLOSE):
+        return Found("whole", text("check.percent" if ratio > 1 else "check.percent_twice", subject=_subject(given)))
+    if math.isclose(ratio, -1, rel_tol=CLOSE):
+        return Found("whole", text("check.sign", subject=_subject(given)))
+    often = any(math.isclose(abs(ratio), size, rel_tol=CLOSE) for size in (0.25, 0.5, 2, 4, 10, 0.1, 1000, 0.001))
+    if ratio == 0 or not (len(given) > 1 or often):
+        return None
+    size = abs(ratio)
+    words = (
+        f"1/{1 / size:.4g}" if size < 1 and math.isclose(1 / size, round(1 / size), rel_tol=CLOSE) else f"{size:.4g}"
+    )
+    return Found(
+        "whole", text("check.factor" if ratio > 0 else "check.factor_sign", factor=words, subject=_subject(given))
+    )
+
+
+def _counted(story: Story, given: Sequence[Numbers], wanted: Sequence[Numbers]) -> Found | None:
+    """A deviation that divides by n in place of n - 1, or by n - 1 in place of n."""
+    for position, name in enumerate(story.names):
+        sizes = [_length(case[position]) for case in story.cases]
+        if min(sizes) < 2:
+            continue
+        for key, power in itertools.product(("check.population", "check.sample"), (0.5, 1.0)):
+            turn = 1 if key == "check.population" else -1
+            factors = [((n - 1) / n) ** (turn * power) for n in sizes]
+            if all(_same(g, w * f) for g, w, f in zip(given, wanted, factors, strict=True)):
+                return Found("whole", text(key, name=name))
+    return None
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, Tensor | np.ndarray):
+        return len(value) if value.ndim == 1 else 0
+    return len(value) if isinstance(value, list | tuple) else 0
+
+
+def _swapped(story: Story, given: Sequence[Numbers]) -> Found | None:
+    """Two arguments exchanged."""
+    for i, j in itertools.combinations(range(len(story.names)), 2):
+        turned = [list(case) for case in story.cases]
+        for case in turned:
+            case[i], case[j] = case[j], case[i]
+        others = [story.right(case) if _alike(case[i], case[j]) else None for case in turned]
+        if all(o is not None and o.shape == g.shape and _same(g, o) for g, o in zip(given, others, strict=True)):
+            return Found("whole", text("check.swapped", one=story.names[i], other=story.names[j]))
+    return None
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape
+    return _is_number(one) and _is_number(other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """What a change of one number of a case does to the right result and to the learner's."""
+
+    leaf: str
+    case: int
+    before: tuple[Numbers, Numbers]  # right, given
+    after: tuple[Numbers, Numbers]
+
+    def ratio(self) -> bool:
+        """Whether both change by one factor."""
+        (w, g), (ww, gg) = self.before, self.after
+        return _same(gg * w, g * ww)
+
+    def difference(self) -> bool:
+        """Whether both change by one amount."""
+        (w, g), (ww, gg) = self.before, self.after
+        return bool(np.abs((gg - g) - (ww - w)).max() <= CLOSE * max(np.abs(ww - w).max(), 1e-9 * np.abs(ww).max()))
+
+
+def _argument(tried: Sequence[_Tried]) -> Found | None:
+    """The argument that the result does not follow, or follows in the wrong way."""
+    every = list(dict.fromkeys(each.leaf for each in tried))
+    by_factor = [leaf for leaf in every if not all(t.ratio() for t in tried if t.leaf == leaf)]
+    by_amount = [leaf for leaf in every if not all(t.difference() for t in tried if t.leaf == leaf)]
+    accused = min((each for each in (by_factor, by_amount) if each), key=len, default=[])
+    idle = [leaf for leaf in every if _still(tried, leaf, 1) and not _still(tried, leaf, 0)]
+    busy = [leaf for leaf in every if _still(tried, leaf, 0) and not _still(tried, leaf, 1)]
+    if idle:
+        return Found("argument", text("check.ignores", name=text("check.and").join(idle)))
+    if busy:
+        return Found("argument", text("check.depends", name=text("check.and").join(busy)))
+    if 0 < len(accused) < len(every):
+        return Found("argument", text("check.argument", name=text("check.and").join(accused)))
+    steps = [_exponents(tried, leaf) for leaf in accused]
+    return Found("argument", "\n".join(step for step in steps if step)) if any(steps) else None
+
+
+def _tries(story: Story, given: Sequence[Numbers], wanted: Sequence[Numbers]) -> Iterator[_Tried]:
+    for number, case in enumerate(story.cases):
+        for leaf, changed in itertools.islice(_changes(story.names, case), LEAVES):
+            after = story.right(changed)
+            if after is None or after.shape != wanted[number].shape:
+                continue
+            theirs = story.given(changed, after)
+            if theirs is not None:
+                yield _Tried(leaf, number, (wanted[number], given[number]), (after, theirs))
+
+
+def _changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the name of each number in a case, and the case with this number changed."""
+    for position, (name, value) in enumerate(zip(names, case, strict=False)):
+        if _is_number(value):
+            bigger = type(value)(_grown(value, True))
+            yield name, [*case[:position], bigger, *case[position + 1 :]]
+        elif 0 < _length(value) <= 8 and all(_is_number(v) or isinstance(v, Tensor) for v in value):
+            for index in range(_length(value)):
+                fresh = copied([value])[0]
+                if isinstance(value, tuple):
+                    fresh = list(fresh)
+                fresh[index] = fresh[index] * STEP if fresh[index] else 0.37
+                where = "check.first" if index == 0 else "check.last" if index == _length(value) - 1 else "check.inner"
+                yield text(where, name=name), [*case[:position], fresh, *case[position + 1 :]]
+
+
+def _power(story: Story, tried: Sequence[_Tried]) -> Found | None:
+    """One argument, or one argument and a constant, as a factor too much."""
+    for position, name in enumerate(story.names if tried else ()):
+        bases = [case[position] for case in story.cases]
+        if not all(_is_number(base) and base > 0 for base in bases) or not any(t.leaf == name for t in tried):
+            continue
+        sizes = np.array([_grown(bases[t.case], t.leaf == name) for t in tried])
+        ratios = np.array([(t.after[1] / t.after[0]).ravel()[0] if t.after[0].all() else np.nan for t in tried])
+        for power in POWERS:
+            left = ratios / sizes**power
+            if left[0] != 0 and _same(left, np.full_like(left, left[0])):
+                key = "check.power" if math.isclose(left[0], 1, rel_tol=CLOSE) else "check.power_and_factor"
+                return Found("whole", text(key, power=_in_words(name, power), factor=f"{left[0]:.4g}"))
+    return None
+
+
+def _grown(value: float, grows: bool) -> float:
+    """Return a number after its change, if it changes."""
+    if not grows:
+        return float(value)
+    return float(2 * value if isinstance(value, int) else STEP * value if value else 0.37)
+
+
+def _in_words(name: str, power: float) -> str:
+    size = abs(power)
+    word = name if size == 1 else text("check.root_of", name=name) if size == 0.5 else f"{name}^{size:g}"
+    return text("check.times" if power > 0 else "check.divided", what=word)
+
+
+def _still(tried: Sequence[_Tried], leaf: str, which: int) -> bool:
+    """Whether the right results (0) or the learner's (1) never follow a number."""
+    return all(_same(t.before[which], t.after[which]) for t in tried if t.leaf == leaf)
+
+
+def _exponents(tried: Sequence[_Tried], leaf: str) -> str:
+    """Say how the learner's result follows one number, where it does so in another way than the right one."""
+    for t in tried:
+        (w, g), (ww, gg) = t.before, t.after
+        if t.leaf == leaf and not t.ratio() and g.size == 1 and g != 0 and w != 0:
+            key = "check.follows_up" if abs(gg / g) > 1 else "check.follows_down"
+            other = "check.right_up" if abs(ww / w) > 1 else "check.right_down"
+            return f"{text(key, name=leaf)} {text(other)}" if (abs(gg / g) > 1) != (abs(ww / w) > 1) else ""
+    return ""
+
+
+def _indices(given: Sequence[Numbers], wanted: Sequence[Numbers], good: Sequence[bool]) -> Found | None:
+    """The entries of an array that are wrong, where others are right; or the cases, where others are right."""
+    for g, w, fine in zip(given, wanted, good, strict=True):
+        if not fine and w.size > 1:
+            wrong = np.flatnonzero(~np.isclose(g, w, rtol=CLOSE, atol=1e-9 * np.abs(w).max()))
+            if len(wrong) < w.size:
+                listed = ", ".join(map(str, wrong[:6])) + ("…" if len(wrong) > 6 else "")
+                return Found("entries", text("check.indices", wrong=listed, count=len(wrong), of=w.size))
+    return None
