@@ -42,7 +42,7 @@ class Chapter:
     number: str
     questions: Sequence[Question] = ()
     exercises: Sequence[Exercise] = ()
-    explorers: Mapping[str, Callable[[int], Explorer]] = field(default_factory=dict)
+    explorers: Mapping[str, Callable[..., Explorer]] = field(default_factory=dict)
     players: Mapping[str, Callable[[int], Player | Stage]] = field(default_factory=dict)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -94,17 +95,21 @@ class Lesson:
         failed = [str(check) for check in doctor.checks() if check.state == "fail"]
         return Said("\n".join(failed) or text("lesson.environment"))
 
-    def explore(self, name: str, after: str | None = None) -> Explorer:
+    def explore(self, name: str, after: str | None = None, *, yours: Callable[..., Any] | None = None) -> Explorer:
         """Return a new explorer.
 
         Args:
             name: Of the explorer.
             after: Question whose bet must be locked or skipped before the explorer can be seen.
+            yours: A function of the learner's, which the explorer then uses in place of the library's.
 
         Raises:
-            ValueError: If the lesson has no such explorer or question.
+            ValueError: If the lesson has no such explorer or question, or the explorer uses no function.
         """
-        explorer = _named(self.chapter.explorers, name, "explorer", self.number)(self.seed)
+        make = _named(self.chapter.explorers, name, "explorer", self.number)
+        if yours is not None and "yours" not in inspect.signature(make).parameters:
+            raise ValueError(f"The explorer {name!r} uses no function of yours; leave out yours=.")
+        explorer: Explorer = make(self.seed) if yours is None else make(self.seed, yours=yours)
         if after is not None:
             explorer.cover(self.predict(after))
         return explorer
