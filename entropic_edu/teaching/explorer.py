@@ -53,6 +53,7 @@ class Work:
     show: Callable[..., tuple[Figure, str]]
     units: Callable[..., int]  # how many, ``Snapshot.total``, the work has; for the estimate of its time
     frame: Callable[..., tuple[Figure, str]] | None = None
+    absent: str = ""  # why it cannot run on this machine, and what would help: these words take the button's place
 
 
 class Explorer:
@@ -181,6 +182,8 @@ class Explorer:
     def _long(self) -> Work:
         if self.work is None:
             raise ValueError("This explorer answers at once and has no long work.")
+        if self.work.absent:
+            raise ValueError(self.work.absent)
         return self.work
 
     def seconds(self) -> float:

@@ -1,96 +1,48 @@
-"""What the explorers share: the recording, means over the pairs of minima, and the digits beside."""
+"""What the explorers share: the recording beside that of digits, means over the pairs, and theory's tracks."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course.bump import common as valley
-from entropic_edu.physics.mean import Mean, middle_over_ends
-from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile
-from entropic_edu.recorded import cifar10
+from entropic_edu.figures.plots import labelled
+from entropic_edu.physics.mean import Mean, exact, middle_over_ends
+from entropic_edu.physics.noise import effective_temperature
+from entropic_edu.recorded import cifar10, let_go
 from entropic_edu.teaching.strings import text
 
-PAIRS = tuple(range(cifar10.RECIPE["pairs"]))  # of minima, counted from 0
+PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
 ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all of them
-PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-MADE = "# anew, with the images: entropic-edu record cifar10"
+RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
+STARTS: tuple[float, ...] = cifar10.STORY.starts
 
 
-def kept(key: str) -> Tensor:
-    """Return a tensor of the recording, float64."""
-    recorded_values: Tensor = recorded.load("cifar10")[key]
-    return recorded_values.double()
+def over_pairs(each: Tensor, pair: int | None = None) -> Mean:
+    """Return mean and standard error over the pairs, (P, ...) -> (...); of one pair its values, whose error is 0."""
+    if pair is not None:
+        return Mean(each[pair - 1], torch.zeros_like(each[pair - 1]))
+    return Mean(each.mean(0), each.std(0) / len(each) ** 0.5)
 
 
-def has(key: str) -> bool:
-    """Return whether the recording holds a key."""
-    return key in recorded.load("cifar10")
+def written(mean: Mean, form: str = ".2f") -> str:
+    """Write a number with its error, or alone where it has none."""
+    value, error = float(mean.value), float(mean.error)
+    return f"{value:{form}}" + (f" ± {error:{form}}" if error else "")
 
 
-def device() -> str:
-    """Name the device that made the recording."""
-    return str(recorded.load("cifar10")["device"])
-
-
-def every(key: str) -> Tensor:
-    """Return what the recording holds of each pair under one name, (pairs, ...), float64."""
-    return torch.stack([kept(f"pair{pair}/{key}") for pair in PAIRS])
-
-
-@cache
-def road(pair: int) -> Path:
-    """Return the road that walkers go on, pairs counted from 0."""
-    return cifar10.road(pair)
-
-
-@cache
-def profile(pair: int) -> Profile:
-    """Return the recorded profile of a road, pairs counted from 0."""
-    measured: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
-    return measured
-
-
-@cache
-def along(field: str) -> Tensor:
-    """Return a quantity of the profiles along the roads of all pairs, (pairs, n), float64."""
-    return torch.stack([getattr(profile(pair), field) for pair in PAIRS]).double()
-
-
-@cache
-def on_digits(field: str) -> Tensor:
-    """Return the same of the digits network of lessons 05 and 06, five pairs, (5, 21), float64."""
-    return torch.stack([getattr(valley.profile(pair), field) for pair in range(valley.COUNT)]).double()
-
-
-@cache
-def objective() -> Tensor:
-    """Return data loss and weight decay along the roads, at the places of "road_loss", (pairs, M), float64."""
-    loss, decay = every("road_loss"), 0.5 * cifar10.RECIPE["weight_decay"]
-    pivots = [road(pair).resample(loss.shape[1]).pivots for pair in PAIRS]
-    return loss + decay * torch.stack([each.double().square().sum(1) for each in pivots])
+def named(pair: int | None) -> str:
+    """Name the pairs looked at."""
+    return text("09.pairs.all", count=len(PAIRS)) if pair is None else text("09.pairs.one", pair=pair)
 
 
 def even(count: int) -> Tensor:
     """Return even positions from 0 to 1, (count,), float64."""
     return torch.linspace(0, 1, count, dtype=torch.float64)
-
-
-def sampled(values: Tensor, where: Tensor) -> Tensor:
-    """Return values at even positions (..., n) at the positions asked for, on straight lines between, (..., k)."""
-    exactly = where.double() * (values.shape[-1] - 1)
-    low = exactly.long().clamp(max=values.shape[-1] - 2)
-    return torch.lerp(values[..., low], values[..., low + 1], exactly - low)
-
-
-def at(values: Tensor, place: float) -> Tensor:
-    """Return values at even positions (..., n) at one place, (...)."""
-    return sampled(values, torch.tensor([place]))[..., 0]
 
 
 def over_ends(values: Tensor) -> Tensor:
@@ -100,34 +52,86 @@ def over_ends(values: Tensor) -> Tensor:
 
 def bump(values: Tensor) -> Tensor:
     """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    return middle_over_ends(torch.linspace(0, 1, values.shape[-1]), values)
+    return middle_over_ends(even(values.shape[-1]), values)
 
 
-def over_pairs(values: Tensor, pair: int | None = None) -> Mean:
-    """Return mean and standard error over the pairs, (pairs, ...) -> (...); of one pair its values, without error."""
-    if pair is not None:
-        return Mean(values[pair - 1], torch.zeros_like(values[pair - 1]))
-    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
+@cache
+def on_digits(field: str) -> Tensor:
+    """Return a quantity along the five roads of lessons 05 and 06, (5, 21), float64."""
+    kept = recorded.load("bump")
+    return torch.stack([getattr(kept[f"pair{pair}/profile"], field) for pair in range(5)]).double()
 
 
-def with_error(mean: Mean, digits: str = ".2f") -> str:
-    """Write a number with its error, or alone where it has none."""
-    value, error = float(mean.value), float(mean.error)
-    if error == 0:
-        return format(value, digits)
-    return text("09.told", value=format(value, digits), error=format(error, digits.replace("3g", "2g")))
+# --- walkers --------------------------------------------------------------------------------------------------------
 
 
-def named(pair: int | None) -> str:
-    """Name the pairs looked at."""
-    return text("09.pairs.all", count=len(PAIRS)) if pair is None else text("09.pairs.one", pair=pair, count=len(PAIRS))
+def pairs_of(pair: int | None) -> tuple[int, ...]:
+    """Return the pairs looked at, counted from 0."""
+    return PAIRS if pair is None else (pair - 1,)
+
+
+def temperature(name: str) -> float:
+    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
+    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
+    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
+
+
+@cache
+def times(name: str) -> Tensor:
+    """Return the flow time η/(1-m)·steps at the records of a setting, (R,)."""
+    time: Tensor = recorded.load("cifar10")[f"pair0/{name}"].time
+    return time.double()
+
+
+@cache
+def of_start(name: str, start: float, field: str = "position") -> Tensor:
+    """Return a field of the walkers of a start, the mean over those of a pair, (P, R)."""
+    return cifar10.stacked(name, field)[:, :, STARTS.index(start)].mean(-1)
+
+
+@cache
+def track(name: str, start: float) -> Tensor:
+    """Return where linear theory has the mean walker of each pair at the records of a setting, (P, R)."""
+    step = recorded.load("cifar10")[f"pair0/{name}"].step
+    return torch.stack([cifar10.theory(pair, name).track(start, step) for pair in PAIRS])
+
+
+def by_theory(name: str) -> Mean:
+    """Return the share of the way home that theory says for the end of a setting, in per cent, over the pairs."""
+    left = torch.stack([abs(round(start) - track(name, start)[:, -1]) / abs(round(start) - start) for start in STARTS])
+    return over_pairs(100 * (1 - left.mean(0)))
+
+
+@cache
+def digits_home(name: str) -> Mean:
+    """Return the share of the way home of a run of lesson 06 after the flow time of this lesson, in per cent."""
+    setting, kept = let_go.settings()[name], recorded.load("let_go")
+    when = kept[f"{name}/step"].double() * setting["learning_rate"] / (1 - setting["momentum"])
+    left = let_go.remaining(name, 0.3).mean(-1)  # (P, R)
+    end = float(times("hot")[-1])
+    row = int(torch.searchsorted(when, end).clamp(1, len(when) - 1))
+    share = (end - when[row - 1]) / (when[row] - when[row - 1])
+    return over_pairs(100 * (1 - torch.lerp(left[:, row - 1], left[:, row], share) / 0.3))
+
+
+# --- pictures -------------------------------------------------------------------------------------------------------
+
+
+def panel(
+    figure: Figure, place: tuple[float, float, float, float], title: str, below: str, **limits: tuple[float, float]
+) -> Axes:
+    """Return the axes of a panel, named above and below."""
+    ax = labelled(figure.add_axes(place), below, "", title)
+    ax.title.set_fontsize(11)
+    ax.set(**limits)
+    return ax
+
+
+def hump(height: float | None, where: Tensor) -> Mean | None:
+    """Return a predicted bump as a curve of that height, or None."""
+    return None if height is None else exact(height ** torch.sin(torch.pi * where))
 
 
 def code(*lines: str) -> str:
-    """Return code that reads the recording, and how to make it anew."""
-    return "\n".join(['from entropic_edu import recorded\nkept = recorded.load("cifar10")', *lines, MADE])
-
-
-def known(**values: Any) -> dict[str, Any]:
-    """Return what every sentence may ask for, with more."""
-    return {"device": device(), **values}
+    """Return code that reads the recording."""
+    return "\n".join(["from entropic_edu.recorded import cifar10", *lines])

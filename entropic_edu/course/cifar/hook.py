@@ -1,4 +1,4 @@
-"""Before round 1: what the digits network showed, as three curves: height, width, and which way walkers go."""
+"""Before round 1: the story of the digits on photographs, in three pictures; the button trains two networks now."""
 
 from __future__ import annotations
 
@@ -8,94 +8,127 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.course.bump import common as valley
-from entropic_edu.course.let_go import common as walkers
-from entropic_edu.course.let_go.film import Road
-from entropic_edu.figures.plots import BLUE, RED, labelled
-from entropic_edu.physics.mean import exact
+from entropic_edu import recorded
+from entropic_edu.figures.plots import BLACK, GREEN, RED
+from entropic_edu.physics.train import Run
+from entropic_edu.recorded import cifar10
 from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import GREY, Band, moving
 from entropic_edu.teaching.strings import text
 
-from .common import PLACES, at, even, on_digits, with_error
+from . import live
+from .common import STARTS, code, even, of_start, on_digits, over_ends, over_pairs, panel, times
 
-RATE, SIZE = 0.02, 16  # of the walkers
+PLACES = tuple(round(0.1 * place, 1) for place in range(11))
 
 
 @cache
-def line_loss() -> Tensor:
-    """Return the data loss along the straight lines of the digits network, (5, 25), float64."""
-    rows = []
-    for pair in range(valley.COUNT):
-        a, b = valley.road(pair).pivots[[0, -1]]
-        with torch.no_grad():
-            rows.append(valley.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
-    return torch.stack(rows).double()
+def curves() -> dict[str, Tensor]:
+    """Return what is drawn along the way between two ends, all pairs, (pairs, n) each."""
+    valley = recorded.load("valley")
+    return {
+        "line": cifar10.every("line_objective"),
+        "road": cifar10.every("road_objective"),
+        "digits line": torch.stack([valley[f"pair{pair}/line_loss"] for pair in range(5)]).double(),
+        "trace": over_ends(cifar10.along("trace")),
+        "digits trace": over_ends(on_digits("trace")),
+    }
 
 
-def key(figure: Figure) -> None:
-    """Write what is what on the lowest panel of a triptych, beside it."""
-    figure.text(0.48, 0.31, text("09.label.key"), fontsize=sheet.SMALL, va="top", linespacing=1.25)
+def at(name: str, place: float) -> float:
+    """Return the mean over the pairs of a curve at a place, on straight lines between its points."""
+    values = curves()[name].mean(0)
+    exactly = place * (len(values) - 1)
+    low = min(int(exactly), len(values) - 2)
+    return float(torch.lerp(values[low], values[low + 1], exactly - low))
 
 
 class Three:
-    """Line and road at the left, and the triptych of the road."""
+    """Hill and road at the left; width of the road, and walkers on it, at the right."""
 
     def __init__(self) -> None:
         self.figure = sheet.figure()
-        self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.37, 0.79))
-        labelled(ax, text("09.axis.between"), "", text("09.panel.both")).title.set_fontsize(11)
-        ax.set(xlim=(0, 1), ylim=(0, 1.7))
-        self.line = Band(ax, colour=RED, dash="--", label=text("09.label.line"))
-        self.road = Band(ax, colour=BLUE, label=text("09.label.road"))
-        self.triptych = Road(self.figure)
-        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (ax, *self.triptych.axes)]
-        key(self.figure)
+        top = 1.12 * max(float(curves()[name].max()) for name in ("line", "digits line"))
+        between, right = text("09.axis.between"), 0.62
+        hill = panel(self.figure, (0.07, 0.125, 0.4, 0.79), text("09.panel.hill"), between, xlim=(0, 1), ylim=(0, top))
+        width = panel(self.figure, (right, 0.6, 0.26, 0.315), text("09.panel.width"), "", xlim=(0, 1), ylim=(0, 4))
+        last = float(times("hot")[-1])
+        walk = panel(
+            self.figure, (right, 0.125, 0.26, 0.315), text("09.panel.walkers"), text("09.axis.time"), xlim=(0, last)
+        )
+        walk.set_ylim(0, 1)
+        self.line = Band(hill, colour=RED, dash="--", label=text("09.label.line"))
+        self.now = moving(hill, colour=GREEN, width=2.5, marker="D", ms=4)
+        self.road = Band(hill, label=text("09.label.road"))
+        self.digits = [Band(ax, colour=GREY, dash=":", label=text("09.label.digits")) for ax in (hill, width)]
+        self.trace = Band(width, label=text("09.label.photographs"))
+        self.walkers = [(Band(walk), Band(walk, colour=BLACK, dash=":")) for _ in STARTS]
+        self.marks = [(ax, moving(ax, colour=GREY, width=1)) for ax in (hill, width)]
 
-    def show(self, place: float) -> None:
-        """Draw the means over five pairs, and a place on them."""
-        line, flat = line_loss().mean(0), on_digits("data_loss").mean(0)
-        self.line.show(even(len(line)), exact(line))
-        self.line.name.set_position((0.6, 1.05 * float(line.max())))
-        self.road.show(even(len(flat)), exact(flat))
-        self.road.name.set_position((0.6, 0.85 * float(flat.min())))
-        self.triptych.show(None, SIZE, RATE)
+    def show(self, place: float, now: Tensor | None = None) -> None:
+        """Draw the means over the pairs, a place on them, and the line between two networks that learn now."""
+        means = {name: over_pairs(values) for name, values in curves().items()}
+        bands = (self.line, self.road, self.digits[0], self.trace, self.digits[1])
+        for band, mean in zip(bands, means.values(), strict=True):
+            band.show(even(len(mean.value)), mean)
+        for band, mean, times_peak in zip(bands[:3], means.values(), (1.05, 0.85, 1.05), strict=False):
+            band.name.set_position((0.5, times_peak * float(mean.value.max())))
+            band.name.set_horizontalalignment("center")
+            band.name.set_bbox({"facecolor": "white", "lw": 0, "pad": 1})  # the mark crosses it
+        sheet.part(self.trace, self.digits[1], gap=0.12)
+        self.now.set_data(([], []) if now is None else (even(len(now)).numpy(), now.numpy()))
+        for start, (run, control) in zip(STARTS, self.walkers, strict=True):
+            run.show(times("hot"), over_pairs(of_start("hot", start)), text("09.label.noise") if start < 0.5 else "")
+            still = over_pairs(of_start("no noise", start))
+            control.show(times("no noise"), still, text("09.label.control") if start < 0.5 else "")
+        sheet.part(*self.walkers[0], gap=0.12)
         for ax, mark in self.marks:
             mark.set_data([place, place], ax.get_ylim())
 
 
 def three(seed: int) -> Explorer:
-    """The three curves of the digits network, as lessons 04 to 06 left them."""
+    """Hill, width and walkers on photographs, with those of digits beside them."""
     picture = Three()
 
     def render(*, at_position: float) -> tuple[Figure, str]:
         picture.show(at_position)
         return picture.figure, sentence(at_position)
 
-    return Explorer(render, [slider("at_position", PLACES, 0.5)], title=text("09.hook.title"), code=code)
+    def show(run: Run, *, at_position: float) -> tuple[Figure, str]:
+        now = live.line(live.landscape(), run)
+        picture.show(at_position, now)
+        known = {"step": run.step, "steps": run.steps, "seen": live.SEEN}
+        return picture.figure, text("09.hook.live", ends=float(now[[0, -1]].mean()), top=float(now.max()), **known)
+
+    work = live.work(
+        text("09.hook.what"),
+        lambda land, **_: live.trained(land, seed),
+        show,
+        lambda **_: live.STEPS,
+        frame=True,
+    )
+    return Explorer(render, [slider("at_position", PLACES, 0.5)], title=text("09.hook.title"), code=lines, work=work)
 
 
 def sentence(place: float) -> str:
-    """Say what stands on the line and on the road at a place, and where walkers ended."""
-    end = {size: walkers.column(walkers.kept(f"{walkers.name_of(size, RATE)}/position"), 0.3) for size in (SIZE, None)}
-    gone = {size: with_error(walkers.over_pairs(each[:, -1], None), ".2f") for size, each in end.items()}
+    """Say what stands on line and road at a place, and where walkers ended."""
+    ends = {name: float(of_start(name, STARTS[0])[:, -1].mean()) for name in ("hot", "no noise")}
     return text(
         "09.hook.sentence",
         place=place,
-        line=float(at(line_loss(), place).mean()),
-        road=float(at(on_digits("data_loss"), place).mean()),
-        trace=float(at(on_digits("trace"), place).mean()),
-        ends=float(on_digits("trace")[:, [0, -1]].mean()),
-        noisy=gone[SIZE],
-        still=gone[None],
+        line=at("line", place),
+        road=at("road", place),
+        trace=at("trace", place),
+        digits=at("digits trace", place),
+        noisy=ends["hot"],
+        still=ends["no noise"],
     )
 
 
-def code(*, at_position: float) -> str:
-    """Return lines that read the trace of the digits network at this place."""
-    return (
-        "from entropic_edu import recorded\n"
-        'profile = recorded.load("bump")["pair0/profile"]  # of five pairs\n'
-        f"print(profile.trace[{round(20 * at_position)}], profile.data_loss[{round(20 * at_position)}])"
+def lines(*, at_position: float) -> str:
+    """Return code that reads the height of line and road at this place."""
+    return code(
+        'line, road = cifar10.every("line_objective"), cifar10.every("road_objective")',
+        f"print(line[:, {round(24 * at_position)}].mean(), road[:, {round(48 * at_position)}].mean())",
     )

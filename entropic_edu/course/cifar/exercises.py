@@ -1,0 +1,180 @@
+"""The exercises of lesson 09: norms matched along a road, what noise adds to the way home, ends that are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from entropic_edu.course import Exercise
+
+Answer = Callable[..., Any]
+LAYERS = ((0, 4), (4, 9))  # of exercise 9.1: the weights after them are those of the last layer, which has a scale
+POINT = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)  # where 9.3 begins
+
+
+def _random(seed: int, *shape: int) -> Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _matched(norm: Callable[[Tensor, Tensor, float], Any], only: tuple[Any, ...] = (), power: float = 1.0) -> Answer:
+    """Return an answer to 9.1, given the norm that a layer gets from its two ends and the place on the road."""
+
+    def answer(theta: Tensor, first: Tensor, last: Tensor, layers: Any, place: float) -> Tensor:
+        theta = theta.clone()
+        for begin, end in only or layers:
+            part = slice(begin, end)
+            theta[part] *= (norm(first[part], last[part], place) / theta[part].norm()) ** power
+        return theta
+
+    return answer
+
+
+def _between(first: Tensor, last: Tensor, place: float) -> Tensor:
+    return torch.lerp(first.norm(), last.norm(), place)
+
+
+def _place(seed: int, place: float) -> tuple[Any, ...]:
+    """Return made-up weights of a place, which have sagged, and of both ends, 12 each."""
+    theta, first, last = _random(seed, 3, 12) - 0.5
+    return 0.6 * theta, first, 1.4 * last, LAYERS, place
+
+
+def _left(position: Tensor) -> Tensor:
+    """Return how far the walkers of each pair are from their own end at last, (P, R, 2, W) -> (P, 2W)."""
+    return torch.cat([position[:, -1, 0], 1 - position[:, -1, 1]], 1)
+
+
+def _share(position: Tensor, start: float) -> Tensor:
+    """Return the share of the way home of each pair, (P,)."""
+    return 1 - _left(position).mean(1) / start
+
+
+def _standard(each: Tensor) -> Tensor:
+    return each.std() / len(each) ** 0.5
+
+
+def _mean(each: Tensor, error: Callable[[Tensor], Tensor] = _standard) -> Tensor:
+    return torch.stack([each.mean(), error(each)])
+
+
+def _by_noise(share: Answer = _share, error: Callable[[Tensor], Tensor] = _standard, sign: float = 1.0) -> Answer:
+    """Return an answer to 9.2, given how it makes a share for each pair and an error of the differences."""
+
+    def answer(noisy: Tensor, control: Tensor, start: float) -> Tensor:
+        return _mean(sign * (share(noisy, start) - share(control, start)), error)
+
+    return answer
+
+
+def _unpaired(noisy: Tensor, control: Tensor, start: float) -> Tensor:
+    """Return the answer of who adds the errors of noise and control as if they had nothing to do with each other."""
+    errors = torch.stack([_standard(_share(each, start)) for each in (noisy, control)])
+    return torch.stack([_by_noise()(noisy, control, start)[0], errors.norm()])
+
+
+def _crowd(noisy: Tensor, control: Tensor, start: float) -> Tensor:
+    """Return the answer of who takes each walker for an independent measurement."""
+    return _mean((_left(control).mean(1, keepdim=True) - _left(noisy)).flatten() / start)
+
+
+def _walked(seed: int, pairs: int, start: float) -> tuple[Tensor, Tensor, float]:
+    """Return made-up walkers of some pairs at four moments, 3 a start with noise, one without, and the start."""
+    time = torch.linspace(0, 1, 4, dtype=torch.float64)[:, None, None]
+    own = _random(seed, 2, pairs, 1, 1, 1)  # of each pair
+
+    def walkers(gone: Tensor, count: int) -> Tensor:
+        left = start * (1 - gone * (0.8 + 0.4 * _random(seed + count, pairs, 1, 2, count)) * time)
+        return torch.stack([left[:, :, 0], 1 - left[:, :, 1]], 2)
+
+    return walkers(0.4 + 0.3 * own[0], 3), walkers(0.05 + 0.1 * own[1], 1), start
+
+
+class Bowl:
+    """The gradient of ½ Σᵢ hᵢ θᵢ², as a function of θ."""
+
+    def __init__(self, *curvature: float) -> None:
+        self.curvature = torch.tensor(curvature, dtype=torch.float64)
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        return self.curvature * theta
+
+    def __str__(self) -> str:
+        return f"that of ½ Σ h θ², h = {self.curvature.tolist()}"
+
+
+def _settled(
+    steps: Callable[[float, float, float], float],
+    keep: Callable[[float], float] = lambda m: m,
+    take: Callable[[float], float] = lambda m: 1.0,
+) -> Answer:
+    """Return an answer to 9.3, given its number of steps and what each keeps of the velocity and takes of the slope."""
+
+    def answer(gradient: Answer, theta: Tensor, learning_rate: float, momentum: float, flow_time: float) -> Tensor:
+        velocity = torch.zeros_like(theta)
+        for _ in range(round(steps(learning_rate, momentum, flow_time))):
+            velocity = keep(momentum) * velocity + take(momentum) * gradient(theta)
+            theta = theta - learning_rate * velocity
+        return theta
+
+    return answer
+
+
+def _steps(learning_rate: float, momentum: float, flow_time: float) -> float:
+    return flow_time * (1 - momentum) / learning_rate
+
+
+EXERCISES = [
+    Exercise(
+        "matched",
+        "9.1",
+        truth=_matched(_between),
+        wrong={
+            "whole": _matched(_between, ((0, 12),)),
+            "all_layers": _matched(_between, (*LAYERS, (9, 12))),
+            "first_end": _matched(lambda first, last, place: first.norm()),
+            "no_place": _matched(lambda first, last, place: (first.norm() + last.norm()) / 2),
+            "swapped": _matched(lambda first, last, place: _between(last, first, place)),
+            "line": _matched(lambda first, last, place: torch.lerp(first, last, place).norm()),
+            "square": _matched(_between, power=2),
+            "upside_down": _matched(_between, power=-1),
+            "unit": _matched(lambda first, last, place: 1.0),
+        },
+        cases=[_place(1, 0.25), _place(2, 0.8)],
+    ),
+    Exercise(
+        "by_noise",
+        "9.2",
+        truth=_by_noise(),
+        wrong={
+            "no_control": lambda noisy, control, start: _mean(_share(noisy, start)),
+            "sign": _by_noise(sign=-1),
+            "unfolded": _by_noise(lambda position, start: 1 - position[:, -1].mean((1, 2)) / start),
+            "one_side": _by_noise(lambda position, start: 1 - position[:, -1, 0].mean(1) / start),
+            "length": _by_noise(lambda position, start: start - _left(position).mean(1)),
+            "all_times": _by_noise(lambda position, start: _share(position.mean(1, keepdim=True), start)),
+            "deviation": _by_noise(error=lambda added: added.std()),
+            "population": _by_noise(error=lambda added: added.std(correction=0) / len(added) ** 0.5),
+            "count": _by_noise(error=lambda added: added.std() / len(added)),
+            "crowd": _crowd,
+            "unpaired": _unpaired,
+        },
+        cases=[_walked(1, 5, 0.3), _walked(2, 4, 0.25)],
+    ),
+    Exercise(
+        "settle",
+        "9.3",
+        truth=_settled(_steps),
+        wrong={
+            "no_momentum": _settled(lambda eta, m, time: time / eta),
+            "time_as_steps": _settled(lambda eta, m, time: time),
+            "times_rate": _settled(lambda eta, m, time: time * eta / (1 - m)),
+            "plain": _settled(_steps, keep=lambda m: 0.0),
+            "mean": _settled(_steps, take=lambda m: 1 - m),
+            "uphill": _settled(_steps, take=lambda m: -1.0),
+        },
+        cases=[(Bowl(0.5, 0.1, 0.02), POINT, 0.2, 0.9, 20.0), (Bowl(1.0, 0.3, 0.0), POINT, 0.1, 0.5, 3.0)],
+    ),
+]
