@@ -28,7 +28,7 @@ from entropic_edu.physics.theory import Prediction, predict
 from entropic_edu.story import tell
 from entropic_edu.story.digits import Pair, Setting
 from entropic_edu.story.recipes import Images
-from entropic_edu.story.report import device_name, report
+from entropic_edu.story.report import device_name, report, settled
 from entropic_edu.sweeps.kept import Store
 
 from . import Work, belonging, load
@@ -43,8 +43,22 @@ def plain(story: Images) -> Values:
     return values
 
 
-RECIPE: Values = {"seeds": [0, 1, 2, 3, 4], "story": plain(STORY), "line_points": 25, "road_points": 49, "examples": 4}
-TINY: Values = {"seeds": [0], "story": plain(STORY.tiny()), "line_points": 3, "road_points": 5, "examples": 1}
+RECIPE: Values = {
+    "seeds": [0, 1, 2, 3, 4],
+    "story": plain(STORY),
+    "line_points": 25,
+    "road_points": 49,
+    "examples": 4,
+    "num_probes": 8,
+}
+TINY: Values = {
+    "seeds": [0],
+    "story": plain(STORY.tiny()),
+    "line_points": 3,
+    "road_points": 5,
+    "examples": 1,
+    "num_probes": 2,
+}
 PAIRS = range(len(RECIPE["seeds"]))
 
 
@@ -75,7 +89,7 @@ def told(recipe: Values) -> Images:
 def packed(pair: Pair, built: Path, story: Images, recipe: Values) -> Values:
     """Return what is kept of a pair: results of verbs, losses and accuracies along road and line, and all figures."""
     land, pivots = pair.land, built.resample(story.connect["pivots"]).pivots.half()
-    weights = _weights(pivots.double().cpu(), built.pivots.double().cpu()).float()
+    weights = weights_of(pivots.double().cpu(), built.pivots.double().cpu()).float()
     road = replace(built, pivots=pivots.cpu(), losses=None, losses_between=None)
     going = along_weights(road, weights).to(land.device).match_norms(land)
     assert pair.straight is not None
@@ -89,10 +103,27 @@ def packed(pair: Pair, built: Path, story: Images, recipe: Values) -> Values:
             found[f"{name}_loss"] = land.data_loss(points).cpu()
             found[f"{name}_objective"] = land.loss(points).cpu()
         found[f"{name}_accuracy"] = accuracies(land, points)
+    found["settled"] = measured_ends(pair, recipe["num_probes"])
     return found | {"figures": report([pair], story, 0.0)["pairs"][0]}
 
 
-def _weights(pivots: Tensor, points: Tensor) -> Tensor:
+def measured_ends(pair: Pair, num_probes: int) -> Tensor:
+    """Return objective, data loss, tr H and its error at the ends before and after full-batch descent, (2, 2, 4).
+
+    Objective and data loss are those of the ends as they came, the traces those at the norms of before.
+    """
+    assert pair.run is not None
+    assert pair.descent is not None
+    theta = torch.stack([run.theta.to(pair.land.device) for run in (pair.run, pair.descent)])
+    trace = pair.land.trace(
+        torch.stack(settled(pair)), num_probes=num_probes, generator=seeded(pair.seed), weight_decay=False
+    )
+    with torch.no_grad():
+        losses = [loss(theta.flatten(0, 1)).view(2, 2) for loss in (pair.land.loss, pair.land.data_loss)]
+    return torch.stack([*losses, trace.value, trace.error], -1).cpu()
+
+
+def weights_of(pivots: Tensor, points: Tensor) -> Tensor:
     """Return the points of a road (n, D) as weights of its pivots (P, D), (n, P): they lie in the space of these."""
     weights, *_ = np.linalg.lstsq((pivots[1:] - pivots[0]).numpy().T, (points - pivots[0]).numpy().T, rcond=None)
     inner = torch.as_tensor(weights.T)

@@ -97,17 +97,9 @@ def _figures(pair: Pair, recipe: Recipe) -> dict[str, Any]:
 
 
 def at_rest(pair: Pair) -> dict[str, Any]:
-    """Return how far full-batch descent moves the ends in the control's time, and how low the objective gets between.
-
-    Layers whose scale changes no output have the norms again that they had: else decay alone would move the ends.
-    """
+    """Return how far full-batch descent moves the ends in the control's time, and how low the objective gets."""
     assert pair.road is not None
-    assert pair.run is not None
-    assert pair.descent is not None
-    before, after = (run.theta.to(pair.land.device) for run in (pair.run, pair.descent))
-    after = after.clone()
-    for layer in pair.land.scale_free(torch.cat([before, after])).values():
-        after[:, layer] *= (before[:, layer].norm(dim=1) / after[:, layer].norm(dim=1))[:, None]
+    before, after = settled(pair)
     where, losses = pair.road.project(after), pair.road.losses
     assert losses is not None
     return {
@@ -117,6 +109,20 @@ def at_rest(pair: Pair) -> dict[str, Any]:
         "well_over_lower_end": pair.road.well / float(losses[[0, -1]].min()),
         "well_position": float(pair.road.marks[losses.argmin()]),
     }
+
+
+def settled(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Return the ends before and after full-batch descent, (2, D) each.
+
+    Layers whose scale changes no output have the norms again that they had: else decay alone would move the ends.
+    """
+    assert pair.run is not None
+    assert pair.descent is not None
+    before, after = (run.theta.to(pair.land.device) for run in (pair.run, pair.descent))
+    after = after.clone()
+    for layer in pair.land.scale_free(torch.cat([before, after])).values():
+        after[:, layer] *= (before[:, layer].norm(dim=1) / after[:, layer].norm(dim=1))[:, None]
+    return before, after
 
 
 def _walk(setting: Setting, release: Release, profile: Profile, recipe: Recipe) -> dict[str, Any]:
