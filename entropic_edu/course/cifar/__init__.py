@@ -13,7 +13,7 @@ from .width import width
 QUESTIONS = [
     Question("width", ("none", "same", "more"), "same", {"none": 1.0, "same": 2.6, "more": 10.0}),
     Question("home", ("stay", "part", "home"), "part", {"stay": 0.29, "part": 0.16, "home": 0.02}),
-    Question("rest", ("stay", "tenth", "far"), "tenth", {"stay": 0.0, "tenth": 0.12, "far": 0.45}),
+    Question("rest", ("falls", "stays", "rises"), "rises", {"falls": 40.0, "stays": 60.0, "rises": 80.0}),
 ]
 
 CHAPTER = Chapter(

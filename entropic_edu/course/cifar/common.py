@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.figures.plots import labelled
-from entropic_edu.physics.mean import Mean, exact, middle_over_ends
+from entropic_edu.figures.plots import GREEN
+from entropic_edu.physics.mean import Mean, middle_over_ends
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import cifar10, let_go
+from entropic_edu.teaching.sheet import GREY, Role
 from entropic_edu.teaching.strings import text
 
 PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
 ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all of them
 RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
 STARTS: tuple[float, ...] = cifar10.STORY.starts
+DIGITS = Role(GREY, ":", 1.8, "09.label.digits", "s")
+NOW = Role(GREEN, "-", 1.6, "", "D")  # what is computed on the learner's machine
 
 
-def over_pairs(each: Tensor, pair: int | None = None) -> Mean:
-    """Return mean and standard error over the pairs, (P, ...) -> (...); of one pair its values, whose error is 0."""
-    if pair is not None:
-        return Mean(each[pair - 1], torch.zeros_like(each[pair - 1]))
-    return Mean(each.mean(0), each.std(0) / len(each) ** 0.5)
+@dataclass(frozen=True)
+class Road:
+    """What the learner looks at: all pairs of minima, or one."""
 
+    cifar_pair: int | None
 
-def written(mean: Mean, form: str = ".2f") -> str:
-    """Write a number with its error, or alone where it has none."""
-    value, error = float(mean.value), float(mean.error)
-    return f"{value:{form}}" + (f" ± {error:{form}}" if error else "")
+    def mean(self, each: Tensor) -> Mean:
+        """Return mean and standard error over the pairs, (P, ...) -> (...), or the values of one, whose error is 0."""
+        if self.cifar_pair is None:
+            return Mean.over(each, 0)
+        return Mean(each[self.cifar_pair - 1], torch.zeros_like(each[self.cifar_pair - 1]))
 
+    @property
+    def named(self) -> str:
+        """The pairs in words."""
+        several = text("09.pairs.all", count=len(PAIRS))
+        return several if self.cifar_pair is None else text("09.pairs.one", pair=self.cifar_pair)
 
-def named(pair: int | None) -> str:
-    """Name the pairs looked at."""
-    return text("09.pairs.all", count=len(PAIRS)) if pair is None else text("09.pairs.one", pair=pair)
+    @property
+    def first(self) -> int:
+        """The pair that a button works on, counted from 0: the first where all are shown."""
+        return (self.cifar_pair or 1) - 1
 
 
 def even(count: int) -> Tensor:
@@ -65,17 +73,6 @@ def on_digits(field: str) -> Tensor:
 # --- walkers --------------------------------------------------------------------------------------------------------
 
 
-def pairs_of(pair: int | None) -> tuple[int, ...]:
-    """Return the pairs looked at, counted from 0."""
-    return PAIRS if pair is None else (pair - 1,)
-
-
-def temperature(name: str) -> float:
-    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
-    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
-    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
-
-
 @cache
 def times(name: str) -> Tensor:
     """Return the flow time η/(1-m)·steps at the records of a setting, (R,)."""
@@ -96,40 +93,27 @@ def track(name: str, start: float) -> Tensor:
     return torch.stack([cifar10.theory(pair, name).track(start, step) for pair in PAIRS])
 
 
-def by_theory(name: str) -> Mean:
-    """Return the share of the way home that theory says for the end of a setting, in per cent, over the pairs."""
-    left = torch.stack([abs(round(start) - track(name, start)[:, -1]) / abs(round(start) - start) for start in STARTS])
-    return over_pairs(100 * (1 - left.mean(0)))
+def temperature(name: str) -> float:
+    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
+    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
+    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
+
+
+def by_theory(name: str) -> Tensor:
+    """Return the share of the way home that theory says for the end of a setting, both starts together, (P,)."""
+    left = [(track(name, start)[:, -1] - round(start)).abs() / abs(start - round(start)) for start in STARTS]
+    return 1 - torch.stack(left).mean(0)
 
 
 @cache
-def digits_home(name: str) -> Mean:
-    """Return the share of the way home of a run of lesson 06 after the flow time of this lesson, in per cent."""
+def digits_home(name: str) -> Tensor:
+    """Return the share of the way home of a run of lesson 06 after the flow time of this lesson, (5,)."""
     setting, kept = let_go.settings()[name], recorded.load("let_go")
     when = kept[f"{name}/step"].double() * setting["learning_rate"] / (1 - setting["momentum"])
     left = let_go.remaining(name, 0.3).mean(-1)  # (P, R)
-    end = float(times("hot")[-1])
-    row = int(torch.searchsorted(when, end).clamp(1, len(when) - 1))
-    share = (end - when[row - 1]) / (when[row] - when[row - 1])
-    return over_pairs(100 * (1 - torch.lerp(left[:, row - 1], left[:, row], share) / 0.3))
-
-
-# --- pictures -------------------------------------------------------------------------------------------------------
-
-
-def panel(
-    figure: Figure, place: tuple[float, float, float, float], title: str, below: str, **limits: tuple[float, float]
-) -> Axes:
-    """Return the axes of a panel, named above and below."""
-    ax = labelled(figure.add_axes(place), below, "", title)
-    ax.title.set_fontsize(11)
-    ax.set(**limits)
-    return ax
-
-
-def hump(height: float | None, where: Tensor) -> Mean | None:
-    """Return a predicted bump as a curve of that height, or None."""
-    return None if height is None else exact(height ** torch.sin(torch.pi * where))
+    row = int(torch.searchsorted(when, float(times("hot")[-1])).clamp(1, len(when) - 1))
+    part = (times("hot")[-1] - when[row - 1]) / (when[row] - when[row - 1])
+    return 1 - torch.lerp(left[:, row - 1], left[:, row], part) / 0.3
 
 
 def code(*lines: str) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from matplotlib.figure import Figure
+from dataclasses import dataclass
+
+import torch
 from torch import Tensor
 
-from entropic_edu.figures.plots import GREEN
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from . import live
-from .common import ALL, PAIRS, bump, code, even, hump, named, on_digits, over_ends, over_pairs, panel, written
+from .common import ALL, DIGITS, NOW, Road, bump, code, even, on_digits, over_ends
 
 FIELDS = {  # of a profile, "built" that of the road as built
     "trace": "trace",
@@ -24,8 +25,6 @@ FIELDS = {  # of a profile, "built" that of the road as built
     "data_loss": "data_loss",
     "objective": "loss",
 }
-ROWS = ("trace", "top", "adaptive", "data_loss", "objective")  # of the panel at the right, from above
-ROW_KEYS = ("09.row.trace", "09.row.top", "09.row.adaptive", "09.row.data_loss", "09.row.objective")
 KEYS = (
     "09.quantity.trace",
     "09.quantity.built",
@@ -34,121 +33,113 @@ KEYS = (
     "09.quantity.data_loss",
     "09.quantity.objective",
 )
+ROWS = ("trace", "top", "adaptive", "data_loss")  # of the panel at the right
+ONE = Role(GREY, "-", 1.0)
+PANELS = {
+    "along": Panel((0.06, 0.125, 0.4, 0.79), "09.panel.ratio", "09.axis.position", ylim=(0, 4.2)),
+    "bumps": Panel(
+        (0.67, 0.125, 0.31, 0.79), "09.panel.bumps", ylim=(0.5, 3.3), xlim=(-0.5, 3.5),
+        xticks={0: "09.row.trace", 1: "09.row.top", 2: "09.row.adaptive", 3: "09.row.data_loss"},
+    ),
+}  # fmt: skip
 
 
-def values(name: str) -> Tensor:
-    """Return a quantity along the roads of all pairs, (P, n), float64."""
-    return cifar10.along(FIELDS[name], "raw" if name == "built" else "profile")
+@dataclass(frozen=True)
+class Width(Road):
+    """A quantity on the pairs that are looked at."""
+
+    cifar_quantity: str
+
+    @property
+    def each(self) -> Tensor:
+        """Along the roads of all pairs, (P, n)."""
+        which = "raw" if self.cifar_quantity == "built" else "profile"
+        return cifar10.along(FIELDS[self.cifar_quantity], which)
+
+    @property
+    def name(self) -> str:
+        return option_text(self.cifar_quantity, *KEYS)
+
+    @property
+    def ends(self) -> Mean:
+        return self.mean(self.each[:, [0, -1]].mean(1))
+
+    @property
+    def middle(self) -> Mean:
+        return self.mean(self.each[:, self.each.shape[1] // 2])
+
+    @property
+    def bump(self) -> Mean:
+        return self.mean(bump(self.each))
+
+    @property
+    def digits(self) -> Mean:
+        return Mean.over(bump(on_digits(FIELDS[self.cifar_quantity])), 0)
+
+    @property
+    def norm(self) -> Mean:
+        """That of the road as built, halfway over its ends."""
+        norm = over_ends(cifar10.along("norm", "raw"))
+        return self.mean(norm[:, norm.shape[1] // 2])
 
 
-class Width:
-    """A quantity along the road over its ends at the left; at the right the bumps of all, photographs and digits."""
+def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
+    """Draw a quantity over its ends with the single pairs, that of digits, a bet, and the bumps of all measures."""
+    along, built = sheet["along"], state.cifar_quantity == "built"
+    along.reframe(ylim=(0, 8.5 if built else 4.2))  # new limits draw the whole figure anew
+    along.level(1, ONE)
+    where, each = even(state.each.shape[1]), over_ends(state.each)
+    for one in each:
+        along.line(where, one, FAINT)
+    if not built:
+        along.line(even(21), Mean.over(over_ends(on_digits(FIELDS[state.cifar_quantity])), 0), DIGITS)
+    along.line(where, state.mean(each), RUN, "09.label.photographs")
+    if ghost is not None:
+        along.line(even(21), ghost ** torch.sin(torch.pi * even(21)), GHOST, "")
+        along.note(0.5, min(ghost, 4.0), GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
+    sheet["bumps"].level(1, ONE)
+    for row, name in enumerate(ROWS):
+        here = Width(state.cifar_pair, name)
+        for mean, role, shift in ((here.bump, RUN, -0.12), (here.digits, DIGITS, 0.12)):
+            column = Mean(mean.value[None], mean.error[None])
+            sheet["bumps"].points([row + shift], column, role, mfc="white" if role is DIGITS else role.colour)
 
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        places, title = (0.06, 0.125, 0.4, 0.79), text("09.panel.ratio")
-        self.ax = ax = panel(self.figure, places, title, text("09.axis.position"), xlim=(0, 1), ylim=(0, 4.2))
-        ax.axhline(1, color=GREY, lw=1)
-        self.singles = [moving(ax, colour=GREY, width=1, alpha=0.6) for _ in PAIRS]
-        self.digits = Band(ax, colour=GREY, dash=":", label=text("09.label.digits"))
-        self.run = Band(ax, label=text("09.label.photographs"))
-        self.bet = Band(ax, colour=GREY, dash=(0, (3, 2)), width=4, label=text("say.prediction"))
-        self.now = moving(ax, colour=GREEN, dash="", marker="D", ms=8, mfc="white", mew=2)
-        right = panel(self.figure, (0.69, 0.125, 0.29, 0.79), text("09.panel.bumps"), text("09.axis.bump"))
-        right.set(xlim=(0.7, 3.4), ylim=(-0.5, len(ROWS) - 0.5), yticks=range(len(ROWS)))
-        right.set_yticklabels([option_text(row, *ROW_KEYS) for row in reversed(ROWS)])
-        right.axvline(1, color=GREY, lw=1)
-        right.tick_params(axis="y", length=0)
-        self.bumps = [(moving(right, marker="o", ms=7), moving(right)) for _ in ROWS]
-        heights = range(len(ROWS) - 1, -1, -1)
-        for row, height in zip(ROWS, heights, strict=True):
-            mean = over_pairs(bump(on_digits(FIELDS[row])))
-            right.errorbar(mean.value, height - 0.2, xerr=mean.error, color=GREY, marker="s", ms=6, mfc="white")
 
-    def show(self, name: str, pair: int | None, ghost: float | None) -> None:
-        """Draw a quantity of one pair or the mean of all, that of the digits, and a predicted bump."""
-        top = 7.0 if name == "built" else 4.2
-        if self.ax.get_ylim()[1] != top:  # new limits draw the whole figure anew
-            self.ax.set_ylim(0, top)
-        each = over_ends(values(name))
-        for number, line in enumerate(self.singles, start=1):
-            line.set_data(even(each.shape[1]).numpy(), each[number - 1].numpy())
-            line.set_visible(number != pair)
-        self.run.show(even(each.shape[1]), over_pairs(each, pair))
-        self.digits.show(even(21), None if name == "built" else over_pairs(over_ends(on_digits(FIELDS[name]))))
-        self.bet.show(even(21), hump(ghost, even(21)))
-        if ghost is not None:
-            self.bet.name.set_position((0.36, min(ghost, top) + 0.03 * top))
-        sheet.part(self.run, self.digits, gap=0.07)
-        self.now.set_data([], [])
-        for row, (point, bar) in enumerate(self.bumps):
-            mean, error = (float(each) for each in over_pairs(bump(values(ROWS[-1 - row])), pair))
-            point.set_data([mean], [row + 0.1])
-            bar.set_data([mean - error, mean + error], [row + 0.1] * 2)
+def show(sheet: Sheet, profile: Profile, state: Width) -> str:
+    """Draw what is measured now at a few places, over what was recorded of the ends."""
+    name = "trace" if state.cifar_quantity == "built" else state.cifar_quantity
+    state = Width(state.first + 1, name)
+    draw(sheet, state, None)
+    found = getattr(profile, FIELDS[name]).double()
+    sheet["along"].points(profile.position, found / state.ends.value, NOW, mfc="white", mew=2)
+    known = {"pair": state.first + 1, "quantity": state.name, "seen": live.SEEN, "of": live.POINTS}
+    if not profile.complete:
+        return text("09.width.growing", done=len(found), **known)
+    ratio = float(found[live.POINTS // 2] / found[[0, -1]].mean())
+    return text("09.width.live", ratio=ratio, kept=float(state.middle.value / state.ends.value), **known)
 
-    def measured(self, profile: Profile, name: str, pair: int) -> None:
-        """Draw what is measured now at a few places, over what was recorded of the ends."""
-        found = getattr(profile, FIELDS[name]).double() / values(name)[pair - 1, [0, -1]].mean()
-        self.now.set_data(profile.position.numpy(), found.numpy())
+
+def words(state: Width) -> str:
+    """Say a quantity at the ends and in the middle, and its bump beside that of digits."""
+    form = ".3f" if "loss" in FIELDS[state.cifar_quantity] else ".3g"
+    heights = {"ends": f"{float(state.ends.value):{form}}", "middle": f"{float(state.middle.value):{form}}"}
+    return text("09.width.built" if state.cifar_quantity == "built" else "09.width.sentence", state=state, **heights)
+
+
+def lines(state: Width) -> str:
+    """Return code that reads the bump of the pairs."""
+    which = ', "raw"' if state.cifar_quantity == "built" else ""
+    return code(
+        f'each = cifar10.along("{FIELDS[state.cifar_quantity]}"{which})  # pairs, places',
+        "middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]",
+        "print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair",
+    )
 
 
 def width(seed: int) -> Explorer:
     """Show by how much the road is narrower in its middle, for each measure, beside digits."""
-    picture = Width()
-
-    def render(*, cifar_quantity: str, cifar_pair: int | None, ghost: float | None = None) -> tuple[Figure, str]:
-        picture.show(cifar_quantity, cifar_pair, ghost)
-        return picture.figure, sentence(cifar_quantity, cifar_pair)
-
-    def show(profile: Profile, *, cifar_quantity: str, cifar_pair: int | None) -> tuple[Figure, str]:
-        name, pair = "trace" if cifar_quantity == "built" else cifar_quantity, cifar_pair or 1
-        picture.show(name, pair, None)
-        picture.measured(profile, name, pair)
-        return picture.figure, now(profile, name, pair)
-
-    work = live.work(
-        text("09.width.what"),
-        lambda land, cifar_pair, **_: live.probed(land, (cifar_pair or 1) - 1, seed),
-        show,
-        lambda **_: live.POINTS,
-        frame=True,
-    )
     controls = [switch("cifar_quantity", tuple(FIELDS)), slider("cifar_pair", ALL, None)]
-    return Explorer(render, controls, title=text("09.width.title"), code=lines, work=work)
-
-
-def sentence(name: str, pair: int | None) -> str:
-    """Say a quantity at the ends and in the middle, and its bump beside that of digits."""
-    each, form = values(name), ".3f" if "loss" in FIELDS[name] else ".3g"
-    known = {
-        "pairs": named(pair),
-        "quantity": option_text(name, *KEYS),
-        "ends": f"{float(over_pairs(each[:, [0, -1]].mean(1), pair).value):{form}}",
-        "middle": f"{float(over_pairs(each[:, each.shape[1] // 2], pair).value):{form}}",
-        "bump": written(over_pairs(bump(each), pair)),
-    }
-    if name == "built":
-        norm = cifar10.along("norm", "raw")
-        return text("09.width.built", norm=written(over_pairs(norm[:, 3] / norm[:, [0, -1]].mean(1), pair)), **known)
-    return text("09.width.sentence", digits=written(over_pairs(bump(on_digits(FIELDS[name])))), **known)
-
-
-def now(profile: Profile, name: str, pair: int) -> str:
-    """Say what is measured now, beside what was recorded at the same places."""
-    known = {"pair": pair, "quantity": option_text(name, *KEYS), "seen": live.SEEN, "of": live.POINTS}
-    found = getattr(profile, FIELDS[name]).double()
-    if not profile.complete:
-        return text("09.width.growing", done=len(found), **known)
-    kept = values(name)[pair - 1, [0, 6, 12]]
-    ratios = [float(each[1] / each[[0, 2]].mean()) for each in (found[[0, 2, 4]], kept)]
-    return text("09.width.live", ratio=ratios[0], kept=ratios[1], **known)
-
-
-def lines(*, cifar_quantity: str, cifar_pair: int | None) -> str:
-    """Return code that reads the bump of the pairs."""
-    field, which = FIELDS[cifar_quantity], ', "raw"' if cifar_quantity == "built" else ""
-    return code(
-        f'each = cifar10.along("{field}"{which})  # pairs, places',
-        "middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]",
-        "print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair",
+    work = live.work(
+        "09.width.what", lambda land, state: live.probed(land, state.first, seed), show, lambda state: live.POINTS
     )
+    return Explorer(draw, controls, PANELS, words, state=Width, title="09.width.title", code=lines, work=work)
