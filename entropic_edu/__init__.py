@@ -14,6 +14,7 @@ from .physics import steps as optimizers
 from .physics.connect import Sweeps, UnconvergedWarning, connect
 from .physics.drift import Projections, Records, drift
 from .physics.landscape import Landscape
+from .physics.mean import Mean
 from .physics.noise import effective_temperature
 from .physics.path import Path
 from .physics.probe import Profile, probe
@@ -27,14 +28,23 @@ from .sweeps.sweep import Sweep, sweep
 if TYPE_CHECKING:
     from .course.lesson import Lesson
     from .figures import plots
+    from .teaching.explorer import Explorer, slider, switch
+    from .teaching.sheet import Panel
+
+_LATE = {  # with matplotlib and the widgets, imported when they are first asked for
+    "Lesson": ".course.lesson",
+    "Explorer": ".teaching.explorer",
+    "slider": ".teaching.explorer",
+    "switch": ".teaching.explorer",
+    "Panel": ".teaching.sheet",
+}
 
 
 def __getattr__(name: str) -> object:
-    """Import ``plots``, and with it matplotlib, and ``Lesson``, with the widgets, when they are first asked for."""
     if name == "plots":
         return importlib.import_module(".figures.plots", __name__)
-    if name == "Lesson":
-        return importlib.import_module(".course.lesson", __name__).Lesson
+    if name in _LATE:
+        return getattr(importlib.import_module(_LATE[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -43,5 +53,5 @@ __all__ = ["align", "connect", "drift", "predict", "probe", "spawn", "sweep", "t
 __all__ += ["Lesson", "device", "effective_temperature", "exact_trace", "gradient_covariance"]
 __all__ += ["curvature", "data", "methods", "models", "noise", "optimizers", "plots", "stream", "theory", "valleys"]
 __all__ += ["Family", "Landscape", "Network", "Path", "Profile", "Projections", "Records", "Release", "Run", "Sweep"]
-__all__ += ["Sweeps"]
+__all__ += ["Explorer", "Mean", "Panel", "Sweeps", "slider", "switch"]
 __all__ += ["DivergenceError", "StabilityWarning", "UnconvergedWarning"]

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,15 @@ class Lesson:
             raise ValueError(f"{name!r} is a film, which waits for no bet; leave out after={after!r}.")
         covered: Stage = made.cover(bet)
         return covered
+
+    def source(self, name: str) -> Said:
+        """Return the code that an explorer is made of, the whole module.
+
+        Raises:
+            ValueError: If the lesson has no such explorer.
+        """
+        make = _named(self.chapter.explorers, name, "explorer", self.number)
+        return Said(inspect.getsource(sys.modules[make.__module__]))
 
     def predict(self, name: str) -> Bet:
         """Return the bet on a question, the same one each time.

@@ -10,14 +10,42 @@ from torch import Tensor
 
 
 class Mean(NamedTuple):
-    """A mean over the crowds and its standard error, of one shape."""
+    """A mean and its standard error, of one shape: 0 belongs to an exact value, NaN to one of a single sample.
+
+    >>> mean = Mean.over(torch.tensor([0.27, 0.28, 0.29]))
+    >>> f"{mean:.3f}", f"{100 * mean:.0f} %"
+    ('0.280 ± 0.006', '28 ± 1 %')
+    >>> f"{Mean.over(torch.tensor([0.28])):.3f}"
+    '0.280'
+    """
 
     value: Tensor
     error: Tensor
 
+    @classmethod
+    def over(cls, each: Tensor, dim: int = -1) -> Mean:
+        """Return the mean over independent samples along one dimension, (..., n, ...) -> (..., ...)."""
+        count = each.shape[dim]
+        mean = each.mean(dim)
+        return cls(mean, each.std(dim) / count**0.5 if count > 1 else torch.full_like(mean, torch.nan))
+
+    def at(self, index: Any) -> Mean:
+        """Return the means at an index of both tensors."""
+        return Mean(self.value[index], self.error[index])
+
+    def __format__(self, form: str) -> str:
+        """Write a single mean with its error, or alone where that is 0 or unknown, both as ``form`` says."""
+        if not form:
+            return str(self)
+        error = f" ± {float(self.error):{form}}" if 0 < self.error < torch.inf else ""
+        return f"{float(self.value):{form}}{error}"
+
     def __mul__(self, factor: Any) -> Mean:
         """Return the mean in other units."""
         return Mean(self.value * factor, self.error * abs(factor))
+
+    def __rmul__(self, factor: Any) -> Mean:
+        return self * factor
 
 
 def exact(values: Tensor) -> Mean:

@@ -1,4 +1,4 @@
-"""The explorer: controls over a pure function ``render(**controls) -> (figure, sentence)``, on the page or without one.
+"""The explorer: controls over pure functions that draw a state on a sheet and say it, on the page or without one.
 
 Callbacks of a notebook may come on any thread, so all drawing holds one lock, and long work goes to a ``job.Job``.
 Everything a mouse can do is a method too: tests and headless runs use those.
@@ -7,25 +7,25 @@ Everything a mouse can do is a method too: tests and headless runs use those.
 from __future__ import annotations
 
 import base64
-import inspect
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import ipywidgets as W
-from matplotlib.figure import Figure
 
 from entropic_edu.figures.pixels import RENDER, captioned, png
 from entropic_edu.physics.snapshot import Snapshot
 
 from .bet import Bet
+from .declared import Parts, Work, declared, takes
 from .job import Job
 from .page import Control, Page, slider, switch
-from .strings import text
+from .sheet import HEIGHT, Panel, Sheet
+from .strings import said, text
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
 
@@ -41,56 +41,54 @@ class Drawn(NamedTuple):
     sentence: str
 
 
-@dataclass(frozen=True)
-class Work:
-    """Long work that a button starts; each function takes the controls by name.
-
-    ``show`` and ``frame`` take a result first, and return figure and sentence of what there is, complete or not;
-    ``frame`` is for work under way, three times a second, and without it the picture stays as it is until the end.
-    """
-
-    stream: Callable[..., Iterator[Snapshot[Any]]]  # yields snapshots, several a second
-    show: Callable[..., tuple[Figure, str]]
-    units: Callable[..., int]  # how many, ``Snapshot.total``, the work has; for the estimate of its time
-    frame: Callable[..., tuple[Figure, str]] | None = None
-    absent: str = ""  # why it cannot run on this machine, and what would help: these words take the button's place
-
-
 class Explorer:
     """Controls, the picture they make, a sentence with its numbers, and the code that does the same.
 
     Args:
-        render: Pure: the same controls give the same figure and sentence. It may keep one figure and move its animated
-            artists: only these are then drawn again. Where it has a parameter ``ghost`` it is given what the learner
-            predicted, where ``pinned`` the controls of a run to compare with, or None.
+        draw: ``draw(sheet, state)`` draws a state on the panels, each a ``Pen``: ``sheet["name"].line(x, y)``. It is
+            pure: the same state makes the same picture. Where it has a parameter ``ghost`` it is given what the learner
+            predicted, where ``pinned`` the state of a run to compare with, or None.
         controls: In the order of the page.
-        title: Names the explorer in its alternative text.
-        code: ``code(**controls)`` returns the lines of code that make the same numbers.
+        panels: By name. Without any, ``draw(**controls)`` returns figure and sentence itself; it may keep one figure
+            and move its animated artists, since only these are then drawn again.
+        words: ``words(state)`` returns the sentence; ``pinned`` as in ``draw``.
+        state: Makes the state of the controls, all by name: what picture, sentence and code read.
+        title: Names the explorer in its alternative text: words or their key.
+        code: ``code(state)`` returns the lines of code that make the same numbers.
         work: What the button "run live" does.
+        height: Of the picture, in CSS pixels.
 
-    >>> from entropic_edu.figures import plots
-    >>> def render(*, batch_size):
-    ...     ax = plots.axes()
-    ...     _ = ax.plot([0, 1], [0, 1 / batch_size])
-    ...     return ax.figure, f"The slope is {1 / batch_size}."
-    >>> explorer = Explorer(render, [slider("batch_size", (4, 16), 4)])
+    >>> def draw(sheet, state):
+    ...     sheet["slope"].line([0, 1], [0, 1 / state.batch_size])
+    >>> def words(state):
+    ...     return f"The slope is {1 / state.batch_size}."
+    >>> panels = {"slope": Panel(title="Height (m)", x="Way (m)")}
+    >>> explorer = Explorer(draw, [slider("batch_size", (4, 16), 4)], panels, words)
     >>> explorer.set(batch_size=16)
     'The slope is 0.0625.'
     """
 
     def __init__(
         self,
-        render: Callable[..., tuple[Figure, str]],
+        draw: Callable[..., Any],
         controls: Sequence[Control],
+        panels: Mapping[str, Panel] | None = None,
+        words: Callable[..., str] | None = None,
         *,
+        state: Callable[..., Any] = SimpleNamespace,
         title: str = "",
         code: Callable[..., str] | None = None,
         work: Work | None = None,
+        height: int = HEIGHT,
     ) -> None:
-        self.controls, self.title, self.code, self.work = tuple(controls), title, code, work
+        self.controls, self.title = tuple(controls), said(title)
         self.values: dict[str, Any] = {control.name: control.default for control in self.controls}  # now
         self.job: Job[Any] | None = None
-        self._render, self._takes = render, {"ghost", "pinned"} & set(inspect.signature(render).parameters)
+        self._takes = takes(draw)
+        made = Parts(draw, words, code, work)
+        if panels is not None:
+            made = declared(Sheet(panels, height), made, state)
+        self._render, _, self.code, self.work = made
         self._bet: Bet | None = None
         self._pinned: dict[str, Any] | None = None
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()

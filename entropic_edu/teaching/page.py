@@ -29,7 +29,10 @@ _CODE = (
 
 @dataclass(frozen=True)
 class Control:
-    """One thing to turn; ``slider`` and ``switch`` make them, and ``strings.composed_text`` finds its words."""
+    """One thing to turn; ``slider`` and ``switch`` make them.
+
+    Its words are in the catalogue, at ``control.<name>``; where there are none, the name and the options are the words.
+    """
 
     name: str  # the keyword of ``render``
     options: tuple[Any, ...]  # all values it can take, in the order of the page
@@ -42,13 +45,13 @@ class Control:
 
     @property
     def label(self) -> str:
-        return composed_text("control", self.name, "label")
+        return composed_text("control", self.name, "label", default=self.name.replace("_", " "))
 
     def shown(self, value: Any) -> str:
         """Return how the page writes a value."""
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-        return composed_text("control", self.name, "none" if value is None else value)
+        return composed_text("control", self.name, "none" if value is None else value, default=str(value))
 
 
 def slider(name: str, options: Sequence[Any], default: Any) -> Control:

@@ -1,13 +1,17 @@
-"""What pictures of explorers are made of: means with their bands, points, labels.
+"""A sheet: panels that are declared as data, and the strokes on them, which last for one state of an explorer.
 
-What never changes is drawn once; what a control changes is an animated artist, which ``pixels.png`` draws on top.
+Frames are drawn once and kept. Strokes are animated artists, which ``pixels.png`` draws on top.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
@@ -15,14 +19,189 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLUE, GREEN, ORANGE, PURPLE, RED, SKY
-from entropic_edu.physics.mean import Mean
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, ORANGE, PURPLE, RED, SKY, labelled
+from entropic_edu.physics.mean import Mean, exact
+
+from .strings import said
 
 WIDTH, HEIGHT = 760, 460  # CSS pixels
 GREY = "#595959"  # 7:1 on white
 # darker, for words: 4.5:1 or more on white
 INK = {PURPLE: "#8E4470", RED: "#A84A00", GREEN: "#00664B", ORANGE: "#8A5A00", SKY: "#1F6690"}
 SMALL = 10.5
+LINE = 17  # CSS pixels between the names of two lines, at least
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a line is, and hence how it looks: the same in every lesson."""
+
+    colour: str = BLUE
+    dash: Any = "-"
+    width: float = 2.0
+    label: str = ""  # written at the end of a line, where no other is given: words or their key
+    marker: str = "o"
+
+
+RUN = Role(label="say.run")
+CONTROL = Role(BLACK, ":", 1.8, "say.noise.off")  # the same without noise
+THEORY = Role(PURPLE, DASHES[2], 1.8, "say.theory")
+TWIN = Role(RED, DASHES[3], 2.0, "say.pinned", "s")  # the pinned run
+GHOST = Role(GREY, (0, (3, 2)), 3.0, "say.prediction")  # the learner's bet
+FAINT = Role("#9a9a9a", width=1.0)  # the others, for comparison
+LIMIT = Role(BLACK, ":", 1.5)
+LOSS, TRACE = Role(BLUE), Role(RED)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The frame of one axes, as data.
+
+    Attributes:
+        place: Left, lower edge, width and height, as shares of the sheet.
+        title, x: What the vertical and the horizontal axis show, with units: words or their key.
+        xlim, ylim: Limits.
+        xticks, yticks: Where ticks are, or a mapping from there to words or keys; None leaves them to matplotlib. A
+            panel with neither ``x`` nor ``xticks`` stands above another whose ticks serve both.
+        xscale, yscale: As in matplotlib; "symlog 0.01" is linear up to 0.01.
+        zero: Whether a grey line marks zero.
+        once: Draws on the axes what no control changes.
+    """
+
+    place: tuple[float, float, float, float] = (0.1, 0.13, 0.7, 0.77)
+    title: str = ""
+    x: str = ""
+    xlim: tuple[float, float] = (0.0, 1.0)
+    ylim: tuple[float, float] = (0.0, 1.0)
+    xticks: Sequence[float] | Mapping[float, str] | None = None
+    yticks: Sequence[float] | Mapping[float, str] | None = None
+    xscale: str = "linear"
+    yscale: str = "linear"
+    zero: bool = False
+    once: Callable[[Axes], object] = lambda ax: None
+
+
+class Pen:
+    """Draws on one panel, each stroke until the next state; ``ax`` is the axes."""
+
+    def __init__(self, sheet: Sheet, panel: Panel) -> None:
+        self.sheet, self.panel = sheet, panel
+        self.ax = labelled(sheet.figure.add_axes(panel.place), "", "", " ")
+        self.ends: list[Text] = []
+        self._frame()
+        if panel.zero:
+            self.ax.axhline(0, color=GREY, lw=1)
+        panel.once(self.ax)
+
+    def reframe(self, **changed: Any) -> None:
+        """Change what ``Panel`` declares but its place; where nothing is new the kept frame serves."""
+        wanted = replace(self.panel, **changed)
+        if wanted != self.panel:
+            self.panel, self.sheet.stale = wanted, True
+            self._frame()
+
+    def _frame(self) -> None:
+        panel, ax = self.panel, self.ax
+        for axis, scale, ticks in (("x", panel.xscale, panel.xticks), ("y", panel.yscale, panel.yticks)):
+            kind, _, linear = scale.partition(" ")
+            getattr(ax, f"set_{axis}scale")(kind, **({"linthresh": float(linear)} if linear else {}))
+            if ticks is not None:
+                named = ticks if isinstance(ticks, Mapping) else {tick: f"{tick:,.10g}" for tick in ticks}
+                getattr(ax, f"set_{axis}ticks")(list(named), [said(name).replace("-", "−") for name in named.values()])
+                getattr(ax, f"{axis}axis").minorticks_off()
+        ax.set(xlim=panel.xlim, ylim=panel.ylim, xlabel=said(panel.x))
+        ax.set_title(said(panel.title), loc="left", fontsize=11)
+        if not panel.x and panel.xticks is None:
+            ax.tick_params(labelbottom=False)
+
+    def keep(self, *artists: Artist) -> None:
+        """Let artists that matplotlib made on ``ax`` last until the next state."""
+        for artist in artists:
+            artist.set_animated(True)
+        self.sheet.strokes += artists
+
+    def line(self, x: Any, y: Any, role: Role = RUN, label: str | None = None, **style: Any) -> None:
+        """Draw a line, and around a ``Mean`` its band of one standard error, with a name at its right end.
+
+        Args:
+            x, y: (n,) each.
+            role: What it is.
+            label: Words or their key; None is the label of the role, "" is none.
+            style: As in matplotlib, where it is to differ from the role.
+        """
+        mean = y if isinstance(y, Mean) else exact(torch.as_tensor(y))
+        x, value, error = (np.asarray(each, float) for each in (x, mean.value, mean.error))
+        look = {"color": role.colour, "ls": role.dash, "lw": role.width} | style
+        self.keep(*self.ax.plot(x, value, scalex=False, scaley=False, **look))
+        if (error > 0).any():
+            low = value - error if self.panel.yscale != "log" else np.maximum(value - error, self.panel.ylim[0])
+            self.keep(self.ax.fill_between(x, low, value + error, color=role.colour, alpha=0.25, lw=0))
+        label = role.label if label is None else label
+        if label and (seen := np.isfinite(value).nonzero()[0]).size:
+            last = seen[x[seen].argmax()]
+            across, up = (self.ax.transScale + self.ax.transLimits).transform((x[last], value[last]))
+            self.note(across + 0.015, up, label, role, va="center", clip_on=False, transform=self.ax.transAxes)
+            self.ends.append(self.ax.texts[-1])
+
+    def points(self, x: Any, y: Any, role: Role = RUN, **style: Any) -> None:
+        """Draw the finite ones of measured points, (n,) each, with error bars where they are means."""
+        mean = y if isinstance(y, Mean) else exact(torch.as_tensor(y))
+        x, value, error = (np.asarray(each, float) for each in (x, mean.value, mean.error))
+        seen = np.isfinite(value)
+        bars = np.nan_to_num(error[seen]) if (error[seen] > 0).any() else None
+        look: dict[str, Any] = {"fmt": role.marker, "ms": 6, "color": role.colour, "elinewidth": 1.5} | style
+        self.keep(*self.ax.errorbar(x[seen], value[seen], bars, **look).get_children())
+
+    def level(self, height: float, role: Role = LIMIT, label: str = "") -> None:
+        """Draw a line at one height across the panel, its name on it at the right."""
+        self.line(self.panel.xlim, [height, height], role, "")
+        if label:
+            self.note(self.panel.xlim[1], height, label, role, ha="right", va="center", boxed=True)
+
+    def note(self, x: float, y: float, label: str, role: Role = LIMIT, *, boxed: bool = False, **where: Any) -> None:
+        """Write words, or those of a key, in the colour of a role; ``boxed`` on white, over the lines."""
+        colour = INK.get(role.colour, role.colour)
+        if boxed:
+            where = {"zorder": 6, "bbox": {"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 1}} | where
+        self.keep(self.ax.text(float(x), float(y), said(label), color=colour, **{"fontsize": SMALL} | where))
+
+    def part(self) -> None:
+        """Move the names at the ends of lines apart, so that none covers another or leaves the panel."""
+        self.ends.sort(key=lambda name: name.get_position()[1])
+        least = LINE / (96 * self.sheet.figure.get_figheight() * self.panel.place[3])  # of the panel's height
+        at = np.array([name.get_position()[1] for name in self.ends])
+        steps = least * np.arange(len(at))
+        at = np.maximum.accumulate(np.maximum(at, 0) - steps) + steps  # upwards
+        at = np.minimum.accumulate((np.minimum(at, 1) + steps[::-1])[::-1])[::-1] - steps[::-1]  # and down from the top
+        for name, y in zip(self.ends, at, strict=True):
+            name.set_y(y)
+
+
+class Sheet:
+    """A figure with panels by name; in ``with sheet:`` strokes are drawn, and those of the last state are gone."""
+
+    def __init__(self, panels: Mapping[str, Panel], height: int = HEIGHT) -> None:
+        self.figure = figure(height=height)
+        self.strokes: list[Artist] = []
+        self.stale = True  # whether a frame has changed
+        self.pens = {name: Pen(self, panel) for name, panel in panels.items()}
+
+    def __getitem__(self, name: str) -> Pen:
+        return self.pens[name]
+
+    def __enter__(self) -> Sheet:
+        self.stale = bool(self.figure.stale)
+        for stroke in self.strokes:
+            stroke.remove()
+        self.strokes = []
+        for pen in self.pens.values():
+            pen.ends = []
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pen in self.pens.values():
+            pen.part()
+        self.figure.stale = self.stale  # to matplotlib strokes that come and go are changes, too
 
 
 def figure(width: int = WIDTH, height: int = HEIGHT) -> Figure:

@@ -1,9 +1,11 @@
 """Means, their errors, and the one ratio of a road's middle to its ends."""
 
+import math
+
 import pytest
 import torch
 
-from entropic_edu.physics.mean import middle_over_ends
+from entropic_edu.physics.mean import Mean, exact, middle_over_ends
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -42,3 +44,20 @@ def test_a_road_without_points_in_the_middle_has_no_ratio():
 def test_positions_of_other_points_are_refused():
     with pytest.raises(ValueError, match="got shapes \\(3,\\) and \\(2, 4\\)"):
         middle_over_ends(torch.linspace(0, 1, 3), torch.ones(2, 4))
+
+
+def test_a_mean_is_written_with_its_error_and_alone_where_none_is_known():
+    each = torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64)
+    mean, error = 3.0, math.sqrt((4 + 1 + 0 + 9) / 3 / 4)
+    assert f"{Mean.over(each):.3f}" == f"{mean:.3f} ± {error:.3f}"
+    assert f"{100 * Mean.over(each):.0f}" == f"{100 * Mean.over(each).value:.0f} ± {100 * error:.0f}"
+    assert f"{Mean.over(each[:1]):.1f}" == f"{exact(each[0]):.1f}" == "1.0"
+    assert f"{Mean(each[0], torch.tensor(torch.inf)):.1f}" == "1.0"
+
+
+def test_the_mean_is_over_the_dimension_that_is_named():
+    each = torch.arange(6, dtype=torch.float64).view(2, 3)
+    assert torch.equal(Mean.over(each).value, torch.tensor([1.0, 4.0], dtype=torch.float64))
+    assert torch.equal(Mean.over(each, 0).value, torch.tensor([1.5, 2.5, 3.5], dtype=torch.float64))
+    assert torch.allclose(Mean.over(each, 0).error, torch.full((3,), 1.5, dtype=torch.float64))  # 3/√2/√2
+    assert float(Mean.over(each, 0).at(1).value) == pytest.approx(2.5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -13,6 +12,7 @@ from matplotlib.text import Text
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.runs import Run
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.theory import Prediction
@@ -199,6 +199,6 @@ def code_of(name: str) -> str:
     )
 
 
-def setting_of(turned: Mapping[str, Any]) -> str:
+def setting_of(run: Run) -> str:
     """Name batch and learning rate in a sentence."""
-    return text("06.setting", data=data_of(turned["batch_size"]), learning_rate=turned["learning_rate"])
+    return text("06.setting", data=data_of(run.batch_size), learning_rate=run.learning_rate)

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu.course import floor
+from entropic_edu.course.runs import Run
 from entropic_edu.figures.pixels import png
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
 from entropic_edu.teaching import sheet
-from entropic_edu.teaching.sheet import GREY, moving
+from entropic_edu.teaching.sheet import CONTROL, GREY, LOSS, THEORY, TRACE, Panel, Sheet, moving
 from entropic_edu.teaching.strings import text
 
 from .common import STARTS, along_road, data_of, kept, name_of, pick, profile, speed, speed_by_law, steps_of
@@ -22,6 +23,22 @@ if TYPE_CHECKING:
     from entropic_edu.teaching.player import Player
 
 TALL, LANE = 2.2, -0.55  # of the plan: the largest distance from the road, and where the lane without noise begins
+ROAD = {  # objective, curvature, and which way walkers drift
+    "loss": Panel((0.655, floor.RIGHT[0], 0.325, 0.185), "06.panel.loss", ylim=(0.54, 0.6)),
+    "trace": Panel((0.655, floor.RIGHT[1], 0.325, 0.185), "06.panel.trace", ylim=(0, 250)),
+    "drift": Panel(
+        (0.655, floor.RIGHT[2], 0.325, 0.185), "06.panel.drift", "06.axis.position",
+        ylim=(-0.16, 0.16), yticks=(-0.1, 0, 0.1), zero=True,
+    ),
+}  # fmt: skip
+
+
+def draw_road(sheet: Sheet, run: Run) -> None:
+    """Draw the triptych of a run's road: what it was on, and the drift that theory says, with noise and without."""
+    sheet["loss"].line(run.road.position, run.road.along("loss"), LOSS)
+    sheet["trace"].line(run.road.position, run.road.along("trace"), TRACE)
+    sheet["drift"].line(run.road.position, run.speed_by_law, THEORY, "", lw=2)
+    sheet["drift"].line(run.road.position, run.control.speed_by_law, CONTROL, "", lw=1.5)
 
 
 class Road:
@@ -80,7 +97,8 @@ def of_grid(batch_size: int | None, learning_rate: float) -> Player:
 
 def _player(name: str, batch_size: int | None, learning_rate: float, title: str) -> Player:
     """Return a player of a recorded run and of the control, of those walkers that were let go at 0.3 and at 0.7."""
-    from entropic_edu.teaching.player import Panel, Player
+    from entropic_edu.teaching.player import Panel as Part
+    from entropic_edu.teaching.player import Player
 
     step = steps_of(name, learning_rate)
     position, distance = (_two_starts(kept(f"{name}/{key}")) for key in ("position", "distance"))
@@ -96,7 +114,7 @@ def _player(name: str, batch_size: int | None, learning_rate: float, title: str)
         parts.append(torch.stack([still[:, :, side, 0].T, lane], -1))
         groups.append((pairs, False))
     crowd = torch.cat(parts, 1)  # (R, N, 2)
-    figure, panels = _film_scene(Panel, batch_size, learning_rate)
+    figure, panels = _film_scene(Part, batch_size, learning_rate)
     return Player(
         crowd,
         along=crowd[..., 0],

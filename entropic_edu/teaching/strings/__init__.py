@@ -48,15 +48,25 @@ def option_text(option: str, /, *keys: str, **values: Any) -> str:
     raise KeyError(f"There are no words for the option {option!r}; the keys are {', '.join(keys)}.")
 
 
-def composed_text(*parts: str) -> str:
-    """Return the words at a key that is put together of ``parts``; only these keys are.
+def composed_text(*parts: str, default: str | None = None) -> str:
+    """Return the words at a key that is put together of ``parts``, or else ``default``; only these keys are.
 
     - ``lesson.title.<number>``: of a lesson;
     - ``control.<name>.<key>``: of an explorer's control its ``label``, or one of its options;
     - ``<lesson>.question.<name>.<key>``: of a prediction ``ask``, ``option.<key>`` or ``reply.<key>``;
     - ``<lesson>.exercise.<name>.<key>``: of an exercise ``ask``, ``right`` or ``wrong.<slip>``.
     """
-    return text(".".join(parts))
+    key = ".".join(parts)
+    return text(key) if default is None or find(key) else default
+
+
+def said(words: str) -> str:
+    """Return the entry at a key, or words that are no key as they are.
+
+    >>> said("say.theory"), said("height of a ball (m)")
+    ('theory', 'height of a ball (m)')
+    """
+    return find(words) or words
 
 
 def hints(lesson: str, name: str) -> list[str]:

@@ -1,0 +1,82 @@
+"""What an explorer is made of: functions of one state, which become functions of the controls."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+
+from entropic_edu.physics.snapshot import Snapshot
+
+from .sheet import Sheet
+
+
+@dataclass(frozen=True)
+class Work:
+    """Long work that a button starts.
+
+    ``stream(state)`` yields snapshots; ``show(sheet, result, state)`` draws what there is of the result, complete or
+    not, and returns the sentence; ``units(state)`` is how many units, ``Snapshot.total``, the work has, from which its
+    time is estimated; ``frame`` is as ``show``, for work under way, three times a second, and without it the picture
+    stays as it is until the end. In an explorer without panels each takes the controls by name in place of the state,
+    and the pictures take no sheet and return figure and sentence. ``absent`` says why the work cannot run on this
+    machine, and what would help: these words then take the button's place.
+    """
+
+    stream: Callable[..., Iterator[Snapshot[Any]]]  # several a second
+    show: Callable[..., Any]
+    units: Callable[..., int]
+    frame: Callable[..., Any] | None = None
+    absent: str = ""
+
+
+class Parts(NamedTuple):
+    """How an explorer draws, speaks, writes its code and works, as its arguments of the same names."""
+
+    draw: Callable[..., Any]
+    words: Callable[..., str] | None
+    code: Callable[..., str] | None
+    work: Work | None
+
+
+def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
+    """Return functions of the controls, drawing and speaking in one, from functions of a sheet and the state."""
+    draw, words, code, work = parts
+    if words is None:
+        raise ValueError("An explorer with panels needs words(state), which returns its sentence; got None.")
+
+    def render(*, pinned: dict[str, Any] | None = None, ghost: Any = None, **turned: Any) -> tuple[Figure, str]:
+        now, extra = state(**turned), {"pinned": None if pinned is None else state(**pinned), "ghost": ghost}
+        with sheet:
+            draw(sheet, now, **{name: extra[name] for name in takes(draw)})
+        return sheet.figure, words(now, **{name: extra[name] for name in takes(words)})
+
+    def shown(show: Callable[..., str]) -> Callable[..., tuple[Figure, str]]:
+        def picture(result: Any, **turned: Any) -> tuple[Figure, str]:
+            with sheet:
+                return sheet.figure, show(sheet, result, state(**turned))
+
+        return picture
+
+    return Parts(
+        render,
+        words,
+        None if code is None else lambda **turned: code(state(**turned)),
+        None
+        if work is None
+        else Work(
+            lambda **turned: work.stream(state(**turned)),
+            shown(work.show),
+            lambda **turned: work.units(state(**turned)),
+            None if work.frame is None else shown(work.frame),
+            work.absent,
+        ),
+    )
+
+
+def takes(function: Callable[..., Any]) -> set[str]:
+    """Return what a function takes beside the state: "ghost", "pinned"."""
+    return {"ghost", "pinned"} & set(inspect.signature(function).parameters)
