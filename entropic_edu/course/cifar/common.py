@@ -10,17 +10,19 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.figures.plots import GREEN
-from entropic_edu.physics.mean import Mean, middle_over_ends
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import cifar10, let_go
+from entropic_edu.teaching.explorer import slider
 from entropic_edu.teaching.sheet import GREY, Role
 from entropic_edu.teaching.strings import text
 
 PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
-ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all of them
+PAIR = slider("cifar_pair", (None, *(pair + 1 for pair in PAIRS)), None)  # None is all of them
 RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
 STARTS: tuple[float, ...] = cifar10.STORY.starts
 DIGITS = Role(GREY, ":", 1.8, "09.label.digits", "s")
+FROM = "from entropic_edu.recorded import cifar10\n"  # the first line of all printed code
 NOW = Role(GREEN, "-", 1.6, "", "D")  # what is computed on the learner's machine
 
 
@@ -32,9 +34,8 @@ class Road:
 
     def mean(self, each: Tensor) -> Mean:
         """Return mean and standard error over the pairs, (P, ...) -> (...), or the values of one, whose error is 0."""
-        if self.cifar_pair is None:
-            return Mean.over(each, 0)
-        return Mean(each[self.cifar_pair - 1], torch.zeros_like(each[self.cifar_pair - 1]))
+        one = self.cifar_pair
+        return Mean.over(each, 0) if one is None else Mean(each[one - 1], torch.zeros_like(each[one - 1]))
 
     @property
     def named(self) -> str:
@@ -46,31 +47,6 @@ class Road:
     def first(self) -> int:
         """The pair that a button works on, counted from 0: the first where all are shown."""
         return (self.cifar_pair or 1) - 1
-
-
-def even(count: int) -> Tensor:
-    """Return even positions from 0 to 1, (count,), float64."""
-    return torch.linspace(0, 1, count, dtype=torch.float64)
-
-
-def over_ends(values: Tensor) -> Tensor:
-    """Return values (..., n) over the mean of the two ends of their road."""
-    return values / values[..., [0, -1]].mean(-1, keepdim=True)
-
-
-def bump(values: Tensor) -> Tensor:
-    """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    return middle_over_ends(even(values.shape[-1]), values)
-
-
-@cache
-def on_digits(field: str) -> Tensor:
-    """Return a quantity along the five roads of lessons 05 and 06, (5, 21), float64."""
-    kept = recorded.load("bump")
-    return torch.stack([getattr(kept[f"pair{pair}/profile"], field) for pair in range(5)]).double()
-
-
-# --- walkers --------------------------------------------------------------------------------------------------------
 
 
 @cache
@@ -93,16 +69,16 @@ def track(name: str, start: float) -> Tensor:
     return torch.stack([cifar10.theory(pair, name).track(start, step) for pair in PAIRS])
 
 
-def temperature(name: str) -> float:
-    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
-    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
-    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
-
-
 def by_theory(name: str) -> Tensor:
     """Return the share of the way home that theory says for the end of a setting, both starts together, (P,)."""
     left = [(track(name, start)[:, -1] - round(start)).abs() / abs(start - round(start)) for start in STARTS]
     return 1 - torch.stack(left).mean(0)
+
+
+def temperature(name: str) -> float:
+    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
+    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
+    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
 
 
 @cache
@@ -114,8 +90,3 @@ def digits_home(name: str) -> Tensor:
     row = int(torch.searchsorted(when, float(times("hot")[-1])).clamp(1, len(when) - 1))
     part = (times("hot")[-1] - when[row - 1]) / (when[row] - when[row - 1])
     return 1 - torch.lerp(left[:, row - 1], left[:, row], part) / 0.3
-
-
-def code(*lines: str) -> str:
-    """Return code that reads the recording."""
-    return "\n".join(["from entropic_edu.recorded import cifar10", *lines])

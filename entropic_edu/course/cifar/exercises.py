@@ -48,7 +48,6 @@ def _left(position: Tensor) -> Tensor:
 
 
 def _share(position: Tensor, start: float) -> Tensor:
-    """Return the share of the way home of each pair, (P,)."""
     return 1 - _left(position).mean(1) / start
 
 
@@ -62,17 +61,12 @@ def _mean(each: Tensor, error: Callable[[Tensor], Tensor] = _standard) -> Tensor
 
 def _by_noise(share: Answer = _share, error: Callable[[Tensor], Tensor] = _standard) -> Answer:
     """Return an answer to 9.2, given how it makes a share for each pair and an error of the differences."""
-
-    def answer(noisy: Tensor, control: Tensor, start: float) -> Tensor:
-        return _mean(share(noisy, start) - share(control, start), error)
-
-    return answer
+    return lambda noisy, control, start: _mean(share(noisy, start) - share(control, start), error)
 
 
-def _unpaired(noisy: Tensor, control: Tensor, start: float) -> Tensor:
-    """Return the answer of who adds the errors of noise and control as if they had nothing to do with each other."""
-    errors = torch.stack([_standard(_share(each, start)) for each in (noisy, control)])
-    return torch.stack([_by_noise()(noisy, control, start)[0], errors.norm()])
+def by_noise(noisy: Tensor, control: Tensor, start: float) -> Tensor:
+    """Return the share of the way home that noise adds, mean over the pairs and standard error: the answer to 9.2."""
+    return _mean(_share(noisy, start) - _share(control, start))
 
 
 def _crowd(noisy: Tensor, control: Tensor, start: float) -> Tensor:
@@ -80,19 +74,21 @@ def _crowd(noisy: Tensor, control: Tensor, start: float) -> Tensor:
     return _mean((_left(control).mean(1, keepdim=True) - _left(noisy)).flatten() / start)
 
 
+def _unpaired(noisy: Tensor, control: Tensor, start: float) -> Tensor:
+    """Return the answer of who adds the errors of noise and control as if they had nothing to do with each other."""
+    errors = torch.stack([_standard(_share(each, start)) for each in (noisy, control)])
+    return torch.stack([by_noise(noisy, control, start)[0], errors.norm()])
+
+
 def _walked(seed: int, pairs: int, start: float) -> tuple[Tensor, Tensor, float]:
     """Return made-up walkers of some pairs at four moments, 3 a start with noise, one without, and the start."""
     time = torch.linspace(0, 1, 4, dtype=torch.float64)[:, None, None]
     own = _random(seed, 2, pairs, 1, 1, 1)  # of each pair
-
-    def walkers(gone: Tensor, count: int) -> Tensor:
+    walkers = []
+    for gone, count in ((0.4 + 0.3 * own[0], 3), (0.05 + 0.1 * own[1], 1)):
         left = start * (1 - gone * (0.8 + 0.4 * _random(seed + count, pairs, 1, 2, count)) * time)
-        return torch.stack([left[:, :, 0], 1 - left[:, :, 1]], 2)
-
-    return walkers(0.4 + 0.3 * own[0], 3), walkers(0.05 + 0.1 * own[1], 1), start
-
-
-by_noise = _by_noise()  # the right answer to 9.2
+        walkers.append(torch.stack([left[:, :, 0], 1 - left[:, :, 1]], 2))
+    return walkers[0], walkers[1], start
 
 
 class Bowl:
@@ -108,10 +104,12 @@ class Bowl:
         return f"that of ½ Σ h θ², h = {self.curvature.tolist()}"
 
 
+def _steps(learning_rate: float, momentum: float, flow_time: float) -> float:
+    return flow_time * (1 - momentum) / learning_rate
+
+
 def _settled(
-    steps: Callable[[float, float, float], float],
-    keep: Callable[[float], float] = lambda m: m,
-    take: Callable[[float], float] = lambda m: 1.0,
+    steps: Answer = _steps, keep: Answer = lambda momentum: momentum, take: Answer = lambda momentum: 1.0
 ) -> Answer:
     """Return an answer to 9.3, given its number of steps and what each keeps of the velocity and takes of the slope."""
 
@@ -123,10 +121,6 @@ def _settled(
         return theta
 
     return answer
-
-
-def _steps(learning_rate: float, momentum: float, flow_time: float) -> float:
-    return flow_time * (1 - momentum) / learning_rate
 
 
 EXERCISES = [
@@ -162,14 +156,13 @@ EXERCISES = [
     Exercise(
         "settle",
         "9.3",
-        truth=_settled(_steps),
+        truth=_settled(),
         wrong={
-            "no_momentum": _settled(lambda eta, m, time: time / eta),
-            "time_as_steps": _settled(lambda eta, m, time: time),
-            "times_rate": _settled(lambda eta, m, time: time * eta / (1 - m)),
-            "plain": _settled(_steps, keep=lambda m: 0.0),
-            "mean": _settled(_steps, take=lambda m: 1 - m),
-            "uphill": _settled(_steps, take=lambda m: -1.0),
+            "no_momentum": _settled(lambda learning_rate, momentum, flow_time: flow_time / learning_rate),
+            "time_as_steps": _settled(lambda learning_rate, momentum, flow_time: flow_time),
+            "plain": _settled(keep=lambda momentum: 0.0),
+            "mean": _settled(take=lambda momentum: 1 - momentum),
+            "uphill": _settled(take=lambda momentum: -1.0),
         },
         cases=[(Bowl(0.5, 0.1, 0.02), POINT, 0.2, 0.9, 20.0), (Bowl(1.0, 0.3, 0.0), POINT, 0.1, 0.5, 3.0)],
     ),

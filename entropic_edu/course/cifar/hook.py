@@ -5,10 +5,14 @@ from __future__ import annotations
 from functools import cache
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.bump.common import along as on_digits
+from entropic_edu.course.bump.common import over_ends
+from entropic_edu.course.bump.common import positions as even
 from entropic_edu.figures.plots import RED
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.train import Run
@@ -18,7 +22,7 @@ from entropic_edu.teaching.sheet import CONTROL, FAINT, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from . import live
-from .common import DIGITS, NOW, STARTS, code, even, of_start, on_digits, over_ends, times
+from .common import DIGITS, FROM, NOW, STARTS, of_start, times
 
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
 LINE = Role(RED, "--", 2.0)
@@ -49,9 +53,7 @@ def curves() -> dict[str, Tensor]:
 def at(name: str, place: float) -> float:
     """Return the mean over the pairs of a curve at a place, on straight lines between its points."""
     values = curves()[name].mean(0)
-    exactly = place * (len(values) - 1)
-    low = min(int(exactly), len(values) - 2)
-    return float(torch.lerp(values[low], values[low + 1], exactly - low))
+    return float(np.interp(place, even(len(values)), values))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
@@ -92,16 +94,18 @@ def words(state: SimpleNamespace) -> str:
     """Say what stands on line and road at a place, and where walkers ended."""
     place = state.at_position
     found = {name.replace(" ", "_"): at(name, place) for name in curves()}
-    ends = {key: float(of_start(name, STARTS[0])[:, -1].mean()) for key, name in (("hot", "hot"), ("still", "no noise"))}
+    ends = {
+        key: float(of_start(name, STARTS[0])[:, -1].mean()) for key, name in (("hot", "hot"), ("still", "no noise"))
+    }
     return text("09.hook.sentence", place=place, **found, **ends)
 
 
 def lines(state: SimpleNamespace) -> str:
     """Return code that reads the height of line and road at this place."""
     row, fine = round(24 * state.at_position), round(48 * state.at_position)
-    return code(
-        'line, road = cifar10.every("line_objective"), cifar10.every("road_objective")',
-        f"print(line[:, {row}].mean(), road[:, {fine}].mean())",
+    return (
+        f'{FROM}line, road = cifar10.every("line_objective"), cifar10.every("road_objective")\n'
+        f"print(line[:, {row}].mean(), road[:, {fine}].mean())"
     )
 
 

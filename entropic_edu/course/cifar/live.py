@@ -22,23 +22,15 @@ from entropic_edu.teaching.explorer import Work
 from entropic_edu.teaching.strings import said, text
 
 SEEN = 200  # images on which loss and curvature are measured here, of the 1,000 that all runs learn or walk on
-POINTS = 5  # of the road that is probed
+POINTS, LINE = 5, 13  # of the road that is probed, and of the line between two networks
 WALKERS = 2  # of each start
-LINE = 13  # points of a line
 STEPS = cifar10.STORY.train["epochs"] * math.ceil(5 * (cifar10.STORY.images or 0) / cifar10.STORY.train["batch_size"])
 
+Begin = Callable[[Network, Any], Iterator[Snapshot[Any]]]  # given the landscape and the state of the controls
 
-def work(
-    what: str, begin: Callable[[Network, Any], Iterator[Snapshot[Any]]], show: Callable[..., str], units: Any
-) -> Work:
-    """Return the work of a button, or words in its place where there are no images.
 
-    Args:
-        what: Key of what the button does, for these words.
-        begin: Given the landscape and the state, yields snapshots.
-        show: As in ``Work``; it follows the work.
-        units: How many there are in a state.
-    """
+def work(what: str, begin: Begin, show: Callable[..., str], units: Callable[[Any], int]) -> Work:
+    """Return the work of a button; where there are no images, words in its place, ``what`` being their key."""
     absent = "" if find_cifar10() is not None else text("09.absent", what=said(what))
     if not absent:
         try:
@@ -51,12 +43,7 @@ def work(
 
 @cache
 def landscape() -> Network:
-    """Return the network with its 1,000 images, read once.
-
-    Raises:
-        FileNotFoundError: If no whole copy of CIFAR-10 is found.
-        ValueError: If a file of it is damaged.
-    """
+    """Return the network with its 1,000 images, read once; as an error that there is no whole copy of them."""
     return cifar10.landscape()
 
 
@@ -67,8 +54,7 @@ def few(land: Network) -> Network:
 
 def trained(land: Network, seed: int) -> Iterator[Snapshot[Any]]:
     """Yield two networks as they learn, by the recipe of the recorded ones, without the rest at its end."""
-    generator = torch.Generator().manual_seed(1_000_000 + seed)
-    yield from stream.train(land, generator=generator, runs=2, **cifar10.STORY.train)
+    yield from stream.train(land, generator=seeded(1_000_000 + seed), runs=2, **cifar10.STORY.train)
 
 
 def line(run: Run) -> Tensor:
@@ -79,35 +65,33 @@ def line(run: Run) -> Tensor:
 
 def probed(land: Network, pair: int, seed: int) -> Iterator[Snapshot[Any]]:
     """Yield the profile of a recorded road at a few places, pairs counted from 0."""
-    generator = torch.Generator().manual_seed(seed)
-    yield from stream.probe(
-        few(land), cifar10.road(pair), generator=generator, **cifar10.STORY.probe | {"points": POINTS}
-    )
+    options = cifar10.STORY.probe | {"points": POINTS}
+    yield from stream.probe(few(land), cifar10.road(pair), generator=seeded(seed), **options)
 
 
 def released(land: Network, pair: int, seed: int, name: str) -> Iterator[Snapshot[Any]]:
     """Yield walkers let go on a recorded road as the recorded ones were, but fewer."""
     fewer = replace(cifar10.setting(name), walkers=min(WALKERS, cifar10.setting(name).walkers))
-    generator = torch.Generator().manual_seed(seed)
-    yield from stream.drift(
-        land, cifar10.road(pair), generator=generator, **release_settings(cifar10.STORY, fewer)
-    )
+    settings = release_settings(cifar10.STORY, fewer)
+    yield from stream.drift(land, cifar10.road(pair), generator=seeded(seed), **settings)
 
 
 def settled(land: Network, pair: int) -> Iterator[Snapshot[Any]]:
     """Yield both ends of a recorded road as full-batch descent moves them, for the flow time of the walkers."""
     still, start = cifar10.STORY.control, cifar10.road(pair).pivots[[0, -1]]
     how = cifar10.STORY.step(still) | {"epochs": still.steps, "schedule": "constant"}
-    yield from stream.train(land.without_label_noise(), start=start, generator=torch.Generator(), **how)
+    yield from stream.train(land.without_label_noise(), start=start, generator=seeded(0), **how)
 
 
 def moved(run: Run, pair: int) -> float:
-    """Return how far a descent has moved the ends of a recorded road, the mean of both, as share of the road.
-
-    Layers whose scale changes no output have the norms again that they had.
-    """
+    """Return how far a descent has moved the ends, share of the road, with scale-free layers at their old norms."""
     road, theta = cifar10.road(pair), run.theta.clone()
     before = road.pivots[[0, -1]]
     for layer in cifar10.stand_in().scale_free(before).values():
         theta[:, layer] *= (before[:, layer].norm(dim=1) / theta[:, layer].norm(dim=1))[:, None]
     return float((theta - before).norm(dim=1).mean()) / road.length
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Return a generator with this seed."""
+    return torch.Generator().manual_seed(seed)

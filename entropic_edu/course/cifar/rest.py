@@ -6,22 +6,23 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.bump.common import positions as even
 from entropic_edu.figures.plots import BLACK
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10
-from entropic_edu.teaching.explorer import Explorer, slider
+from entropic_edu.teaching.explorer import Explorer
 from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, LIMIT, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from . import live
-from .common import ALL, NOW, PAIRS, STARTS, Road, code, even, of_start, times
+from .common import FROM, NOW, PAIR, PAIRS, STARTS, Road, of_start, times
 
 STILL = cifar10.STORY.control
 LAST = float(times("no noise")[-1])
 ENDS = Role(BLACK, "-", 1.5, "09.label.ends", "s")
 PANELS = {
-    "moved": Panel((0.08, 0.125, 0.33, 0.79), "09.panel.moved", "09.axis.time", xlim=(0, 1.02 * LAST), ylim=(0, 0.2)),
+    "moved": Panel((0.08, 0.125, 0.33, 0.79), "09.panel.moved", "09.axis.time", xlim=(0, 1.02 * LAST), ylim=(0, 0.19)),
     "height": Panel((0.66, 0.6, 0.31, 0.315), "09.panel.height", "09.axis.position", ylim=(-0.04, 0.015), zero=True),
     "trace": Panel(
         (0.66, 0.125, 0.31, 0.275), "09.panel.trace", xlim=(-0.3, 1.6), ylim=(0, 120),
@@ -58,7 +59,7 @@ class Rest(Road):
 
     @property
     def trace(self) -> Mean:
-        """tr H of the ends before descent and after, at the norms of before, (2,)."""
+        """Tr H of the ends before descent and after, at the norms of before, (2,)."""
         return self.mean(cifar10.every("settled")[..., 2].mean(2))
 
 
@@ -68,11 +69,11 @@ def draw(sheet: Sheet, state: Rest, ghost: float | None) -> None:
         away = torch.stack([(of_start(name, start) - start).abs() for start in STARTS]).mean(0)
         sheet["moved"].line(times(name), state.mean(away), role, words)
     sheet["moved"].points([LAST], Mean(*(each[None] for each in state.moved)), ENDS, mfc="white")
-    sheet["moved"].note(0.96 * LAST, float(state.moved.value) - 0.006, ENDS.label, ENDS, ha="right", va="top")
+    sheet["moved"].line([LAST], state.moved.value[None], ENDS)  # its name
     at_most = recorded.load("cifar10")["pair0/figures"]["ends"]["at_most"]
     sheet["moved"].level(at_most, LIMIT)
     sheet["moved"].note(10, at_most + 0.003, "09.label.at_rest")
-    sheet["height"].line(even(49), state.height)
+    sheet["height"].line(even(49), state.height, RUN, "")
     settled = cifar10.every("settled")[..., 2]  # pair, before or after, end
     for each in settled.movedim(1, -1).flatten(0, 1):
         sheet["trace"].line([0, 1], each, FAINT)
@@ -100,15 +101,14 @@ def words(state: Rest) -> str:
 
 def lines(state: Rest) -> str:
     """Return code that reads how far the ends of a pair move, and their trace."""
-    return code(
-        "from entropic_edu import recorded",
-        f'print(recorded.load("cifar10")["pair{state.first}/figures"]["ends"]["moved"])  # share of the road',
-        f'print(cifar10.every("settled")[{state.first}, :, :, 2])  # tr H, before and after, of both ends',
+    return (
+        f"{FROM}from entropic_edu import recorded\n"
+        f'print(recorded.load("cifar10")["pair{state.first}/figures"]["ends"]["moved"])  # share of the road\n'
+        f'print(cifar10.every("settled")[{state.first}, :, :, 2])  # tr H, before and after, of both ends'
     )
 
 
 def rest(seed: int) -> Explorer:
     """Are the ends at rest? Recorded for all pairs; the button lets descent move two ends now."""
     work = live.work("09.rest.what", lambda land, state: live.settled(land, state.first), show, lambda _: STILL.steps)
-    controls = [slider("cifar_pair", ALL, None)]
-    return Explorer(draw, controls, PANELS, words, state=Rest, title="09.rest.title", code=lines, work=work)
+    return Explorer(draw, [PAIR], PANELS, words, state=Rest, title="09.rest.title", code=lines, work=work)

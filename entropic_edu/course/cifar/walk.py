@@ -11,28 +11,26 @@ import torch
 
 from entropic_edu import recorded
 from entropic_edu.figures.plots import PURPLE
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.recorded import cifar10
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, LIMIT, RUN, THEORY, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, THEORY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
+from . import common as C
 from . import live
-from .common import ALL, DIGITS, NOW, RUNS, STARTS, Road, by_theory, code, digits_home, of_start, temperature
-from .common import times as flow_times
-from .common import track
+from .common import NOW, PAIRS, RUNS, STARTS, Road, of_start, times
 from .exercises import by_noise
 
 NOISY, KEYS = RUNS[1:], ("09.run.no noise", "09.run.cold", "09.run.warm", "09.run.hot")
-SIZES = (16, 32, 64, 128)  # of the runs of lesson 06
-LAST = float(flow_times("hot")[-1])
-RADIUS = 0.1 * sum(cifar10.road(pair).length for pair in cifar10.PAIRS) / len(cifar10.PAIRS)
+SMALL = tuple(f"eta {rate}, B {size}" for rate in (0.02, 0.04) for size in (16, 32, 64, 128))  # runs of lesson 06
+LAST = float(times("hot")[-1])
 LAW, MARK = Role(PURPLE, "-", 1.8, "say.theory"), Role(GREY, ":", 1.2)
+NAMED = {94: Role(RUN.colour, label="09.label.photographs"), 88: LAW, 82: C.DIGITS}  # heights of the right panel's key
 PANELS = {
-    "where": Panel((0.07, 0.44, 0.4, 0.475), "09.panel.position", xlim=(0, LAST)),
-    "away": Panel((0.07, 0.125, 0.4, 0.2), "09.panel.distance", "09.axis.time", xlim=(0, LAST), ylim=(0, 1.2 * RADIUS)),
+    "where": Panel((0.07, 0.125, 0.4, 0.79), "09.panel.position", "09.axis.time", xlim=(0, LAST)),
     "home": Panel(
         (0.69, 0.125, 0.29, 0.79), "09.panel.home", "09.axis.temperature", xlim=(0.0013, 0.04), ylim=(-3, 100),
         xscale="log", xticks=(0.002, 0.005, 0.01, 0.02), zero=True,
@@ -42,10 +40,15 @@ PANELS = {
 
 @dataclass(frozen=True)
 class Walk(Road):
-    """Walkers of a setting from one start."""
+    """Walkers of a setting from one start; times, positions and theory's track are at its records, (R,)."""
 
     cifar_run: str
     released_at: float
+
+    @property
+    def run(self) -> str:
+        """The setting in words."""
+        return option_text(self.cifar_run, *KEYS)
 
     @property
     def position(self) -> Mean:
@@ -57,49 +60,38 @@ class Walk(Road):
 
     @property
     def law(self) -> Mean:
-        return self.mean(track(self.cifar_run, self.released_at))
+        return self.mean(C.track(self.cifar_run, self.released_at))
 
     @property
     def outside(self) -> float:
         """Share of the projections from outside the valley, in per cent."""
-        kept = recorded.load("cifar10")
-        pairs = cifar10.PAIRS if self.cifar_pair is None else [self.first]
-        return 100 * float(torch.stack([kept[f"pair{pair}/{self.cifar_run}"].outside.mean() for pair in pairs]).mean())
+        each = [recorded.load("cifar10")[f"pair{pair}/{self.cifar_run}"].outside.mean() for pair in PAIRS]
+        return 100 * float(self.mean(torch.stack(each)).value)
 
 
 def draw(sheet: Sheet, state: Walk, ghost: float | None, *, share: Yours) -> None:
     """Draw a setting from a start beside control and theory, the others in grey, a bet; and what noise adds to all."""
-    where, away = sheet["where"], sheet["away"]
+    where = sheet["where"]
     for name in RUNS:
         for start in STARTS:
-            where.line(flow_times(name), state.mean(of_start(name, start)).value, FAINT)
-    where.line(flow_times("no noise"), state.control, CONTROL)
-    where.line(flow_times(state.cifar_run), state.law, THEORY)
-    where.line(flow_times(state.cifar_run), state.position, RUN, "" if state.cifar_run == "no noise" else None)
+            where.line(times(name), state.mean(of_start(name, start)).value, FAINT)
+    where.line(times("no noise"), state.control, CONTROL)
+    where.line(times(state.cifar_run), state.law, THEORY)
+    where.line(times(state.cifar_run), state.position, RUN, None if state.cifar_run in NOISY else "")
     if ghost is not None:
         where.line([0.6 * LAST, LAST], [ghost, ghost], GHOST)
-    distance = state.mean(of_start(state.cifar_run, state.released_at, "distance")).value
-    away.line(flow_times(state.cifar_run)[1:-1], distance[1:-1], RUN, "")  # the last record is between projections
-    away.level(RADIUS, LIMIT, "09.label.edge")
-    home(sheet, state, share)
-
-
-def home(sheet: Sheet, state: Walk, share: Yours) -> None:
-    """Draw against the temperature what share of the way home noise adds: measured, by theory, and on digits."""
-    pen = sheet["home"]
-    for rate in (0.02, 0.04):
-        for name in (f"eta {rate}, B {size}" for size in SIZES):
-            added = Mean.over(digits_home(name) - digits_home("control"))
-            pen.points([temperature(name)], Mean(100 * added.value[None], 100 * added.error[None]), DIGITS, mfc="white")
-    for name in NOISY:
-        law = 100 * state.mean(by_theory(name) - by_theory("no noise")).value
-        pen.points([temperature(name)], law[None], LAW, ms=13, mfc="none")
-        value, error = 100 * share(cifar10.stacked(name), cifar10.stacked("no noise"), STARTS[0])
-        pen.points([temperature(name)], Mean(value[None], error[None]), RUN)
-    for row, (words, role) in enumerate((("09.label.photographs", RUN), ("say.theory", LAW), ("09.label.digits", DIGITS))):
-        pen.note(0.0014, 94 - 6 * row, words, role)
+    home, stay = sheet["home"], C.by_theory("no noise")
+    for names, found, role, style in (
+        (SMALL, lambda name: Mean.over(C.digits_home(name) - C.digits_home("control")), C.DIGITS, {"mfc": "white"}),
+        (NOISY, lambda name: exact(state.mean(C.by_theory(name) - stay).value), LAW, {"ms": 13, "mfc": "none"}),
+        (NOISY, lambda name: share(cifar10.stacked(name), cifar10.stacked("no noise"), STARTS[0]), RUN, {}),
+    ):
+        value, error = (100 * torch.stack(part) for part in zip(*map(found, names), strict=True))
+        home.points([C.temperature(name) for name in names], Mean(value, error), role, **style)
+    for height, role in NAMED.items():
+        home.note(0.0014, height, role.label, role)
     if state.cifar_run in NOISY:
-        pen.line([temperature(state.cifar_run)] * 2, [0, 100], MARK, "")
+        home.line([C.temperature(state.cifar_run)] * 2, [0, 100], MARK, "")
 
 
 def show(sheet: Sheet, release: Release, state: Walk, *, share: Yours) -> str:
@@ -108,58 +100,35 @@ def show(sheet: Sheet, release: Release, state: Walk, *, share: Yours) -> str:
     draw(sheet, state, None, share=share)
     for each in release.position.T:
         sheet["where"].line(release.time, each, NOW)
-    sheet["away"].line(release.time[1:], release.distance[1:].mean(1), NOW, "")
-    mean = float(release.position[-1, release.start == state.released_at].mean())
-    then = flow_times(state.cifar_run)
-    row = int(torch.searchsorted(then, float(release.time[-1])).clamp(max=len(then) - 1))
-    known = {"state": state, "time": float(release.time[-1]), "pair": state.first + 1, "mean": mean}
-    return text("09.walk.live", run=run_of(state), kept=float(state.position.value[row]), **known)
-
-
-def run_of(state: Walk) -> str:
-    """Name a setting in a sentence."""
-    return option_text(state.cifar_run, *KEYS)
+    mean, now = float(release.position[-1, release.start == state.released_at].mean()), float(release.time[-1])
+    row = int(torch.searchsorted(times(state.cifar_run), now).clamp(max=len(state.position.value) - 1))
+    return text("09.walk.live", state=state, time=now, mean=mean, kept=float(state.position.value[row]))
 
 
 def words(state: Walk, *, share: Yours) -> str:
     """Say where the walkers of a setting end, beside control and theory, and how often they were outside."""
-    known: dict[str, Any] = {"state": state, "run": run_of(state), "k": cifar10.setting(state.cifar_run).project_every}
+    known = {"state": state, "k": cifar10.setting(state.cifar_run).project_every, "time": LAST}
     known |= {"end": state.position.at(-1), "still": state.control.at(-1), "law": float(state.law.value[-1])}
-    said = text("09.walk.still" if state.cifar_run == "no noise" else "09.walk.sentence", time=LAST, **known)
-    return f"{share.note} {said}".strip()
+    key = "09.walk.sentence" if state.cifar_run in NOISY else "09.walk.still"
+    return f"{share.note} {text(key, **known)}".strip()
 
 
 def lines(state: Walk) -> str:
     """Return code that reads where walkers end, and what theory says."""
-    return code(
-        f'position = cifar10.stacked("{state.cifar_run}")  # pair, record, start, walker',
-        f"print(position[{state.first}, -1, {STARTS.index(state.released_at)}].mean())",
-        f"steps = torch.tensor([0, {cifar10.setting(state.cifar_run).steps}])",
-        f'print(cifar10.theory({state.first}, "{state.cifar_run}").track({state.released_at}, steps)[-1])',
+    return (
+        f'{C.FROM}position = cifar10.stacked("{state.cifar_run}")  # pair, record, start, walker\n'
+        f"print(position[{state.first}, -1, {STARTS.index(state.released_at)}].mean())\n"
+        f"steps = torch.tensor([0, {cifar10.setting(state.cifar_run).steps}])\n"
+        f'print(cifar10.theory({state.first}, "{state.cifar_run}").track({state.released_at}, steps)[-1])'
     )
 
 
 def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
-    """Let walkers go on photographs' roads: recorded for each setting, a few now behind the button.
-
-    Args:
-        seed: Of the walkers that go now.
-        yours: The learner's function of exercise 9.2.
-    """
+    """Let walkers go on photographs' roads; ``yours`` is the learner's answer to 9.2, which draws the right panel."""
     share = Yours(yours, by_noise)
-    work = live.work(
-        "09.walk.what",
-        lambda land, state: live.released(land, state.first, seed, state.cifar_run),
-        partial(show, share=share),
-        lambda state: cifar10.setting(state.cifar_run).steps,
-    )
-    return Explorer(
-        partial(draw, share=share),
-        [switch("cifar_run", RUNS, "hot"), slider("released_at", STARTS, STARTS[0]), slider("cifar_pair", ALL, None)],
-        PANELS,
-        partial(words, share=share),
-        state=Walk,
-        title="09.walk.title",
-        code=lines,
-        work=work,
-    )
+    begin = lambda land, state: live.released(land, state.first, seed, state.cifar_run)  # noqa: E731
+    steps = lambda state: cifar10.setting(state.cifar_run).steps  # noqa: E731
+    work = live.work("09.walk.what", begin, partial(show, share=share), steps)
+    controls = [switch("cifar_run", RUNS, "hot"), slider("released_at", STARTS, STARTS[0]), C.PAIR]
+    shown = {"words": partial(words, share=share), "state": Walk, "title": "09.walk.title", "code": lines}
+    return Explorer(partial(draw, share=share), controls, PANELS, **shown, work=work)

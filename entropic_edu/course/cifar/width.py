@@ -7,24 +7,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from entropic_edu.course.bump.common import QUANTITIES, bump, over_ends
+from entropic_edu.course.bump.common import along as on_digits
+from entropic_edu.course.bump.common import positions as even
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
-from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from . import live
-from .common import ALL, DIGITS, NOW, Road, bump, code, even, on_digits, over_ends
+from .common import DIGITS, FROM, NOW, PAIR, Road
 
-FIELDS = {  # of a profile, "built" that of the road as built
-    "trace": "trace",
-    "built": "trace",
-    "top": "top_eigenvalue",
-    "adaptive": "adaptive_trace",
-    "data_loss": "data_loss",
-    "objective": "loss",
-}
+SHOWN = ("trace", "built", "top", "adaptive", "data_loss", "objective")  # "built": the trace of the road as built
 KEYS = (
     "09.quantity.trace",
     "09.quantity.built",
@@ -51,22 +47,23 @@ class Width(Road):
     cifar_quantity: str
 
     @property
-    def each(self) -> Tensor:
-        """Along the roads of all pairs, (P, n)."""
-        which = "raw" if self.cifar_quantity == "built" else "profile"
-        return cifar10.along(FIELDS[self.cifar_quantity], which)
+    def built(self) -> bool:
+        """Whether it is that of the road as it was built."""
+        return self.cifar_quantity == "built"
 
     @property
     def name(self) -> str:
-        return option_text(self.cifar_quantity, *KEYS)
+        """The same in lesson 05."""
+        return "trace" if self.built else self.cifar_quantity
 
     @property
-    def ends(self) -> Mean:
-        return self.mean(self.each[:, [0, -1]].mean(1))
+    def field(self) -> str:
+        return QUANTITIES[self.name].field
 
     @property
-    def middle(self) -> Mean:
-        return self.mean(self.each[:, self.each.shape[1] // 2])
+    def each(self) -> Tensor:
+        """Along the roads of all pairs, (P, n)."""
+        return cifar10.along(self.field, "raw" if self.built else "profile")
 
     @property
     def bump(self) -> Mean:
@@ -74,25 +71,23 @@ class Width(Road):
 
     @property
     def digits(self) -> Mean:
-        return Mean.over(bump(on_digits(FIELDS[self.cifar_quantity])), 0)
+        return Mean.over(bump(on_digits(self.name)), 0)
 
-    @property
-    def norm(self) -> Mean:
-        """That of the road as built, halfway over its ends."""
-        norm = over_ends(cifar10.along("norm", "raw"))
-        return self.mean(norm[:, norm.shape[1] // 2])
+    def at(self, *places: int) -> float:
+        """Return the mean over the pairs and over these places."""
+        return float(self.mean(self.each[:, list(places)].mean(1)).value)
 
 
 def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
     """Draw a quantity over its ends with the single pairs, that of digits, a bet, and the bumps of all measures."""
-    along, built = sheet["along"], state.cifar_quantity == "built"
-    along.reframe(ylim=(0, 8.5 if built else 4.2))  # new limits draw the whole figure anew
+    along = sheet["along"]
+    along.reframe(ylim=(0, 8.5 if state.built else 4.2))
     along.level(1, ONE)
     where, each = even(state.each.shape[1]), over_ends(state.each)
     for one in each:
         along.line(where, one, FAINT)
-    if not built:
-        along.line(even(21), Mean.over(over_ends(on_digits(FIELDS[state.cifar_quantity])), 0), DIGITS)
+    if not state.built:
+        along.line(even(21), Mean.over(over_ends(on_digits(state.name)), 0), DIGITS)
     along.line(where, state.mean(each), RUN, "09.label.photographs")
     if ghost is not None:
         along.line(even(21), ghost ** torch.sin(torch.pi * even(21)), GHOST, "")
@@ -107,38 +102,38 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
 
 def show(sheet: Sheet, profile: Profile, state: Width) -> str:
     """Draw what is measured now at a few places, over what was recorded of the ends."""
-    name = "trace" if state.cifar_quantity == "built" else state.cifar_quantity
-    state = Width(state.first + 1, name)
+    state = Width(state.first + 1, state.name)
     draw(sheet, state, None)
-    found = getattr(profile, FIELDS[name]).double()
-    sheet["along"].points(profile.position, found / state.ends.value, NOW, mfc="white", mew=2)
-    known = {"pair": state.first + 1, "quantity": state.name, "seen": live.SEEN, "of": live.POINTS}
+    found = getattr(profile, state.field).double()
+    sheet["along"].points(profile.position, found / state.at(0, -1), NOW, mfc="white", mew=2)
+    known = {"pair": state.first + 1, "quantity": option_text(state.cifar_quantity, *KEYS), "seen": live.SEEN}
     if not profile.complete:
-        return text("09.width.growing", done=len(found), **known)
+        return text("09.width.growing", done=len(found), of=live.POINTS, **known)
     ratio = float(found[live.POINTS // 2] / found[[0, -1]].mean())
-    return text("09.width.live", ratio=ratio, kept=float(state.middle.value / state.ends.value), **known)
+    return text("09.width.live", ratio=ratio, kept=state.at(6) / state.at(0, -1), **known)
 
 
 def words(state: Width) -> str:
     """Say a quantity at the ends and in the middle, and its bump beside that of digits."""
-    form = ".3f" if "loss" in FIELDS[state.cifar_quantity] else ".3g"
-    heights = {"ends": f"{float(state.ends.value):{form}}", "middle": f"{float(state.middle.value):{form}}"}
-    return text("09.width.built" if state.cifar_quantity == "built" else "09.width.sentence", state=state, **heights)
+    form, norm = ".3f" if "loss" in state.field else ".3g", over_ends(cifar10.along("norm", "raw"))
+    known = {"state": state, "quantity": option_text(state.cifar_quantity, *KEYS), "norm": state.mean(norm[:, 3])}
+    heights = {"ends": f"{state.at(0, -1):{form}}", "middle": f"{state.at(state.each.shape[1] // 2):{form}}"}
+    return text("09.width.built" if state.built else "09.width.sentence", **known, **heights)
 
 
 def lines(state: Width) -> str:
     """Return code that reads the bump of the pairs."""
-    which = ', "raw"' if state.cifar_quantity == "built" else ""
-    return code(
-        f'each = cifar10.along("{FIELDS[state.cifar_quantity]}"{which})  # pairs, places',
-        "middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]",
-        "print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair",
+    which = ', "raw"' if state.built else ""
+    return (
+        f'{FROM}each = cifar10.along("{state.field}"{which})  # pairs, places\n'
+        "middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]\n"
+        "print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair"
     )
 
 
 def width(seed: int) -> Explorer:
     """Show by how much the road is narrower in its middle, for each measure, beside digits."""
-    controls = [switch("cifar_quantity", tuple(FIELDS)), slider("cifar_pair", ALL, None)]
+    controls = [switch("cifar_quantity", SHOWN), PAIR]
     work = live.work(
         "09.width.what", lambda land, state: live.probed(land, state.first, seed), show, lambda state: live.POINTS
     )
