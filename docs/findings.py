@@ -7,6 +7,8 @@ python docs/findings.py --check    # says whether it is as it would be written
 from __future__ import annotations
 
 import sys
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import torch
@@ -144,32 +146,37 @@ def page() -> str:
 
 
 def cifar() -> dict[str, str]:
-    """The same curves for a small CNN: three pairs, walkers compared at equal learning rate times steps."""
-    kept, pairs = recorded.load("cifar10"), range(cifar10.RECIPE["pairs"])
-    lines = torch.stack([kept[f"pair{pair}/line_loss"] for pair in pairs])
-    roads = torch.stack([kept[f"pair{pair}/road_loss"] for pair in pairs])
-    ways = [kept[f"pair{pair}/road"] for pair in pairs]
-    accuracy = torch.stack([kept[f"pair{pair}/road_accuracy"][1] for pair in pairs])
-    profiles = [kept[f"pair{pair}/profile"] for pair in pairs]
-    ends = lines[:, [0, -1]]
+    """The story of the small CNN."""
+    kept = recorded.load("cifar10")
+    figures = [kept[f"pair{pair}/figures"] for pair in cifar10.PAIRS]
+    accuracy = 100 * cifar10.every("road_accuracy")[:, 1]
+    before, after = cifar10.every("settled").unbind(1)  # (pairs, ends, columns) each
+
+    def every(*names: str) -> torch.Tensor:
+        return torch.tensor([reduce(getitem, names, pair) for pair in figures], dtype=torch.float64)
+
+    moved = 100 * every("ends", "moved")
     entries = {
-        "cifar_barrier": with_error(lines.max(1).values - ends.max(1).values),
-        "cifar_highest": with_error(roads.max(1).values, 4),
-        "cifar_ends": with_error(roads[:, [0, -1]].mean(1), 4),
-        "cifar_length": with_error(torch.tensor([way.length / way.straight_length for way in ways])),
-        "cifar_test_ends": with_error(100 * accuracy[:, [0, -1]].mean(1), 1),
-        "cifar_test_middle": with_error(100 * accuracy[:, accuracy.shape[1] // 2], 1),
+        "cifar_barrier": with_error(every("minima", "linear_barrier")),
+        "cifar_over": with_error(every("road", "highest_data_loss_over_higher_end"), 3),
+        "cifar_length": with_error(every("road", "length_over_straight")),
+        "cifar_test_ends": with_error(accuracy[:, [0, -1]].mean(1), 1),
+        "cifar_test_middle": with_error(accuracy[:, accuracy.shape[1] // 2], 1),
+        "cifar_moved": with_error(moved.mean(1), 1),
+        "cifar_moved_most": f"{float(moved.max()):.1f}",
+        "cifar_outside": f"{100 * max(walk['share_outside'] for pair in figures for walk in pair['releases']):.1f}",
+        "cifar_settled_loss": with_error((after / before)[..., 0].mean(1), 3),
+        "cifar_settled_trace": with_error((after / before)[..., 2].mean(1)),
+        "cifar_raw_norm": with_error(every("road_as_built", "middle_over_ends", "norm")),
+        "cifar_raw_trace": with_error(every("road_as_built", "middle_over_ends", "trace")),
     }
-    for name in ("trace", "top_eigenvalue", "adaptive_trace", "noise", "loss", "data_loss"):
-        entries[f"cifar_{name}"] = with_error(torch.tensor([each.bump(getattr(each, name)) for each in profiles]))
-    for name, run in cifar10.RECIPE["runs"].items():
-        short = "cifar_" + name.replace(", B ", "_").replace("eta 0.", "")
-        record = int((kept[f"{name}/step"] * run["learning_rate"] - 100).abs().argmin())
-        position = kept[f"{name}/position"][:, record].mean(-1).double()  # (pairs, starts)
-        start = torch.tensor(cifar10.RECIPE["starts"], dtype=torch.float64)
-        gone = (start - position).abs() / torch.minimum(start, 1 - start)
-        entries[short] = with_error(100 * gone.mean(1), 0)
-        entries[f"{short}_outside"] = with_error(100 * kept[f"{name}/outside"].mean((1, 2)), 1)
+    for name in ("trace", "top_eigenvalue", "adaptive_trace", "loss", "data_loss"):
+        entries[f"cifar_{name}"] = with_error(every("profile", "middle_over_ends", name))
+    for name in ("hot", "warm", "cold"):
+        made = every("by_noise", name, "ratio")[:, -1]
+        ways = {"": cifar10.gone(name), "_still": cifar10.without_noise(name), "_ratio": bump.over_pairs(made)}
+        places = {"": 1, "_still": 1, "_ratio": 2}
+        entries |= {f"cifar_{name}{end}": with_error(way, places[end]) for end, way in ways.items()}
     return entries
 
 

@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add("name", nargs="?", help="which; without a name, all are listed")
     add("--tiny", action="store_true", help="a miniature, to see that it works")
     add("--out", help="file to write (default NAME.safetensors in this folder)")
-    words = "for cifar10: make so many parts at once (default: one for each core; on a GPU 1)"
+    words = "for recordings of CIFAR-10: make so many parts at once (default: one for each core; on a GPU 1)"
     add("--workers", type=_count, help=words)
     words = "check this installation and say what to do"
     add = command("doctor", lambda chosen: doctor.main(chosen.report), words).add_argument

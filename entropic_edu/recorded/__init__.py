@@ -170,8 +170,8 @@ def record(
         say: Receives a line now and then.
         folder: Where to keep the parts that are finished, if the recipe has any: called again with the same folder it
             goes on from there, to the same recording as without the interruption. None keeps nothing.
-        workers: How many processes make the parts of a recipe that do not need one another ("cifar10" has such parts):
-            the results are the same. None: one for each core, and no other process on a GPU.
+        workers: How many processes make the parts of a recipe that do not need one another (those of CIFAR-10 have such
+            parts): the results are the same. None: one for each core, and no other process on a GPU.
 
     Raises:
         ChildProcessError: If a worker was killed.

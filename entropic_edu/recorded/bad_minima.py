@@ -98,9 +98,13 @@ def _network(recipe: Values, kind: str, x: Tensor, y: Tensor) -> Network:
 
 def ends(recipe: Values, seed: int, kind: str = "normed") -> Tensor:
     """Return the good and the bad minimum of a seed, at rest on the objective of the true digits, (2, D)."""
-    land = landscape(recipe, kind)
+    return minima(landscape(recipe, kind), poisoned(recipe, seed, kind), seed, recipe)
+
+
+def minima(land: Network, poisoned: Network, seed: int, recipe: Values) -> Tensor:
+    """Return a good and a bad minimum of a landscape, the bad one first trained on the poisoned one, (2, D)."""
     good = train(land, generator=seeded(1000 * seed + 1), **recipe["good"]).theta
-    bad = train(poisoned(recipe, seed, kind), generator=seeded(1000 * seed + 2), **recipe["poisoned"]).theta
+    bad = train(poisoned, generator=seeded(1000 * seed + 2), **recipe["poisoned"]).theta
     both, generator = torch.stack([good, bad]), seeded(1000 * seed + 3)
     return train(land.without_label_noise(), start=both, generator=generator, **recipe["rest"]).theta
 
@@ -128,15 +132,8 @@ def pair(recipe: Values, seed: int, say: Work) -> Values:
     """Return all that is measured for one seed."""
     land, theta = landscape(recipe), ends(recipe, seed)
     layers = land.scale_free(theta)
-    norms = torch.stack([theta[:, part].norm(dim=1) for part in layers.values()], 1)  # (2, L)
-    factors = norms[1] / norms[0]
-    shrunk = resized(theta[1], layers, 1 / factors)
-    made = connect(land, theta[0], shrunk, generator=seeded(1000 * seed + 4), **_built(recipe))
-    say(f"seed {seed}: {made.summary()}")
-    kept = made.through(made.pivots.half().float())
-    between = whole(kept).match_norms(land)
-    values: Values = {"road": kept.through(kept.pivots.half()), "factors": factors}
-    values["line"] = _along_line(land, between, recipe["points"])
+    between, values = joined(land, theta, seed, recipe)
+    factors = values["factors"]
     good, bad = between.pivots[[0, -1]]
     sizes = torch.tensor(recipe["factors"])[:, None].expand(-1, len(factors))
     resizings = torch.cat([factors[None], sizes])
@@ -149,10 +146,23 @@ def pair(recipe: Values, seed: int, say: Work) -> Values:
         for noise in recipe["noise"][name]:
             release = released(land, road, noise, seed, recipe)
             say(f"seed {seed}, {name}, {noise}: {release.summary()}")
-            values |= {f"{name}/{noise}/{key}": value for key, value in _walked(land, release).items()}
+            values |= {f"{name}/{noise}/{key}": value for key, value in walked(land, release).items()}
             if noise != "batch":  # the profile's noise has noisy labels
                 values |= {f"{name}/{noise}/{key}": value for key, value in _predicted(profile, release).items()}
     return values
+
+
+def joined(land: Network, theta: Tensor, seed: int, recipe: Values) -> tuple[Path, Values]:
+    """Return the road between a good and a bad end (2, D), all at the good one's norms, and what is kept of it."""
+    layers = land.scale_free(theta)
+    norms = torch.stack([theta[:, part].norm(dim=1) for part in layers.values()], 1)  # (2, L)
+    factors = norms[1] / norms[0]
+    shrunk = resized(theta[1], layers, 1 / factors)
+    made = connect(land, theta[0], shrunk, generator=seeded(1000 * seed + 4), **_built(recipe))
+    kept = made.through(made.pivots.half().float())
+    between = whole(kept).match_norms(land)
+    line = _along_line(land, between, recipe["points"])
+    return between, {"road": kept.through(kept.pivots.half()), "factors": factors, "line": line}
 
 
 def _built(recipe: Values) -> Values:
@@ -247,7 +257,7 @@ def released(land: Network, road: Path, noise: str, seed: int, recipe: Values = 
     return drift(field, road, **arguments(settings(noise, seed, recipe) | {"keep_theta": True}))
 
 
-def _walked(land: Network, release: Release) -> dict[str, Tensor]:
+def walked(land: Network, release: Release) -> dict[str, Tensor]:
     """Return positions (R, S, W), and each walker's share outside and held-out accuracy at the end (S, W)."""
     assert release.theta is not None
     shape = (len(release.starts), -1)

@@ -48,7 +48,7 @@ TINY: Values = {
     "channels": [2, 2, 4],
     "points": 3,
     "probed": 10,
-    "num_probes": 1,
+    "num_probes": 2,
     "at": {"normed": [0, 3], "plain": [0, 3]},
     "train": {"batch_size": 8, "learning_rate": 0.02, "momentum": 0.9, "schedule": "step", "epochs": 3},
 }

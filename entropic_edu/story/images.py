@@ -87,7 +87,7 @@ class Images(Valley):
 
 @dataclass(frozen=True)
 class Cifar10(Recipe):
-    """The story on images of CIFAR-10; the recording of lesson 09 is made with the defaults.
+    """The story on images of CIFAR-10 with hard labels.
 
     The window of temperature is narrow here: B 16 at η = 0.05 moves walkers towards their ends and leaves them in the
     valley; at η = 0.1 it throws them out. Without noise only η times the steps counts, which is 300 in all settings.

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from entropic_edu import cli, recorded
-from entropic_edu.recorded import Part, Work, cifar10, roads
+from entropic_edu.recorded import Part, Work, roads
 from entropic_edu.sweeps.workers import cores
 
 
@@ -162,17 +162,6 @@ def test_no_workers_are_refused(capsys):
     with pytest.raises(SystemExit):
         cli.main(["record", "roads", "--workers", "0"])
     assert "must be at least 1, got 0" in capsys.readouterr().err
-
-
-def test_the_longest_runs_of_cifar10_come_first_and_every_part_needs_what_is_named_before_it():
-    wanted, runs = cifar10.parts(cifar10.RECIPE), cifar10.RECIPE["runs"]
-    names = list(wanted)
-    assert len(names) == 1 + 3 * (2 + len(runs))
-    order = [name.split(", ", 1)[1] for name in names if name.startswith("pair 0, ")]
-    assert order[:4] == ["road", "profile", "control", "eta 0.1, B 256"]
-    assert sorted(order[2:]) == sorted(runs)
-    for place, name in enumerate(names):
-        assert set(wanted[name].needs) <= set(names[:place])
 
 
 def test_a_folder_in_the_way_is_named(tmp_path):

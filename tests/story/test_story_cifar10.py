@@ -17,7 +17,7 @@ import entropic_edu as ee
 from benchmarks.gradients import flops
 from entropic_edu import cli
 from entropic_edu.data import FOLDER, TEST_FILE, TRAIN_FILES
-from entropic_edu.recorded.cifar10 import RECIPE
+from entropic_edu.recorded import cifar10
 from entropic_edu.story import estimate, recipes, report
 from entropic_edu.story import tell as story
 from entropic_edu.sweeps.kept import Store
@@ -333,15 +333,15 @@ def test_the_walkers_without_noise_have_the_flow_time_of_the_hottest():
         assert times["no noise"] >= max(times.values()) - 1e-9
 
 
-def test_the_small_cnn_s_settings_are_the_recording_s_and_one_time_suits_them_all():
-    recipe = recipes.chosen("cifar10", model="small_cnn")
-    assert (recipe.images, list(recipe.widths), recipe.weight_decay) == (1000, RECIPE["channels"], 8e-4)
-    most, scallop = (RECIPE["connect"][name] for name in ("sweeps", "tolerance"))  # as they were named then
-    assert recipe.train == RECIPE["train"]
-    assert recipe.connect | {"tolerance": scallop} == RECIPE["connect"] | {"sweeps": ee.Sweeps(most, scallop=scallop)}
-    for each in (recipe, recipes.paper()):
-        assert len({round(s.learning_rate * s.steps, 9) for s in each.settings}) == 1
-        assert [s.name for s in each.settings] == ["hot", "cold", "no noise"]
+def test_the_recording_s_settings_are_the_story_s():
+    assert cifar10.told(cifar10.RECIPE) == recipes.Images()
+    assert cifar10.told(cifar10.RECIPE | cifar10.TINY) == VALLEY
+
+
+def test_one_time_suits_all_settings_of_the_small_cnn_and_of_the_paper():
+    for recipe in (recipes.chosen("cifar10", model="small_cnn"), recipes.paper()):
+        assert len({round(s.learning_rate * s.steps, 9) for s in recipe.settings}) == 1
+        assert [s.name for s in recipe.settings] == ["hot", "cold", "no noise"]
 
 
 # --- the paper -------------------------------------------------------------------------------------------------------
