@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -51,17 +52,13 @@ def _share(position: Tensor, start: float) -> Tensor:
     return 1 - _left(position).mean(1) / start
 
 
-def _standard(each: Tensor) -> Tensor:
-    return each.std() / len(each) ** 0.5
-
-
-def _mean(each: Tensor, error: Callable[[Tensor], Tensor] = _standard) -> Tensor:
+def _mean(each: Tensor, error: Answer = lambda each: each.std() / len(each) ** 0.5) -> Tensor:
     return torch.stack([each.mean(), error(each)])
 
 
-def _by_noise(share: Answer = _share, error: Callable[[Tensor], Tensor] = _standard) -> Answer:
+def _by_noise(share: Answer = _share, *error: Answer) -> Answer:
     """Return an answer to 9.2, given how it makes a share for each pair and an error of the differences."""
-    return lambda noisy, control, start: _mean(share(noisy, start) - share(control, start), error)
+    return lambda noisy, control, start: _mean(share(noisy, start) - share(control, start), *error)
 
 
 def by_noise(noisy: Tensor, control: Tensor, start: float) -> Tensor:
@@ -76,7 +73,7 @@ def _crowd(noisy: Tensor, control: Tensor, start: float) -> Tensor:
 
 def _unpaired(noisy: Tensor, control: Tensor, start: float) -> Tensor:
     """Return the answer of who adds the errors of noise and control as if they had nothing to do with each other."""
-    errors = torch.stack([_standard(_share(each, start)) for each in (noisy, control)])
+    errors = torch.stack([_mean(_share(each, start))[1] for each in (noisy, control)])
     return torch.stack([by_noise(noisy, control, start)[0], errors.norm()])
 
 
@@ -91,25 +88,20 @@ def _walked(seed: int, pairs: int, start: float) -> tuple[Tensor, Tensor, float]
     return walkers[0], walkers[1], start
 
 
+@dataclass(frozen=True)
 class Bowl:
     """The gradient of ½ Σᵢ hᵢ θᵢ², as a function of θ."""
 
-    def __init__(self, *curvature: float) -> None:
-        self.curvature = torch.tensor(curvature, dtype=torch.float64)
+    h: tuple[float, ...]
 
     def __call__(self, theta: Tensor) -> Tensor:
-        return self.curvature * theta
-
-    def __str__(self) -> str:
-        return f"that of ½ Σ h θ², h = {self.curvature.tolist()}"
-
-
-def _steps(learning_rate: float, momentum: float, flow_time: float) -> float:
-    return flow_time * (1 - momentum) / learning_rate
+        return torch.tensor(self.h).to(theta) * theta
 
 
 def _settled(
-    steps: Answer = _steps, keep: Answer = lambda momentum: momentum, take: Answer = lambda momentum: 1.0
+    steps: Answer = lambda learning_rate, momentum, flow_time: flow_time * (1 - momentum) / learning_rate,
+    keep: Answer = lambda momentum: momentum,
+    take: Answer = lambda momentum: 1.0,
 ) -> Answer:
     """Return an answer to 9.3, given its number of steps and what each keeps of the velocity and takes of the slope."""
 
@@ -146,8 +138,8 @@ EXERCISES = [
             "no_control": lambda noisy, control, start: _mean(_share(noisy, start)),
             "unfolded": _by_noise(lambda position, start: 1 - position[:, -1].mean((1, 2)) / start),
             "one_side": _by_noise(lambda position, start: 1 - position[:, -1, 0].mean(1) / start),
-            "deviation": _by_noise(error=lambda added: added.std()),
-            "population": _by_noise(error=lambda added: added.std(correction=0) / len(added) ** 0.5),
+            "deviation": _by_noise(_share, lambda added: added.std()),
+            "population": _by_noise(_share, lambda added: added.std(correction=0) / len(added) ** 0.5),
             "crowd": _crowd,
             "unpaired": _unpaired,
         },
@@ -164,6 +156,6 @@ EXERCISES = [
             "mean": _settled(take=lambda momentum: 1 - momentum),
             "uphill": _settled(take=lambda momentum: -1.0),
         },
-        cases=[(Bowl(0.5, 0.1, 0.02), POINT, 0.2, 0.9, 20.0), (Bowl(1.0, 0.3, 0.0), POINT, 0.1, 0.5, 3.0)],
+        cases=[(Bowl((0.5, 0.1, 0.02)), POINT, 0.2, 0.9, 20.0), (Bowl((1.0, 0.3, 0.0)), POINT, 0.1, 0.5, 3.0)],
     ),
 ]

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course.bump.common import along as on_digits
-from entropic_edu.course.bump.common import over_ends
-from entropic_edu.course.bump.common import positions as even
+from entropic_edu.course.bump import common as digits
 from entropic_edu.figures.plots import RED
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.train import Run
@@ -22,7 +20,7 @@ from entropic_edu.teaching.sheet import CONTROL, FAINT, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from . import live
-from .common import DIGITS, FROM, NOW, STARTS, of_start, times
+from .common import DIGITS, FROM, NOW, STARTS, Road, of_start, times
 
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
 LINE = Role(RED, "--", 2.0)
@@ -45,15 +43,15 @@ def curves() -> dict[str, Tensor]:
         "line": cifar10.every("line_objective"),
         "road": cifar10.every("road_objective"),
         "digits": torch.stack([valley[f"pair{pair}/line_loss"] for pair in range(5)]).double(),
-        "trace": over_ends(cifar10.along("trace")),
-        "digits trace": over_ends(on_digits("trace")),
+        "trace": digits.over_ends(cifar10.along("trace")),
+        "digits trace": digits.over_ends(digits.along("trace")),
     }
 
 
 def at(name: str, place: float) -> float:
     """Return the mean over the pairs of a curve at a place, on straight lines between its points."""
     values = curves()[name].mean(0)
-    return float(np.interp(place, even(len(values)), values))
+    return float(np.interp(place, digits.positions(len(values)), values))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
@@ -66,7 +64,7 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
         ("width", "trace", RUN, "09.label.photographs"),
     ):
         mean = Mean.over(curves()[name], 0)
-        sheet[panel].line(even(len(mean.value)), mean, role, label)
+        sheet[panel].line(digits.positions(len(mean.value)), mean, role, label)
     for name, words, role in (
         ("line", "09.label.line", LINE),
         ("road", "09.label.road", RUN),
@@ -85,19 +83,17 @@ def show(sheet: Sheet, run: Run, state: SimpleNamespace) -> str:
     """Draw the line between two networks that learn now over the recorded ones."""
     now = live.line(run)
     draw(sheet, state)
-    sheet["hill"].line(even(len(now)), now, NOW, marker="D", ms=4)
+    sheet["hill"].line(digits.positions(len(now)), now, NOW, marker="D", ms=4)
     known = {"step": run.step, "steps": run.steps, "seen": live.SEEN}
     return text("09.hook.live", ends=float(now[[0, -1]].mean()), top=float(now.max()), **known)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say what stands on line and road at a place, and where walkers ended."""
-    place = state.at_position
-    found = {name.replace(" ", "_"): at(name, place) for name in curves()}
-    ends = {
-        key: float(of_start(name, STARTS[0])[:, -1].mean()) for key, name in (("hot", "hot"), ("still", "no noise"))
-    }
-    return text("09.hook.sentence", place=place, **found, **ends)
+    found = {name.replace(" ", "_"): at(name, state.at_position) for name in curves()}
+    hot, still = (float(of_start(name, STARTS[0])[:, -1].mean()) for name in ("hot", "no noise"))
+    known = {"pairs": Road(None).named, "place": state.at_position, "hot": hot, "still": still}
+    return text("09.hook.sentence", **known, **found)
 
 
 def lines(state: SimpleNamespace) -> str:
@@ -111,6 +107,6 @@ def lines(state: SimpleNamespace) -> str:
 
 def three(seed: int) -> Explorer:
     """Hill, width and walkers on photographs, with those of digits beside them."""
-    work = live.work("09.hook.what", lambda land, state: live.trained(land, seed), show, lambda state: live.STEPS)
+    work = live.work("09.hook.what", live.trained, seed, show, lambda state: live.STEPS)
     controls = [slider("at_position", PLACES, 0.5)]
     return Explorer(draw, controls, PANELS, words, title="09.hook.title", code=lines, work=work)

@@ -26,10 +26,8 @@ POINTS, LINE = 5, 13  # of the road that is probed, and of the line between two 
 WALKERS = 2  # of each start
 STEPS = cifar10.STORY.train["epochs"] * math.ceil(5 * (cifar10.STORY.images or 0) / cifar10.STORY.train["batch_size"])
 
-Begin = Callable[[Network, Any], Iterator[Snapshot[Any]]]  # given the landscape and the state of the controls
 
-
-def work(what: str, begin: Begin, show: Callable[..., str], units: Callable[[Any], int]) -> Work:
+def work(what: str, begin: Callable[..., Any], seed: int, show: Callable[..., str], units: Callable[..., int]) -> Work:
     """Return the work of a button; where there are no images, words in its place, ``what`` being their key."""
     absent = "" if find_cifar10() is not None else text("09.absent", what=said(what))
     if not absent:
@@ -38,7 +36,7 @@ def work(what: str, begin: Begin, show: Callable[..., str], units: Callable[[Any
         except (OSError, ValueError) as error:
             absent = text("09.unreadable", what=said(what), reason=error)
     # each button has a model of its own: two may run at once
-    return Work(lambda state: begin(landscape().to("cpu"), state), show, units, show, absent)
+    return Work(lambda state: begin(seed, landscape().to("cpu"), state), show, units, show, absent)
 
 
 @cache
@@ -52,7 +50,7 @@ def few(land: Network) -> Network:
     return land.subset(torch.arange(0, len(land.x), len(land.x) // SEEN))
 
 
-def trained(land: Network, seed: int) -> Iterator[Snapshot[Any]]:
+def trained(seed: int, land: Network, _: Any) -> Iterator[Snapshot[Any]]:
     """Yield two networks as they learn, by the recipe of the recorded ones, without the rest at its end."""
     yield from stream.train(land, generator=seeded(1_000_000 + seed), runs=2, **cifar10.STORY.train)
 
@@ -63,24 +61,23 @@ def line(run: Run) -> Tensor:
         return few(landscape()).loss(torch.lerp(run.theta[0], run.theta[1], torch.linspace(0, 1, LINE)[:, None]))
 
 
-def probed(land: Network, pair: int, seed: int) -> Iterator[Snapshot[Any]]:
-    """Yield the profile of a recorded road at a few places, pairs counted from 0."""
+def probed(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
+    """Yield the profile of a recorded road at a few places."""
     options = cifar10.STORY.probe | {"points": POINTS}
-    yield from stream.probe(few(land), cifar10.road(pair), generator=seeded(seed), **options)
+    yield from stream.probe(few(land), cifar10.road(state.first), generator=seeded(seed), **options)
 
 
-def released(land: Network, pair: int, seed: int, name: str) -> Iterator[Snapshot[Any]]:
+def released(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
     """Yield walkers let go on a recorded road as the recorded ones were, but fewer."""
-    fewer = replace(cifar10.setting(name), walkers=min(WALKERS, cifar10.setting(name).walkers))
-    settings = release_settings(cifar10.STORY, fewer)
-    yield from stream.drift(land, cifar10.road(pair), generator=seeded(seed), **settings)
+    settings = release_settings(cifar10.STORY, replace(state.setting, walkers=min(WALKERS, state.setting.walkers)))
+    yield from stream.drift(land, cifar10.road(state.first), generator=seeded(seed), **settings)
 
 
-def settled(land: Network, pair: int) -> Iterator[Snapshot[Any]]:
+def settled(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
     """Yield both ends of a recorded road as full-batch descent moves them, for the flow time of the walkers."""
-    still, start = cifar10.STORY.control, cifar10.road(pair).pivots[[0, -1]]
+    still, start = cifar10.STORY.control, cifar10.road(state.first).pivots[[0, -1]]
     how = cifar10.STORY.step(still) | {"epochs": still.steps, "schedule": "constant"}
-    yield from stream.train(land.without_label_noise(), start=start, generator=seeded(0), **how)
+    yield from stream.train(land.without_label_noise(), start=start, generator=seeded(seed), **how)
 
 
 def moved(run: Run, pair: int) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course.bump.common import positions as even
+from entropic_edu.course.bump import common as digits
 from entropic_edu.figures.plots import BLACK
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.train import Run
@@ -73,7 +73,7 @@ def draw(sheet: Sheet, state: Rest, ghost: float | None) -> None:
     at_most = recorded.load("cifar10")["pair0/figures"]["ends"]["at_most"]
     sheet["moved"].level(at_most, LIMIT)
     sheet["moved"].note(10, at_most + 0.003, "09.label.at_rest")
-    sheet["height"].line(even(49), state.height, RUN, "")
+    sheet["height"].line(digits.positions(49), state.height, RUN, "")
     settled = cifar10.every("settled")[..., 2]  # pair, before or after, end
     for each in settled.movedim(1, -1).flatten(0, 1):
         sheet["trace"].line([0, 1], each, FAINT)
@@ -110,5 +110,5 @@ def lines(state: Rest) -> str:
 
 def rest(seed: int) -> Explorer:
     """Are the ends at rest? Recorded for all pairs; the button lets descent move two ends now."""
-    work = live.work("09.rest.what", lambda land, state: live.settled(land, state.first), show, lambda _: STILL.steps)
+    work = live.work("09.rest.what", live.settled, seed, show, lambda state: STILL.steps)
     return Explorer(draw, [PAIR], PANELS, words, state=Rest, title="09.rest.title", code=lines, work=work)

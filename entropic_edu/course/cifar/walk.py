@@ -14,9 +14,10 @@ from entropic_edu.figures.plots import PURPLE
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.recorded import cifar10
+from entropic_edu.story.digits import Setting
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, THEORY, Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.strings import text
 from entropic_edu.teaching.yours import Yours
 
 from . import common as C
@@ -24,7 +25,7 @@ from . import live
 from .common import NOW, PAIRS, RUNS, STARTS, Road, of_start, times
 from .exercises import by_noise
 
-NOISY, KEYS = RUNS[1:], ("09.run.no noise", "09.run.cold", "09.run.warm", "09.run.hot")
+NOISY, NOISE = RUNS[1:], switch("cifar_run", RUNS, "hot")
 SMALL = tuple(f"eta {rate}, B {size}" for rate in (0.02, 0.04) for size in (16, 32, 64, 128))  # runs of lesson 06
 LAST = float(times("hot")[-1])
 LAW, MARK = Role(PURPLE, "-", 1.8, "say.theory"), Role(GREY, ":", 1.2)
@@ -48,7 +49,11 @@ class Walk(Road):
     @property
     def run(self) -> str:
         """The setting in words."""
-        return option_text(self.cifar_run, *KEYS)
+        return NOISE.shown(self.cifar_run)
+
+    @property
+    def setting(self) -> Setting:
+        return cifar10.setting(self.cifar_run)
 
     @property
     def position(self) -> Mean:
@@ -107,10 +112,9 @@ def show(sheet: Sheet, release: Release, state: Walk, *, share: Yours) -> str:
 
 def words(state: Walk, *, share: Yours) -> str:
     """Say where the walkers of a setting end, beside control and theory, and how often they were outside."""
-    known = {"state": state, "k": cifar10.setting(state.cifar_run).project_every, "time": LAST}
-    known |= {"end": state.position.at(-1), "still": state.control.at(-1), "law": float(state.law.value[-1])}
     key = "09.walk.sentence" if state.cifar_run in NOISY else "09.walk.still"
-    return f"{share.note} {text(key, **known)}".strip()
+    ends = {"end": state.position.at(-1), "still": state.control.at(-1), "law": float(state.law.value[-1])}
+    return f"{share.note} {text(key, state=state, time=LAST, **ends)}".strip()
 
 
 def lines(state: Walk) -> str:
@@ -118,7 +122,7 @@ def lines(state: Walk) -> str:
     return (
         f'{C.FROM}position = cifar10.stacked("{state.cifar_run}")  # pair, record, start, walker\n'
         f"print(position[{state.first}, -1, {STARTS.index(state.released_at)}].mean())\n"
-        f"steps = torch.tensor([0, {cifar10.setting(state.cifar_run).steps}])\n"
+        f"steps = torch.tensor([0, {state.setting.steps}])\n"
         f'print(cifar10.theory({state.first}, "{state.cifar_run}").track({state.released_at}, steps)[-1])'
     )
 
@@ -126,9 +130,8 @@ def lines(state: Walk) -> str:
 def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Let walkers go on photographs' roads; ``yours`` is the learner's answer to 9.2, which draws the right panel."""
     share = Yours(yours, by_noise)
-    begin = lambda land, state: live.released(land, state.first, seed, state.cifar_run)  # noqa: E731
-    steps = lambda state: cifar10.setting(state.cifar_run).steps  # noqa: E731
-    work = live.work("09.walk.what", begin, partial(show, share=share), steps)
-    controls = [switch("cifar_run", RUNS, "hot"), slider("released_at", STARTS, STARTS[0]), C.PAIR]
+    here = partial(show, share=share)
+    work = live.work("09.walk.what", live.released, seed, here, lambda state: state.setting.steps)
+    controls = [NOISE, slider("released_at", STARTS, STARTS[0]), C.PAIR]
     shown = {"words": partial(words, share=share), "state": Walk, "title": "09.walk.title", "code": lines}
     return Explorer(partial(draw, share=share), controls, PANELS, **shown, work=work)

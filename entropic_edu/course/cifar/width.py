@@ -7,28 +7,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from entropic_edu.course.bump.common import QUANTITIES, bump, over_ends
-from entropic_edu.course.bump.common import along as on_digits
-from entropic_edu.course.bump.common import positions as even
+from entropic_edu.course.bump import common as digits
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.strings import text
 
 from . import live
 from .common import DIGITS, FROM, NOW, PAIR, Road
 
 SHOWN = ("trace", "built", "top", "adaptive", "data_loss", "objective")  # "built": the trace of the road as built
-KEYS = (
-    "09.quantity.trace",
-    "09.quantity.built",
-    "09.quantity.top",
-    "09.quantity.adaptive",
-    "09.quantity.data_loss",
-    "09.quantity.objective",
-)
+QUANTITY = switch("cifar_quantity", SHOWN)
 ROWS = ("trace", "top", "adaptive", "data_loss")  # of the panel at the right
 ONE = Role(GREY, "-", 1.0)
 PANELS = {
@@ -48,7 +39,6 @@ class Width(Road):
 
     @property
     def built(self) -> bool:
-        """Whether it is that of the road as it was built."""
         return self.cifar_quantity == "built"
 
     @property
@@ -58,7 +48,7 @@ class Width(Road):
 
     @property
     def field(self) -> str:
-        return QUANTITIES[self.name].field
+        return digits.QUANTITIES[self.name].field
 
     @property
     def each(self) -> Tensor:
@@ -67,11 +57,11 @@ class Width(Road):
 
     @property
     def bump(self) -> Mean:
-        return self.mean(bump(self.each))
+        return self.mean(digits.bump(self.each))
 
     @property
     def digits(self) -> Mean:
-        return Mean.over(bump(on_digits(self.name)), 0)
+        return Mean.over(digits.bump(digits.along(self.name)), 0)
 
     def at(self, *places: int) -> float:
         """Return the mean over the pairs and over these places."""
@@ -83,14 +73,14 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
     along = sheet["along"]
     along.reframe(ylim=(0, 8.5 if state.built else 4.2))
     along.level(1, ONE)
-    where, each = even(state.each.shape[1]), over_ends(state.each)
+    where, each = digits.positions(state.each.shape[1]), digits.over_ends(state.each)
     for one in each:
         along.line(where, one, FAINT)
     if not state.built:
-        along.line(even(21), Mean.over(over_ends(on_digits(state.name)), 0), DIGITS)
+        along.line(digits.positions(21), Mean.over(digits.over_ends(digits.along(state.name)), 0), DIGITS)
     along.line(where, state.mean(each), RUN, "09.label.photographs")
     if ghost is not None:
-        along.line(even(21), ghost ** torch.sin(torch.pi * even(21)), GHOST, "")
+        along.line(digits.positions(21), ghost ** torch.sin(torch.pi * digits.positions(21)), GHOST, "")
         along.note(0.5, min(ghost, 4.0), GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
     sheet["bumps"].level(1, ONE)
     for row, name in enumerate(ROWS):
@@ -106,19 +96,23 @@ def show(sheet: Sheet, profile: Profile, state: Width) -> str:
     draw(sheet, state, None)
     found = getattr(profile, state.field).double()
     sheet["along"].points(profile.position, found / state.at(0, -1), NOW, mfc="white", mew=2)
-    known = {"pair": state.first + 1, "quantity": option_text(state.cifar_quantity, *KEYS), "seen": live.SEEN}
-    if not profile.complete:
-        return text("09.width.growing", done=len(found), of=live.POINTS, **known)
-    ratio = float(found[live.POINTS // 2] / found[[0, -1]].mean())
-    return text("09.width.live", ratio=ratio, kept=state.at(6) / state.at(0, -1), **known)
+    known = {"state": state, "quantity": QUANTITY.shown(state.name), "seen": live.SEEN, "of": live.POINTS}
+    most = [float(values.max()) / state.at(0, -1) for values in (found, state.each[state.first])]
+    return text("09.width.live", done=len(found), ratio=most[0], kept=most[1], **known)
 
 
 def words(state: Width) -> str:
     """Say a quantity at the ends and in the middle, and its bump beside that of digits."""
-    form, norm = ".3f" if "loss" in state.field else ".3g", over_ends(cifar10.along("norm", "raw"))
-    known = {"state": state, "quantity": option_text(state.cifar_quantity, *KEYS), "norm": state.mean(norm[:, 3])}
+    form, norm = ".3f" if "loss" in state.field else ".3g", digits.over_ends(cifar10.along("norm", "raw"))[:, 3]
+    known = {"state": state, "quantity": QUANTITY.shown(state.name), "norm": float(state.mean(norm).value)}
     heights = {"ends": f"{state.at(0, -1):{form}}", "middle": f"{state.at(state.each.shape[1] // 2):{form}}"}
+    heights |= {"bump": told(state.bump), "digits": told(state.digits)}
     return text("09.width.built" if state.built else "09.width.sentence", **known, **heights)
+
+
+def told(mean: Mean) -> str:
+    """Write a bump with its error, which is not 0.00."""
+    return f"{mean:.3f}" if 0 < mean.error < 0.005 else f"{mean:.2f}"
 
 
 def lines(state: Width) -> str:
@@ -133,8 +127,5 @@ def lines(state: Width) -> str:
 
 def width(seed: int) -> Explorer:
     """Show by how much the road is narrower in its middle, for each measure, beside digits."""
-    controls = [switch("cifar_quantity", SHOWN), PAIR]
-    work = live.work(
-        "09.width.what", lambda land, state: live.probed(land, state.first, seed), show, lambda state: live.POINTS
-    )
-    return Explorer(draw, controls, PANELS, words, state=Width, title="09.width.title", code=lines, work=work)
+    work = live.work("09.width.what", live.probed, seed, show, lambda state: live.POINTS)
+    return Explorer(draw, [QUANTITY, PAIR], PANELS, words, state=Width, title="09.width.title", code=lines, work=work)
