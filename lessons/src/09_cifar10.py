@@ -3,9 +3,9 @@
 #
 # *30 minutes. You need: lessons 05 and 06 (the bump of the road, walkers and their control).*
 #
-# Below: two convolutional networks trained on small photographs, with a hill on the straight line between them and
-# none on the road. The road is narrow in its middle. Noise takes walkers home, and without noise they stay. Grey are the
-# digits of lessons 05 and 06.
+# Below: convolutional networks trained on small photographs, with a hill on the straight line between two of them and
+# none on the road. The road is narrow in its middle. Noise takes walkers home, and without noise they stay. Grey are
+# the digits of lessons 05 and 06.
 
 # %% tags=["setup"]
 import torch
@@ -59,11 +59,10 @@ lesson.explore("width", after="width")
 # %% [markdown]
 # ### Explain
 #
-# Loss and objective are level, and the trace and $\lambda_{\max}$ are more than twice as large in the middle as at the
-# ends. The adaptive trace $\sum_i \theta_i^2 H_{ii}$, which no rescaling changes, has a bump too. So it is neither the
-# loss nor scale alone.
+# The loss is level, and the trace and $\lambda_{\max}$ are more than twice as large in the middle as at the ends. The
+# adaptive trace $\sum_i \theta_i^2 H_{ii}$, which no rescaling changes, has a bump too. So it is not scale alone.
 #
-# Scale is a part of it. A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised
+# A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised
 # layer's curvature goes as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which
 # changes no output.
 #
@@ -187,9 +186,9 @@ lesson.explore("rest", after="rest")
 #
 # $$\tau = \frac{\eta}{1-m}\cdot\text{steps}$$
 #
-# of the walkers, descent without noise moves an end by an eighth of the road. Mostly it goes sideways. Along the road it
-# goes *inwards*, since the objective has a shallow well on each side. Walkers without noise hardly move: they are put
-# back on the road every 15 steps.
+# of the walkers, descent without noise moves an end by an eighth of the road. Mostly it goes sideways; along the road
+# it goes *inwards*, since the objective has a shallow well on each side. Walkers without noise hardly move: they are
+# put back on the road every 15 steps.
 #
 # Meanwhile the trace of the ends rises by a third, at equal norm. The objective does not ask for a wide place. Noise
 # chose it, and keeps it only while it acts. So ends rest on small batches here, never for long without noise: settling
@@ -243,8 +242,8 @@ lesson.calibration()
 #   ten. Nothing here is about good classifiers.
 # - The recipe was chosen by looking, on other seeds. Label noise and matched norms are part of it (lesson 05 shows on
 #   digits what each does).
-# - In the paper walkers reach their ends. Here even the hottest go about half of the way, since the flow time was chosen
-#   so that ends stay nearly at rest.
+# - In the paper walkers reach their ends. Here even the hottest go about half of the way: the flow time was chosen so
+#   that ends stay nearly at rest.
 # - The hottest walkers are near the stability limit of their batches in the middle of the road.
 # - Walkers are put back on the road every 15 steps, which is a knob of the experiment (lesson 06).
 # - The well on each side is that of weight decay and of the loss together. It is a few per cent of the objective,
