@@ -165,7 +165,7 @@ def cifar() -> dict[str, str]:
         "cifar_moved": with_error(moved.mean(1), 1),
         "cifar_moved_most": f"{float(moved.max()):.1f}",
         "cifar_outside": f"{100 * max(walk['share_outside'] for pair in figures for walk in pair['releases']):.1f}",
-        "cifar_settled_loss": with_error((after / before)[..., 0].mean(1), 3),
+        "cifar_settled_loss": with_error((after / before)[..., 1].mean(1), 3),
         "cifar_settled_trace": with_error((after / before)[..., 2].mean(1)),
         "cifar_raw_norm": with_error(every("road_as_built", "middle_over_ends", "norm")),
         "cifar_raw_trace": with_error(every("road_as_built", "middle_over_ends", "trace")),

@@ -37,7 +37,7 @@ RECIPE: Values = {
     "num_probes": 4,
     "at": {
         "normed": [0, 10, 30, 60, 150, 300, 600],
-        "plain": [0, 300, 600, 1200, 1600, 2000, 2400],
+        "plain": [0, 300, 600, 800, 900, 1000, 1200],
     },
     "train": {"batch_size": 32, "learning_rate": 0.1, "momentum": 0.9, "schedule": "step", "epochs": 129},
 }
