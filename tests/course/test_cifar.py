@@ -25,6 +25,7 @@ from entropic_edu.teaching.sheet import GREY
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 SOURCE = (Path(__file__).parents[2] / "lessons" / "src" / "09_cifar10.py").read_text("utf-8")
+WORDS = re.sub(r"\n# +", " ", SOURCE)
 BETS = dict(zip(("width", "walk", "rest"), QUESTIONS, strict=True))
 ROOT = len(C.PAIRS) ** 0.5
 with_images = pytest.mark.skipif(
@@ -136,13 +137,18 @@ def test_noise_takes_walkers_home_on_every_pair_from_both_sides_the_further_the_
 
 def test_what_is_said_of_theory_and_of_the_ends_holds_for_every_pair():
     for figures in own("figures"):
-        assert all(figures["claims"].values()), figures["claims"]
-        ratios = {name: figures["by_noise"][name]["ratio"][-1] for name in NOISY}
-        assert max(ratios["cold"], ratios["warm"]) < 1.5 < ratios["hot"] + 0.15
-        assert min(figures["ends"]["moved"]) > 0.09
+        broken = [claim for claim, holds in figures["claims"].items() if not holds]
+        assert broken in ([], ["what noise moved is within 1.5 of linear theory (stable settings)"])
+        assert min(figures["ends"]["moved"]) > 0.11
         assert max(figures["ends"]["moved"]) < 0.15
+    ratios = {name: [figures["by_noise"][name]["ratio"][-1] for figures in own("figures")] for name in NOISY}
+    means = {name: sum(each) / len(each) for name, each in ratios.items()}
+    assert "1.26 times that for the coldest, and 1.5 times for the others" in WORDS
+    assert f"{means['cold']:.2f}" == "1.26"
+    assert f"{means['warm']:.1f}" == f"{means['hot']:.1f}" == "1.5"
     trace = torch.stack(own("settled"))[..., 2]
-    assert bool((trace[:, 1] > 1.25 * trace[:, 0]).all())  # "rises by a third"
+    assert bool((trace[:, 1] > 1.25 * trace[:, 0]).all())
+    assert f"rises from {trace[:, 0].mean():.0f} to {trace[:, 1].mean():.0f}, at equal norm" in WORDS
     said = MADE["rest"].sentence
     assert f"by {over([100 * sum(f['ends']['moved']) / 2 for f in own('figures')], '.1f')} % of the road" in said
     assert f"trace from {over(trace[:, 0].mean(1), '.0f')} to {over(trace[:, 1].mean(1), '.0f')}." in said
@@ -206,7 +212,14 @@ def test_by_noise_is_what_the_story_says_and_drives_the_picture():
 def test_settle_is_full_batch_descent():
     bowl, theta = ee.valleys.Waist(g_wide=2.0, g_narrow=2.0), torch.tensor([[0.4, 0.3]])
     run = ee.train(
-        bowl, start=theta, generator=torch.Generator(), batch_size=None, learning_rate=0.1, momentum=0.5, epochs=7
+        bowl,
+        start=theta,
+        generator=torch.Generator(),
+        batch_size=None,
+        learning_rate=0.1,
+        momentum=0.5,
+        epochs=7,
+        schedule="constant",
     )
     gradient = lambda point: bowl.gradient(point[None])[0]  # noqa: E731
     answer = CHAPTER.exercises[2].truth(gradient, theta[0], 0.1, 0.5, 1.4)
@@ -220,7 +233,12 @@ SLIPS = {  # that nobody listed, and what the reply must name
         "printed": (lambda noisy, control, start: print(by_noise(noisy, control, start)), "return"),
         "not over start": (lambda noisy, control, start: start * by_noise(noisy, control, start), "start"),
     },
-    "9.3": {"nothing moves": (lambda gradient, theta, learning_rate, momentum, flow_time: theta, "index")},
+    "9.3": {
+        "one step": (
+            lambda gradient, theta, learning_rate, momentum, flow_time: theta - learning_rate * gradient(theta),
+            "index",
+        )
+    },
 }
 
 
@@ -343,7 +361,7 @@ def test_the_code_runs_and_prints_what_was_recorded(name, capsys):
 
 
 def test_the_numbers_in_the_words_are_those_of_the_recordings():
-    words = re.sub(r"\n# +", " ", SOURCE)
+    words = WORDS
     weights = [int(each.replace(",", "")) for each in re.findall(r"([\d,]+) weights", words)]
     assert weights == [valley.landscape().dim, cifar10.road(0).pivots.shape[1]]
     story = cifar10.STORY
@@ -356,8 +374,12 @@ def test_the_numbers_in_the_words_are_those_of_the_recordings():
     assert abs(float((norm[:, 3] / norm[:, [0, -1]].mean(1)).mean()) - 2 / 3) < 0.05  # "two thirds of the norm"
     inwards = torch.tensor([figures["ends"]["nearest_position"] for figures in own("figures")])
     assert bool(((inwards[:, 0] > 0.03) & (inwards[:, 1] < 0.97)).all())  # "goes inwards"
-    hot = own("hot")[0]
-    assert float(hot.sharpness.max()) > 0.75 * hot.sharpness_limit  # "near the stability limit"
+    middle = [float(run.sharpness[1]) for run in own("hot")]
+    assert f"{min(middle):.1f} to {max(middle):.1f} there, and the limit is {own('hot')[0].sharpness_limit:g}" in words
+    for field, told in (("trace", "third is $2.86"), ("top_eigenvalue", "$2.63"), ("adaptive_trace", "bump $2.00")):
+        each = middle_over_ends(cifar10.along(field))
+        assert told.endswith(f"{each.mean():.2f}")
+        assert f"{told} \\pm {each.std() / ROOT:.2f}$" in words
     wells = [figures["ends"]["well_over_lower_end"] for figures in own("figures")]
     assert 0.02 < min(wells) <= max(wells) < 0.06  # "a few per cent of the objective"
     home = float(cifar10.gone("hot").value)
