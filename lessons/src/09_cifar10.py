@@ -61,10 +61,10 @@ lesson.explore("width", after="width")
 #
 # At level loss the trace in the middle third is $2.86 \pm 0.05$ times that of the ends, and $\lambda_{\max}$
 # $2.63 \pm 0.05$ times (digits: 2.65 and 2.67). The adaptive trace $\sum_i \theta_i^2 H_{ii}$, which no rescaling
-# changes, has the bump $2.00 \pm 0.05$ (1.85). So it is not scale alone.
+# changes, has the bump $2.00 \pm 0.05$ (1.85). It is not scale alone.
 #
-# A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised
-# layer's curvature goes as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which
+# A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised layer has a
+# curvature that goes as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which
 # changes no output.
 #
 # The bump asks for a task that is memorised (lesson 05, round 4). Here no label is wrong, but 1,000 images are few: the
@@ -126,10 +126,10 @@ lesson.explore("walk", after="home")
 # $$T = \frac{\eta}{(1-m)\,B}.$$
 #
 # Digits at the same $T$ go further. Linear theory expects that: it takes curvature and length of the road from the
-# profile. It says a little too little. What noise adds is 1.26 times that for the coldest, and 1.5 times for the others:
-# they carry more excess loss than a parabola would give them (lesson 06, round 3). No walker has left the valley.
+# profile. What noise adds is 1.26 times that for the coldest, and 1.5 times for the others: they carry more excess loss
+# than a parabola would give them (lesson 06, round 3). No walker has left the valley.
 #
-# The control goes slowly downhill on the objective. What noise does is the *difference*, taken on the same road.
+# The control goes downhill on the objective. What noise does is the *difference*, taken on the same road.
 
 # %% [markdown]
 # ### Check

@@ -133,5 +133,5 @@ def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     here = partial(show, share=share)
     work = live.work("09.walk.what", live.released, seed, here, lambda state: state.setting.steps)
     controls = [NOISE, slider("released_at", STARTS, STARTS[0]), C.PAIR]
-    shown = {"words": partial(words, share=share), "state": Walk, "title": "09.walk.title", "code": lines}
+    shown: dict[str, Any] = {"words": partial(words, share=share), "state": Walk, "title": "09.walk.title", "code": lines}
     return Explorer(partial(draw, share=share), controls, PANELS, **shown, work=work)
