@@ -63,12 +63,11 @@ lesson.explore("width", after="width")
 # $2.63 \pm 0.05$ times (digits: 2.65 and 2.67). The adaptive trace $\sum_i \theta_i^2 H_{ii}$, which no rescaling
 # changes, has the bump $2.00 \pm 0.05$ (1.85). It is not scale alone.
 #
-# A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised layer has a
-# curvature that goes as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which
-# changes no output.
+# A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised layer's curvature goes
+# as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which changes no output.
 #
-# The bump asks for a task that is memorised (lesson 05, round 4). Here no label is wrong, but 1,000 images are few: the
-# network reads all of them, and three new ones in ten.
+# The bump asks for a task that is memorised. Here no label is wrong, but 1,000 images are few: the network reads all of
+# them, and three new ones in ten.
 
 # %% [markdown]
 # ### Check
