@@ -13,13 +13,15 @@ from entropic_edu.figures.plots import GREEN
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import cifar10, let_go
-from entropic_edu.teaching.explorer import slider
+from entropic_edu.story.digits import Setting
+from entropic_edu.teaching.explorer import slider, switch
 from entropic_edu.teaching.sheet import GREY, Role
 from entropic_edu.teaching.strings import text
 
 PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
 PAIR = slider("cifar_pair", (None, *(pair + 1 for pair in PAIRS)), None)  # None is all of them
 RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
+NOISY, NOISE = RUNS[1:], switch("cifar_run", RUNS, "hot")
 STARTS: tuple[float, ...] = cifar10.STORY.starts
 DIGITS = Role(GREY, ":", 1.8, "09.label.digits", "s")
 FROM = "from entropic_edu.recorded import cifar10\n"  # the first line of all printed code
@@ -90,3 +92,38 @@ def digits_home(name: str) -> Tensor:
     row = int(torch.searchsorted(when, float(times("hot")[-1])).clamp(1, len(when) - 1))
     part = (times("hot")[-1] - when[row - 1]) / (when[row] - when[row - 1])
     return 1 - torch.lerp(left[:, row - 1], left[:, row], part) / 0.3
+
+
+@dataclass(frozen=True)
+class Walk(Road):
+    """Walkers of a setting from one start; times, positions and theory's track are at its records, (R,)."""
+
+    cifar_run: str
+    released_at: float
+
+    @property
+    def run(self) -> str:
+        """The setting in words."""
+        return NOISE.shown(self.cifar_run)
+
+    @property
+    def setting(self) -> Setting:
+        return cifar10.setting(self.cifar_run)
+
+    @property
+    def position(self) -> Mean:
+        return self.mean(of_start(self.cifar_run, self.released_at))
+
+    @property
+    def control(self) -> Mean:
+        return self.mean(of_start("no noise", self.released_at))
+
+    @property
+    def law(self) -> Mean:
+        return self.mean(track(self.cifar_run, self.released_at))
+
+    @property
+    def outside(self) -> float:
+        """Share of the projections from outside the valley, in per cent."""
+        each = [recorded.load("cifar10")[f"pair{pair}/{self.cifar_run}"].outside.mean() for pair in PAIRS]
+        return 100 * float(self.mean(torch.stack(each)).value)

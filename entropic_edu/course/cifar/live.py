@@ -17,6 +17,7 @@ from entropic_edu.networks.network import Network
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10
+from entropic_edu.recorded._common import seeded
 from entropic_edu.story.tell import release_settings
 from entropic_edu.teaching.explorer import Work
 from entropic_edu.teaching.strings import said, text
@@ -87,8 +88,3 @@ def moved(run: Run, pair: int) -> float:
     for layer in cifar10.stand_in().scale_free(before).values():
         theta[:, layer] *= (before[:, layer].norm(dim=1) / theta[:, layer].norm(dim=1))[:, None]
     return float((theta - before).norm(dim=1).mean()) / road.length
-
-
-def seeded(seed: int) -> torch.Generator:
-    """Return a generator with this seed."""
-    return torch.Generator().manual_seed(seed)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 
-from entropic_edu import recorded
 from entropic_edu.figures.plots import PURPLE
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.release import Release
 from entropic_edu.recorded import cifar10
-from entropic_edu.story.digits import Setting
-from entropic_edu.teaching.explorer import Explorer, slider, switch
+from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, THEORY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 from entropic_edu.teaching.yours import Yours
 
 from . import common as C
 from . import live
-from .common import NOW, PAIRS, RUNS, STARTS, Road, of_start, times
+from .common import NOISE, NOISY, NOW, RUNS, STARTS, Walk, of_start, times
 from .exercises import by_noise
 
-NOISY, NOISE = RUNS[1:], switch("cifar_run", RUNS, "hot")
 SMALL = tuple(f"eta {rate}, B {size}" for rate in (0.02, 0.04) for size in (16, 32, 64, 128))  # runs of lesson 06
 LAST = float(times("hot")[-1])
 LAW, MARK = Role(PURPLE, "-", 1.8, "say.theory"), Role(GREY, ":", 1.2)
@@ -37,41 +33,6 @@ PANELS = {
         xscale="log", xticks=(0.002, 0.005, 0.01, 0.02), zero=True,
     ),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Walk(Road):
-    """Walkers of a setting from one start; times, positions and theory's track are at its records, (R,)."""
-
-    cifar_run: str
-    released_at: float
-
-    @property
-    def run(self) -> str:
-        """The setting in words."""
-        return NOISE.shown(self.cifar_run)
-
-    @property
-    def setting(self) -> Setting:
-        return cifar10.setting(self.cifar_run)
-
-    @property
-    def position(self) -> Mean:
-        return self.mean(of_start(self.cifar_run, self.released_at))
-
-    @property
-    def control(self) -> Mean:
-        return self.mean(of_start("no noise", self.released_at))
-
-    @property
-    def law(self) -> Mean:
-        return self.mean(C.track(self.cifar_run, self.released_at))
-
-    @property
-    def outside(self) -> float:
-        """Share of the projections from outside the valley, in per cent."""
-        each = [recorded.load("cifar10")[f"pair{pair}/{self.cifar_run}"].outside.mean() for pair in PAIRS]
-        return 100 * float(self.mean(torch.stack(each)).value)
 
 
 def draw(sheet: Sheet, state: Walk, ghost: float | None, *, share: Yours) -> None:
@@ -133,5 +94,10 @@ def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     here = partial(show, share=share)
     work = live.work("09.walk.what", live.released, seed, here, lambda state: state.setting.steps)
     controls = [NOISE, slider("released_at", STARTS, STARTS[0]), C.PAIR]
-    shown: dict[str, Any] = {"words": partial(words, share=share), "state": Walk, "title": "09.walk.title", "code": lines}
+    shown: dict[str, Any] = {
+        "words": partial(words, share=share),
+        "state": Walk,
+        "title": "09.walk.title",
+        "code": lines,
+    }
     return Explorer(partial(draw, share=share), controls, PANELS, **shown, work=work)

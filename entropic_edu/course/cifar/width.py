@@ -12,16 +12,15 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
 from entropic_edu.teaching.explorer import Explorer, switch
-from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, Panel, Sheet
 from entropic_edu.teaching.strings import text
 
 from . import live
 from .common import DIGITS, FROM, NOW, PAIR, Road
 
-SHOWN = ("trace", "built", "top", "adaptive", "data_loss", "objective")  # "built": the trace of the road as built
-QUANTITY = switch("cifar_quantity", SHOWN)
-ROWS = ("trace", "top", "adaptive", "data_loss")  # of the panel at the right
-ONE = Role(GREY, "-", 1.0)
+QUANTITY = switch(
+    "cifar_quantity", ("trace", "built", "top", "adaptive", "data_loss", "objective")
+)  # built: trace, too
 PANELS = {
     "along": Panel((0.06, 0.125, 0.4, 0.79), "09.panel.ratio", "09.axis.position", ylim=(0, 4.2)),
     "bumps": Panel(
@@ -72,7 +71,7 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
     """Draw a quantity over its ends with the single pairs, that of digits, a bet, and the bumps of all measures."""
     along = sheet["along"]
     along.reframe(ylim=(0, 8.5 if state.built else 4.2))
-    along.level(1, ONE)
+    along.level(1, FAINT)
     where, each = digits.positions(state.each.shape[1]), digits.over_ends(state.each)
     for one in each:
         along.line(where, one, FAINT)
@@ -82,8 +81,8 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
     if ghost is not None:
         along.line(digits.positions(21), ghost ** torch.sin(torch.pi * digits.positions(21)), GHOST, "")
         along.note(0.5, min(ghost, 4.0), GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
-    sheet["bumps"].level(1, ONE)
-    for row, name in enumerate(ROWS):
+    sheet["bumps"].level(1, FAINT)
+    for row, name in enumerate(("trace", "top", "adaptive", "data_loss")):
         here = Width(state.cifar_pair, name)
         for mean, role, shift in ((here.bump, RUN, -0.12), (here.digits, DIGITS, 0.12)):
             column = Mean(mean.value[None], mean.error[None])
@@ -103,16 +102,12 @@ def show(sheet: Sheet, profile: Profile, state: Width) -> str:
 
 def words(state: Width) -> str:
     """Say a quantity at the ends and in the middle, and its bump beside that of digits."""
-    form, norm = ".3f" if "loss" in state.field else ".3g", digits.over_ends(cifar10.along("norm", "raw"))[:, 3]
+    form, fine = (".3f", ".3f") if "loss" in state.field else (".3g", ".2f")
+    norm = digits.over_ends(cifar10.along("norm", "raw"))[:, 3]
     known = {"state": state, "quantity": QUANTITY.shown(state.name), "norm": float(state.mean(norm).value)}
-    heights = {"ends": f"{state.at(0, -1):{form}}", "middle": f"{state.at(state.each.shape[1] // 2):{form}}"}
-    heights |= {"bump": told(state.bump), "digits": told(state.digits)}
-    return text("09.width.built" if state.built else "09.width.sentence", **known, **heights)
-
-
-def told(mean: Mean) -> str:
-    """Write a bump with its error, which is not 0.00."""
-    return f"{mean:.3f}" if 0 < mean.error < 0.005 else f"{mean:.2f}"
+    known |= {"ends": f"{state.at(0, -1):{form}}", "middle": f"{state.at(state.each.shape[1] // 2):{form}}"}
+    known |= {"bump": f"{state.bump:{fine}}", "digits": f"{state.digits:{fine}}"}
+    return text("09.width.built" if state.built else "09.width.sentence", **known)
 
 
 def lines(state: Width) -> str:
