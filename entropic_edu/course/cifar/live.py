@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,8 @@ from torch import Tensor
 from entropic_edu import stream
 from entropic_edu.data import find_cifar10
 from entropic_edu.networks.network import Network
+from entropic_edu.physics.curvature import hessian_vector_product
+from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10
@@ -23,9 +25,16 @@ from entropic_edu.teaching.explorer import Work
 from entropic_edu.teaching.strings import said, text
 
 SEEN = 200  # images on which loss and curvature are measured here, of the 1,000 that all runs learn or walk on
-POINTS, LINE = 5, 13  # of the road that is probed, and of the line between two networks
+POINTS, PROBES, LINE = 5, 32, 13  # of the road that is probed, and of the line between two networks
 WALKERS = 2  # of each start
 STEPS = cifar10.STORY.train["epochs"] * math.ceil(5 * (cifar10.STORY.images or 0) / cifar10.STORY.train["batch_size"])
+
+
+@dataclass(frozen=True, eq=False)
+class Traces(Result):
+    """What each random probe makes of tr H at places of a road, ``samples`` (V, POINTS)."""
+
+    samples: Tensor
 
 
 def work(what: str, begin: Callable[..., Any], seed: int, show: Callable[..., str], units: Callable[..., int]) -> Work:
@@ -63,9 +72,13 @@ def line(run: Run) -> Tensor:
 
 
 def probed(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
-    """Yield the profile of a recorded road at a few places."""
-    options = cifar10.STORY.probe | {"points": POINTS}
-    yield from stream.probe(few(land), cifar10.road(state.first), generator=seeded(seed), **options)
+    """Yield tr H at a few places of a recorded road, one random probe after the other, the same at all places."""
+    theta, generator, found = cifar10.road(state.first).at(torch.linspace(0, 1, POINTS)), seeded(seed), []
+    for done in range(1, PROBES + 1):
+        probe = torch.randn(land.dim, generator=generator).sign().expand_as(theta)
+        found.append((probe * hessian_vector_product(few(land), theta, probe, weight_decay=False)).sum(1).detach())
+        result = Traces(torch.stack(found), complete=done == PROBES)
+        yield Snapshot(done, PROBES, "", lambda result=result: result)  # type: ignore[misc]
 
 
 def released(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from entropic_edu.course.bump import common as digits
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import cifar10
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, Panel, Sheet
@@ -89,15 +88,14 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
             sheet["bumps"].points([row + shift], column, role, mfc="white" if role is DIGITS else role.colour)
 
 
-def show(sheet: Sheet, profile: Profile, state: Width) -> str:
-    """Draw what is measured now at a few places, over what was recorded of the ends."""
-    state = Width(state.first + 1, state.name)
+def show(sheet: Sheet, traces: live.Traces, state: Width) -> str:
+    """Draw the trace that is measured now at a few places, over what was recorded of the ends."""
+    state, mean = Width(state.first + 1, "trace"), Mean.over(traces.samples.double(), 0)
     draw(sheet, state, None)
-    found = getattr(profile, state.field).double()
-    sheet["along"].points(profile.position, found / state.at(0, -1), NOW, mfc="white", mew=2)
-    known = {"state": state, "quantity": QUANTITY.shown(state.name), "seen": live.SEEN, "of": live.POINTS}
-    most = [float(values.max()) / state.at(0, -1) for values in (found, state.each[state.first])]
-    return text("09.width.live", done=len(found), ratio=most[0], kept=most[1], **known)
+    over = 1 / state.at(0, -1)
+    sheet["along"].points(digits.positions(live.POINTS), mean * over, NOW, mfc="white", mew=2)
+    now, ratio = mean.at(live.POINTS // 2) * over, state.at(6) * over
+    return text("09.width.live", state=state, probes=len(traces.samples), seen=live.SEEN, now=now, kept=ratio)
 
 
 def words(state: Width) -> str:
@@ -122,5 +120,5 @@ def lines(state: Width) -> str:
 
 def width(seed: int) -> Explorer:
     """Show by how much the road is narrower in its middle, for each measure, beside digits."""
-    work = live.work("09.width.what", live.probed, seed, show, lambda state: live.POINTS)
+    work = live.work("09.width.what", live.probed, seed, show, lambda state: live.PROBES)
     return Explorer(draw, [QUANTITY, PAIR], PANELS, words, state=Width, title="09.width.title", code=lines, work=work)
