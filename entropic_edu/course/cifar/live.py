@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -27,7 +26,7 @@ from entropic_edu.teaching.strings import said, text
 SEEN = 200  # images on which loss and curvature are measured here, of the 1,000 that all runs learn or walk on
 POINTS, PROBES, LINE = 5, 32, 13  # of the road that is probed, and of the line between two networks
 WALKERS = 2  # of each start
-STEPS = cifar10.STORY.train["epochs"] * math.ceil(5 * (cifar10.STORY.images or 0) / cifar10.STORY.train["batch_size"])
+STEPS = cifar10.STORY.train["epochs"] * (5 * (cifar10.STORY.images or 0) // cifar10.STORY.train["batch_size"])
 
 
 @dataclass(frozen=True, eq=False)
