@@ -22,13 +22,15 @@ class Work:
     not, and returns the sentence; ``units(state)`` is how many units, ``Snapshot.total``, the work has, from which its
     time is estimated; ``frame`` is as ``show``, for work under way, three times a second, and without it the picture
     stays as it is until the end. In an explorer without panels each takes the controls by name in place of the state,
-    and the pictures take no sheet and return figure and sentence.
+    and the pictures take no sheet and return figure and sentence. ``absent`` says why the work cannot run on this
+    machine, and what would help: these words then take the button's place.
     """
 
     stream: Callable[..., Iterator[Snapshot[Any]]]  # several a second
     show: Callable[..., Any]
     units: Callable[..., int]
     frame: Callable[..., Any] | None = None
+    absent: str = ""
 
 
 class Parts(NamedTuple):
@@ -70,6 +72,7 @@ def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
             shown(work.show),
             lambda **turned: work.units(state(**turned)),
             None if work.frame is None else shown(work.frame),
+            work.absent,
         ),
     )
 

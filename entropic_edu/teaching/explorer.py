@@ -180,6 +180,8 @@ class Explorer:
     def _long(self) -> Work:
         if self.work is None:
             raise ValueError("This explorer answers at once and has no long work.")
+        if self.work.absent:
+            raise ValueError(self.work.absent)
         return self.work
 
     def seconds(self) -> float:

@@ -114,7 +114,9 @@ class Page:
         turns = [[self.turns[c.name] for c in explorer.controls if c.form == form] for form in ("slider", "switch")]
         rows = [W.HBox(row, layout=W.Layout(flex_flow="row wrap")) for row in turns if row]
         pins = [self.twin] if "pinned" in explorer._takes else []
-        work = [self.run, self.stop, self.bar] if explorer.work is not None else []
+        work: list[W.Widget] = [self.run, self.stop, self.bar] if explorer.work is not None else []
+        if explorer.work is not None and explorer.work.absent:
+            work = [W.HTML(f'<p style="{_SMALL}">{html.escape(explorer.work.absent)}</p>').add_class("ee-absent")]
         buttons = W.HBox(pins + work, layout=W.Layout(flex_flow="row wrap", align_items="center"))
         self.box.children = [*rows, buttons, self.picture, self.sentence, self.code]
 
@@ -127,7 +129,8 @@ class Page:
         if self.explorer.code is not None:
             lines, same = html.escape(self.explorer.code(**self.explorer.values).strip()), text("explorer.same_as")
             self.code.value = f'<div style="{_SMALL}">{same}</div><pre style="{_CODE}">{lines}</pre>'
-        if self.explorer.work is not None and self.stop.disabled:
+        work = self.explorer.work
+        if work is not None and not work.absent and self.stop.disabled:
             self.run.description = text("explorer.run", time=duration(self.explorer.seconds()))
         self.picture.value = drawn.png  # last: whoever sees a new picture has its sentence already
 

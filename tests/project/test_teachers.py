@@ -125,7 +125,7 @@ ORACLES = {  # of each numeric question, in order
     "06_let_go": [ee.effective_temperature(batch_size=16, learning_rate=0.02, momentum=0.9)],
     "07_late_game": [100 * 0.04 / 0.64],
     "08_bad_valleys": [1.00 - 0.72],
-    "09_cifar10": [math.sqrt(0.56 * 0.44 / 1000)],
+    "09_cifar10": [2000 * (0.04 / (1 - 0.9)) / (0.2 / (1 - 0.95))],
     "10_limits": [(0.28 - 0.13) / (0.30 - 0.13)],
 }
 

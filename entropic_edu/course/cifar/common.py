@@ -1,133 +1,129 @@
-"""What the explorers share: the recording, means over the pairs of minima, and the digits beside."""
+"""What the explorers share: the recording beside that of digits, means over the pairs, and theory's tracks."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.course.bump import common as valley
-from entropic_edu.physics.mean import Mean, middle_over_ends
-from entropic_edu.physics.path import Path
-from entropic_edu.physics.probe import Profile
-from entropic_edu.recorded import cifar10
+from entropic_edu.figures.plots import GREEN
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.noise import effective_temperature
+from entropic_edu.recorded import cifar10, let_go
+from entropic_edu.story.digits import Setting
+from entropic_edu.teaching.explorer import slider, switch
+from entropic_edu.teaching.sheet import GREY, Role
 from entropic_edu.teaching.strings import text
 
-PAIRS = tuple(range(cifar10.RECIPE["pairs"]))  # of minima, counted from 0
-ALL = (None, *(pair + 1 for pair in PAIRS))  # of the slider "pair of minima": None is all of them
-PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-MADE = "# anew, with the images: entropic-edu record cifar10"
+PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
+PAIR = slider("cifar_pair", (None, *(pair + 1 for pair in PAIRS)), None)  # None is all of them
+RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
+NOISY, NOISE = RUNS[1:], switch("cifar_run", RUNS, "hot")
+STARTS: tuple[float, ...] = cifar10.STORY.starts
+DIGITS = Role(GREY, ":", 1.8, "09.label.digits", "s")
+FROM = "from entropic_edu.recorded import cifar10\n"  # the first line of all printed code
+NOW = Role(GREEN, "-", 1.6, "", "D")  # what is computed on the learner's machine
 
 
-def kept(key: str) -> Tensor:
-    """Return a tensor of the recording, float64."""
-    recorded_values: Tensor = recorded.load("cifar10")[key]
-    return recorded_values.double()
+@dataclass(frozen=True)
+class Road:
+    """What the learner looks at: all pairs of minima, or one."""
 
+    cifar_pair: int | None
 
-def has(key: str) -> bool:
-    """Return whether the recording holds a key."""
-    return key in recorded.load("cifar10")
+    def mean(self, each: Tensor) -> Mean:
+        """Return mean and standard error over the pairs, (P, ...) -> (...), or the values of one, whose error is 0."""
+        one = self.cifar_pair
+        return Mean.over(each, 0) if one is None else Mean(each[one - 1], torch.zeros_like(each[one - 1]))
 
+    @property
+    def named(self) -> str:
+        """The pairs in words."""
+        several = text("09.pairs.all", count=len(PAIRS))
+        return several if self.cifar_pair is None else text("09.pairs.one", pair=self.cifar_pair)
 
-def device() -> str:
-    """Name the device that made the recording."""
-    return str(recorded.load("cifar10")["device"])
-
-
-def every(key: str) -> Tensor:
-    """Return what the recording holds of each pair under one name, (pairs, ...), float64."""
-    return torch.stack([kept(f"pair{pair}/{key}") for pair in PAIRS])
-
-
-@cache
-def road(pair: int) -> Path:
-    """Return the road that walkers go on, pairs counted from 0."""
-    return cifar10.road(pair)
-
-
-@cache
-def profile(pair: int) -> Profile:
-    """Return the recorded profile of a road, pairs counted from 0."""
-    measured: Profile = recorded.load("cifar10")[f"pair{pair}/profile"]
-    return measured
+    @property
+    def first(self) -> int:
+        """The pair that a button works on, counted from 0: the first where all are shown."""
+        return (self.cifar_pair or 1) - 1
 
 
 @cache
-def along(field: str) -> Tensor:
-    """Return a quantity of the profiles along the roads of all pairs, (pairs, n), float64."""
-    return torch.stack([getattr(profile(pair), field) for pair in PAIRS]).double()
+def times(name: str) -> Tensor:
+    """Return the flow time η/(1-m)·steps at the records of a setting, (R,)."""
+    time: Tensor = recorded.load("cifar10")[f"pair0/{name}"].time
+    return time.double()
 
 
 @cache
-def on_digits(field: str) -> Tensor:
-    """Return the same of the digits network of lessons 05 and 06, five pairs, (5, 21), float64."""
-    return torch.stack([getattr(valley.profile(pair), field) for pair in range(valley.COUNT)]).double()
+def of_start(name: str, start: float, field: str = "position") -> Tensor:
+    """Return a field of the walkers of a start, the mean over those of a pair, (P, R)."""
+    return cifar10.stacked(name, field)[:, :, STARTS.index(start)].mean(-1)
 
 
 @cache
-def objective() -> Tensor:
-    """Return data loss and weight decay along the roads, at the places of "road_loss", (pairs, M), float64."""
-    loss, decay = every("road_loss"), 0.5 * cifar10.RECIPE["weight_decay"]
-    pivots = [road(pair).resample(loss.shape[1]).pivots for pair in PAIRS]
-    return loss + decay * torch.stack([each.double().square().sum(1) for each in pivots])
+def track(name: str, start: float) -> Tensor:
+    """Return where linear theory has the mean walker of each pair at the records of a setting, (P, R)."""
+    step = recorded.load("cifar10")[f"pair0/{name}"].step
+    return torch.stack([cifar10.theory(pair, name).track(start, step) for pair in PAIRS])
 
 
-def even(count: int) -> Tensor:
-    """Return even positions from 0 to 1, (count,), float64."""
-    return torch.linspace(0, 1, count, dtype=torch.float64)
+def by_theory(name: str) -> Tensor:
+    """Return the share of the way home that theory says for the end of a setting, both starts together, (P,)."""
+    left = [(track(name, start)[:, -1] - round(start)).abs() / abs(start - round(start)) for start in STARTS]
+    return 1 - torch.stack(left).mean(0)
 
 
-def sampled(values: Tensor, where: Tensor) -> Tensor:
-    """Return values at even positions (..., n) at the positions asked for, on straight lines between, (..., k)."""
-    exactly = where.double() * (values.shape[-1] - 1)
-    low = exactly.long().clamp(max=values.shape[-1] - 2)
-    return torch.lerp(values[..., low], values[..., low + 1], exactly - low)
+def temperature(name: str) -> float:
+    """Return T = η/((1-m)B) of a setting of this lesson, or of a run of lesson 06."""
+    law = cifar10.STORY.step(cifar10.setting(name)) if name in RUNS else let_go.settings()[name]
+    return effective_temperature(law["batch_size"], law["learning_rate"], law["momentum"])
 
 
-def at(values: Tensor, place: float) -> Tensor:
-    """Return values at even positions (..., n) at one place, (...)."""
-    return sampled(values, torch.tensor([place]))[..., 0]
+@cache
+def digits_home(name: str) -> Tensor:
+    """Return the share of the way home of a run of lesson 06 after the flow time of this lesson, (5,)."""
+    setting, kept = let_go.settings()[name], recorded.load("let_go")
+    when = kept[f"{name}/step"].double() * setting["learning_rate"] / (1 - setting["momentum"])
+    left = let_go.remaining(name, 0.3).mean(-1)  # (P, R)
+    row = int(torch.searchsorted(when, float(times("hot")[-1])).clamp(1, len(when) - 1))
+    part = (times("hot")[-1] - when[row - 1]) / (when[row] - when[row - 1])
+    return 1 - torch.lerp(left[:, row - 1], left[:, row], part) / 0.3
 
 
-def over_ends(values: Tensor) -> Tensor:
-    """Return values (..., n) over the mean of the two ends of their road."""
-    return values / values[..., [0, -1]].mean(-1, keepdim=True)
+@dataclass(frozen=True)
+class Walk(Road):
+    """Walkers of a setting from one start; times, positions and theory's track are at its records, (R,)."""
 
+    cifar_run: str
+    released_at: float
 
-def bump(values: Tensor) -> Tensor:
-    """Return the mean over the middle third of the road, over the mean of its two ends, (..., n) -> (...)."""
-    return middle_over_ends(torch.linspace(0, 1, values.shape[-1]), values)
+    @property
+    def run(self) -> str:
+        """The setting in words."""
+        return NOISE.shown(self.cifar_run)
 
+    @property
+    def setting(self) -> Setting:
+        return cifar10.setting(self.cifar_run)
 
-def over_pairs(values: Tensor, pair: int | None = None) -> Mean:
-    """Return mean and standard error over the pairs, (pairs, ...) -> (...); of one pair its values, without error."""
-    if pair is not None:
-        return Mean(values[pair - 1], torch.zeros_like(values[pair - 1]))
-    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
+    @property
+    def position(self) -> Mean:
+        return self.mean(of_start(self.cifar_run, self.released_at))
 
+    @property
+    def control(self) -> Mean:
+        return self.mean(of_start("no noise", self.released_at))
 
-def with_error(mean: Mean, digits: str = ".2f") -> str:
-    """Write a number with its error, or alone where it has none."""
-    value, error = float(mean.value), float(mean.error)
-    if error == 0:
-        return format(value, digits)
-    return text("09.told", value=format(value, digits), error=format(error, digits.replace("3g", "2g")))
+    @property
+    def law(self) -> Mean:
+        return self.mean(track(self.cifar_run, self.released_at))
 
-
-def named(pair: int | None) -> str:
-    """Name the pairs looked at."""
-    return text("09.pairs.all", count=len(PAIRS)) if pair is None else text("09.pairs.one", pair=pair, count=len(PAIRS))
-
-
-def code(*lines: str) -> str:
-    """Return code that reads the recording, and how to make it anew."""
-    return "\n".join(['from entropic_edu import recorded\nkept = recorded.load("cifar10")', *lines, MADE])
-
-
-def known(**values: Any) -> dict[str, Any]:
-    """Return what every sentence may ask for, with more."""
-    return {"device": device(), **values}
+    @property
+    def outside(self) -> float:
+        """Share of the projections from outside the valley, in per cent."""
+        each = [recorded.load("cifar10")[f"pair{pair}/{self.cifar_run}"].outside.mean() for pair in PAIRS]
+        return 100 * float(self.mean(torch.stack(each)).value)

@@ -1,104 +1,112 @@
-"""Before round 1: what the digits network showed, as three curves: height, width, and which way walkers go."""
+"""Before round 1: the story of the digits on photographs, in three pictures; the button trains two networks now."""
 
 from __future__ import annotations
 
 from functools import cache
+from types import SimpleNamespace
 
+import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.course.bump import common as valley
-from entropic_edu.course.let_go.common import run_of
-from entropic_edu.course.let_go.film import ROAD, draw_road
-from entropic_edu.figures.plots import BLUE, RED, labelled
-from entropic_edu.physics.mean import exact
-from entropic_edu.teaching import sheet
+from entropic_edu import recorded
+from entropic_edu.course.bump import common as digits
+from entropic_edu.figures.plots import RED
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.train import Run
+from entropic_edu.recorded import cifar10
 from entropic_edu.teaching.explorer import Explorer, slider
-from entropic_edu.teaching.sheet import GREY, Band, moving
+from entropic_edu.teaching.sheet import CONTROL, FAINT, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import PLACES, at, even, on_digits, with_error
+from . import live
+from .common import DIGITS, FROM, NOW, STARTS, Road, of_start, times
 
-RATE, SIZE = 0.02, 16  # of the walkers
+PLACES = tuple(round(0.1 * place, 1) for place in range(11))
+LINE = Role(RED, "--", 2.0)
+PANELS = {
+    "hill": Panel((0.06, 0.125, 0.41, 0.79), "09.panel.hill", "09.axis.between", ylim=(0, 2.3)),
+    "width": Panel(
+        (0.62, 0.6, 0.25, 0.315), "09.panel.width", ylim=(0, 4.2), xticks=(0, 0.5, 1), yticks=(0, 1, 2, 3, 4)
+    ),
+    "walkers": Panel(
+        (0.62, 0.125, 0.25, 0.315), "09.panel.walkers", "09.axis.time", xlim=(0, 800), xticks=(0, 400, 800)
+    ),
+}
 
 
 @cache
-def line_loss() -> Tensor:
-    """Return the data loss along the straight lines of the digits network, (5, 25), float64."""
-    rows = []
-    for pair in range(valley.COUNT):
-        a, b = valley.road(pair).pivots[[0, -1]]
-        with torch.no_grad():
-            rows.append(valley.land().data_loss(torch.lerp(a, b, torch.linspace(0, 1, 25)[:, None])))
-    return torch.stack(rows).double()
+def curves() -> dict[str, Tensor]:
+    """Return what is drawn along the way between two ends, all pairs, (P, n) each."""
+    valley = recorded.load("valley")
+    return {
+        "line": cifar10.every("line_objective"),
+        "road": cifar10.every("road_objective"),
+        "digits": torch.stack([valley[f"pair{pair}/line_loss"] for pair in range(5)]).double(),
+        "trace": digits.over_ends(cifar10.along("trace")),
+        "digits trace": digits.over_ends(digits.along("trace")),
+    }
 
 
-def key(figure: Figure) -> None:
-    """Write what is what on the lowest panel of a triptych, beside it."""
-    figure.text(0.48, 0.31, text("09.label.key"), fontsize=sheet.SMALL, va="top", linespacing=1.25)
+def at(name: str, place: float) -> float:
+    """Return the mean over the pairs of a curve at a place, on straight lines between its points."""
+    values = curves()[name].mean(0)
+    return float(np.interp(place, digits.positions(len(values)), values))
 
 
-class Three:
-    """Line and road at the left, and the triptych of the road."""
+def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Draw hill and road, the width of the road, and walkers on it, each beside what it is to be compared with."""
+    for panel, name, role, label in (
+        ("hill", "digits", DIGITS, ""),
+        ("hill", "line", LINE, ""),
+        ("hill", "road", RUN, ""),
+        ("width", "digits trace", DIGITS, None),
+        ("width", "trace", RUN, "09.label.photographs"),
+    ):
+        mean = Mean.over(curves()[name], 0)
+        sheet[panel].line(digits.positions(len(mean.value)), mean, role, label)
+    for name, words, role in (
+        ("line", "09.label.line", LINE),
+        ("road", "09.label.road", RUN),
+        ("digits", "09.label.digits_line", DIGITS),
+    ):
+        sheet["hill"].note(0.5, at(name, 0.5) + 0.1, words, role, ha="center", boxed=True)
+    for start in STARTS:
+        labels = ("09.label.noise", None) if start < 0.5 else ("", "")
+        for name, role, label in zip(("hot", "no noise"), (RUN, CONTROL), labels, strict=True):
+            sheet["walkers"].line(times(name), Mean.over(of_start(name, start), 0), role, label)
+    for panel in ("hill", "width"):
+        sheet[panel].line([state.at_position] * 2, sheet[panel].panel.ylim, FAINT)
 
-    def __init__(self) -> None:
-        self.sheet = sheet.Sheet(ROAD)
-        self.figure = self.sheet.figure
-        self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.37, 0.79))
-        labelled(ax, text("09.axis.between"), "", text("09.panel.both")).title.set_fontsize(11)
-        ax.set(xlim=(0, 1), ylim=(0, 1.7))
-        self.line = Band(ax, colour=RED, dash="--", label=text("09.label.line"))
-        self.road = Band(ax, colour=BLUE, label=text("09.label.road"))
-        axes = (ax, *(pen.ax for pen in self.sheet.pens.values()))
-        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in axes]
-        key(self.figure)
 
-    def show(self, place: float) -> None:
-        """Draw the means over five pairs, and a place on them."""
-        line, flat = line_loss().mean(0), on_digits("data_loss").mean(0)
-        self.line.show(even(len(line)), exact(line))
-        self.line.name.set_position((0.6, 1.05 * float(line.max())))
-        self.road.show(even(len(flat)), exact(flat))
-        self.road.name.set_position((0.6, 0.85 * float(flat.min())))
-        run = run_of(SIZE, RATE)
-        with self.sheet:
-            draw_road(self.sheet, run)
-            self.sheet["drift"].points(*run.speed, ms=4)
-        for ax, mark in self.marks:
-            mark.set_data([place, place], ax.get_ylim())
+def show(sheet: Sheet, run: Run, state: SimpleNamespace) -> str:
+    """Draw the line between two networks that learn now over the recorded ones."""
+    now = live.line(run)
+    draw(sheet, state)
+    sheet["hill"].line(digits.positions(len(now)), now, NOW, marker="D", ms=4)
+    known = {"step": run.step, "steps": run.steps, "seen": live.SEEN}
+    return text("09.hook.live", ends=float(now[[0, -1]].mean()), top=float(now.max()), **known)
+
+
+def words(state: SimpleNamespace) -> str:
+    """Say what stands on line and road at a place, and where walkers ended."""
+    found = {name.replace(" ", "_"): at(name, state.at_position) for name in curves()}
+    hot, still = (float(of_start(name, STARTS[0])[:, -1].mean()) for name in ("hot", "no noise"))
+    known = {"pairs": Road(None).named, "place": state.at_position, "hot": hot, "still": still}
+    return text("09.hook.sentence", **known, **found)
+
+
+def lines(state: SimpleNamespace) -> str:
+    """Return code that reads the height of line and road at this place."""
+    row, fine = round(24 * state.at_position), round(48 * state.at_position)
+    return (
+        f'{FROM}line, road = cifar10.every("line_objective"), cifar10.every("road_objective")\n'
+        f"print(line[:, {row}].mean(), road[:, {fine}].mean())"
+    )
 
 
 def three(seed: int) -> Explorer:
-    """The three curves of the digits network, as lessons 04 to 06 left them."""
-    picture = Three()
-
-    def render(*, at_position: float) -> tuple[Figure, str]:
-        picture.show(at_position)
-        return picture.figure, sentence(at_position)
-
-    return Explorer(render, [slider("at_position", PLACES, 0.5)], title=text("09.hook.title"), code=code)
-
-
-def sentence(place: float) -> str:
-    """Say what stands on the line and on the road at a place, and where walkers ended."""
-    gone = {size: with_error(run_of(size, RATE).end, ".2f") for size in (SIZE, None)}
-    return text(
-        "09.hook.sentence",
-        place=place,
-        line=float(at(line_loss(), place).mean()),
-        road=float(at(on_digits("data_loss"), place).mean()),
-        trace=float(at(on_digits("trace"), place).mean()),
-        ends=float(on_digits("trace")[:, [0, -1]].mean()),
-        noisy=gone[SIZE],
-        still=gone[None],
-    )
-
-
-def code(*, at_position: float) -> str:
-    """Return lines that read the trace of the digits network at this place."""
-    return (
-        "from entropic_edu import recorded\n"
-        'profile = recorded.load("bump")["pair0/profile"]  # of five pairs\n'
-        f"print(profile.trace[{round(20 * at_position)}], profile.data_loss[{round(20 * at_position)}])"
-    )
+    """Hill, width and walkers on photographs, with those of digits beside them."""
+    work = live.work("09.hook.what", live.trained, seed, show, lambda state: live.STEPS)
+    controls = [slider("at_position", PLACES, 0.5)]
+    return Explorer(draw, controls, PANELS, words, title="09.hook.title", code=lines, work=work)

@@ -1,13 +1,9 @@
-"""What runs on this machine, where there are images: the ends evaluated, a point of the road probed, walkers let go.
-
-Without images nothing fails: the stream ends at once with ``Absent``, and the sentence says how to get them.
-"""
+"""What runs now, on a learner's own copy of the images: two networks trained, a road probed, walkers, ends settled."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,169 +13,90 @@ from torch import Tensor
 from entropic_edu import stream
 from entropic_edu.data import find_cifar10
 from entropic_edu.networks.network import Network
-from entropic_edu.networks.per_sample import exact_trace
-from entropic_edu.physics.curvature import extreme_eigenvalues
+from entropic_edu.physics.curvature import hessian_vector_product
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.physics.train import Run
 from entropic_edu.recorded import cifar10
-from entropic_edu.recorded._common import arguments
-from entropic_edu.teaching.strings import text
+from entropic_edu.recorded._common import seeded
+from entropic_edu.story.tell import release_settings
+from entropic_edu.teaching.explorer import Work
+from entropic_edu.teaching.strings import said, text
 
-from .common import road
-
-PARTS = 5  # of the training images, evaluated one after the other
-GROUPS, SIZE = 5, 30  # of images to probe with; the groups' scatter gives the error
-LANCZOS = 12  # products for λ_max, as many as the recording took
-WALKERS = 2
-WATCHED = 100  # images for the walkers' loss and for the check of η·λ_max; each batch is drawn from all of them
-LOOKS, PAUSE = 4, 0.2  # seconds: where there are no images, long enough to be seen that they were looked for
-DRAWS = 3840  # images that a walker sees in a live run
-
-Begin = Callable[[Network], Iterator[Snapshot[Any]]]
+SEEN = 200  # images on which loss and curvature are measured here, of the 1,000 that all runs learn or walk on
+POINTS, PROBES, LINE = 5, 32, 13  # of the road that is probed, and of the line between two networks
+WALKERS = 2  # of each start
+STEPS = cifar10.STORY.train["epochs"] * (5 * (cifar10.STORY.images or 0) // cifar10.STORY.train["batch_size"])
 
 
 @dataclass(frozen=True, eq=False)
-class Absent(Result):
-    """There are no images here.
+class Traces(Result):
+    """What each random probe makes of tr H at places of a road, ``samples`` (V, POINTS)."""
 
-    Attributes:
-        reason: Empty where no copy was found; else why the copy cannot be read.
-    """
-
-    reason: str = ""
+    samples: Tensor
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated(Result):
-    """Both ends of a road, on the images.
-
-    Attributes:
-        loss: Data loss of the ends so far, (2,).
-        accuracy: Training and held-out accuracy of the ends, (2, 2); empty before the end.
-        pixels: Four held-out images, (4, 3, 32, 32), normalised; empty before the end.
-        classes: Their classes, (4,).
-        guesses: What the first end takes them for, (4,).
-    """
-
-    loss: Tensor
-    accuracy: Tensor
-    pixels: Tensor
-    classes: Tensor
-    guesses: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Probed(Result):
-    """Curvature at a point of a road.
-
-    Attributes:
-        trace: tr H on each group of images so far, (g,).
-        top: λ_max on all of them, NaN before the end.
-    """
-
-    trace: Tensor
-    top: float
+def work(what: str, begin: Callable[..., Any], seed: int, show: Callable[..., str], units: Callable[..., int]) -> Work:
+    """Return the work of a button; where there are no images, words in its place, ``what`` being their key."""
+    absent = "" if find_cifar10() is not None else text("09.absent", what=said(what))
+    if not absent:
+        try:
+            landscape()
+        except (OSError, ValueError) as error:
+            absent = text("09.unreadable", what=said(what), reason=error)
+    # each button has a model of its own: two may run at once
+    return Work(lambda state: begin(seed, landscape().to("cpu"), state), show, units, show, absent)
 
 
 @cache
 def landscape() -> Network:
-    """Return the CNN with its 5,000 + 1,000 images.
-
-    Raises:
-        FileNotFoundError: If no whole copy of CIFAR-10 is found.
-        ValueError: If a file is damaged.
-    """
+    """Return the network with its 1,000 images, read once; as an error that there is no whole copy of them."""
     return cifar10.landscape()
 
 
-def with_images(begin: Begin) -> Iterator[Snapshot[Any]]:
-    """Yield what ``begin(landscape)`` yields, or one result that says that there are no images."""
-    reason = ""
-    if find_cifar10() is not None:
-        try:
-            land = landscape()
-        except (OSError, ValueError) as error:
-            reason = str(error)
-        else:
-            yield from begin(land.to("cpu"))  # a model of its own: two buttons may run at once
-            return
-    for done in range(LOOKS + 1):
-        yield Snapshot(done, LOOKS, text("09.looking"), lambda: Absent(reason))
-        time.sleep(PAUSE)
+def few(land: Network) -> Network:
+    """Return the landscape on ``SEEN`` of the images, as many of each file."""
+    return land.subset(torch.arange(0, len(land.x), len(land.x) // SEEN))
 
 
-def units(count: int) -> int:
-    """Return how many units a button's work has: so many where there are images, else those of looking for them."""
-    return LOOKS if find_cifar10() is None else count
+def trained(seed: int, land: Network, _: Any) -> Iterator[Snapshot[Any]]:
+    """Yield two networks as they learn, by the recipe of the recorded ones, without the rest at its end."""
+    yield from stream.train(land, generator=seeded(1_000_000 + seed), runs=2, **cifar10.STORY.train)
 
 
-def missing(absent: Absent, recorded: str) -> str:
-    """Say that there are no images, how to get them, and what is recorded."""
-    if absent.reason:
-        return text("09.unreadable", reason=absent.reason, recorded=recorded)
-    return text("09.absent", recorded=recorded)
-
-
-def some(land: Network, chosen: Tensor) -> Network:
-    """Return the landscape of some of the training images."""
-    return land.subset(chosen)
-
-
-def evaluate(land: Network, pair: int) -> Iterator[Snapshot[Evaluated]]:
-    """Yield the ends of a road evaluated part by part, pairs counted from 0."""
-    ends, empty, losses = road(pair).pivots[[0, -1]], torch.empty(0), []
-    nothing = Evaluated(torch.full((2,), torch.nan), empty, empty, empty, empty, complete=False)
-    yield Snapshot(0, PARTS + 2, "", lambda: nothing)
-    for done, part in enumerate(torch.arange(len(land.x)).chunk(PARTS), start=1):
-        with torch.no_grad():
-            losses.append(some(land, part).data_loss(ends))
-        loss = torch.stack(losses).mean(0)
-        growing = Evaluated(loss, empty, empty, empty, empty, complete=False)
-        yield Snapshot(done, PARTS + 2, "", lambda growing=growing: growing)  # type: ignore[misc]
-    accuracy = [land.accuracy(ends, "train")]
-    yield Snapshot(PARTS + 1, PARTS + 2, "", lambda: growing)
-    accuracy.append(land.accuracy(ends, "test"))
-    assert land.test is not None
-    pixels, classes = land.test[0][:4], land.test[1][:4]
+def line(run: Run) -> Tensor:
+    """Return the objective along the straight line between the two rows of a run, (LINE,)."""
     with torch.no_grad():
-        guesses = land.outputs(ends[0], pixels).argmax(-1)
-    result = Evaluated(loss, torch.stack(accuracy), pixels, classes, guesses)
-    yield Snapshot(PARTS + 2, PARTS + 2, "", lambda: result)
+        return few(landscape()).loss(torch.lerp(run.theta[0], run.theta[1], torch.linspace(0, 1, LINE)[:, None]))
 
 
-def images(size: int = GROUPS * SIZE) -> Tensor:
-    """Return which training images are probed: the first of those that the recorded profile took, (size,)."""
-    count = 5 * int(cifar10.RECIPE["first"])
-    return torch.randperm(count, generator=torch.Generator().manual_seed(90_002))[:size]
+def probed(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
+    """Yield tr H at a few places of a recorded road, one random probe after the other, the same at all places."""
+    theta, generator, found = cifar10.road(state.first).at(torch.linspace(0, 1, POINTS)), seeded(seed), []
+    for done in range(1, PROBES + 1):
+        probe = torch.randn(land.dim, generator=generator).sign().expand_as(theta)
+        found.append((probe * hessian_vector_product(few(land), theta, probe, weight_decay=False)).sum(1).detach())
+        result = Traces(torch.stack(found), complete=done == PROBES)
+        yield Snapshot(done, PROBES, "", lambda result=result: result)  # type: ignore[misc]
 
 
-def probe(land: Network, pair: int, place: float) -> Iterator[Snapshot[Probed]]:
-    """Yield trace and λ_max at a place of a road as they are measured, pairs counted from 0."""
-    theta, chosen = road(pair).at(place), images()
-    exact_trace(some(land, chosen[:2]), theta)  # the first call is slow, and would spoil the estimate of the time
-    traces: list[Tensor] = []
-    for done in range(GROUPS + 1):
-        if done:
-            group = some(land, chosen[(done - 1) * SIZE : done * SIZE])
-            traces.append(exact_trace(group, theta, weight_decay=False))
-        growing = Probed(torch.stack(traces) if traces else torch.empty(0), torch.nan, complete=False)
-        yield Snapshot(done, GROUPS + 5, "", lambda growing=growing: growing)  # type: ignore[misc]
-    few, generator = some(land, chosen), torch.Generator().manual_seed(0)
-    top = extreme_eigenvalues(few, theta, steps=LANCZOS, generator=generator, weight_decay=False).largest
-    result = Probed(torch.stack(traces), float(top))
-    yield Snapshot(GROUPS + 5, GROUPS + 5, "", lambda: result)
+def released(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
+    """Yield walkers let go on a recorded road as the recorded ones were, but fewer."""
+    settings = release_settings(cifar10.STORY, replace(state.setting, walkers=min(WALKERS, state.setting.walkers)))
+    yield from stream.drift(land, cifar10.road(state.first), generator=seeded(seed), **settings)
 
 
-def steps_of(batch_size: int, project_every: int) -> int:
-    """Return the steps of a live run: whole stretches between projections, as many as a few seconds bear."""
-    return project_every * max(1, DRAWS // (batch_size * project_every))
+def settled(seed: int, land: Network, state: Any) -> Iterator[Snapshot[Any]]:
+    """Yield both ends of a recorded road as full-batch descent moves them, for the flow time of the walkers."""
+    still, start = cifar10.STORY.control, cifar10.road(state.first).pivots[[0, -1]]
+    how = cifar10.STORY.step(still) | {"epochs": still.steps, "schedule": "constant"}
+    yield from stream.train(land.without_label_noise(), start=start, generator=seeded(seed), **how)
 
 
-def release(land: Network, pair: int, seed: int, setting: dict[str, Any]) -> Iterator[Snapshot[Any]]:
-    """Yield walkers let go now on a road, pairs counted from 0, as the recorded ones were."""
-    watched = some(land, images(WATCHED))
-    watched.draw = land.draw  # type: ignore[method-assign]
-    k = setting["project_every"]
-    changed = {"walkers": WALKERS, "steps": steps_of(setting["batch_size"], k), "record_every": k}
-    generator = torch.Generator().manual_seed(seed)
-    yield from stream.drift(watched, road(pair), generator=generator, **arguments(setting | changed))
+def moved(run: Run, pair: int) -> float:
+    """Return how far a descent has moved the ends, share of the road, with scale-free layers at their old norms."""
+    road, theta = cifar10.road(pair), run.theta.clone()
+    before = road.pivots[[0, -1]]
+    for layer in cifar10.stand_in().scale_free(before).values():
+        theta[:, layer] *= (before[:, layer].norm(dim=1) / theta[:, layer].norm(dim=1))[:, None]
+    return float((theta - before).norm(dim=1).mean()) / road.length
