@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from entropic_edu.course.let_go import common
+from entropic_edu.course.let_go.common import K, run_of
 from entropic_edu.figures.plots import BLACK, BLUE, RED, labelled
 
 FILE = Path(__file__).with_suffix(".gif")
@@ -94,18 +94,18 @@ def at_steps(step: Tensor, values: Tensor, wanted: Tensor) -> Tensor:
 def recorded(pair: int, batch_size: int, learning_rate: float) -> bytes:
     """Return the film of the recording ``let_go``: a pair of minima, and walkers let go all along their road."""
     steps, crowds = None, []
+    road = run_of(None, learning_rate, road_pair=pair + 1).road
     for name, size in ((f"with noise: B = {batch_size}", batch_size), ("no noise: all data", None)):
-        run = common.name_of(size, learning_rate)
-        step = common.steps_of(run, learning_rate)[:-1]  # the last record is not at a projection
-        position, away = (common.kept(f"{run}/{key}")[pair][:-1] for key in ("position", "distance"))
+        run = run_of(size, learning_rate)
+        step = run.step[:-1]  # the last record is not at a projection
+        position, away = (road.rows(f"{run.name}/{key}")[0, :-1] for key in ("position", "distance"))
         position = position.masked_fill(away > TALL, math.nan).flatten(1)
         steps = torch.linspace(0, float(step[-1]), FRAMES, dtype=torch.float64) if steps is None else steps
         crowds.append((name, at_steps(step, position, steps)))
     assert steps is not None
-    where = common.profile(pair).position.double()
-    curves = [(label, common.along_road(pair + 1, field), colour) for label, field, colour in
+    curves = [(label, road.along(field), colour) for label, field, colour in
               (("loss: flat", "loss", BLACK), ("curvature (trace): a bump", "trace", RED))]  # fmt: skip
-    return film(steps, common.K, crowds, where, curves)
+    return film(steps, K, crowds, road.position, curves)
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
 from entropic_edu.course.late_game import measures as late
-from entropic_edu.course.let_go import push
-from entropic_edu.course.let_go.sceptic import SHORT, course
+from entropic_edu.course.let_go import force
+from entropic_edu.course.let_go.courses import Course
+from entropic_edu.course.let_go.sceptic import SHORT
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import cifar10, let_go
 
@@ -87,15 +88,15 @@ def walkers() -> dict[str, str]:
     for start in (0.1, 0.2, 0.4):
         entries[f"gone_from_{start:g}".replace(".", "")] = with_error(let_go.gone("eta 0.02, B 16", start), 0)
     runs = {"k5": "k5", "k45": "k45", "free": "free", "road": "of the road"}
-    short = course("hot", None, SHORT).left
+    short = Course("hot", until=SHORT).left
     entries["way_hot"] = with_error(Mean(100 * (1 - short.value[-1] / 0.3), 100 * short.error[-1] / 0.3), 0)
     entries |= {
-        f"excess_{key}": with_error(push.excess(name)) for key, name in (("road", "of the road"), ("hot", "hot"))
+        f"excess_{key}": with_error(force.excess(name)) for key, name in (("road", "of the road"), ("hot", "hot"))
     }
     entries |= {f"way_{short}": with_error(let_go.gone(name, 0.3), 0) for short, name in runs.items()}
     hot = {"16": "B 16", "64": "B 64", "road": "of the road", "undone": "undone", "control": "control"}
     entries |= {f"run_{short}": with_error(let_go.gone(f"runaway, {name}", 0.3), 0) for short, name in hot.items()}
-    entries |= {f"push_{on}": with_error(push.ratio(on)) for on in push.KINDS}
+    entries |= {f"push_{on}": with_error(force.ratio(on)) for on in ("valley", "runaway")}
     for name in ("free", "free_all"):
         kept = recorded.load("let_go")
         entries[f"{name}_away"] = with_error(kept[f"{name}/distance"][:, -1].double().mean((1, 2)), 1)

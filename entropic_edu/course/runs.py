@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -138,6 +139,11 @@ class Run:
     def position(self) -> Mean:
         """Mean position at the records, (R,)."""
         return self.mean(self.each("position"))
+
+    def at(self, step: Tensor) -> Mean:
+        """Return the mean position after some steps, (n,), on straight lines between the records."""
+        known, found = self.step.numpy(), self.position
+        return Mean(*(torch.from_numpy(np.interp(step.numpy(), known, part.numpy())) for part in found))
 
     @property
     def end(self) -> Mean:

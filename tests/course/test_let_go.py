@@ -340,8 +340,8 @@ def test_the_walkers_of_a_learner_go_where_those_of_the_library_went():
     explorer.set(batch_size=None, learning_rate=0.04)
     assert explorer.run().startswith("Live: Your 1 walker from 0.3")
     position = next(reversed(list(explorer.work.stream(**explorer.values)))).result.position[-1]
-    control = C.run_of(None, 0.04, road_pair=1)
-    assert float(position) == pytest.approx(float(control.position.value[control.step <= 750][-1]), abs=2e-3)
+    there = C.run_of(None, 0.04, road_pair=1).at(torch.tensor([750]))
+    assert float(position) == pytest.approx(float(there.value), abs=2e-3)
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,10 @@ def draw(sheet: Sheet, run: Run) -> None:
     """Draw the recorded walkers on pair 1, with noise and without, as long as the learner's go."""
     pen, last = sheet["where"], steps_of(run)
     pen.reframe(xlim=(0, last), xticks=(0, last / 2, last))
-    for one, role, label in ((run.control, CONTROL, CONTROL.label), (run, TWIN, "06.label.recorded")):
-        rows = one.step <= last
-        if one is not run or run.batch_size is not None:
-            pen.line(one.step[rows], one.position.at(rows), role, label)
+    step = torch.linspace(0, last, 31)
+    if run.batch_size is not None:
+        pen.line(step, run.control.at(step), CONTROL)
+    pen.line(step, run.at(step), TWIN, "06.label.recorded")
 
 
 def show(sheet: Sheet, found: Walked, run: Run) -> str:
@@ -112,7 +112,7 @@ def show(sheet: Sheet, found: Walked, run: Run) -> str:
 
 def recorded(run: Run) -> Mean:
     """Return where the recorded walkers were after as many steps."""
-    return run.position.at(int((run.step <= steps_of(run)).sum()) - 1)
+    return run.at(torch.tensor([steps_of(run)])).at(0)
 
 
 def words(run: Run) -> str:
