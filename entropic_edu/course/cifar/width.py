@@ -57,10 +57,6 @@ class Width(Road):
     def bump(self) -> Mean:
         return self.mean(digits.bump(self.each))
 
-    @property
-    def digits(self) -> Mean:
-        return Mean.over(digits.bump(digits.along(self.name)), 0)
-
     def at(self, *places: int) -> float:
         """Return the mean over the pairs and over these places."""
         return float(self.mean(self.each[:, list(places)].mean(1)).value)
@@ -82,8 +78,8 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
         along.note(0.5, min(ghost, 4.0), GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
     sheet["bumps"].level(1, FAINT)
     for row, name in enumerate(("trace", "top", "adaptive", "data_loss")):
-        here = Width(state.cifar_pair, name)
-        for mean, role, shift in ((here.bump, RUN, -0.12), (here.digits, DIGITS, 0.12)):
+        here, small = Width(state.cifar_pair, name).bump, Mean.over(digits.bump(digits.along(name)), 0)
+        for mean, role, shift in ((here, RUN, -0.12), (small, DIGITS, 0.12)):
             column = Mean(mean.value[None], mean.error[None])
             sheet["bumps"].points([row + shift], column, role, mfc="white" if role is DIGITS else role.colour)
 
@@ -104,7 +100,7 @@ def words(state: Width) -> str:
     norm = digits.over_ends(cifar10.along("norm", "raw"))[:, 3]
     known = {"state": state, "quantity": QUANTITY.shown(state.name), "norm": float(state.mean(norm).value)}
     known |= {"ends": f"{state.at(0, -1):{form}}", "middle": f"{state.at(state.each.shape[1] // 2):{form}}"}
-    known |= {"bump": f"{state.bump:{fine}}", "digits": f"{state.digits:{fine}}"}
+    known |= {"bump": f"{state.bump:{fine}}", "digits": f"{Mean.over(digits.bump(digits.along(state.name)), 0):{fine}}"}
     return text("09.width.built" if state.built else "09.width.sentence", **known)
 
 
