@@ -39,7 +39,7 @@ def with_error(values: torch.Tensor | Mean, places: int = 2) -> str:
 
 def numbers() -> dict[str, str]:
     """Return what the template's placeholders stand for."""
-    return road() | curvature() | walkers() | late_game() | bad_minima() | cifar()
+    return road() | curvature() | walkers() | late_game() | late_cifar() | bad_minima() | cifar()
 
 
 def road() -> dict[str, str]:
@@ -120,6 +120,18 @@ def late_game() -> dict[str, str]:
     for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
         share = 100 * family.relative_to_first(height.double())
         entries |= {f"normed_{name}_{k}": with_error(share[:, family.at.tolist().index(k)], 0) for k in (15, 30)}
+    return entries
+
+
+def late_cifar() -> dict[str, str]:
+    """What is left of each barrier on CIFAR-10, in per cent of k = 0."""
+    entries = {}
+    for network in ("plain", "normed"):
+        family = recorded.load("late_cifar10")[f"{network}/family"]
+        for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
+            left = 100 * family.relative_to_first(height.double())
+            at = family.at.tolist()
+            entries |= {f"late_{network}_{name}_{k}": with_error(left[:, i], 1) for i, k in enumerate(at)}
     return entries
 
 
