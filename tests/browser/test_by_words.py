@@ -129,7 +129,7 @@ def test_lesson_02_is_done_in_jupyterlab_by_keyboard_and_words(lab):
     try:
         harness.run_all(page)
         flat_floors(Reader(page, "Two crowds on a flat floor"))
-        predict(page, 0, re.compile("^It falls"))
+        predict(page, 0, re.compile("^Fewer"))
         narrow = Reader(page, "Two crowds on a flat floor")
         assert "Your bet for the left crowd: 17 %." in narrow.read(480)
         a_push(narrow)
