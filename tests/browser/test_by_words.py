@@ -125,6 +125,7 @@ def predict(page, place, option):
 
 @pytest.mark.soak
 def test_lesson_02_is_done_in_jupyterlab_by_keyboard_and_words(lab):
+    lab.forget()  # what other tests have answered
     page = lab.open("02_flat_floor.ipynb")
     try:
         harness.run_all(page)
@@ -143,3 +144,4 @@ def test_lesson_02_is_done_in_jupyterlab_by_keyboard_and_words(lab):
         assert page.complaints == []
     finally:
         lab.close_page(page)
+        lab.forget()
