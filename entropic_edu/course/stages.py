@@ -17,9 +17,7 @@ NARROW = 1 / 3  # |y| below this is the narrow third of the floor
 EVEN = tuple((i + 0.5) / 125 - 1 for i in range(250))  # all along a floor from -1 to 1
 BATCHES = (1, 2, 4, 8, 16, 64, None)
 # the page fills in what it measures
-TOLD = {
-    name: f"{{{name}}}" for name in ("step", "batch_size", "learning_rate", "a_value", "a_law", "b_value", "b_law")
-}
+TOLD = {name: f"{{{name}}}" for name in ("step", "batch_size", "learning_rate", "a_value", "a_law", "b_value", "b_law")}
 COOLED = {0.18: (0.01, 1), 0.09: (0.02, 4), 0.045: (0.04, 16)}  # T: (η, B) for s = 6; T·η·steps is the same for all
 
 
