@@ -6,6 +6,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -182,6 +183,10 @@ class Server:
         page.context.close()
         for session in self.ask("api/sessions"):
             self.ask(f"api/sessions/{session['id']}", "DELETE")
+
+    def forget(self) -> None:
+        """Take off all answers that learners have given; no kernel may run."""
+        shutil.rmtree(self.home / "entropic_edu_home", ignore_errors=True)
 
     def kernels(self) -> list[int]:
         """Return the process ids of all kernels, the oldest first."""

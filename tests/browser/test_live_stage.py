@@ -244,6 +244,7 @@ def test_in_a_notebook_the_kernel_is_asked_for_nothing_and_may_even_go(front, re
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell(cell, id=f"stage-{n}") for n, cell in enumerate(cells)]
     nbformat.write(notebook, server.notebooks / "stage.ipynb")
+    server.forget()  # what other tests have answered
     page = server.open("stage.ipynb")
     try:
         if front != "voila":
@@ -269,3 +270,4 @@ def test_in_a_notebook_the_kernel_is_asked_for_nothing_and_may_even_go(front, re
         assert page.complaints == []
     finally:
         server.close_page(page)
+        server.forget()

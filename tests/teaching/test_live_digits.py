@@ -228,5 +228,8 @@ def test_the_table_is_that_of_the_recording_and_agrees():
     for row in rows:
         (theirs, error), (own, mine) = row["torch"], row["page"]
         assert abs(own - theirs) < 4 * math.hypot(error, mine), row
+    for row in values["larger"]:  # four times as many walkers and other seeds, where the table's difference is largest
+        (theirs, error), (own, mine) = row["torch"], row["page"]
+        assert abs(own - theirs) < 3 * math.hypot(error, mine) < 0.003
     still = [row for setting in values["settings"] for row in setting["tableControl"]]
     assert all(row["page"][0] == pytest.approx(row["torch"][0], abs=1e-3) for row in still)
