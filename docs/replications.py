@@ -24,7 +24,7 @@ from entropic_edu.teaching import reports
 FOLDER = Path(__file__).with_suffix("")
 PAGE = Path(__file__).with_suffix(".md")
 HOME = "share of the way home at the end, from 0.3 and 0.7, in %"
-THEORY = "Linear theory from the profile, no constant fitted; computed after the road and before the walkers were looked at"
+THEORY = "Linear theory from the profile, no constant fitted; not written down before the run"
 NONE = "Nothing was written before the run"
 HEAD = """# Replications
 
@@ -129,7 +129,7 @@ def _walkers(on: str, noisy: str, still: str) -> dict[str, Any]:
             "controls": _controls(
                 "not done for this pair of settings; η and B are varied one by one in the recording",
                 f"{outside:.1f} % of the records lie outside the valley",
-                "probed; it has a bump in the valley, and none in the runaway",
+                "probed, beside the trace; findings say what it does",
             ),
             "walkers": 8,
             "found": "Noise takes walkers home, and without it they hardly move",
