@@ -24,12 +24,14 @@ from entropic_edu.teaching import reports
 FOLDER = Path(__file__).with_suffix("")
 PAGE = Path(__file__).with_suffix(".md")
 HOME = "share of the way home at the end, from 0.3 and 0.7, in %"
-THEORY = "Linear theory from the profile, no constant fitted; computed after the road and before the walkers were looked at"
+THEORY = "Linear theory from the profile, no constant fitted; not written down before the run"
 NONE = "Nothing was written before the run"
 HEAD = """# Replications
 
-Who did such an experiment, on what, and what came out: one row for each report, one number for each pair of minima behind each
-value (mean ± standard error over pairs). The first five are our own, taken from the recordings by `python docs/replications.py`.
+Who did such an experiment, on what, and what came out: one row for each report, one number for each pair of \
+minima behind each
+value (mean ± standard error over pairs). The first five are our own, taken from the recordings by `python \
+docs/replications.py`.
 
 """
 TAIL = """
@@ -43,8 +45,10 @@ entropic-edu report check mine.json    # says all that is wrong, or that it is w
 ```
 
 A report is whole when it says what was asked, expected, varied and held fixed, has one number for each pair, names the
-controls that are missing, and claims no more than its numbers bear out: *toward* or *away* needs a mean, with noise less without,
-past the 97.5 % quantile of Student's t for its number of pairs (2.8 standard errors for five). *Cannot tell* is a result. Propose
+controls that are missing, and claims no more than its numbers bear out: *toward* or *away* needs a mean, \
+with noise less without,
+past the 97.5 % quantile of Student's t for its number of pairs (2.8 standard errors for five). *Cannot tell* \
+is a result. Propose
 the file for `docs/replications`; a teacher who collects reports of a class gets the same table with
 `entropic-edu report table FOLDER`.
 
@@ -75,7 +79,9 @@ def _report(numbers: dict[str, Any], words: dict[str, Any]) -> dict[str, Any]:
         "prediction": {"words": NONE if number is None else THEORY, "number": number},
         "varied": {"what": "noise of the batches", "values": words["values"]},
         "held_fixed": words["fixed"],
-        "controls": {name: {"done": not say.startswith("not "), "words": say} for name, say in words["controls"].items()},
+        "controls": {
+            name: {"done": not say.startswith("not "), "words": say} for name, say in words["controls"].items()
+        },
         "seeds": {"pairs": len(with_noise), "walkers": words["walkers"]},
         "result": {
             "quantity": words.get("quantity", HOME),
@@ -101,17 +107,26 @@ def _controls(halved: str, distance: str, adaptive: str) -> dict[str, str]:
 
 def _walkers(on: str, noisy: str, still: str) -> dict[str, Any]:
     """The walkers of lesson 06, in the valley or in the runaway."""
-    run = let_go.RECIPE["runs"].get(noisy, {"learning_rate": 0.02, "steps": 6000, "batch_size": 16, "project_every": 15})
+    run = let_go.RECIPE["runs"].get(
+        noisy, {"learning_rate": 0.02, "steps": 6000, "batch_size": 16, "project_every": 15}
+    )
     numbers = {"noisy": let_go.shares(noisy, 0.3), "still": let_go.shares(still, 0.3)}
     numbers["theory"] = (100 * (1 - let_go.remaining_by_theory(noisy, 0.3) / 0.3)).mean()
     outside = 100 * float(recorded.load("let_go")[f"{noisy}/outside"].double().mean())
     network, data = {
-        "valley": ("64-96-96-10 with LayerNorm, norms matched along the road", "500 digits, a fifth of the labels wrong"),
+        "valley": (
+            "64-96-96-10 with LayerNorm, norms matched along the road",
+            "500 digits, a fifth of the labels wrong",
+        ),
         "runaway": ("64-32-32-10, ReLU", "1,297 digits, labels as they are"),
     }[on]
     stops = {
-        "valley": "One small network, one data set, steps well below the edge; theory falls short when walkers are hotter",
-        "runaway": "Above T* noise feeds itself: walkers leave the valley in bursts, and theory for small noise does not hold",
+        "valley": (
+            "One small network, one data set, steps well below the edge; theory falls short when walkers are hotter"
+        ),
+        "runaway": (
+            "Above T* noise feeds itself: walkers leave the valley in bursts, and theory for small noise does not hold"
+        ),
     }[on]
     return _report(
         numbers,
@@ -123,13 +138,17 @@ def _walkers(on: str, noisy: str, still: str) -> dict[str, Any]:
                 "data": data,
                 "training": "two seeds for each pair, SGD with momentum, to rest",
                 "road": "string method, relaxed on the objective of the walkers",
-                "time": f"η {run['learning_rate']:g}, m 0.9, k {run['project_every']}, {run['steps']:,} steps; control: equal η·steps",
-                "objective": "cross entropy and weight decay, one in all verbs" + ", label noise 0.1" * (on == "valley"),
+                "time": (
+                    f"η {run['learning_rate']:g}, m 0.9, k "
+                    f"{run['project_every']}, {run['steps']:,} steps; control: equal η·steps"
+                ),
+                "objective": "cross entropy and weight decay, one in all verbs"
+                + ", label noise 0.1" * (on == "valley"),
             },
             "controls": _controls(
                 "not done for this pair of settings; η and B are varied one by one in the recording",
                 f"{outside:.1f} % of the records lie outside the valley",
-                "probed; it has a bump in the valley, and none in the runaway",
+                "probed, beside the trace; findings say what it does",
             ),
             "walkers": 8,
             "found": "Noise takes walkers home, and without it they hardly move",
@@ -161,7 +180,10 @@ def _plain() -> dict[str, Any]:
             },
             "controls": _controls(
                 "not done",
-                f"walkers from 0.3 end {100 * float(away.value):.1f} ± {100 * float(away.error):.1f} % of the road's length off it",
+                (
+                    f"walkers from 0.3 end {100 * float(away.value):.1f} ± "
+                    f"{100 * float(away.error):.1f} % of the road's length off it"
+                ),
                 "probed; it rises less than the trace, so a part of the bump is scale",
             ),
             "walkers": recipe["walkers"],
@@ -203,7 +225,10 @@ def _cifar10() -> dict[str, Any]:
             "controls": _controls("not done", f"{outside:.1f} % of the records lie outside the valley", "probed"),
             "walkers": recipe["runs"][name]["walkers"],
             "found": "What three pairs say of the noise, with the control taken off",
-            "stops": "Three pairs; walkers do not reach the ends; ends that are trained for longer showed no bump, on one pair",
+            "stops": (
+                "Three pairs; walkers do not reach the ends; ends "
+                "that are trained for longer showed no bump, on one pair"
+            ),
             "recording": "cifar10",
         },
     )

@@ -22,7 +22,18 @@ from entropic_edu.course.let_go.film import of_grid
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["index", "glossary", "findings", "design", "binder", "front_ends", "versions", "faults", "sweeps"]
-PAGES += ["paper", "recordings", "story", "results", "related", "inventory", "replications", "checklists", "jupyterlite", "site/live_digits"]
+PAGES += [
+    "paper",
+    "recordings",
+    "story",
+    "results",
+    "related",
+    "inventory",
+    "replications",
+    "checklists",
+    "jupyterlite",
+    "site/live_digits",
+]
 PAGES += [
     f"site/{name}" for name in ("start", "lessons", "gallery", "api", "teaching", "your_network", "speed", "live")
 ]
