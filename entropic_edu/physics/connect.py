@@ -37,7 +37,8 @@ class Sweeps:
     λ = 0 1.30, 0.75 and 0.41. All data in each sweep, on the first pair, changed that little: it is no batch noise.
     Ends need that time too: of a pair trained by the schedule "step" and then by 2,000 full-batch steps, with norms of
     7 and 11, all 2,000 sweeps were taken, and the last round changed the trace by 30 %. With λ = 2e-3, and ends at
-    rest at norm 5.6, AutoNEB came down from the hill at norm 14, from where only decay brings it back.
+    rest at norm 5.6, AutoNEB came down from the hill at norm 14, and between 500 and 1,000 sweeps it diverged; since
+    then such a band goes back, and on with smaller steps.
 
     Attributes:
         most: Gradient steps of the whole band, at most.
