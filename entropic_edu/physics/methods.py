@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from .crowd import Crowd
 from .landscape import Landscape
 from .path import Path, evenly, measured, scallops
-from .steps import Stepper
+from .steps import DivergenceError, Stepper
 
 Tangent = Literal["upwind", "central"]
 
@@ -36,6 +36,12 @@ class Band:
     sweeps: int
     swept: int = 0
     residual: float | None = None  # see ``Path``
+    highest: float = math.inf  # objective there before anything moved, and on the straight line
+    halvings: int = 4  # of the learning rate that are left
+    few: Landscape = field(init=False)  # perhaps on a part of the data, so that a look at the whole band costs little
+
+    def __post_init__(self) -> None:
+        self.few = self.land
 
     def scale(self) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
@@ -48,6 +54,26 @@ class Band:
 
     def slope(self, theta: Tensor) -> Tensor:
         return self.land.gradient(theta, self.batch_size, self.generator, shared=True)
+
+    @torch.no_grad()
+    def backs_off(self, stepper: Stepper, pivots: Tensor, *, look: bool) -> bool:
+        """Return whether a band has gone astray, and halve the learning rate if so; without halvings left go on.
+
+        That is where steps diverged, or at a ``look`` if the mean objective is above all that was there at first.
+
+        Raises:
+            DivergenceError: If steps diverged and there is no halving left.
+        """
+        try:
+            stepper.check(self.land, self.swept)
+        except DivergenceError:
+            if not self.halvings:
+                raise
+        else:
+            if not (look and self.halvings) or float(self.few.loss(pivots).mean()) <= self.highest:
+                return False
+        self.learning_rate, self.halvings = self.learning_rate / 2, self.halvings - 1
+        return True
 
     def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> float:
         """Return and note the largest force across a band (P, D) on all data, over the largest slope on it or the line.
@@ -93,18 +119,25 @@ class Relaxing(Method):
         """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
 
     def relax(self, band: Band, road: Path, sweeps: int) -> Iterator[Path]:
-        """Relax a chain with fixed ends, and yield it now and then."""
-        whole = road.pivots.clone()
-        crowd = Crowd(whole[1:-1], copied=False)  # whose steps move the band itself
-        stepper = Stepper(crowd, "sgd", band.learning_rate, band.momentum)
+        """Relax a chain with fixed ends, and yield it now and then; where it goes astray it begins again."""
+        whole, every = road.pivots.clone(), 5 if self.redistributes else 25
+
+        def begun() -> Stepper:  # whose steps move the band itself
+            return Stepper(Crowd(whole[1:-1], copied=False), "sgd", band.learning_rate, band.momentum)
+
+        stepper = begun()
         for number in range(1, sweeps + 1):
             stepper.step(-self.force(band, whole), band.scale())
             band.swept += 1
-            if self.redistributes and (number % 5 == 0 or number == sweeps):
-                stepper.check(band.land, band.swept)
+            look = number % 25 == 0 or number == sweeps
+            if not look and number % every:
+                continue
+            if band.backs_off(stepper, whole, look=look):
+                whole.copy_(road.pivots)
+                stepper = begun()
+            elif self.redistributes:
                 stepper.place(road.through(whole).smooth(len(whole)).pivots[1:-1])
-            if number % 25 == 0 or number == sweeps:
-                stepper.check(band.land, band.swept)
+            if look:
                 yield road.through(whole.clone())
 
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:

@@ -534,6 +534,36 @@ def test_settings_out_of_range_are_refused():
         on_the_circle(learning_rate=-1.0)
 
 
+class Plain(Circle):
+    """A valley along y = x² in a plain of height 1: who is thrown out of it stays there.
+
+    Its floor is curved by 1 + 4x², at most 5, and between its ends at x = ±1 the straight line has a hill of 0.39.
+    """
+
+    def above(self, theta):
+        return theta[..., 1] - theta[..., 0] ** 2
+
+    def loss(self, theta):
+        return 1 - torch.exp(-0.5 * self.above(theta) ** 2)
+
+    def gradient_on(self, theta, batch):
+        above = self.above(theta)
+        slope = above * torch.exp(-0.5 * above**2)
+        return slope[..., None] * torch.stack([-2 * theta[..., 0], torch.ones_like(above)], -1)
+
+
+@pytest.mark.parametrize("method", ["string", "neb", "autoneb"])
+@pytest.mark.parametrize("learning_rate", [0.3, 1.2])
+def test_a_band_that_goes_astray_begins_again_with_half_the_learning_rate(learning_rate, method):
+    # heavy ball at 0.9 is stable below 3.8 over the curvature, 0.76
+    settings = {"generator": seeded(), "batch_size": None, "pivots": 12, "sweeps": 800}
+    ends = doubles(-1, 1), doubles(1, 1)
+    road = connect(Plain(), *ends, method=method, learning_rate=learning_rate, **settings)
+    assert road.barrier < 1e-3
+    length = math.sqrt(5) + math.asinh(2) / 2  # of the parabola
+    assert road.length == pytest.approx(length, rel=0.02)
+
+
 DIVERGES = "string"
 
 
