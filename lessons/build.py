@@ -149,7 +149,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
     environment |= {"ENTROPIC_EDU_ANSWERS": "off"}  # a notebook does not depend on what its builder has answered
     where = {"metadata": {"path": str(LESSONS)}}
     client = NotebookClient(
-        notebook, timeout=2400, kernel_name="python3", resources=where, record_timing=False, store_widget_state=False
+        notebook, timeout=120, kernel_name="python3", resources=where, record_timing=False, store_widget_state=False
     )
     return frozen(client.execute(env=environment))
 

@@ -18,8 +18,8 @@ lesson = ee.Lesson("07")
 lesson.explore("hill")
 
 # %% [markdown]
-# All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels drawn anew, a network
-# 64-64-64-10, batches of 16, eight runs of training (*trunks*) from one seed each. Errors are over the trunks.
+# All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels drawn anew, a
+# network 64-64-64-10, batches of 16, eight runs of training (*trunks*) from one seed each. Errors are over the trunks.
 
 # %% [markdown]
 # ## Questions
@@ -72,8 +72,8 @@ lesson.explore("barriers", after="order")
 # %% [markdown]
 # ### Check
 #
-# `share(curves)` takes curves along lines, of shape (trunks, k, points). It returns for each k the mean barrier over the
-# trunks, as a share of that at the first k.
+# `share(curves)` takes curves along lines, of shape (trunks, k, points). It returns for each k the mean barrier over
+# the trunks, as a share of that at the first k.
 
 # %%
 lesson.hint("7.1")
@@ -125,7 +125,7 @@ def order(k, loss, trace):
         above = [place for place, value in enumerate(height) if value >= 0.1]
         return float(k[above[-1] + 1])
 
-    later = torch.tensor([gone(second) - gone(first) for first, second in zip(loss, trace)])
+    later = torch.tensor([gone(second) - gone(first) for first, second in zip(loss, trace, strict=True)])
     return later.mean(), later.std() / len(later) ** 0.5
 
 
@@ -242,8 +242,8 @@ lesson.explore("average", after="mean")
 # %% [markdown]
 # ### Check
 #
-# `gain(accuracy, networks)`: `networks` has the shape (n, D), and `accuracy` takes such a stack and returns n accuracies.
-# By how many percentage points does the mean of all n read more than they do on average?
+# `gain(accuracy, networks)`: `networks` has the shape (n, D), and `accuracy` takes such a stack and returns n
+# accuracies. By how many percentage points does the mean of all n read more than they do on average?
 
 # %%
 lesson.hint("7.4")
@@ -292,8 +292,8 @@ lesson.calibration()
 #   trace barrier; at $k = 30$ it is $26 \pm 1$ % and nothing (norms matched along the line; so on four trunks of five
 #   at 15, and on all five at 30).
 # - The entropic rise takes noise to be shaped like the curvature, with one temperature in all directions at a point.
-#   Real noise is not: see the measured forces of lesson 06. It holds for steps of the same $\eta$ at every $k$; the last
-#   steps of training are much colder.
+#   Real noise is not: see the measured forces of lesson 06. It holds for steps of the same $\eta$ at every $k$; the
+#   last steps of training are much colder.
 # - Averaging gained only with wrong labels. With right ones there is no gain beyond the error.
 
 # %% [markdown]

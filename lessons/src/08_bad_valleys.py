@@ -71,9 +71,9 @@ lesson.explore("road", after="along")
 # %% [markdown]
 # ### Check
 #
-# Where does it get worse? `border(position, accuracy)` takes the held-out accuracy of several pairs, (pairs, positions).
-# It returns the first position from which on the accuracy lies below that of the good end, `accuracy[:, 0]`, by more
-# than 2.8 standard errors. Take the fall pair by pair.
+# Where does it get worse? `border(position, accuracy)` takes the held-out accuracy of several pairs, (pairs,
+# positions). It returns the first position from which on the accuracy lies below that of the good end, `accuracy[:,
+# 0]`, by more than 2.8 standard errors. Take the fall pair by pair.
 
 # %%
 lesson.hint("8.1")
@@ -141,8 +141,8 @@ lesson.explore("measures", after="flatter")
 # ### Check
 #
 # A network has too many weights to write down its Hessian, but `product(v)`, the Hessian times a vector, is cheap.
-# `adaptive(theta, product, probes)` estimates $\sum_i \theta_i^2 H_{ii}$ with probes of entries ±1, shape (n, D). (Lesson 05
-# estimates the trace in this way: the mean of $v\cdot Hv$.)
+# `adaptive(theta, product, probes)` estimates $\sum_i \theta_i^2 H_{ii}$ with probes of entries ±1, shape (n, D).
+# (Lesson 05 estimates the trace in this way: the mean of $v\cdot Hv$.)
 
 # %%
 lesson.hint("8.2")
@@ -179,8 +179,8 @@ lesson.explore("measures", yours=adaptive)
 #
 # ### Predict
 #
-# Now the norms are matched: every normalised layer has the good end's norm all along the road. Walkers are let go at four
-# places.
+# Now the norms are matched: every normalised layer has the good end's norm all along the road. Walkers are let go at
+# four places.
 
 # %%
 lesson.predict("drift")
@@ -214,9 +214,9 @@ lesson.explore("walk", after="drift")
 # %% [markdown]
 # ### Check
 #
-# Theory gives a velocity at every place of the road: how far a walker moves in one step there, resets included. Where does
-# it go, and where does it stay? `track(start, position, velocity, steps)` returns where a walker is after 0, 1, ...
-# steps; between two of the places (ascending) the velocity lies on a straight line.
+# Theory gives a velocity at every place of the road: how far a walker moves in one step there, resets included. Where
+# does it go, and where does it stay? `track(start, position, velocity, steps)` returns where a walker is after 0, 1,
+# ... steps; between two of the places (ascending) the velocity lies on a straight line.
 
 # %%
 lesson.hint("8.3")
@@ -251,8 +251,8 @@ lesson.explore("walk", yours=track)
 # %% [markdown]
 # ## Key points
 #
-# - No. Along a road of training accuracy 1 the held-out accuracy sinks from 0.97 to 0.72. The training loss hardly shows
-#   it.
+# - No. Along a road of training accuracy 1 the held-out accuracy sinks from 0.97 to 0.72. The training loss hardly
+#   shows it.
 # - It depends on the scale of the weights. By tr H the bad end is 1.5 times as sharp as trained and 15 times at matched
 #   norms; in a plain ReLU network the two are nearly equal, and by $\lambda_{\max}$ the bad end is flatter. The
 #   adaptive trace, which no rescaling changes, is larger at the bad end in both.
@@ -276,11 +276,12 @@ lesson.calibration()
 #   read 0.90, shaken by the noise; those without noise read 0.94.
 # - $T$ = 0.031 is half of $T^*$ (lesson 06) at the good end and seven times $T^*$ at the bad one. Still no walker left
 #   the valley, and linear theory held: with noisy labels $T^*$ is no wall.
-# - The control is one run of full-batch steps over the same flow time. It shows what the slope of the loss does, not what
-#   another kind of noise would.
-# - Training does not rescale a real network at will. That a measure *can* be fooled does not mean that it is. It does mean
-#   that a number without a scale proves nothing (Dinh et al. 2017).
-# - Four probes say $\sum_i \theta_i^2 H_{ii}$ to some per cent only; your track follows theory's velocity, not the walkers'.
+# - The control is one run of full-batch steps over the same flow time. It shows what the slope of the loss does, not
+#   what another kind of noise would.
+# - Training does not rescale a real network at will. That a measure *can* be fooled does not mean that it is. It does
+#   mean that a number without a scale proves nothing (Dinh et al. 2017).
+# - Four probes say $\sum_i \theta_i^2 H_{ii}$ to some per cent only; your track follows theory's velocity, not the
+#   walkers'.
 
 # %% [markdown]
 # ## Terms used

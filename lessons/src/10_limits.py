@@ -3,9 +3,9 @@
 #
 # *45 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
 #
-# The story so far: the loss on the floor is flat, the walls are not, and noise moves walkers to the wide part. Below are
-# five floors at zero loss, before the first step. On one of them the story will hold. On the four others it will fail,
-# each time for a different reason. Can you see which is which?
+# The story so far: the loss on the floor is flat, the walls are not, and noise moves walkers to the wide part. Below
+# are five floors at zero loss, before the first step. On one of them the story will hold. On the four others it will
+# fail, each time for a different reason. Can you see which is which?
 
 # %% tags=["setup"]
 import torch
@@ -326,9 +326,17 @@ lesson.explore("open", yours=conclude)
 # - *No projection.* `project_every=None` and `release.distance`: when is "position" the wrong word?
 # - *The control.* `batch_size=None`, or `learning_rate` and `batch_size` halved and `steps` doubled.
 
+# %% [markdown]
+# The button asks five roads, those of lesson 04 (about 20 seconds; while yours is not written, four walkers start at
+# 0.45). Then hand the five numbers to your own `conclude`.
+
+
 # %% tags=["exercise"]
 def investigate(land, road, generator):
     return ...
+
+
+lesson.explore("mine", yours=investigate)
 
 
 # %% tags=["solution"]
@@ -340,11 +348,6 @@ def investigate(land, road, generator):
     return torch.where(release.start < 0.5, -moved, moved).mean()
 
 
-# %% [markdown]
-# The button asks five roads, those of lesson 04 (about 20 seconds; while yours is not written, four walkers start at
-# 0.45). Then hand the five numbers to your own `conclude`.
-
-# %%
 lesson.explore("mine", yours=investigate)
 
 # %% [markdown]

@@ -49,7 +49,7 @@ def _static(ax: Axes) -> None:
 
 
 PANELS = {
-    "times": Panel((0.15, 0.165, 0.82, 0.74), " ", "08.axis.times", (0.08, 100), (-0.55, 2.55), (0.1, 1, 10, 100),
+    "times": Panel((0.15, 0.165, 0.82, 0.74), "", "08.axis.times", (0.08, 100), (-0.55, 2.55), (0.1, 1, 10, 100),
                    dict(zip(ROWS.tolist(), MEASURES.values(), strict=True)), xscale="log", once=_static),
 }  # fmt: skip
 

@@ -84,7 +84,7 @@ def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> No
 def words(state: SimpleNamespace) -> str:
     """Say what lesson 06 found on these roads."""
     noisy, still = (signed(Mean.over(before(key))) for key in ("runaway, B 16", "runaway, control"))
-    return text("10.mine.recorded", noisy=noisy, still=still)
+    return text("10.mine.recorded", noisy=noisy, still=still, seed=state.draws)
 
 
 def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
