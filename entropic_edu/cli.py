@@ -102,8 +102,9 @@ def _handed_in(command: Callable[..., argparse.ArgumentParser]) -> None:
     add("folder", help="where the files are that learners handed in")
     add("--json", action="store_true", help="print JSON instead of the table")
     words = "reports on experiments of your own, as lesson 10 asks for them"
-    actions = command("report", _missing("report new FILE, check FILE or table FOLDER"), words)
-    among = actions.add_subparsers(metavar="action")
+    among = command("report", _missing("report new FILE, check FILE or table FOLDER"), words).add_subparsers(
+        metavar="action"
+    )
     words = "write a report to fill in: it says what is to be written where"
     command("new", _report_new, words, among).add_argument("file", help="a new file, such as mine.json")
     words = "say all that is wrong with a report, or that it is whole"

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from entropic_edu.teaching.check import Exercise
 from entropic_edu.teaching.calls import HandedIn, Unfit, Untouched, fitting, value_of
+from entropic_edu.teaching.check import Exercise
 from entropic_edu.teaching.strings import text
 
 
