@@ -78,7 +78,7 @@ class Run:
 
     >>> run = Run("let_go", "eta 0.02, B 16", start=0.3)
     >>> f"{run.end:.2f} after {run.steps:,} steps; without noise {run.control.end:.2f}"
-    '0.09 ± 0.00 after 6,000 steps; without noise 0.29 ± 0.00'
+    '0.10 ± 0.01 after 6,000 steps; without noise 0.30 ± 0.00'
     """
 
     recording: str

@@ -26,7 +26,7 @@ from ._common import Values, columns, seeded
 from .late_normalised import together
 
 RECIPE: Values = {
-    "seeds": [0, 1, 2],  # one trunk each
+    "seeds": [0, 1, 2, 3, 4],  # one trunk each
     "images": 200,  # of each file
     "side": 16,
     "channels": [24, 48, 96],

@@ -117,7 +117,7 @@ class Inventory:
         try:
             self.save()
         except (ValueError, OSError) as error:  # not yet whole: said, and no traceback
-            self._failed(str(error))
+            self._failed(getattr(error, "strerror", None) or str(error))
 
     def _failed(self, error: str) -> None:
         self.status.value = read_out(text("inventory.failed", error=error), error=True)

@@ -55,12 +55,20 @@ class Control:
 
 
 def slider(name: str, options: Sequence[Any], default: Any) -> Control:
-    """Return a slider over meaningful values of one quantity; None stands for an option that is no number."""
+    """Return a slider over meaningful values of one quantity; None stands for an option that is no number.
+
+    >>> slider("batch_size", (4, 16, None), 16).default
+    16
+    """
     return Control(name, tuple(options), default, "slider")
 
 
 def switch(name: str, options: Sequence[str], default: str | None = None) -> Control:
-    """Return a choice of a few named options; the first is the default."""
+    """Return a choice of a few named options; the first is the default.
+
+    >>> switch("walls", ("straight", "tight")).default
+    'straight'
+    """
     return Control(name, tuple(options), options[0] if default is None else default, "switch")
 
 

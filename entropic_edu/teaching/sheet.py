@@ -66,6 +66,9 @@ class Panel:
         xscale, yscale: As in matplotlib; "symlog 0.01" is linear up to 0.01.
         zero: Whether a grey line marks zero.
         once: Draws on the axes what no control changes.
+
+    >>> Panel(title="loss", x="step", xlim=(0, 100), yscale="log", ylim=(0.01, 10)).place
+    (0.1, 0.13, 0.7, 0.77)
     """
 
     place: tuple[float, float, float, float] = (0.1, 0.13, 0.7, 0.77)

@@ -56,7 +56,7 @@ def test_no_word_of_the_course_modules_stands_outside_the_catalogue():
 PACKAGE = FOLDER.parents[1]
 PATTERNS = (  # by contract: helpers of ``strings`` make these keys, and nothing else does
     r"lesson\.title\.\d\d",
-    r"control\.\w+\.\w+",
+    r"control\.\w+\.[\w ]+",
     r"\d\d\.question\.\w+\.(ask|(option|reply)\.\w+)",
     r"\d\d\.exercise\.\w+\.(ask|right|wrong\.\w+|hint\.\d)",
     r"inventory\.item\.\w+\.[AB]\.\w+",
