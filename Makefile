@@ -10,7 +10,7 @@ NEEDS_dev := the library, JupyterLab, the tests and the site
 SOAK := tests/project/test_lessons.py tests/hostile tests/project/test_package.py tests/project/test_binder.py tests  # in this order
 SOURCES := entropic_edu tests benchmarks docs setup.py lessons/src lessons/build.py lessons/anatomy.py
 
-.PHONY: story test soak lab site lessons bench check audit clean
+.PHONY: story test soak lab site lessons bench mutants check audit clean
 
 story: $(STORY)  ## the whole experiment on digits: a table, story.png, story.json
 	$(BIN)/entropic-edu story
@@ -34,6 +34,10 @@ lessons: $(READY)  ## lessons/src/*.py -> executed lessons/*.ipynb
 bench: $(READY)  ## one table of speed and memory beside plain code and peers, those that can be had
 	-$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	$(BIN)/python -m benchmarks
+
+mutants: $(READY)  ## breaks the code 300 times, one change at a time, and says what no test of that module notices
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e ".[mutants]"
+	$(BIN)/python -m benchmarks.mutants --count 300
 
 check: $(READY)  ## style, types, and what may import what
 	$(BIN)/ruff check $(SOURCES)
