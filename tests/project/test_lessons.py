@@ -179,7 +179,8 @@ def test_a_notebook_is_executed_in_order_and_holds_no_trace_of_when(notebook):
     assert kept.metadata.kernelspec.name == "python3"
     assert "widget-view" not in notebook.read_text("utf-8")
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
+    pictures = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert pictures or notebook.stem == "inventory"  # whose questions are words
     assert notebook.stat().st_size < 1e6
 
 
@@ -198,7 +199,8 @@ def test_untouched_exercises_say_so_and_solutions_pass(notebook):
     assert cells
     pattern = r"(\d+) of \1 checks? .*passed" if edition == "solution" else "not attempted yet"
     for cell in cells:
-        assert len(re.findall(pattern, said(cell))) == len(checks(cell)) > 0, f"{cell.source}\n-->\n{said(cell)}"
+        assert len(re.findall(pattern, said(cell))) == len(checks(cell)), f"{cell.source}\n-->\n{said(cell)}"
+        assert checks(cell) or "lesson.explore(" in cell.source  # an investigation has no one right answer
 
 
 # --- running, without a network ------------------------------------------------------------------------------------
