@@ -5,6 +5,7 @@ Frames are drawn once and kept. Strokes are animated artists, which ``pixels.png
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -110,7 +111,9 @@ class Pen:
             getattr(ax, f"set_{axis}scale")(kind, **({"linthresh": float(linear)} if linear else {}))
             if ticks is not None:
                 named = ticks if isinstance(ticks, Mapping) else {tick: f"{tick:,.10g}" for tick in ticks}
-                getattr(ax, f"set_{axis}ticks")(list(named), [said(name).replace("-", "−") for name in named.values()])
+                getattr(ax, f"set_{axis}ticks")(
+                    list(named), [re.sub(r"^-(?=\d)", "−", said(name)) for name in named.values()]
+                )
                 getattr(ax, f"{axis}axis").minorticks_off()
         ax.set(xlim=panel.xlim, ylim=panel.ylim, xlabel=said(panel.x))
         ax.set_title(said(panel.title), loc="left", fontsize=11)

@@ -8,8 +8,7 @@ import torch
 from explorers import drive, run_code, same_from_anywhere
 
 from entropic_edu import recorded
-from entropic_edu.course import bump as chapter
-from entropic_edu.course.bump import regimes
+from entropic_edu.course.bump import exercises, regimes
 from entropic_edu.networks.per_sample import gauss_newton_trace, gradient_covariance
 from entropic_edu.recorded import regimes as map_recipe
 
@@ -115,4 +114,4 @@ def verdict(other, measure):
 
 
 def test_every_verdict_of_exercise_5_4_follows_from_the_recorded_bumps():
-    assert {name: verdict(*control) for name, control in chapter.CONTROLS.items()} == chapter.TRUTH
+    assert {name: verdict(*control) for name, control in exercises.CONTROLS.items()} == exercises.TRUTH

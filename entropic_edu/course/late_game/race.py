@@ -19,7 +19,7 @@ from entropic_edu.teaching.sheet import GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .measures import order
+from .measures import LEVELS, order
 
 PLACES = {  # recording and key of the family of each row
     "forty": ("late_game", "forty/family"),
@@ -68,8 +68,10 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
 
 
 def words(state: SimpleNamespace) -> str:
-    """Say which barrier goes first on the chosen data."""
-    mean, (_, loss, _, steps) = state.later[state.row], barriers(state.row)
+    """Say which barrier goes first on the chosen data, and where that is open, what is left of both."""
+    mean, (k, loss, trace, steps) = state.later[state.row], barriers(state.row)
+    last = int((loss.mean(0) >= LEVELS["share"]).nonzero()[-1])  # the last k with a barrier of loss
+    left = {"k": int(k[last]), "loss": 100 * loss[:, last].mean(), "trace": 100 * trace[:, last].mean()}
     verdict = "open" if abs(float(mean.value)) <= 2 * float(mean.error) else "loss" if mean.value > 0 else "trace"
     known = {
         "row": option_text(state.row, *NAME_KEYS),
@@ -77,7 +79,7 @@ def words(state: SimpleNamespace) -> str:
         "steps": steps,
         "later": mean * (steps / 100),
     }
-    told = option_text(verdict, "07.race.verdict.open", "07.race.verdict.loss", "07.race.verdict.trace")
+    told = option_text(verdict, "07.race.verdict.open", "07.race.verdict.loss", "07.race.verdict.trace", **left)
     return f"{text('07.race.sentence', **known)} {told} {state.rule.note}".strip()
 
 
