@@ -40,11 +40,15 @@ def shapes(land: Network, recipe: Recipe) -> list[Shape]:
     pivots, sweeps = recipe.connect.get("pivots", 20), recipe.connect["sweeps"]
     sweeps = sweeps.most if isinstance(sweeps, Sweeps) else sweeps
     shared, records = min(recipe.connect.get("batch_size", 256), len(land.x)), recipe.records or 60
-    # the road's looks: 4 points a pivot, 3 between each two, 3 between pivots to see whether it is fine, the line
+    part = min(
+        1.0, 4 * shared / len(land.x)
+    )  # of the data, on which one looks every 25 sweeps whether the band is astray
+    astray = round(part * pivots * (3 + sweeps // 25))
+    # the road's other looks: 4 points a pivot, 3 between each two, 3 between pivots to see whether it is fine, the line
     rows = [
         _training("minima", land, recipe.train),
         *([_training("rest", land, recipe.rest)] if recipe.rest else []),
-        Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97, products=0),
+        Shape("road", pivots - 2, shared, False, sweeps, 20 * pivots + 97 + astray, products=0),
     ]
     if recipe.kind == "valley":
         rows.append(_training("descent", land, {"batch_size": None, "epochs": recipe.control.steps}))

@@ -126,7 +126,10 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         return verdict(sum(good), found.message, named=found.kind)
     words = _missed(missed, truths[first], cases[first])
     words = f"{words}\n{found.message}" if found else words
-    return verdict(sum(good), _partly(words, good, cases), named=found.kind if found else "")
+    entry = (
+        "entry" if isinstance(truths[first], np.ndarray) and truths[first].ndim else ""
+    )  # ``_missed`` names the worst
+    return verdict(sum(good), _partly(words, good, cases), named=found.kind if found else entry)
 
 
 def _values(function: Callable[..., Any], exercise: Exercise) -> list[Value]:

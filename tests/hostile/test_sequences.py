@@ -14,8 +14,8 @@ import entropic_edu as ee
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = {file.stem: file.read_text("utf-8") for file in sorted((ROOT / "lessons" / "src").glob("[0-9][0-9]_*.py"))}
-EXPLORE = re.compile(r'lesson\.explore\("(\w+)"(?:, after="(\w+)")?\)')
-EXPLORERS = [(stem, *found) for stem, text in SOURCES.items() for found in EXPLORE.findall(text)]
+EXPLORE = re.compile(r'lesson\.explore\("(\w+)"(?:, after="(\w+)")?[,)]')
+EXPLORERS = [(stem, *found) for stem, text in SOURCES.items() for found in dict.fromkeys(EXPLORE.findall(text))]
 CASES = pytest.mark.parametrize(("stem", "name", "after"), EXPLORERS, ids=[f"{s}-{n}" for s, n, _ in EXPLORERS])
 
 

@@ -33,7 +33,7 @@ def _no_answers_are_kept(monkeypatch):
 
 def made(number, kind):
     code = next(text for stem, text in SOURCES.items() if stem.startswith(number))
-    return re.findall(rf'lesson\.{kind}\("(\w+)"(?:, after="(\w+)")?\)', code)
+    return re.findall(rf'lesson\.{kind}\("(\w+)"(?:, after="(\w+)")?[,)]', code)
 
 
 @cache

@@ -47,7 +47,7 @@ def product(
 ) -> Any:
     """Return H times a direction, (D,), by differentiating twice; ``part`` of H makes a slip."""
     if part is not None:
-        return part(torch.func.hessian(loss)(theta)) * direction
+        return part(torch.func.jacrev(torch.func.grad(loss))(theta)) * direction
     theta = theta.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
     return torch.autograd.grad(gradient @ direction, theta)[0]

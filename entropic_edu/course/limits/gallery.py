@@ -20,7 +20,7 @@ from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, measured
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, GREY, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from .kept import crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
@@ -91,7 +91,7 @@ def draw_opening(sheet: Sheet, state: SimpleNamespace) -> None:
     for letter in LETTERS:
         land, mine = cases.land(letter), letter == state.case
         place(sheet[letter], land.floor(25), RUN if mine else Role("0.35"), ms=4 if mine else 2.5)
-        role = Role(RED if mine else "0.6", width=2.6 if mine else 1.2)
+        role = Role(RED if mine else GREY, width=2.6 if mine else 1.2)
         sheet["walls"].line(Y, land.curvature_across(Y), role, letter, zorder=3 if mine else 2)
 
 
