@@ -39,7 +39,7 @@ def with_error(values: torch.Tensor | Mean, places: int = 2) -> str:
 
 def numbers() -> dict[str, str]:
     """Return what the template's placeholders stand for."""
-    return road() | curvature() | walkers() | late_game() | late_cifar() | bad_minima() | cifar()
+    return road() | curvature() | walkers() | late_game() | late_cifar() | bad_minima() | bad_cifar() | cifar()
 
 
 def road() -> dict[str, str]:
@@ -132,6 +132,25 @@ def late_cifar() -> dict[str, str]:
             left = 100 * family.relative_to_first(height.double())
             at = family.at.tolist()
             entries |= {f"late_{network}_{name}_{k}": with_error(left[:, i], 1) for i, k in enumerate(at)}
+    return entries
+
+
+def bad_cifar() -> dict[str, str]:
+    """Good and bad minima on CIFAR-10: the ends, the road between them, and where walkers end."""
+    kept = recorded.load("bad_cifar10")
+    loss, accuracy, trace = (kept["along"][..., column].double() for column in (0, 2, 4))  # (pairs, places)
+    entries = {
+        "bad_cifar_good": with_error(100 * accuracy[:, 0], 1),
+        "bad_cifar_bad": with_error(100 * accuracy[:, -1], 1),
+        "bad_cifar_matched": with_error(trace[:, -1] / trace[:, 0], 1),
+        "bad_cifar_raw": with_error(kept["ends"][:, 1, 4].double() / trace[:, 0], 1),
+        "bad_cifar_ridge": with_error(trace.amax(1) / trace[:, 0], 1),
+        "bad_cifar_loss": with_error(loss.amax(1) / loss[:, [0, -1]].amax(1)),
+    }
+    for noise in ("label", "none"):
+        ends = kept[f"{noise}/position"][:, -1].double().mean(-1)  # (pairs, starts)
+        for start, each in zip(kept.recipe["starts"], ends.T, strict=True):
+            entries[f"bad_cifar_{noise}_{100 * start:.0f}"] = with_error(each, 3)
     return entries
 
 

@@ -137,7 +137,7 @@ def parts(folder, workers=2, size=1000):
 
 def tell(out, resume=True):
     """Tell the small story."""
-    story.tell([0], out=out, resume=resume, recipe=TINY, say=lambda line: print(line, flush=True))
+    story.tell([0], out=out, resume=resume, recipe=TINY, workers=1, say=lambda line: print(line, flush=True))
 
 
 def told(out):

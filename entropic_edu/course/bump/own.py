@@ -89,7 +89,10 @@ def problem(product: Product, probe: Probe) -> str:
     """Say what keeps the learner's functions from being run; empty if nothing does."""
     theta = torch.tensor([1.0, 2.0])
     try:
-        given = probe(partial(product, lambda theta: theta.square().sum(), theta), theta, torch.ones(2, 2))
+        each = partial(product, lambda theta: theta.square().sum(), theta)
+        given = probe(each, theta, torch.ones(2, 2)) if each(torch.ones(2)) is not ... else ...
+        if given is ...:
+            return text("05.own.unwritten")
         fits = len(given) == 4 and all(isinstance(float(each), float) for each in given)
     except Exception as error:
         return text("05.own.raised", error=f"{type(error).__name__}: {error}")

@@ -85,6 +85,8 @@ def problem(release: Written) -> str:
         end = release(pivots[0], pivots, lambda theta: theta, 0.1, 0.5, 2, 2)
     except Exception as error:
         return text("06.own.raised", error=f"{type(error).__name__}: {error}")
+    if end is ...:
+        return text("06.own.unwritten")
     fits = isinstance(end, Tensor) and end.shape == (2,) and bool(end.isfinite().all())
     return "" if fits else text("06.own.unfit", given=type(end).__name__)
 
