@@ -126,9 +126,7 @@ def check(lesson: str, exercise: Exercise, answer: object) -> Verdict:
         return verdict(sum(good), found.message, named=found.kind)
     words = _missed(missed, truths[first], cases[first])
     words = f"{words}\n{found.message}" if found else words
-    entry = (
-        "entry" if isinstance(truths[first], np.ndarray) and truths[first].ndim else ""
-    )  # ``_missed`` names the worst
+    entry = "entry" if np.ndim(truths[first]) else ""  # that ``_missed`` names
     return verdict(sum(good), _partly(words, good, cases), named=found.kind if found else entry)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -21,8 +21,8 @@ from entropic_edu.teaching.strings import option_text, text
 
 from .common import land, positions
 
-Product: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor]
-Probe: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Sequence[Any]]
+Product: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]  # a learner's: it may return anything
+Probe: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]
 PLACES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
 SIGNS = 8  # random vectors at each place
 PANELS = {

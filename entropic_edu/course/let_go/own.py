@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from entropic_edu.teaching.strings import text
 from .common import BATCHES, RATES, K, run_of, setting_of, walkers_named
 from .walk import valley_of
 
-Written: TypeAlias = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], float, float, int, int], Tensor]
+Written: TypeAlias = Callable[[Tensor, Tensor, Callable[[Tensor], Tensor], float, float, int, int], Any]
 WALKERS, TIME, START = 6, 30, 0.3  # of the learner's run: how many, η·steps, and where they begin
 PANELS = {"where": Panel((0.085, 0.13, 0.7, 0.79), "06.panel.position", "axis.step", ylim=(0.1, 0.32))}
 

@@ -70,8 +70,8 @@ def asked(rule: Yours, seed: int) -> Iterator[Snapshot[Found]]:
 
 def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> None:
     """Draw the recorded displacements, and beside them what the investigation has found so far."""
-    at = {"transform": sheet["moved"].ax.transAxes, "ha": "right", "va": "top"}
-    sheet["moved"].note(0.99, 0.99, text("10.mine.draws", seed=state.draws), CONTROL, **at)
+    pen, draws = sheet["moved"], text("10.mine.draws", seed=state.draws)
+    pen.note(0.99, 0.99, draws, CONTROL, transform=pen.ax.transAxes, ha="right", va="top")
     shown = [(before("runaway, control"), CONTROL, "s", 0.0), (before("runaway, B 16"), LATER, "x", 0.0)]
     for values, role, marker, aside in [*shown, *([] if each is None else [(each, NOW, "o", 0.15)])]:
         pen = sheet["moved"]
