@@ -171,6 +171,16 @@ def test_nothing_moves_by_itself_where_motion_is_unwanted(visit):
     assert page.get_by_role("button", name="Play").count() == 0
 
 
+def turned_until(page, slider, key, stop):
+    """Press a key on a slider, and wait until the crowds have begun anew and have stopped."""
+    page.evaluate(LEAST)
+    slider.press(key)
+    page.wait_for_function(
+        "stop => least === 0 && Number(document.querySelector('.ee-stage').dataset.step) === stop", arg=stop
+    )
+    page.get_by_role("button", name="Play").wait_for()
+
+
 def test_where_crowds_are_counted_they_stop_and_a_slider_lets_them_go_anew(visit):
     for scene, stop, slider_name in (("narrow", 480, "batch_size"), ("barriers", 150, "temperature")):
         page = visit(scene)
@@ -180,14 +190,9 @@ def test_where_crowds_are_counted_they_stop_and_a_slider_lets_them_go_anew(visit
         page.get_by_role("button", name="Play").wait_for()  # it stops by itself
         assert number(page) == stop
         first = words(page)
-        page.evaluate(LEAST)
-        chosen(page, slider_name).press("ArrowRight")
-        page.wait_for_function("least === 0")
-        page.get_by_role("button", name="Play").wait_for()
-        assert number(page) == stop
+        turned_until(page, chosen(page, slider_name), "ArrowRight", stop)
         assert words(page) != first
-        chosen(page, slider_name).press("ArrowLeft")
-        page.get_by_role("button", name="Play").wait_for()
+        turned_until(page, chosen(page, slider_name), "ArrowLeft", stop)
         assert words(page) == first  # the same draws from the same place
     page = visit("barriers", reduced_motion="reduce")
     chosen(page, "temperature").press("ArrowRight")

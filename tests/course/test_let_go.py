@@ -348,7 +348,7 @@ def test_the_walkers_of_a_learner_go_where_those_of_the_library_went():
     ("written", "words"),
     [
         (None, "need your function"),
-        (lambda *given: ..., "returned ellipsis"),
+        (lambda *given: ..., "Not written yet"),
         (lambda *given: given[99], "stopped with IndexError"),
         (lambda theta, *given: theta, "asked for 0 gradients in 750 steps"),
     ],
