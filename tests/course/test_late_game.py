@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import statistics
 
 import pytest
@@ -240,7 +241,17 @@ def test_the_loss_barrier_goes_first_on_the_digits_with_wrong_labels_and_last_in
     said = {row: explorer.draw(row=row).sentence for row in race.ROWS}
     for row in ("forty", "fifth", "decay"):
         assert "The loss barrier goes first" in said[row]
-    assert "no order" in said["clean"]
+    for row in ("clean", "cifar_plain"):  # no order by that level; what is left just before tells it on CIFAR-10
+        assert "within two errors of zero" in said[row]
+    found = re.search(r"At k = ([\d,]+), .* (\d+) % of it .* (\d+) %", said["cifar_plain"])
+    k, loss, trace = (int(each.replace(",", "")) for each in found.groups())
+    children = recorded.load("late_cifar10")["plain/family"]
+    at = children.at.tolist().index(k)
+    assert loss < 40 < 90 < trace
+    for shown, curve in ((loss, children.data_loss), (trace, children.trace)):
+        left = children.relative_to_first(children.barrier(curve.double()))[:, at]
+        assert shown == round(100 * float(left.mean()))
+    run_code(f"from entropic_edu.course.late_game.measures import order\n{explorer.code(row='forty')}")
     assert "The curvature barrier goes first" in said["normalised"]
 
 

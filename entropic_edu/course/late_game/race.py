@@ -88,7 +88,7 @@ def code(state: SimpleNamespace) -> str:
     name, key = ROWS[state.row]
     return (
         f'from entropic_edu import recorded\nfamily = recorded.load("{name}")["{key}"]\n'
-        "curves = family.data_loss[:, :, 0].double(), family.trace[:, :, 0].double()\n"
+        "curves = family.data_loss.double(), family.trace.double()\n"
         "loss, trace = (family.relative_to_first(family.barrier(curve)) for curve in curves)\n"
         "order(family.at, loss, trace)  # steps by which the curvature barrier goes later, and the error"
     )
