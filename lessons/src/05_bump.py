@@ -232,7 +232,7 @@ lesson.check("5.3", probe)
 # bumps is nearly left as it was?
 
 # %%
-lesson.explore("own", product=product, probe=probe)
+lesson.explore("own", product=globals().get("product"), probe=probe)  # product is that of round 2
 
 # %% [markdown]
 # ## Round 4: What it takes (12 minutes)
