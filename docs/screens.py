@@ -4,13 +4,16 @@ It starts each server over a copy of the lessons, as the tests do, runs the less
 extra ``dev`` is needed.
 """
 
+import io
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
+COLOURS = 128
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests" / "browser"))
 
@@ -39,6 +42,12 @@ def to_top(page, what: str) -> None:
     page.wait_for_timeout(1500)  # the page scrolls, and pictures are drawn
 
 
+def save(part, file: Path) -> None:
+    """Save a picture of a page, or of a part of one, in few colours: a third of the bytes."""
+    with Image.open(io.BytesIO(part.screenshot())) as picture:
+        picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, optimize=True)
+
+
 def main(folder: Path = HERE) -> None:
     """Make all pictures anew."""
     screens = folder / "screens"
@@ -52,18 +61,18 @@ def main(folder: Path = HERE) -> None:
             server = kind(lessons, home / "rest", browser)
             try:
                 if kind is harness.Voila:
-                    shown(server, STAGE, width=420).screenshot(path=screens / "voila_narrow.png")
+                    save(shown(server, STAGE, width=420), screens / "voila_narrow.png")
                 elif kind is harness.Notebook:
-                    shown(server, EXPLORER).screenshot(path=screens / "notebook.png")
+                    save(shown(server, EXPLORER), screens / "notebook.png")
                 else:
                     page = shown(server, STAGE)
-                    page.screenshot(path=screens / "lab.png")
+                    save(page, screens / "lab.png")
                     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
                     to_top(page, STAGE)
-                    page.screenshot(path=screens / "lab_dark.png")
+                    save(page, screens / "lab_dark.png")
                     page.evaluate("jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Light' })")
                     to_top(page, EXPLORER)
-                    page.locator(".jp-Cell", has=page.locator(EXPLORER)).screenshot(path=folder / "lesson.png")
+                    save(page.locator(".jp-Cell:has(.ee-explorer) >> nth=0"), folder / "lesson.png")
             finally:
                 server.close()
         browser.close()
