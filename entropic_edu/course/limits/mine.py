@@ -91,7 +91,7 @@ def words(state: SimpleNamespace) -> str:
 
 def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Return the explorer whose button runs the learner's investigation on five roads."""
-    rule = Yours(yours, investigate)
+    rule = Yours(yours, investigate, seconds=300)
 
     def show(sheet: Sheet, found: Found, state: SimpleNamespace) -> str:
         draw(sheet, state, found.each)
