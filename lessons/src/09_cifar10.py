@@ -37,7 +37,7 @@ lesson.explore("three")
 # %% [markdown]
 # ## Round 1: The same bump (9 minutes)
 #
-# | | digits | here |
+# | of what | digits | here |
 # |---|---|---|
 # | data | 500 digits, 8 x 8, a fifth of the labels wrong | 1,000 photographs, 3 x 16 x 16, no label wrong |
 # | network | 64-96-96-10 units, 16,330 weights | 3 convolutions of 24, 48 and 96 channels, 27,538 weights |
