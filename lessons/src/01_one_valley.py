@@ -50,15 +50,15 @@ lesson.predict("average")
 # %% [markdown]
 # ### Play
 #
-# The noise on screen is *isotropic*: equally strong in all directions and at all places. Thin lines are single walkers.
-# The band is one standard deviation (sd) of all of them.
+# Press **Play**: all walkers start at the bottom, at both sides with the same draws. The noise is *isotropic*: equally
+# strong in all directions and at all places.
 #
-# 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
-# 2. Pin this run. Then change the batch size, and after that the curvature. Which change of each widens the cloud?
-# 3. Show one walker alone. Would you trust its width?
+# 1. At about which step does the mean of $x^2$ stop growing?
+# 2. Change $B'$, then $\eta$. Which change widens a cloud, and by how much?
+# 3. Put *another curvature* beside it, then *no noise*, the control. How much narrower is each cloud?
 
 # %%
-lesson.explore("bowl", after="average")
+lesson.play("bowl", after="average")
 
 # %% [markdown]
 # ### Explain
@@ -75,8 +75,8 @@ lesson.explore("bowl", after="average")
 #
 # $$\mathrm{Var} = \frac{\eta s^2}{B\,h\,(2 - \eta h)}.$$
 #
-# The dashed lines show its square root. The law has no free constant, and the band lies on it. Early kicks are
-# forgotten, new ones come, so the width neither shrinks nor grows.
+# The dashed curve in the picture is a Gaussian of this variance, once it has settled. It has no free constant, and the
+# bars fill it. Early kicks are forgotten, new ones come, so the width neither shrinks nor grows.
 
 # %% [markdown]
 # ### Check
