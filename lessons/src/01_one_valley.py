@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 · One valley, one walker
 #
-# *45 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
+# *30 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
 # All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
@@ -31,7 +31,7 @@ lesson.play("hook")
 # - find where steps become too long (check 1.3)
 
 # %% [markdown]
-# ## Round 1: Noise does not average out (12 minutes)
+# ## Round 1: Noise does not average out (9 minutes)
 #
 # Across the valley the loss is $\tfrac12 h x^2$. Here $x$ is the distance from the floor, and the *curvature* $h$ says
 # how steep the walls are. Along the floor nothing changes; that is for lesson 02.
@@ -118,7 +118,7 @@ lesson.check("1.1", walk)
 lesson.explore("own", walk=walk)
 
 # %% [markdown]
-# ## Round 2: One number for two knobs (11 minutes)
+# ## Round 2: One number for two knobs (6 minutes)
 #
 # The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act in two ways, or in one?
 #
@@ -182,7 +182,7 @@ def heat(places, curvature):
 lesson.check("1.2", heat)
 
 # %% [markdown]
-# ## Round 3: The cliff (12 minutes)
+# ## Round 3: The cliff (9 minutes)
 #
 # A hotter walker spreads further. How far can this go? From here on only the product $\eta h$ matters: it is the share
 # of the distance that one step takes back.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · Tug-of-war
 #
-# *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
+# *25 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
 # All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
@@ -37,7 +37,7 @@ lesson.play("cold")
 # - write a step of SGD with label noise (check 3.4)
 
 # %% [markdown]
-# ## Round 1: Break-even (12 minutes)
+# ## Round 1: Break-even (13 minutes)
 #
 # ### Predict
 #
@@ -147,7 +147,7 @@ lesson.check("3.2", break_even)
 lesson.explore("own", shift=shift, break_even=break_even)
 
 # %% [markdown]
-# ## Round 2: Whose noise? (12 minutes)
+# ## Round 2: Whose noise? (5 minutes)
 #
 # ### Predict
 #
@@ -212,7 +212,7 @@ def ratio(shape, narrow, wide):
 lesson.check("3.3", ratio)
 
 # %% [markdown]
-# ## Round 3: uv = 1 (12 minutes)
+# ## Round 3: uv = 1 (5 minutes)
 #
 # ### Predict
 #

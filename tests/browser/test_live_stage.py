@@ -80,7 +80,7 @@ def chosen(page, name):
 
 def some(name):
     """A scene of every view is looked at always, the others where there is time."""
-    return pytest.param(name, marks=[] if name in ("waist", "bowl", "curve") else [pytest.mark.soak])
+    return pytest.param(name, marks=[] if name in ("waist", "bowl", "curve", "shapes") else [pytest.mark.soak])
 
 
 @pytest.mark.parametrize("name", [some(name) for name in SCENES])
