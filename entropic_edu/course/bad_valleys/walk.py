@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,12 +71,9 @@ def velocity(which: str, noise: str, shown: str) -> tuple[Tensor, Tensor]:
 
 def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor:
     """Return where a walker is after 0, 1, ... steps, if each moves it by the speed at its place, (steps + 1,)."""
-    where = [float(start)]
-    marks, values = position.tolist(), speed.tolist()
+    where, places, speeds = [float(start)], position.numpy(), speed.numpy()
     for _ in range(steps):
-        right = min(max(sum(mark < where[-1] for mark in marks), 1), len(marks) - 1)
-        share = min(max((where[-1] - marks[right - 1]) / (marks[right] - marks[right - 1]), 0.0), 1.0)
-        where.append(where[-1] + values[right - 1] + share * (values[right] - values[right - 1]))
+        where.append(where[-1] + float(np.interp(where[-1], places, speeds)))
     return torch.tensor(where, dtype=torch.float64)
 
 

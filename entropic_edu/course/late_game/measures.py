@@ -125,7 +125,7 @@ def order(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
         return k[min(int(above[-1]) + 1, len(k) - 1) if len(above) else 0].double()
 
     later = torch.stack([gone(second) - gone(first) for first, second in zip(loss, trace, strict=True)])
-    return torch.stack([*over_trunks(later)])
+    return torch.stack([*Mean.over(later)])
 
 
 @cache
