@@ -14,12 +14,7 @@ from . import average, barriers, hill, race, slopes
 from .measures import even_batch, order, share
 
 QUESTIONS = [
-    Question(
-        "order",
-        ("curvature", "together", "loss"),
-        "loss",
-        {"curvature": 2.0, "together": 1.0, "loss": 0.5},
-    ),
+    Question("order", ("curvature", "together", "loss"), "loss", {"curvature": 2.0, "together": 1.0, "loss": 0.5}),
     Question(
         "force", ("always", "late", "never"), "never", {"always": (2.0, 2.0), "late": (0.1, 2.8), "never": (0.4, 0.4)}
     ),

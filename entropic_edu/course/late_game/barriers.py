@@ -173,10 +173,7 @@ def barriers(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     ]
     live_now = partial(show, seed=seed)
     work = Work(
-        lambda state: live(seed, state.task, state.parted),
-        live_now,
-        lambda state: family(state.task).steps,
-        live_now,
+        lambda state: live(seed, state.task, state.parted), live_now, lambda state: family(state.task).steps, live_now
     )
     state = partial(SimpleNamespace, rule=Yours(yours, share))
     return Explorer(draw, controls, PANELS, words, state=state, title="07.barriers.title", code=code, work=work)

@@ -18,10 +18,7 @@ from entropic_edu.teaching.strings import option_text, text
 from .common import ALL, pairs_named
 from .courses import Course
 
-DOUBTS = {
-    "free": ("hot", "free", "free_all"),
-    "steps_k": ("k5", "hot", "k45"),
-}
+DOUBTS = {"free": ("hot", "free", "free_all"), "steps_k": ("k5", "hot", "k45")}
 APART = {
     "threshold": ("runaway, B 16", "runaway, B 32", "runaway, B 64", "runaway, B 128"),
     "feeds": ("runaway, B 16", "runaway, of the road"),

@@ -23,13 +23,7 @@ QUESTIONS = [
     Question("seldom", ("same", "less", "more"), "more", {"same": "base", "less": "still", "more": "home"}),
 ]
 
-CASES: Mapping[str, str] = {
-    "A": "only scale",
-    "B": "noise along",
-    "C": "healthy",
-    "D": "large steps",
-    "E": "constant",
-}
+CASES: Mapping[str, str] = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large steps", "E": "constant"}
 CONTROLS: Mapping[str, str] = {
     "hidden slope": "all data",
     "constant": "profile",
