@@ -157,6 +157,14 @@ class Pen:
         look: dict[str, Any] = {"fmt": role.marker, "ms": 6, "color": role.colour, "elinewidth": 1.5} | style
         self.keep(*self.ax.errorbar(x[seen], value[seen], bars, **look).get_children())
 
+    def walkers(self, step: Any, position: Tensor, label: str | None = None, **style: Any) -> Mean:
+        """Draw where walkers (R, W) are at some steps (R,), a thin line each and a bold mean; return where it ends."""
+        for each in position.T:
+            self.line(step, each, RUN, "", **{"lw": 0.6, "alpha": 0.5} | style)
+        mean = Mean.over(position.double())
+        self.line(step, mean, RUN, label)
+        return mean.at(-1)
+
     def level(self, height: float, role: Role = LIMIT, label: str = "") -> None:
         """Draw a line at one height across the panel, its name on it at the right."""
         self.line(self.panel.xlim, [height, height], role, "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +14,10 @@ from torch import Tensor
 from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, BLUE, RED
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
@@ -32,13 +31,6 @@ FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"]
 PROBES = 4  # of the live measure, at each of three networks
 ROWS = torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64)  # heights of the three measures
 TRAINED, RESIZED = Role(RED, "", label="08.label.trained"), Role(BLUE, "", marker="s")
-
-
-@dataclass(frozen=True, eq=False)
-class Asked(Result):
-    """The learner's measure at the good end, the bad end as trained, and the bad end resized, so far."""
-
-    values: Tensor
 
 
 def _static(ax: Axes) -> None:
@@ -74,21 +66,19 @@ def adaptive(theta: Tensor, product: Callable[[Tensor], Tensor], probes: Tensor)
     return torch.stack([each @ product(each) for each in scaled]).mean()
 
 
-def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Asked]]:
-    """Yield what the learner's measure says of the three networks of pair 1, one after the other."""
+def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Found]]:
+    """Yield what the learner's measure says of pair 1: the good end, the bad one as trained, and resized, () each."""
     good, bad = kept("road").pivots[[0, -1]].float()
     layers = land().scale_free(good[None])
     grown = bad_minima.resized(bad, layers, kept("factors")[0].float())
     shrunk = bad_minima.resized(bad, layers, torch.full((len(layers),), factor))
     draws = torch.Generator().manual_seed(seed)
     probes = torch.randint(0, 2, (PROBES, len(good)), generator=draws) * 2.0 - 1
-    values: list[Tensor] = []
-    for theta in (None, good, grown, shrunk):
-        if theta is not None:
-            values.append(rule(theta, partial(land().hessian_vector_product, theta), probes).double().reshape(()))
-        found = torch.stack(values) if values else torch.empty(0)
-        make = partial(Asked, found, complete=len(values) == 3)
-        yield Snapshot(len(values), 3, text("08.measures.note"), make)
+
+    def ask(theta: Tensor) -> Tensor:
+        return rule(theta, partial(land().hessian_vector_product, theta), probes).double().reshape(())
+
+    return one_by_one(ask, (good, grown, shrunk), text("08.measures.note"))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
@@ -121,14 +111,14 @@ def words(state: SimpleNamespace) -> str:
     return option_text(state.bad_network, "08.measures.normed", "08.measures.plain", factor=state.bad_factor, **means)
 
 
-def show(sheet: Sheet, found: Asked, state: SimpleNamespace, rule: Yours) -> str:
+def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str:
     """Draw what the learner's measure says of pair 1, on the row of the adaptive trace."""
     draw(sheet, state)
-    ratios = found.values[1:] / found.values[:1]
+    ratios = [value / found.each[0] for value in found.each[1:]]
     for ratio, role, up in zip(ratios, (TRAINED, RESIZED), (0.3, -0.3), strict=False):
-        sheet["times"].line(ratio[None], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
+        sheet["times"].line([ratio], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
     if not found.complete:
-        return text("08.measures.under_way", count=len(found.values))
+        return text("08.measures.under_way", count=len(found.each))
     known = {"trained": float(ratios[0]), "now": float(ratios[1]), "factor": state.bad_factor, "probes": PROBES}
     return f"{text('08.measures.live', **known)} {rule.note}".strip()
 

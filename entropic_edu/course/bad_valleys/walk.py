@@ -147,15 +147,12 @@ def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
 def show(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
     """Draw walkers that go now, one thin line each, and say where they stand."""
     which = CASES[state.bad_case][0]
-    for each in release.position.T:
-        sheet["where"].line(release.step, each, Role(RUN.colour, width=0.6), "", alpha=0.5)
-    mean = over(release.position.double().T)
     sheet["where"].line(records(), track(which, "none", state.bad_start, "one"), CONTROL, "08.label.control")
-    sheet["where"].line(release.step, mean, RUN, "08.label.walkers", lw=3)
-    end = float(mean.value[-1])
-    draw_road(sheet, which, "one", state.bad_start, end)
+    end = sheet["where"].walkers(release.step, release.position, "08.label.walkers")
+    draw_road(sheet, which, "one", state.bad_start, float(end.value))
     known = {"case": option_text(state.bad_case, *CASE_KEYS), "start": state.bad_start, "steps": int(release.step[-1])}
-    known |= {"count": release.position.shape[1], "end": mean.at(-1), "after": accuracy_at(which, "one", end)}
+    known |= {"count": release.position.shape[1], "end": end}
+    known["after"] = accuracy_at(which, "one", float(end.value))
     return text("08.walk.live", **known)
 
 

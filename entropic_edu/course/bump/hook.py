@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,14 +15,13 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import COUNT, PAIRS, PLACES, along, positions
+from .common import COUNT, HERE, PAIRS, PLACES, along, positions
 
 TOP = 1.75
 PANELS = {
     "line": Panel((0.065, 0.125, 0.425, 0.79), "05.panel.line", "05.axis.either", ylim=(0, TOP)),
     "road": Panel((0.545, 0.125, 0.425, 0.79), "05.panel.road", "05.axis.either", ylim=(0, TOP)),
 }
-HERE = Role(GREY, ":", 1.5)
 
 
 @cache
@@ -32,9 +32,7 @@ def hill() -> Tensor:
 
 def at(values: Tensor, place: float) -> float:
     """Return a value at a position, on straight lines between even positions, (n,) -> number."""
-    exactly = place * (len(values) - 1)
-    low = min(int(exactly), len(values) - 2)
-    return float(torch.lerp(values[low], values[low + 1], exactly - low))
+    return float(np.interp(place, positions(len(values)), values))
 
 
 @dataclass(frozen=True)
@@ -45,12 +43,17 @@ class Ways:
     one_pair: str
 
     @property
+    def pair(self) -> int:
+        """Counted from 0."""
+        return int(self.one_pair) - 1
+
+    @property
     def line(self) -> Tensor:
-        return hill()[int(self.one_pair) - 1]
+        return hill()[self.pair]
 
     @property
     def road(self) -> Tensor:
-        return along("objective")[int(self.one_pair) - 1]
+        return along("objective")[self.pair]
 
 
 def draw(sheet: Sheet, ways: Ways) -> None:
@@ -69,17 +72,15 @@ def words(ways: Ways) -> str:
     return text("05.hook.sentence", pair=ways.one_pair, **known)
 
 
-def code(ways: Ways) -> str:
-    """Return lines that compute the objective at this place of the road and of the line."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({int(ways.one_pair) - 1})\n"
-        f"here = {ways.at_position}\n"
-        "print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))"
-    )
+CODE = """
+from entropic_edu.recorded import valley
+land, road = valley.landscape(), valley.road({state.pair})
+here = {state.at_position}
+print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))
+"""
 
 
 def flat(seed: int) -> Explorer:
     """The objective along the road is flat; nothing else is shown yet."""
     controls = [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=Ways, title="05.hook.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=Ways, title="05.hook.title", code=CODE)

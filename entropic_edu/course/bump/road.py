@@ -15,16 +15,18 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, TRACE, TWIN, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, TRACE, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .common import (
+    HERE,
     PAIRS,
     PLACES,
     POINTS,
     QUANTITIES,
     along,
     amid,
+    at_one,
     bump,
     chosen,
     land,
@@ -35,36 +37,20 @@ from .common import (
 )  # fmt: skip
 from .common import road as recorded_road
 
-LABEL_KEYS = (
-    "05.label.objective",
-    "05.label.data_loss",
-    "05.label.trace",
-    "05.label.top",
-    "05.label.adaptive",
-    "05.label.gradient_noise",
-    "05.label.norm",
-)
-QUANTITY_KEYS = (
-    "05.quantity.trace",
-    "05.quantity.top",
-    "05.quantity.adaptive",
-    "05.quantity.objective",
-    "05.quantity.data_loss",
-    "05.quantity.gradient_noise",
-    "05.quantity.norm",
-)
-
-
+LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
+              "05.label.gradient_noise", "05.label.norm")  # fmt: skip
+QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
+                 "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
 LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
 TOP = 4.2  # of the left panel
-HERE, NOW, DATA = Role(GREY, ":", 1.5), Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
+NOW, DATA = Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
 PANELS = {
-    "ratio": Panel((0.075, 0.125, 0.395, 0.78), "05.panel.ratio", "05.axis.position", ylim=(0, TOP), once=lambda ax: (
-        ax.axhline(1, color=GREY, lw=1))),
+    "ratio": Panel((0.075, 0.125, 0.395, 0.78), "05.panel.ratio", "05.axis.position", ylim=(0, TOP),
+                   once=at_one),
     "objective": Panel((0.66, RIGHT[0], 0.315, 0.185), "05.panel.objective", ylim=(0, 0.7)),
     "trace": Panel((0.66, RIGHT[1], 0.315, 0.185), "05.panel.trace", ylim=(0, 250)),
-    "gradient_noise": Panel(
-        (0.66, RIGHT[2], 0.315, 0.185), "05.panel.gradient_noise", "05.axis.position", ylim=(0, 200)),
+    "gradient_noise": Panel((0.66, RIGHT[2], 0.315, 0.185), "05.panel.gradient_noise", "05.axis.position",
+                            ylim=(0, 200)),
 }  # fmt: skip
 ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
@@ -101,10 +87,10 @@ class View:
         """That pair, counted from 0."""
         return int(self.one.bump_pair) - 1
 
-    def measured(self, profile: Profile) -> Tensor:
-        """Return the quantity along a profile."""
-        values: Tensor = getattr(profile, QUANTITIES[self.along_road].field)
-        return values.double()
+    @property
+    def field(self) -> str:
+        """The quantity in a Profile."""
+        return QUANTITIES[self.along_road]
 
 
 def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> None:
@@ -132,13 +118,13 @@ def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> 
 
 def words(view: View, pinned: View | None) -> str:
     """Say what was recorded: at the ends, at a place, and the ratio of the middle third to the ends."""
-    pair, digit = view.bump_pair, QUANTITIES[view.along_road].digits
+    pair = view.bump_pair
     sentence = text(
         "05.road.sentence",
         pair=named(pair),
         quantity=view.quantity,
-        ends=with_error(chosen(view.values[:, [0, -1]].mean(1), pair), pair, digit),
-        here=with_error(chosen(view.values[:, round(view.at_position * (POINTS - 1))], pair), pair, digit),
+        ends=with_error(chosen(view.values[:, [0, -1]].mean(1), pair), pair, ".3g"),
+        here=with_error(chosen(view.values[:, round(view.at_position * (POINTS - 1))], pair), pair, ".3g"),
         place=view.at_position,
         ratio=with_error(chosen(bump(view.values), pair), pair),
         loss=with_error(chosen(bump(along("objective")), pair), pair),
@@ -159,7 +145,7 @@ def show(sheet: Sheet, profile: Profile, view: View) -> str:
     """Draw a profile that is being measured, over the recorded mean of the ends, and say its bump."""
     view = view.one
     draw(sheet, view, None, None)
-    values, recorded = view.measured(profile), view.values[view.pair]
+    values, recorded = getattr(profile, view.field).double(), view.values[view.pair]
     sheet["ratio"].line(profile.position, values / recorded[[0, -1]].mean(), NOW)
     known = {"pair": view.bump_pair, "quantity": view.quantity, "count": len(values)}
     if not profile.complete:
@@ -167,21 +153,18 @@ def show(sheet: Sheet, profile: Profile, view: View) -> str:
     return text("05.road.live", ratio=profile.bump(values), kept=float(bump(recorded)), **known)
 
 
-def code(view: View) -> str:
-    """Return lines that read the recording, and the verb that makes a profile anew."""
-    number, field = view.pair, QUANTITIES[view.along_road].field
-    return (
-        "from entropic_edu import recorded\n"
-        f'profile = recorded.load("bump")["pair{number}/profile"]\n'
-        f"print(profile.bump(profile.{field}))  # pair {number + 1}: middle third over the mean of the ends\n"
-        f"# anew: land, road = recorded.valley.landscape(), recorded.valley.road({number})\n"
-        f"# profile = ee.probe(land, road, generator=torch.Generator().manual_seed({100 + number}), points=21, "
-        "num_probes=16, lanczos_steps=28)"
-    )
+CODE = """
+from entropic_edu import recorded
+profile = recorded.load("bump")["pair{state.pair}/profile"]
+print(profile.bump(profile.{state.field}))  # pair {state.one.bump_pair}: middle third over the mean of the ends
+# anew: land, road = recorded.valley.landscape(), recorded.valley.road({state.pair})
+# profile = ee.probe(land, road, generator=torch.Generator().manual_seed(10{state.pair}), points=21, num_probes=16, \
+lanczos_steps=28)
+"""
 
 
 def road(seed: int) -> Explorer:
     """Height, width and noise along the recorded roads; the button measures one of them anew."""
     controls = [slider("at_position", PLACES, 0.5), switch("along_road", tuple(QUANTITIES)), switch("bump_pair", PAIRS)]
     work = Work(lambda view: going(seed, view), show, lambda view: POINTS, show)
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.road.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=View, title="05.road.title", code=CODE, work=work)

@@ -71,6 +71,15 @@ class View:
     where_scaled: str
 
     @property
+    def turned(self) -> float:
+        """The factor in the middle."""
+        return 1.0 if self.where_scaled == "ends" else self.layer_factor
+
+    @property
+    def unmatched(self) -> float:
+        return 1 - self.norms_matched
+
+    @property
     def norm(self) -> Tensor:
         return norms(self.norms_matched, self.layer_factor, self.where_scaled)
 
@@ -97,33 +106,27 @@ def words(view: View) -> str:
         share=100 * view.norms_matched,
         norm=float(middle_norm(view.norm).mean()),
         middle=float(after[:, POINTS // 2].mean()),
-        ratio=with_error(over_pairs(bump(after)), "all"),
-        adaptive=with_error(over_pairs(bump(along("adaptive"))), "all"),
-        objective=with_error(over_pairs(bump(weighed)), "all"),
+        ratio=with_error(over_pairs(bump(after))),
+        adaptive=with_error(over_pairs(bump(along("adaptive")))),
+        objective=with_error(over_pairs(bump(weighed))),
     )
+
+
+CODE = """
+from entropic_edu.recorded import valley
+land, built, road = valley.landscape(), valley.road(0, matched=False), valley.road(0)
+theta = road.at(0.5)
+for layer in road.scale_free(land).values():
+    raw = built.pivots[len(built.pivots) // 2, layer].norm()  # near the middle
+    theta[layer] *= {state.turned} * (raw / theta[layer].norm()) ** {state.unmatched:g}
+generator = torch.Generator().manual_seed(0)
+trace = ee.curvature.hutchinson_trace(land, theta, num_probes=32, generator=generator, weight_decay=False)
+print(land.data_loss(theta), trace.value, trace.error)  # pair 1, in the middle
+"""
 
 
 def scale(seed: int) -> Explorer:
     """The same functions with layers rescaled: what changes and what does not."""
-    controls = [
-        slider("norms_matched", SHARES, 0.0),
-        slider("layer_factor", ALPHAS, 1.0),
-        switch("where_scaled", WHERE),
-    ]
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.scale.title", code=code)
-
-
-def code(view: View) -> str:
-    """Return lines that give the middle of the first road other norms and measure it."""
-    turned = 1.0 if view.where_scaled == "ends" else view.layer_factor
-    return (
-        "from entropic_edu.recorded import valley\n"
-        "land, built, road = valley.landscape(), valley.road(0, matched=False), valley.road(0)\n"
-        "theta = road.at(0.5)\n"
-        "for layer in road.scale_free(land).values():\n"
-        "    raw = built.pivots[len(built.pivots) // 2, layer].norm()  # near the middle\n"
-        f"    theta[layer] *= {turned} * (raw / theta[layer].norm()) ** {1 - view.norms_matched:g}\n"
-        "generator = torch.Generator().manual_seed(0)\n"
-        "trace = ee.curvature.hutchinson_trace(land, theta, num_probes=32, generator=generator, weight_decay=False)\n"
-        "print(land.data_loss(theta), trace.value, trace.error)  # pair 1, in the middle"
-    )
+    controls = [slider("norms_matched", SHARES, 0.0), slider("layer_factor", ALPHAS, 1.0)]
+    controls.append(switch("where_scaled", WHERE))
+    return Explorer(draw, controls, PANELS, words, state=View, title="05.scale.title", code=CODE)

@@ -14,7 +14,7 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import PAIRS, along, bump, kept, over_pairs, with_error
+from .common import HERE, PAIRS, along, at_one, bump, kept, over_pairs, with_error
 
 RADII = tuple(RECIPE["radii"])
 WALKS = tuple(RECIPE["walks"])
@@ -30,12 +30,12 @@ BARS = {0: (-0.06, "05.steps.bar.start"), 1: (-0.14, "05.steps.bar.middle")}  # 
 RANDOM = Role(BLUE, "", label="05.steps.key.random")
 HELD = Role(GREEN, "", label="05.steps.key.held", marker="s")
 WALK = Role(ORANGE, "", label="05.steps.key.walk", marker="D")
-BUMP, HERE = Role(RED, "--", 1.5, "05.steps.key.trace"), Role(GREY, ":", 1.5)
+BUMP = Role(RED, "--", 1.5, "05.steps.key.trace")
 PANELS = {
     "slice": Panel((0.07, 0.125, 0.37, 0.79), "05.panel.slice", "05.axis.offset", (-REACH, REACH), (-0.2 * TOP, TOP),
                    zero=True),
     "steps": Panel((0.56, 0.125, 0.415, 0.79), "05.panel.steps", "05.axis.step_length", (0.007, 4), (0, 4.5),
-                   xticks=(0.01, 0.1, 1), xscale="log", once=lambda ax: ax.axhline(1, color=GREY, lw=1)),
+                   xticks=(0.01, 0.1, 1), xscale="log", once=at_one),
 }  # fmt: skip
 
 
@@ -119,26 +119,24 @@ def words(view: View) -> str:
         ends=float(curvature[[0, 2]].mean()),
         middle=float(curvature[1]),
         radius=view.step_length,
-        random=with_error(over_pairs(random_bump(view.step_length)), "all"),
-        held=with_error(over_pairs(held_bump(view.step_length)), "all"),
-        walk=with_error(over_pairs(walk_bump("hot")), "all"),
+        random=with_error(over_pairs(random_bump(view.step_length))),
+        held=with_error(over_pairs(held_bump(view.step_length))),
+        walk=with_error(over_pairs(walk_bump("hot"))),
     )
 
 
-def code(view: View) -> str:
-    """Return lines that take random steps of this length off the road and measure what they cost."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({view.pair})\n"
-        "steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))\n"
-        f"steps *= {view.step_length} / steps.norm(dim=1, keepdim=True)\n"
-        "theta = road.at(torch.tensor([0.0, 0.5, 1.0]))\n"
-        "rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]\n"
-        "print(2 * rise[1] / (rise[0] + rise[2]))"
-    )
+CODE = """
+from entropic_edu.recorded import valley
+land, road = valley.landscape(), valley.road({state.pair})
+steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))
+steps *= {state.step_length} / steps.norm(dim=1, keepdim=True)
+theta = road.at(torch.tensor([0.0, 0.5, 1.0]))
+rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]
+print(2 * rise[1] / (rise[0] + rise[2]))
+"""
 
 
 def steps(seed: int) -> Explorer:
     """See narrow: slices across the valley, and the bump that steps of each length see."""
     controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.steps.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=View, title="05.steps.title", code=CODE)
