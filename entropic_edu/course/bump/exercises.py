@@ -9,7 +9,7 @@ from torch import Tensor
 
 from entropic_edu.course import Exercise
 from entropic_edu.physics.mean import middle_over_ends
-from entropic_edu.teaching.slips import slips
+from entropic_edu.teaching.slips import solved
 
 from . import regimes
 
@@ -112,56 +112,44 @@ def _one_wrong() -> dict[str, Callable[[str], str]]:
 
 _TWICE = "torch.autograd.grad(gradient @ direction, theta)[0]"
 EXERCISES = [
-    Exercise(
-        "ratio",
+    solved(
         "5.1",
-        truth=ratio,
-        wrong=slips(
-            ratio,
-            extremes=("middle_over_ends(position, trace)", "trace.amax(1) / trace.amin(1)"),
-            point=("middle_over_ends(position, trace)", "trace[:, 6] / trace[:, [0, -1]].mean(1)"),
-            one_end=("(position, trace)\n", "(position, trace) * trace[:, [0, -1]].mean(1) / trace[:, 0]\n"),
-            upside_down=("each = ", "each = 1 / "),
-            deviation=(" / len(each) ** 0.5", ""),
-            count=("len(each) ** 0.5", "len(each)"),
-            population=("std()", "std(correction=0)"),
-        ),
-        cases=[_made(1), _made(2)],
+        ratio,
+        [_made(1), _made(2)],
         tolerance=1e-4,
+        extremes=("middle_over_ends(position, trace)", "trace.amax(1) / trace.amin(1)"),
+        point=("middle_over_ends(position, trace)", "trace[:, 6] / trace[:, [0, -1]].mean(1)"),
+        one_end=("(position, trace)\n", "(position, trace) * trace[:, [0, -1]].mean(1) / trace[:, 0]\n"),
+        upside_down=("each = ", "each = 1 / "),
+        deviation=(" / len(each) ** 0.5", ""),
+        count=("len(each) ** 0.5", "len(each)"),
+        population=("std()", "std(correction=0)"),
     ),
-    Exercise(
-        "product",
+    solved(
         "5.2",
-        truth=product,
-        wrong=slips(
-            product,
-            gradient=(_TWICE, "gradient.detach()"),
-            times_gradient=(_TWICE, "gradient.detach() * direction"),
-            diagonal=(_TWICE, "torch.func.jacrev(torch.func.grad(loss))(theta.detach()).diagonal() * direction"),
-            unit=("gradient @ direction", "gradient @ direction / direction.norm()"),
-            half=("return ", "return 0.5 * "),
-        ),
-        cases=[
+        product,
+        [
             (Hill(), *torch.tensor([[0.3, -0.8, 0.5], [1.0, 2.0, -1.0]])),
             (Hill(), *torch.tensor([[1.2, 0.4, -0.6], [0.2, 0.0, 0.5]])),
         ],
+        gradient=(_TWICE, "gradient.detach()"),
+        times_gradient=(_TWICE, "gradient.detach() * direction"),
+        diagonal=(_TWICE, "torch.func.jacrev(torch.func.grad(loss))(theta.detach()).diagonal() * direction"),
+        unit=("gradient @ direction", "gradient @ direction / direction.norm()"),
+        half=("return ", "return 0.5 * "),
     ),
-    Exercise(
-        "probe",
+    solved(
         "5.3",
-        truth=probe,
-        wrong=slips(
-            probe,
-            population=("std()", "std(correction=0)"),
-            deviation=(" / len(each) ** 0.5", ""),
-            by_count=("len(each) ** 0.5", "len(each)"),
-            sum=("torch.stack(found)", "torch.stack(found) * len(signs)"),
-            per_weight=("torch.stack(found)", "torch.stack(found) / len(theta)"),
-            once=("product(scale * v)", "product(v)"),
-            not_scaled=(", theta):", ", torch.ones_like(theta)):"),
-            one_side=("(scale * v) @ product(scale * v)", "(scale**2 * v) @ product(v)"),
-        ),
-        cases=[(Matrix(1), *_drawn(1)), (Matrix(2), *_drawn(2))],
+        probe,
+        [(Matrix(1), *_drawn(1)), (Matrix(2), *_drawn(2))],
+        population=("std()", "std(correction=0)"),
+        deviation=(" / len(each) ** 0.5", ""),
+        by_count=("len(each) ** 0.5", "len(each)"),
+        sum=("torch.stack(found)", "torch.stack(found) * len(signs)"),
+        per_weight=("torch.stack(found)", "torch.stack(found) / len(theta)"),
+        once=("product(scale * v)", "product(v)"),
+        not_scaled=(", theta):", ", torch.ones_like(theta)):"),
+        one_side=("(scale * v) @ product(scale * v)", "(scale**2 * v) @ product(v)"),
     ),
     Exercise(
         "verdict",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Chapter, Exercise, Given, Question
-from entropic_edu.teaching.slips import slips
+from entropic_edu.course import Chapter, Given, Question
+from entropic_edu.teaching.slips import solved
 
 from . import average, barriers, hill, race, slopes
 from .measures import even_batch, order, share
@@ -34,41 +34,28 @@ def _reads(theta: Tensor) -> Tensor:
 
 # in the solutions
 _HIGHER, _LAST, _OVER = "torch.maximum(curves[..., 0], curves[..., -1])", "int(above[-1]) + 1", "[*Mean.over(later)]"
-SHARE = Exercise(
-    "share",
+SHARE = solved(
     "7.1",
-    truth=share,
-    wrong=slips(
-        share,
-        range=(_HIGHER, "curves.amin(-1)"),
-        mean=(_HIGHER, "0.5 * (curves[..., 0] + curves[..., -1])"),
-        start=(_HIGHER, "curves[..., 0]"),
-        middle=("curves.amax(-1)", "curves[..., curves.shape[-1] // 2]"),
-        top=(f" - {_HIGHER}", ""),
-        each_first=(").mean(0)", ")", "height / height[0]", "(height / height[:, :1]).mean(0)"),
-        mean_curve=("height = (", "curves = curves.mean(0)\n    height = (", ").mean(0)\n", ")\n"),
-        raw=("height / height[0]", "height"),
-    ),
-    cases=[
+    share,
+    [
         (torch.tensor([[[0.1, 0.9, 0.5, 0.6, 0.3], [0.2, 0.1, 0.6, 0.5, 0.4]],
                        [[0.3, 0.4, 0.5, 1.3, 0.2], [0.1, 0.5, 0.2, 0.3, 0.3]]]),),
         (torch.tensor([[[5.0, 9.0, 6.0], [4.0, 6.0, 2.0], [3.0, 3.0, 2.0]],
                        [[6.0, 7.0, 4.0], [3.0, 8.0, 5.0], [2.0, 3.0, 4.0]]]),),
     ],
+    range=(_HIGHER, "curves.amin(-1)"),
+    mean=(_HIGHER, "0.5 * (curves[..., 0] + curves[..., -1])"),
+    start=(_HIGHER, "curves[..., 0]"),
+    middle=("curves.amax(-1)", "curves[..., curves.shape[-1] // 2]"),
+    top=(f" - {_HIGHER}", ""),
+    each_first=(").mean(0)", ")", "height / height[0]", "(height / height[:, :1]).mean(0)"),
+    mean_curve=("height = (", "curves = curves.mean(0)\n    height = (", ").mean(0)\n", ")\n"),
+    raw=("height / height[0]", "height"),
 )  # fmt: skip
-ORDER = Exercise(
-    "order",
+ORDER = solved(
     "7.2",
-    truth=order,
-    wrong=slips(
-        order,
-        once=(_LAST, "int((height < LEVELS['share']).nonzero()[0])"),
-        early=(_LAST, "int(above[-1])"),
-        deviation=(_OVER, "[later.mean(), later.std()]"),
-        apart=(_OVER, "[later.mean(), sum(torch.stack([*map(gone, x)]).var() / len(x) for x in (loss, trace)) ** 0.5]"),
-        of_mean=(_OVER, "[gone(trace.mean(0)) - gone(loss.mean(0)), Mean.over(later).error]"),
-    ),
-    cases=[
+    order,
+    [
         (
             torch.tensor([0, 60, 120, 240, 480]),
             torch.tensor([[1.2, 0.3, 0.05, 0.02, 0.0], [0.9, 0.05, 0.2, 0.05, 0.0], [0.9, 0.4, 0.3, 0.04, 0.0]]),
@@ -80,42 +67,41 @@ ORDER = Exercise(
             torch.tensor([[0.9, 0.08, 0.05, 0.01], [1.2, 0.4, 0.3, 0.02]]),
         ),
     ],
+    once=(_LAST, "int((height < LEVELS['share']).nonzero()[0])"),
+    early=(_LAST, "int(above[-1])"),
+    deviation=(_OVER, "[later.mean(), later.std()]"),
+    apart=(_OVER, "[later.mean(), sum(torch.stack([*map(gone, x)]).var() / len(x) for x in (loss, trace)) ** 0.5]"),
+    of_mean=(_OVER, "[gone(trace.mean(0)) - gone(loss.mean(0)), Mean.over(later).error]"),
 )  # fmt: skip
-EVEN = Exercise(
-    "even",
+EVEN = solved(
     "7.3",
-    truth=even_batch,
-    wrong=slips(
-        even_batch,
-        whole=("0.25", "0.5"),
-        no_momentum=("(2 * (1 - momentum))", "2"),
-        one_temperature=("rise = ", "heat = heat.mean().expand_as(heat)\n    rise = "),
-        start=("0.25 * (heat[1:] + heat[:-1])", "0.5 * heat[:-1]"),
-        noise_for_heat=("* noise / trace", "* noise"),
-        upside_down=("rise / (loss[-1] - loss[0])", "(loss[-1] - loss[0]) / rise"),
-        top=(" - loss[0]", ""),
-    ),
-    cases=[
+    even_batch,
+    [
         (torch.tensor([0.02, 0.1, 0.3]), torch.tensor([23.0, 50.0, 75.0]), torch.tensor([4.0, 20.0, 60.0]), 0.05, 0.9),
         (torch.tensor([0.1, 0.15, 0.25, 0.4]), torch.tensor([4.0, 9.0, 7.0, 12.0]), torch.tensor([2.0, 3.0, 6.0, 4.0]),
          0.1, 0.8),
     ],
+    name="even",
+    whole=("0.25", "0.5"),
+    no_momentum=("(2 * (1 - momentum))", "2"),
+    one_temperature=("rise = ", "heat = heat.mean().expand_as(heat)\n    rise = "),
+    start=("0.25 * (heat[1:] + heat[:-1])", "0.5 * heat[:-1]"),
+    noise_for_heat=("* noise / trace", "* noise"),
+    upside_down=("rise / (loss[-1] - loss[0])", "(loss[-1] - loss[0]) / rise"),
+    top=(" - loss[0]", ""),
 )  # fmt: skip
-GAIN = Exercise(
-    "gain",
+GAIN = solved(
     "7.4",
-    truth=mean_gain,
-    wrong=slips(
-        mean_gain,
-        wrong_axis=("networks.mean(0, keepdim=True)", "networks.mean(1)[:, None]"),
-        best=("accuracy(networks).mean()", "accuracy(networks).max()"),
-        first_two=("networks.mean(0", "networks[:2].mean(0"),
-        accuracy=(" - accuracy(networks).mean()", ""),
-    ),
-    cases=[
+    mean_gain,
+    [
         (Given(_reads, "accuracy on new digits"), torch.tensor([[1.5, 0.2], [0.4, 1.3], [0.8, 2.0]])),
         (Given(_reads, "accuracy on new digits"), torch.tensor([[0.0, 1.0, 1.0], [1.2, 0.5, 2.0]])),
     ],
+    name="gain",
+    wrong_axis=("networks.mean(0, keepdim=True)", "networks.mean(1)[:, None]"),
+    best=("accuracy(networks).mean()", "accuracy(networks).max()"),
+    first_two=("networks.mean(0", "networks[:2].mean(0"),
+    accuracy=(" - accuracy(networks).mean()", ""),
 )
 EXERCISES = [SHARE, ORDER, EVEN, GAIN]
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Exercise
-from entropic_edu.teaching.slips import slips
+from entropic_edu.teaching.slips import solved
 
 ROAD = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.5, 0.0], [1.5, 1.5, 0.4], [3.0, 1.8, 0.2]])
 PLACES = ((0.6, 0.1, 0.3), (1.6, 0.9, -0.2), (-0.5, 0.4, 0.1), (3.4, 2.2, 0.5), (0.9, 0.8, 0.3))  # two past the ends
@@ -79,67 +78,51 @@ _START = torch.tensor([0.5, 0.25, 0.0])
 _ALONG, _ERROR, _MIDDLE = "(velocity @ along) * along", "apart.std() / len(apart) ** 0.5", "trace[2:] - trace[:-2]"
 
 EXERCISES = [
-    Exercise(
-        "project",
+    solved(
         "6.1",
-        truth=project,
-        wrong=slips(
-            project,
-            pivot=("[points[best]", "[pivots[(pivots - theta).norm(dim=1).argmin()]"),
-            past_the_ends=("share.clamp(0, 1)", "share"),
-            length=("** 2", "** 1"),
-            not_unit=(" / piece[best].norm()", ""),
-            backwards=("piece[best] /", "-piece[best] /"),
-            straight=("piece = pivots", "pivots = pivots[[0, -1]]\n    piece = pivots"),
-        ),
-        cases=[(torch.tensor(place), ROAD) for place in PLACES],
+        project,
+        [(torch.tensor(place), ROAD) for place in PLACES],
+        pivot=("[points[best]", "[pivots[(pivots - theta).norm(dim=1).argmin()]"),
+        past_the_ends=("share.clamp(0, 1)", "share"),
+        length=("** 2", "** 1"),
+        not_unit=(" / piece[best].norm()", ""),
+        backwards=("piece[best] /", "-piece[best] /"),
+        straight=("piece = pivots", "pivots = pivots[[0, -1]]\n    piece = pivots"),
     ),
-    Exercise(
-        "release",
+    solved(
         "6.2",
-        truth=release,
-        wrong=slips(
-            release,
-            uphill=("- learning_rate", "+ learning_rate"),
-            no_rate=("- learning_rate * gradient", "- gradient"),
-            no_momentum=("momentum * velocity - ", "-"),
-            never=("step % every == 0", "False"),
-            all_kept=(_ALONG, "velocity"),
-            none_kept=(_ALONG, "0 * velocity"),
-            too_early=("range(1, steps + 1)", "range(steps)"),
-        ),
-        cases=[(_START, ROAD, Bowl(), 0.05, 0.8, 7, 3), (_START, ROAD, Bowl(), 0.02, 0.9, 8, 4)],
+        release,
+        [(_START, ROAD, Bowl(), 0.05, 0.8, 7, 3), (_START, ROAD, Bowl(), 0.02, 0.9, 8, 4)],
+        uphill=("- learning_rate", "+ learning_rate"),
+        no_rate=("- learning_rate * gradient", "- gradient"),
+        no_momentum=("momentum * velocity - ", "-"),
+        never=("step % every == 0", "False"),
+        all_kept=(_ALONG, "velocity"),
+        none_kept=(_ALONG, "0 * velocity"),
+        too_early=("range(1, steps + 1)", "range(steps)"),
     ),
-    Exercise(
-        "force",
+    solved(
         "6.3",
-        truth=force,
-        wrong=slips(
-            force,
-            sign=("-narrowing", "narrowing"),
-            in_roads=(" * length", ""),
-            not_relative=(" / trace[1:-1]", ""),
-            one_spacing=("apart = ", "apart = 0.5 * "),
-            next_point=(_MIDDLE, "trace[2:] - trace[1:-1]", "position[:-2]", "position[1:-1]"),
-        ),
-        cases=[
+        force,
+        [
             (_X, 60 + 150 * _X + 40 * (5 * _X).sin(), 30.0, 0.02 + 0.03 * _X**2),
             (_X**1.5, 200 - 90 * _X, 12.0, 0.05 - 0.02 * _X),
         ],
+        sign=("-narrowing", "narrowing"),
+        in_roads=(" * length", ""),
+        not_relative=(" / trace[1:-1]", ""),
+        one_spacing=("apart = ", "apart = 0.5 * "),
+        next_point=(_MIDDLE, "trace[2:] - trace[1:-1]", "position[:-2]", "position[1:-1]"),
     ),
-    Exercise(
-        "noise_share",
+    solved(
         "6.4",
-        truth=noise_share,
-        wrong=slips(
-            noise_share,
-            population=("std()", "std(correction=0)"),
-            no_control=(" - torch.tensor(control, dtype=torch.float64)", ""),
-            deviation=(" / len(apart) ** 0.5", ""),
-            sign=("return ", "return -"),
-            by_count=("** 0.5", "** 1"),
-            unpaired=(_ERROR, "((torch.tensor(noisy).var() + torch.tensor(control).var()) / len(apart)) ** 0.5"),
-        ),
-        cases=MOVED,
+        noise_share,
+        MOVED,
+        population=("std()", "std(correction=0)"),
+        no_control=(" - torch.tensor(control, dtype=torch.float64)", ""),
+        deviation=(" / len(apart) ** 0.5", ""),
+        sign=("return ", "return -"),
+        by_count=("** 0.5", "** 1"),
+        unpaired=(_ERROR, "((torch.tensor(noisy).var() + torch.tensor(control).var()) / len(apart)) ** 0.5"),
     ),
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 from entropic_edu.course import Chapter, Exercise, Question
-from entropic_edu.teaching.slips import slips
+from entropic_edu.teaching.slips import solved
 
 from .controls import controls
 from .gallery import gallery, opening
@@ -74,19 +74,10 @@ CONTROL = Exercise(
 )
 
 
-SHARE = Exercise(
-    "noise_share",
+SHARE = solved(
     "10.3",
-    truth=noise_share,
-    wrong=slips(
-        noise_share,
-        rest=("(noisy - still)", "(still - start)"),
-        length=(" / (noisy - start)", ""),
-        of_still=("/ (noisy - start)", "/ (still - start)"),
-        deviation=(" / len(each) ** 0.5", ""),
-        of_means=("each.mean()", "(noisy - still).mean() / (noisy - start).mean()"),
-    ),
-    cases=[
+    noise_share,
+    [
         (
             torch.tensor([0.3, 0.3, 0.3, 0.3, 0.3]),
             torch.tensor([0.12, 0.20, 0.25, 0.05, 0.15]),
@@ -94,21 +85,16 @@ SHARE = Exercise(
         ),
         (torch.tensor([0.7, 0.6, 0.8]), torch.tensor([0.83, 0.72, 0.95]), torch.tensor([0.715, 0.64, 0.79])),
     ],
+    rest=("(noisy - still)", "(still - start)"),
+    length=(" / (noisy - start)", ""),
+    of_still=("/ (noisy - start)", "/ (still - start)"),
+    deviation=(" / len(each) ** 0.5", ""),
+    of_means=("each.mean()", "(noisy - still).mean() / (noisy - start).mean()"),
 )
-CONCLUDE = Exercise(
-    "conclude",
+CONCLUDE = solved(
     "10.4",
-    truth=conclude,
-    wrong=slips(
-        conclude,
-        sign=("2.8 *", "0 *"),
-        majority=("abs(mean.value) <= 2.8 * mean.error", "False", "mean.value > 0", "each.sign().sum() > 0"),
-        deviation=("2.8 *", "2.8 * len(moves) ** 0.5 *"),
-        walkers=("2.8 *", "2.8 / 8**0.5 *"),
-        normal=("2.8 *", "2.0 *"),
-        all_alike=("abs(mean.value) <= 2.8 * mean.error", "min(moves) < 0 < max(moves)"),
-    ),
-    cases=[
+    conclude,
+    [
         ([0.126, 0.128, 0.160, 0.148, 0.156],),
         ([0.148, 0.102, 0.079, -0.090, 0.148],),
         ([-0.010, 0.020, -0.010, -0.012, 0.030],),
@@ -120,6 +106,12 @@ CONCLUDE = Exercise(
         ([0.100, 0.095, 0.105, -0.002, 0.098],),
         ([-0.001, -0.250, -0.004, -0.002, -0.010],),
     ],
+    sign=("2.8 *", "0 *"),
+    majority=("abs(mean.value) <= 2.8 * mean.error", "False", "mean.value > 0", "each.sign().sum() > 0"),
+    deviation=("2.8 *", "2.8 * len(moves) ** 0.5 *"),
+    walkers=("2.8 *", "2.8 / 8**0.5 *"),
+    normal=("2.8 *", "2.0 *"),
+    all_alike=("abs(mean.value) <= 2.8 * mean.error", "min(moves) < 0 < max(moves)"),
 )
 
 CHAPTER = Chapter(

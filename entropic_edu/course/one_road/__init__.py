@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Chapter, Exercise, Given, Question
-from entropic_edu.teaching.slips import slips
+from entropic_edu.course import Chapter, Given, Question
+from entropic_edu.teaching.slips import solved
 
 from . import band, hill, match, mistakes, walk
 from .mistakes import swept
@@ -55,42 +55,27 @@ def _bumpy(theta: Tensor) -> Tensor:
 
 
 _HIGHER, _SPACED = "torch.maximum(line[0], line[-1])", "Path(moved).resample(len(moved)).pivots"  # in the solutions
-HILL = Exercise(
-    "hill",
+HILL = solved(
     "4.1",
-    truth=climb,
-    wrong=slips(
-        climb,
-        range=(_HIGHER, "line.min()"),
-        start=(_HIGHER, "line[0]"),
-        lower=("torch.maximum", "torch.minimum"),
-        mean=(_HIGHER, "0.5 * (line[0] + line[-1])"),
-        ratio=(f"- {_HIGHER}", f"/ {_HIGHER}"),
-        top=(f"- {_HIGHER}", ""),
-        middle=("line.max()", "line[12]"),
-    ),
-    cases=[
+    climb,
+    [
         (Given(_bumpy, "bumpy"), torch.tensor([0.0, 0.0]), torch.tensor([1.0, 1.0])),
         (Given(_bumpy, "bumpy"), torch.tensor([1.0, 0.9]), torch.tensor([0.0, -0.1])),
         (Given(_ramp, "ramp"), torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.2, 0.1])),
     ],
+    name="hill",
+    range=(_HIGHER, "line.min()"),
+    start=(_HIGHER, "line[0]"),
+    lower=("torch.maximum", "torch.minimum"),
+    mean=(_HIGHER, "0.5 * (line[0] + line[-1])"),
+    ratio=(f"- {_HIGHER}", f"/ {_HIGHER}"),
+    top=(f"- {_HIGHER}", ""),
+    middle=("line.max()", "line[12]"),
 )
-SWEEP = Exercise(
-    "sweep",
+SWEEP = solved(
     "4.2",
-    truth=swept,
-    wrong=slips(
-        swept,
-        uneven=(_SPACED, "moved"),
-        ends=("moved[1:-1] -= step * gradients[1:-1]", "moved -= step * gradients"),
-        uphill=("-= step", "+= step"),
-        no_step=("step * gradients", "gradients"),
-        still=("-= step", "-= 0 * step"),
-        early=("pivots.clone()", "Path(pivots).resample(len(pivots)).pivots.clone()", _SPACED, "moved"),
-        straight=("Path(moved)", "Path(pivots[[0, -1]])"),
-    )
-    | {"across": _across},
-    cases=[
+    swept,
+    [
         (
             torch.tensor([[0.0, 0.0], [0.5, 1.0], [1.0, 1.2], [3.0, 0.0]]),
             torch.tensor([[0.3, 0.2], [0.5, -1.0], [-0.5, 1.0], [1.0, -1.0]]),
@@ -103,20 +88,25 @@ SWEEP = Exercise(
             0.3,
         ),
     ],
+    name="sweep",
+    wrong={"across": _across},
+    uneven=(_SPACED, "moved"),
+    ends=("moved[1:-1] -= step * gradients[1:-1]", "moved -= step * gradients"),
+    uphill=("-= step", "+= step"),
+    no_step=("step * gradients", "gradients"),
+    still=("-= step", "-= 0 * step"),
+    early=("pivots.clone()", "Path(pivots).resample(len(pivots)).pivots.clone()", _SPACED, "moved"),
+    straight=("Path(moved)", "Path(pivots[[0, -1]])"),
 )
-NAMES = Exercise(
-    "relabellings",
+NAMES = solved(
     "4.3",
-    truth=relabellings,
-    wrong=slips(
-        relabellings,
-        sum=("math.prod", "sum"),
-        ends=("widths[1:-1]", "widths"),
-        first_only=("widths[1:-1]", "widths[1:2]"),
-        together=("math.prod(math.factorial(width) for width in widths[1:-1])", "math.factorial(sum(widths[1:-1]))"),
-        no_factorial=("math.factorial(width)", "width"),
-    ),
-    cases=[([4, 3, 5, 2],), ([2, 3, 3],), ([64, 32, 32, 10],)],
+    relabellings,
+    [([4, 3, 5, 2],), ([2, 3, 3],), ([64, 32, 32, 10],)],
+    sum=("math.prod", "sum"),
+    ends=("widths[1:-1]", "widths"),
+    first_only=("widths[1:-1]", "widths[1:2]"),
+    together=("math.prod(math.factorial(width) for width in widths[1:-1])", "math.factorial(sum(widths[1:-1]))"),
+    no_factorial=("math.factorial(width)", "width"),
 )
 EXERCISES = [HILL, SWEEP, NAMES]
 
