@@ -339,7 +339,7 @@ def test_the_walkers_of_a_learner_go_where_those_of_the_library_went():
     explorer = own(0, release=release)
     explorer.set(batch_size=None, learning_rate=0.04)
     assert explorer.run().startswith("Live: Your 1 walker from 0.3")
-    position = next(reversed(list(explorer.work.stream(**explorer.values)))).result.position[-1]
+    position = next(reversed(list(explorer.work.stream(**explorer.values)))).result.each[0][-1]
     there = C.run_of(None, 0.04, road_pair=1).at(torch.tensor([750]))
     assert float(position) == pytest.approx(float(there.value), abs=2e-3)
 

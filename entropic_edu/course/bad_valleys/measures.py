@@ -89,11 +89,8 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
         style: dict[str, Any] = {"mfc": "white", "mew": 2} if factor is None else {}
         for name, row in zip(MEASURES, ROWS.tolist(), strict=True):
             each = times(state.bad_network, name, factor)
-            mean = over(each)
             pen.line(each, [row + up] * len(each), Role(role.colour, ""), "", marker=".", ms=4)
-            bar = [float(mean.value - mean.error), float(mean.value + mean.error)]
-            pen.line(bar, [row + up] * 2, Role(role.colour, "-", 1.5), "")
-            pen.line(mean.value[None], [row + up], role, "", marker=role.marker, ms=9, **style)
+            pen.across(over(each), row + up, role, **style)
         top = float(times(state.bad_network, "trace", factor).mean())
         pen.note(top, 2 + 2.6 * up, words, role, ha="center", va="center", boxed=True)
     if ghost is not None:
@@ -103,12 +100,10 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 
 def words(state: SimpleNamespace) -> str:
     """Say how many times the good end's the bad end's measures are."""
-    means = {
-        "trained": over(times(state.bad_network, "trace")),
-        "now": over(times(state.bad_network, "trace", state.bad_factor)),
-    }
-    means["adaptive"] = over(times(state.bad_network, "adaptive", state.bad_factor))
-    return option_text(state.bad_network, "08.measures.normed", "08.measures.plain", factor=state.bad_factor, **means)
+    network, factor = state.bad_network, state.bad_factor
+    means = {"trained": over(times(network, "trace")), "now": over(times(network, "trace", factor))}
+    means["adaptive"] = over(times(network, "adaptive", factor))
+    return option_text(network, "08.measures.normed", "08.measures.plain", factor=factor, **means)
 
 
 def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str:
@@ -126,11 +121,10 @@ def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read how many times sharper the bad end is."""
     row, column = 2 + FACTORS.index(state.bad_factor), COLUMNS.index("trace")
-    return (
-        FROM
-        + f'ends = kept["{state.bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures\n'
-        f"as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))"
-    )
+    return f"""{FROM}
+ends = kept["{state.bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures
+as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))
+"""
 
 
 def measures(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:

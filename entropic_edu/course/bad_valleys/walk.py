@@ -77,9 +77,14 @@ def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor
     return torch.tensor(where, dtype=torch.float64)
 
 
+def along(which: str, shown: str, name: str) -> Mean:
+    """Return one of ``COLUMNS`` along the roads, (15,)."""
+    return over(column(pairs(f"{which}/along", shown), name))
+
+
 def accuracy_at(which: str, shown: str, position: float) -> float:
     """Return the held-out accuracy of the roads at a position, on straight lines between the measured ones."""
-    return at(column(pairs(f"{which}/along", shown), "test").mean(0), position)
+    return at(along(which, shown, "test").value, position)
 
 
 def effect(which: str, noise: str, start: float, shown: str) -> Mean:
@@ -91,18 +96,16 @@ def effect(which: str, noise: str, start: float, shown: str) -> Mean:
 def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) -> None:
     """Draw width and accuracy along the road; open circle: release, full circle: the end."""
     for name, role in ROADS.items():
-        mean = over(column(pairs(f"{name}/along", shown), "trace"))
-        sheet["trace"].line(WHERE, mean, role, "", lw=2.4 if name == which else 1.0)
+        sheet["trace"].line(WHERE, along(name, shown, "trace"), role, "", lw=2.4 if name == which else 1.0)
         x, y = (0.04, 70) if name == "matched" else (0.42, 5.7)
         sheet["trace"].note(x, y, role.label, role)
-    sheet["test"].line(WHERE, over(column(pairs(f"{which}/along", shown), "test")), Role(GREEN))
+    sheet["test"].line(WHERE, along(which, shown, "test"), Role(GREEN))
     for name in ("trace", "test"):
-        values = column(pairs(f"{which}/along", shown), name).mean(0)
-        way = torch.linspace(start, end, 30).tolist()
-        sheet[name].line(way, [at(values, place) for place in way], Role(BLACK, width=1.5), "")
-        for place, full in ((start, "white"), (end, BLACK)):
-            dot: dict[str, Any] = {"marker": "o", "ms": 8, "mfc": full, "mew": 1.8}
-            sheet[name].line([place], [at(values, place)], Role(BLACK, ""), "", **dot)
+        way = np.linspace(start, end, 30)
+        height = np.interp(way, WHERE, along(which, shown, name).value)
+        sheet[name].line(way, height, Role(BLACK, width=1.5), "")
+        for place, full in ((0, "white"), (-1, BLACK)):
+            sheet[name].line(way[[place]], height[[place]], Role(BLACK, ""), "", marker="o", ms=8, mfc=full, mew=1.8)
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
@@ -159,14 +162,15 @@ def show(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read the recorded walkers and make those of the first pair anew."""
     (which, noise), rows = CASES[state.bad_case], SHOWN[state.bad_shown]
-    return (
-        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima\n"
-        f'position = recorded.load("bad_minima")["{which}/{noise}/position"]\n'
-        f"position = position[{rows.start}:{rows.stop}, :, {STARTS.index(state.bad_start)}]  # pair, record, walker\n"
-        "# pair 1 anew:\n"
-        f'land, road = bad_minima.landscape(), bad_minima.road("{which}")\n'
-        f'release = bad_minima.released(land, road, "{noise}", 0)'
-    )
+    return f"""
+from entropic_edu import recorded
+from entropic_edu.recorded import bad_minima
+position = recorded.load("bad_minima")["{which}/{noise}/position"]
+position = position[{rows.start}:{rows.stop}, :, {STARTS.index(state.bad_start)}]  # pair, record, walker
+# pair 1 anew:
+land, road = bad_minima.landscape(), bad_minima.road("{which}")
+release = bad_minima.released(land, road, "{noise}", 0)
+"""
 
 
 def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> SimpleNamespace:
@@ -179,11 +183,8 @@ def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> Si
 
 def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Show which way walkers go between a good minimum and a bad one, beside those without noise."""
-    controls = [
-        slider("bad_start", STARTS, STARTS[-1]),
-        switch("bad_case", tuple(CASES)),
-        switch("bad_shown", tuple(SHOWN)),
-    ]
+    controls = [slider("bad_start", STARTS, STARTS[-1]), switch("bad_case", tuple(CASES))]
+    controls.append(switch("bad_shown", tuple(SHOWN)))
     work = Work(lambda state: live(*CASES[state.bad_case], state.bad_start), show, lambda state: LIVE_STEPS, show)
     state = partial(state_of, Yours(yours, tracked))
     return Explorer(draw, controls, PANELS, words, state=state, title="08.walk.title", code=code, work=work)

@@ -18,35 +18,18 @@ from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, TRACE, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import (
-    HERE,
-    PAIRS,
-    PLACES,
-    POINTS,
-    QUANTITIES,
-    along,
-    amid,
-    at_one,
-    bump,
-    chosen,
-    land,
-    named,
-    over_ends,
-    positions,
-    with_error,
-)  # fmt: skip
-from .common import road as recorded_road
+from . import common as C
 
 LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
               "05.label.gradient_noise", "05.label.norm")  # fmt: skip
 QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
                  "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
-LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
+LIVE = {"points": C.POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
 TOP = 4.2  # of the left panel
 NOW, DATA = Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
 PANELS = {
     "ratio": Panel((0.075, 0.125, 0.395, 0.78), "05.panel.ratio", "05.axis.position", ylim=(0, TOP),
-                   once=at_one),
+                   once=C.at_one),
     "objective": Panel((0.66, RIGHT[0], 0.315, 0.185), "05.panel.objective", ylim=(0, 0.7)),
     "trace": Panel((0.66, RIGHT[1], 0.315, 0.185), "05.panel.trace", ylim=(0, 250)),
     "gradient_noise": Panel((0.66, RIGHT[2], 0.315, 0.185), "05.panel.gradient_noise", "05.axis.position",
@@ -66,12 +49,12 @@ class View:
     @property
     def values(self) -> Tensor:
         """The quantity along all roads, (pairs, n)."""
-        return along(self.along_road)
+        return C.along(self.along_road)
 
     @property
     def curve(self) -> Mean:
         """The quantity over its mean at the ends, (n,)."""
-        return chosen(over_ends(self.values), self.bump_pair)
+        return C.chosen(C.over_ends(self.values), self.bump_pair)
 
     @property
     def quantity(self) -> str:
@@ -90,13 +73,13 @@ class View:
     @property
     def field(self) -> str:
         """The quantity in a Profile."""
-        return QUANTITIES[self.along_road]
+        return C.QUANTITIES[self.along_road]
 
 
 def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> None:
     """Draw a quantity over its ends, beside objective, trace and gradient noise, a pinned one and the bet."""
-    where, ratio = positions(POINTS), sheet["ratio"]
-    for number, each in enumerate(over_ends(view.values)):
+    where, ratio = C.positions(C.POINTS), sheet["ratio"]
+    for number, each in enumerate(C.over_ends(view.values)):
         if str(number + 1) != view.bump_pair:
             ratio.line(where, each, FAINT)
     if ghost is not None:
@@ -107,13 +90,13 @@ def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> 
         ratio.line(where, pinned.curve, TWIN)
     ratio.line(where, view.curve, RUN, option_text(view.along_road, *LABEL_KEYS))
     for name, role in ROLES.items():
-        sheet[name].line(where, chosen(along(name), view.bump_pair), role, "")
+        sheet[name].line(where, C.chosen(C.along(name), view.bump_pair), role, "")
     objective = sheet["objective"]
-    objective.line(where, chosen(along("data_loss"), view.bump_pair), DATA)
+    objective.line(where, C.chosen(C.along("data_loss"), view.bump_pair), DATA)
     objective.note(0.02, 0.61, "05.label.objective", RUN)
     objective.note(0.02, 0.38, "05.label.data_loss", RUN)
     for name, panel in PANELS.items():
-        sheet[name].line([view.at_position] * 2, panel.ylim, HERE)
+        sheet[name].line([view.at_position] * 2, panel.ylim, C.HERE)
 
 
 def words(view: View, pinned: View | None) -> str:
@@ -121,24 +104,24 @@ def words(view: View, pinned: View | None) -> str:
     pair = view.bump_pair
     sentence = text(
         "05.road.sentence",
-        pair=named(pair),
+        pair=C.named(pair),
         quantity=view.quantity,
-        ends=with_error(chosen(view.values[:, [0, -1]].mean(1), pair), pair, ".3g"),
-        here=with_error(chosen(view.values[:, round(view.at_position * (POINTS - 1))], pair), pair, ".3g"),
+        ends=C.with_error(C.chosen(view.values[:, [0, -1]].mean(1), pair), pair, ".3g"),
+        here=C.with_error(C.chosen(view.values[:, round(view.at_position * (C.POINTS - 1))], pair), pair, ".3g"),
         place=view.at_position,
-        ratio=with_error(chosen(bump(view.values), pair), pair),
-        loss=with_error(chosen(bump(along("objective")), pair), pair),
+        ratio=C.with_error(C.chosen(C.bump(view.values), pair), pair),
+        loss=C.with_error(C.chosen(C.bump(C.along("objective")), pair), pair),
     )
     if pinned is None:
         return sentence
     twin = pinned.bump_pair
-    ratio = with_error(chosen(bump(pinned.values), twin), twin)
-    return f"{sentence} {text('05.road.twin', ratio=ratio, quantity=pinned.quantity, pair=amid(twin))}"
+    ratio = C.with_error(C.chosen(C.bump(pinned.values), twin), twin)
+    return f"{sentence} {text('05.road.twin', ratio=ratio, quantity=pinned.quantity, pair=C.amid(twin))}"
 
 
 def going(seed: int, view: View) -> Iterator[Snapshot[Profile]]:
     """Yield the profile of a recorded road as it is measured now."""
-    return stream.probe(land(), recorded_road(view.pair), generator=torch.Generator().manual_seed(seed), **LIVE)
+    return stream.probe(C.land(), C.road(view.pair), generator=torch.Generator().manual_seed(seed), **LIVE)
 
 
 def show(sheet: Sheet, profile: Profile, view: View) -> str:
@@ -149,8 +132,8 @@ def show(sheet: Sheet, profile: Profile, view: View) -> str:
     sheet["ratio"].line(profile.position, values / recorded[[0, -1]].mean(), NOW)
     known = {"pair": view.bump_pair, "quantity": view.quantity, "count": len(values)}
     if not profile.complete:
-        return text("05.road.growing", of=POINTS, now=float(values[-1]), **known)
-    return text("05.road.live", ratio=profile.bump(values), kept=float(bump(recorded)), **known)
+        return text("05.road.growing", of=C.POINTS, now=float(values[-1]), **known)
+    return text("05.road.live", ratio=profile.bump(values), kept=float(C.bump(recorded)), **known)
 
 
 CODE = """
@@ -165,6 +148,7 @@ lanczos_steps=28)
 
 def road(seed: int) -> Explorer:
     """Height, width and noise along the recorded roads; the button measures one of them anew."""
-    controls = [slider("at_position", PLACES, 0.5), switch("along_road", tuple(QUANTITIES)), switch("bump_pair", PAIRS)]
-    work = Work(lambda view: going(seed, view), show, lambda view: POINTS, show)
+    controls = [slider("at_position", C.PLACES, 0.5), switch("along_road", tuple(C.QUANTITIES))]
+    controls.append(switch("bump_pair", C.PAIRS))
+    work = Work(lambda view: going(seed, view), show, lambda view: C.POINTS, show)
     return Explorer(draw, controls, PANELS, words, state=View, title="05.road.title", code=CODE, work=work)
