@@ -22,7 +22,7 @@ from entropic_edu.teaching.sheet import TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .gallery import STORY
-from .kept import crowds, halved, with_error
+from .kept import MAKES, crowds, halved, with_error
 
 SUSPECTS = {
     "healthy": "10.suspect.healthy",
@@ -39,14 +39,9 @@ SETTINGS = {  # what the lines of code set: of the second reading where two runs
     "halve": HALVED,
     "distance": HALVED,
 }
-SENTENCE_KEYS = (
-    "10.controls.all_data.sentence",
-    "10.controls.profile.sentence",
-    "10.controls.halve.sentence",
-    "10.controls.kicks.sentence",
-    "10.controls.double.sentence",
-    "10.controls.distance.sentence",
-)
+SENTENCE_KEYS = ("10.controls.all_data.sentence", "10.controls.profile.sentence", "10.controls.halve.sentence",
+                 "10.controls.kicks.sentence", "10.controls.double.sentence",
+                 "10.controls.distance.sentence")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,21 +163,17 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
 def words(state: SimpleNamespace) -> str:
     """Say what a control reads on a suspect and on the healthy valley."""
     what = CONTROLS[state.control]
-    both = {"first": what.first} | ({} if what.second is None else {"second": what.second})
-    values = {name: with_error(reading(state.suspect)) for name, reading in both.items()}
-    values |= {f"healthy_{name}": with_error(reading("healthy")) for name, reading in both.items()}
+    values: dict[str, str] = {}
+    for name, reading in (("first", what.first), ("second", what.second)):
+        if reading is not None:
+            values |= {name: with_error(reading(state.suspect)), f"healthy_{name}": with_error(reading("healthy"))}
     return option_text(f"{state.control}.sentence", *SENTENCE_KEYS, suspect=text(SUSPECTS[state.suspect]), **values)
 
 
 def code(state: SimpleNamespace) -> str:
     """Return the lines that make a reading anew."""
-    return (
-        "from entropic_edu.recorded.look_alikes import cases, measure\n"
-        f'land, generator = cases.named("{state.suspect}"), torch.Generator().manual_seed(0)\n'
-        f"settings = cases.settings({SETTINGS.get(state.control, 'batch_size=16, learning_rate=0.04')})\n"
-        "release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)\n"
-        "found = measure.measured(land, release)"
-    )
+    settings = SETTINGS.get(state.control, "batch_size=16, learning_rate=0.04")
+    return MAKES.format(land=f'cases.named("{state.suspect}")', settings=settings)
 
 
 def controls(seed: int) -> Explorer:

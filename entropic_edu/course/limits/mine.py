@@ -63,13 +63,11 @@ def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> No
     pen.note(0.99, 0.99, draws, CONTROL, transform=pen.ax.transAxes, ha="right", va="top")
     shown = [(before("runaway, control"), CONTROL, "s", 0.0), (before("runaway, B 16"), LATER, "x", 0.0)]
     for values, role, marker, aside in [*shown, *([] if each is None else [(each, NOW, "o", 0.15)])]:
-        pen = sheet["moved"]
         pen.line(PAIRS[: len(values)] + aside, values, role, "", ls="", marker=marker, ms=8, mew=1.5)
         if len(values) == len(PAIRS):
-            mean = Mean.over(values)
-            where = torch.tensor([MEAN + aside])
-            pen.points(where, Mean(mean.value[None], mean.error[None]), role, fmt=marker, ms=9)
-            pen.line(where, mean.value[None], role, ls="")
+            mean, where = Mean.over(values[None]), [MEAN + aside]
+            pen.points(where, mean, role, fmt=marker, ms=9)
+            pen.line(where, mean.value, role, ls="")
 
 
 def words(state: SimpleNamespace) -> str:

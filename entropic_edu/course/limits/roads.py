@@ -16,7 +16,7 @@ PAIRS = (1, 2, 3, 4, 5)
 RUNS = {8: "warm", 16: "base", 32: "cool", None: "still"}
 VARIED = ("base", "often", "seldom", "free")
 STARTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-READ = 'from entropic_edu import recorded\nkept = recorded.load("limits")  # anew: entropic-edu record limits\n'
+READ = 'from entropic_edu import recorded\nkept = recorded.load("limits")  # anew: entropic-edu record limits'
 
 
 def profile(pair: int) -> Profile:
