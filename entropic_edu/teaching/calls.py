@@ -96,7 +96,7 @@ class HandedIn:
         if all(each is None or each is Ellipsis for each in given):
             if self.printed:
                 raise Unfit(text("check.prints"))
-            if Ellipsis in given or not _works(self._answer):
+            if Ellipsis in given or not works(self._answer):
                 raise Untouched(text("check.not_attempted", number=self.number))
             raise Unfit(text("check.no_return"))
         if all(isinstance(each, Unfit) for each in given):
@@ -118,31 +118,48 @@ class HandedIn:
         return None if isinstance(result, Unfit) else result
 
     def _result(self, case: Sequence[Any]) -> object:
-        said, values = io.StringIO(), copied(case)
+        said = io.StringIO()
         try:
-            with contextlib.redirect_stdout(said), _limited(self._end):
-                result = self._function(*values)
-            return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
-        except NotImplementedError:
-            return ...
-        except _TooLong as stop:
-            return Unfit(text("check.too_long", seconds=f"{LONGEST:g}", place=self._place(stop)), "too long")
-        except Exception as error:
-            if isinstance(error, TypeError) and "ellipsis" in str(error):
-                unfinished = text("check.unfinished", number=self.number, place=self._place(error))
-                raise Untouched(unfinished) from None
-            known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
-            return Unfit(text("check.raised", place=self._place(error), **known))
+            with contextlib.redirect_stdout(said):
+                return called(self._function, copied(case), self._end, LONGEST)
+        except Untouched as left:
+            raise Untouched(text("check.unfinished", number=self.number, place=left.args[0])) from None
+        except Unfit as problem:
+            return problem
         finally:
             self.printed += said.getvalue()
 
-    def _place(self, error: BaseException) -> str:
-        """Return the line of the learner's function where an error arose, as far as Python tells."""
-        function = inspect.unwrap(self._answer) if callable(self._answer) else None
-        file = getattr(getattr(function, "__code__", None), "co_filename", None)
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-        own = [frame for frame in frames if frame.filename == file] or frames
-        return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+def called(function: Callable[..., Any], values: Sequence[Any], end: float, seconds: float) -> object:
+    """Return what a learner's function gives, ``...`` where it is as it came; stop it at ``end``, after ``seconds``.
+
+    Raises:
+        Unfit: If it stops with an error or is stopped; the message says where.
+        Untouched: If one ``...`` is left in it; the message is the place.
+    """
+    try:
+        with _limited(end):
+            result = function(*values)
+        return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
+    except NotImplementedError:
+        return ...
+    except _TooLong as stop:
+        told = text("check.too_long", seconds=f"{seconds:g}", place=_place(stop, function))
+        raise Unfit(told, "too long") from None
+    except Exception as error:  # whatever it is, it is the learner's and is told
+        place = _place(error, function)
+        if isinstance(error, TypeError) and "ellipsis" in str(error):
+            raise Untouched(place) from None
+        known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+        raise Unfit(text("check.raised", place=place, **known)) from None
+
+
+def _place(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return the line of the learner's function where an error arose, as far as Python tells."""
+    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
+    own = [frame for frame in frames if frame.filename == file] or frames
+    return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
 
 
 @contextlib.contextmanager
@@ -162,7 +179,7 @@ def _limited(end: float) -> Iterator[None]:
         sys.settrace(before)
 
 
-def _works(answer: object) -> bool:
+def works(answer: object) -> bool:
     """Whether a function does anything at all before it returns nothing."""
     code = getattr(answer, "__code__", None)
     idle = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP", "POP_TOP"}

@@ -259,7 +259,7 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - One small network on easy digits, five pairs, one way of training. In other networks matching may leave much more.
-# - The plane is right at three points of the road only. A road that looks as if it crossed dark ground passes above or
+# - The plane is right at three points of the road only. A road that looks as if it crossed high ground passes above or
 #   below it in other directions.
 # - A road found by a method need not be one that SGD takes. Lesson 06 lets SGD go on it.
 # - 600 sweeps are few. From the far guess the string and NEB go on sinking: after 3,000 sweeps they rise by at most

@@ -86,7 +86,7 @@ moved = [investigate(land, roads.road(pair), draws[pair]) for pair in range(5)]
 
 def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Return the explorer whose button runs the learner's investigation on five roads."""
-    rule = Yours(yours, investigate)
+    rule = Yours(yours, investigate, seconds=300)
 
     def show(sheet: Sheet, found: Found, state: SimpleNamespace) -> str:
         each = torch.stack(found.each) if found.each else torch.empty(0)
