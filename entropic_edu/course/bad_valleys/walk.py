@@ -95,9 +95,8 @@ def effect(which: str, noise: str, start: float, shown: str) -> Mean:
 
 def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) -> None:
     """Draw width and accuracy along the road; open circle: release, full circle: the end."""
-    for name, role in ROADS.items():
+    for (name, role), (x, y) in zip(ROADS.items(), ((0.04, 70), (0.42, 5.7)), strict=True):
         sheet["trace"].line(WHERE, along(name, shown, "trace"), role, "", lw=2.4 if name == which else 1.0)
-        x, y = (0.04, 70) if name == "matched" else (0.42, 5.7)
         sheet["trace"].note(x, y, role.label, role)
     sheet["test"].line(WHERE, along(which, shown, "test"), Role(GREEN))
     for name in ("trace", "test"):
@@ -110,34 +109,30 @@ def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) ->
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw recorded walkers of all starts, one of them with control and theory or the learner's track, and the bet."""
-    (which, noise), pen, shown = CASES[state.bad_case], sheet["where"], state.bad_shown
+    pen, which = sheet["where"], state.which
     for start in STARTS:
-        pen.line(records(), track(which, noise, start, shown).value, FAINT)
-        pen.line(records(), track(which, "none", start, shown).value, FAINT, ls=":")
-    pen.line(records(), track(which, "none", state.bad_start, shown), CONTROL, "08.label.control", lw=2.2)
-    theory = law(which, noise, state.bad_start, shown)
+        pen.line(records(), track(which, state.noise, start, state.shown).value, FAINT)
+        pen.line(records(), track(which, "none", start, state.shown).value, FAINT, ls=":")
+    pen.line(records(), state.still, CONTROL, "08.label.control", lw=2.2)
     if state.track is not None:
         pen.line(torch.arange(STEPS + 1), state.track, THEORY, "08.label.track")
-    elif theory is not None:
-        pen.line(records(), theory, THEORY)
-    found = track(which, noise, state.bad_start, shown)
-    pen.line(records(), found, RUN, "08.label.walkers", lw=3)
+    elif state.theory is not None:
+        pen.line(records(), state.theory, THEORY)
+    pen.line(records(), state.noisy, RUN, "08.label.walkers", lw=3)
     if ghost is not None:
         pen.line([0.5 * STEPS, STEPS], [ghost, ghost], GHOST)
-    draw_road(sheet, which, shown, state.bad_start, float(found.value[-1]))
+    draw_road(sheet, which, state.shown, state.start, state.end)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say where walkers come to with noise, without, and by theory."""
-    (which, noise), shown = CASES[state.bad_case], state.bad_shown
-    noisy, still = track(which, noise, state.bad_start, shown), track(which, "none", state.bad_start, shown)
-    theory, end = law(which, noise, state.bad_start, shown), float(noisy.value[-1])
-    known = {"case": option_text(state.bad_case, *CASE_KEYS), "shown": shown_as(shown), "start": state.bad_start}
-    known |= {"before": accuracy_at(which, shown, state.bad_start), "after": accuracy_at(which, shown, end)}
-    said = text("08.walk.sentence", end=noisy.at(-1), still=float(still.value[-1]), **known)
+    known = {"case": state.case, "shown": shown_as(state.shown), "start": state.start, "end": state.noisy.at(-1)}
+    places = {"before": state.start, "after": state.end}
+    known |= {name: accuracy_at(state.which, state.shown, place) for name, place in places.items()}
+    said = text("08.walk.sentence", still=float(state.still.value[-1]), **known)
     if state.track is not None:
-        return f"{said} {text('08.walk.track', end=float(state.track[-1]))} {state.rule.note}"
-    return said if theory is None else f"{said} {text('08.walk.law', law=float(theory[-1]))}"
+        return f"{said} {text('08.walk.track', end=float(state.track[-1]))} {state.note}"
+    return said if state.theory is None else f"{said} {text('08.walk.law', law=float(state.theory[-1]))}"
 
 
 def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
@@ -149,42 +144,41 @@ def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
 
 def show(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
     """Draw walkers that go now, one thin line each, and say where they stand."""
-    which = CASES[state.bad_case][0]
-    sheet["where"].line(records(), track(which, "none", state.bad_start, "one"), CONTROL, "08.label.control")
-    end = sheet["where"].walkers(release.step, release.position, "08.label.walkers")
-    draw_road(sheet, which, "one", state.bad_start, float(end.value))
-    known = {"case": option_text(state.bad_case, *CASE_KEYS), "start": state.bad_start, "steps": int(release.step[-1])}
-    known |= {"count": release.position.shape[1], "end": end}
-    known["after"] = accuracy_at(which, "one", float(end.value))
-    return text("08.walk.live", **known)
+    pen, which = sheet["where"], state.which
+    pen.line(records(), track(which, "none", state.start, "one"), CONTROL, "08.label.control")
+    end = pen.walkers(release.step, release.position, "08.label.walkers")
+    draw_road(sheet, which, "one", state.start, float(end.value))
+    known = {"case": state.case, "start": state.start, "steps": int(release.step[-1]), "end": end}
+    after = accuracy_at(which, "one", float(end.value))
+    return text("08.walk.live", count=release.position.shape[1], after=after, **known)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that read the recorded walkers and make those of the first pair anew."""
-    (which, noise), rows = CASES[state.bad_case], SHOWN[state.bad_shown]
-    return f"""
+CODE = """
 from entropic_edu import recorded
 from entropic_edu.recorded import bad_minima
-position = recorded.load("bad_minima")["{which}/{noise}/position"]
-position = position[{rows.start}:{rows.stop}, :, {STARTS.index(state.bad_start)}]  # pair, record, walker
+position = recorded.load("bad_minima")["{state.which}/{state.noise}/position"]
+position = position[{state.rows.start}:{state.rows.stop}, :, {state.column}]  # pair, record, walker
 # pair 1 anew:
-land, road = bad_minima.landscape(), bad_minima.road("{which}")
-release = bad_minima.released(land, road, "{noise}", 0)
+land, road = bad_minima.landscape(), bad_minima.road("{state.which}")
+release = bad_minima.released(land, road, "{state.noise}", 0)
 """
 
 
 def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> SimpleNamespace:
     """Return the state of the controls, with the learner's track where there is one and theory knows the noise."""
     which, noise = CASES[bad_case]
-    asked = rule.note and noise != "batch"
-    found = rule(bad_start, *velocity(which, noise, bad_shown), STEPS) if asked else None
-    return SimpleNamespace(bad_start=bad_start, bad_case=bad_case, bad_shown=bad_shown, track=found, rule=rule)
+    noisy, still = (track(which, each, bad_start, bad_shown) for each in (noise, "none"))
+    theory = law(which, noise, bad_start, bad_shown)
+    own = rule(bad_start, *velocity(which, noise, bad_shown), STEPS) if rule.note and theory is not None else None
+    known = {"which": which, "noise": noise, "shown": bad_shown, "start": bad_start, "end": float(noisy.value[-1])}
+    known |= {"case": option_text(bad_case, *CASE_KEYS), "rows": SHOWN[bad_shown], "column": STARTS.index(bad_start)}
+    return SimpleNamespace(noisy=noisy, still=still, theory=theory, track=own, note=rule.note, **known)
 
 
 def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Show which way walkers go between a good minimum and a bad one, beside those without noise."""
     controls = [slider("bad_start", STARTS, STARTS[-1]), switch("bad_case", tuple(CASES))]
     controls.append(switch("bad_shown", tuple(SHOWN)))
-    work = Work(lambda state: live(*CASES[state.bad_case], state.bad_start), show, lambda state: LIVE_STEPS, show)
+    work = Work(lambda state: live(state.which, state.noise, state.start), show, lambda state: LIVE_STEPS, show)
     state = partial(state_of, Yours(yours, tracked))
-    return Explorer(draw, controls, PANELS, words, state=state, title="08.walk.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=state, title="08.walk.title", code=CODE, work=work)
