@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -35,47 +35,32 @@ def at(values: Tensor, place: float) -> float:
     return float(np.interp(place, positions(len(values)), values))
 
 
-@dataclass(frozen=True)
-class Ways:
-    """Both ways between the minima of a pair, and a place on them."""
-
-    at_position: float
-    one_pair: str
-
-    @property
-    def pair(self) -> int:
-        """Counted from 0."""
-        return int(self.one_pair) - 1
-
-    @property
-    def line(self) -> Tensor:
-        return hill()[self.pair]
-
-    @property
-    def road(self) -> Tensor:
-        return along("objective")[self.pair]
+def state_of(at_position: float, one_pair: str) -> SimpleNamespace:
+    """Return a place, a pair counted from 0, and the objective along both ways between its minima."""
+    pair = int(one_pair) - 1
+    return SimpleNamespace(place=at_position, pair=pair, line=hill()[pair], road=along("objective")[pair])
 
 
-def draw(sheet: Sheet, ways: Ways) -> None:
+def draw(sheet: Sheet, ways: SimpleNamespace) -> None:
     """Draw the objective along both ways, with the place."""
     for name, values, role in (("line", ways.line, Role(RED, "--")), ("road", ways.road, Role(BLUE))):
-        height = at(values, ways.at_position)
+        height = at(values, ways.place)
         sheet[name].line(positions(len(values)), values, role)
-        sheet[name].line([ways.at_position] * 2, [0, height], HERE)
-        sheet[name].line([ways.at_position], [height], FAINT, color=GREY, marker="o", ms=9)
+        sheet[name].line([ways.place] * 2, [0, height], HERE)
+        sheet[name].line([ways.place], [height], FAINT, color=GREY, marker="o", ms=9)
 
 
-def words(ways: Ways) -> str:
+def words(ways: SimpleNamespace) -> str:
     """Say how high both ways are at the place."""
-    known = {"line": at(ways.line, ways.at_position), "road": at(ways.road, ways.at_position)}
-    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.at_position}
-    return text("05.hook.sentence", pair=ways.one_pair, **known)
+    known = {"line": at(ways.line, ways.place), "road": at(ways.road, ways.place)}
+    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.place}
+    return text("05.hook.sentence", pair=ways.pair + 1, **known)
 
 
 CODE = """
 from entropic_edu.recorded import valley
 land, road = valley.landscape(), valley.road({state.pair})
-here = {state.at_position}
+here = {state.place}
 print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))
 """
 
@@ -83,4 +68,4 @@ print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), her
 def flat(seed: int) -> Explorer:
     """The objective along the road is flat; nothing else is shown yet."""
     controls = [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=Ways, title="05.hook.title", code=CODE)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.hook.title", code=CODE)

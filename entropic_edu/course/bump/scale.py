@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -62,29 +62,14 @@ def middle_norm(norm: Tensor) -> Tensor:
     return (norm[:, POINTS // 2] / norm[:, [0, -1]].mean(1)).mean(-1)
 
 
-@dataclass(frozen=True)
-class View:
-    """The roads with their layers scaled."""
-
-    norms_matched: float
-    layer_factor: float
-    where_scaled: str
-
-    @property
-    def turned(self) -> float:
-        """The factor in the middle."""
-        return 1.0 if self.where_scaled == "ends" else self.layer_factor
-
-    @property
-    def unmatched(self) -> float:
-        return 1 - self.norms_matched
-
-    @property
-    def norm(self) -> Tensor:
-        return norms(self.norms_matched, self.layer_factor, self.where_scaled)
+def state_of(norms_matched: float, layer_factor: float, where_scaled: str) -> SimpleNamespace:
+    """Return how layers are scaled, with their norms then."""
+    turned = 1.0 if where_scaled == "ends" else layer_factor  # in the middle
+    known = {"where": where_scaled, "alpha": layer_factor, "matched": norms_matched, "unmatched": 1 - norms_matched}
+    return SimpleNamespace(norm=norms(norms_matched, layer_factor, where_scaled), turned=turned, **known)
 
 
-def draw(sheet: Sheet, view: View) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace) -> None:
     """Draw the trace as built and rescaled; beside it the norm, the adaptive trace, and loss and objective."""
     where, norm = positions(POINTS), view.norm
     share = norm[..., 0] / matched_norms()[:, [0, -1], 0].mean(1, keepdim=True)
@@ -96,14 +81,14 @@ def draw(sheet: Sheet, view: View) -> None:
     sheet["loss"].line(where, over_pairs(objective(norm)), Role(RED), "05.label.objective_end")
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say what the norms are in the middle, and the bumps of the trace, the adaptive trace and the objective."""
     after, weighed = trace(view.norm), objective(view.norm)
     return text(
         "05.scale.sentence",
-        where=option_text(view.where_scaled, "05.where.everywhere", "05.where.middle", "05.where.ends"),
-        alpha=view.layer_factor,
-        share=100 * view.norms_matched,
+        where=option_text(view.where, "05.where.everywhere", "05.where.middle", "05.where.ends"),
+        alpha=view.alpha,
+        share=100 * view.matched,
         norm=float(middle_norm(view.norm).mean()),
         middle=float(after[:, POINTS // 2].mean()),
         ratio=with_error(over_pairs(bump(after))),
@@ -129,4 +114,4 @@ def scale(seed: int) -> Explorer:
     """The same functions with layers rescaled: what changes and what does not."""
     controls = [slider("norms_matched", SHARES, 0.0), slider("layer_factor", ALPHAS, 1.0)]
     controls.append(switch("where_scaled", WHERE))
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.scale.title", code=CODE)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.scale.title", code=CODE)

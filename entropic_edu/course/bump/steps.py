@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -65,34 +65,25 @@ def walk_bump(walk: str) -> Tensor:
     return bump(kept("walk_rise")[:, WALKS.index(walk)] / walk_length(walk).square())
 
 
-@dataclass(frozen=True)
-class View:
-    """An eigenvector of a pair, and a length of steps."""
+def state_of(eigenvector: int, step_length: float, one_pair: str) -> SimpleNamespace:
+    """Return a pair counted from 0, an eigenvector of it likewise, and a length of steps.
 
-    eigenvector: int
-    step_length: float
-    one_pair: str
-
-    @property
-    def pair(self) -> int:
-        """Counted from 0."""
-        return int(self.one_pair) - 1
-
-    @property
-    def slices(self) -> Tensor:
-        """The loss above the road along the eigenvector, at the start, in the middle and at the end, (3, points)."""
-        height = kept("slice")[self.pair, :, self.eigenvector - 1]
-        return height - height[:, height.shape[1] // 2, None]
+    ``slices`` is the loss above the road along the eigenvector, at the start, in the middle and at the end, (3, points).
+    """
+    pair, vector = int(one_pair) - 1, eigenvector - 1
+    height = kept("slice")[pair, :, vector]
+    slices = height - height[:, height.shape[1] // 2, None]
+    return SimpleNamespace(pair=pair, vector=vector, step_length=step_length, slices=slices)
 
 
-def draw(sheet: Sheet, view: View) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace) -> None:
     """Draw the slices with what SGD reaches, and the bump against the length of a step."""
     left, right = sheet["slice"], sheet["steps"]
     offset = torch.linspace(-REACH, REACH, view.slices.shape[1])
     for row, role in PLACES.items():
         left.line(offset, view.slices[row], role)
     for row, (height, label) in BARS.items():
-        size = float(kept("scatter")[view.pair, row, 1, view.eigenvector - 1])
+        size = float(kept("scatter")[view.pair, row, 1, view.vector])
         left.line([-size, size], [height * TOP] * 2, PLACES[row], "", ls="-", lw=7, solid_capstyle="butt")
         left.note(-0.98 * REACH, height * TOP, label, PLACES[row], va="center")
     lengths = [float(walk_length(walk).mean()) for walk in WALKS]
@@ -110,12 +101,12 @@ def draw(sheet: Sheet, view: View) -> None:
     right.line([view.step_length] * 2, [0, 3.4], HERE)
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say how curved both ends and the middle are along an eigenvector, and the bumps at steps of this length."""
-    curvature = kept("eigenvalues")[view.pair, :, view.eigenvector - 1]
+    curvature = kept("eigenvalues")[view.pair, :, view.vector]
     return text(
         "05.steps.sentence",
-        pair=view.one_pair,
+        pair=view.pair + 1,
         ends=float(curvature[[0, 2]].mean()),
         middle=float(curvature[1]),
         radius=view.step_length,
@@ -139,4 +130,4 @@ print(2 * rise[1] / (rise[0] + rise[2]))
 def steps(seed: int) -> Explorer:
     """See narrow: slices across the valley, and the bump that steps of each length see."""
     controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.steps.title", code=CODE)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.steps.title", code=CODE)

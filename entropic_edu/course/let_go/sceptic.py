@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -53,31 +54,16 @@ PANELS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class View:
-    """The runs that one doubt compares."""
-
-    doubt: str
-    pair: int | None
-    until: float
-
-    @property
-    def runs(self) -> dict[str, str]:
-        return (DOUBTS | APART)[self.doubt]
-
-    @cached_property
-    def courses(self) -> dict[str, Course]:
-        """What the walkers of each run did, by what it is called."""
-        return {text(key): Course(name, self.pair, self.until) for name, key in self.runs.items()}
-
-    @property
-    def still(self) -> Course:
-        """The control of the same network."""
-        first = next(iter(self.runs))
-        return Course("runaway, control" if "runaway" in first else "control", self.pair, self.until)
+def state_of(control: str, until: float, road_pair: int | None, **turned: Any) -> SimpleNamespace:
+    """Return the runs that a doubt compares, by what they are called, and the control of the same network."""
+    doubt = turned[control]
+    runs = (DOUBTS | APART)[doubt]
+    courses = {text(key): Course(name, road_pair, until) for name, key in runs.items()}
+    still = Course("runaway, control" if "runaway" in next(iter(runs)) else "control", road_pair, until)
+    return SimpleNamespace(doubt=doubt, pair=road_pair, until=until, runs=[*runs], courses=courses, still=still)
 
 
-def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace, ghost: float | None) -> None:
     """Draw distance from the own end and from the road, a line for each run, beside the control."""
     left, away, named = sheet["left"], sheet["away"], []
     for (name, course), role in zip(view.courses.items(), ROLES, strict=False):
@@ -101,7 +87,7 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
         left.note(0.8, ghost + 0.005, GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say where the walkers of each run ended."""
     items = []
     for name, course in view.courses.items():
@@ -111,7 +97,7 @@ def words(view: View) -> str:
     return option_text(view.doubt, *SENTENCES, pairs=pairs_named(view.pair), items="; ".join(items))
 
 
-def code(view: View) -> str:
+def code(view: SimpleNamespace) -> str:
     """Return the lines that read where walkers ended."""
     pairs = ":" if view.pair is None else f"{view.pair - 1}:{view.pair}"
     runs = tuple(name for name in view.runs if name != "hot" or view.until == math.inf)
@@ -122,23 +108,19 @@ kept, left = recorded.load("let_go"), {{}}
 for name in {runs}:
     position = kept[f"{{name}}/position"][{pairs}, -1].double()  # pair, start (0.3 and 0.7), walker
     left[name] = torch.cat([position[:, 0], 1 - position[:, 1]], -1).mean(-1)  # from the own end
-# what made them: let_go.settings()[{[*view.runs][-1]!r}]
+# what made them: let_go.settings()[{view.runs[-1]!r}]
 """
 
 
 def sceptic(seed: int) -> Explorer:
     """Doubt the result in the valley: one doubt at a time."""
-    state = partial(_view, "doubt", SHORT)
+    state = partial(state_of, "doubt", SHORT)
     controls = [switch("doubt", tuple(DOUBTS)), slider("road_pair", ALL, None)]
     return Explorer(draw, controls, PANELS, words, state=state, title="06.sceptic.title", code=code)
 
 
 def runaway(seed: int) -> Explorer:
     """Take the runaway apart: one part at a time."""
-    state = partial(_view, "part", math.inf)
+    state = partial(state_of, "part", math.inf)
     controls = [switch("part", tuple(APART)), slider("road_pair", ALL, None)]
     return Explorer(draw, controls, PANELS, words, state=state, title="06.sceptic.runaway", code=code)
-
-
-def _view(control: str, until: float, road_pair: int | None, **turned: Any) -> View:
-    return View(turned[control], road_pair, until)
