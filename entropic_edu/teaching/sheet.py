@@ -162,9 +162,8 @@ class Pen:
         low, high = self.panel.xlim
         value, error = (float(part) for part in mean)
         self.line([max(low, value - error), min(high, value + error)], [y, y], Role(role.colour, width=1.5), "")
-        self.line(
-            [min(max(value, low), high)], [y], Role(role.colour, ""), "", **{"marker": role.marker, "ms": 9} | style
-        )
+        mark = {"marker": role.marker, "ms": 9} | style
+        self.line([min(max(value, low), high)], [y], Role(role.colour, ""), "", **mark)
 
     def walkers(self, step: Any, position: Tensor, label: str | None = None, **style: Any) -> Mean:
         """Draw where walkers (R, W) are at some steps (R,), a thin line each and a bold mean; return where it ends."""

@@ -68,7 +68,7 @@ def walk_bump(walk: str) -> Tensor:
 def state_of(eigenvector: int, step_length: float, one_pair: str) -> SimpleNamespace:
     """Return a pair counted from 0, an eigenvector of it likewise, and a length of steps.
 
-    ``slices`` is the loss above the road along the eigenvector, at the start, in the middle and at the end, (3, points).
+    ``slices`` is the loss above the road along the eigenvector, at start, middle and end, (3, points).
     """
     pair, vector = int(one_pair) - 1, eigenvector - 1
     height = kept("slice")[pair, :, vector]
