@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -91,66 +91,49 @@ def rank_ratio(rank: int) -> Tensor:
     return values[:, 1] / values[:, [0, 2]].mean(1)
 
 
-@dataclass(frozen=True)
-class View:
-    """A place on the road of a pair, and an eigenvalue above which the others are counted."""
-
-    at_position: float
-    counted_above: float
-    one_pair: str
-
-    @property
-    def pair(self) -> int:
-        """Counted from 0."""
-        return int(self.one_pair) - 1
-
-    @property
-    def here(self) -> int:
-        """The place, as a row of what was measured."""
-        return round(self.at_position * (len(PLACES) - 1))
-
-    @property
-    def number(self) -> Tensor:
-        """How many eigenvalues are larger, along the road, (n, V)."""
-        return number_above(self.counted_above)[self.pair]
+def state_of(at_position: float, counted_above: float, one_pair: str) -> SimpleNamespace:
+    """Return a place and its row, a pair counted from 0, and how many eigenvalues are larger than one, (n, V)."""
+    row, pair = round(at_position * (len(PLACES) - 1)), int(one_pair) - 1
+    number = number_above(counted_above)[pair]
+    return SimpleNamespace(place=at_position, row=row, above=counted_above, pair=pair, number=number)
 
 
-def draw(sheet: Sheet, view: View, ghost: tuple[float, float] | None) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace, ghost: tuple[float, float] | None) -> None:
     """Draw the number of eigenvalues above λ; beside it that at one λ, and the parts of the trace, along the road."""
     pen, count = sheet["above"], counts(view.pair)
     for row, role in enumerate([*CURVES.values(), EXACT]):
-        if role is not EXACT or view.at_position in (0, 0.5, 1):
+        if role is not EXACT or view.place in (0, 0.5, 1):
             pen.note(0.0115, 5.2 / 1.6**row, role.label, role)
     if ghost is not None:  # each rank of the ends times a factor that fades to 1 at the last
         ends = count[[0, -1]].mean((0, 1))
         share = (ends.clamp(min=1).log10() / math.log10(ghost[1])).clamp(max=1)
         pen.line(LEVELS * ghost[0] ** (1 - share), ends, GHOST, "", lw=4)
         pen.note(0.0115, 8.3, "05.spectrum.key.bet", GHOST)
-    for name, row in (("start", 0), ("end", -1), ("here", view.here)):
+    for name, row in (("start", 0), ("end", -1), ("here", view.row)):
         pen.line(LEVELS, Mean.over(count[row], 0), CURVES[name], "")
-    if view.at_position in (0, 0.5, 1):
-        found = kept("eigenvalues")[view.pair, round(2 * view.at_position)]
+    if view.place in (0, 0.5, 1):  # where eigenvalues were found one by one
+        found = kept("eigenvalues")[view.pair, round(2 * view.place)]
         pen.line(found[CROSSED - 1], CROSSED - 0.5, EXACT, "", marker="x", ms=6)
-    pen.line([view.counted_above] * 2, [16, pen.panel.ylim[1]], HERE, "", color=BLACK)
+    pen.line([view.above] * 2, [16, pen.panel.ylim[1]], HERE, "", color=BLACK)
     where = positions(len(PLACES))
     sheet["number"].line(where, Mean.over(view.number / view.number[[0, -1]].mean()), RUN, "")
     for name, role in PARTS.items():
         sheet["parts"].line(where, over_ends(parts(view.pair)[name]), role)
     for name in ("number", "parts"):
-        sheet[name].line([view.at_position] * 2, sheet[name].panel.ylim, HERE)
+        sheet[name].line([view.place] * 2, sheet[name].panel.ylim, HERE)
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say what the spectrum is at the place, and by how much its parts are larger in the middle."""
-    measured, number = profile(view.pair), Mean.over(view.number[view.here])
+    measured, number = profile(view.pair), Mean.over(view.number[view.row])
     return text(
         "05.spectrum.sentence",
-        pair=named(view.one_pair),
-        place=view.at_position,
-        top=float(measured.top_eigenvalue[view.here]),
-        trace=float(measured.trace[view.here]),
-        smallest=float(measured.smallest_eigenvalue[view.here]),
-        threshold=view.counted_above,
+        pair=named(str(view.pair + 1)),
+        place=view.place,
+        top=float(measured.top_eigenvalue[view.row]),
+        trace=float(measured.trace[view.row]),
+        smallest=float(measured.smallest_eigenvalue[view.row]),
+        threshold=view.above,
         number=float(number.value),
         error=float(number.error),
         ends=float(view.number[[0, -1]].mean()),
@@ -162,8 +145,8 @@ def words(view: View) -> str:
 CODE = """
 from entropic_edu import recorded
 profile = recorded.load("bump")["pair{state.pair}/profile"]
-number = profile.spectral_sum(lambda node: (node > {state.counted_above}).float())  # (positions, probes)
-print(number[{state.here}].mean())  # not blurred, so a little different
+number = profile.spectral_sum(lambda node: (node > {state.above}).float())  # (positions, probes)
+print(number[{state.row}].mean())  # not blurred, so a little different
 """
 
 
@@ -171,4 +154,4 @@ def spectrum(seed: int) -> Explorer:
     """The whole spectrum at a place of the road, with the ends beside it."""
     controls = [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.3)]
     controls.append(switch("one_pair", PAIRS[1:]))
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.spectrum.title", code=CODE)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.spectrum.title", code=CODE)

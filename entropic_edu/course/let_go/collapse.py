@@ -60,11 +60,6 @@ class View:
         level = 16 if self.against == "batch" else SAME
         return [point for point in points if math.isclose(point.place, level)]
 
-    @property
-    def control(self) -> Mean:
-        """The share of the way home that walkers go without noise, in per cent."""
-        return gone("control", self.from_end)
-
 
 class Point(NamedTuple):
     """A setting, where it stands, what walkers did with its error over the pairs, and what theory says."""
@@ -110,7 +105,7 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
     pen.key([(role, text("06.label.series", learning_rate=eta)) for eta, role in SERIES.items()], markers=True)
     pen.note(1.03, 0.6, "06.label.open", va="top", linespacing=1.3, transform=pen.ax.transAxes)
     if view.measured_by == "gone":
-        still = float(view.control.value)
+        still = float(gone("control", view.from_end).value)
         pen.level(still, CONTROL)
         pen.note(1.05 * pen.panel.xlim[0], still + 1, CONTROL.label, CONTROL, va="bottom", boxed=True)
         if ghost is not None:
@@ -129,7 +124,12 @@ def words(view: View) -> str:
         past = math.isnan(float(found.value))
         items.append(text("06.collapse.past" if past else "06.collapse.item", nearly=NEARLY, **known))
     level = option_text(view.against, "06.collapse.at.batch", "06.collapse.at.temperature", value=SAME)
-    known = {"level": level, "items": "; ".join(items), "start": view.from_end, "control": view.control}
+    known = {
+        "level": level,
+        "items": "; ".join(items),
+        "start": view.from_end,
+        "control": gone("control", view.from_end),
+    }
     return option_text(view.measured_by, "06.collapse.gone", "06.collapse.rate", **known)
 
 
