@@ -124,12 +124,8 @@ def words(view: View) -> str:
         past = math.isnan(float(found.value))
         items.append(text("06.collapse.past" if past else "06.collapse.item", nearly=NEARLY, **known))
     level = option_text(view.against, "06.collapse.at.batch", "06.collapse.at.temperature", value=SAME)
-    known = {
-        "level": level,
-        "items": "; ".join(items),
-        "start": view.from_end,
-        "control": gone("control", view.from_end),
-    }
+    known = {"level": level, "items": "; ".join(items), "start": view.from_end}
+    known["control"] = gone("control", view.from_end)
     return option_text(view.measured_by, "06.collapse.gone", "06.collapse.rate", **known)
 
 
