@@ -74,7 +74,7 @@ class HandedIn:
                 inspect.signature(answer).bind(*first)
             except TypeError:
                 raise Unfit(text("check.arguments", arguments=listed) if names else text("check.wants_value")) from None
-            except ValueError:  # a built-in function does not tell
+            except Exception:  # a built-in function does not tell, and what else can be called may do anything
                 pass
 
     def results(self, cases: Sequence[Sequence[Any]]) -> list[object]:
@@ -122,27 +122,46 @@ class HandedIn:
         try:
             with contextlib.redirect_stdout(said), _limited(self._end):
                 result = self._function(*values)
+            if isinstance(result, str):
+                return _whole(result)
             return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
         except NotImplementedError:
             return ...
+        except KeyboardInterrupt:  # the learner's own
+            raise
         except _TooLong as stop:
             return Unfit(text("check.too_long", seconds=f"{LONGEST:g}", place=self._place(stop)), "too long")
-        except Exception as error:
-            if isinstance(error, TypeError) and "ellipsis" in str(error):
+        except BaseException as error:  # SystemExit, too: exit() is the learner's error
+            reason = _reason(error)
+            if isinstance(error, TypeError) and "ellipsis" in reason:
                 unfinished = text("check.unfinished", number=self.number, place=self._place(error))
                 raise Untouched(unfinished) from None
-            known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+            known = {"error": type(error).__name__, "reason": reason or text("check.no_reason")}
             return Unfit(text("check.raised", place=self._place(error), **known))
         finally:
             self.printed += said.getvalue()
 
     def _place(self, error: BaseException) -> str:
         """Return the line of the learner's function where an error arose, as far as Python tells."""
-        function = inspect.unwrap(self._answer) if callable(self._answer) else None
-        file = getattr(getattr(function, "__code__", None), "co_filename", None)
+        file = None
+        with contextlib.suppress(Exception):  # what can be called may do anything
+            file = inspect.unwrap(self._answer).__code__.co_filename  # type: ignore[arg-type]
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
         own = [frame for frame in frames if frame.filename == file] or frames
         return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+def _whole(words: str) -> str:
+    """Return a plain text that any page can show, whatever a subclass or half a character makes of it."""
+    return str.encode(words, "utf-8", "replace").decode()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says; nothing where saying it fails as well."""
+    try:
+        return _whole(str(error))
+    except Exception:
+        return ""
 
 
 @contextlib.contextmanager
@@ -171,8 +190,7 @@ def _works(answer: object) -> bool:
 
 def _looked_up(table: Mapping[Any, object]) -> Callable[..., object]:
     """Return a function that looks its argument up in a learner's table, whatever the spelling of a text."""
-    known = {_plain(key): value for key, value in table.items()}
-    return lambda key: known.get(_plain(key))
+    return lambda key: {_plain(each): value for each, value in table.items()}.get(_plain(key))
 
 
 def _plain(key: object) -> object:
@@ -217,7 +235,7 @@ def fitting(given: object, truth: Value, case: str, options: Sequence[str]) -> V
         return value_of(given)
     try:
         value = value_of(_read(given) if isinstance(given, str) else given)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a learner's type may raise what it likes, a tensor may have no numbers or more than can be held
         return Unfit(text("check.wants_number", given=kind(given)))
     assert not isinstance(value, str)
     if value.shape != truth.shape and not value.size == truth.size == 1:
