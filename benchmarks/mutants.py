@@ -163,12 +163,11 @@ def main(arguments: Sequence[str] | None = None) -> float:
     same = {(each["module"], each["before"], each["after"]) for each in known.get("equivalent", [])}
     chosen = [each for each in sample(list(tests), asked.count, asked.seed) if re.search(asked.only, each.module)]
     tried = [each for each in chosen if (each.module, each.before, each.after) not in same]
+    tried.sort(key=lambda each: tests[each.module])  # so that each file of tests is run whole but once, and soon used
     print(f"{len(tried)} changes, and {len(chosen) - len(tried)} that are listed as equivalent", flush=True)
     noticed = dict[str, list[bool]]()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.workers) as pool:
         bench = Bench(Path(folder), asked.workers)
-        new = [each for each in tried if each.key not in kept.found]
-        list(pool.map(bench.measure, {file: None for each in new for file in tests[each.module]}))
         found = list(pool.map(lambda one: kept.noticed(bench, one, tests[one.module]), tried))
     for each, seen in zip(tried, found, strict=True):
         noticed.setdefault(each.folder, []).append(seen)

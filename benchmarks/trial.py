@@ -77,9 +77,9 @@ def _test(copy: str, tests: Sequence[str], first: Sequence[str] | None) -> None:
     os.environ |= {"PYTHONPATH": copy, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # nbval takes 2 s
     os.environ |= {} if first is None else {"PYTHONDONTWRITEBYTECODE": "1"}
     sys.path.insert(0, copy)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in range(3):
-        os.dup2(nowhere, stream)
+    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(said, stream)
     plugin = Watch(f"{copy}/entropic_edu/") if first is None else Order(first)
     code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], [plugin])
     os._exit(int(code))  # whatever threads a broken test has left
@@ -99,7 +99,7 @@ class Bench:
     """Copies of the checkout, in each of which one change is tried at a time."""
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self.free = SimpleQueue[Path]()
+        self.free, self.measuring = SimpleQueue[Path](), threading.Lock()
         self.seen: dict[str, list[tuple[str, float, list[str]]]] = {}  # by file of tests: test, seconds, calls
         for number in range(workers):
             copy = folder / str(number)
@@ -109,31 +109,26 @@ class Bench:
                 (shutil.copytree if place.is_dir() else shutil.copy)(place, copy / name)
             self.free.put(copy)
 
-    def measure(self, file: str) -> None:
-        """Run the tests of a file on the code as it is: how long each takes, and which functions it calls."""
-        copy = self.free.get()
-        try:
-            code, took = _run(copy, [file], None, None)
-            self.seen[file] = json.loads((copy / "seen.json").read_text())
-        finally:
-            self.free.put(copy)
-        if code != 0:
-            raise SystemExit(f"Tests fail on the code as it is: {file}")
-        print(f"{took:6.1f} s  {file}", flush=True)
-
     def run(self, module: str, code: str, line: int, files: Sequence[str]) -> tuple[bool, float]:
-        """Return whether the tests in these files pass with this code, changed in this line, and how long they took."""
-        function = f"/{module}:{around((ROOT / module).read_text(), line)}"
-        rank = {
-            test: (not any(call.endswith(function) for call in calls), took)
-            for file in files
-            for test, took, calls in self.seen[file]
-        }
-        limit = max(LEAST, PATIENCE * sum(took for _, took in rank.values()))
+        """Return whether the tests in these files pass with this code, changed in this line, and how long they took.
+
+        Raises:
+            AssertionError: If they fail on the code as it is; with what pytest said.
+        """
         copy = self.free.get()
         place = copy / module
         whole, times = place.read_text(), place.stat()
         try:
+            with self.measuring:
+                for file in files:
+                    self._measure(copy, file)
+            function = f"/{module}:{around(whole, line)}"
+            rank = {
+                test: (not any(call.endswith(function) for call in calls), took)
+                for file in files
+                for test, took, calls in self.seen[file]
+            }
+            limit = max(LEAST, PATIENCE * sum(took for _, took in rank.values()))
             place.write_text(code)
             ended, took = _run(copy, files, sorted(rank, key=rank.__getitem__), limit)
         finally:
@@ -141,6 +136,15 @@ class Bench:
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))  # as its bytecode knows it
             self.free.put(copy)
         return ended == 0, took
+
+    def _measure(self, copy: Path, file: str) -> None:
+        """Run the tests of a file on the code as it is, once: how long each takes, and which functions it calls."""
+        if file not in self.seen:
+            code, took = _run(copy, [file], None, None)
+            said = (copy / "said").read_text(errors="replace")[-3000:]
+            assert code == 0, f"{file} fails on the code as it is:\n{said}"
+            self.seen[file] = json.loads((copy / "seen.json").read_text())
+            print(f"{took:6.1f} s  {file}", flush=True)
 
 
 def _run(

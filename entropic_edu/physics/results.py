@@ -31,8 +31,10 @@ def behind_links(file: str | os.PathLike[str]) -> File:
         OSError: If it is no regular file: to read a pipe or a device may take for ever.
     """
     place = File(os.path.realpath(file))
-    if place.exists() and not place.is_file():
-        raise OSError(f"{file} is no regular file but a folder, a pipe or a device; name another place.")
+    if place.is_symlink() or (place.exists() and not place.is_file()):
+        raise OSError(
+            f"{file} is no regular file but a folder, pipe, device or loop of links; name another place."
+        )
     return place
 
 
@@ -136,7 +138,9 @@ def of_this_version(file: str | os.PathLike[str]) -> Iterator[None]:
     """Say of what a file holds that it is of another version, where it cannot be put together."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if type(error) is LookupError:  # a class of results that is the user's own
+            raise LookupError(f"{file}: {error}") from error
         raise ValueError(
             f"{file} was written by another version of entropic_edu ({type(error).__name__}: {error}); "
             "load it with that version, or make it again."

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .results import Result, detached, finite
+from .results import Result, behind_links, detached, finite
 from .settings import require_counts, require_steps
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule, Stepper, schedule_scale, warn_if_unstable
@@ -121,6 +121,8 @@ def train(
         >>> tuple(run.theta.shape), bool((run.loss < 1e-6).all())
         ((3, 2), True)
     """
+    if checkpoint is not None:
+        behind_links(checkpoint)  # now rather than after the first epoch
     recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     run = _begin(land, recipe, generator, start, runs)
     if resume and checkpoint is not None and File(checkpoint).exists():
