@@ -1,6 +1,8 @@
 """Long work on a thread: it completes, stops when asked, loses no error and leaves no thread behind."""
 
 import _thread
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -87,3 +89,20 @@ def test_ctrl_c_in_wait_becomes_a_cancel():
     result = job.wait()
     assert not result.complete
     assert result.number < 5000
+
+
+SCRIPT = """
+import torch, entropic_edu as ee
+from entropic_edu.teaching.job import Job
+valley = ee.valleys.Waist()
+road = ee.Path(valley.floor(9))
+job = Job(ee.stream.drift(valley, road, generator=torch.Generator(), walkers=8, steps=STEPS, record_every=8))
+job.start()
+"""
+
+
+@pytest.mark.parametrize(("steps", "then"), [(80, "job.wait()"), (10**9, "")], ids=["ended", "under way"])
+def test_python_leaves_in_peace_after_a_job_and_in_the_middle_of_one(steps, then):
+    script = SCRIPT.replace("STEPS", str(steps)) + then
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
