@@ -1,7 +1,7 @@
 """Copies of the checkout in which one change of the code is tried at a time, on the tests of the module.
 
-A test run begins as a fork of a process that has imported PyTorch, and puts first the tests that call the changed
-function, the shortest of them first: most changes are noticed in a second or two, and what survives has met every test.
+A test run begins as a fork of a process that has imported PyTorch, and takes the tests that call the changed function,
+the shortest first; or all of them where none does, as for a line outside of all functions.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ class Watch:
 
     def __init__(self, folder: str) -> None:
         self.folder, self.calls, self.took = folder, defaultdict[str, set[str]](set), defaultdict[str, float](float)
+        self.shared = ""  # the file whose tests share what is being made
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):  # type: ignore[no-untyped-def]
         def note(frame: FrameType, event: str, argument: object) -> None:
             if frame.f_code.co_filename.startswith(self.folder):
-                self.calls[item.nodeid].add(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}")
+                test = self.shared or item.nodeid
+                self.calls[test].add(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}")
 
         sys.settrace(note)
         threading.settrace(note)
@@ -51,36 +53,48 @@ class Watch:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef, request):  # type: ignore[no-untyped-def]
+        before = self.shared
+        if fixturedef.scope != "function":
+            self.shared = request.node.nodeid.partition("::")[0] or "tests"
+        try:
+            return (yield)
+        finally:
+            self.shared = before
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.took[report.nodeid] += report.duration
 
     def pytest_sessionfinish(self) -> None:
-        Path("seen.json").write_text(json.dumps([[t, self.took[t], sorted(self.calls[t])] for t in self.took]))
+        shared = {test: self.calls["tests"] | self.calls[test.partition("::")[0]] for test in self.took}
+        seen = [[test, took, sorted(self.calls[test] | shared[test])] for test, took in self.took.items()]
+        Path("seen.json").write_text(json.dumps(seen))
 
 
 class Order:
-    """A plugin of pytest: these tests first."""
+    """A plugin of pytest: these tests alone, in this order."""
 
-    def __init__(self, first: Sequence[str]) -> None:
-        self.place = {test: number for number, test in enumerate(first)}
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self.place = {test: number for number, test in enumerate(wanted)}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        items.sort(key=lambda item: self.place.get(item.nodeid, len(self.place)))
+        items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda item: self.place[item.nodeid])
 
 
-def _test(copy: str, tests: Sequence[str], first: Sequence[str] | None) -> None:
+def _test(copy: str, tests: Sequence[str], wanted: Sequence[str] | None) -> None:
     """In a process of its own: run tests until one fails, and leave with pytest's code."""
     os.setsid()
     os.chdir(copy)
-    sys.dont_write_bytecode = first is not None  # of a changed module none is kept
+    sys.dont_write_bytecode = wanted is not None  # of a changed module none is kept
     os.environ |= {"PYTHONPATH": copy, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # nbval takes 2 s
-    os.environ |= {} if first is None else {"PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= {} if wanted is None else {"PYTHONDONTWRITEBYTECODE": "1"}
     sys.path.insert(0, copy)
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(said, stream)
-    plugin = Watch(f"{copy}/entropic_edu/") if first is None else Order(first)
+    plugin = Watch(f"{copy}/entropic_edu/") if wanted is None else Order(wanted)
     code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], [plugin])
     os._exit(int(code))  # whatever threads a broken test has left
 
@@ -123,14 +137,12 @@ class Bench:
                 for file in files:
                     self._measure(copy, file)
             function = f"/{module}:{around(whole, line)}"
-            rank = {
-                test: (not any(call.endswith(function) for call in calls), took)
-                for file in files
-                for test, took, calls in self.seen[file]
-            }
-            limit = max(LEAST, PATIENCE * sum(took for _, took in rank.values()))
+            every = {test: (took, calls) for file in files for test, took, calls in self.seen[file]}
+            calling = {test: took for test, (took, calls) in every.items() if any(c.endswith(function) for c in calls)}
+            wanted = calling or {test: took for test, (took, _) in every.items()}
             place.write_text(code)
-            ended, took = _run(copy, files, sorted(rank, key=rank.__getitem__), limit)
+            limit = max(LEAST, PATIENCE * sum(wanted.values()))
+            ended, took = _run(copy, files, sorted(wanted, key=wanted.__getitem__), limit)
         finally:
             place.write_text(whole)
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))  # as its bytecode knows it
@@ -148,11 +160,11 @@ class Bench:
 
 
 def _run(
-    copy: Path, files: Sequence[str], first: Sequence[str] | None, limit: float | None
+    copy: Path, files: Sequence[str], wanted: Sequence[str] | None, limit: float | None
 ) -> tuple[int | None, float]:
     """Run tests in a copy and return pytest's code, and how long they took; past the limit they are ended."""
     began = time.monotonic()
-    process = CONTEXT.Process(target=_test, args=(str(copy), files, first))
+    process = CONTEXT.Process(target=_test, args=(str(copy), files, wanted))
     process.start()
     process.join(limit)
     code = process.exitcode
