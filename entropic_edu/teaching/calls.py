@@ -162,7 +162,7 @@ def _place(error: BaseException, function: Callable[..., Any]) -> str:
     """Return the line of the learner's function where an error arose, as far as Python tells."""
     file = None
     with contextlib.suppress(Exception):  # what can be called may do anything
-        file = inspect.unwrap(function).__code__.co_filename  # type: ignore[attr-defined]
+        file = inspect.unwrap(function).__code__.co_filename
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
     own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
