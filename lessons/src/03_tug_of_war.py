@@ -163,7 +163,7 @@ lesson.predict("narrow")
 # The walls are the same, and the floor is level now: noise alone moves the crowds. With all data, the control, nobody
 # moves. Both stop at step 120.
 #
-# 1. Press **Play**. How many times as far has the right crowd come?
+# 1. Press **Play**. How many times as far has the right crowd come, as measured and by theory?
 # 2. Let both go at the mouth, where $h = 1$. How many times is it there?
 # 3. Let them go all along the floor. Which crowd is as wide in the narrow part as elsewhere?
 
