@@ -49,7 +49,7 @@ lesson.predict("turn")
 # %% [markdown]
 # ### Play
 #
-# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 4,000 walkers, of
+# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 2,000 walkers, of
 # which 250 are drawn: a mean of few could not be told from zero.
 #
 # 1. Press **Play**. Which crowd has come further down? By how many of its errors?
@@ -224,8 +224,8 @@ lesson.predict("label")
 # %% [markdown]
 # ### Play
 #
-# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start at
-# $u = 2.5$ and stop at step 960. At the right is the control, without noise.
+# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start
+# at $u = 2.5$ and stop at step 960. At the right is the control, without noise.
 #
 # 1. Press **Play**. Where does noise on the label take the crowd, and how sure is its mean?
 # 2. Halve $\eta$. Does the crowd come half as far, or less?
