@@ -16,7 +16,7 @@ EVEN = tuple((i + 0.5) / 125 - 1 for i in range(250))  # all along a floor from 
 BATCHES = (1, 2, 4, 8, 16, 64, None)
 # the page fills in what it measures
 TOLD = {name: f"{{{name}}}" for name in ("step", "batch_size", "learning_rate", "a_value", "a_law", "b_value", "b_law")}
-FEW, MANY = 250, 4000  # walkers: to be looked at, and where a mean must be told from the random walk along the floor
+FEW, MANY = 250, 2000  # walkers: to be looked at, and where a mean must be told from the random walk along the floor
 SLOPING = {  # ηh stays below 0.72
     "slope": 0.0215, "g_wide": 0.375, "g_narrow": 24.0, "width": 0.7, "half_length": 1.2, "noise_scale": 6.0,
 }  # fmt: skip

@@ -49,7 +49,7 @@ lesson.predict("turn")
 # %% [markdown]
 # ### Play
 #
-# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 4,000 walkers, of
+# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 2,000 walkers, of
 # which 250 are drawn: a mean of few could not be told from zero.
 #
 # 1. Press **Play**. Which crowd has come further down? By how many of its errors?
@@ -163,7 +163,7 @@ lesson.predict("narrow")
 # The walls are the same, and the floor is level now: noise alone moves the crowds. With all data, the control, nobody
 # moves. Both stop at step 120.
 #
-# 1. Press **Play**. How many times as far has the right crowd come?
+# 1. Press **Play**. How many times as far has the right crowd come, as measured and by theory?
 # 2. Let both go at the mouth, where $h = 1$. How many times is it there?
 # 3. Let them go all along the floor. Which crowd is as wide in the narrow part as elsewhere?
 
@@ -224,8 +224,8 @@ lesson.predict("label")
 # %% [markdown]
 # ### Play
 #
-# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start at
-# $u = 2.5$ and stop at step 960. At the right is the control, without noise.
+# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start
+# at $u = 2.5$ and stop at step 960. At the right is the control, without noise.
 #
 # 1. Press **Play**. Where does noise on the label take the crowd, and how sure is its mean?
 # 2. Halve $\eta$. Does the crowd come half as far, or less?
