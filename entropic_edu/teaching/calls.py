@@ -139,7 +139,7 @@ def called(function: Callable[..., Any], values: Sequence[Any], end: float, seco
     """
     try:
         with _limited(end):
-            result = function(*values)
+            result = next(_apart(function, values))
         return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
     except NotImplementedError:
         return ...
@@ -160,6 +160,11 @@ def _place(error: BaseException, function: Callable[..., Any]) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
     own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+def _apart(function: Callable[..., object], values: Sequence[object]) -> Iterator[object]:
+    """Call a function; as a generator, since one that is stopped while it handles an error leaves that error behind."""
+    yield function(*values)
 
 
 @contextlib.contextmanager
