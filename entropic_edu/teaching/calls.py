@@ -140,6 +140,8 @@ def called(function: Callable[..., Any], values: Sequence[Any], end: float, seco
     try:
         with _limited(end):
             result = next(_apart(function, values))
+        if isinstance(result, StopIteration):
+            raise result
         if isinstance(result, str):
             return _whole(result)
         return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
@@ -170,7 +172,10 @@ def _place(error: BaseException, function: Callable[..., Any]) -> str:
 
 def _apart(function: Callable[..., object], values: Sequence[object]) -> Iterator[object]:
     """Call a function; as a generator, since one that is stopped while it handles an error leaves that error behind."""
-    yield function(*values)
+    try:
+        yield function(*values)
+    except StopIteration as error:  # which ends a generator
+        yield error
 
 
 def _whole(words: str) -> str:

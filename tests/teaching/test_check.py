@@ -276,6 +276,13 @@ def test_an_endless_loop_is_stopped_and_told(monkeypatch):
     assert sys.gettrace() is trace
 
 
+def test_an_iterator_that_ends_in_a_function_is_told_like_any_error():
+    def bare(slope, heat):
+        return next(iter([]))
+
+    assert re.search(r"stopped with StopIteration.*, in line \d+: return next", check("02", FORCE, bare).message)
+
+
 def test_a_loop_that_is_stopped_while_it_handles_an_error_leaves_none_behind(monkeypatch):
     def endless(slope, heat):
         while True:
