@@ -139,7 +139,9 @@ def called(function: Callable[..., Any], values: Sequence[Any], end: float, seco
     """
     try:
         with _limited(end):
-            result = function(*values)
+            result = next(_apart(function, values))
+        if isinstance(result, StopIteration):
+            raise result
         if isinstance(result, str):
             return _whole(result)
         return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
@@ -166,6 +168,14 @@ def _place(error: BaseException, function: Callable[..., Any]) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
     own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+def _apart(function: Callable[..., object], values: Sequence[object]) -> Iterator[object]:
+    """Call a function; as a generator, since one that is stopped while it handles an error leaves that error behind."""
+    try:
+        yield function(*values)
+    except StopIteration as error:  # which ends a generator
+        yield error
 
 
 def _whole(words: str) -> str:

@@ -276,6 +276,27 @@ def test_an_endless_loop_is_stopped_and_told(monkeypatch):
     assert sys.gettrace() is trace
 
 
+def test_an_iterator_that_ends_in_a_function_is_told_like_any_error():
+    def bare(slope, heat):
+        return next(iter([]))
+
+    assert re.search(r"stopped with StopIteration.*, in line \d+: return next", check("02", FORCE, bare).message)
+
+
+def test_a_loop_that_is_stopped_while_it_handles_an_error_leaves_none_behind(monkeypatch):
+    def endless(slope, heat):
+        while True:
+            with contextlib.suppress(Exception):
+                heat / 0
+
+    monkeypatch.setattr("entropic_edu.teaching.calls.LONGEST", 0.02)
+    for _ in range(30):  # one in four is stopped as it leaves "with"
+        assert "stopped after 0.02 seconds" in check("02", FORCE, endless).message
+        with pytest.raises(ValueError, match="another") as later:
+            raise ValueError("another")
+        assert later.value.__context__ is None
+
+
 def test_another_right_answer_counts():
     also = dataclasses.replace(RATE, also=(lambda: 0.3,))
     assert check("02", also, 0.3).right

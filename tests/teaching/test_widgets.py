@@ -220,8 +220,8 @@ def test_an_option_that_is_none_is_an_option(explorer):
     assert "height 0" in one(explorer, ipywidgets.HTML, "ee-sentence").value
 
 
-def test_only_core_widgets_are_used(explorer):
-    allowed = {"HBox", "VBox", "SelectionSlider", "ToggleButtons", "Button", "HTML", "Image"}
+def test_only_core_widgets_are_used_and_one_that_names_them(explorer):
+    allowed = {"HBox", "VBox", "SelectionSlider", "ToggleButtons", "Button", "HTML", "Image", "Names"}
     assert {type(child).__name__ for child in children(explorer.widget)} <= allowed
 
 
