@@ -32,9 +32,7 @@ def behind_links(file: str | os.PathLike[str]) -> File:
     """
     place = File(os.path.realpath(file))
     if place.is_symlink() or (place.exists() and not place.is_file()):
-        raise OSError(
-            f"{file} is no regular file but a folder, pipe, device or loop of links; name another place."
-        )
+        raise OSError(f"{file} is no regular file but a folder, pipe, device or loop of links; name another place.")
     return place
 
 

@@ -47,6 +47,35 @@ def starts(land, generator, number=3):
 # --- the objective against the module itself -------------------------------------------------------------------
 
 
+class Returning(nn.Module):
+    """A model that returns what is made of the outputs of another."""
+
+    def __init__(self, model, made):
+        super().__init__()
+        self.model, self.made = model, made
+
+    def forward(self, x):
+        return self.made(self.model(x))
+
+
+@pytest.mark.parametrize(
+    ("made", "outputs"),
+    [
+        (lambda z: z, None),
+        (lambda z: {"logits": z}, None),
+        (lambda z: (z, z.square()), lambda result: result[0]),
+        (lambda z: torch.cat([z, z.square()], 1), lambda result: result[:, :3]),
+    ],
+    ids=["a tensor", "a mapping", "a chosen part of a tuple", "a chosen part of a tensor"],
+)
+def test_the_loss_sees_the_tensor_that_is_meant(made, outputs, generator):
+    model, (x, y) = mlp(), data(generator)
+    plain, land = Network(model, x, y), Network(Returning(model, made), x, y, outputs=outputs)
+    theta = starts(plain, generator)
+    torch.testing.assert_close(land.loss(theta), plain.loss(theta))
+    torch.testing.assert_close(land.accuracy(theta), plain.accuracy(theta))
+
+
 @pytest.mark.parametrize(
     ("make", "inputs"), [(mlp, (5,)), (lambda: Residual().double(), (5,)), (conv, (5,)), (pictures, (2, 6, 6))]
 )
@@ -628,8 +657,12 @@ BAD_DATA = {
     "mse shape": (lambda x, y: (x, x[:, :2]), {"loss": "mse"}, r"outputs' shape \(N, 3\), got \(30, 2\)"),
     "mse vector": (lambda x, y: (x, x[:, 0]), {"loss": "mse"}, r"got \(30,\); for one output use y\[:, None\]"),
     "unknown loss": (lambda x, y: (x, y), {"loss": "hinge"}, 'loss must be "cross_entropy", "mse" or .* \'hinge\''),
-    "negative decay": (lambda x, y: (x, y), {"weight_decay": -1.0}, "must not be negative, got -1.0 and 0.0"),
-    "negative noise": (lambda x, y: (x, y), {"label_noise": -0.1}, "must not be negative"),
+    "negative decay": (
+        lambda x, y: (x, y),
+        {"weight_decay": -1.0},
+        "weight_decay must be finite .* got -1.0",
+    ),
+    "negative noise": (lambda x, y: (x, y), {"label_noise": -0.1}, "label_noise must be finite and not negative"),
     "noise above one": (lambda x, y: (x, y), {"label_noise": 1.5}, "label_noise is a probability .* got 1.5"),
     "bad test data": (lambda x, y: (x, y), {"test": "labels"}, "test labels must be class numbers 0 to 2"),
 }
