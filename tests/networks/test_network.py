@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from oracles import Residual, plain_loss_and_gradient, with_parameters
 from torch import nn
+from torch.nn.utils import parameters_to_vector
 
 from entropic_edu import Network
 from entropic_edu.networks.batch_norm import NORMS
@@ -93,6 +94,39 @@ def test_loss_and_gradient_are_those_of_the_module_by_backward(make, inputs, wei
         torch.testing.assert_close(land.gradient(row), gradient, **ROUND_OFF)
         torch.testing.assert_close(many_loss, loss, **ROUND_OFF)
         torch.testing.assert_close(many_gradient, gradient, **ROUND_OFF)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_module_of_a_theta_is_the_model_in_its_own_mode(frozen, generator):
+    model = nn.Sequential(mlp(), nn.Dropout(0.0))
+    model.register_buffer("running", torch.zeros(2))
+    land = Network(model, *data(generator), freeze_buffers=frozen)
+    theta = starts(land, generator)[0]
+    made = land.module(theta)
+    assert {each.training for each in made.modules()} == {not frozen}
+    assert torch.equal(made.running, model.running)
+    assert torch.equal(parameters_to_vector(made.parameters()).detach(), theta)
+
+
+class Single(nn.Module):
+    """A model that makes constants in single precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x).float() * torch.ones(3)
+
+
+@pytest.mark.parametrize(("dtype", "own"), [(torch.float32, False), (torch.float64, False), (torch.float32, True)])
+def test_a_network_is_precise_in_float64_unless_its_forward_pass_has_a_precision_of_its_own(dtype, own, generator):
+    x, y = data(generator)
+    model = Single() if own else mlp().to(dtype)
+    land = Network(model, x.to(dtype), y)
+    precise = land.precise()
+    assert (precise is land) == (own or dtype == torch.float64)
+    assert precise.dtype == (torch.float32 if own else torch.float64)
 
 
 @pytest.mark.parametrize("make", [mlp, lambda: Residual().double()])
