@@ -1,5 +1,6 @@
 """What ``help``, type checkers and warnings say of verbs: the plain verb returns its result, and warns its caller."""
 
+import dataclasses
 import inspect
 import operator
 import subprocess
@@ -78,6 +79,16 @@ def test_settings_are_given_by_name(name):
     kinds = [each.kind for each in inspect.signature(getattr(ee, name)).parameters.values()]
     assert kinds[: FIRST[name]] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * FIRST[name]
     assert set(kinds[FIRST[name] :]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_what_says_how_a_result_was_made_is_given_by_name():
+    named = {
+        kind.__name__: {field.name for field in dataclasses.fields(kind) if field.kw_only} for kind in VERBS.values()
+    }
+    assert named == {
+        **{key: {"complete"} for key in ("Run", "Path", "Profile", "Release")},
+        "Family": {"complete", "steps", "recipe", "unavailable"},
+    }
 
 
 def test_what_holds_tensors_is_equal_to_itself_alone():
