@@ -202,3 +202,8 @@ def test_a_folder_that_is_not_there_or_empty_is_said(tmp_path, capsys):
 def test_no_action_is_said(capsys):
     assert cli.main(["class"]) == 1
     assert "entropic-edu class report FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, "0 %"), (0.494, "49 %"), (0.5, "50 %"), (1.0, "100 %")])
+def test_a_share_is_said_in_percent(share, said):
+    assert class_report._percent(share) == said
