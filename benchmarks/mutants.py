@@ -45,6 +45,9 @@ OPERATORS = (
 )
 
 
+CHECKS = ("strict", "frozen")  # arguments that change no result: Python looks at lengths, and refuses assignments
+
+
 @dataclass(frozen=True)
 class Mutant:
     """One change of one module; ``before`` and ``after`` are the line that differs, or the first of them."""
@@ -82,7 +85,7 @@ def sites(source: str) -> dict[int, list[tuple[str, int]]]:
 
 
 def mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant | None:
-    """Return a change, or None if it is of no more than a type, a docstring or the text of an error."""
+    """Return a change; None where only a type, a docstring, the text of an error or a check of Python's differs."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
@@ -95,7 +98,7 @@ def mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant |
 
 
 def _meaning(source: str) -> str | None:
-    """Return the syntax tree without annotations, docstrings and the text of errors; None if there is none."""
+    """Return the syntax tree without annotations, docstrings, text of errors and ``CHECKS``; None if there is none."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -105,6 +108,10 @@ def _meaning(source: str) -> str | None:
             node.annotation = ast.Constant(0)
         if isinstance(node, ast.FunctionDef):
             node.returns = None
+        if isinstance(node, ast.Call):
+            node.keywords = [each for each in node.keywords if each.arg not in CHECKS]
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test = ast.Constant(0)
         if isinstance(node, ast.Raise):
             node.exc = ast.Constant(0)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -86,6 +87,7 @@ class Order:
 def _test(copy: str, tests: Sequence[str], wanted: Sequence[str] | None) -> None:
     """In a process of its own: run tests until one fails, and leave with pytest's code."""
     os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the process that is forked leaves unheard
     os.chdir(copy)
     sys.dont_write_bytecode = wanted is not None  # of a changed module none is kept
     os.environ |= {"PYTHONPATH": copy, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # nbval takes 2 s

@@ -15,7 +15,7 @@ from .landscape import Landscape
 from .methods import Band, Linear, Method, Relaxing, named, refine, tangents
 from .path import Path, measured, scallops
 from .results import finite
-from .settings import require_counts
+from .settings import is_number, require_counts
 from .snapshot import Progress, Snapshot, Stream, verb, warn
 
 __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
@@ -58,9 +58,10 @@ class Sweeps:
     scallop: float = 0.05
 
     def __post_init__(self) -> None:
-        if not self.change >= 0:  # so that NaN is refused too
+        require_counts(sweeps=self.most)
+        if not (is_number(self.change) and self.change >= 0):  # so that NaN is refused too
             raise ValueError(f"change is a share of the trace, 0 to take all sweeps in one; got {self.change!r}.")
-        if not self.scallop >= 0:
+        if not (is_number(self.scallop) and self.scallop >= 0):
             raise ValueError(f"scallop is a share of the ends' loss, math.inf for any; got {self.scallop!r}.")
 
 

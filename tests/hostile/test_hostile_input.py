@@ -18,6 +18,7 @@ import entropic_edu as ee
 PACKAGE = Path(ee.__file__).parent
 SECONDS = 20  # that no call may take
 NAN, INF = math.nan, math.inf
+NUMBERS = ("noise_scale", "half_length", "end_curvature", "g_wide", "g_narrow", "width", "slope", "barrier")
 WHOLE = [-(2**40), -1, 0, 1, 2, 7, 50]
 REAL = [NAN, INF, -INF, -1.0, -0.0, 0.0, 1e-300, 0.5, 1.0, 1.5, 1e12, 1e300]
 OURS = (ValueError, TypeError, ee.DivergenceError, OSError)
@@ -279,6 +280,34 @@ def test_what_is_no_number_or_no_whole_one_is_refused_by_the_name_of_its_setting
         call, sound, _ = calls(LANDS[kind])[name]
         with pytest.raises(ValueError, match=rf"{key}.*got|got {key}"):
             call(**sound | {key: value})
+
+
+def with_settings(**settings):
+    return ee.Network(ee.models.mlp(3, 4, 3), torch.ones(3, 3), torch.arange(3), **settings)
+
+
+MADE = {  # what is made of plain numbers, each with some of them
+    **{name: (getattr(ee.valleys, name), NUMBERS) for name in ("Waist", "Tilted", "Pinch", "Hyperbola", "DoubleWell")},
+    "Network": (with_settings, ("weight_decay", "label_noise")),
+    "mlp": (lambda **given: ee.models.mlp(3, *given.values(), 2), ("width",)),
+    "small_cnn": (ee.models.small_cnn, ("classes",)),
+    "resnet20": (ee.models.resnet20, ("width", "classes")),
+    "normed_cnn": (ee.models.normed_cnn, ("classes", "size")),
+    "Sweeps": (ee.Sweeps, ("most", "change", "scallop")),
+    "Projections": (ee.Projections, ("every", "radius")),
+    "Records": (ee.Records, ("every",)),
+    "Minibatch": (ee.noise.Minibatch, ("batch_size",)),
+    "Isotropic": (ee.noise.Isotropic, ("temperature",)),
+}
+
+
+@pytest.mark.parametrize(("make", "key"), [(make, key) for make, keys in MADE.values() for key in keys])
+def test_what_is_no_number_is_refused_where_a_thing_is_made(make, key):
+    if key not in inspect.signature(make).parameters and make not in (with_settings, MADE["mlp"][0]):
+        pytest.skip("this valley has no such setting")
+    for value in ["3", [3], object(), 1j, torch.ones(3), {}, NAN, -1]:
+        with pytest.raises(ValueError, match=r"(must be|is|lies) .*got"):
+            make(**{key: value})
 
 
 PROFILE = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck), "database": None}

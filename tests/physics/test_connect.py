@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -522,6 +523,24 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
     ):
         with pytest.raises(ValueError, match=words):
             connect(Circle(), one, two, method=method, generator=seeded())
+
+
+@pytest.mark.parametrize("method", ["linear", "string"])
+@pytest.mark.parametrize("points", [None, 13])
+def test_a_road_has_the_points_that_were_asked_for_or_four_for_each_pivot(method, points):
+    whole = ee.Sweeps(8, change=0, scallop=math.inf)  # no pivot is added
+    road = on_the_circle(method=method, pivots=6, sweeps=whole, points=points)
+    assert len(road.pivots) == (points or 24)
+
+
+def test_snapshots_count_the_sweeps_up_to_the_last(generator):
+    ends, settings = on_circle(doubles(0.2, 2.6)), {"method": "string", "pivots": 8, "sweeps": 60, "batch_size": None}
+    stream = ee.stream.connect(Circle(), *ends, generator=generator, learning_rate=0.02, **settings)
+    done = [(each.done, each.total) for each in stream]
+    assert done[0] == (0, 60)
+    assert all(a <= b for (a, _), (b, _) in itertools.pairwise(done))
+    assert all(0 <= number <= total for number, total in done)
+    assert done[-1][0] == done[-1][1]
 
 
 def test_settings_out_of_range_are_refused():

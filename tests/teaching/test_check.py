@@ -14,6 +14,7 @@ from IPython.core.formatters import HTMLFormatter
 
 from entropic_edu.course import Exercise
 from entropic_edu.teaching.check import check
+from entropic_edu.teaching.strings import text
 
 WORDS = {
     f"02.exercise.{name}.{key}": said
@@ -224,6 +225,37 @@ def test_a_slip_that_nobody_listed_is_found_by_trying(exercise, answer, message)
     assert verdict.slip is None
     assert verdict.named
     assert re.search(message, verdict.message), verdict.message
+
+
+OTHERS = {
+    "check.inverse": lambda t: 1 / t,
+    "check.inverse_sign": lambda t: -1 / t,
+    "check.absolute": abs,
+    "check.rest": lambda t: 1 - t,
+    "check.logarithm": lambda t: math.log(abs(t)),
+    "check.exponential": math.exp,
+}
+
+
+@pytest.mark.parametrize(("key", "other"), OTHERS.items(), ids=OTHERS)
+def test_another_function_of_the_right_result_is_named(key, other):
+    cases = [(-0.7,), (1.9,), (0.4,)] if key == "check.absolute" else [(0.7,), (1.9,), (0.4,)]
+    exercise = Exercise("force", "2.1", truth=lambda x: x + 0.3 * x**3, wrong={}, cases=cases)
+    verdict = check("02", exercise, lambda x: other(exercise.truth(x)))
+    assert verdict.named == "whole"
+    assert text(key, subject="").strip(" .") in verdict.message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("factor", "named"),
+    [(f, True) for f in (0.25, 0.5, 2, 4, 10, 0.1, 1000, 0.001)] + [(f, False) for f in (3, 0.75, 0.0)],
+)
+def test_of_a_single_number_only_a_factor_that_slips_often_make_is_named(factor, named, sign):
+    rate = Exercise("rate", "2.2", truth=lambda: 0.37, wrong={})
+    verdict = check("02", rate, sign * factor * 0.37)
+    assert (verdict.named == "whole") == named
+    assert ("wrong sign" in verdict.message) == (sign < 0 and factor > 0)
 
 
 def test_a_function_that_prints_is_told_to_return(capsys):

@@ -432,6 +432,50 @@ def test_an_explorer_without_work_says_so(explorer):
             act()
 
 
+@pytest.mark.parametrize("begins", [0, 40])
+@pytest.mark.parametrize("picture", [0.0, 0.15])
+def test_the_time_that_work_takes_is_told_from_a_trial_of_its_steps_and_pictures(begins, picture, monkeypatch):
+    """A step takes 1/64 s, and a picture, of which there is one every 0.3 s, ``picture``."""
+    figure, now, drawn = Figure(figsize=(1, 1)), [1000.0], []
+
+    def ticking(batch_size):
+        for number in range(begins, begins + 1000):
+            yield Snapshot(number, 1000, "", lambda: Count(7))
+            now[0] += 1 / 64
+
+    def frame(result, batch_size):
+        now[0] += picture
+        drawn.append(result.number)
+        return figure, ""
+
+    monkeypatch.setattr(widgets, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    work = Work(ticking, frame, lambda batch_size: 100 * batch_size, frame=frame if picture else None)
+    explorer = Explorer(lambda batch_size: (figure, "at once"), [BATCH], work=work)
+    one = (1 / 64) * (1 + picture / widgets.FRAME)
+    for size in (4, 16, 1):
+        explorer.set(batch_size=size)
+        assert explorer.seconds() == pytest.approx(100 * size * one)
+    assert now[0] - 1000 < widgets.TRIAL + 0.1 + picture  # one trial for all settings
+    assert len(drawn) == bool(picture)
+
+
+def test_of_states_that_were_drawn_the_latest_are_kept(monkeypatch):
+    drawn = []
+
+    def draw(number):
+        drawn.append(number)
+        return Figure(figsize=(1, 1)), f"{number}"
+
+    monkeypatch.setattr(widgets, "KEPT", 3)
+    explorer = Explorer(draw, [slider("number", tuple(range(6)), 0)])
+    for number in (0, 1, 2, 3, 3, 2, 1, 4, 1, 2):  # 0 goes when 3 comes, 3 when 4 comes
+        explorer.draw(number=number)
+    assert drawn == [0, 1, 2, 3, 4]
+    explorer.draw(number=3)
+    explorer.draw(number=0)
+    assert drawn == [0, 1, 2, 3, 4, 3, 0]
+
+
 def test_work_under_way_is_shown_as_it_goes_and_its_end_by_the_last_picture(monkeypatch):
     figure, seen, now = Figure(figsize=(1, 1)), [], [1000.0]
 
