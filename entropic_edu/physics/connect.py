@@ -15,6 +15,7 @@ from .landscape import Landscape
 from .methods import Band, Linear, Method, Relaxing, named, refine, tangents
 from .path import Path, measured, scallops
 from .results import finite
+from .settings import require_counts
 from .snapshot import Progress, Snapshot, Stream, verb, warn
 
 __all__ = ["UnconvergedWarning", "connect", "measured", "tangents"]
@@ -137,6 +138,9 @@ def connect(
     a, b = land.vector(a).detach(), land.vector(b).detach()
     wanted = sweeps if isinstance(sweeps, Sweeps) else Sweeps(sweeps)
     _check(land, a, b, pivots, wanted.most)
+    for name, value, least in (("batch_size", batch_size, 1), ("points", points, 2)):
+        if value is not None:
+            require_counts(least, **{name: value})
     if guess is not None and isinstance(way, Linear):
         raise ValueError('A first guess has no meaning with method="linear"; leave one of the two out.')
     if guess is not None and not (torch.equal(guess.pivots[0], a) and torch.equal(guess.pivots[-1], b)):
@@ -281,8 +285,7 @@ def _check(land: Landscape, a: Tensor, b: Tensor, pivots: int, sweeps: int) -> N
         finite(end, f"The end point {name}", "train it again with a smaller learning_rate")
     if torch.equal(a, b):
         raise ValueError("The two end points are equal; a path needs two minima, say from two seeds.")
-    if pivots < 4 or sweeps < 4:
-        raise ValueError(f"connect needs pivots >= 4 and sweeps >= 4; got {pivots} and {sweeps}.")
+    require_counts(4, pivots=pivots, sweeps=sweeps)
 
 
 def _snapshot(path: Path, done: int, total: int, note: str = "") -> Snapshot[Path]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import SHAPES, require_batch, require_steps, white
+from .noise import SHAPES, white
+from .settings import require_batch, require_steps
 
 __all__ = ["DoubleWell", "Hyperbola", "Pinch", "Tilted", "Valley", "Waist"]
 

@@ -74,7 +74,7 @@ class HandedIn:
                 inspect.signature(answer).bind(*first)
             except TypeError:
                 raise Unfit(text("check.arguments", arguments=listed) if names else text("check.wants_value")) from None
-            except ValueError:  # a built-in function does not tell
+            except Exception:  # a built-in function does not tell, and what else can be called may do anything
                 pass
 
     def results(self, cases: Sequence[Sequence[Any]]) -> list[object]:
@@ -96,7 +96,7 @@ class HandedIn:
         if all(each is None or each is Ellipsis for each in given):
             if self.printed:
                 raise Unfit(text("check.prints"))
-            if Ellipsis in given or not _works(self._answer):
+            if Ellipsis in given or not works(self._answer):
                 raise Untouched(text("check.not_attempted", number=self.number))
             raise Unfit(text("check.no_return"))
         if all(isinstance(each, Unfit) for each in given):
@@ -118,31 +118,67 @@ class HandedIn:
         return None if isinstance(result, Unfit) else result
 
     def _result(self, case: Sequence[Any]) -> object:
-        said, values = io.StringIO(), copied(case)
+        said = io.StringIO()
         try:
-            with contextlib.redirect_stdout(said), _limited(self._end):
-                result = self._function(*values)
-            return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
-        except NotImplementedError:
-            return ...
-        except _TooLong as stop:
-            return Unfit(text("check.too_long", seconds=f"{LONGEST:g}", place=self._place(stop)), "too long")
-        except Exception as error:
-            if isinstance(error, TypeError) and "ellipsis" in str(error):
-                unfinished = text("check.unfinished", number=self.number, place=self._place(error))
-                raise Untouched(unfinished) from None
-            known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
-            return Unfit(text("check.raised", place=self._place(error), **known))
+            with contextlib.redirect_stdout(said):
+                return called(self._function, copied(case), self._end, LONGEST)
+        except Untouched as left:
+            raise Untouched(text("check.unfinished", number=self.number, place=left.args[0])) from None
+        except Unfit as problem:
+            return problem
         finally:
             self.printed += said.getvalue()
 
-    def _place(self, error: BaseException) -> str:
-        """Return the line of the learner's function where an error arose, as far as Python tells."""
-        function = inspect.unwrap(self._answer) if callable(self._answer) else None
-        file = getattr(getattr(function, "__code__", None), "co_filename", None)
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
-        own = [frame for frame in frames if frame.filename == file] or frames
-        return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+def called(function: Callable[..., Any], values: Sequence[Any], end: float, seconds: float) -> object:
+    """Return what a learner's function gives, ``...`` where it is as it came; stop it at ``end``, after ``seconds``.
+
+    Raises:
+        Unfit: If it stops with an error or is stopped; the message says where.
+        Untouched: If one ``...`` is left in it; the message is the place.
+    """
+    try:
+        with _limited(end):
+            result = function(*values)
+        if isinstance(result, str):
+            return _whole(result)
+        return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
+    except NotImplementedError:
+        return ...
+    except KeyboardInterrupt:  # the learner's own
+        raise
+    except _TooLong as stop:
+        told = text("check.too_long", seconds=f"{seconds:g}", place=_place(stop, function))
+        raise Unfit(told, "too long") from None
+    except BaseException as error:  # SystemExit, too: exit() is the learner's error
+        place, reason = _place(error, function), _reason(error)
+        if isinstance(error, TypeError) and "ellipsis" in reason:
+            raise Untouched(place) from None
+        known = {"error": type(error).__name__, "reason": reason or text("check.no_reason")}
+        raise Unfit(text("check.raised", place=place, **known)) from None
+
+
+def _place(error: BaseException, function: Callable[..., Any]) -> str:
+    """Return the line of the learner's function where an error arose, as far as Python tells."""
+    file = None
+    with contextlib.suppress(Exception):  # what can be called may do anything
+        file = inspect.unwrap(function).__code__.co_filename
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
+    own = [frame for frame in frames if frame.filename == file] or frames
+    return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+def _whole(words: str) -> str:
+    """Return a plain text that any page can show, whatever a subclass or half a character makes of it."""
+    return str.encode(words, "utf-8", "replace").decode()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says; nothing where saying it fails as well."""
+    try:
+        return _whole(str(error))
+    except Exception:
+        return ""
 
 
 @contextlib.contextmanager
@@ -162,7 +198,7 @@ def _limited(end: float) -> Iterator[None]:
         sys.settrace(before)
 
 
-def _works(answer: object) -> bool:
+def works(answer: object) -> bool:
     """Whether a function does anything at all before it returns nothing."""
     code = getattr(answer, "__code__", None)
     idle = {"RESUME", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "NOP", "POP_TOP"}
@@ -171,8 +207,7 @@ def _works(answer: object) -> bool:
 
 def _looked_up(table: Mapping[Any, object]) -> Callable[..., object]:
     """Return a function that looks its argument up in a learner's table, whatever the spelling of a text."""
-    known = {_plain(key): value for key, value in table.items()}
-    return lambda key: known.get(_plain(key))
+    return lambda key: {_plain(each): value for each, value in table.items()}.get(_plain(key))
 
 
 def _plain(key: object) -> object:
@@ -217,7 +252,7 @@ def fitting(given: object, truth: Value, case: str, options: Sequence[str]) -> V
         return value_of(given)
     try:
         value = value_of(_read(given) if isinstance(given, str) else given)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a learner's type may raise what it likes, a tensor may have no numbers or more than can be held
         return Unfit(text("check.wants_number", given=kind(given)))
     assert not isinstance(value, str)
     if value.shape != truth.shape and not value.size == truth.size == 1:

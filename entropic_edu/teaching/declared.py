@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
+from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 
 from .sheet import Sheet
@@ -31,6 +33,26 @@ class Work:
     units: Callable[..., int]
     frame: Callable[..., Any] | None = None
     absent: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Found(Result):
+    """What was found so far, one thing after another."""
+
+    each: list[Any]
+
+
+def one_by_one(ask: Callable[[Any], Any], things: Sequence[Any], note: str = "") -> Iterator[Snapshot[Found]]:
+    """Yield what ``ask`` finds of the first things, of none at first, then of one more each time.
+
+    >>> [snapshot.result.each for snapshot in one_by_one(lambda x: x**2, (2, 3))]
+    [[], [4], [4, 9]]
+    """
+    found: list[Any] = []
+    for done in range(len(things) + 1):
+        if done:
+            found.append(ask(things[done - 1]))
+        yield Snapshot(done, len(things), note, partial(Found, list(found), complete=done == len(things)))
 
 
 class Parts(NamedTuple):
@@ -64,7 +86,7 @@ def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
     return Parts(
         render,
         words,
-        None if code is None else lambda **turned: code(state(**turned)),
+        None if code is None else lambda **turned: code(state(**turned)).strip(),
         None
         if work is None
         else Work(
@@ -75,6 +97,11 @@ def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
             work.absent,
         ),
     )
+
+
+def filled(code: str, state: Any) -> str:
+    """Return lines of code whose places, such as ``{state.pair}``, are filled from a state."""
+    return code.format(state=state)
 
 
 def takes(function: Callable[..., Any]) -> set[str]:

@@ -21,7 +21,7 @@ from entropic_edu.figures.pixels import RENDER, captioned, png
 from entropic_edu.physics.snapshot import Snapshot
 
 from .bet import Bet
-from .declared import Parts, Work, declared, takes
+from .declared import Parts, Work, declared, filled, takes
 from .job import Job
 from .page import Control, Page, slider, switch
 from .sheet import HEIGHT, Panel, Sheet
@@ -54,7 +54,8 @@ class Explorer:
         words: ``words(state)`` returns the sentence; ``pinned`` as in ``draw``.
         state: Makes the state of the controls, all by name: what picture, sentence and code read.
         title: Names the explorer in its alternative text: words or their key.
-        code: ``code(state)`` returns the lines of code that make the same numbers.
+        code: The lines that make the same numbers: words with places such as ``{state.batch_size}``, or a function
+            ``code(state)`` that returns them.
         work: What the button "run live" does.
         height: Of the picture, in CSS pixels.
 
@@ -77,7 +78,7 @@ class Explorer:
         *,
         state: Callable[..., Any] = SimpleNamespace,
         title: str = "",
-        code: Callable[..., str] | None = None,
+        code: Callable[..., str] | str | None = None,
         work: Work | None = None,
         height: int = HEIGHT,
     ) -> None:
@@ -85,7 +86,7 @@ class Explorer:
         self.values: dict[str, Any] = {control.name: control.default for control in self.controls}  # now
         self.job: Job[Any] | None = None
         self._takes = takes(draw)
-        made = Parts(draw, words, code, work)
+        made = Parts(draw, words, partial(filled, code) if isinstance(code, str) else code, work)
         if panels is not None:
             made = declared(Sheet(panels, height), made, state)
         self._render, _, self.code, self.work = made

@@ -14,6 +14,7 @@ from PIL import Image as Pixels
 from entropic_edu.figures.pixels import DPI
 from entropic_edu.physics.snapshot import Snapshot
 
+from .named import Names
 from .strings import composed_text, text
 
 if TYPE_CHECKING:
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-color1, #222)"
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
+# on a dark page a picture is turned from white to black, its hues as they were; the code is folded until asked for
+_LOOK = """<style>
+body[data-jp-theme-light="false"] :is(.ee-explorer, .ee-calibration) img { filter: invert(0.93) hue-rotate(180deg); }
+.ee-same:not(:has(details[open])) + .ee-code { display: none; }
+.ee-same summary { cursor: pointer; }
+</style>"""
 _CODE = (
     "font:13px/1.4 var(--jp-code-font-family, monospace); margin:2px 0; padding:6px 10px; white-space:pre-wrap; "
     "word-break:normal; border-left:3px solid #0072B2; color:var(--jp-content-font-color1, #222)"
@@ -99,6 +106,9 @@ class Page:
         # an img with its size reserves its place before it has loaded, and nothing below it jumps
         self.picture = W.Image(format="png", layout=W.Layout(max_width="100%", height="auto"))
         self.sentence = W.HTML(layout=width).add_class("ee-sentence")
+        head = html.escape(text("explorer.same_as")) if explorer.code is not None else ""
+        folded = f'<details style="{_SMALL}"><summary>{head}</summary></details>' if head else ""
+        self.same = W.HTML(_LOOK + folded).add_class("ee-same")
         self.code = W.HTML(layout=width).add_class("ee-code")
         self.run = W.Button(layout=auto).add_class("ee-run")
         self.stop = W.Button(description=text("explorer.cancel"), disabled=True).add_class("ee-cancel")
@@ -108,6 +118,7 @@ class Page:
         self.run.on_click(lambda _: guarded(explorer.start, self.fail))
         self.stop.on_click(lambda _: explorer.cancel())
         self.twin.on_click(lambda _: guarded(explorer.unpin if explorer._pinned else explorer.pin, self.fail))
+        self.names = Names(explorer.title or text("explorer.picture"))
         self.box = W.VBox(layout=width).add_class("ee-explorer")
         self.fill()
 
@@ -126,7 +137,7 @@ class Page:
         if explorer.work is not None and explorer.work.absent:
             work = [W.HTML(f'<p style="{_SMALL}">{html.escape(explorer.work.absent)}</p>').add_class("ee-absent")]
         buttons = W.HBox(pins + work, layout=W.Layout(flex_flow="row wrap", align_items="center"))
-        self.box.children = [*rows, buttons, self.picture, self.sentence, self.code]
+        self.box.children = [*rows, buttons, self.picture, self.sentence, self.same, self.code, self.names]
 
     def show(self, drawn: Drawn) -> None:
         """Show a picture and its sentence, and the code of the controls."""
@@ -135,8 +146,8 @@ class Page:
             self.picture.width, self.picture.height = str(round(wide * 96 / DPI)), str(round(high * 96 / DPI))
         self.sentence.value = read_out(drawn.sentence)
         if self.explorer.code is not None:
-            lines, same = html.escape(self.explorer.code(**self.explorer.values).strip()), text("explorer.same_as")
-            self.code.value = f'<div style="{_SMALL}">{same}</div><pre style="{_CODE}">{lines}</pre>'
+            lines = html.escape(self.explorer.code(**self.explorer.values).strip())
+            self.code.value = f'<pre style="{_CODE}">{lines}</pre>'
         work = self.explorer.work
         if work is not None and not work.absent and self.stop.disabled:
             self.run.description = text("explorer.run", time=duration(self.explorer.seconds()))
@@ -156,7 +167,8 @@ class Page:
         """Show how far the work is."""
         share = 100 * snapshot.done / max(1, snapshot.total)
         words = text("explorer.progress", done=snapshot.done, total=snapshot.total, note=snapshot.note)
-        bar = f'<progress max="100" value="{share:.0f}" style="width:120px"></progress>'
+        name = html.escape(text("explorer.so_far"))
+        bar = f'<progress aria-label="{name}" max="100" value="{share:.0f}" style="width:120px"></progress>'
         self.bar.value = f'<span style="{_SMALL}">{bar} {html.escape(words)}</span>'
 
     def running(self, now: bool) -> None:

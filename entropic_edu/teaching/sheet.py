@@ -157,6 +157,22 @@ class Pen:
         look: dict[str, Any] = {"fmt": role.marker, "ms": 6, "color": role.colour, "elinewidth": 1.5} | style
         self.keep(*self.ax.errorbar(x[seen], value[seen], bars, **look).get_children())
 
+    def across(self, mean: Mean, y: float, role: Role = RUN, **style: Any) -> None:
+        """Draw a mean, (), at a height, with a bar of its error to both sides; off the axis it stands at its end."""
+        low, high = self.panel.xlim
+        value, error = (float(part) for part in mean)
+        self.line([max(low, value - error), min(high, value + error)], [y, y], Role(role.colour, width=1.5), "")
+        mark = {"marker": role.marker, "ms": 9} | style
+        self.line([min(max(value, low), high)], [y], Role(role.colour, ""), "", **mark)
+
+    def walkers(self, step: Any, position: Tensor, label: str | None = None, **style: Any) -> Mean:
+        """Draw where walkers (R, W) are at some steps (R,), a thin line each and a bold mean; return where it ends."""
+        for each in position.T:
+            self.line(step, each, RUN, "", **{"lw": 0.6, "alpha": 0.5} | style)
+        mean = Mean.over(position.double())
+        self.line(step, mean, RUN, label)
+        return mean.at(-1)
+
     def level(self, height: float, role: Role = LIMIT, label: str = "") -> None:
         """Draw a line at one height across the panel, its name on it at the right."""
         self.line(self.panel.xlim, [height, height], role, "")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .calls import Unfit, Untouched, called, fitting, value_of, works
 from .strings import text
 
 
@@ -17,39 +19,56 @@ class Yours:
     Args:
         function: The learner's, or None.
         library: The one that stands in; the learner's value must have the shape of its value.
+        seconds: How long one call may take; a loop that never ends is stopped then.
 
     >>> double = Yours(lambda x: 2 * x, library=lambda x: x + x)
     >>> double(torch.tensor([1.0, 2.0])), double.note
     (tensor([2., 4.]), 'Made by your function.')
     >>> double = Yours(lambda x: ..., library=lambda x: x + x)
     >>> double(torch.tensor([1.0, 2.0])), double.note
-    (tensor([2., 4.]), 'Your function is not written yet; the one of the library stands in.')
+    (tensor([2., 4.]), 'Your function is not written yet. The one of the library stands in.')
     """
 
-    def __init__(self, function: Callable[..., Any] | None, library: Callable[..., Tensor]) -> None:
-        self.function, self.library = function, library
+    def __init__(self, function: Callable[..., Any] | None, library: Callable[..., Any], seconds: float = 30) -> None:
+        self.function, self.library, self.seconds = function, library, seconds
         self.note = "" if function is None else text("yours.made")
-        self._shape: torch.Size | None = None
+        self._truth: Tensor | None = None
+
+    @property
+    def whose(self) -> str:
+        """The note, also where there is no function at all."""
+        return self.note or text("yours.instead", reason=text("yours.unwritten"))
 
     def __call__(self, *values: Any) -> Tensor:
-        if self.function is None:
-            return self.library(*values)
-        try:
-            given = self.function(*(value.clone() if isinstance(value, Tensor) else value for value in values))
-            if given is None or given is Ellipsis:
-                return self._stand_in(text("yours.unwritten"), *values)
-            if isinstance(given, tuple | list):
-                given = torch.stack([torch.as_tensor(each).double() for each in given])
-            value = torch.as_tensor(given).detach()
-        except Exception as error:  # whatever it is, it is the learner's and is told
-            return self._stand_in(text("yours.stopped", error=type(error).__name__, reason=error), *values)
-        if self._shape is None:
-            self._shape = self.library(*values).shape
-        if value.shape != self._shape or not bool(value.isfinite().all()):
-            told = text("yours.unfit", given=tuple(value.shape), wanted=tuple(self._shape))
-            return self._stand_in(told, *values)
-        return value
+        if self.function is not None:
+            try:
+                return self._theirs(*values)
+            except (Unfit, Untouched) as problem:
+                reason = problem.args[0] if isinstance(problem, Unfit) else text("yours.unwritten")
+                self.function, self.note = None, text("yours.instead", reason=reason)
+        return self._stand_in(*values)
 
-    def _stand_in(self, note: str, *values: Any) -> Tensor:
-        self.function, self.note = None, note
-        return self.library(*values)
+    def _stand_in(self, *values: Any) -> Tensor:
+        value = self.library(*values)
+        return value if isinstance(value, Tensor) else torch.as_tensor(value_of(value))
+
+    def _theirs(self, *values: Any) -> Tensor:
+        assert self.function is not None
+        copies = [value.clone() if isinstance(value, Tensor) else value for value in values]
+        given = called(self.function, copies, time.monotonic() + self.seconds, self.seconds)
+        if given is None and works(self.function):
+            raise Unfit(text("check.no_return"))
+        if given is None or given is Ellipsis:
+            raise Untouched
+        self._truth = self._stand_in(*values) if self._truth is None else self._truth
+        value = fitting(given, value_of(self._truth), "", ())
+        if isinstance(value, Unfit):
+            raise value
+        return torch.as_tensor(value, dtype=self._truth.dtype)
+
+
+def told(**functions: Yours) -> str:
+    """Return whose several functions are, by name where they differ."""
+    said = {name: function.whose for name, function in functions.items()}
+    first, *others = set(said.values())
+    return " ".join(f"{name}: {whose}" for name, whose in said.items()) if others else first

@@ -42,6 +42,9 @@ def slowly(*, batch_size, learning_rate):
 def show(result, **controls):
     return drawn(2, f"complete: {result.complete}")
 
+def code(*, batch_size, learning_rate):
+    return f"ee.drift(..., batch_size={batch_size})"
+
 class Bet:  # what covers an explorer until it is skipped
     def __init__(self):
         self.open, self.ghost, self.waiting = False, None, []
@@ -71,7 +74,7 @@ def lab(browser, tmp_path_factory):
     lessons = copied(home / "lessons")
     sample = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     cells = [SAMPLE.strip(), "bet = Bet()\nbet.widget"]
-    cells.append('Explorer(render, controls, title="Sample", work=work).cover(bet)')
+    cells.append('Explorer(render, controls, title="Sample", work=work, code=code).cover(bet)')
     sample.cells = [nbformat.v4.new_code_cell(cell, id=f"sample-{n}") for n, cell in enumerate(cells)]
     nbformat.write(sample, lessons / "sample.ipynb")
     running = harness.Lab(lessons, home / "rest", browser)

@@ -43,6 +43,30 @@ def test_the_whole_notebook_fits_in_one_picture(opened, tmp_path):
     assert page.viewport_size == {"width": 900, "height": 400}
 
 
+def test_the_same_in_code_is_folded_until_it_is_asked_for_and_then_follows_the_sliders(opened):
+    page = opened("sample.ipynb")
+    (explorer,) = explorers(page)
+    code = explorer.locator(".ee-code")
+    assert not code.is_visible()
+    explorer.locator("summary").press("Enter")
+    before = code.inner_text()
+    harness.step(page, explorer)
+    harness.waited(lambda: page.wait_for_timeout(50) or code.inner_text() != before, 20, "code of the next step")
+    assert "batch_size=" in before
+    assert code.is_visible()
+    explorer.locator("summary").press("Enter")
+    assert not code.is_visible()
+
+
+def test_a_dark_page_turns_the_white_of_pictures_to_black(opened):
+    page = opened("sample.ipynb")
+    (explorer,) = explorers(page)
+    looks = "image => getComputedStyle(image).filter"
+    assert explorer.locator("img").evaluate(looks) == "none"
+    page.evaluate("document.body.dataset.jpThemeLight = 'false'")
+    assert "invert" in explorer.locator("img").evaluate(looks)
+
+
 def test_what_is_red_and_what_the_console_says_is_seen(opened, lab):
     page = lab.open("sample.ipynb")
     try:

@@ -275,13 +275,13 @@ def test_the_border_is_where_every_later_fall_is_sure_by_a_plain_loop():
 
 def test_the_learners_measure_of_real_networks_is_what_no_resizing_changes():
     *_, last = measures.asked(Yours(ANSWER["8.2"], measures.adaptive), 2.0, 0)
-    good, trained, resized = last.result.values.tolist()
+    good, trained, resized = map(float, last.result.each)
     assert trained == pytest.approx(resized, rel=0.02)  # the ε of the norms
     assert trained / good == pytest.approx(float(measures.times("normed", "adaptive")[0]), rel=0.35)  # four probes
     *_, trace = measures.asked(
         Yours(lambda theta, product, probes: probes[0] @ product(probes[0]), measures.adaptive), 2.0, 0
     )
-    assert trace.result.values[1] < 0.7 * trace.result.values[2]  # what the lesson asks the learner to see
+    assert trace.result.each[1] < 0.7 * trace.result.each[2]  # what the lesson asks the learner to see
 
 
 def test_a_track_by_theorys_velocities_is_theorys_track():

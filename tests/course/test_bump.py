@@ -212,7 +212,7 @@ def test_the_trace_of_the_road_as_built_is_what_the_norms_explain():
 
 
 def test_live_and_recorded_profiles_agree_and_a_stopped_one_can_be_read():
-    snapshots = list(road.going(0, road.View(0.5, "trace", "2")))
+    snapshots = list(road.going(0, road.state_of(0.5, "trace", "2")))
     found, kept = snapshots[-1].result, common.profile(1)
     off = (found.trace - kept.trace) / (found.trace_error.square() + kept.trace_error.square()).sqrt()
     assert float(off.abs().max()) < 4

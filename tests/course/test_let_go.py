@@ -201,7 +201,7 @@ def test_settings_of_one_temperature_differ_less_than_those_of_one_batch_size():
 def test_linear_theory_without_a_free_constant_is_within_a_factor_of_the_cold_settings():
     for eta in C.RATES:
         for size in (64, 128):
-            found, law = measured(C.name_of(size, eta), "gone", 0.3)
+            found, law = measured(C.run_of(size, eta).name, "gone", 0.3)
             still = float(gone("control", 0.3).value)
             assert 0.9 < (float(found.value) - still) / (law - still) < 1.6, (eta, size)
 
@@ -339,7 +339,7 @@ def test_the_walkers_of_a_learner_go_where_those_of_the_library_went():
     explorer = own(0, release=release)
     explorer.set(batch_size=None, learning_rate=0.04)
     assert explorer.run().startswith("Live: Your 1 walker from 0.3")
-    position = next(reversed(list(explorer.work.stream(**explorer.values)))).result.position[-1]
+    position = next(reversed(list(explorer.work.stream(**explorer.values)))).result.each[0][-1]
     there = C.run_of(None, 0.04, road_pair=1).at(torch.tensor([750]))
     assert float(position) == pytest.approx(float(there.value), abs=2e-3)
 

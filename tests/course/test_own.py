@@ -30,8 +30,7 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before(number):
 
 def test_without_a_function_the_solution_walks_and_says_why(number):
     sentence = chapter(number).explorers["own"](0).sentence
-    assert sentence.startswith("The solution's walkers, not yours. Exercise ")
-    assert "not attempted yet" in sentence
+    assert sentence.startswith("Your function is not written yet. The one of the library stands in.")
 
 
 def test_the_walk_of_the_solution_meets_the_law_at_all_settings():
@@ -48,14 +47,15 @@ def test_a_wrong_walk_drives_the_picture_as_it_is():
         return valley_own.right_walk(x, kicks, learning_rate, 1, curvature)  # forgets B
 
     run = valley_own.run_of(0, loud, 16, 0.1)
-    assert run.whose == "Your function made these walkers."
+    assert run.whose == "Made by your function."
     assert float(run.square.value) == pytest.approx(16 * run.law, rel=0.1)
-    assert ee.Lesson("01").explore("own", walk=loud).sentence.startswith("Your function made these walkers.")
+    assert ee.Lesson("01").explore("own", walk=loud).sentence.startswith("Made by your function.")
 
 
 def test_a_function_that_fails_is_told_and_the_solution_walks():
     run = valley_own.run_of(0, lambda x, kicks, *rest: kicks[:2], 4, 0.1)
     assert "Wanted: values of shape (200, 256)" in run.whose
+    assert run.whose.endswith("The one of the library stands in.")
     assert abs(float(run.square.value) - run.law) < 4 * float(run.square.error)
 
 
@@ -85,11 +85,16 @@ def test_a_crowd_turns_round_where_slope_and_entropy_balance():
         assert run.still == pytest.approx(-slope * tug_own.RATE * tug_own.STEPS)
 
 
+def test_of_two_functions_the_unwritten_one_is_named():
+    run = floor_own.run_of(0, floor_own.WALK.truth, lambda *case: ..., 1)
+    assert run.whose.startswith("walk: Made by your function. free_energy: Your function is not written yet.")
+
+
 def test_two_functions_drive_one_picture():
     def nowhere(temperature, moved):
         return 0.02
 
     run = tug_own.run_of(0, tug_own.SHIFT.truth, nowhere, 0.01)
-    assert (run.whose, run.turn) == ("Your function made these walkers.", 0.02)
+    assert (run.whose, run.turn) == ("Made by your function.", 0.02)
     sentence = ee.Lesson("03").explore("own", shift=tug_own.SHIFT.truth, break_even=nowhere).sentence
     assert re.search(r"turns round at T = 0\.0200; theory says 0\.0133", sentence)

@@ -39,6 +39,7 @@ def test_what_torch_wraps_around_a_model_comes_off(wrapped):
     assert torch.equal(plain(X), model()(X))
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")  # of what compiles, about Python itself
 def test_compiled_parts_come_out_of_a_model_too_and_the_model_is_not_changed():
     net = model()
     net[0] = torch.compile(net[0], backend="eager")

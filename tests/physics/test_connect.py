@@ -582,9 +582,9 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"):
         on_the_circle(method="spline")
-    for wrong in ({"pivots": 3}, {"sweeps": 3}):
-        with pytest.raises(ValueError, match="needs pivots >= 4 and sweeps >= 4; got"):
-            on_the_circle(**wrong)
+    for name, least in (("pivots", 4), ("sweeps", 4), ("points", 2)):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number, at least {least}; got {least - 1}"):
+            on_the_circle(**{name: least - 1})
     with pytest.raises(ValueError, match="must be positive and finite, got -1"):
         on_the_circle(learning_rate=-1.0)
 

@@ -253,8 +253,8 @@ def test_of_an_undone_excursion_no_momentum_is_left_and_of_other_walks_that_alon
     ("rule", "message"),
     [
         ({"every": None, "undo_excursions": True}, "undo_excursions acts at projections"),
-        ({"every": 2.5}, "project_every is a whole number of steps, at least 1, or None to never project; got 2.5"),
-        ({"every": 0}, "or None to never project; got 0"),
+        ({"every": 2.5}, "project_every must be a whole number, at least 1; got 2.5"),
+        ({"every": 0}, "project_every must be a whole number, at least 1; got 0"),
         ({"radius": math.nan}, "radius is a distance from the path, 0 or more; got nan"),
     ],
 )
@@ -330,7 +330,7 @@ def test_a_walker_that_diverges_between_two_records_is_named_at_the_next_project
         ({"walkers": 0}, r"walkers must be a whole number, at least 1; got 0"),
         ({"steps": 1.5}, r"steps must be a whole number, at least 1; got 1.5"),
         ({"record_every": -3}, r"record_every must be a whole number, at least 1; got -3"),
-        ({"project_every": 2.5}, r"project_every is a whole number of steps"),
+        ({"project_every": 2.5}, r"project_every must be a whole number"),
         ({"start": []}, r"start is empty"),
         ({"learning_rate": -1.0}, "learning_rate must be positive and finite, got -1.0"),
         ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),

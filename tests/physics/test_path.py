@@ -292,7 +292,7 @@ def test_vectors_of_another_model_are_refused(road):
     with pytest.raises(ValueError, match="lives in 6 dimensions and the landscape has 2 parameters"):
         road.check(Circle())
     for call in (road.resample, road.smooth):
-        with pytest.raises(ValueError, match="at least 2 points, got 1"):
+        with pytest.raises(ValueError, match="points must be a whole number, at least 2; got 1"):
             call(1)
 
 

@@ -91,7 +91,7 @@ def test_label_noise_on_a_network_drifts_as_predicted_without_a_free_constant():
     """Squared loss, 100 digits (odd or even), tanh: at interpolation the noise of jittered labels is exactly 2σ²H/B.
 
     The noise part of the drift (the noise-free control taken off, on the same road from the same starts) against the
-    prediction with its transient after each projection. The ratio and its standard error are printed; the aim is 1.5.
+    prediction with its transient after each projection. The ratio and its standard error are printed.
     """
     digits = ee.data.digits()
     x = ((digits.x - digits.x.mean()) / digits.x.std())[:100].double()
@@ -122,5 +122,5 @@ def test_label_noise_on_a_network_drifts_as_predicted_without_a_free_constant():
     error = float((hot.position_error[-1] * predicted).norm() / predicted.square().sum())
     print(f"label noise on a network: measured / predicted drift = {ratio:.2f} ± {error:.2f}")
     assert bool((torch.sign(measured) == torch.sign(predicted)).all())
-    assert 1 / 1.5 < ratio < 1.5
+    assert 0.9 < ratio < 1.35  # 1.19 ± 0.05: walkers spread past where linear theory holds
     assert error < 0.1  # 24 walkers a start: the ratio means something

@@ -301,7 +301,7 @@ def test_divergence_names_the_product_at_the_start():
 def test_settings_out_of_range_are_refused_in_words(generator):
     land = network(generator)
     for settings, words in (
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1; got 0"),
         ({"learning_rate": -0.1}, "learning_rate must be positive and finite, got -0.1"),
         ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),
         ({"optimizer": "nesterov", "momentum": 0.0}, "nesterov needs momentum > 0"),

@@ -363,6 +363,76 @@ def test_a_learner_who_stops_an_endless_function_is_not_caught():
         check("02", FORCE, stopped)
 
 
+def refuses(*_):
+    raise RuntimeError("not me")
+
+
+def thrown(error):
+    def throws(*_):
+        raise error
+
+    return throws
+
+
+Mute = type("Mute", (Exception,), {"__str__": refuses})
+Number = type("Number", (float,), {"__float__": refuses, "__eq__": refuses, "__hash__": None})
+Thing = type(
+    "Thing", (), dict.fromkeys(("__array__", "__eq__", "__len__", "__iter__", "__repr__", "__bool__"), refuses)
+)
+Word = type("Word", (str,), dict.fromkeys(("split", "strip", "lower", "__len__", "__eq__", "casefold"), refuses))
+Table = type("Table", (dict,), dict.fromkeys(("items", "get", "__getitem__"), refuses))
+Odd = type("Odd", (), {"__call__": refuses, "__signature__": property(refuses), "__wrapped__": property(refuses)})
+CYCLE = []
+CYCLE.append(CYCLE)
+HOSTILE = {
+    "exit()": thrown(SystemExit(3)),
+    "an error of its own kind": thrown(BaseException("mine")),
+    "a closed generator": thrown(GeneratorExit()),
+    "an error that cannot be said": thrown(Mute()),
+    "half a character in an error": thrown(ValueError("\ud800")),
+    "a number beyond floats": lambda *_: 2**2000,
+    "a tensor without numbers": lambda *_: torch.ones(2, device="meta"),
+    "a sparse tensor": lambda *_: torch.eye(2).to_sparse(),
+    "more than memory holds": lambda *_: np.broadcast_to(1.0, (10**14,)),
+    "no end of calls": lambda *values: HOSTILE["no end of calls"](*values),
+    "a number that is none": lambda *_: Number(3.0),
+    "a thing that answers nothing": lambda *_: Thing(),
+    "a text that answers nothing": lambda *_: Word("flat"),
+    "half a character": lambda *_: "\ud800",
+    "a list in itself": lambda *_: CYCLE,
+    "an array of things": lambda *_: np.array([Thing]),
+    "a table that answers nothing": Table(A="flat"),
+    "a callable that answers nothing": Odd(),
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "exercise", [FORCE, VECTOR, TABLE, KIND, RATE], ids=["numbers", "vectors", "texts", "text", "value"]
+)
+def test_whatever_a_learner_returns_or_raises_the_check_says_something_and_passes_nothing(exercise, answer):
+    verdict = check("02", exercise, answer)
+    assert not verdict.right
+    assert len(verdict.message.encode()) > 20
+    assert "exercise" in verdict.message.lower()
+    assert HTMLFormatter()(verdict).encode()
+
+
+@pytest.mark.parametrize("change", [list.sort, list.clear, list.reverse, lambda xs: xs.append(7.0)])
+def test_what_a_function_does_to_its_arguments_harms_no_later_case(change):
+    first = Exercise(
+        "force", "2.1", truth=lambda xs: xs[0], wrong={"sign": lambda xs: -xs[0]}, cases=[([3.0, 1.0],)] * 3
+    )
+
+    def spoils(xs):
+        found = xs[0]
+        change(xs)
+        return found
+
+    assert check("02", first, spoils).right
+    assert first.cases[0] == ([3.0, 1.0],)
+
+
 @pytest.mark.parametrize(
     ("answer", "said"), [(right, "✓ Passed"), (lambda s, h: s, "✗ Not yet"), (None, "○ Not attempted")]
 )

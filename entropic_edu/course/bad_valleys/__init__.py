@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Chapter, Exercise, Given, Question
+from entropic_edu.course import Chapter, Given, Question
+from entropic_edu.teaching.slips import solved
 
 from . import ends, measures, road, walk
 
@@ -29,75 +28,17 @@ QUESTIONS = [
     Question("drift", ("stays", "bad", "good"), "good", {"stays": 0.95, "bad": 1.0, "good": 0.55}),
 ]
 
-Rule: TypeAlias = Callable[..., Any]
 
-
-def _border(error: Rule, sure: float = 2.8, first: bool = False) -> Rule:
-    """Return an answer to exercise 8.1 from a rule for the error of the fall, (pairs, P) -> (P,)."""
-
-    def rule(position: Tensor, accuracy: Tensor) -> Tensor:
-        fall = (accuracy[:, :1] - accuracy).mean(0)
-        below = fall > sure * error(accuracy)
-        if first:
-            return position[int(below[1:].nonzero()[0]) + 1]
-        last = int((~below).nonzero().max())
-        return position[min(last + 1, len(position) - 1)]
-
-    return rule
-
-
-def _paired(accuracy: Tensor) -> Tensor:
-    return (accuracy[:, :1] - accuracy).std(0) / len(accuracy) ** 0.5
-
-
-def _unpaired(accuracy: Tensor) -> Tensor:
-    """Return the error as if the accuracies at two places of a road were independent."""
-    return ((accuracy.var(0) + accuracy[:, 0].var()) / len(accuracy)) ** 0.5
-
-
-def _measure(term: Rule) -> Rule:
-    """Return an answer to exercise 8.2: the mean over the probes of a term of θ, the product and a probe."""
-    return lambda theta, product, probes: torch.stack([term(theta, product, probe) for probe in probes]).mean()
-
-
-def _walked(step: Rule) -> Rule:
-    """Return an answer to exercise 8.3 from a rule for the step at a place, given the start, too."""
-
-    def rule(start: float, position: Tensor, velocity: Tensor, steps: int) -> list[float]:
-        where = [start]
-        for _ in range(steps):
-            where.append(where[-1] + step(where[-1], start, position, velocity))
-        return where
-
-    return rule
-
-
-def _between(place: float, position: Tensor, velocity: Tensor) -> float:
-    return float(np.interp(place, position, velocity))
-
-
-def _nearest(place: float, start: float, position: Tensor, velocity: Tensor) -> float:
-    return float(velocity[(position - place).abs().argmin()])
-
-
-def _times(hessian: Tensor) -> Rule:
+def _times(hessian: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda v: hessian.to(v) @ v
 
 
 TILTED = torch.tensor([[1.0, -0.4, 0.0, 0.2], [-0.4, 2.0, 0.6, 0.0], [0.0, 0.6, 0.5, -0.3], [0.2, 0.0, -0.3, 4.0]])
 SIGNS = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, -1.0], [1.0, -1.0, -1.0, 1.0]])
-BORDER = Exercise(
-    "border",
+BORDER = solved(
     "8.1",
-    truth=road.border,
-    wrong={
-        "no_error": _border(lambda accuracy: 0 * accuracy[0], first=False),
-        "deviation": _border(lambda accuracy: (accuracy[:, :1] - accuracy).std(0)),
-        "unpaired": _border(_unpaired),
-        "one_error": _border(_paired, sure=1.0),
-        "first": _border(_paired, first=True),
-    },
-    cases=[
+    road.border,
+    [
         (
             torch.tensor([0.0, 0.2, 0.4, 0.6, 0.8, 1.0]),
             torch.tensor([[0.97, 0.96, 0.97, 0.94, 0.95, 0.70], [0.90, 0.89, 0.91, 0.88, 0.84, 0.65],
@@ -109,38 +50,38 @@ BORDER = Exercise(
                           [0.90, 0.888, 0.90, 0.91, 0.85, 0.83, 0.68]]),
         ),
     ],
+    no_error=("2.8 *", "0 *"),
+    deviation=("2.8 *", "2.8 * len(accuracy) ** 0.5 *"),
+    unpaired=("fall.error.nan_to_num()", "((accuracy.var(0) + accuracy[:, 0].var()) / len(accuracy)) ** 0.5"),
+    one_error=("2.8 *", "1.0 *"),
+    first=("(~sure).nonzero().max()", "sure[1:].nonzero()[0]"),
 )  # fmt: skip
-ADAPTIVE = Exercise(
-    "adaptive",
+ADAPTIVE = solved(
     "8.2",
-    truth=measures.adaptive,
-    wrong={
-        "trace": _measure(lambda theta, product, v: v @ product(v)),
-        "first_power": _measure(lambda theta, product, v: v @ product(theta * v)),
-        "no_probe": _measure(lambda theta, product, v: theta @ product(theta)),
-        "norm": _measure(lambda theta, product, v: (theta**2).sum() * (v @ product(v))),
-        "divided": _measure(lambda theta, product, v: (v / theta) @ product(v / theta)),
-        "squared": _measure(lambda theta, product, v: (product(theta * v) ** 2).sum()),
-    },
-    cases=[
+    measures.adaptive,
+    [
         (torch.tensor([2.0, 0.5, 1.0, 0.25]), Given(_times(TILTED), "H v"), SIGNS),
         (torch.tensor([1.0, 3.0, 0.5, 2.0]), Given(_times(TILTED.flip(0, 1)), "H v"), SIGNS),
     ],
+    trace=("theta * probes", "probes"),
+    first_power=("each @ product(each) for each in scaled", "each @ product(theta * each) for each in probes"),
+    no_probe=("theta * probes", "theta.expand_as(probes)"),
+    norm=("theta * probes", "theta.norm() * probes"),
+    divided=("theta * probes", "probes / theta"),
+    squared=("each @ product(each)", "(product(each) ** 2).sum()"),
 )
-TRACK = Exercise(
-    "track",
+TRACK = solved(
     "8.3",
-    truth=walk.tracked,
-    wrong={
-        "fixed": _walked(lambda place, start, position, velocity: _between(start, position, velocity)),
-        "reversed": _walked(lambda place, start, position, velocity: -_between(place, position, velocity)),
-        "nearest": _walked(_nearest),
-        "average": _walked(lambda place, start, position, velocity: float(velocity.mean())),
-    },
-    cases=[
+    walk.tracked,
+    [
         (0.95, torch.tensor([0.0, 0.4, 0.7, 1.0]), torch.tensor([-0.002, -0.01, -0.05, -0.12]), 6),
         (0.3, torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.03, 0.01, -0.04]), 9),
     ],
+    name="track",
+    fixed=("np.interp(where[-1]", "np.interp(start"),
+    reversed=("where[-1] + ", "where[-1] - "),
+    nearest=("np.interp(where[-1], places, speeds)", "speeds[abs(places - where[-1]).argmin()]"),
+    average=("np.interp(where[-1], places, speeds)", "speeds.mean()"),
 )
 EXERCISES = [BORDER, ADAPTIVE, TRACK]
 

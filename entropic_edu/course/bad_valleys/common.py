@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,8 +16,9 @@ from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
 from entropic_edu.teaching.strings import option_text
 
-FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")\n'
+FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")'
 SHOWN = {"five": slice(0, 5), "held_out": slice(5, 8), "one": slice(0, 1)}  # rows of the recording
+over = partial(Mean.over, dim=0)  # pairs of minima, or walkers; the error of one alone is NaN
 WHERE = torch.linspace(0, 1, 15, dtype=torch.float64)  # of what was measured along a road
 
 
@@ -42,16 +44,9 @@ def column(values: Tensor, name: str) -> Tensor:
     return values[..., COLUMNS.index(name)]
 
 
-def over(values: Tensor) -> Mean:
-    """Return mean and standard error over the first axis: pairs of minima, or walkers; none of one alone."""
-    return Mean.over(values, 0)
-
-
 def at(curve: Tensor, position: float) -> float:
     """Return a curve that is given at even positions, on straight lines between them."""
-    place = min(max(position, 0.0), 1.0) * (len(curve) - 1)
-    left = min(int(place), len(curve) - 2)
-    return float(torch.lerp(curve[left], curve[left + 1], place - left))
+    return float(np.interp(position, torch.linspace(0, 1, len(curve)), curve))
 
 
 def shown_as(shown: str) -> str:

@@ -64,15 +64,12 @@ def words(state: SimpleNamespace) -> str:
     return text("08.ends.sentence", good=good, bad=bad, all_good=all_good, all_bad=all_bad, **known)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that count what both networks read."""
-    return (
-        FROM + 'land, (good, bad) = recorded.bad_minima.landscape(), kept["road"].pivots[[0, -1]]\n'
-        'land.accuracy(bad), land.accuracy(good, "test"), land.accuracy(bad, "test")'
-    )
+CODE = f"""{FROM}
+land, (good, bad) = recorded.bad_minima.landscape(), kept["road"].pivots[[0, -1]]
+land.accuracy(bad), land.accuracy(good, "test"), land.accuracy(bad, "test")
+"""
 
 
 def ends(seed: int) -> Explorer:
     """Two networks that fit all training digits, and what they read in new ones."""
-    controls = [slider("bad_page", PAGES, 1)]
-    return Explorer(draw, controls, PANELS, words, title="08.ends.title", code=code, height=390)
+    return Explorer(draw, [slider("bad_page", PAGES, 1)], PANELS, words, title="08.ends.title", code=CODE, height=390)

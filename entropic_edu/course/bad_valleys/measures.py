@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +14,10 @@ from torch import Tensor
 from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, BLUE, RED
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
@@ -32,13 +31,6 @@ FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"]
 PROBES = 4  # of the live measure, at each of three networks
 ROWS = torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64)  # heights of the three measures
 TRAINED, RESIZED = Role(RED, "", label="08.label.trained"), Role(BLUE, "", marker="s")
-
-
-@dataclass(frozen=True, eq=False)
-class Asked(Result):
-    """The learner's measure at the good end, the bad end as trained, and the bad end resized, so far."""
-
-    values: Tensor
 
 
 def _static(ax: Axes) -> None:
@@ -74,21 +66,19 @@ def adaptive(theta: Tensor, product: Callable[[Tensor], Tensor], probes: Tensor)
     return torch.stack([each @ product(each) for each in scaled]).mean()
 
 
-def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Asked]]:
-    """Yield what the learner's measure says of the three networks of pair 1, one after the other."""
+def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Found]]:
+    """Yield what the learner's measure says of pair 1: the good end, the bad one as trained, and resized, () each."""
     good, bad = kept("road").pivots[[0, -1]].float()
     layers = land().scale_free(good[None])
     grown = bad_minima.resized(bad, layers, kept("factors")[0].float())
     shrunk = bad_minima.resized(bad, layers, torch.full((len(layers),), factor))
     draws = torch.Generator().manual_seed(seed)
     probes = torch.randint(0, 2, (PROBES, len(good)), generator=draws) * 2.0 - 1
-    values: list[Tensor] = []
-    for theta in (None, good, grown, shrunk):
-        if theta is not None:
-            values.append(rule(theta, partial(land().hessian_vector_product, theta), probes).double().reshape(()))
-        found = torch.stack(values) if values else torch.empty(0)
-        make = partial(Asked, found, complete=len(values) == 3)
-        yield Snapshot(len(values), 3, text("08.measures.note"), make)
+
+    def ask(theta: Tensor) -> Tensor:
+        return rule(theta, partial(land().hessian_vector_product, theta), probes).double().reshape(())
+
+    return one_by_one(ask, (good, grown, shrunk), text("08.measures.note"))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
@@ -99,11 +89,8 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
         style: dict[str, Any] = {"mfc": "white", "mew": 2} if factor is None else {}
         for name, row in zip(MEASURES, ROWS.tolist(), strict=True):
             each = times(state.bad_network, name, factor)
-            mean = over(each)
             pen.line(each, [row + up] * len(each), Role(role.colour, ""), "", marker=".", ms=4)
-            bar = [float(mean.value - mean.error), float(mean.value + mean.error)]
-            pen.line(bar, [row + up] * 2, Role(role.colour, "-", 1.5), "")
-            pen.line(mean.value[None], [row + up], role, "", marker=role.marker, ms=9, **style)
+            pen.across(over(each), row + up, role, **style)
         top = float(times(state.bad_network, "trace", factor).mean())
         pen.note(top, 2 + 2.6 * up, words, role, ha="center", va="center", boxed=True)
     if ghost is not None:
@@ -113,22 +100,20 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 
 def words(state: SimpleNamespace) -> str:
     """Say how many times the good end's the bad end's measures are."""
-    means = {
-        "trained": over(times(state.bad_network, "trace")),
-        "now": over(times(state.bad_network, "trace", state.bad_factor)),
-    }
-    means["adaptive"] = over(times(state.bad_network, "adaptive", state.bad_factor))
-    return option_text(state.bad_network, "08.measures.normed", "08.measures.plain", factor=state.bad_factor, **means)
+    network, factor = state.bad_network, state.bad_factor
+    means = {"trained": over(times(network, "trace")), "now": over(times(network, "trace", factor))}
+    means["adaptive"] = over(times(network, "adaptive", factor))
+    return option_text(network, "08.measures.normed", "08.measures.plain", factor=factor, **means)
 
 
-def show(sheet: Sheet, found: Asked, state: SimpleNamespace, rule: Yours) -> str:
+def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str:
     """Draw what the learner's measure says of pair 1, on the row of the adaptive trace."""
     draw(sheet, state)
-    ratios = found.values[1:] / found.values[:1]
+    ratios = [value / found.each[0] for value in found.each[1:]]
     for ratio, role, up in zip(ratios, (TRAINED, RESIZED), (0.3, -0.3), strict=False):
-        sheet["times"].line(ratio[None], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
+        sheet["times"].line([ratio], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
     if not found.complete:
-        return text("08.measures.under_way", count=len(found.values))
+        return text("08.measures.under_way", count=len(found.each))
     known = {"trained": float(ratios[0]), "now": float(ratios[1]), "factor": state.bad_factor, "probes": PROBES}
     return f"{text('08.measures.live', **known)} {rule.note}".strip()
 
@@ -136,11 +121,10 @@ def show(sheet: Sheet, found: Asked, state: SimpleNamespace, rule: Yours) -> str
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read how many times sharper the bad end is."""
     row, column = 2 + FACTORS.index(state.bad_factor), COLUMNS.index("trace")
-    return (
-        FROM
-        + f'ends = kept["{state.bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures\n'
-        f"as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))"
-    )
+    return f"""{FROM}
+ends = kept["{state.bad_network}/ends"][:5]  # pairs; good, bad as trained, bad at each factor; measures
+as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in (1, {row}))
+"""
 
 
 def measures(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:

@@ -89,11 +89,12 @@ def words(state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read the recorded curves."""
     rows = SHOWN[state.bad_shown]
-    return (
-        'from entropic_edu import recorded\nalong = recorded.load("bad_minima")["matched/along"]\n'
-        f"loss, train, test = along[{rows.start}:{rows.stop}, :, :3].unbind(-1)  # pairs, positions\n"
-        f"# the columns are {', '.join(COLUMNS[:7])}"
-    )
+    return f"""
+from entropic_edu import recorded
+along = recorded.load("bad_minima")["matched/along"]
+loss, train, test = along[{rows.start}:{rows.stop}, :, :3].unbind(-1)  # pairs, positions
+# the columns are {", ".join(COLUMNS[:7])}
+"""
 
 
 def state_of(rule: Yours, bad_position: float, bad_shown: str) -> SimpleNamespace:

@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,18 +71,20 @@ def velocity(which: str, noise: str, shown: str) -> tuple[Tensor, Tensor]:
 
 def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor:
     """Return where a walker is after 0, 1, ... steps, if each moves it by the speed at its place, (steps + 1,)."""
-    where = [float(start)]
-    marks, values = position.tolist(), speed.tolist()
+    where, places, speeds = [float(start)], position.numpy(), speed.numpy()
     for _ in range(steps):
-        right = min(max(sum(mark < where[-1] for mark in marks), 1), len(marks) - 1)
-        share = min(max((where[-1] - marks[right - 1]) / (marks[right] - marks[right - 1]), 0.0), 1.0)
-        where.append(where[-1] + values[right - 1] + share * (values[right] - values[right - 1]))
+        where.append(where[-1] + float(np.interp(where[-1], places, speeds)))
     return torch.tensor(where, dtype=torch.float64)
+
+
+def along(which: str, shown: str, name: str) -> Mean:
+    """Return one of ``COLUMNS`` along the roads, (15,)."""
+    return over(column(pairs(f"{which}/along", shown), name))
 
 
 def accuracy_at(which: str, shown: str, position: float) -> float:
     """Return the held-out accuracy of the roads at a position, on straight lines between the measured ones."""
-    return at(column(pairs(f"{which}/along", shown), "test").mean(0), position)
+    return at(along(which, shown, "test").value, position)
 
 
 def effect(which: str, noise: str, start: float, shown: str) -> Mean:
@@ -92,51 +95,44 @@ def effect(which: str, noise: str, start: float, shown: str) -> Mean:
 
 def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) -> None:
     """Draw width and accuracy along the road; open circle: release, full circle: the end."""
-    for name, role in ROADS.items():
-        mean = over(column(pairs(f"{name}/along", shown), "trace"))
-        sheet["trace"].line(WHERE, mean, role, "", lw=2.4 if name == which else 1.0)
-        x, y = (0.04, 70) if name == "matched" else (0.42, 5.7)
+    for (name, role), (x, y) in zip(ROADS.items(), ((0.04, 70), (0.42, 5.7)), strict=True):
+        sheet["trace"].line(WHERE, along(name, shown, "trace"), role, "", lw=2.4 if name == which else 1.0)
         sheet["trace"].note(x, y, role.label, role)
-    sheet["test"].line(WHERE, over(column(pairs(f"{which}/along", shown), "test")), Role(GREEN))
+    sheet["test"].line(WHERE, along(which, shown, "test"), Role(GREEN))
     for name in ("trace", "test"):
-        values = column(pairs(f"{which}/along", shown), name).mean(0)
-        way = torch.linspace(start, end, 30).tolist()
-        sheet[name].line(way, [at(values, place) for place in way], Role(BLACK, width=1.5), "")
-        for place, full in ((start, "white"), (end, BLACK)):
-            dot: dict[str, Any] = {"marker": "o", "ms": 8, "mfc": full, "mew": 1.8}
-            sheet[name].line([place], [at(values, place)], Role(BLACK, ""), "", **dot)
+        way = np.linspace(start, end, 30)
+        height = np.interp(way, WHERE, along(which, shown, name).value)
+        sheet[name].line(way, height, Role(BLACK, width=1.5), "")
+        for place, full in ((0, "white"), (-1, BLACK)):
+            sheet[name].line(way[[place]], height[[place]], Role(BLACK, ""), "", marker="o", ms=8, mfc=full, mew=1.8)
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw recorded walkers of all starts, one of them with control and theory or the learner's track, and the bet."""
-    (which, noise), pen, shown = CASES[state.bad_case], sheet["where"], state.bad_shown
+    pen, which = sheet["where"], state.which
     for start in STARTS:
-        pen.line(records(), track(which, noise, start, shown).value, FAINT)
-        pen.line(records(), track(which, "none", start, shown).value, FAINT, ls=":")
-    pen.line(records(), track(which, "none", state.bad_start, shown), CONTROL, "08.label.control", lw=2.2)
-    theory = law(which, noise, state.bad_start, shown)
+        pen.line(records(), track(which, state.noise, start, state.shown).value, FAINT)
+        pen.line(records(), track(which, "none", start, state.shown).value, FAINT, ls=":")
+    pen.line(records(), state.still, CONTROL, "08.label.control", lw=2.2)
     if state.track is not None:
         pen.line(torch.arange(STEPS + 1), state.track, THEORY, "08.label.track")
-    elif theory is not None:
-        pen.line(records(), theory, THEORY)
-    found = track(which, noise, state.bad_start, shown)
-    pen.line(records(), found, RUN, "08.label.walkers", lw=3)
+    elif state.theory is not None:
+        pen.line(records(), state.theory, THEORY)
+    pen.line(records(), state.noisy, RUN, "08.label.walkers", lw=3)
     if ghost is not None:
         pen.line([0.5 * STEPS, STEPS], [ghost, ghost], GHOST)
-    draw_road(sheet, which, shown, state.bad_start, float(found.value[-1]))
+    draw_road(sheet, which, state.shown, state.start, state.end)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say where walkers come to with noise, without, and by theory."""
-    (which, noise), shown = CASES[state.bad_case], state.bad_shown
-    noisy, still = track(which, noise, state.bad_start, shown), track(which, "none", state.bad_start, shown)
-    theory, end = law(which, noise, state.bad_start, shown), float(noisy.value[-1])
-    known = {"case": option_text(state.bad_case, *CASE_KEYS), "shown": shown_as(shown), "start": state.bad_start}
-    known |= {"before": accuracy_at(which, shown, state.bad_start), "after": accuracy_at(which, shown, end)}
-    said = text("08.walk.sentence", end=noisy.at(-1), still=float(still.value[-1]), **known)
+    known = {"case": state.case, "shown": shown_as(state.shown), "start": state.start, "end": state.noisy.at(-1)}
+    places = {"before": state.start, "after": state.end}
+    known |= {name: accuracy_at(state.which, state.shown, place) for name, place in places.items()}
+    said = text("08.walk.sentence", still=float(state.still.value[-1]), **known)
     if state.track is not None:
-        return f"{said} {text('08.walk.track', end=float(state.track[-1]))} {state.rule.note}"
-    return said if theory is None else f"{said} {text('08.walk.law', law=float(theory[-1]))}"
+        return f"{said} {text('08.walk.track', end=float(state.track[-1]))} {state.note}"
+    return said if state.theory is None else f"{said} {text('08.walk.law', law=float(state.theory[-1]))}"
 
 
 def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
@@ -148,47 +144,41 @@ def live(which: str, noise: str, start: float) -> Iterator[Snapshot[Release]]:
 
 def show(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
     """Draw walkers that go now, one thin line each, and say where they stand."""
-    which = CASES[state.bad_case][0]
-    for each in release.position.T:
-        sheet["where"].line(release.step, each, Role(RUN.colour, width=0.6), "", alpha=0.5)
-    mean = over(release.position.double().T)
-    sheet["where"].line(records(), track(which, "none", state.bad_start, "one"), CONTROL, "08.label.control")
-    sheet["where"].line(release.step, mean, RUN, "08.label.walkers", lw=3)
-    end = float(mean.value[-1])
-    draw_road(sheet, which, "one", state.bad_start, end)
-    known = {"case": option_text(state.bad_case, *CASE_KEYS), "start": state.bad_start, "steps": int(release.step[-1])}
-    known |= {"count": release.position.shape[1], "end": mean.at(-1), "after": accuracy_at(which, "one", end)}
-    return text("08.walk.live", **known)
+    pen, which = sheet["where"], state.which
+    pen.line(records(), track(which, "none", state.start, "one"), CONTROL, "08.label.control")
+    end = pen.walkers(release.step, release.position, "08.label.walkers")
+    draw_road(sheet, which, "one", state.start, float(end.value))
+    known = {"case": state.case, "start": state.start, "steps": int(release.step[-1]), "end": end}
+    after = accuracy_at(which, "one", float(end.value))
+    return text("08.walk.live", count=release.position.shape[1], after=after, **known)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that read the recorded walkers and make those of the first pair anew."""
-    (which, noise), rows = CASES[state.bad_case], SHOWN[state.bad_shown]
-    return (
-        "from entropic_edu import recorded\nfrom entropic_edu.recorded import bad_minima\n"
-        f'position = recorded.load("bad_minima")["{which}/{noise}/position"]\n'
-        f"position = position[{rows.start}:{rows.stop}, :, {STARTS.index(state.bad_start)}]  # pair, record, walker\n"
-        "# pair 1 anew:\n"
-        f'land, road = bad_minima.landscape(), bad_minima.road("{which}")\n'
-        f'release = bad_minima.released(land, road, "{noise}", 0)'
-    )
+CODE = """
+from entropic_edu import recorded
+from entropic_edu.recorded import bad_minima
+position = recorded.load("bad_minima")["{state.which}/{state.noise}/position"]
+position = position[{state.rows.start}:{state.rows.stop}, :, {state.column}]  # pair, record, walker
+# pair 1 anew:
+land, road = bad_minima.landscape(), bad_minima.road("{state.which}")
+release = bad_minima.released(land, road, "{state.noise}", 0)
+"""
 
 
 def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> SimpleNamespace:
     """Return the state of the controls, with the learner's track where there is one and theory knows the noise."""
     which, noise = CASES[bad_case]
-    asked = rule.note and noise != "batch"
-    found = rule(bad_start, *velocity(which, noise, bad_shown), STEPS) if asked else None
-    return SimpleNamespace(bad_start=bad_start, bad_case=bad_case, bad_shown=bad_shown, track=found, rule=rule)
+    noisy, still = (track(which, each, bad_start, bad_shown) for each in (noise, "none"))
+    theory = law(which, noise, bad_start, bad_shown)
+    own = rule(bad_start, *velocity(which, noise, bad_shown), STEPS) if rule.note and theory is not None else None
+    known = {"which": which, "noise": noise, "shown": bad_shown, "start": bad_start, "end": float(noisy.value[-1])}
+    known |= {"case": option_text(bad_case, *CASE_KEYS), "rows": SHOWN[bad_shown], "column": STARTS.index(bad_start)}
+    return SimpleNamespace(noisy=noisy, still=still, theory=theory, track=own, note=rule.note, **known)
 
 
 def walk(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Show which way walkers go between a good minimum and a bad one, beside those without noise."""
-    controls = [
-        slider("bad_start", STARTS, STARTS[-1]),
-        switch("bad_case", tuple(CASES)),
-        switch("bad_shown", tuple(SHOWN)),
-    ]
-    work = Work(lambda state: live(*CASES[state.bad_case], state.bad_start), show, lambda state: LIVE_STEPS, show)
+    controls = [slider("bad_start", STARTS, STARTS[-1]), switch("bad_case", tuple(CASES))]
+    controls.append(switch("bad_shown", tuple(SHOWN)))
+    work = Work(lambda state: live(state.which, state.noise, state.start), show, lambda state: LIVE_STEPS, show)
     state = partial(state_of, Yours(yours, tracked))
-    return Explorer(draw, controls, PANELS, words, state=state, title="08.walk.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=state, title="08.walk.title", code=CODE, work=work)

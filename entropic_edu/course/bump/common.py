@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any, NamedTuple
+from functools import cache, partial
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.mean import Mean, middle_over_ends
+from entropic_edu.physics.mean import Mean, exact, middle_over_ends
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import valley
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.sheet import GREY, Role
+from entropic_edu.teaching.strings import text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
@@ -22,22 +23,22 @@ POINTS = 21  # along a road
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
 
 
-class Quantity(NamedTuple):
-    """A quantity along the road: its field in a Profile, and how a number of it is written."""
-
-    field: str
-    digits: str = ".3g"
-
-
-QUANTITIES = {
-    "trace": Quantity("trace"),
-    "top": Quantity("top_eigenvalue"),
-    "adaptive": Quantity("adaptive_trace"),
-    "objective": Quantity("loss"),
-    "data_loss": Quantity("data_loss"),
-    "gradient_noise": Quantity("noise"),
-    "norm": Quantity("norm"),
+QUANTITIES = {  # along the road: their fields in a Profile
+    "trace": "trace",
+    "top": "top_eigenvalue",
+    "adaptive": "adaptive_trace",
+    "objective": "loss",
+    "data_loss": "data_loss",
+    "gradient_noise": "noise",
+    "norm": "norm",
 }
+HERE = Role(GREY, ":", 1.5)  # the place that is looked at
+over_pairs = partial(Mean.over, dim=0)  # (pairs, ...) -> (...)
+
+
+def at_one(ax: Axes) -> None:
+    """Mark the level of the ends."""
+    ax.axhline(1, color=GREY, lw=1)
 
 
 def kept(key: str) -> Tensor:
@@ -68,7 +69,7 @@ def profile(pair: int) -> Profile:
 @cache
 def along(quantity: str) -> Tensor:
     """Return a quantity along the roads of all pairs, (pairs, n), float64."""
-    return torch.stack([getattr(profile(pair), QUANTITIES[quantity].field) for pair in range(COUNT)]).double()
+    return torch.stack([getattr(profile(pair), QUANTITIES[quantity]) for pair in range(COUNT)]).double()
 
 
 def positions(count: int) -> Tensor:
@@ -86,26 +87,19 @@ def bump(values: Tensor) -> Tensor:
     return middle_over_ends(positions(values.shape[-1]), values)
 
 
-def over_pairs(values: Tensor) -> Mean:
-    """Return mean and standard error over the pairs of minima, (pairs, ...) -> (...)."""
-    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
-
-
 def chosen(values: Tensor, pair: str) -> Mean:
     """Return the mean over all pairs of (pairs, ...), or the values of one, which have no error bar, (...)."""
-    if pair == "all":
-        return over_pairs(values)
-    one = values[int(pair) - 1]
-    return Mean(one, torch.zeros_like(one))
+    return over_pairs(values) if pair == "all" else exact(values[int(pair) - 1])
 
 
-def with_error(mean: Mean, pair: str, digits: str = ".2f") -> str:
+def with_error(mean: Mean, pair: str = "all", digits: str = ".2f") -> str:
     """Write a number with its error over the pairs, or without where it comes from one pair."""
-    kind, error = "all" if pair == "all" else "one", float(mean.error)
-    if digits == ".2f" and pair == "all" and error < 0.005:
+    value, error = (float(part) for part in mean)
+    if pair != "all":
+        return format(value, digits)
+    if digits == ".2f" and error < 0.005:
         digits = ".3f"  # an error of 0.00 tells nothing
-    known: dict[str, Any] = {"value": format(float(mean.value), digits)}
-    return option_text(kind, "05.told.all", "05.told.one", error=format(error, digits.replace("3g", "2g")), **known)
+    return f"{value:{digits}} ± {error:{digits.replace('3g', '2g')}}"
 
 
 def amid(pair: str) -> str:

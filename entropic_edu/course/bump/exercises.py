@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.course import Exercise
 from entropic_edu.physics.mean import middle_over_ends
+from entropic_edu.teaching.slips import solved
 
 from . import regimes
 
@@ -24,33 +23,26 @@ def _made(seed: int) -> tuple[Tensor, Tensor]:
     return where, (3 + level + 0.5 * tilt * where) * (1 + (0.7 + 0.4 * height) * torch.sin(torch.pi * where) + wiggle)
 
 
-def _summed(ratio: Callable[[Tensor, Tensor], Tensor], error: Callable[[Tensor], Tensor]) -> Callable[..., Any]:
-    """Return an answer to exercise 5.1, given how it makes a ratio for each pair and an error of these."""
-    return lambda position, trace: torch.stack([ratio(position, trace).mean(), error(ratio(position, trace))])
+def ratio(position: Tensor, trace: Tensor) -> Tensor:
+    """Return the bump of roads, (pairs, n): its mean over them and the standard error, (2,)."""
+    each = middle_over_ends(position, trace)
+    return torch.stack([each.mean(), each.std() / len(each) ** 0.5])
 
 
-def _end_share(trace: Tensor) -> Tensor:
-    """Return the mean of both ends over the first, (pairs,)."""
-    return trace[:, [0, -1]].mean(1) / trace[:, 0]
-
-
-def _standard(ratio: Tensor) -> Tensor:
-    return ratio.std() / len(ratio) ** 0.5
-
-
-def _gradient(loss: Callable[[Tensor], Tensor], theta: Tensor) -> Any:
-    return torch.func.grad(loss)(theta)
-
-
-def product(
-    loss: Callable[[Tensor], Tensor], theta: Tensor, direction: Tensor, part: Callable[[Tensor], Tensor] | None = None
-) -> Any:
-    """Return H times a direction, (D,), by differentiating twice; ``part`` of H makes a slip."""
-    if part is not None:
-        return part(torch.func.jacrev(torch.func.grad(loss))(theta)) * direction
+def product(loss: Callable[[Tensor], Tensor], theta: Tensor, direction: Tensor) -> Tensor:
+    """Return H times a direction, (D,), by differentiating twice."""
     theta = theta.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
     return torch.autograd.grad(gradient @ direction, theta)[0]
+
+
+def probe(product: Callable[[Tensor], Tensor], theta: Tensor, signs: Tensor) -> Tensor:
+    """Return trace and adaptive trace over random signs (V, D), each with its error, (4,)."""
+    found = []
+    for scale in (torch.ones_like(theta), theta):
+        each = torch.stack([(scale * v) @ product(scale * v) for v in signs])
+        found += [each.mean(), each.std() / len(each) ** 0.5]
+    return torch.stack(found)
 
 
 class Hill:
@@ -61,19 +53,6 @@ class Hill:
 
     def __repr__(self) -> str:
         return "a function of three weights"
-
-
-def probe(
-    product: Callable[[Tensor], Tensor], theta: Tensor, signs: Tensor, *, left: int = 1, right: int = 1,
-    correction: int = 1, power: float = 0.5, times: Callable[[Tensor, Tensor], float] = lambda each, theta: 1.0,
-) -> Any:  # fmt: skip
-    """Return trace and adaptive trace over random signs (V, D), each with its error; keywords make slips."""
-    found: list[Tensor] = []
-    for one, other in ((0, 0), (left, right)):
-        each = torch.stack([(theta**one * v) @ product(theta**other * v) for v in signs])
-        error = each.std(correction=correction) / len(each) ** power
-        found += [times(each, theta) * each.mean(), times(each, theta) * error]
-    return torch.stack(found)
 
 
 class Matrix:
@@ -131,54 +110,46 @@ def _one_wrong() -> dict[str, Callable[[str], str]]:
     return {f"{name}_{_slug(verdict)}": _verdicts(**{name: verdict}) for name, verdict in pairs}
 
 
+_TWICE = "torch.autograd.grad(gradient @ direction, theta)[0]"
 EXERCISES = [
-    Exercise(
-        "ratio",
+    solved(
         "5.1",
-        truth=_summed(middle_over_ends, _standard),
-        wrong={
-            "extremes": _summed(lambda position, trace: trace.amax(1) / trace.amin(1), _standard),
-            "point": _summed(lambda position, trace: trace[:, 6] / trace[:, [0, -1]].mean(1), _standard),
-            "one_end": _summed(lambda where, trace: middle_over_ends(where, trace) * _end_share(trace), _standard),
-            "upside_down": _summed(lambda position, trace: 1 / middle_over_ends(position, trace), _standard),
-            "deviation": _summed(middle_over_ends, torch.std),
-            "count": _summed(middle_over_ends, lambda ratio: ratio.std() / len(ratio)),
-            "population": _summed(middle_over_ends, lambda ratio: ratio.std(correction=0) / len(ratio) ** 0.5),
-        },
-        cases=[_made(1), _made(2)],
+        ratio,
+        [_made(1), _made(2)],
         tolerance=1e-4,
+        extremes=("middle_over_ends(position, trace)", "trace.amax(1) / trace.amin(1)"),
+        point=("middle_over_ends(position, trace)", "trace[:, 6] / trace[:, [0, -1]].mean(1)"),
+        one_end=("(position, trace)\n", "(position, trace) * trace[:, [0, -1]].mean(1) / trace[:, 0]\n"),
+        upside_down=("each = ", "each = 1 / "),
+        deviation=(" / len(each) ** 0.5", ""),
+        count=("len(each) ** 0.5", "len(each)"),
+        population=("std()", "std(correction=0)"),
     ),
-    Exercise(
-        "product",
+    solved(
         "5.2",
-        truth=lambda loss, theta, direction: product(loss, theta, direction),
-        wrong={
-            "gradient": lambda loss, theta, direction: _gradient(loss, theta),
-            "times_gradient": lambda loss, theta, direction: _gradient(loss, theta) * direction,
-            "diagonal": lambda loss, theta, direction: product(loss, theta, direction, part=torch.diagonal),
-            "unit": lambda loss, theta, direction: product(loss, theta, direction / direction.norm()),
-            "half": lambda loss, theta, direction: 0.5 * product(loss, theta, direction),
-        },
-        cases=[
+        product,
+        [
             (Hill(), *torch.tensor([[0.3, -0.8, 0.5], [1.0, 2.0, -1.0]])),
             (Hill(), *torch.tensor([[1.2, 0.4, -0.6], [0.2, 0.0, 0.5]])),
         ],
+        gradient=(_TWICE, "gradient.detach()"),
+        times_gradient=(_TWICE, "gradient.detach() * direction"),
+        diagonal=(_TWICE, "torch.func.jacrev(torch.func.grad(loss))(theta.detach()).diagonal() * direction"),
+        unit=("gradient @ direction", "gradient @ direction / direction.norm()"),
+        half=("return ", "return 0.5 * "),
     ),
-    Exercise(
-        "probe",
+    solved(
         "5.3",
-        truth=lambda product, theta, signs: probe(product, theta, signs),
-        wrong={
-            "population": partial(probe, correction=0),
-            "deviation": partial(probe, power=0.0),
-            "by_count": partial(probe, power=1.0),
-            "sum": partial(probe, times=lambda each, theta: float(len(each))),
-            "per_weight": partial(probe, times=lambda each, theta: 1 / len(theta)),
-            "once": partial(probe, right=0),
-            "not_scaled": partial(probe, left=0, right=0),
-            "one_side": partial(probe, left=2, right=0),
-        },
-        cases=[(Matrix(1), *_drawn(1)), (Matrix(2), *_drawn(2))],
+        probe,
+        [(Matrix(1), *_drawn(1)), (Matrix(2), *_drawn(2))],
+        population=("std()", "std(correction=0)"),
+        deviation=(" / len(each) ** 0.5", ""),
+        by_count=("len(each) ** 0.5", "len(each)"),
+        sum=("torch.stack(found)", "torch.stack(found) * len(signs)"),
+        per_weight=("torch.stack(found)", "torch.stack(found) / len(theta)"),
+        once=("product(scale * v)", "product(v)"),
+        not_scaled=(", theta):", ", torch.ones_like(theta)):"),
+        one_side=("(scale * v) @ product(scale * v)", "(scale**2 * v) @ product(v)"),
     ),
     Exercise(
         "verdict",

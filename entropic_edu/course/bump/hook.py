@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,14 +15,13 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import COUNT, PAIRS, PLACES, along, positions
+from .common import COUNT, HERE, PAIRS, PLACES, along, positions
 
 TOP = 1.75
 PANELS = {
     "line": Panel((0.065, 0.125, 0.425, 0.79), "05.panel.line", "05.axis.either", ylim=(0, TOP)),
     "road": Panel((0.545, 0.125, 0.425, 0.79), "05.panel.road", "05.axis.either", ylim=(0, TOP)),
 }
-HERE = Role(GREY, ":", 1.5)
 
 
 @cache
@@ -32,54 +32,40 @@ def hill() -> Tensor:
 
 def at(values: Tensor, place: float) -> float:
     """Return a value at a position, on straight lines between even positions, (n,) -> number."""
-    exactly = place * (len(values) - 1)
-    low = min(int(exactly), len(values) - 2)
-    return float(torch.lerp(values[low], values[low + 1], exactly - low))
+    return float(np.interp(place, positions(len(values)), values))
 
 
-@dataclass(frozen=True)
-class Ways:
-    """Both ways between the minima of a pair, and a place on them."""
-
-    at_position: float
-    one_pair: str
-
-    @property
-    def line(self) -> Tensor:
-        return hill()[int(self.one_pair) - 1]
-
-    @property
-    def road(self) -> Tensor:
-        return along("objective")[int(self.one_pair) - 1]
+def state_of(at_position: float, one_pair: str) -> SimpleNamespace:
+    """Return a place, a pair counted from 0, and the objective along both ways between its minima."""
+    pair = int(one_pair) - 1
+    return SimpleNamespace(place=at_position, pair=pair, line=hill()[pair], road=along("objective")[pair])
 
 
-def draw(sheet: Sheet, ways: Ways) -> None:
+def draw(sheet: Sheet, ways: SimpleNamespace) -> None:
     """Draw the objective along both ways, with the place."""
     for name, values, role in (("line", ways.line, Role(RED, "--")), ("road", ways.road, Role(BLUE))):
-        height = at(values, ways.at_position)
+        height = at(values, ways.place)
         sheet[name].line(positions(len(values)), values, role)
-        sheet[name].line([ways.at_position] * 2, [0, height], HERE)
-        sheet[name].line([ways.at_position], [height], FAINT, color=GREY, marker="o", ms=9)
+        sheet[name].line([ways.place] * 2, [0, height], HERE)
+        sheet[name].line([ways.place], [height], FAINT, color=GREY, marker="o", ms=9)
 
 
-def words(ways: Ways) -> str:
+def words(ways: SimpleNamespace) -> str:
     """Say how high both ways are at the place."""
-    known = {"line": at(ways.line, ways.at_position), "road": at(ways.road, ways.at_position)}
-    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.at_position}
-    return text("05.hook.sentence", pair=ways.one_pair, **known)
+    known = {"line": at(ways.line, ways.place), "road": at(ways.road, ways.place)}
+    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.place}
+    return text("05.hook.sentence", pair=ways.pair + 1, **known)
 
 
-def code(ways: Ways) -> str:
-    """Return lines that compute the objective at this place of the road and of the line."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({int(ways.one_pair) - 1})\n"
-        f"here = {ways.at_position}\n"
-        "print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))"
-    )
+CODE = """
+from entropic_edu.recorded import valley
+land, road = valley.landscape(), valley.road({state.pair})
+here = {state.place}
+print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))
+"""
 
 
 def flat(seed: int) -> Explorer:
     """The objective along the road is flat; nothing else is shown yet."""
     controls = [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=Ways, title="05.hook.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.hook.title", code=CODE)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, middle_over_ends
-from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import valley
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, switch
 from entropic_edu.teaching.sheet import RUN, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
@@ -39,50 +39,39 @@ class Road:
     which_norms: str
 
     @property
+    def matched(self) -> bool:
+        return self.which_norms == "matched"
+
+    @property
     def recorded(self) -> dict[str, Tensor]:
         """What was recorded along it, (n,) each."""
-        profile = recorded.load("bump")["pair0/profile" if self.which_norms == "matched" else "pair0/raw"]
+        profile = recorded.load("bump")["pair0/profile" if self.matched else "pair0/raw"]
         return {"trace": profile.trace.double(), "adaptive": profile.adaptive_trace.double()}
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Probed(Result):
-    """What the learner's functions found at the first places, (n, 4): both traces, each with its error."""
+def going(product: Product | None, probe: Probe | None, seed: int, road: Road) -> Iterator[Snapshot[Found]]:
+    """Measure place by place with the learner's functions: both traces, each with its error, (4,)."""
+    path = valley.road(0, matched=road.matched)
+    generator = torch.Generator().manual_seed(seed)
 
-    values: Tensor
-    complete: bool = True
-
-    def mean(self, name: str) -> Mean:
-        """Return the "trace" or the "adaptive" trace."""
-        first = {"trace": 0, "adaptive": 2}[name]
-        return Mean(self.values[:, first], self.values[:, first + 1])
-
-    def bump(self, name: str) -> Mean:
-        """Return the mean of the middle third over that of the ends; the vectors at each place are others."""
-        value, error = self.mean(name)
-        parts = [torch.tensor([1 / 3 <= place <= 2 / 3 for place in PLACES]), torch.tensor(PLACES) % 1 == 0]
-        relative = sum((error[part].norm() / value[part].sum()) ** 2 for part in parts) ** 0.5
-        middle, ends = (value[part].mean() for part in parts)
-        return Mean(middle / ends, middle / ends * relative)
-
-
-def going(product: Product | None, probe: Probe | None, seed: int, road: Road) -> Iterator[Snapshot[Probed]]:
-    """Measure place by place with the learner's functions."""
-    path = valley.road(0, matched=road.which_norms == "matched")
-    generator, found = torch.Generator().manual_seed(seed), list[Tensor]()
-
-    def probed(rows: list[Tensor]) -> Probed:
-        return Probed(values=torch.stack(rows) if rows else torch.zeros(0, 4), complete=len(rows) == len(PLACES))
-
-    yield Snapshot(0, len(PLACES), "", partial(probed, []))
-    if product is None or probe is None or (wrong := problem(product, probe)):
-        raise ValueError(text("05.own.missing") if product is None or probe is None else wrong)
-    for number, place in enumerate(PLACES, 1):
+    def measure(place: float) -> Tensor:
+        if product is None or probe is None or (wrong := problem(product, probe)):
+            raise ValueError(text("05.own.missing") if product is None or probe is None else wrong)
         theta = path.at(place)
         signs = 2.0 * torch.randint(0, 2, (SIGNS, land().dim), generator=generator) - 1
         given = probe(partial(product, land().data_loss, theta), theta, signs)
-        found.append(torch.tensor([float(each) for each in given], dtype=torch.float64))
-        yield Snapshot(number, len(PLACES), "", partial(probed, list(found)))
+        return torch.tensor([float(each) for each in given], dtype=torch.float64)
+
+    return one_by_one(measure, PLACES)
+
+
+def bump(found: Mean) -> Mean:
+    """Return the mean of the middle third over that of the ends; the vectors at each place are others."""
+    value, error = found
+    parts = [torch.tensor([1 / 3 <= place <= 2 / 3 for place in PLACES]), torch.tensor(PLACES) % 1 == 0]
+    relative = sum((error[part].norm() / value[part].sum()) ** 2 for part in parts) ** 0.5
+    middle, ends = (value[part].mean() for part in parts)
+    return Mean(middle / ends, middle / ends * relative)
 
 
 def problem(product: Product, probe: Probe) -> str:
@@ -105,15 +94,16 @@ def draw(sheet: Sheet, road: Road) -> None:
         sheet[name].line(positions(len(values)), values, TWIN, "05.label.recorded")
 
 
-def show(sheet: Sheet, found: Probed, road: Road) -> str:
+def show(sheet: Sheet, found: Found, road: Road) -> str:
     """Draw the learner's points beside it, and say both bumps."""
     draw(sheet, road)
-    where = torch.tensor(PLACES[: len(found.values)])
-    for name in PANELS:
-        sheet[name].points(where, found.mean(name), RUN)
+    values = torch.stack(found.each, 1) if found.each else torch.zeros(4, 0)
+    measured = {"trace": Mean(*values[:2]), "adaptive": Mean(*values[2:])}
+    for name, mean in measured.items():
+        sheet[name].points(PLACES[: len(found.each)], mean, RUN)
     if not found.complete:
-        return text("05.own.growing", count=len(where), of=len(PLACES))
-    return text("05.own.live", norms=named(road), signs=SIGNS, **{name: found.bump(name) for name in PANELS})
+        return text("05.own.growing", count=len(found.each), of=len(PLACES))
+    return text("05.own.live", norms=named(road), signs=SIGNS, **{name: bump(measured[name]) for name in measured})
 
 
 def words(road: Road) -> str:
@@ -127,18 +117,16 @@ def named(road: Road) -> str:
     return option_text(road.which_norms, "05.own.norms.built", "05.own.norms.matched")
 
 
+CODE = f"""
+from entropic_edu.recorded import valley
+land, road = valley.landscape(), valley.road(0, matched={{state.matched}})
+settings = {{{{'num_probes': {SIGNS}, 'generator': torch.Generator().manual_seed(0), 'weight_decay': False}}}}
+print(ee.curvature.hutchinson_trace(land, road.at(0.5), **settings))
+"""
+
+
 def own(seed: int, product: Product | None = None, probe: Probe | None = None) -> Explorer:
     """Let the learner's probes measure the road of pair 1."""
     work = Work(partial(going, product, probe, seed), show, lambda road: len(PLACES), show)
     controls = [switch("which_norms", ("built", "matched"))]
-    return Explorer(draw, controls, PANELS, words, state=Road, title="05.own.title", code=code, work=work)
-
-
-def code(road: Road) -> str:
-    """Return the lines by which the library measures the middle of the road."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road(0, matched={road.which_norms == 'matched'})\n"
-        f"settings = {{'num_probes': {SIGNS}, 'generator': torch.Generator().manual_seed(0), 'weight_decay': False}}\n"
-        "print(ee.curvature.hutchinson_trace(land, road.at(0.5), **settings))"
-    )
+    return Explorer(draw, controls, PANELS, words, state=Road, title="05.own.title", code=CODE, work=work)

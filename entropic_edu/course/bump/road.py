@@ -3,115 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import torch
-from torch import Tensor
 
 from entropic_edu import stream
 from entropic_edu.course.floor import RIGHT
 from entropic_edu.figures.plots import BLUE, PURPLE, RED
-from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import FAINT, GHOST, GREY, RUN, TRACE, TWIN, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, TRACE, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import (
-    PAIRS,
-    PLACES,
-    POINTS,
-    QUANTITIES,
-    along,
-    amid,
-    bump,
-    chosen,
-    land,
-    named,
-    over_ends,
-    positions,
-    with_error,
-)  # fmt: skip
-from .common import road as recorded_road
+from . import common as C
 
-LABEL_KEYS = (
-    "05.label.objective",
-    "05.label.data_loss",
-    "05.label.trace",
-    "05.label.top",
-    "05.label.adaptive",
-    "05.label.gradient_noise",
-    "05.label.norm",
-)
-QUANTITY_KEYS = (
-    "05.quantity.trace",
-    "05.quantity.top",
-    "05.quantity.adaptive",
-    "05.quantity.objective",
-    "05.quantity.data_loss",
-    "05.quantity.gradient_noise",
-    "05.quantity.norm",
-)
-
-
-LIVE = {"points": POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
+LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
+              "05.label.gradient_noise", "05.label.norm")  # fmt: skip
+QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
+                 "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
+LIVE = {"points": C.POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
 TOP = 4.2  # of the left panel
-HERE, NOW, DATA = Role(GREY, ":", 1.5), Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
+NOW, DATA = Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
 PANELS = {
-    "ratio": Panel((0.075, 0.125, 0.395, 0.78), "05.panel.ratio", "05.axis.position", ylim=(0, TOP), once=lambda ax: (
-        ax.axhline(1, color=GREY, lw=1))),
+    "ratio": Panel((0.075, 0.125, 0.395, 0.78), "05.panel.ratio", "05.axis.position", ylim=(0, TOP), once=C.at_one),
     "objective": Panel((0.66, RIGHT[0], 0.315, 0.185), "05.panel.objective", ylim=(0, 0.7)),
     "trace": Panel((0.66, RIGHT[1], 0.315, 0.185), "05.panel.trace", ylim=(0, 250)),
-    "gradient_noise": Panel(
-        (0.66, RIGHT[2], 0.315, 0.185), "05.panel.gradient_noise", "05.axis.position", ylim=(0, 200)),
+    "gradient_noise": Panel((0.66, RIGHT[2], 0.315, 0.185), "05.panel.gradient_noise", "05.axis.position",
+                            ylim=(0, 200)),
 }  # fmt: skip
 ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
 
-@dataclass(frozen=True)
-class View:
-    """A quantity along the roads of all pairs or of one, and a place there."""
+def state_of(at_position: float, along_road: str, bump_pair: str) -> SimpleNamespace:
+    """Return a quantity along the roads of all pairs or of one, and a place there.
 
-    at_position: float
-    along_road: str
-    bump_pair: str
-
-    @property
-    def values(self) -> Tensor:
-        """The quantity along all roads, (pairs, n)."""
-        return along(self.along_road)
-
-    @property
-    def curve(self) -> Mean:
-        """The quantity over its mean at the ends, (n,)."""
-        return chosen(over_ends(self.values), self.bump_pair)
-
-    @property
-    def quantity(self) -> str:
-        return option_text(self.along_road, *QUANTITY_KEYS)
-
-    @property
-    def one(self) -> View:
-        """The same of the pair that the button measures: the first where all are shown."""
-        return replace(self, bump_pair="1") if self.bump_pair == "all" else self
-
-    @property
-    def pair(self) -> int:
-        """That pair, counted from 0."""
-        return int(self.one.bump_pair) - 1
-
-    def measured(self, profile: Profile) -> Tensor:
-        """Return the quantity along a profile."""
-        values: Tensor = getattr(profile, QUANTITIES[self.along_road].field)
-        return values.double()
+    ``curve`` is the quantity over its mean at the ends, (n,); ``pair`` the pair that the button measures, counted from
+    0, the first where all are shown.
+    """
+    values = C.along(along_road)  # (pairs, n)
+    curve = C.chosen(C.over_ends(values), bump_pair)
+    words, field = option_text(along_road, *QUANTITY_KEYS), C.QUANTITIES[along_road]
+    known = {"place": at_position, "name": along_road, "pairs": bump_pair, "quantity": words, "field": field}
+    pair = 0 if bump_pair == "all" else int(bump_pair) - 1
+    return SimpleNamespace(values=values, curve=curve, pair=pair, number=pair + 1, **known)
 
 
-def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace, pinned: SimpleNamespace | None, ghost: float | None) -> None:
     """Draw a quantity over its ends, beside objective, trace and gradient noise, a pinned one and the bet."""
-    where, ratio = positions(POINTS), sheet["ratio"]
-    for number, each in enumerate(over_ends(view.values)):
-        if str(number + 1) != view.bump_pair:
+    where, ratio = C.positions(C.POINTS), sheet["ratio"]
+    for number, each in enumerate(C.over_ends(view.values)):
+        if str(number + 1) != view.pairs:
             ratio.line(where, each, FAINT)
     if ghost is not None:
         ratio.line(where, ghost ** torch.sin(torch.pi * where), GHOST, "", lw=4)
@@ -119,69 +61,67 @@ def draw(sheet: Sheet, view: View, pinned: View | None, ghost: float | None) -> 
         ratio.note(0.5, height, GHOST.label, GHOST, ha="center", va="center", boxed=True)
     if pinned is not None:
         ratio.line(where, pinned.curve, TWIN)
-    ratio.line(where, view.curve, RUN, option_text(view.along_road, *LABEL_KEYS))
+    ratio.line(where, view.curve, RUN, option_text(view.name, *LABEL_KEYS))
     for name, role in ROLES.items():
-        sheet[name].line(where, chosen(along(name), view.bump_pair), role, "")
+        sheet[name].line(where, C.chosen(C.along(name), view.pairs), role, "")
     objective = sheet["objective"]
-    objective.line(where, chosen(along("data_loss"), view.bump_pair), DATA)
+    objective.line(where, C.chosen(C.along("data_loss"), view.pairs), DATA)
     objective.note(0.02, 0.61, "05.label.objective", RUN)
     objective.note(0.02, 0.38, "05.label.data_loss", RUN)
     for name, panel in PANELS.items():
-        sheet[name].line([view.at_position] * 2, panel.ylim, HERE)
+        sheet[name].line([view.place] * 2, panel.ylim, C.HERE)
 
 
-def words(view: View, pinned: View | None) -> str:
+def words(view: SimpleNamespace, pinned: SimpleNamespace | None) -> str:
     """Say what was recorded: at the ends, at a place, and the ratio of the middle third to the ends."""
-    pair, digit = view.bump_pair, QUANTITIES[view.along_road].digits
+    pair = view.pairs
     sentence = text(
         "05.road.sentence",
-        pair=named(pair),
+        pair=C.named(pair),
         quantity=view.quantity,
-        ends=with_error(chosen(view.values[:, [0, -1]].mean(1), pair), pair, digit),
-        here=with_error(chosen(view.values[:, round(view.at_position * (POINTS - 1))], pair), pair, digit),
-        place=view.at_position,
-        ratio=with_error(chosen(bump(view.values), pair), pair),
-        loss=with_error(chosen(bump(along("objective")), pair), pair),
+        ends=C.with_error(C.chosen(view.values[:, [0, -1]].mean(1), pair), pair, ".3g"),
+        here=C.with_error(C.chosen(view.values[:, round(view.place * (C.POINTS - 1))], pair), pair, ".3g"),
+        place=view.place,
+        ratio=C.with_error(C.chosen(C.bump(view.values), pair), pair),
+        loss=C.with_error(C.chosen(C.bump(C.along("objective")), pair), pair),
     )
     if pinned is None:
         return sentence
-    twin = pinned.bump_pair
-    ratio = with_error(chosen(bump(pinned.values), twin), twin)
-    return f"{sentence} {text('05.road.twin', ratio=ratio, quantity=pinned.quantity, pair=amid(twin))}"
+    twin = pinned.pairs
+    ratio = C.with_error(C.chosen(C.bump(pinned.values), twin), twin)
+    return f"{sentence} {text('05.road.twin', ratio=ratio, quantity=pinned.quantity, pair=C.amid(twin))}"
 
 
-def going(seed: int, view: View) -> Iterator[Snapshot[Profile]]:
+def going(seed: int, view: SimpleNamespace) -> Iterator[Snapshot[Profile]]:
     """Yield the profile of a recorded road as it is measured now."""
-    return stream.probe(land(), recorded_road(view.pair), generator=torch.Generator().manual_seed(seed), **LIVE)
+    return stream.probe(C.land(), C.road(view.pair), generator=torch.Generator().manual_seed(seed), **LIVE)
 
 
-def show(sheet: Sheet, profile: Profile, view: View) -> str:
+def show(sheet: Sheet, profile: Profile, view: SimpleNamespace) -> str:
     """Draw a profile that is being measured, over the recorded mean of the ends, and say its bump."""
-    view = view.one
+    view = state_of(view.place, view.name, str(view.number))
     draw(sheet, view, None, None)
-    values, recorded = view.measured(profile), view.values[view.pair]
+    values, recorded = getattr(profile, view.field).double(), view.values[view.pair]
     sheet["ratio"].line(profile.position, values / recorded[[0, -1]].mean(), NOW)
-    known = {"pair": view.bump_pair, "quantity": view.quantity, "count": len(values)}
+    known = {"pair": view.pairs, "quantity": view.quantity, "count": len(values)}
     if not profile.complete:
-        return text("05.road.growing", of=POINTS, now=float(values[-1]), **known)
-    return text("05.road.live", ratio=profile.bump(values), kept=float(bump(recorded)), **known)
+        return text("05.road.growing", of=C.POINTS, now=float(values[-1]), **known)
+    return text("05.road.live", ratio=profile.bump(values), kept=float(C.bump(recorded)), **known)
 
 
-def code(view: View) -> str:
-    """Return lines that read the recording, and the verb that makes a profile anew."""
-    number, field = view.pair, QUANTITIES[view.along_road].field
-    return (
-        "from entropic_edu import recorded\n"
-        f'profile = recorded.load("bump")["pair{number}/profile"]\n'
-        f"print(profile.bump(profile.{field}))  # pair {number + 1}: middle third over the mean of the ends\n"
-        f"# anew: land, road = recorded.valley.landscape(), recorded.valley.road({number})\n"
-        f"# profile = ee.probe(land, road, generator=torch.Generator().manual_seed({100 + number}), points=21, "
-        "num_probes=16, lanczos_steps=28)"
-    )
+CODE = """
+from entropic_edu import recorded
+profile = recorded.load("bump")["pair{state.pair}/profile"]
+print(profile.bump(profile.{state.field}))  # pair {state.number}: middle third over the mean of the ends
+# anew: land, road = recorded.valley.landscape(), recorded.valley.road({state.pair})
+# profile = ee.probe(land, road, generator=torch.Generator().manual_seed(10{state.pair}), points=21, num_probes=16, \
+lanczos_steps=28)
+"""
 
 
 def road(seed: int) -> Explorer:
     """Height, width and noise along the recorded roads; the button measures one of them anew."""
-    controls = [slider("at_position", PLACES, 0.5), switch("along_road", tuple(QUANTITIES)), switch("bump_pair", PAIRS)]
-    work = Work(lambda view: going(seed, view), show, lambda view: POINTS, show)
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.road.title", code=code, work=work)
+    controls = [slider("at_position", C.PLACES, 0.5), switch("along_road", tuple(C.QUANTITIES))]
+    controls.append(switch("bump_pair", C.PAIRS))
+    work = Work(lambda view: going(seed, view), show, lambda view: C.POINTS, show)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.road.title", code=CODE, work=work)

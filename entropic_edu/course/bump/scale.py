@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -62,20 +62,14 @@ def middle_norm(norm: Tensor) -> Tensor:
     return (norm[:, POINTS // 2] / norm[:, [0, -1]].mean(1)).mean(-1)
 
 
-@dataclass(frozen=True)
-class View:
-    """The roads with their layers scaled."""
-
-    norms_matched: float
-    layer_factor: float
-    where_scaled: str
-
-    @property
-    def norm(self) -> Tensor:
-        return norms(self.norms_matched, self.layer_factor, self.where_scaled)
+def state_of(norms_matched: float, layer_factor: float, where_scaled: str) -> SimpleNamespace:
+    """Return how layers are scaled, with their norms then."""
+    turned = 1.0 if where_scaled == "ends" else layer_factor  # in the middle
+    known = {"where": where_scaled, "alpha": layer_factor, "matched": norms_matched, "unmatched": 1 - norms_matched}
+    return SimpleNamespace(norm=norms(norms_matched, layer_factor, where_scaled), turned=turned, **known)
 
 
-def draw(sheet: Sheet, view: View) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace) -> None:
     """Draw the trace as built and rescaled; beside it the norm, the adaptive trace, and loss and objective."""
     where, norm = positions(POINTS), view.norm
     share = norm[..., 0] / matched_norms()[:, [0, -1], 0].mean(1, keepdim=True)
@@ -87,43 +81,37 @@ def draw(sheet: Sheet, view: View) -> None:
     sheet["loss"].line(where, over_pairs(objective(norm)), Role(RED), "05.label.objective_end")
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say what the norms are in the middle, and the bumps of the trace, the adaptive trace and the objective."""
     after, weighed = trace(view.norm), objective(view.norm)
     return text(
         "05.scale.sentence",
-        where=option_text(view.where_scaled, "05.where.everywhere", "05.where.middle", "05.where.ends"),
-        alpha=view.layer_factor,
-        share=100 * view.norms_matched,
+        where=option_text(view.where, "05.where.everywhere", "05.where.middle", "05.where.ends"),
+        alpha=view.alpha,
+        share=100 * view.matched,
         norm=float(middle_norm(view.norm).mean()),
         middle=float(after[:, POINTS // 2].mean()),
-        ratio=with_error(over_pairs(bump(after)), "all"),
-        adaptive=with_error(over_pairs(bump(along("adaptive"))), "all"),
-        objective=with_error(over_pairs(bump(weighed)), "all"),
+        ratio=with_error(over_pairs(bump(after))),
+        adaptive=with_error(over_pairs(bump(along("adaptive")))),
+        objective=with_error(over_pairs(bump(weighed))),
     )
+
+
+CODE = """
+from entropic_edu.recorded import valley
+land, built, road = valley.landscape(), valley.road(0, matched=False), valley.road(0)
+theta = road.at(0.5)
+for layer in road.scale_free(land).values():
+    raw = built.pivots[len(built.pivots) // 2, layer].norm()  # near the middle
+    theta[layer] *= {state.turned} * (raw / theta[layer].norm()) ** {state.unmatched:g}
+generator = torch.Generator().manual_seed(0)
+trace = ee.curvature.hutchinson_trace(land, theta, num_probes=32, generator=generator, weight_decay=False)
+print(land.data_loss(theta), trace.value, trace.error)  # pair 1, in the middle
+"""
 
 
 def scale(seed: int) -> Explorer:
     """The same functions with layers rescaled: what changes and what does not."""
-    controls = [
-        slider("norms_matched", SHARES, 0.0),
-        slider("layer_factor", ALPHAS, 1.0),
-        switch("where_scaled", WHERE),
-    ]
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.scale.title", code=code)
-
-
-def code(view: View) -> str:
-    """Return lines that give the middle of the first road other norms and measure it."""
-    turned = 1.0 if view.where_scaled == "ends" else view.layer_factor
-    return (
-        "from entropic_edu.recorded import valley\n"
-        "land, built, road = valley.landscape(), valley.road(0, matched=False), valley.road(0)\n"
-        "theta = road.at(0.5)\n"
-        "for layer in road.scale_free(land).values():\n"
-        "    raw = built.pivots[len(built.pivots) // 2, layer].norm()  # near the middle\n"
-        f"    theta[layer] *= {turned} * (raw / theta[layer].norm()) ** {1 - view.norms_matched:g}\n"
-        "generator = torch.Generator().manual_seed(0)\n"
-        "trace = ee.curvature.hutchinson_trace(land, theta, num_probes=32, generator=generator, weight_decay=False)\n"
-        "print(land.data_loss(theta), trace.value, trace.error)  # pair 1, in the middle"
-    )
+    controls = [slider("norms_matched", SHARES, 0.0), slider("layer_factor", ALPHAS, 1.0)]
+    controls.append(switch("where_scaled", WHERE))
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.scale.title", code=CODE)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, labelled
-from entropic_edu.physics.mean import Mean, exact
-from entropic_edu.teaching import sheet
+from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED
+from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, Band, moving
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.sheet import GHOST, GREY, RUN, Panel, Role, Sheet
+from entropic_edu.teaching.strings import text
 
-from .common import COUNT, PAIRS, kept, named, over_ends, over_pairs, positions, profile, with_error
+from .common import COUNT, HERE, PAIRS, at_one, kept, named, over_ends, over_pairs, positions, profile, with_error
 
 PLACES = tuple(round(0.05 * place, 2) for place in range(21))
 LEVELS = torch.logspace(-2.1, 1.1, 65, dtype=torch.float64)  # eigenvalues at which the curve is drawn
@@ -25,17 +23,25 @@ BLUR = 0.05  # decades; each Gauss quadrature is a comb
 THRESHOLDS = (0.03, 0.1, 0.3, 1.0, 2.0)
 TOP = 10
 RANKS = (1, 10, 100, 200)  # of which the sentence tells
+CROSSED = torch.tensor([1, 2, 3, 5, 8, 14, 25, 45, 80, 120, 200])  # ranks that are drawn one by one
 GHOSTS = {"one": (2.5, 3.0), "large": (2.5, 30.0), "all": (2.5, math.inf)}  # factor, and the rank where it ends
-
-
-class Line(NamedTuple):
-    """How one of the parts of the trace is drawn."""
-
-    colour: str
-    dash: object
-
-
-PARTS = {"top": Line(RED, "-"), "ten": Line(PURPLE, "--"), "rest": Line(GREEN, "-.")}
+PARTS = {
+    "top": Role(RED, label="05.label.top"),
+    "ten": Role(PURPLE, "--", label="05.label.ten"),
+    "rest": Role(GREEN, "-.", label="05.label.rest"),
+}
+CURVES = {  # where the spectrum is shown
+    "here": Role(BLUE, label="05.spectrum.key.here"),
+    "start": Role(GREY, "--", label="05.spectrum.key.start"),
+    "end": Role(BLACK, DASHES[3], label="05.spectrum.key.end"),
+}
+EXACT = Role(RED, "", label="05.spectrum.key.exact")
+PANELS = {
+    "above": Panel((0.085, 0.125, 0.425, 0.8), "05.panel.above", "05.axis.eigenvalue", (0.01, 12), (0.7, 900),
+                   (0.01, 0.1, 1, 10), (1, 10, 100), "log", "log"),
+    "number": Panel((0.655, 0.61, 0.215, 0.315), "05.panel.number", ylim=(0, 6), once=at_one),
+    "parts": Panel((0.655, 0.125, 0.215, 0.36), "05.panel.parts", "05.axis.position", ylim=(0, 4), once=at_one),
+}  # fmt: skip
 
 
 def above(nodes: Tensor, weights: Tensor, levels: Tensor, dim: int) -> Tensor:
@@ -85,153 +91,67 @@ def rank_ratio(rank: int) -> Tensor:
     return values[:, 1] / values[:, [0, 2]].mean(1)
 
 
-class Spectrum:
-    """Number of eigenvalues above λ; beside it that number at one λ, and the parts of the trace, along the road."""
-
-    def __init__(self) -> None:
-        self.figure = sheet.figure()
-        self.where = positions(len(PLACES))
-        self.ax = ax = self.figure.add_axes((0.085, 0.125, 0.425, 0.8))
-        labelled(ax, text("05.axis.eigenvalue"), "", text("05.panel.above")).title.set_fontsize(11)
-        ax.set(xscale="log", yscale="log", xlim=(0.01, 12), ylim=(0.7, 900))
-        ax.set_yticks([1, 10, 100], ["1", "10", "100"])
-        ax.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-        ax.minorticks_off()
-        self.level = moving(ax, colour=BLACK, dash=":", width=1.5)
-        self.bands = {
-            "ghost": Band(ax, colour=GREY, dash=(0, (3, 2)), width=4),
-            "start": Band(ax, colour=GREY, dash="--"),
-            "end": Band(ax, colour=BLACK, dash=DASHES[3]),
-            "here": Band(ax),
-        }
-        self.exact = moving(ax, colour=RED, dash="", marker="x", ms=6)
-        self.names = [
-            ax.text(
-                0.0115,
-                5.2 / 1.6**row,
-                option_text(key, "05.spectrum.key.here", "05.spectrum.key.start", "05.spectrum.key.end"),
-                fontsize=sheet.SMALL,
-                color=ink,
-            )
-            for row, (key, ink) in enumerate((("here", BLUE), ("start", GREY), ("end", BLACK)))
-        ]
-        self.crosses = ax.text(
-            0.0115,
-            5.2 / 1.6**3,
-            text("05.spectrum.key.exact"),
-            fontsize=sheet.SMALL,
-            color=sheet.INK[RED],
-            animated=True,
-        )
-        self.bet = ax.text(0.0115, 8.3, text("05.spectrum.key.bet"), fontsize=sheet.SMALL, color=GREY, animated=True)
-        self._right()
-
-    def _right(self) -> None:
-        upper = self.figure.add_axes((0.655, 0.61, 0.215, 0.315))
-        labelled(upper, "", "", text("05.panel.number")).title.set_fontsize(11)
-        upper.set(xlim=(0, 1), ylim=(0, 6))
-        upper.axhline(1, color=GREY, lw=1)
-        upper.tick_params(labelbottom=False)
-        lower = self.figure.add_axes((0.655, 0.125, 0.215, 0.36))
-        labelled(lower, text("05.axis.position"), "", text("05.panel.parts")).title.set_fontsize(11)
-        lower.set(xlim=(0, 1), ylim=(0, 4))
-        lower.axhline(1, color=GREY, lw=1)
-        self.number = Band(upper, colour=BLUE)
-        self.parts = {part: Band(lower, colour=line.colour, dash=line.dash) for part, line in PARTS.items()}
-        self.marks = [(each, moving(each, colour=GREY, dash=":", width=1.5)) for each in (upper, lower)]
-
-    def show(self, place: float, pair: int, threshold: float, ghost: tuple[float, float] | None) -> None:
-        """Draw the spectrum of a pair, counted from 0, at a place, and what was predicted for the middle."""
-        here = round(place * (len(PLACES) - 1))
-        count = counts(pair)
-        for name, row in (("start", 0), ("end", -1), ("here", here)):
-            each = count[row]
-            self.bands[name].show(LEVELS, Mean(each.mean(0), each.std(0) / len(each) ** 0.5))
-        self.bands["ghost"].show(*self._bet(count[[0, -1]].mean((0, 1)), ghost))
-        self.bet.set_visible(ghost is not None)
-        self._exact(pair, place)
-        self.level.set_data([threshold, threshold], [16, self.ax.get_ylim()[1]])  # above the key
-        self.number.show(self.where, _ratio(number_above(threshold)[pair]))
-        for part, band in self.parts.items():
-            band.show(
-                self.where,
-                exact(over_ends(parts(pair)[part])),
-                option_text(part, "05.label.top", "05.label.ten", "05.label.rest"),
-            )
-        sheet.part(*self.parts.values(), gap=0.11)
-        for ax, mark in self.marks:
-            mark.set_data([place, place], ax.get_ylim())
-
-    def _bet(self, ends: Tensor, ghost: tuple[float, float] | None) -> tuple[Tensor, Mean | None]:
-        """Return the ends' curve with each rank moved by the predicted factor, which fades to 1 at a rank."""
-        if ghost is None:
-            return LEVELS, None
-        factor, last = ghost
-        share = (ends.clamp(min=1).log10() / math.log10(last)).clamp(max=1)
-        return LEVELS * factor ** (1 - share), exact(ends)
-
-    def _exact(self, pair: int, place: float) -> None:
-        """Draw eigenvalues that have converged, where they were found."""
-        known = {0.0: 0, 0.5: 1, 1.0: 2}
-        seen = place in known
-        self.crosses.set_visible(seen)
-        self.exact.set_visible(seen)
-        if seen:
-            values = kept("eigenvalues")[pair, known[place]]
-            rank = torch.tensor([1, 2, 3, 5, 8, 14, 25, 45, 80, 120, 200])
-            self.exact.set_data(values[rank - 1].numpy(), (rank - 0.5).numpy())
+def state_of(at_position: float, counted_above: float, one_pair: str) -> SimpleNamespace:
+    """Return a place and its row, a pair counted from 0, and how many eigenvalues are larger than one, (n, V)."""
+    row, pair = round(at_position * (len(PLACES) - 1)), int(one_pair) - 1
+    number = number_above(counted_above)[pair]
+    return SimpleNamespace(place=at_position, row=row, above=counted_above, pair=pair, number=number)
 
 
-def _ratio(number: Tensor) -> Mean:
-    """Return a number along the road over its mean at the ends, with the error over the probes, (n, V) -> (n,)."""
-    each = number / number[[0, -1]].mean()
-    return Mean(each.mean(-1), each.std(-1) / each.shape[-1] ** 0.5)
+def draw(sheet: Sheet, view: SimpleNamespace, ghost: tuple[float, float] | None) -> None:
+    """Draw the number of eigenvalues above λ; beside it that at one λ, and the parts of the trace, along the road."""
+    pen, count = sheet["above"], counts(view.pair)
+    for row, role in enumerate([*CURVES.values(), EXACT]):
+        if role is not EXACT or view.place in (0, 0.5, 1):
+            pen.note(0.0115, 5.2 / 1.6**row, role.label, role)
+    if ghost is not None:  # each rank of the ends times a factor that fades to 1 at the last
+        ends = count[[0, -1]].mean((0, 1))
+        share = (ends.clamp(min=1).log10() / math.log10(ghost[1])).clamp(max=1)
+        pen.line(LEVELS * ghost[0] ** (1 - share), ends, GHOST, "", lw=4)
+        pen.note(0.0115, 8.3, "05.spectrum.key.bet", GHOST)
+    for name, row in (("start", 0), ("end", -1), ("here", view.row)):
+        pen.line(LEVELS, Mean.over(count[row], 0), CURVES[name], "")
+    if view.place in (0, 0.5, 1):  # where eigenvalues were found one by one
+        found = kept("eigenvalues")[view.pair, round(2 * view.place)]
+        pen.line(found[CROSSED - 1], CROSSED - 0.5, EXACT, "", marker="x", ms=6)
+    pen.line([view.above] * 2, [16, pen.panel.ylim[1]], HERE, "", color=BLACK)
+    where = positions(len(PLACES))
+    sheet["number"].line(where, Mean.over(view.number / view.number[[0, -1]].mean()), RUN, "")
+    for name, role in PARTS.items():
+        sheet["parts"].line(where, over_ends(parts(view.pair)[name]), role)
+    for name in ("number", "parts"):
+        sheet[name].line([view.place] * 2, sheet[name].panel.ylim, HERE)
+
+
+def words(view: SimpleNamespace) -> str:
+    """Say what the spectrum is at the place, and by how much its parts are larger in the middle."""
+    measured, number = profile(view.pair), Mean.over(view.number[view.row])
+    return text(
+        "05.spectrum.sentence",
+        pair=named(str(view.pair + 1)),
+        place=view.place,
+        top=float(measured.top_eigenvalue[view.row]),
+        trace=float(measured.trace[view.row]),
+        smallest=float(measured.smallest_eigenvalue[view.row]),
+        threshold=view.above,
+        number=float(number.value),
+        error=float(number.error),
+        ends=float(view.number[[0, -1]].mean()),
+        dim=measured.dim,
+        **{f"rank{rank}": with_error(over_pairs(rank_ratio(rank))) for rank in RANKS},
+    )
+
+
+CODE = """
+from entropic_edu import recorded
+profile = recorded.load("bump")["pair{state.pair}/profile"]
+number = profile.spectral_sum(lambda node: (node > {state.above}).float())  # (positions, probes)
+print(number[{state.row}].mean())  # not blurred, so a little different
+"""
 
 
 def spectrum(seed: int) -> Explorer:
     """The whole spectrum at a place of the road, with the ends beside it."""
-    picture = Spectrum()
-
-    def render(
-        *, ghost: tuple[float, float] | None = None, at_position: float, counted_above: float, one_pair: str
-    ) -> tuple[Figure, str]:
-        picture.show(at_position, int(one_pair) - 1, counted_above, ghost)
-        return picture.figure, sentence(at_position, int(one_pair) - 1, counted_above)
-
-    return Explorer(
-        render,
-        [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.3), switch("one_pair", PAIRS[1:])],
-        title=text("05.spectrum.title"),
-        code=code,
-    )
-
-
-def sentence(place: float, pair: int, threshold: float) -> str:
-    """Say what the spectrum of a pair is at a place, and by how much its parts are larger in the middle."""
-    here, measured = round(place * (len(PLACES) - 1)), profile(pair)
-    number = number_above(threshold)[pair]  # (n, V)
-    each = number[here]
-    return text(
-        "05.spectrum.sentence",
-        pair=named(str(pair + 1)),
-        place=place,
-        top=float(measured.top_eigenvalue[here]),
-        trace=float(measured.trace[here]),
-        smallest=float(measured.smallest_eigenvalue[here]),
-        threshold=threshold,
-        number=float(each.mean()),
-        error=float(each.std() / len(each) ** 0.5),
-        ends=float(number[[0, -1]].mean()),
-        dim=measured.dim,
-        **{f"rank{rank}": with_error(over_pairs(rank_ratio(rank)), "all") for rank in RANKS},
-    )
-
-
-def code(*, at_position: float, counted_above: float, one_pair: str) -> str:
-    """Return lines that count the eigenvalues above the threshold."""
-    return (
-        "from entropic_edu import recorded\n"
-        f'profile = recorded.load("bump")["pair{int(one_pair) - 1}/profile"]\n'
-        f"number = profile.spectral_sum(lambda node: (node > {counted_above}).float())  # (positions, probes)\n"
-        f"print(number[{round(at_position * (len(PLACES) - 1))}].mean())  # not blurred, so a little different"
-    )
+    controls = [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.3)]
+    controls.append(switch("one_pair", PAIRS[1:]))
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.spectrum.title", code=CODE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import PAIRS, along, bump, kept, over_pairs, with_error
+from .common import HERE, PAIRS, along, at_one, bump, kept, over_pairs, with_error
 
 RADII = tuple(RECIPE["radii"])
 WALKS = tuple(RECIPE["walks"])
@@ -30,12 +30,12 @@ BARS = {0: (-0.06, "05.steps.bar.start"), 1: (-0.14, "05.steps.bar.middle")}  # 
 RANDOM = Role(BLUE, "", label="05.steps.key.random")
 HELD = Role(GREEN, "", label="05.steps.key.held", marker="s")
 WALK = Role(ORANGE, "", label="05.steps.key.walk", marker="D")
-BUMP, HERE = Role(RED, "--", 1.5, "05.steps.key.trace"), Role(GREY, ":", 1.5)
+BUMP = Role(RED, "--", 1.5, "05.steps.key.trace")
 PANELS = {
     "slice": Panel((0.07, 0.125, 0.37, 0.79), "05.panel.slice", "05.axis.offset", (-REACH, REACH), (-0.2 * TOP, TOP),
                    zero=True),
     "steps": Panel((0.56, 0.125, 0.415, 0.79), "05.panel.steps", "05.axis.step_length", (0.007, 4), (0, 4.5),
-                   xticks=(0.01, 0.1, 1), xscale="log", once=lambda ax: ax.axhline(1, color=GREY, lw=1)),
+                   xticks=(0.01, 0.1, 1), xscale="log", once=at_one),
 }  # fmt: skip
 
 
@@ -65,34 +65,25 @@ def walk_bump(walk: str) -> Tensor:
     return bump(kept("walk_rise")[:, WALKS.index(walk)] / walk_length(walk).square())
 
 
-@dataclass(frozen=True)
-class View:
-    """An eigenvector of a pair, and a length of steps."""
+def state_of(eigenvector: int, step_length: float, one_pair: str) -> SimpleNamespace:
+    """Return a pair counted from 0, an eigenvector of it likewise, and a length of steps.
 
-    eigenvector: int
-    step_length: float
-    one_pair: str
-
-    @property
-    def pair(self) -> int:
-        """Counted from 0."""
-        return int(self.one_pair) - 1
-
-    @property
-    def slices(self) -> Tensor:
-        """The loss above the road along the eigenvector, at the start, in the middle and at the end, (3, points)."""
-        height = kept("slice")[self.pair, :, self.eigenvector - 1]
-        return height - height[:, height.shape[1] // 2, None]
+    ``slices`` is the loss above the road along the eigenvector, at start, middle and end, (3, points).
+    """
+    pair, vector = int(one_pair) - 1, eigenvector - 1
+    height = kept("slice")[pair, :, vector]
+    slices = height - height[:, height.shape[1] // 2, None]
+    return SimpleNamespace(pair=pair, vector=vector, step_length=step_length, slices=slices)
 
 
-def draw(sheet: Sheet, view: View) -> None:
+def draw(sheet: Sheet, view: SimpleNamespace) -> None:
     """Draw the slices with what SGD reaches, and the bump against the length of a step."""
     left, right = sheet["slice"], sheet["steps"]
     offset = torch.linspace(-REACH, REACH, view.slices.shape[1])
     for row, role in PLACES.items():
         left.line(offset, view.slices[row], role)
     for row, (height, label) in BARS.items():
-        size = float(kept("scatter")[view.pair, row, 1, view.eigenvector - 1])
+        size = float(kept("scatter")[view.pair, row, 1, view.vector])
         left.line([-size, size], [height * TOP] * 2, PLACES[row], "", ls="-", lw=7, solid_capstyle="butt")
         left.note(-0.98 * REACH, height * TOP, label, PLACES[row], va="center")
     lengths = [float(walk_length(walk).mean()) for walk in WALKS]
@@ -110,35 +101,33 @@ def draw(sheet: Sheet, view: View) -> None:
     right.line([view.step_length] * 2, [0, 3.4], HERE)
 
 
-def words(view: View) -> str:
+def words(view: SimpleNamespace) -> str:
     """Say how curved both ends and the middle are along an eigenvector, and the bumps at steps of this length."""
-    curvature = kept("eigenvalues")[view.pair, :, view.eigenvector - 1]
+    curvature = kept("eigenvalues")[view.pair, :, view.vector]
     return text(
         "05.steps.sentence",
-        pair=view.one_pair,
+        pair=view.pair + 1,
         ends=float(curvature[[0, 2]].mean()),
         middle=float(curvature[1]),
         radius=view.step_length,
-        random=with_error(over_pairs(random_bump(view.step_length)), "all"),
-        held=with_error(over_pairs(held_bump(view.step_length)), "all"),
-        walk=with_error(over_pairs(walk_bump("hot")), "all"),
+        random=with_error(over_pairs(random_bump(view.step_length))),
+        held=with_error(over_pairs(held_bump(view.step_length))),
+        walk=with_error(over_pairs(walk_bump("hot"))),
     )
 
 
-def code(view: View) -> str:
-    """Return lines that take random steps of this length off the road and measure what they cost."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        f"land, road = valley.landscape(), valley.road({view.pair})\n"
-        "steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))\n"
-        f"steps *= {view.step_length} / steps.norm(dim=1, keepdim=True)\n"
-        "theta = road.at(torch.tensor([0.0, 0.5, 1.0]))\n"
-        "rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]\n"
-        "print(2 * rise[1] / (rise[0] + rise[2]))"
-    )
+CODE = """
+from entropic_edu.recorded import valley
+land, road = valley.landscape(), valley.road({state.pair})
+steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))
+steps *= {state.step_length} / steps.norm(dim=1, keepdim=True)
+theta = road.at(torch.tensor([0.0, 0.5, 1.0]))
+rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]
+print(2 * rise[1] / (rise[0] + rise[2]))
+"""
 
 
 def steps(seed: int) -> Explorer:
     """See narrow: slices across the valley, and the bump that steps of each length see."""
     controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=View, title="05.steps.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.steps.title", code=CODE)

@@ -46,7 +46,7 @@ class Width(Road):
 
     @property
     def field(self) -> str:
-        return digits.QUANTITIES[self.name].field
+        return digits.QUANTITIES[self.name]
 
     @property
     def each(self) -> Tensor:

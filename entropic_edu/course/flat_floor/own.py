@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course import Exercise
-from entropic_edu.course.mine import run as by_hand
 from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, RUN, THEORY, Panel, Sheet
 from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours, told
 
 WALKERS, STEPS, RATE, SCALE = 256, 1200, 0.01, 6.0
 EDGES = torch.linspace(-1, 1, 13, dtype=torch.float64)
@@ -147,15 +147,20 @@ def run_of(seed: int, walk: Callable[..., Any] | None, free: Callable[..., Any] 
     temperature = RATE * SCALE**2 / (2 * batch_size)
     begin = torch.linspace(-1, 1, WALKERS + 1, dtype=torch.float64)[:-1].reshape(-1, 8).T.flatten()  # eight crowds
     kicks = SCALE * draws(seed, STEPS, 2, WALKERS)
+    walked, counted = Yours(walk, WALK.truth), Yours(free, FREE_ENERGY.truth)
     found = []
     for walls in ((tight, tight_slope), (straight, straight_slope)):
-        y, whose = by_hand(WALK, walk, (0 * begin, begin, kicks, RATE, batch_size, *walls))
+        y = walked(0 * begin, begin, kicks, RATE, batch_size, *walls)
         late = (y[STEPS // 4 :] + 1) % 2 - 1  # round the ring
-        each = [by_hand(FREE_ENERGY, free, (part, EDGES, temperature)) for part in late.chunk(8, 1)]
-        found.append(Mean.over(torch.stack([_level(energy) for energy, _ in each]), 0))
-    told = whose if whose == each[0][1] else f"{whose} {each[0][1]}"
+        each = [_level(counted(part, EDGES, temperature)) for part in late.chunk(8, 1)]
+        found.append(Mean.over(torch.stack(each), 0))
     law = _level(0.5 * temperature * tight(_centres()).log())
-    known = {"batch_size": batch_size, "temperature": temperature, "whose": told, "law": law}
+    known = {
+        "batch_size": batch_size,
+        "temperature": temperature,
+        "whose": told(walk=walked, free_energy=counted),
+        "law": law,
+    }
     top = Mean.over(torch.tensor([0.0]))
     return SimpleNamespace(**known, tight=found[0], straight=found[1], top=top)
 

@@ -85,11 +85,11 @@ def code(state: SimpleNamespace) -> str:
         "siblings": f"family.test_accuracy[:, family.at.tolist().index({state.parted}), 0]",
         "strangers": f'kept["{state.task}/strangers"][3]',
     }[state.relation]
-    return (
-        f"{opening(state.task)}\naccuracy = {lines}  # along the line, for each trunk\n"
-        "middle = accuracy.shape[1] // 2\n"
-        "gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))"
-    )
+    return f"""{opening(state.task)}
+accuracy = {lines}  # along the line, for each trunk
+middle = accuracy.shape[1] // 2
+gain = 100 * (accuracy[:, middle] - 0.5 * (accuracy[:, 0] + accuracy[:, -1]))
+"""
 
 
 def average(seed: int) -> Explorer:

@@ -16,23 +16,9 @@ from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
+from . import measures as M
 from .axes import AGAINST_K, POSITION, decades, logarithmic
 from .live import Live, live
-from .measures import (
-    LEVELS,
-    SCALES,
-    STEPS,
-    TASKS,
-    barrier,
-    chosen,
-    fallen,
-    family,
-    number,
-    opening,
-    share,
-    task_named,
-    with_error,
-)  # fmt: skip
 
 LOOKS = {"loss": Role(BLUE, label="07.label.loss"), "trace": Role(RED, "--", label="07.label.trace")}
 TITLE_KEYS = ("07.panel.share", "07.panel.ends", "07.panel.raw", "07.panel.yours")
@@ -50,7 +36,7 @@ PANELS = {
 
 def curves_of(task: str) -> dict[str, Tensor]:
     """Return loss and tr H along all lines of a task, (T, K, P) each."""
-    children = family(task)
+    children = M.family(task)
     return {"loss": children.data_loss[:, :, 0].double(), "trace": children.trace[:, :, 0].double()}
 
 
@@ -58,10 +44,10 @@ def heights_of(state: SimpleNamespace) -> dict[str, Mean | None]:
     """Return both barriers at each k on the scale of the state, (K,) each; None where a scale has none."""
     if state.divided == "yours":
         rows = slice(None) if state.trunks == "all" else slice(0, 1)
-        there = [name for name in LOOKS if barrier(state.task, name, "share") is not None]
+        there = [name for name in LOOKS if M.barrier(state.task, name, "share") is not None]
         return dict.fromkeys(LOOKS) | {name: exact(state.rule(curves_of(state.task)[name][rows])) for name in there}
-    each = {name: barrier(state.task, name, state.divided) for name in LOOKS}
-    return {name: None if values is None else chosen(values, state.trunks) for name, values in each.items()}
+    each = {name: M.barrier(state.task, name, state.divided) for name in LOOKS}
+    return {name: None if values is None else M.chosen(values, state.trunks) for name, values in each.items()}
 
 
 def frames(sheet: Sheet, state: SimpleNamespace) -> None:
@@ -82,36 +68,37 @@ def heights(sheet: Sheet, state: SimpleNamespace, means: dict[str, Mean | None])
     """Draw both barriers against k on the scale of the state."""
     pen = sheet["heights"]
     pen.reframe(title=option_text(state.divided, *TITLE_KEYS))
-    if state.divided in LEVELS:
-        pen.level(LEVELS[state.divided], LIMIT)
+    if state.divided in M.LEVELS:
+        pen.level(M.LEVELS[state.divided], LIMIT)
     pen.line([state.parted] * 2, pen.panel.ylim, Role(GREY, ":", 1.2), "")
     for name, mean in means.items():
         if mean is not None:  # a barrier of 0 has no place on this axis
-            pen.line(STEPS, Mean(mean.value.clamp(min=1e-6), mean.error), LOOKS[name])
+            pen.line(M.STEPS, Mean(mean.value.clamp(min=1e-6), mean.error), LOOKS[name])
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw the lines of this k and both barriers, and the bet: the curvature's share as a power of the loss's."""
     frames(sheet, state)
-    place, means = STEPS.index(state.parted), heights_of(state)
+    place, means = M.STEPS.index(state.parted), heights_of(state)
     rows = slice(None) if state.trunks == "all" else slice(0, 1)
     curves = curves_of(state.task)
     for name, curve in curves.items():
-        sheet[name].line(family(state.task).positions, chosen(curve[:, place], state.trunks), LOOKS[name], "")
+        sheet[name].line(M.family(state.task).positions, M.chosen(curve[:, place], state.trunks), LOOKS[name], "")
     x, y = (curve[rows, place].flatten() for curve in curves.values())
     sheet["against"].line(x, y, Role(RED, ""), "", marker="o", ms=5, mfc="white", mew=1.3)
     heights(sheet, state, means)
     loss, trace = means["loss"], means["trace"]
     if ghost is not None and loss is not None and trace is not None:
         bet = trace.value[0] * (loss.value / loss.value[0]).clamp(min=0) ** ghost
-        sheet["heights"].line(STEPS, bet.clamp(min=1e-6), GHOST, lw=4)
+        sheet["heights"].line(M.STEPS, bet.clamp(min=1e-6), GHOST, lw=4)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say how high both barriers are at this k, and from where on each stays low."""
-    place, unit = STEPS.index(state.parted), 100.0 if state.divided == "share" else 1.0
-    said = text("07.barriers.begin", task=task_named(state.task), parted=state.parted, steps=family(state.task).steps)
-    means = {name: None if mean is None else with_error(mean * unit, place) for name, mean in heights_of(state).items()}
+    place, unit = M.STEPS.index(state.parted), 100.0 if state.divided == "share" else 1.0
+    known = {"task": M.task_named(state.task), "parted": state.parted, "steps": M.family(state.task).steps}
+    said, both = text("07.barriers.begin", **known), heights_of(state)
+    means = {name: None if mean is None else M.with_error(mean * unit, place) for name, mean in both.items()}
     if None in means.values():
         return f"{said} {text('07.barriers.none', loss=means['loss'])}"
     said += " " + option_text(state.divided, *SENTENCE_KEYS, **means)
@@ -121,10 +108,10 @@ def words(state: SimpleNamespace) -> str:
         return f"{said} {text('07.barriers.one')}"
     if state.divided == "raw":
         return said
-    loss, trace = (fallen(state.task, name, state.divided) for name in LOOKS)
+    loss, trace = (M.fallen(state.task, name, state.divided) for name in LOOKS)
     if loss is None or trace is None or not bool((loss.value + trace.value).isfinite()):
         return f"{said} {text('07.verdict.open')}"
-    verdict = option_text(state.divided, *VERDICT_KEYS, loss=with_error(loss), trace=with_error(trace))
+    verdict = option_text(state.divided, *VERDICT_KEYS, loss=M.with_error(loss), trace=M.with_error(trace))
     return f"{said} {verdict}"
 
 
@@ -132,33 +119,33 @@ def show(sheet: Sheet, result: Live, state: SimpleNamespace, seed: int) -> str:
     """Draw one family that is trained now, and say how high its barriers are."""
     frames(sheet, state)
     heights(sheet, state, heights_of(state))
-    known = {"parted": state.parted, "step": result.step, "steps": family(state.task).steps, "seed": seed}
+    known = {"parted": state.parted, "step": result.step, "steps": M.family(state.task).steps, "seed": seed}
     if len(result.trace) == 0:
         return text("07.live.early", **known)
     curves = {"loss": result.data_loss.double(), "trace": result.trace.double()}
     for name, curve in curves.items():
-        sheet[name].line(family(state.task).positions, curve, LOOKS[name], "")
+        sheet[name].line(M.family(state.task).positions, curve, LOOKS[name], "")
     sheet["against"].line(curves["loss"], curves["trace"], Role(RED, ""), "", marker="o", ms=5, mfc="white", mew=1.3)
     high = {name: float(curve.max() - curve[[0, -1]].max()) for name, curve in curves.items()}
     for name, curve in curves.items():
-        first = barrier(state.task, name, "raw")
+        first = M.barrier(state.task, name, "raw")
         assert first is not None
         over = {"share": float(first[:, 0].mean()), "ends": float(curve[[0, -1]].max())}.get(state.divided, 1.0)
         if over > 0:
             style = {"marker": "D", "ms": 9, "mfc": "none", "mew": 1.8}
             height = max(high[name] / over, 1.1e-4)
             sheet["heights"].line([state.parted], [height], Role(LOOKS[name].colour, ""), "", **style)
-    return text("07.live.sentence", loss=number(high["loss"]), trace=number(high["trace"]), **known)
+    return text("07.live.sentence", loss=M.number(high["loss"]), trace=M.number(high["trace"]), **known)
 
 
 def code(state: SimpleNamespace) -> str:
     """Return lines that read the recorded barriers, mean over trunks, with the call that makes them anew."""
     rows = {"all": ".mean(0)", "one": "[0]"}[state.trunks]
-    lines = [opening(state.task), f"place = family.at.tolist().index({state.parted})"]
+    lines = [M.opening(state.task), f"place = family.at.tolist().index({state.parted})"]
     for name, curve in {"loss": "data_loss", "trace": "trace"}.items():
         if state.divided == "yours":
             lines.append(f"{name} = share(family.{curve}[:, :, 0])[place]")
-        elif barrier(state.task, name, state.divided) is not None:
+        elif M.barrier(state.task, name, state.divided) is not None:
             lines.append(f"{name} = family.{CALLS[state.divided].format(name, curve)}{rows}[place]")
     return "\n".join(lines)
 
@@ -166,17 +153,12 @@ def code(state: SimpleNamespace) -> str:
 def barriers(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Tell which barrier goes first, and on which scale; the learner's own is one of the scales."""
     controls = [
-        slider("parted", STEPS, 480),
-        switch("task", TASKS),
-        switch("divided", SCALES if yours is None else ("yours", *SCALES)),
+        slider("parted", M.STEPS, 480),
+        switch("task", M.TASKS),
+        switch("divided", M.SCALES if yours is None else ("yours", *M.SCALES)),
         switch("trunks", ("all", "one")),
     ]
-    live_now = partial(show, seed=seed)
-    work = Work(
-        lambda state: live(seed, state.task, state.parted),
-        live_now,
-        lambda state: family(state.task).steps,
-        live_now,
-    )
-    state = partial(SimpleNamespace, rule=Yours(yours, share))
+    now = partial(show, seed=seed)
+    work = Work(lambda state: live(seed, state.task, state.parted), now, lambda state: M.family(state.task).steps, now)
+    state = partial(SimpleNamespace, rule=Yours(yours, M.share))
     return Explorer(draw, controls, PANELS, words, state=state, title="07.barriers.title", code=code, work=work)

@@ -46,12 +46,12 @@ def words(state: SimpleNamespace) -> str:
     return text("07.hill.sentence", parted=state.parted, steps=family(TASK).steps, **told)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return lines that read the hill."""
-    place = f"family.at.tolist().index({state.parted})"
-    return f"{opening(TASK)}\nloss = family.data_loss[:, {place}, 0].mean(0)\ntop = loss.max()"
+CODE = f"""{opening(TASK)}
+loss = family.data_loss[:, family.at.tolist().index({{state.parted}}), 0].mean(0)
+top = loss.max()
+"""
 
 
 def hill(seed: int) -> Explorer:
     """The hill between siblings goes down as they part later."""
-    return Explorer(draw, [slider("parted", STEPS, 0)], PANELS, words, title="07.hill.title", code=code)
+    return Explorer(draw, [slider("parted", STEPS, 0)], PANELS, words, title="07.hill.title", code=CODE)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,16 +16,12 @@ from entropic_edu.physics.spawn import Family
 from entropic_edu.recorded import Recording, late_game
 from entropic_edu.teaching.strings import option_text
 
-NAME_KEYS = (
-    "07.task_name.forty",
-    "07.task_name.fifth",
-    "07.task_name.clean",
-    "07.task_name.decay",
-    "07.task_name.squared",
-)
+NAME_KEYS = ("07.task_name.forty", "07.task_name.fifth", "07.task_name.clean", "07.task_name.decay",
+             "07.task_name.squared")  # fmt: skip
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")
 STEPS = tuple(late_game.RECIPE["at"])
+over_trunks = partial(Mean.over, dim=0)  # (T, ...) -> (...)
 LEVELS = {"share": 0.1, "ends": 1.0}  # below which a barrier counts as fallen
 BATCH, MOMENTUM = (late_game.RECIPE["train"][name] for name in ("batch_size", "momentum"))
 
@@ -39,11 +36,6 @@ def family(task: str) -> Family:
     """Return the recorded family of a task."""
     children: Family = kept()[f"{task}/family"]
     return children
-
-
-def over_trunks(values: Tensor) -> Mean:
-    """Return mean and standard error over the trunks, (T, ...) -> (...) each."""
-    return Mean(values.mean(0), values.std(0) / len(values) ** 0.5)
 
 
 def task_named(task: str) -> str:
@@ -96,13 +88,13 @@ def fall(k: Tensor, values: Tensor, level: float) -> float:
     return float(k[last] + share * (k[last + 1] - k[last]))
 
 
-def jackknifed(values: Tensor, of: Callable[[Tensor], float]) -> Mean:
-    """Return a number that is read off the mean over trunks, and its error by leaving out one trunk at a time."""
+def jackknifed(values: Tensor, of: Callable[[Tensor], Any]) -> Mean:
+    """Return what is read off the mean over trunks, (T, ...), and its error by leaving out one trunk at a time."""
     count = len(values)
-    others = [of(torch.cat([values[:t], values[t + 1 :]])) for t in range(count)]
-    spread = torch.tensor(others, dtype=torch.float64)
-    error = ((count - 1) / count * (spread - spread.mean()).square().sum()).sqrt()
-    return Mean(torch.tensor(of(values), dtype=torch.float64), error)
+    some = [values, *(torch.cat([values[:t], values[t + 1 :]]) for t in range(count))]
+    found, *others = (torch.as_tensor(of(rows), dtype=torch.float64) for rows in some)
+    spread = torch.stack(others)
+    return Mean(found, ((count - 1) / count * (spread - spread.mean(0)).square().sum(0)).sqrt())
 
 
 def share(curves: Tensor) -> Tensor:
@@ -125,7 +117,7 @@ def order(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
         return k[min(int(above[-1]) + 1, len(k) - 1) if len(above) else 0].double()
 
     later = torch.stack([gone(second) - gone(first) for first, second in zip(loss, trace, strict=True)])
-    return torch.stack([*over_trunks(later)])
+    return torch.stack([*Mean.over(later)])
 
 
 @cache
@@ -186,13 +178,11 @@ def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
     It is NaN where the objective does not rise by more than three standard errors.
     """
     loss, entropic = rises(task, batch_size, rate_at)
-    count = len(loss)
-    others = [(entropic.sum(0) - entropic[t]) / (loss.sum(0) - loss[t]) for t in range(count)]
-    spread = torch.stack(others)
-    error = ((count - 1) / count * (spread - spread.mean(0)).square().sum(0)).sqrt()
     mean = over_trunks(loss)
     flat = mean.value <= 3 * mean.error
-    return Mean((entropic.sum(0) / loss.sum(0)).masked_fill(flat, math.nan), error.masked_fill(flat, math.nan))
+    both = torch.stack([loss, entropic], 1)  # (T, 2, K)
+    found = jackknifed(both, lambda rows: rows[:, 1].sum(0) / rows[:, 0].sum(0))
+    return Mean(*(part.masked_fill(flat, math.nan) for part in found))
 
 
 def even_batch(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float, momentum: float) -> Tensor:
@@ -206,11 +196,8 @@ def halves(task: str, place: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return objective, tr H and tr C from the ends to the middle of a line, means over trunks and sides, (6,) each."""
     children = family(task)
     curves = (children.loss, children.trace, kept()[f"{task}/noise"])
-    return tuple(_folded(curve[:, place, 0].double().mean(0)) for curve in curves)  # type: ignore[return-value]
-
-
-def _folded(curve: Tensor) -> Tensor:
-    return (0.5 * (curve + curve.flip(0)))[: len(curve) // 2 + 1]
+    means = (curve[:, place, 0].double().mean(0) for curve in curves)
+    return tuple((0.5 * (each + each.flip(0)))[: len(each) // 2 + 1] for each in means)  # type: ignore[return-value]
 
 
 # --- the mean of two networks ----------------------------------------------------------------------------------------
@@ -257,10 +244,11 @@ def with_error(mean: Mean, place: int | None = None) -> str:
 
 def opening(task: str) -> str:
     """Return the lines of code that read a recorded family, with the call that makes it anew."""
-    return (
-        "from entropic_edu.recorded import late_game, load\n"
-        f'kept = load("late_game")\nfamily = kept["{task}/family"]\n'
-        '# anew, in a minute: ee.spawn(late_game.landscape(kept.recipe, task), at=kept.recipe["at"], trunks=8,\n'
-        "#     points=11, generator=torch.Generator().manual_seed(0), **late_game.settings(kept.recipe, task)), with\n"
-        f'#     task = "{task}"'
-    )
+    return f"""
+from entropic_edu.recorded import late_game, load
+kept = load("late_game")
+family = kept["{task}/family"]
+# anew, in a minute: ee.spawn(late_game.landscape(kept.recipe, task), at=kept.recipe["at"], trunks=8,
+#     points=11, generator=torch.Generator().manual_seed(0), **late_game.settings(kept.recipe, task)), with
+#     task = "{task}"
+""".strip()

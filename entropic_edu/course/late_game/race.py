@@ -57,12 +57,8 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw a row for each data set; the chosen one in blue."""
     pen, count = sheet["race"], len(ROWS)
     for place, row in enumerate(ROWS):
-        mean, height = state.later[row], count - 1 - place
         role = Role(BLUE if row == state.row else GREY)
-        low, high = pen.panel.xlim
-        value, error = (float(each) for each in mean)
-        pen.line([max(low, value - error), min(high, value + error)], [height] * 2, Role(role.colour, width=1.5), "")
-        pen.line([min(max(value, low), high)], [height], Role(role.colour, ""), "", marker="o", ms=9)
+        pen.across(state.later[row], count - 1 - place, role)
     for at, key, side in ((0.02, "07.race.trace_first", "left"), (0.98, "07.race.loss_first", "right")):
         pen.note(at, 0.98, key, Role(PURPLE), transform=pen.ax.transAxes, ha=side, va="top")
 
@@ -73,12 +69,8 @@ def words(state: SimpleNamespace) -> str:
     last = int((loss.mean(0) >= LEVELS["share"]).nonzero()[-1])  # the last k with a barrier of loss
     left = {"k": int(k[last]), "loss": 100 * loss[:, last].mean(), "trace": 100 * trace[:, last].mean()}
     verdict = "open" if abs(float(mean.value)) <= 2 * float(mean.error) else "loss" if mean.value > 0 else "trace"
-    known = {
-        "row": option_text(state.row, *NAME_KEYS),
-        "count": len(loss),
-        "steps": steps,
-        "later": mean * (steps / 100),
-    }
+    known = {"row": option_text(state.row, *NAME_KEYS), "count": len(loss), "steps": steps}
+    known["later"] = mean * (steps / 100)
     told = option_text(verdict, "07.race.verdict.open", "07.race.verdict.loss", "07.race.verdict.trace", **left)
     return f"{text('07.race.sentence', **known)} {told} {state.rule.note}".strip()
 
@@ -86,12 +78,13 @@ def words(state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return lines that read the barriers of a row and judge them."""
     name, key = ROWS[state.row]
-    return (
-        f'from entropic_edu import recorded\nfamily = recorded.load("{name}")["{key}"]\n'
-        "curves = family.data_loss.double(), family.trace.double()\n"
-        "loss, trace = (family.relative_to_first(family.barrier(curve)) for curve in curves)\n"
-        "order(family.at, loss, trace)  # steps by which the curvature barrier goes later, and the error"
-    )
+    return f"""
+from entropic_edu import recorded
+family = recorded.load("{name}")["{key}"]
+curves = family.data_loss.double(), family.trace.double()
+loss, trace = (family.relative_to_first(family.barrier(curve)) for curve in curves)
+order(family.at, loss, trace)  # steps by which the curvature barrier goes later, and the error
+"""
 
 
 def race(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:

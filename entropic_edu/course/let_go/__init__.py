@@ -23,13 +23,6 @@ CHAPTER = Chapter(
     "06",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={
-        "walk": walk,
-        "collapse": collapse,
-        "own": own,
-        "push": pushes,
-        "runaway": runaway,
-        "sceptic": sceptic,
-    },
+    explorers={"walk": walk, "collapse": collapse, "own": own, "push": pushes, "runaway": runaway, "sceptic": sceptic},
     players={"hot": film},
 )

@@ -50,27 +50,15 @@ class View:
 
     def series(self, learning_rate: float) -> list[Point]:
         """Return what walkers of one η did, by batch size."""
-        return [self.at(size, learning_rate) for size in SIZES]
-
-    def at(self, batch_size: int, learning_rate: float) -> Point:
-        """Return what walkers of a setting did."""
-        run = run_of(batch_size, learning_rate)
-        return Point(run, self.place(run), *measured(run.name, self.measured_by, self.from_end))
+        runs = [run_of(size, learning_rate) for size in SIZES]
+        return [Point(run, self.place(run), *measured(run.name, self.measured_by, self.from_end)) for run in runs]
 
     @property
     def compared(self) -> list[Point]:
         """The settings that the sentence compares, by η: those of one B, or of one T."""
-        return [
-            point
-            for eta in RATES
-            for point in self.series(eta)
-            if (point.run.batch_size == 16 if self.against == "batch" else math.isclose(point.place, SAME))
-        ]
-
-    @property
-    def control(self) -> Mean:
-        """The share of the way home that walkers go without noise, in per cent."""
-        return gone("control", self.from_end)
+        points = [point for eta in RATES for point in self.series(eta)]
+        level = 16 if self.against == "batch" else SAME
+        return [point for point in points if math.isclose(point.place, level)]
 
 
 class Point(NamedTuple):
@@ -117,7 +105,7 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
     pen.key([(role, text("06.label.series", learning_rate=eta)) for eta, role in SERIES.items()], markers=True)
     pen.note(1.03, 0.6, "06.label.open", va="top", linespacing=1.3, transform=pen.ax.transAxes)
     if view.measured_by == "gone":
-        still = float(view.control.value)
+        still = float(gone("control", view.from_end).value)
         pen.level(still, CONTROL)
         pen.note(1.05 * pen.panel.xlim[0], still + 1, CONTROL.label, CONTROL, va="bottom", boxed=True)
         if ghost is not None:
@@ -136,17 +124,16 @@ def words(view: View) -> str:
         past = math.isnan(float(found.value))
         items.append(text("06.collapse.past" if past else "06.collapse.item", nearly=NEARLY, **known))
     level = option_text(view.against, "06.collapse.at.batch", "06.collapse.at.temperature", value=SAME)
-    known = {"level": level, "items": "; ".join(items), "start": view.from_end, "control": view.control}
+    known = {"level": level, "items": "; ".join(items), "start": view.from_end}
+    known["control"] = gone("control", view.from_end)
     return option_text(view.measured_by, "06.collapse.gone", "06.collapse.rate", **known)
 
 
-def code(view: View) -> str:
-    """Return the lines that read one setting."""
-    return (
-        "from entropic_edu.recorded import let_go\n"
-        f"mean = let_go.gone('eta 0.02, B 16', {view.from_end:g})  # recorded: share of the way home, per cent\n"
-        "print(f'{mean:.0f}')"
-    )
+CODE = """
+from entropic_edu.recorded import let_go
+mean = let_go.gone('eta 0.02, B 16', {state.from_end:g})  # recorded: share of the way home, per cent
+print(f'{{mean:.0f}}')
+"""
 
 
 def collapse(seed: int) -> Explorer:
@@ -156,4 +143,4 @@ def collapse(seed: int) -> Explorer:
         switch("measured_by", tuple(MEASURES)),
         slider("from_end", FOLDED, 0.3),
     ]
-    return Explorer(draw, controls, PANELS, words, state=View, title="06.collapse.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=View, title="06.collapse.title", code=CODE)

@@ -15,14 +15,10 @@ PAIRS = tuple(pair + 1 for pair in let_go.RECIPE["seeds"])
 ALL = (None, *PAIRS)  # of the slider "pair of minima": None is all five
 
 
-def name_of(batch_size: int | None, learning_rate: float) -> str:
-    """Return the name of a run of the grid; the control serves all learning rates."""
-    return "control" if batch_size is None else f"eta {learning_rate:g}, B {batch_size}"
-
-
 def run_of(batch_size: int | None, learning_rate: float, released_at: float = 0.3, road_pair: int | None = None) -> Run:
-    """Return a recorded run of the grid; pairs are counted from 1, and None is all."""
-    return Run("let_go", name_of(batch_size, learning_rate), released_at, road_pair, learning_rate)
+    """Return a recorded run of the grid; the control serves all learning rates. Pairs count from 1, None is all."""
+    name = "control" if batch_size is None else f"eta {learning_rate:g}, B {batch_size}"
+    return Run("let_go", name, released_at, road_pair, learning_rate)
 
 
 def pairs_of(pair: int | None) -> tuple[int, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course.runs import Run
-from entropic_edu.networks.network import Network
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider
-from entropic_edu.teaching.sheet import CONTROL, RUN, TWIN, Panel, Sheet
+from entropic_edu.teaching.sheet import CONTROL, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
 
 from .common import BATCHES, RATES, K, run_of, setting_of, walkers_named
@@ -27,55 +26,33 @@ WALKERS, TIME, START = 6, 30, 0.3  # of the learner's run: how many, η·steps, 
 PANELS = {"where": Panel((0.085, 0.13, 0.7, 0.79), "06.panel.position", "axis.step", ylim=(0.1, 0.32))}
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Walked(Result):
-    """Where the learner's walkers were put back, (R, W), after how many steps, (R,)."""
-
-    step: Tensor
-    position: Tensor
-    complete: bool = True
-
-
-class Gradient:
-    """The gradient of fresh batches, as the learner's function asks for it; notes where the walker is every k steps."""
-
-    def __init__(self, land: Network, batch_size: int | None, generator: torch.Generator) -> None:
-        self.land, self.batch_size, self.generator = land, batch_size, generator
-        self.asked, self.seen = 0, list[Tensor]()
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        if self.asked % K == 0:
-            self.seen.append(theta.detach().clone())
-        self.asked += 1
-        batch = None if self.batch_size is None else self.land.draw(self.batch_size, self.generator)
-        return self.land.gradient_on(theta.detach(), batch)
-
-
 def steps_of(run: Run) -> int:
     """Return how many steps the learner's walkers take, a multiple of k."""
     return round(TIME / run.learning_rate / K) * K
 
 
-def going(release: Written | None, seed: int, run: Run) -> Iterator[Snapshot[Walked]]:
-    """Let the learner's walkers go, one after another."""
+def going(release: Written | None, seed: int, run: Run) -> Iterator[Snapshot[Found]]:
+    """Let the learner's walkers go, one after another: where each was put back, (R,)."""
     (land, road), steps = valley_of(0), steps_of(run)
-    generator, tracks = torch.Generator().manual_seed(seed), list[Tensor]()
-    count = 1 if run.batch_size is None else WALKERS
+    generator = torch.Generator().manual_seed(seed)
 
-    def walked(tracks: list[Tensor]) -> Walked:
-        each = torch.stack(tracks, 1) if tracks else torch.full((1, 1), START, dtype=torch.float64)
-        return Walked(step=K * torch.arange(len(each)), position=each, complete=len(tracks) == count)
+    def walk(number: int) -> Tensor:
+        seen, asked = list[Tensor](), itertools.count()  # weights every k steps, and how many gradients were asked for
 
-    yield Snapshot(0, count, "", partial(walked, []))
-    if release is None or (wrong := problem(release)):
-        raise ValueError(text("06.own.missing") if release is None else wrong)
-    for number in range(1, count + 1):
-        gradient = Gradient(land, run.batch_size, generator)
+        def gradient(theta: Tensor) -> Tensor:
+            if next(asked) % K == 0:
+                seen.append(theta.detach().clone())
+            batch = None if run.batch_size is None else land.draw(run.batch_size, generator)
+            return land.gradient_on(theta.detach(), batch)
+
+        if release is None or (wrong := problem(release)):
+            raise ValueError(text("06.own.missing") if release is None else wrong)
         end = release(road.at(START), road.pivots, gradient, run.learning_rate, 0.9, steps, K)
-        if gradient.asked != steps:
-            raise ValueError(text("06.own.asked", asked=gradient.asked, steps=steps))
-        tracks.append(road.project(torch.stack([*gradient.seen, end])).position)
-        yield Snapshot(number, count, "", partial(walked, list(tracks)))
+        if (count := next(asked)) != steps:
+            raise ValueError(text("06.own.asked", asked=count, steps=steps))
+        return road.project(torch.stack([*seen, end])).position
+
+    return one_by_one(walk, range(1 if run.batch_size is None else WALKERS))
 
 
 def problem(release: Written) -> str:
@@ -101,15 +78,13 @@ def draw(sheet: Sheet, run: Run) -> None:
     pen.line(step, run.at(step), TWIN, "06.label.recorded")
 
 
-def show(sheet: Sheet, found: Walked, run: Run) -> str:
+def show(sheet: Sheet, found: Found, run: Run) -> str:
     """Draw the learner's walkers beside them, and say where they are."""
     draw(sheet, run)
-    for walker in found.position.T:
-        sheet["where"].line(found.step, walker, RUN, "", lw=0.8, alpha=0.6)
-    mean = Mean.over(found.position)
-    sheet["where"].line(found.step, mean, RUN, "06.label.own")
-    known = {"setting": setting_of(run), "walkers": walkers_named(found.position.shape[1]), "start": START}
-    return text("06.own.live", end=mean.at(-1), steps=int(found.step[-1]), recorded=recorded(run), **known)
+    position = torch.stack(found.each, 1) if found.each else torch.full((1, 1), START)  # (R, W)
+    end = sheet["where"].walkers(K * torch.arange(len(position)), position, "06.label.own", lw=0.8, alpha=0.6)
+    known = {"setting": setting_of(run), "walkers": walkers_named(position.shape[1]), "start": START}
+    return text("06.own.live", end=end, steps=K * (len(position) - 1), recorded=recorded(run), **known)
 
 
 def recorded(run: Run) -> Mean:
@@ -122,20 +97,20 @@ def words(run: Run) -> str:
     return text("06.own.some", setting=setting_of(run), start=START, steps=steps_of(run), recorded=recorded(run))
 
 
+def code(run: Run) -> str:
+    """Return the lines by which the library lets the same walkers go."""
+    return f"""
+from entropic_edu.recorded import valley
+release = ee.drift(valley.landscape(), valley.road(0), generator=torch.Generator().manual_seed(0),
+    start={START}, walkers={WALKERS}, batch_size={run.batch_size}, learning_rate={run.learning_rate:g},
+    momentum=0.9, steps={steps_of(run)}, project_every={K})
+print(release.summary())
+"""
+
+
 def own(seed: int, release: Written | None = None) -> Explorer:
     """Let the learner's walkers go, at any batch size and learning rate of the grid."""
     controls = [slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.02)]
     work = Work(partial(going, release, seed), show, lambda run: 1 if run.batch_size is None else WALKERS, show)
     state = partial(run_of, released_at=START, road_pair=1)
     return Explorer(draw, controls, PANELS, words, state=state, title="06.own.title", code=code, work=work)
-
-
-def code(run: Run) -> str:
-    """Return the lines by which the library lets the same walkers go."""
-    return (
-        "from entropic_edu.recorded import valley\n"
-        "release = ee.drift(valley.landscape(), valley.road(0), generator=torch.Generator().manual_seed(0),\n"
-        f"    start={START}, walkers={WALKERS}, batch_size={run.batch_size}, learning_rate={run.learning_rate:g},\n"
-        f"    momentum=0.9, steps={steps_of(run)}, project_every={K})\n"
-        "print(release.summary())"
-    )

@@ -52,9 +52,10 @@ class View:
         force = Mean(*(torch.stack([each.force[i] for _, each in found]).double() for i in range(2)))
         return torch.tensor([self.place(*each) for each in found], dtype=torch.float64), force
 
-    def ratio(self, on: str) -> Mean:
-        """Return force over Λ⟨ΔL⟩ on these roads."""
-        return ratio(on, self.road_pair)
+    @property
+    def first(self) -> int:
+        """The first of these roads, counted from 0."""
+        return pairs_of(self.road_pair)[0] - 1
 
     @property
     def spread(self) -> float:
@@ -77,7 +78,7 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
         pen.points(x[seen], Mean(force.value[seen], error[seen]), role, mfc="none" if on == "runaway" else role.colour)
         label = said(role.label)
         if against == "product" and on != "gone":
-            label += text("06.label.ratio", ratio=view.ratio(on))
+            label += text("06.label.ratio", ratio=ratio(on, view.road_pair))
         pen.note(0.02, 0.97 - 0.06 * row, label, role, va="top", transform=pen.ax.transAxes, boxed=True)
     if against == "product":
         pen.line(FORCES, FORCES, EQUAL, "")
@@ -93,24 +94,21 @@ def words(view: View) -> str:
     """Say how widely forces scatter."""
     pairs = pairs_of(view.road_pair)
     known = {"pairs": pairs_named(view.road_pair), "count": len(pairs) * len(names("valley") + names("runaway"))}
-    known |= {"valley": view.ratio("valley"), "runaway": view.ratio("runaway"), "view": view}
+    known |= {"valley": ratio("valley", view.road_pair), "runaway": ratio("runaway", view.road_pair), "view": view}
     return option_text(view.push_against, "06.push.temperature", "06.push.excess", "06.push.product", **known)
 
 
-def code(view: View) -> str:
-    """Return the code that sets force and excess loss of one run side by side."""
-    pair = (view.road_pair or 1) - 1
-    return (
-        "from entropic_edu import recorded\n"
-        'kept, name = recorded.load("let_go"), "eta 0.02, B 128"\n'
-        f'profile = kept["valley/pair{pair}/profile"]\n'
-        "narrowing = profile.narrowing(learning_rate=0.02, momentum=0.9, project_every=15).value[7]  # near 0.3\n"
-        f'excess = kept[f"{{name}}/excess"][{pair}, 1:, 2].mean()  # of walkers from 0.3, which stay near it\n'
-        "print(float(narrowing * excess))  # the push towards 0, loss per length"
-    )
+CODE = """
+from entropic_edu import recorded
+kept, name = recorded.load("let_go"), "eta 0.02, B 128"
+profile = kept["valley/pair{state.first}/profile"]
+narrowing = profile.narrowing(learning_rate=0.02, momentum=0.9, project_every=15).value[7]  # near 0.3
+excess = kept[f"{{name}}/excess"][{state.first}, 1:, 2].mean()  # of walkers from 0.3, which stay near it
+print(float(narrowing * excess))  # the push towards 0, loss per length
+"""
 
 
 def pushes(seed: int) -> Explorer:
     """Look for what the push of the noise goes with."""
     controls = [switch("push_against", tuple(AGAINST)), slider("road_pair", ALL, None)]
-    return Explorer(draw, controls, PANELS, words, state=View, title="06.push.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=View, title="06.push.title", code=CODE)

@@ -12,7 +12,6 @@ import torch
 from entropic_edu import stream
 from entropic_edu.course.runs import Run
 from entropic_edu.networks.network import Network
-from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.recorded import valley
@@ -69,17 +68,14 @@ def words(run: Run, pinned: Run | None) -> str:
     return said if pinned is None else f"{said} {text('06.walk.twin', setting=setting_of(pinned), run=pinned)}"
 
 
-def code(run: Run) -> str:
-    """Return the lines that read the recorded run, and the call of the verb that makes it anew."""
-    on = run.setting["on"]
-    return (
-        "from entropic_edu import recorded\n"
-        "from entropic_edu.recorded import let_go\n"
-        f'position = recorded.load("let_go")["{run.name}/position"]  # pair, record, start, walker\n'
-        "# made by, for each pair (here the first):\n"
-        f'# land, road = let_go.landscape("{on}"), let_go.road("{on}", 0)\n'
-        f'# release = let_go.release(land, road, 0, let_go.settings()["{run.name}"])'
-    )
+CODE = """
+from entropic_edu import recorded
+from entropic_edu.recorded import let_go
+position = recorded.load("let_go")["{state.name}/position"]  # pair, record, start, walker
+# made by, for each pair (here the first):
+# land, road = let_go.landscape("{state.road.on}"), let_go.road("{state.road.on}", 0)
+# release = let_go.release(land, road, 0, let_go.settings()["{state.name}"])
+"""
 
 
 @cache
@@ -105,14 +101,11 @@ def going(seed: int, run: Run) -> Iterator[Any]:
 def show(sheet: Sheet, found: Release, run: Run) -> str:
     """Draw walkers that go now, one thin line each, and say where they stand."""
     frame(sheet, LIVE, found.valley_radius)
-    for walker in found.position.T:
-        sheet["where"].line(found.step, walker, RUN, "", lw=0.6, alpha=0.5)
-    mean = Mean.over(found.position.double())
-    sheet["where"].line(found.step, mean, RUN)
+    end = sheet["where"].walkers(found.step, found.position)
     sheet["away"].line(found.step[1:], found.distance[1:].mean(1), RUN, "")
     draw_road(sheet, replace(run, pair=run.pair or 1))
     known = {"setting": setting_of(run), "pair": run.pair or 1, "walkers": walkers_named(found.position.shape[1])}
-    known |= {"end": mean.at(-1), "steps": int(found.step[-1]), "outside": 100 * float(found.outside.mean())}
+    known |= {"end": end, "steps": int(found.step[-1]), "outside": 100 * float(found.outside.mean())}
     return text("06.walk.live", start=run.start, **known)
 
 
@@ -130,4 +123,4 @@ def walk(seed: int) -> Explorer:
         units=lambda run: round(LIVE * COST[run.batch_size] / COST[None]),
         frame=show,
     )
-    return Explorer(draw, controls, PANELS, words, state=run_of, title="06.walk.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=run_of, title="06.walk.title", code=CODE, work=work)

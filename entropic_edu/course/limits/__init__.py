@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
 
 from entropic_edu.course import Chapter, Exercise, Question
+from entropic_edu.teaching.slips import solved
 
 from .controls import controls
 from .gallery import gallery, opening
 from .mine import mine
 from .own import yours
 from .questions import open_questions
-from .roads import noise_share
+from .roads import conclude, noise_share
 
 QUESTIONS = [
     Question("wide", ("all", "three", "even"), "three", {"all": 0.35, "even": 0.5}),
@@ -25,13 +23,7 @@ QUESTIONS = [
     Question("seldom", ("same", "less", "more"), "more", {"same": "base", "less": "still", "more": "home"}),
 ]
 
-CASES: Mapping[str, str] = {
-    "A": "only scale",
-    "B": "noise along",
-    "C": "healthy",
-    "D": "large steps",
-    "E": "constant",
-}
+CASES: Mapping[str, str] = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large steps", "E": "constant"}
 CONTROLS: Mapping[str, str] = {
     "hidden slope": "all data",
     "constant": "profile",
@@ -48,41 +40,10 @@ def _table(known: Mapping[str, str], **changed: str) -> Callable[[str], str]:
     return lambda case: table[case]
 
 
-def _renamed(answer: Callable[[str], str], name: str) -> Callable[[str], str]:
-    return (lambda case: answer(case)) if name == "case" else (lambda suspect: answer(suspect))
-
-
-def _conclusion(limit: Callable[[list[float]], float]) -> Callable[[list[float]], str]:
-    """Return an answer to exercise 10.4 that calls a mean different from zero past a limit of its own."""
-
-    def conclude(moves: list[float]) -> str:
-        mean = statistics.fmean(moves)
-        if abs(mean) <= limit(moves):
-            return "cannot tell"
-        return "home" if mean > 0 else "inward"
-
-    return conclude
-
-
-def _error(moves: list[float]) -> float:
-    return statistics.stdev(moves) / math.sqrt(len(moves))
-
-
-def _majority(moves: list[float]) -> str:
-    return "home" if sum(move > 0 for move in moves) > len(moves) / 2 else "inward"
-
-
-def _unanimous(moves: list[float]) -> str:
-    """Answer by whether all five have one sign."""
-    if min(moves) < 0 < max(moves):
-        return "cannot tell"
-    return "home" if max(moves) > 0 else "inward"
-
-
 WHICH = Exercise(
     "which",
     "10.1",
-    truth=_renamed(_table(CASES), "case"),
+    truth=lambda case: CASES[case],
     wrong={
         "scale_healthy": _table(CASES, only_scale="healthy"),
         "scale_swapped": _table(CASES, only_scale="healthy", healthy="only scale"),
@@ -100,7 +61,7 @@ WHICH = Exercise(
 CONTROL = Exercise(
     "control",
     "10.2",
-    truth=_renamed(_table(CONTROLS), "suspect"),
+    truth=lambda suspect: CONTROLS[suspect],
     wrong={
         "all_data": lambda suspect: "all data",
         "distance": _table(CONTROLS, halve_both="distance"),
@@ -113,39 +74,10 @@ CONTROL = Exercise(
 )
 
 
-def _shares(rule: Callable[[Tensor, Tensor, Tensor], Tensor], root: bool = True) -> Callable[..., Tensor]:
-    """Return an answer to exercise 10.3: mean and standard error of a rule over the pairs."""
-
-    def over(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
-        each = rule(start, noisy, still)
-        return torch.stack([each.mean(), each.std() / (len(each) ** 0.5 if root else 1)])
-
-    return over
-
-
-def _share(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
-    return (noisy - still) / (noisy - start)
-
-
-def _of_means(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
-    """Return the share of the mean walk, with the error of the shares."""
-    ratio = _share(start.mean(), noisy.mean(), still.mean())
-    each = _share(start, noisy, still)
-    return torch.stack([ratio, each.std() / len(each) ** 0.5])
-
-
-SHARE = Exercise(
-    "noise_share",
+SHARE = solved(
     "10.3",
-    truth=noise_share,
-    wrong={
-        "rest": _shares(lambda start, noisy, still: 1 - _share(start, noisy, still)),
-        "length": _shares(lambda start, noisy, still: noisy - still),
-        "of_still": _shares(lambda start, noisy, still: (noisy - still) / (still - start)),
-        "deviation": _shares(_share, root=False),
-        "of_means": _of_means,
-    },
-    cases=[
+    noise_share,
+    [
         (
             torch.tensor([0.3, 0.3, 0.3, 0.3, 0.3]),
             torch.tensor([0.12, 0.20, 0.25, 0.05, 0.15]),
@@ -153,20 +85,16 @@ SHARE = Exercise(
         ),
         (torch.tensor([0.7, 0.6, 0.8]), torch.tensor([0.83, 0.72, 0.95]), torch.tensor([0.715, 0.64, 0.79])),
     ],
+    rest=("(noisy - still)", "(still - start)"),
+    length=(" / (noisy - start)", ""),
+    of_still=("/ (noisy - start)", "/ (still - start)"),
+    deviation=(" / len(each) ** 0.5", ""),
+    of_means=("each.mean()", "(noisy - still).mean() / (noisy - start).mean()"),
 )
-CONCLUDE = Exercise(
-    "conclude",
+CONCLUDE = solved(
     "10.4",
-    truth=_conclusion(lambda moves: 2.8 * _error(moves)),
-    wrong={
-        "sign": _conclusion(lambda moves: 0.0),
-        "majority": _majority,
-        "deviation": _conclusion(lambda moves: 2.8 * statistics.stdev(moves)),
-        "walkers": _conclusion(lambda moves: 2.8 * _error(moves) / math.sqrt(8)),
-        "normal": _conclusion(lambda moves: 2.0 * _error(moves)),
-        "all_alike": _unanimous,
-    },
-    cases=[
+    conclude,
+    [
         ([0.126, 0.128, 0.160, 0.148, 0.156],),
         ([0.148, 0.102, 0.079, -0.090, 0.148],),
         ([-0.010, 0.020, -0.010, -0.012, 0.030],),
@@ -178,6 +106,12 @@ CONCLUDE = Exercise(
         ([0.100, 0.095, 0.105, -0.002, 0.098],),
         ([-0.001, -0.250, -0.004, -0.002, -0.010],),
     ],
+    sign=("2.8 *", "0 *"),
+    majority=("abs(mean.value) <= 2.8 * mean.error", "False", "mean.value > 0", "each.sign().sum() > 0"),
+    deviation=("2.8 *", "2.8 * len(moves) ** 0.5 *"),
+    walkers=("2.8 *", "2.8 / 8**0.5 *"),
+    normal=("2.8 *", "2.0 *"),
+    all_alike=("abs(mean.value) <= 2.8 * mean.error", "min(moves) < 0 < max(moves)"),
 )
 
 CHAPTER = Chapter(

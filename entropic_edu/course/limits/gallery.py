@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from entropic_edu.course import floor
 from entropic_edu.figures.plots import BLACK, RED
 from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, measured
@@ -23,7 +25,7 @@ from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .kept import crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
+from .kept import MAKES, crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
 
 ALONG, ACROSS = (0.6, 3.6), (-0.8, 0.8)
 MIDDLES = 0.5 * (BINS[1:] + BINS[:-1])
@@ -63,18 +65,10 @@ def place(pen: Pen, walkers: Tensor, role: Role, **style: Any) -> None:
 
 WALLS: dict[str, Any] = {"yscale": "log", "yticks": (1, 10)}
 OPENING = {
-    letter: Panel(
-        (0.075 + 0.186 * number, 0.58, 0.165, 0.33),
-        letter,
-        " ",
-        ALONG,
-        ACROSS,
-        (1, 2, 3),
-        () if number else (-0.5, 0, 0.5),
-        once=partial(plan, letter),
-    )
+    letter: Panel((0.075 + 0.186 * number, 0.58, 0.165, 0.33), letter, " ", ALONG, ACROSS, (1, 2, 3),
+                  () if number else (-0.5, 0, 0.5), once=partial(plan, letter))
     for number, letter in enumerate(LETTERS)
-}
+}  # fmt: skip
 OPENING["walls"] = Panel((0.075, 0.125, 0.875, 0.3), "panel.curvature", "axis.along", ALONG, (0.4, 80), **WALLS)
 PANELS = {
     "plan": Panel((0.095, 0.56, 0.45, 0.39), "", "axis.along", ALONG, ACROSS),
@@ -102,12 +96,10 @@ def opening(seed: int) -> Explorer:
         left, right = cases.land(state.case).curvature_across(torch.tensor([cases.START, cases.END])).tolist()
         return text("10.opening.sentence", case=state.case, left=left, right=right)
 
-    def code(state: SimpleNamespace) -> str:
-        return (
-            "from entropic_edu.recorded.look_alikes import cases\n"
-            f'h = cases.land("{state.case}").curvature_across(torch.tensor([1.0, 3.0]))'
-        )
-
+    code = """
+from entropic_edu.recorded.look_alikes import cases
+h = cases.land("{state.case}").curvature_across(torch.tensor([1.0, 3.0]))
+"""
     controls = [switch("case", tuple(LETTERS))]
     return Explorer(draw_opening, controls, OPENING, words, title="10.opening.title", code=code)
 
@@ -131,9 +123,8 @@ def drawn(sheet: Sheet, state: SimpleNamespace, found: Measured, twin: Measured 
     for name in ("spread", "push"):
         sheet[name].points(MIDDLES, getattr(found, name), ms=5)
         if twin is not None:
-            sheet[name].line(
-                MIDDLES, getattr(twin, name).value, Role(TWIN.colour, ""), "", marker="o", ms=7, mfc="none"
-            )
+            beside = getattr(twin, name).value
+            sheet[name].line(MIDDLES, beside, Role(TWIN.colour, ""), "", marker="o", ms=7, mfc="none")
     below = sheet["below"]
     below.reframe(**BELOW[state.measure])
     at = 0.5 * (CELLS[1:] + CELLS[:-1]) if state.measure == "walkers" else MIDDLES
@@ -183,13 +174,8 @@ def words(state: SimpleNamespace, pinned: SimpleNamespace | None = None) -> str:
 
 def code(state: SimpleNamespace) -> str:
     """Return the lines that make a case's crowds anew, and measure them."""
-    return (
-        "from entropic_edu.recorded.look_alikes import cases, measure\n"
-        f'land, generator = cases.land("{state.case}"), torch.Generator().manual_seed(0)\n'
-        f"settings = cases.settings(batch_size={state.batch_size}, learning_rate={state.learning_rate})\n"
-        "release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)\n"
-        "found = measure.measured(land, release)"
-    )
+    settings = f"batch_size={state.batch_size}, learning_rate={state.learning_rate}"
+    return MAKES.format(land=f'cases.land("{state.case}")', settings=settings)
 
 
 def gallery(seed: int) -> Explorer:
@@ -200,16 +186,10 @@ def gallery(seed: int) -> Explorer:
         drawn(sheet, state, found)
         return told(state, found, text("10.cases.computed", seed=seed + 1, step=int(release.step[-1])))
 
-    work = Work(
-        lambda state: cases.stream(cases.land(state.case), seed + 1, state.batch_size, state.learning_rate),
-        live,
-        lambda state: cases.STEPS,
-        live,
-    )
-    controls = [
-        switch("case", tuple(LETTERS)),
-        slider("batch_size", BATCHES, 16),
-        slider("learning_rate", RATES, 0.04),
-        switch("measure", tuple(BELOW)),
-    ]
+    def going(state: SimpleNamespace) -> Iterator[Snapshot[Release]]:
+        return cases.stream(cases.land(state.case), seed + 1, state.batch_size, state.learning_rate)
+
+    work = Work(going, live, lambda state: cases.STEPS, live)
+    controls = [switch("case", tuple(LETTERS)), slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.04)]
+    controls.append(switch("measure", tuple(BELOW)))
     return Explorer(draw, controls, PANELS, words, title="10.cases.title", code=code, work=work)

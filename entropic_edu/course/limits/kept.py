@@ -13,6 +13,14 @@ from entropic_edu.recorded.look_alikes.cases import BATCHES, RATES, Case
 from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
 from entropic_edu.teaching.strings import text
 
+MAKES = """
+from entropic_edu.recorded.look_alikes import cases, measure
+land, generator = {land}, torch.Generator().manual_seed(0)
+settings = cases.settings({settings})
+release = ee.drift(land, ee.Path(land.floor(2)), generator=generator, **settings)
+found = measure.measured(land, release)
+"""  # code that lets crowds go anew, and measures them
+
 
 def crowds(name: str, batch_size: int | None, learning_rate: float) -> Measured:
     """Return what was measured on a case."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +15,8 @@ from entropic_edu.networks.network import Network
 from entropic_edu.physics.drift import drift
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.path import Path
-from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import CONTROL, GREY, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
@@ -36,13 +34,6 @@ PANELS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Found(Result):
-    """One number for each road that was asked so far, (n,)."""
-
-    each: Tensor
-
-
 def investigate(land: Network, road: Path, generator: torch.Generator) -> Tensor:
     """Return how far four walkers go from 0.45 in 300 steps."""
     settings: dict[str, Any] = {"batch_size": 16, "learning_rate": 0.2, "momentum": 0.9, "steps": 300, "walkers": 4}
@@ -57,15 +48,13 @@ def before(key: str) -> Tensor:
 
 
 def asked(rule: Yours, seed: int) -> Iterator[Snapshot[Found]]:
-    """Yield what the rule finds on one road after the other."""
-    found: list[Tensor] = []
-    for pair in (None, *digits.PAIRS):
-        if pair is not None:
-            generator = torch.Generator().manual_seed(1000 * seed + pair)
-            found.append(rule(digits.land(), digits.road(pair), generator).double().reshape(()))
-        each = torch.stack(found) if found else torch.empty(0).double()
-        make = partial(Found, each, complete=len(found) == len(PAIRS))
-        yield Snapshot(len(found), len(PAIRS), text("10.mine.note"), make)
+    """Yield what the rule finds on one road after the other, ()."""
+
+    def ask(pair: int) -> Tensor:
+        generator = torch.Generator().manual_seed(1000 * seed + pair)
+        return rule(digits.land(), digits.road(pair), generator).double().reshape(())
+
+    return one_by_one(ask, digits.PAIRS, text("10.mine.note"))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> None:
@@ -74,13 +63,11 @@ def draw(sheet: Sheet, state: SimpleNamespace, each: Tensor | None = None) -> No
     pen.note(0.99, 0.99, draws, CONTROL, transform=pen.ax.transAxes, ha="right", va="top")
     shown = [(before("runaway, control"), CONTROL, "s", 0.0), (before("runaway, B 16"), LATER, "x", 0.0)]
     for values, role, marker, aside in [*shown, *([] if each is None else [(each, NOW, "o", 0.15)])]:
-        pen = sheet["moved"]
         pen.line(PAIRS[: len(values)] + aside, values, role, "", ls="", marker=marker, ms=8, mew=1.5)
         if len(values) == len(PAIRS):
-            mean = Mean.over(values)
-            where = torch.tensor([MEAN + aside])
-            pen.points(where, Mean(mean.value[None], mean.error[None]), role, fmt=marker, ms=9)
-            pen.line(where, mean.value[None], role, ls="")
+            mean, where = Mean.over(values[None]), [MEAN + aside]
+            pen.points(where, mean, role, fmt=marker, ms=9)
+            pen.line(where, mean.value, role, ls="")
 
 
 def words(state: SimpleNamespace) -> str:
@@ -89,26 +76,27 @@ def words(state: SimpleNamespace) -> str:
     return text("10.mine.recorded", noisy=noisy, still=still, seed=state.draws)
 
 
+CODE = """
+from entropic_edu.recorded import roads
+draws = [torch.Generator().manual_seed(1000 * {state.draws} + pair) for pair in range(5)]
+land = roads.landscape()
+moved = [investigate(land, roads.road(pair), draws[pair]) for pair in range(5)]
+"""
+
+
 def mine(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Return the explorer whose button runs the learner's investigation on five roads."""
-    rule = Yours(yours, investigate)
+    rule = Yours(yours, investigate, seconds=300)
 
     def show(sheet: Sheet, found: Found, state: SimpleNamespace) -> str:
-        draw(sheet, state, found.each)
+        each = torch.stack(found.each) if found.each else torch.empty(0)
+        draw(sheet, state, each)
         if not found.complete:
-            return text("10.mine.under_way", count=len(found.each))
-        mean = Mean.over(found.each)
+            return text("10.mine.under_way", count=len(each))
+        mean = Mean.over(each)
         ratio = abs(float(mean.value)) / max(float(mean.error), 1e-12)
         return f"{text('10.mine.found', seed=state.draws, mean=signed(mean), ratio=ratio)} {rule.note}".strip()
 
-    def code(state: SimpleNamespace) -> str:
-        return (
-            "from entropic_edu.recorded import roads\n"
-            f"draws = [torch.Generator().manual_seed({1000 * state.draws} + pair) for pair in range(5)]\n"
-            "land = roads.landscape()\n"
-            "moved = [investigate(land, roads.road(pair), draws[pair]) for pair in range(5)]"
-        )
-
     work = Work(lambda state: asked(rule, state.draws), show, lambda state: len(PAIRS), show)
     controls = [slider("draws", SEEDS, 0)]
-    return Explorer(draw, controls, PANELS, words, title="10.mine.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, title="10.mine.title", code=CODE, work=work)

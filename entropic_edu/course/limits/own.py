@@ -53,7 +53,7 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
     for name, role in CURVES.items():
         values = getattr(measured, name)
         pen.line(measured.position, values / values[[0, -1]].mean(), role)
-    step, run = recorded.load("limits")["step"], RUNS[state.batch_size]
+    step, run = recorded.load("limits")["step"], state.run
     noisy, still = tracks(state.pair, run)[:, [1, 5]], tracks(state.pair, "still")[:, [1, 5]]
     for side, start in enumerate(SIDES):
         if ghost is not None and run != "still":  # the walk of which the noise makes this share
@@ -65,39 +65,36 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
     for size, at in SIZES.items():
         for start, mean in state.shares[RUNS[size]].items():
             role = Role(RUN.colour if size == state.batch_size else GREY, marker=SIDES[start])
-            where = at + 0.15 * (start - 0.5) / 0.2
-            sheet["share"].points(torch.tensor([where]), Mean(mean.value[None], mean.error[None]), role)
+            sheet["share"].points([at + 0.15 * (start - 0.5) / 0.2], mean.at([None]), role)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say how large the bumps are, how far the walkers go, and what part of that the noise makes."""
     said = text("10.yours.road", mean=bump("trace"), adaptive=bump("adaptive_trace"))
-    run = RUNS[state.batch_size]
-    low, high = tracks(state.pair, run)[-1, [1, 5]].tolist()
-    if run == "still":
+    low, high = tracks(state.pair, state.run)[-1, [1, 5]].tolist()
+    if state.run == "still":
         return f"{said} {text('10.yours.still', pair=state.pair, low=low, high=high)}"
-    left, right = state.shares[run].values()
+    left, right = state.shares[state.run].values()
     known = {"batch_size": state.batch_size, "pair": state.pair, "low": low, "high": high}
     return f"{said} {text('10.yours.noisy', left=left, right=right, **known)} {state.note}".strip()
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that read a recorded release; the lesson's ten lines make one of its kind."""
-    run = RUNS[state.batch_size]
-    return READ + (
-        f'profile = kept["pair{state.pair - 1}/profile"]\n'
-        f'settings = kept.recipe["drift"] | kept.recipe["varied"]["{run}"]\n'
-        f'position = kept["pair{state.pair - 1}/{run}"]  # of ee.drift(land, road, batch_size=16, **settings), by start'
-    )
+CODE = f"""{READ}
+profile = kept["pair{{state.row}}/profile"]
+settings = kept.recipe["drift"] | kept.recipe["varied"]["{{state.run}}"]
+position = kept["pair{{state.row}}/{{state.run}}"]  # of ee.drift(land, road, batch_size=16, **settings), by start
+"""
 
 
-def state_of(rule: Yours, **turned: Any) -> SimpleNamespace:
+def state_of(rule: Yours, pair: int, batch_size: int | None) -> SimpleNamespace:
     """Return the state of the controls, with the shares of noise by the learner's rule or the library's."""
-    return SimpleNamespace(**turned, shares={RUNS[size]: shares(rule, RUNS[size]) for size in SIZES}, note=rule.note)
+    found = {RUNS[size]: shares(rule, RUNS[size]) for size in SIZES}
+    known = {"pair": pair, "row": pair - 1, "batch_size": batch_size, "run": RUNS[batch_size], "note": rule.note}
+    return SimpleNamespace(shares=found, **known)
 
 
 def yours(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Return the explorer of five roads of the network of round 3, and of the walkers on them."""
     controls = [slider("pair", PAIRS, 1), slider("batch_size", tuple(RUNS), 16)]
     state = partial(state_of, Yours(yours, noise_share))
-    return Explorer(draw, controls, PANELS, words, state=state, title="10.yours.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=state, title="10.yours.title", code=CODE)

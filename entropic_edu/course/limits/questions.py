@@ -36,11 +36,6 @@ def homeward(run: str, start: float) -> Tensor:
     return moves(run, start) * (-1 if start < 0.5 else 1)
 
 
-def judged(rule: Yours, run: str, start: float) -> int:
-    """Return which of ``VERDICTS`` the learner's rule, or the library's, gives."""
-    return int(rule(homeward(run, start)))
-
-
 def ruled(yours: Callable[..., Any] | None) -> Yours:
     """Return the learner's rule as a number of ``VERDICTS``, with the library's behind it."""
 
@@ -63,12 +58,9 @@ def draw_open(sheet: Sheet, state: SimpleNamespace, ghost: str | None = None) ->
         pen.line(AT, torch.stack([moves("base", start) for start in STARTS]).mean(1), BASE)
     pen.line(AT, mean.value, Role(BLUE, (0, (1, 6)), 1, "10.label.mean"))
     for place, verdict in enumerate(state.verdicts):
-        only = slice(place, place + 1)
-        pen.points(AT[only], mean.at(only), Role(BLUE, marker=MARKERS[verdict]), ms=9)
+        pen.points(AT[[place]], mean.at([place]), Role(BLUE, marker=MARKERS[verdict]), ms=9)
     start = STARTS.index(state.start_at)
-    pen.line(
-        AT[start : start + 1], mean.value[start : start + 1], Role(ORANGE, ""), "", marker="o", ms=18, mfc="none", mew=2
-    )
+    pen.line(AT[[start]], mean.value[[start]], Role(ORANGE, ""), "", marker="o", ms=18, mfc="none", mew=2)
     pen.note(0.15, 0.42, "10.label.pair", Role(GREY))
     if ghost is not None and state.varied == "seldom":
         whole = torch.where(AT < 0.5, -AT, torch.where(AT > 0.5, 1 - AT, 0 * AT))
@@ -88,14 +80,11 @@ def words_open(state: SimpleNamespace) -> str:
     return f"{said} {text('10.open.verdict.said', verdict=verdict)} {state.note}".strip()
 
 
-def code_open(state: SimpleNamespace) -> str:
-    """Return the lines that read the displacements of the five pairs."""
-    run, start = state.varied, state.start_at
-    return READ + (
-        f'settings = kept.recipe["drift"] | kept.recipe["varied"]["{run}"]  # of ee.drift(..., batch_size=16)\n'
-        f'start = kept.recipe["starts"].index({start})\n'
-        f'moved = torch.stack([kept[f"pair{{pair}}/{run}"][-1, start] for pair in range(5)]) - {start}'
-    )
+CODE = f"""{READ}
+settings = kept.recipe["drift"] | kept.recipe["varied"]["{{state.varied}}"]  # of ee.drift(..., batch_size=16)
+start = kept.recipe["starts"].index({{state.start_at}})
+moved = torch.stack([kept[f"pair{{{{pair}}}}/{{state.varied}}"][-1, start] for pair in range(5)]) - {{state.start_at}}
+"""
 
 
 def open_questions(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
@@ -103,8 +92,8 @@ def open_questions(seed: int, yours: Callable[..., Any] | None = None) -> Explor
     rule = ruled(yours)
 
     def state(varied: str, start_at: float) -> SimpleNamespace:
-        verdicts = [judged(rule, varied, start) for start in STARTS]
+        verdicts = [int(rule(homeward(varied, start))) for start in STARTS]
         return SimpleNamespace(varied=varied, start_at=start_at, verdicts=verdicts, note=rule.note)
 
     controls = [switch("varied", VARIED), slider("start_at", STARTS, 0.7)]
-    return Explorer(draw_open, controls, OPEN, words_open, state=state, title="10.open.title", code=code_open)
+    return Explorer(draw_open, controls, OPEN, words_open, state=state, title="10.open.title", code=CODE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -15,7 +16,7 @@ PAIRS = (1, 2, 3, 4, 5)
 RUNS = {8: "warm", 16: "base", 32: "cool", None: "still"}
 VARIED = ("base", "often", "seldom", "free")
 STARTS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-READ = 'from entropic_edu import recorded\nkept = recorded.load("limits")  # anew: entropic-edu record limits\n'
+READ = 'from entropic_edu import recorded\nkept = recorded.load("limits")  # anew: entropic-edu record limits'
 
 
 def profile(pair: int) -> Profile:
@@ -43,7 +44,8 @@ def moves(run: str, start: float) -> Tensor:
 
 def noise_share(start: Tensor, noisy: Tensor, still: Tensor) -> Tensor:
     """Return the share of a walk that noise makes, its mean over the pairs and its standard error, (2,)."""
-    return torch.stack([*Mean.over((noisy - still) / (noisy - start))])
+    each = (noisy - still) / (noisy - start)
+    return torch.stack([each.mean(), each.std() / len(each) ** 0.5])
 
 
 def bump(name: str) -> Mean:
@@ -58,9 +60,10 @@ def away(run: str, start: float) -> Mean:
     return Mean.over(torch.tensor(each, dtype=torch.float64))
 
 
-def conclude(moved: Tensor) -> str:
+def conclude(moves: Sequence[float]) -> str:
     """Return "home", "inward" or "cannot tell" from displacements towards the own end: Student's t, five pairs."""
-    mean = Mean.over(moved)
-    if abs(float(mean.value)) <= 2.8 * float(mean.error):
+    each = torch.as_tensor(moves, dtype=torch.float64)
+    mean = Mean.over(each)
+    if abs(mean.value) <= 2.8 * mean.error:
         return "cannot tell"
     return "home" if mean.value > 0 else "inward"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Chapter, Exercise, Given, Question
-from entropic_edu.physics.path import Path
+from entropic_edu.course import Chapter, Given, Question
+from entropic_edu.teaching.slips import solved
 
 from . import band, hill, match, mistakes, walk
 from .mistakes import swept
@@ -27,50 +26,23 @@ QUESTIONS = [
 ]
 
 
-Rule: TypeAlias = Callable[..., Any]
+def climb(loss: Callable[[Tensor], Tensor], a: Tensor, b: Tensor) -> float:
+    """Return how far the highest of 25 losses on the straight line lies above the higher end."""
+    line = loss(torch.lerp(a, b, torch.linspace(0, 1, 25, dtype=a.dtype)[:, None]))
+    return float(line.max() - torch.maximum(line[0], line[-1]))
 
 
-def _line(loss: Rule, a: Tensor, b: Tensor) -> Tensor:
-    """Return the loss at 25 even positions of the straight line from a to b."""
-    return loss(torch.lerp(a, b, torch.linspace(0, 1, 25, dtype=a.dtype)[:, None]))
-
-
-def _climb(of: Rule) -> Rule:
-    """Return an answer to exercise 4.1 that reads a number off the losses on the line."""
-    return lambda loss, a, b: float(of(_line(loss, a, b)))
-
-
-def _moved(pivots: Tensor, gradients: Tensor, step: float) -> Tensor:
-    """Return the pivots after a step downhill, both ends held, before they are spaced anew."""
-    moved = pivots.clone()
-    moved[1:-1] -= step * gradients[1:-1]
-    return moved
-
-
-def _spaced(moved: Tensor, count: int | None = None) -> Tensor:
-    return Path(moved).resample(count or len(moved)).pivots
-
-
-def _old_spacing(pivots: Tensor, gradients: Tensor, step: float) -> Tensor:
-    """Return pivots that were spaced evenly before the step, not after it."""
-    return _moved(_spaced(pivots), gradients, step)
+def relabellings(widths: Sequence[int]) -> float:
+    """Return in how many ways the hidden units can be renamed."""
+    return float(math.prod(math.factorial(width) for width in widths[1:-1]))
 
 
 def _across(pivots: Tensor, gradients: Tensor, step: float) -> Tensor:
     """Return a sweep by the part of the gradient across the band."""
     along = torch.nn.functional.normalize(pivots[2:] - pivots[:-2], dim=1)
-    inner = gradients[1:-1]
-    rest = torch.cat([gradients[:1], inner - (inner * along).sum(1, keepdim=True) * along, gradients[-1:]])
-    return _spaced(_moved(pivots, rest, step))
-
-
-def _of_hidden(rule: Callable[[Sequence[int]], int], ends: bool = False) -> Callable[[Sequence[int]], float]:
-    """Return an answer to exercise 4.3 from a rule for the layers whose units may change places."""
-    return lambda widths: float(rule(widths if ends else widths[1:-1]))
-
-
-def _product(widths: Sequence[int]) -> int:
-    return math.prod(math.factorial(width) for width in widths)
+    rest = gradients.clone()
+    rest[1:-1] -= (rest[1:-1] * along).sum(1, keepdim=True) * along
+    return swept(pivots, rest, step)
 
 
 def _ramp(theta: Tensor) -> Tensor:
@@ -82,40 +54,28 @@ def _bumpy(theta: Tensor) -> Tensor:
     return 1 + 0.2 * x + 0.9 * (6.5 * y).sin()
 
 
-HILL = Exercise(
-    "hill",
+_HIGHER, _SPACED = "torch.maximum(line[0], line[-1])", "Path(moved).resample(len(moved)).pivots"  # in the solutions
+HILL = solved(
     "4.1",
-    truth=_climb(lambda losses: losses.max() - torch.maximum(losses[0], losses[-1])),
-    wrong={
-        "range": _climb(lambda losses: losses.max() - losses.min()),
-        "start": _climb(lambda losses: losses.max() - losses[0]),
-        "lower": _climb(lambda losses: losses.max() - torch.minimum(losses[0], losses[-1])),
-        "mean": _climb(lambda losses: losses.max() - 0.5 * (losses[0] + losses[-1])),
-        "ratio": _climb(lambda losses: losses.max() / torch.maximum(losses[0], losses[-1])),
-        "top": _climb(lambda losses: losses.max()),
-        "middle": _climb(lambda losses: losses[12] - torch.maximum(losses[0], losses[-1])),
-    },
-    cases=[
+    climb,
+    [
         (Given(_bumpy, "bumpy"), torch.tensor([0.0, 0.0]), torch.tensor([1.0, 1.0])),
         (Given(_bumpy, "bumpy"), torch.tensor([1.0, 0.9]), torch.tensor([0.0, -0.1])),
         (Given(_ramp, "ramp"), torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.5, 0.2, 0.1])),
     ],
+    name="hill",
+    range=(_HIGHER, "line.min()"),
+    start=(_HIGHER, "line[0]"),
+    lower=("torch.maximum", "torch.minimum"),
+    mean=(_HIGHER, "0.5 * (line[0] + line[-1])"),
+    ratio=(f"- {_HIGHER}", f"/ {_HIGHER}"),
+    top=(f"- {_HIGHER}", ""),
+    middle=("line.max()", "line[12]"),
 )
-SWEEP = Exercise(
-    "sweep",
+SWEEP = solved(
     "4.2",
-    truth=swept,
-    wrong={
-        "uneven": _moved,
-        "ends": lambda pivots, gradients, step: _spaced(pivots - step * gradients),
-        "uphill": lambda pivots, gradients, step: _spaced(_moved(pivots, -gradients, step)),
-        "no_step": lambda pivots, gradients, step: _spaced(_moved(pivots, gradients, 1.0)),
-        "still": lambda pivots, gradients, step: _spaced(pivots),
-        "early": _old_spacing,
-        "straight": lambda pivots, gradients, step: _spaced(pivots[[0, -1]], len(pivots)),
-        "across": _across,
-    },
-    cases=[
+    swept,
+    [
         (
             torch.tensor([[0.0, 0.0], [0.5, 1.0], [1.0, 1.2], [3.0, 0.0]]),
             torch.tensor([[0.3, 0.2], [0.5, -1.0], [-0.5, 1.0], [1.0, -1.0]]),
@@ -128,19 +88,25 @@ SWEEP = Exercise(
             0.3,
         ),
     ],
+    name="sweep",
+    wrong={"across": _across},
+    uneven=(_SPACED, "moved"),
+    ends=("moved[1:-1] -= step * gradients[1:-1]", "moved -= step * gradients"),
+    uphill=("-= step", "+= step"),
+    no_step=("step * gradients", "gradients"),
+    still=("-= step", "-= 0 * step"),
+    early=("pivots.clone()", "Path(pivots).resample(len(pivots)).pivots.clone()", _SPACED, "moved"),
+    straight=("Path(moved)", "Path(pivots[[0, -1]])"),
 )
-NAMES = Exercise(
-    "relabellings",
+NAMES = solved(
     "4.3",
-    truth=_of_hidden(_product),
-    wrong={
-        "sum": _of_hidden(lambda widths: sum(math.factorial(width) for width in widths)),
-        "ends": _of_hidden(_product, ends=True),
-        "first_only": _of_hidden(lambda widths: math.factorial(widths[0])),
-        "together": _of_hidden(lambda widths: math.factorial(sum(widths))),
-        "no_factorial": _of_hidden(math.prod),
-    },
-    cases=[([4, 3, 5, 2],), ([2, 3, 3],), ([64, 32, 32, 10],)],
+    relabellings,
+    [([4, 3, 5, 2],), ([2, 3, 3],), ([64, 32, 32, 10],)],
+    sum=("math.prod", "sum"),
+    ends=("widths[1:-1]", "widths"),
+    first_only=("widths[1:-1]", "widths[1:2]"),
+    together=("math.prod(math.factorial(width) for width in widths[1:-1])", "math.factorial(sum(widths[1:-1]))"),
+    no_factorial=("math.factorial(width)", "width"),
 )
 EXERCISES = [HILL, SWEEP, NAMES]
 

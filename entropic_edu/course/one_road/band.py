@@ -120,13 +120,13 @@ def frame(sheet: Sheet, bands: Bands, state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read the recorded band and make its finished road anew."""
     method, guess = chosen(state.band_method)[0], state.first_guess
-    return (
-        "from entropic_edu import recorded\n"
-        "from entropic_edu.recorded import one_road, roads\n"
-        f'band = recorded.load("one_road")["band/{method}/{guess}"][{FRAMES.index(state.band_sweeps)}]\n'
-        "land, (a, b) = roads.landscape(), roads.road(0).pivots[[0, -1]]\n"
-        f'road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # anew, in seconds'
-    )
+    return f"""
+from entropic_edu import recorded
+from entropic_edu.recorded import one_road, roads
+band = recorded.load("one_road")["band/{method}/{guess}"][{FRAMES.index(state.band_sweeps)}]
+land, (a, b) = roads.landscape(), roads.road(0).pivots[[0, -1]]
+road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # anew, in seconds
+"""
 
 
 def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
@@ -139,10 +139,7 @@ def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     def told(sheet: Sheet, bands: Bands, state: SimpleNamespace) -> str:
         return f"{show(sheet, bands, state)} {own.note}".strip()
 
-    controls = [
-        switch("band_method", (*METHODS, "all")),
-        switch("first_guess", GUESSES),
-        slider("band_sweeps", FRAMES, FRAMES[-1]),
-    ]
+    controls = [switch("band_method", (*METHODS, "all")), switch("first_guess", GUESSES)]
+    controls.append(slider("band_sweeps", FRAMES, FRAMES[-1]))
     work = Work(stream, told, lambda state: TOTAL * (len(chosen(state.band_method)) if yours is None else 1), frame)
     return Explorer(draw, controls, PANELS, words, title="04.band.title", code=code, work=work)

@@ -52,13 +52,12 @@ def draw_lines(sheet: Sheet, objective: Tensor, accuracy: Tensor) -> None:
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw the lines and roads of some pairs, and the bet: so many times the ends, halfway."""
-    rows = rows_of(state.minima)
-    objective, accuracy = lines()[0][rows], lines()[1][rows]
-    draw_lines(sheet, objective, accuracy)
-    for row in along_roads()[rows]:
+    objective = state.objective
+    draw_lines(sheet, objective, state.accuracy)
+    for row in state.road:
         sheet["line"].line(EVEN, row, ROAD, "")
     sheet["line"].note(0.5, 0.0235, ROAD.label, ROAD, ha="center")
-    sheet["hills"].line([row + 1 for row in rows], times(objective), Role(LINE.colour, ""), "", marker="o", ms=9)
+    sheet["hills"].line([row + 1 for row in state.rows], times(objective), Role(LINE.colour, ""), "", marker="o", ms=9)
     if ghost is not None:
         height = min(ghost * float(objective[:, [0, -1]].mean()), 0.9 * TOP)
         sheet["line"].line([0.32, 0.68], [height, height], GHOST, "", lw=4)
@@ -67,15 +66,14 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 
 def words(state: SimpleNamespace) -> str:
     """Say how high the hill is, and what is read on it."""
-    rows = rows_of(state.minima)
-    objective, accuracy = lines()[0][rows], lines()[1][rows]
+    objective, accuracy = state.objective, state.accuracy
     return text(
         "04.hill.all" if state.minima is None else "04.hill.one",
         pair=state.minima,
         top=least_and_most(objective.max(1).values),
         ends=least_and_most(objective[:, [0, -1]].mean(1)),
         times=least_and_most(times(objective), 2),
-        road=least_and_most(along_roads()[rows].max(1).values),
+        road=least_and_most(state.road.max(1).values),
         train=least_and_most(100 * accuracy[:, 0].min(1).values),
         test=least_and_most(100 * accuracy[:, 1].min(1).values),
     )
@@ -90,15 +88,20 @@ def show(sheet: Sheet, two: Two, state: SimpleNamespace) -> str:
     return text("04.hill.live", seed=two.seed, step=two.step, **found)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that measure the recorded pair, the first where all five are shown."""
-    return (
-        "from entropic_edu.recorded import roads\n"
-        f"land, road = roads.landscape(), roads.road({rows_of(state.minima)[0]})\n"
-        "a, b = road.pivots[[0, -1]]\n"
-        "t = torch.linspace(0, 1, 25)\n"
-        "land.loss(torch.lerp(a, b, t[:, None])), land.loss(road.at(t))"
-    )
+def state_of(minima: int | None) -> SimpleNamespace:
+    """Return what was measured of one pair, or of all."""
+    rows, (objective, accuracy) = rows_of(minima), lines()
+    known = {"minima": minima, "rows": rows, "objective": objective[rows], "accuracy": accuracy[rows]}
+    return SimpleNamespace(road=along_roads()[rows], **known)
+
+
+CODE = """
+from entropic_edu.recorded import roads
+land, road = roads.landscape(), roads.road({state.rows[0]})
+a, b = road.pivots[[0, -1]]
+t = torch.linspace(0, 1, 25)
+land.loss(torch.lerp(a, b, t[:, None])), land.loss(road.at(t))
+"""
 
 
 def hill(seed: int) -> Explorer:
@@ -107,4 +110,4 @@ def hill(seed: int) -> Explorer:
     steps = digits.land().steps_per_epoch(QUICK["batch_size"]) * QUICK["epochs"]
     work = Work(lambda state: two(next(seeds)), show, lambda state: steps, show)
     controls = [slider("minima", (*NUMBERS, None), 1)]
-    return Explorer(draw, controls, PANELS, words, title="04.hill.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="04.hill.title", code=CODE, work=work)

@@ -114,12 +114,12 @@ def code(state: SimpleNamespace) -> str:
         "matched": f"goal = ee.align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
         "shuffled": f"goal = one_road.shuffled(land, a, {pair})",
     }[state.line_to]
-    return (
-        "from entropic_edu.recorded import one_road, roads\n"
-        f"land, (a, b) = roads.landscape(), roads.road({pair}).pivots[[0, -1]]\n"
-        f"{goal}\n"
-        "land.loss(torch.lerp(a, goal, torch.linspace(0, 1, 25)[:, None]))"
-    )
+    return f"""
+from entropic_edu.recorded import one_road, roads
+land, (a, b) = roads.landscape(), roads.road({pair}).pivots[[0, -1]]
+{goal}
+land.loss(torch.lerp(a, goal, torch.linspace(0, 1, 25)[:, None]))
+"""
 
 
 def match(seed: int) -> Explorer:

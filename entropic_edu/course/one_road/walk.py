@@ -21,12 +21,17 @@ PLACES = tuple(round(0.1 * n, 1) for n in range(11))
 SHOWN = 6  # the first digits of the held-out set
 
 
+def held_out() -> tuple[Tensor, Tensor]:
+    """Return the first held-out digits and their labels, (6, 64) and (6,)."""
+    test = digits.land().test
+    assert test is not None
+    return test[0][:SHOWN], test[1][:SHOWN]
+
+
 def _digit(number: int) -> Panel:
     """Return the panel of a held-out digit."""
     row, column = divmod(number, 2)
-    land = digits.land()
-    assert land.test is not None
-    pixels = land.test[0][number].view(8, 8).numpy()
+    pixels = held_out()[0][number].view(8, 8).numpy()
     place = (0.62 + 0.19 * column, 0.735 - 0.305 * row, 0.13, 0.19)
     once = partial(lambda pixels, ax: ax.imshow(pixels, cmap="Greys"), pixels)
     title = "04.walk.panel" if number == 0 else ""
@@ -47,23 +52,19 @@ def outside() -> float:
 
 def read(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a network says of the first held-out digits, and how sure it is, (6,) each."""
-    land = digits.land()
-    assert land.test is not None
-    sure = land.outputs(theta, land.test[0][:SHOWN]).softmax(-1).max(-1)
+    sure = digits.land().outputs(theta, held_out()[0]).softmax(-1).max(-1)
     return sure.indices, sure.values
 
 
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw both ways with a dot on each, and beneath each digit what the two networks read."""
-    land = digits.land()
-    assert land.test is not None
     for number, (kind, role) in enumerate(WAYS.items()):
         outlined(sheet["plane"], plane().coordinates(ends(0) if kind == "line" else way(kind).pivots), role)
         theta = way(kind).at(state.place)
         dot: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "white", "mew": 2.5, "zorder": 6}
         x, y = plane().coordinates(theta[None]).T
         sheet["plane"].line(x, y, Role(role.colour), "", **dot)
-        for place, (digit, sure, right) in enumerate(zip(*read(theta), land.test[1], strict=False)):
+        for place, (digit, sure, right) in enumerate(zip(*read(theta), held_out()[1], strict=False)):
             told = {"digit": int(digit), "sure": 100 * float(sure), "way": text(role.label)}
             words = option_text("right" if digit == right else "wrong", "04.walk.right", "04.walk.wrong", **told)
             pen = sheet[f"digit{place}"]
@@ -77,17 +78,16 @@ def words(state: SimpleNamespace) -> str:
     return text("04.walk.sentence", place=state.place, off=outside(), **right, **length)
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that count what both networks read."""
-    return (
-        "from entropic_edu.recorded import roads\nland, road = roads.landscape(), roads.road(0)\n"
-        "line = ee.Path(road.pivots[[0, -1]])\n"
-        f'[land.accuracy(way.at({state.place}), "test") for way in (line, road)]'
-    )
+CODE = """
+from entropic_edu.recorded import roads
+land, road = roads.landscape(), roads.road(0)
+line = ee.Path(road.pivots[[0, -1]])
+[land.accuracy(way.at({state.place}), "test") for way in (line, road)]
+"""
 
 
 def walk(seed: int) -> Explorer:
     """Walk from A to B, on the line and on the road at once; the seed draws nothing."""
     panels = {"plane": field_panel((0.085, 0.27, 0.47, 0.63), "04.walk.plane", bar=False)}
     panels |= {f"digit{number}": _digit(number) for number in range(SHOWN)}
-    return Explorer(draw, [slider("place", PLACES, 0.5)], panels, words, title="04.walk.title", code=code)
+    return Explorer(draw, [slider("place", PLACES, 0.5)], panels, words, title="04.walk.title", code=CODE)

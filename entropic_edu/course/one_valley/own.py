@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course import Exercise
-from entropic_edu.course.mine import run as by_hand
 from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, FAINT, RUN, THEORY, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours
 
 STEPS, WALKERS = 200, 256
 BEGIN = 0.6  # x at first
@@ -128,11 +128,11 @@ def run_of(seed: int, function: Callable[..., Any] | None, batch_size: int | Non
     begin = torch.full((WALKERS,), BEGIN, dtype=torch.float64)
     kicks = _made(seed, STEPS, WALKERS) * (batch_size is not None)
     setting = (learning_rate, batch_size or 1, 1.0)
-    places, whose = by_hand(WALK, function, (begin, kicks, *setting))
-    still, _ = by_hand(WALK, function, (begin, 0 * kicks, *setting))
+    walk = Yours(function, WALK.truth)
+    places, still = (walk(begin, each, *setting) for each in (kicks, 0 * kicks))
     half = places[STEPS // 2 :].square().mean(0)
     law = learning_rate / ((batch_size or float("inf")) * (2 - learning_rate))  # ηs²/(Bh(2 - ηh)), h = s = 1
-    known = {"batch_size": batch_size, "learning_rate": learning_rate, "whose": whose, "law": law}
+    known = {"batch_size": batch_size, "learning_rate": learning_rate, "whose": walk.whose, "law": law}
     return SimpleNamespace(**known, places=places, still=still, square=Mean.over(half))
 
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from entropic_edu.course import Exercise
-from entropic_edu.course.mine import run as by_hand
 from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, RUN, THEORY, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours, told
 
 WALKERS, STEPS, RATE, SCALE, FALL = 2048, 150, 0.02, 2.0, 1.5
 BATCHES = (16, 8, 4, 3, 2, 1)
@@ -151,16 +151,18 @@ def run_of(seed: int, shift: Callable[..., Any] | None, turn: Callable[..., Any]
     spread = (RATE * SCALE**2 / 2) ** 0.5  # of x at y = 0, T and h = 1: the cloud begins settled
     x, kicks = spread * draws(seed, WALKERS), SCALE * draws(seed + 1, STEPS, 2, WALKERS)
     start = torch.zeros(WALKERS, dtype=torch.float64)
-    found = []
-    for batch in BATCHES:
-        row, whose = by_hand(SHIFT, shift, (x / batch**0.5, start, kicks, RATE, batch, wall, wall_slope, slope))
-        found.append(row)
-    rows = torch.stack(found)
-    still, _ = by_hand(SHIFT, shift, (0 * x, start, 0 * kicks, RATE, 1, wall, wall_slope, slope))
+    moves, crosses, land = Yours(shift, SHIFT.truth), Yours(turn, BREAK_EVEN.truth), (wall, wall_slope, slope)
+    rows = torch.stack([moves(x / batch**0.5, start, kicks, RATE, batch, *land) for batch in BATCHES])
+    still = moves(0 * x, start, 0 * kicks, RATE, 1, *land)
     moved = Mean(rows[:, 0], rows[:, 1])
-    turned, other = by_hand(BREAK_EVEN, turn, (list(HEATS), rows[:, 0].tolist()))
-    told = whose if whose == other else f"{whose} {other}"
-    known = {"whose": told, "moved": moved, "still": float(still[0]), "turn": float(turned), "slope": slope}
+    turned = crosses(list(HEATS), rows[:, 0].tolist())
+    known = {
+        "whose": told(shift=moves, break_even=crosses),
+        "moved": moved,
+        "still": float(still[0]),
+        "turn": float(turned),
+        "slope": slope,
+    }
     return SimpleNamespace(**known, law=2 * slope / FALL)
 
 
