@@ -262,7 +262,7 @@ def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(capsys):
         signal.signal(signal.SIGALRM, handler)
     out, err = capsys.readouterr()
     assert "nothing was written, and the same command begins anew" in err
-    assert out == "The recording that comes with the package took 8 min.\n"
+    assert out.startswith("The recording that comes with the package took 8 min.\n")  # and how far it came
     assert not list(Path().iterdir())
 
 
