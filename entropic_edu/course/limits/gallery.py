@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +22,7 @@ from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, measured
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, GREY, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from .kept import MAKES, crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
@@ -64,12 +64,6 @@ def place(pen: Pen, walkers: Tensor, role: Role, **style: Any) -> None:
 
 
 WALLS: dict[str, Any] = {"yscale": "log", "yticks": (1, 10)}
-OPENING = {
-    letter: Panel((0.075 + 0.186 * number, 0.58, 0.165, 0.33), letter, " ", ALONG, ACROSS, (1, 2, 3),
-                  () if number else (-0.5, 0, 0.5), once=partial(plan, letter))
-    for number, letter in enumerate(LETTERS)
-}  # fmt: skip
-OPENING["walls"] = Panel((0.075, 0.125, 0.875, 0.3), "panel.curvature", "axis.along", ALONG, (0.4, 80), **WALLS)
 PANELS = {
     "plan": Panel((0.095, 0.56, 0.45, 0.39), "", "axis.along", ALONG, ACROSS),
     "below": Panel((0.095, 0.125, 0.375, 0.215), x="axis.along", xlim=ALONG, **BELOW["walkers"]),
@@ -78,30 +72,6 @@ PANELS = {
                     (0.1, 1, 10), yscale="log"),
     "push": Panel((0.645, floor.RIGHT[2], 0.275, 0.185), "10.panel.push", "axis.along", ALONG, (-0.3, 1.6), zero=True),
 }  # fmt: skip
-
-
-def draw_opening(sheet: Sheet, state: SimpleNamespace) -> None:
-    """Draw the walkers before the first step, and the walls of all cases, the chosen one boldly."""
-    for letter in LETTERS:
-        land, mine = cases.land(letter), letter == state.case
-        place(sheet[letter], land.floor(25), RUN if mine else Role("0.35"), ms=4 if mine else 2.5)
-        role = Role(RED if mine else GREY, width=2.6 if mine else 1.2)
-        sheet["walls"].line(Y, land.curvature_across(Y), role, letter, zorder=3 if mine else 2)
-
-
-def opening(seed: int) -> Explorer:
-    """Return the explorer of the five valleys before the first step: what one can see without measuring."""
-
-    def words(state: SimpleNamespace) -> str:
-        left, right = cases.land(state.case).curvature_across(torch.tensor([cases.START, cases.END])).tolist()
-        return text("10.opening.sentence", case=state.case, left=left, right=right)
-
-    code = """
-from entropic_edu.recorded.look_alikes import cases
-h = cases.land("{state.case}").curvature_across(torch.tensor([1.0, 3.0]))
-"""
-    controls = [switch("case", tuple(LETTERS))]
-    return Explorer(draw_opening, controls, OPENING, words, title="10.opening.title", code=code)
 
 
 def state_of(case: str, batch_size: int | None, learning_rate: float, measure: str) -> SimpleNamespace:
