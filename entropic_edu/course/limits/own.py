@@ -65,7 +65,7 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
     for size, at in SIZES.items():
         for start, mean in state.shares[RUNS[size]].items():
             role = Role(RUN.colour if size == state.batch_size else GREY, marker=SIDES[start])
-            sheet["share"].points([at + 0.15 * (start - 0.5) / 0.2], mean.at([None]), role)
+            sheet["share"].points([at + 0.15 * (start - 0.5) / 0.2], mean.at(None), role)
 
 
 def words(state: SimpleNamespace) -> str:
