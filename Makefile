@@ -7,7 +7,7 @@ READY := .venv/.dev
 NEEDS_base := the library
 NEEDS_lab := the library and JupyterLab
 NEEDS_dev := the library, JupyterLab, the tests and the site
-SOAK := tests/project/test_lessons.py tests/hostile tests/project/test_package.py tests/project/test_binder.py tests  # in this order
+SOAK := tests/project/test_lessons.py tests/project/test_site.py tests/browser/test_axe_in_lab.py tests/hostile tests/project/test_package.py tests/project/test_binder.py tests  # in this order
 SOURCES := entropic_edu tests benchmarks docs setup.py lessons/src lessons/build.py lessons/anatomy.py
 
 .PHONY: story test soak lab site lessons bench mutants check audit clean

@@ -12,22 +12,20 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
+import json
 import os
 import random
-import shutil
-import subprocess
-import sys
+import re
 import tempfile
-import time
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
-ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("entropic_edu", "tests", "lessons", "docs", "benchmarks", "binder", "pyproject.toml", "README.md")
+from benchmarks.trial import ROOT, Bench
+
 OPERATORS = (
     "AddNot",
     "NumberReplacer",
@@ -45,7 +43,9 @@ OPERATORS = (
     *(f"ReplaceComparisonOperator_{a}_{b}" for a, b in (("Lt", "LtE"), ("LtE", "Lt"), ("Gt", "GtE"), ("GtE", "Gt"))),
     *(f"ReplaceComparisonOperator_{a}_{b}" for a, b in (("Lt", "Gt"), ("Gt", "Lt"), ("Eq", "NotEq"), ("NotEq", "Eq"))),
 )
-PATIENCE, LEAST = 3, 40  # a test run may take so many times what it takes unbroken, and at least so many seconds
+
+
+CHECKS = ("strict", "frozen")  # arguments that change no result: Python looks at lengths, and refuses assignments
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,10 @@ class Mutant:
     @property
     def folder(self) -> str:
         return Path(self.module).parts[1]
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(f"{self.module}\n{self.code}".encode()).hexdigest()[:16]
 
     def __str__(self) -> str:
         return f"{self.module}:{self.line}: {self.before}  ->  {self.after}"
@@ -81,7 +85,7 @@ def sites(source: str) -> dict[int, list[tuple[str, int]]]:
 
 
 def mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant | None:
-    """Return a change, or None if it is of no more than a type, a docstring or the text of an error."""
+    """Return a change; None where only a type, a docstring, the text of an error or a check of Python's differs."""
     from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
@@ -94,7 +98,7 @@ def mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant |
 
 
 def _meaning(source: str) -> str | None:
-    """Return the syntax tree without annotations, docstrings and the text of errors; None if there is none."""
+    """Return the syntax tree without annotations, docstrings, text of errors and ``CHECKS``; None if there is none."""
     try:
         tree = ast.parse(source)
     except SyntaxError:
@@ -104,6 +108,10 @@ def _meaning(source: str) -> str | None:
             node.annotation = ast.Constant(0)
         if isinstance(node, ast.FunctionDef):
             node.returns = None
+        if isinstance(node, ast.Call):
+            node.keywords = [each for each in node.keywords if each.arg not in CHECKS]
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test = ast.Constant(0)
         if isinstance(node, ast.Raise):
             node.exc = ast.Constant(0)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -127,54 +135,24 @@ def sample(modules: Sequence[str], count: int, seed: int) -> list[Mutant]:
     return chosen
 
 
-class Bench:
-    """Copies of the checkout, in each of which one change is tried at a time."""
+class Kept:
+    """What was found so far, a line of JSON each, so that a run that is stopped goes on; without a file, nothing is."""
 
-    def __init__(self, folder: Path, workers: int, tests: dict[str, list[str]]) -> None:
-        self.tests, self.free = tests, SimpleQueue[Path]()
-        self.limits: dict[tuple[str, ...], float] = {}
-        for number in range(workers):
-            copy = folder / str(number)
-            copy.mkdir()
-            for name in COPIED:
-                place = ROOT / name
-                (shutil.copytree if place.is_dir() else shutil.copy)(place, copy / name)
-            self.free.put(copy)
+    def __init__(self, place: Path | None) -> None:
+        self.place, self.found = place, dict[str, bool]()
+        if place is not None and place.exists():
+            self.found = dict(json.loads(line) for line in place.read_text().splitlines())
 
-    def run(self, module: str, code: str | None) -> tuple[bool, float]:
-        """Return whether the module's own tests pass with this code (None: as it is), and how long they took."""
-        copy, began = self.free.get(), time.monotonic()
-        place, tests = copy / module, self.tests[module]
-        whole = place.read_text()
-        paths = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
-        given = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests]
-        try:
-            if code is not None:
-                place.write_text(code)
-            with subprocess.Popen(
-                given,
-                cwd=copy,
-                env=os.environ | paths,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            ) as process:
-                try:
-                    passed = process.wait(self.limits.get(tuple(tests))) == 0
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, 9)
-                    passed = False
-        finally:
-            place.write_text(whole)
-            self.free.put(copy)
-        return passed, time.monotonic() - began
-
-    def measure(self, module: str) -> None:
-        """Run a module's tests on the code as it is, and take from that how long they may take."""
-        passed, took = self.run(module, None)
-        if not passed:
-            raise SystemExit(f"The tests of {module} fail on the code as it is: {' '.join(self.tests[module])}")
-        self.limits[tuple(self.tests[module])] = max(LEAST, PATIENCE * took)
+    def noticed(self, bench: Bench, each: Mutant, files: Sequence[str]) -> bool:
+        """Return whether a test notices, from the file or by a run that is then kept."""
+        if each.key not in self.found:
+            passed, took = bench.run(each.module, each.code, each.line, files)
+            self.found[each.key] = not passed
+            print(f"{'survived' if passed else 'noticed'} {took:6.1f} s  {each}", flush=True)
+            if self.place is not None:
+                with self.place.open("a") as file:
+                    file.write(json.dumps([each.key, not passed]) + "\n")
+        return self.found[each.key]
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
@@ -183,23 +161,24 @@ def main(arguments: Sequence[str] | None = None) -> float:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--only", default="", help="modules whose path holds this")
+    parser.add_argument("--only", default="", help="of these changes those of modules whose path matches this")
+    parser.add_argument("--kept", type=Path, help="a file that keeps what is found, and from which a run goes on")
     asked = parser.parse_args(arguments)
+    kept = Kept(asked.kept)
     known = tomllib.loads((Path(__file__).with_suffix(".toml")).read_text())
     tests = {module: [f"tests/{name}" for name in own] for module, own in known["tests"].items()}
     same = {(each["module"], each["before"], each["after"]) for each in known.get("equivalent", [])}
-    chosen = sample([module for module in tests if asked.only in module], asked.count, asked.seed)
+    chosen = [each for each in sample(list(tests), asked.count, asked.seed) if re.search(asked.only, each.module)]
     tried = [each for each in chosen if (each.module, each.before, each.after) not in same]
+    tried.sort(key=lambda each: tests[each.module])  # so that each file of tests is run whole but once, and soon used
     print(f"{len(tried)} changes, and {len(chosen) - len(tried)} that are listed as equivalent", flush=True)
-    noticed: dict[str, list[bool]] = {}
+    noticed = dict[str, list[bool]]()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.workers) as pool:
-        bench = Bench(Path(folder), asked.workers, tests)
-        first = {tuple(tests[each.module]): each.module for each in tried}
-        list(pool.map(bench.measure, first.values()))
-        for each, (passed, _) in zip(tried, pool.map(lambda one: bench.run(one.module, one.code), tried), strict=True):
-            noticed.setdefault(each.folder, []).append(not passed)
-            if passed:
-                print(f"survived  {each}", flush=True)
+        bench = Bench(Path(folder), asked.workers)
+        found = list(pool.map(lambda one: kept.noticed(bench, one, tests[one.module]), tried))
+    for each, seen in zip(tried, found, strict=True):
+        noticed.setdefault(each.folder, []).append(seen)
+    print(*(f"survived  {each}" for each, seen in zip(tried, found, strict=True) if not seen), sep="\n")
     for name, found in sorted(noticed.items()):
         print(f"{name:10} {sum(found):4} of {len(found):4}  {100 * sum(found) / len(found):5.1f} %")
     every = [each for found in noticed.values() for each in found]

@@ -20,6 +20,7 @@ from entropic_edu.course.bad_valleys import walk
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
+from entropic_edu.course.cifar import common as images
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import force
 from entropic_edu.course.let_go.courses import Course
@@ -174,7 +175,7 @@ def bad_minima() -> dict[str, str]:
 
 def page() -> str:
     """Return the whole page."""
-    return TEMPLATE.read_text("utf-8").format(**numbers())
+    return TEMPLATE.read_text("utf-8").format(**{name: each.replace("-", "−") for name, each in numbers().items()})
 
 
 def cifar() -> dict[str, str]:
@@ -209,6 +210,10 @@ def cifar() -> dict[str, str]:
         ways = {"": cifar10.gone(name), "_still": cifar10.without_noise(name), "_ratio": bump.over_pairs(made)}
         places = {"": 1, "_still": 1, "_ratio": 2}
         entries |= {f"cifar_{name}{end}": with_error(way, places[end]) for end, way in ways.items()}
+        for part, slope in zip(("loss", "noise"), images.where_they_went(name), strict=True):
+            entries[f"cifar_{name}_slope_{part}"] = with_error(1000 * slope, 1)
+        loss, noise = images.rises(name)
+        entries |= {"cifar_rise_loss": with_error(loss, 3), f"cifar_{name}_rise": with_error(noise, 3)}
     return entries
 
 

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from entropic_edu.course.bump.regimes import Map, Setting
+from entropic_edu.course.bump.regimes import Setting, panels, show
 from entropic_edu.figures.pixels import png
+from entropic_edu.teaching.sheet import Sheet
 
 ONE = ("base", "calm", "clean", "plain", "undecayed", "batch", "hard", "squared", "autoneb")
 TWO = ("calm+clean", "calm+plain", "clean+plain")
-ROWS = (*(Setting(name) for name in ONE), Setting(matched=False), *(Setting(name) for name in TWO))
+ALL = ("all", "all+plain", "all+clean+plain", "all+clean+batch")
+ROWS = (*(Setting(name) for name in ONE), Setting(matched=False), *(Setting(name) for name in (*TWO, *ALL)))
+SIZE = (1100, 1080)  # pixels
 
 
 def drawn() -> bytes:
     """Return the picture as PNG."""
-    picture = Map(len(ROWS), 1100, 800, names=0.2)
-    picture.show(*ROWS)
-    return png(picture.figure)
+    sheet = Sheet(panels(len(ROWS), 0.25, SIZE))
+    sheet.figure.set_size_inches(*(pixels / 96 for pixels in SIZE))
+    with sheet:
+        show(sheet, ROWS, letters=36)
+    return png(sheet.figure)
 
 
 if __name__ == "__main__":

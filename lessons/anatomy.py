@@ -30,7 +30,10 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-LONGEST_LESSON, LONGEST_ROUND = 50, 12  # minutes
+LONGEST_LESSON, LONGEST_ROUND = 40, 15  # minutes
+OFF_LESSON, OFF_ROUND = 5, 3  # minutes by which a stated time may differ from ``seconds``
+# seconds: 200 words a minute, a formula that is to be read twice, a question, a look at what moves, a check, a line
+WORD, DISPLAYED, BET, LOOK, CHECK, LINE = 0.3, 15, 45, 90, 30, 30
 LONGEST_CELL, LONGEST_SETUP = 15, 6  # lines
 MOST_WORDS = 120  # of one explanation
 STEPS = ["Predict", "Play", "Explain", "Check"]
@@ -139,6 +142,27 @@ def minutes(words: str) -> int | None:
     """Return the minutes in a heading such as "Round 1: Walls (8 minutes)", or None."""
     found = re.search(r"\((\d+) minutes\)", words)
     return int(found[1]) if found else None
+
+
+def counted(prose: str) -> int:
+    """Return how many words there are, each formula one of them."""
+    return len(re.findall(r"\S*\w\S*", re.sub(FORMULA, "formula", prose, flags=re.S)))
+
+
+def seconds(parts: list[Section]) -> float:
+    """Return how long sections take somebody who reads all, looks at all that moves and writes all solutions."""
+    total = 0.0
+    for part in parts:
+        total += WORD * counted(f"{part.title} {part.prose}")
+        total += DISPLAYED * len(re.findall(r"\$\$.+?\$\$", part.prose, re.S))
+        for cell in part.code:
+            if "solution" in tags(cell):
+                written = [line for line in cell.source.splitlines() if re.match(r" +\S", line)]
+                total += CHECK + LINE * len(written)
+            elif "exercise" not in tags(cell):
+                looks, bets = (len(re.findall(call, cell.source)) for call in (MOVING, r"lesson\.predict\("))
+                total += LOOK * looks + BET * bets
+    return total
 
 
 # --- the rules -----------------------------------------------------------------------------------------------------
@@ -271,9 +295,8 @@ def _round(part: list[Section]) -> Iterator[str]:
     if not steps["Play"].holds(MOVING):
         yield f"{name}: a cell under Play must call lesson.explore or lesson.play"
     prose = steps["Explain"].prose
-    words = len(re.findall(r"\S*\w\S*", re.sub(FORMULA, "formula", prose, flags=re.S)))
-    if words > MOST_WORDS:
-        yield f"{name}: Explain has {words} words and may have {MOST_WORDS}"
+    if counted(prose) > MOST_WORDS:
+        yield f"{name}: Explain has {counted(prose)} words and may have {MOST_WORDS}"
     if not re.search(FORMULA, prose, re.S):
         yield f"{name}: Explain has no formula"
     for tag in ("exercise", "solution"):
@@ -282,11 +305,16 @@ def _round(part: list[Section]) -> Iterator[str]:
 
 
 def _minutes(found: list[Section]) -> Iterator[str]:
-    """The rounds fit in the time that the title promises."""
+    """Each time is about what ``seconds`` finds, and the rounds fit in that which the title promises."""
     promised = next((re.search(r"\*(\d+) minutes", part.prose) for part in found if part.level == 1), None)
     needed = sum(minutes(part[0].title) or 0 for part in rounds(found))
     if promised and needed > int(promised[1]):
         yield f"the rounds take {needed} minutes together, the title says {promised[1]}"
+    stated = [("the title", int(promised[1]) if promised else None, found, OFF_LESSON)]
+    stated += [(part[0].title.split(":")[0].lower(), minutes(part[0].title), part, OFF_ROUND) for part in rounds(found)]
+    for name, time, parts, off in stated:
+        if time is not None and abs(time - seconds(parts) / 60) > off:
+            yield f"{name} says {time} minutes; by its words, looks and lines it takes {seconds(parts) / 60:.0f}"
 
 
 def _ending(source: Path, found: list[Section]) -> Iterator[str]:

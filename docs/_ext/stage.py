@@ -17,7 +17,6 @@ from sphinx.util.osutil import relative_uri
 
 from entropic_edu import course
 from entropic_edu.course import stages
-from entropic_edu.course.tug_of_war.common import WALLS
 from entropic_edu.teaching import live
 from entropic_edu.teaching.page import slider
 from entropic_edu.teaching.stage import STYLE, Scene
@@ -28,8 +27,8 @@ SCENES = {
     "opening": lambda: stages.waist(0, even=True),
     "waist": lambda: stages.waist(0, MOMENTUM, even=True),
     "bowl": lambda: stages.bowl(0, MOMENTUM),
-    "tilted": lambda: stages.tilted(0, WALLS, (8, 16, 32, 64, 128, 256, None), 256, 8),
-    "shapes": lambda: stages.shapes(0, WALLS),
+    "tilted": lambda: stages.tilted(0, (8, 16, 32, 64, 128, 256, None), 256, 8),
+    "shapes": lambda: stages.shapes(0),
     "barriers": lambda: stages.barriers(0),
     "curve": lambda: stages.curve(0),
 }

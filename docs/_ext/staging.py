@@ -83,8 +83,11 @@ def lesson(content: str, name: str) -> str:
     notebook = json.loads(content)
     cells: list[dict[str, Any]] = []
     told = played = False
+    heading = ""
     for cell in notebook["cells"]:
-        cells.append(_shown(cell))
+        if cell["cell_type"] == "markdown":
+            heading = [heading, *re.findall(r"^#+ (.*)", "".join(cell["source"]), re.MULTILINE)][-1]
+        cells.append(_shown(cell, heading))
         if not told and cell["cell_type"] == "markdown":
             cells.append(_markdown(FROZEN.format(name=name), f"{name}-frozen"))
             told = True
@@ -99,8 +102,8 @@ def _markdown(source: str, name: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "id": name[:64], "metadata": {}, "source": source}
 
 
-def _shown(cell: dict[str, Any]) -> dict[str, Any]:
-    """Return a cell whose pictures have their words as alternative text, and beneath."""
+def _shown(cell: dict[str, Any], heading: str) -> dict[str, Any]:
+    """Return a cell whose pictures have their words as alternative text, and beneath; else the heading above them."""
     outputs: list[dict[str, Any]] = []
     metadata = dict(cell["metadata"])
     for output in cell.get("outputs", []):
@@ -109,11 +112,14 @@ def _shown(cell: dict[str, Any]) -> dict[str, Any]:
         if "image/png" not in data or not words:
             outputs.append(output)
             continue
-        metadata["mystnb"] = {"image": {"alt": " ".join(words.split())}}
+        plain = words.startswith("<Figure")  # of Matplotlib, which has no words
+        metadata["mystnb"] = {"image": {"alt": heading if plain else " ".join(words.split())}}
+        outputs.append({"output_type": "display_data", "metadata": {}, "data": {"image/png": data["image/png"]}})
+        if plain:
+            continue
         *head, last = [html.escape(line) for line in words.splitlines() if line.strip()]
         lines = [f'<p class="ee-frozen-head">{" · ".join(head)}</p>'] * bool(head) + [f"<p>{last}</p>"]
         told = {"text/html": f'<div class="ee-frozen">{"".join(lines)}</div>'}
-        outputs.append({"output_type": "display_data", "metadata": {}, "data": {"image/png": data["image/png"]}})
         outputs.append({"output_type": "display_data", "metadata": {}, "data": told})
     return {**cell, "metadata": metadata, **({"outputs": outputs} if "outputs" in cell else {})}
 

@@ -11,7 +11,6 @@ import torch
 
 from entropic_edu.physics import valleys
 from entropic_edu.physics.drift import Records, drift
-from entropic_edu.physics.noise import During, Minibatch
 from entropic_edu.physics.path import Path
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Stream
@@ -20,7 +19,6 @@ from entropic_edu.stream import drift as stream
 from .floor import CROWDS
 
 BENT = 65  # pivots of a floor that bends; a straight one has two
-SWITCH = ("on", "off", "late")  # noise: always, never, from half time on
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Crowd:
 
         Args:
             seed: Of all draws.
-            turned: ``batch_size`` and ``learning_rate``, ``noise`` of ``SWITCH``, and any other argument of ``drift``.
+            turned: ``batch_size`` and ``learning_rate``, and any other argument of ``drift``.
         """
         return self._kept(seed, **turned)
 
@@ -91,8 +89,6 @@ class Crowd:
         walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
         arguments = {name: repr(value) for name, value in self._settings(**turned).items()}
         arguments["record_every"] = f"ee.{arguments['record_every']}"
-        if "noise" in arguments:
-            arguments["noise"] = f"ee.noise.{arguments['noise'].replace('Minibatch', 'ee.noise.Minibatch')}"
         if self.start is None:
             arguments["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
         settings = ["generator=generator", *(f"{name}={value}" for name, value in arguments.items())]
@@ -111,20 +107,10 @@ class Crowd:
     def _even(self) -> list[float]:
         return ((torch.arange(self.walkers) % self._each + 0.5) / self._each).tolist()
 
-    def _settings(
-        self,
-        *,
-        batch_size: int | None,
-        learning_rate: float,
-        noise: str = "on",
-        noisy_steps: range | None = None,
-        **others: Any,
-    ) -> dict[str, Any]:
-        if noise not in SWITCH:
-            raise ValueError(f"noise is {', '.join(SWITCH)}; got {noise!r}.")
+    def _settings(self, *, batch_size: int | None, learning_rate: float, **others: Any) -> dict[str, Any]:
         settings: dict[str, Any] = {
             "start": self._even if self.start is None else self.start,
-            "batch_size": None if noise == "off" else batch_size,
+            "batch_size": batch_size,
             "learning_rate": learning_rate,
             "momentum": self.momentum,
             "walkers": 1 if self.start is None else self.walkers,
@@ -133,10 +119,6 @@ class Crowd:
         } | others
         every = settings.pop("record_every", max(1, round(settings["steps"] / self.records)))
         settings["record_every"] = Records(every, theta=True)
-        if noise == "late":
-            noisy_steps = range(settings["steps"] // 2 + 1, settings["steps"] + 1)
-        if noisy_steps is not None and settings["batch_size"] is not None:
-            settings["noise"] = During(Minibatch(settings["batch_size"]), noisy_steps)
         return settings
 
 

@@ -1,26 +1,22 @@
-"""The stage of the valley lessons: floor plan with a crowd, a panel of what came of it, and the triptych beside.
+"""A floor with a crowd on it, seen from above, and along it loss, curvature and drift.
 
-One figure for each explorer. What never changes is drawn once; what a control changes is an animated artist, which
-``pixels.png`` draws on top. Lengths and losses of the valleys have no unit of their own; time is counted in steps.
+Lengths and losses of the valleys have no unit of their own; time is counted in steps.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from entropic_edu.figures.plots import BLACK, BLUE, DASHES, PURPLE, RED, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, RED
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.valleys import Valley
 from entropic_edu.recorded._common import CROWDS as CROWDS
 from entropic_edu.recorded._common import over_crowds as over_crowds
-from entropic_edu.teaching.sheet import GREY, THEORY, Panel, Pen, Points, figure, moving
-from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.sheet import THEORY, Panel, Pen
 
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
@@ -84,30 +80,6 @@ def stand(pen: Pen, theta: Tensor, twins: Tensor | None = None) -> None:
         pen.keep(pen.ax.scatter(twins[:, 1], twins[:, 0], s=16, c="none", edgecolors=RED, lw=1.2, zorder=3))
 
 
-class Plan:
-    """The floor seen from above: loss as a field, and walkers on it. Along the floor is to the right.
-
-    Args:
-        ax: Where.
-        land: The valley.
-        along: Limits of y, the coordinate along a straight floor.
-        across: Limits of x.
-    """
-
-    def __init__(self, ax: Axes, land: Valley, along: tuple[float, float], across: tuple[float, float]) -> None:
-        self.ax = ax
-        ax.set(xlim=along, ylim=across)
-        field(ax, land)
-        labelled(ax, "", text("axis.across"))
-        self.twins = ax.scatter([], [], s=16, c="none", edgecolors=RED, lw=1.2, animated=True, zorder=3)
-        self.walkers = ax.scatter([], [], s=18, c=BLUE, edgecolors="white", lw=0.6, animated=True, zorder=4)
-
-    def show(self, theta: Tensor, twins: Tensor | None = None) -> None:
-        """Draw walkers at ``theta`` (W, 2), and those of a pinned run as open circles."""
-        self.walkers.set_offsets(theta.flip(-1).numpy())
-        self.twins.set_offsets(np.empty((0, 2)) if twins is None else twins.flip(-1).numpy())
-
-
 def triptych(
     land: Valley, along: tuple[float, float], drift: float, loss: tuple[float, float] | None = None
 ) -> dict[str, Panel]:
@@ -141,86 +113,6 @@ def draw_drift(
     y = torch.linspace(*pen.panel.xlim, 201, dtype=torch.float64)
     pen.line(y, 1000 * learning_rate * force(land, y, batch_size, learning_rate), THEORY, "")
     pen.points(where, measured, ms=4)
-
-
-class Triptych:
-    """Loss on the floor, curvature across it, and which way walkers drift: the same three panels in every lesson.
-
-    Args:
-        axes: Three, from top to bottom.
-        land: The valley.
-        along: Limits of y.
-        drift: Largest drift on the axis, length per 1,000 steps; past 10 the axis is logarithmic but for its middle.
-        loss: Limits of the first panel; measured where None.
-    """
-
-    def __init__(
-        self,
-        axes: Sequence[Axes],
-        land: Valley,
-        along: tuple[float, float],
-        drift: float,
-        loss: tuple[float, float] | None = None,
-    ) -> None:
-        self.land, self.y = land, torch.linspace(*along, 201, dtype=torch.float64)
-        top, middle, bottom = axes
-        self.axes = (top, middle, bottom)
-        height, curvature = land.floor_loss(self.y), land.curvature_across(self.y)
-        top.plot(self.y, height, color=BLUE, lw=2)
-        middle.plot(self.y, curvature, color=RED, lw=2)
-        bottom.axhline(0, color=GREY, lw=1)
-        inside = height[(self.y - 0.5 * sum(along)).abs() <= land.half_length]
-        top.set_ylim(*(loss or (float(inside.min()) - 0.02, float(inside.max()) + 0.1)))
-        middle.set_ylim(0, 1.15 * float(curvature.max()))
-        if drift > 10:
-            bottom.set_yscale("symlog", linthresh=1)
-            bottom.set_yticks([-10, -1, 0, 1, 10], ["−10", "−1", "0", "1", "10"])
-        bottom.set_ylim(-drift, drift)
-        labelled(top, "", "", text("panel.loss"))
-        labelled(middle, "", "", text("panel.curvature"))
-        labelled(bottom, text("axis.along"), "", text("panel.drift"))
-        for ax in self.axes:
-            ax.set_xlim(*along)
-            ax.title.set_fontsize(11)
-        for ax in (top, middle):
-            ax.tick_params(labelbottom=False)
-        self.theory = moving(bottom, colour=PURPLE, dash=DASHES[2])
-        self.twin = moving(bottom, colour=RED, dash=DASHES[3], width=1.5)
-        self.points = Points(bottom, size=4)
-
-    def show(self, theory: Tensor | None, where: Tensor | None = None, measured: Mean | None = None) -> None:
-        """Draw the drift, length per 1,000 steps: theory on ``self.y``, measured in bins with two-sided errors."""
-        self.theory.set_data(([], []) if theory is None else (self.y.numpy(), theory.numpy()))
-        self.points.show(torch.empty(0) if where is None else where, measured)
-
-
-class Stage:
-    """Plan and a free panel at the left, triptych at the right.
-
-    Args:
-        land: A straight valley.
-        along: Limits of y.
-        across: Limits of x on the plan.
-        drift: Largest drift on the triptych's last axis, length per 1,000 steps.
-        loss: Limits of the triptych's first axis.
-    """
-
-    def __init__(
-        self,
-        land: Valley,
-        *,
-        along: tuple[float, float],
-        across: tuple[float, float],
-        drift: float,
-        loss: tuple[float, float] | None = None,
-    ) -> None:
-        self.figure = figure()
-        self.land = land
-        self.plan = Plan(self.figure.add_axes((0.095, 0.56, 0.45, 0.39)), land, along, across)
-        self.plan.ax.set_xlabel(text("axis.along"), fontsize=11)
-        self.panel = self.figure.add_axes((0.095, 0.125, 0.365, 0.215))
-        right = [self.figure.add_axes((0.64, bottom, 0.345, 0.185)) for bottom in RIGHT]
-        self.triptych = Triptych(right, land, along, drift, loss)
 
 
 def along(release: Release) -> Tensor:

@@ -68,14 +68,16 @@ def cifar10(
         archive: What to fetch.
 
     Raises:
-        ValueError: If the address is none of http or https.
+        ValueError: If the address is none of http or https, or "~" stands for nobody's home.
         OSError: If the archive cannot be had, is another one, or cannot be kept; the message says what to do. No
             incomplete copy is left.
     """
     url = url or os.environ.get("ENTROPIC_EDU_MIRROR") or archive.url
     if not url.startswith(("http://", "https://")):
         raise ValueError(f"The address of the archive must begin with http:// or https://, got {url}.")
-    root = Path(to or data.CACHE).expanduser()
+    root = Path(os.path.expanduser(to or data.CACHE))
+    if str(root).startswith("~"):
+        raise ValueError(f"{root.parts[0]} is nobody's home here; name another folder with --to.")
     target, part = root / archive.folder, root / f".{archive.folder}.fetch" / "archive.part"  # what came so far
     for folder in [target] if to else [target, *data.places(None)]:
         if _whole(folder, archive):
@@ -198,9 +200,10 @@ def _check_answer(response: requests.Response, part: Path, archive: Archive) -> 
     if status not in (200, 206):
         raise OSError(f"{response.url} answered {status} {response.reason}. {_again(part)}")
     wanted = archive.size - (came if status == 206 else 0)
-    if (length := int(sent.get("Content-Length", wanted))) != wanted:
+    length = sent.get("Content-Length", f"{wanted}")  # anything at all; one that is sent twice stands there twice
+    if {each.strip() for each in length.split(",")} != {f"{wanted}"}:
         raise OSError(
-            f"{response.url} has another file of {length:,} bytes, wanted {wanted:,}; it may be a page that asks "
+            f"{response.url} has another file of {length:.40} bytes, wanted {wanted:,}; it may be a page that asks "
             f"you to log in. {_again(part)}"
         )
 

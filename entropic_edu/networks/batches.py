@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 import torch.nn.functional as F
@@ -134,7 +135,7 @@ class Sampled(Landscape):
         return Batch(x, jittered, own, clean=y if self.criterion.label_noise else None)
 
     def _check_batch_size(self, batch_size: int) -> None:
-        if not 1 <= batch_size <= len(self.x):
+        if not isinstance(batch_size, Integral) or not 1 <= batch_size <= len(self.x):
             raise ValueError(
                 f"A batch takes 1 to {len(self.x)} of the {len(self.x)} training samples, got batch_size={batch_size}; "
                 "pass batch_size=None for all of them."

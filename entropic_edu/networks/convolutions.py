@@ -385,6 +385,8 @@ class ConvChain:
 
     def _forward(self, theta: Tensor, h: Tensor) -> tuple[Tensor, list[Kept]]:
         every = []
+        if h.shape[1] == 1:  # of one channel torch cannot tell the layout by itself, and takes the slower one
+            h = h.reshape(len(h), *h.shape[2:], 1).movedim(-1, 1)
         for layer in self.layers:
             h, kept = layer.forward(theta, h)
             every.append(kept)

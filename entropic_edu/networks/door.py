@@ -198,7 +198,7 @@ def _parted(sample: Any, what: str) -> tuple[Any, Any]:
     )
 
 
-def _inputs(x: Any, name: str, several: bool = False) -> Inputs:
+def _inputs(x: Any, name: str, several: bool) -> Inputs:
     """Inputs as tensors; a tuple of arrays and a mapping are several, a list only where that is known."""
     if isinstance(x, Mapping):
         return {str(key): _array(value, f"{name} {key!r}") for key, value in x.items()}

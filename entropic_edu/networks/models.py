@@ -10,6 +10,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entropic_edu.physics.settings import require_counts
+
 Norm = Literal["group", "batch"]
 
 
@@ -32,8 +34,10 @@ def mlp(
         >>> sum(p.numel() for p in model.parameters())
         8970
     """
-    if len(widths) < 2 or min(widths) < 1:
+    if len(widths) < 2:
         raise ValueError(f"An MLP needs at least two positive widths, got {widths}; try mlp(64, 64, 10).")
+    for width in widths:
+        require_counts(width=width)
     if norm not in (None, "layer"):
         raise ValueError(f'norm must be "layer" or None, got {norm!r}.')
     layers: list[nn.Module] = []
@@ -70,6 +74,7 @@ def small_cnn(
         >>> small_cnn((8, 16), classes=3)(torch.zeros(5, 3, 32, 32)).shape
         torch.Size([5, 3])
     """
+    require_counts(classes=classes)
     if not 1 <= len(channels) <= 5:
         raise ValueError(f"Each block halves 32 x 32 images, so small_cnn takes 1 to 5 channels, got {len(channels)}.")
     if norm not in (None, "group"):
@@ -111,7 +116,8 @@ def normed_cnn(
         >>> normed_cnn(size=32)(torch.zeros(5, 3, 32, 32)).shape
         torch.Size([5, 10])
     """
-    if not channels or size < 1 or size % 2 ** len(channels):
+    require_counts(classes=classes, size=size)
+    if not channels or size % 2 ** len(channels):
         raise ValueError(
             f"Each of the {len(channels)} convolutions (at least 1) halves images whose edge is a multiple of "
             f"{2 ** len(channels)} pixels, got size={size}."
@@ -157,8 +163,7 @@ def resnet20(
     """
     if norm not in ("group", "batch"):
         raise ValueError(f'norm must be "group" or "batch", got {norm!r}.')
-    if width < 1 or classes < 1:
-        raise ValueError(f"A ResNet needs positive numbers, got width={width} and classes={classes}.")
+    require_counts(width=width, classes=classes)
     channels = [width] * 4 + [2 * width] * 3 + [4 * width] * 3
     blocks = [Residual(inputs, outputs, norm, activation) for inputs, outputs in itertools.pairwise(channels)]
     first = [_convolution(3, width), _norm(norm, width), activation()]

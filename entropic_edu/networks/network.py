@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from entropic_edu.physics.crowd import Crowd
 from entropic_edu.physics.landscape import Landscape
 from entropic_edu.physics.mean import Estimate
+from entropic_edu.physics.settings import is_number
 from entropic_edu.physics.snapshot import warn
 
 from . import batch_norm as norms
@@ -132,10 +133,9 @@ class Network(Computed):
         strategy: Strategy = "auto",
     ) -> None:
         reestimates = norms.are_reestimated(batch_norm, statistics, freeze_buffers)
-        if weight_decay < 0 or label_noise < 0:
-            raise ValueError(
-                f"weight_decay and label_noise must not be negative, got {weight_decay} and {label_noise}."
-            )
+        for name, value in (("weight_decay", weight_decay), ("label_noise", label_noise)):
+            if not (is_number(value) and 0 <= value < torch.inf):
+                raise ValueError(f"{name} must be finite and not negative, got {value!r}.")
         self.weight_decay = float(weight_decay)
         self.model = unwrapped(model).train(not freeze_buffers)
         reestimates = reestimates and bool(norms.norm_names(self.model))

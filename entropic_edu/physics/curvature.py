@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .landscape import Landscape, random_signs
 from .mean import Estimate
+from .settings import require_counts
 
 _BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
 
@@ -214,6 +215,7 @@ def extreme_eigenvalues(
         (-1.0, 1.0, True)
     """
     rows, scales = _rows(land, theta, scale)
+    require_counts(steps=steps)
     steps = min(steps, land.dim)
     start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
     together = max(1, _BASIS // max(1, steps * land.dim)) if land.stacks else 1
@@ -260,6 +262,7 @@ def spectral_density(
         Ubaru, Chen & Saad (2017), SIAM J. Matrix Anal. Appl. 38, 1075; Ghorbani, Krishnan & Xiao (2019), ICML.
     """
     probes = _probes(land, theta, num_probes, generator, probes)
+    require_counts(steps=steps)
     steps = min(steps, land.dim)
 
     def quadrature(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -293,8 +296,7 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
 
     A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry.
     """
-    if steps < 1:
-        raise ValueError(f"The Lanczos iteration takes at least 1 step, got steps={steps}.")
+    require_counts(steps=steps)
     basis = start.new_zeros(len(start), steps, start.shape[-1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
     beside = torch.zeros_like(diagonal)
@@ -370,9 +372,7 @@ def _probes(
         if probes.ndim != 2 or probes.shape[1] != land.dim or len(probes) == 0:
             raise ValueError(f"probes must have shape (V, {land.dim}), got {tuple(probes.shape)}.")
         return probes.to(theta)
-    if generator is None or number < 1:
-        raise ValueError(
-            f"Random probes need a generator and num_probes >= 1, got num_probes={number} and generator={generator}; "
-            "pass generator=torch.Generator().manual_seed(0), or probes of your own."
-        )
+    require_counts(num_probes=number)
+    if generator is None:
+        raise ValueError("Random probes need generator=torch.Generator().manual_seed(0); or pass probes of your own.")
     return random_signs(number, theta, generator)

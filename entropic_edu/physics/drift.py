@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from .noise import Minibatch, Noise, RoadPoint, Step, named
 from .path import Path, on
 from .release import Release
 from .results import detached
+from .settings import is_number, require_counts
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Stepper, batch_sharpness, warn_if_unstable
 
@@ -40,13 +40,11 @@ class Projections:
     radius: float | None = None
 
     def __post_init__(self) -> None:
-        if self.every is not None and not (isinstance(self.every, Integral) and self.every >= 1):
-            raise ValueError(
-                f"project_every is a whole number of steps, at least 1, or None to never project; got {self.every!r}."
-            )
+        if self.every is not None:  # which never projects
+            require_counts(project_every=self.every)
         if self.undo_excursions and self.every is None:
             raise ValueError("undo_excursions acts at projections, and project_every=None has none; give it a number.")
-        if self.radius is not None and not self.radius >= 0:  # so that NaN is refused too
+        if self.radius is not None and not (is_number(self.radius) and self.radius >= 0):  # NaN is refused too
             raise ValueError(f"radius is a distance from the path, 0 or more; got {self.radius!r}.")
 
 
@@ -61,6 +59,10 @@ class Records:
 
     every: int | None = None  # steps between records; None makes about 60, at projections
     theta: bool = False  # whether it also holds where in parameter space the walkers stood
+
+    def __post_init__(self) -> None:
+        if self.every is not None:
+            require_counts(record_every=self.every)
 
 
 @verb
@@ -122,7 +124,7 @@ def drift(
     model = named(noise, batch_size)
     model.check(land)
     keep = record_every if isinstance(record_every, Records) else Records(record_every)
-    _require_counts(walkers=walkers, steps=steps, record_every=keep.every)
+    require_counts(walkers=walkers, steps=steps)
     begun = _starts(start, path).repeat_interleave(walkers)  # (W,)
     here = begun.to(path.pivots.device)  # where the last projection put each walker
     unit = rule.every or 1
@@ -171,14 +173,11 @@ def drift(
             yield look(step, where, distance, free)
 
 
-def _require_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None and not (isinstance(value, Integral) and value >= 1):
-            raise ValueError(f"{name} must be a whole number, at least 1; got {value!r}.")
-
-
 def _starts(start: float | Sequence[float], path: Path) -> Tensor:
-    starts = [float(each) for each in ([start] if isinstance(start, int | float) else start)]
+    try:
+        starts = torch.as_tensor(start, dtype=torch.float64).reshape(-1).tolist()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"start is a position in [0, 1], or several; got {start!r}.") from error
     if not starts:
         raise ValueError("start is empty; give a position in [0, 1], or several.")
     return torch.tensor(starts, dtype=path.pivots.dtype)

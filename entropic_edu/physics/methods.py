@@ -19,7 +19,7 @@ from torch import Tensor
 from .crowd import Crowd
 from .landscape import Landscape
 from .path import Path, evenly, measured, scallops
-from .steps import DivergenceError, Stepper
+from .steps import DivergenceError, Stepper, batch_sharpness
 
 Tangent = Literal["upwind", "central"]
 
@@ -39,9 +39,10 @@ class Band:
     highest: float = math.inf  # objective there before anything moved, and on the straight line
     halvings: int = 4  # of the learning rate that are left
     few: Landscape = field(init=False)  # perhaps on a part of the data, so that a look at the whole band costs little
+    given: float = field(init=False)  # the learning rate at first
 
     def __post_init__(self) -> None:
-        self.few = self.land
+        self.few, self.given = self.land, self.learning_rate
 
     def scale(self) -> float:
         """Factor on the learning rate: 1 in the first half of all sweeps, then a cosine to 0."""
@@ -74,6 +75,26 @@ class Band:
                 return False
         self.learning_rate, self.halvings = self.learning_rate / 2, self.halvings - 1
         return True
+
+    def hasten(self, pivots: Tensor, stiffness: float = 0.0) -> None:
+        """Lengthen the steps to come of a band (P, D) at rest, to half of what its sharpest pivot bears, or fourfold.
+
+        On the floor η/(1 - m) times the number of sweeps counts, and weight decay is slow there. Batches of sharpness s
+        bear η = 2(1 - m)/s, and springs of the ``stiffness`` k bear 2(1 + m)/k. Nothing changes where sweeps take all
+        data, or the band has gone astray.
+        """
+        if self.batch_size is None or self.halvings < Band.halvings:
+            return
+        generator = torch.Generator(self.generator.device).manual_seed(0)
+        batches = [self.land.draw(self.batch_size, generator) for _ in range(4)]
+        sharpest = stiffness * (1 - self.momentum) / (1 + self.momentum)
+        for some in pivots[1:-1].split(max(1, 2**20 // pivots.shape[1])):
+            looks = [batch_sharpness(self.land, some, batch) for batch in batches]
+            each, gradient = (torch.stack(t) for t in zip(*looks, strict=True))
+            weight = gradient.square().sum(-1)
+            sharpest = max(sharpest, float(((each * weight).sum(0) / weight.sum(0)).max()))
+        if sharpest > 0:  # which NaN is not
+            self.learning_rate = max(self.given, min(4 * self.given, (1 - self.momentum) / sharpest))
 
     def settle(self, pivots: Tensor, share: Callable[[Tensor], Tensor] = lambda force: force) -> float:
         """Return and note the largest force across a band (P, D) on all data, over the largest slope on it or the line.
@@ -116,7 +137,10 @@ class Relaxing(Method):
 
     @abstractmethod
     def force(self, band: Band, pivots: Tensor) -> Tensor:
-        """Return the force on the inner pivots, (P, D) -> (P-2, D)."""
+        """Return the force on the inner pivots, (P, D) -> (P-2, D), in memory that may be written to."""
+
+    def hasten(self, band: Band, pivots: Tensor) -> None:
+        """Lengthen the steps of the rounds to come, once the pivots (P, D) lie on the floor; as it is, leave them."""
 
     def relax(self, band: Band, road: Path, sweeps: int) -> Iterator[Path]:
         """Relax a chain with fixed ends, and yield it now and then; where it goes astray it begins again."""
@@ -127,7 +151,7 @@ class Relaxing(Method):
 
         stepper = begun()
         for number in range(1, sweeps + 1):
-            stepper.step(-self.force(band, whole), band.scale())
+            stepper.step(self.force(band, whole).neg_(), band.scale())
             band.swept += 1
             look = number % 25 == 0 or number == sweeps
             if not look and number % every:
@@ -154,7 +178,7 @@ class String(Relaxing):
     redistributes = True
 
     def force(self, band: Band, pivots: Tensor) -> Tensor:
-        return -band.slope(pivots[1:-1])
+        return band.slope(pivots[1:-1]).neg_()
 
 
 @dataclass(eq=False, kw_only=True)
@@ -186,6 +210,9 @@ class Springs(Relaxing):
         along = tangents(pivots, losses) if self.tangent == "upwind" else _unit(pivots[2:] - pivots[:-2])
         gaps = (pivots[1:] - pivots[:-1]).norm(dim=1)
         return (self.spring_constant * (gaps[1:] - gaps[:-1])[:, None] * along).sub_(across(gradient, along))
+
+    def hasten(self, band: Band, pivots: Tensor) -> None:
+        band.hasten(pivots, 4 * self.spring_constant)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from .crowd import Crowd
 from .landscape import Landscape
+from .settings import is_number, require_batch, require_steps
 
 if TYPE_CHECKING:
     from .path import Path
@@ -276,8 +276,8 @@ class Isotropic(Kicks):
     name = "isotropic"
 
     def __init__(self, temperature: float) -> None:
-        if not 0 <= temperature < math.inf:
-            raise ValueError(f"A temperature is finite and not negative, got {temperature}.")
+        if not is_number(temperature) or not 0 <= temperature < math.inf:
+            raise ValueError(f"A temperature is finite and not negative, got {temperature!r}.")
         self._temperature = float(temperature)
 
     def temperature(self, learning_rate: float, momentum: float) -> float:
@@ -351,17 +351,3 @@ def named(noise: str | Noise | None, batch_size: int | None) -> Noise:
     if batch_size is None:
         raise ValueError(f'noise="{name}" needs a batch_size, got None; pass batch_size=16, or noise="none".')
     return Minibatch(batch_size) if name == "minibatch" else Label(batch_size)
-
-
-def require_batch(batch_size: Any) -> None:
-    """Raise a ValueError unless this is a number of samples."""
-    if not isinstance(batch_size, Integral) or batch_size < 1:  # Integral: numpy's integers too
-        raise ValueError(f"batch_size is a whole number of samples, at least 1; got {batch_size!r}.")
-
-
-def require_steps(learning_rate: float, momentum: float) -> None:
-    """Raise a ValueError unless these are η and m of steps that can be taken."""
-    if not 0 < learning_rate < 1e30:  # more is no number to single precision once it is multiplied
-        raise ValueError(f"learning_rate must be positive and finite, got {learning_rate}; its largest is 1e+30.")
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum lies in [0, 1), got {momentum}.")

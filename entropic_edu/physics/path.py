@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .landscape import Landscape
 from .results import Result, detached, finite
+from .settings import require_counts
 
 _BLOCK = 2**20  # numbers that are computed at once where all together would be a copy of many vectors
 _TOGETHER = 2**26  # numbers of points between pivots that are held at once
@@ -171,8 +172,7 @@ class Path(Result):
 
     def resample(self, points: int) -> Path:
         """Return the path through ``points`` points of this one, evenly spaced in arc length."""
-        if points < 2:
-            raise ValueError(f"A path needs at least 2 points, got {points}.")
+        require_counts(2, points=points)
         even = torch.linspace(0, 1, points, dtype=self.pivots.dtype, device=self.pivots.device)
         return self.through(self.at(even))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from .mean import Mean, middle_over_ends
 from .noise import Noise
 from .path import Path, on
 from .results import Result, attempted, detached, unavailable
+from .settings import require_counts
 from .snapshot import Progress, Snapshot, Stream, verb
 from .theory import narrowing_of
 
@@ -196,8 +196,8 @@ def probe(
         [7.52, 2.0, 7.52]
     """
     path = on(land, path)
-    if not isinstance(points, Integral) or points < 2:
-        raise ValueError(f"probe needs at least the 2 ends, got points={points!r}; give a whole number.")
+    require_counts(2, points=points)  # at least the ends
+    require_counts(num_probes=num_probes, lanczos_steps=lanczos_steps)
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     reasons: dict[str, str] = {}

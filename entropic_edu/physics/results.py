@@ -9,7 +9,7 @@ import importlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -24,13 +24,40 @@ FORMAT = 1
 T = TypeVar("T")
 
 
+def behind_links(file: str | os.PathLike[str]) -> File:
+    """Return the file that links lead to; it need not be there.
+
+    Raises:
+        OSError: If it is no regular file: to read a pipe or a device may take for ever.
+    """
+    place = File(os.path.realpath(file))
+    if place.is_symlink() or (place.exists() and not place.is_file()):
+        raise OSError(f"{file} is no regular file but a folder, pipe, device or loop of links; name another place.")
+    return place
+
+
+def read_whole(file: str | os.PathLike[str]) -> bytes:
+    """Return what a file, or the file that a link leads to, holds.
+
+    Raises:
+        OSError: If there is none, it cannot be read, or it is no regular file.
+        MemoryError: If it is larger than the memory that is left.
+    """
+    place = behind_links(file)
+    try:
+        return place.read_bytes()
+    except MemoryError as error:
+        size = place.stat().st_size
+        raise MemoryError(f"{file} has {size:,} bytes, for which there is no memory; is it the right file?") from error
+
+
 def write_whole(file: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that it is complete or, on any fault, as it was before.
+    """Write a file so that it is complete or, on any fault, as it was before; a link stays one.
 
     Raises:
         OSError: With the reason and what to do, if the place cannot be written or the disk is full.
     """
-    target = File(file)
+    target = behind_links(file)
     partial = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,11 +113,36 @@ class Result:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If the file is cut short, damaged, foreign, or holds another kind of result.
+            ValueError: If the file is cut short, damaged, foreign, or holds another kind of result or that of a version
+                with other fields.
         """
-        tensors, plain = unpacked(File(file).read_bytes(), cls.__name__, str(file), f"{cls.__name__}.save()")
-        values: dict[str, Any] = {**plain, **tensors}
-        return cls(**{name: value for name, value in values.items() if name not in cls.retired})
+        tensors, plain = unpacked(read_whole(file), cls.__name__, str(file), f"{cls.__name__}.save()")
+        with of_this_version(file):
+            return cls.made_of({**plain, **tensors})
+
+    @classmethod
+    def made_of(cls, values: Mapping[str, Any]) -> Self:
+        """Return a result of these fields; a TypeError names one that this version does not know so."""
+        given = {name: value for name, value in values.items() if name not in cls.retired}
+        types = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+        for name, value in given.items():
+            if name not in types or (value is not None and isinstance(value, Tensor) != ("Tensor" in types[name])):
+                raise TypeError(f"{cls.__name__} has no field {name} that may be a {type(value).__name__}")
+        return cls(**given)
+
+
+@contextlib.contextmanager
+def of_this_version(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Say of what a file holds that it is of another version, where it cannot be put together."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if type(error) is LookupError:  # a class of results that is the user's own
+            raise LookupError(f"{file}: {error}") from error
+        raise ValueError(
+            f"{file} was written by another version of entropic_edu ({type(error).__name__}: {error}); "
+            "load it with that version, or make it again."
+        ) from error
 
 
 def packed(kind: str, tensors: Mapping[str, Tensor], plain: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import torch
@@ -110,6 +111,8 @@ _WANTED: dict[str, tuple[Any, str]] = {
     "Landscape": (Landscape, "an ee.Network, or one of ee.valleys"),
     "Path | Sequence[Any]": (Path | list | tuple, "a Path, as ee.connect makes one, or a list of two ends or more"),
     "torch.Generator": (torch.Generator, "a torch.Generator, such as torch.Generator().manual_seed(0)"),
+    **dict.fromkeys(("int", "float"), (Real, "a number")),
+    **dict.fromkeys(("int | None", "float | None"), (Real | None, "a number, or None")),
 }
 
 

@@ -19,6 +19,7 @@ from .curvature import extreme_eigenvalues
 from .landscape import Landscape
 from .path import Path
 from .results import Result, attempted, detached, unavailable
+from .settings import require_counts
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule
 from .train import SETTINGS, Run, train
@@ -255,10 +256,10 @@ def _checked(at: Sequence[int], children: int, trunks: int, points: int) -> list
         raise ValueError(f"at takes at least one step, whole numbers, such as [0, 50, 200, 800]; got {list(at)}.")
     if steps[0] < 0 or any(a >= b for a, b in itertools.pairwise(steps)):
         raise ValueError(f"at takes steps from 0, ascending and each once, got {steps}; try {sorted(set(steps))}.")
-    for name, number, least in (("children", children, 2), ("trunks", trunks, 1)):
-        if number < least:
-            raise ValueError(f"{name} must be at least {least}, got {number}.")
-    if points < 3 or points % 2 == 0:
+    require_counts(2, children=children)
+    require_counts(trunks=trunks)
+    require_counts(3, points=points)
+    if points % 2 == 0:
         raise ValueError(f"points must be odd and at least 3, so that the midpoint is one of them, got {points}.")
     return steps
 

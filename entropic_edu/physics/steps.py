@@ -14,7 +14,7 @@ from torch import Tensor
 from .crowd import Crowd
 from .curvature import extreme_eigenvalues
 from .landscape import Landscape
-from .noise import require_steps
+from .settings import require_steps
 from .snapshot import warn
 
 Optimizer = Literal["sgd", "nesterov", "adam"]

@@ -28,6 +28,7 @@ from torch import Tensor
 from .mean import Mean, exact, over_columns, ratio
 from .noise import Minibatch, Noise, Silent, effective_temperature, named, sustained_variance
 from .release import Release, over_threshold
+from .settings import require_counts
 
 if TYPE_CHECKING:
     from .probe import Profile  # which asks here for its narrowing
@@ -263,8 +264,8 @@ def _growth_and_cost(
 
     Without noise the shape is that of batches.
     """
-    if steps is not None and steps < 1:
-        raise ValueError(f"project_every must be at least 1, got {steps}; None never projects.")
+    if steps is not None:  # which never projects
+        require_counts(project_every=steps)
     _, shape = (Minibatch(1) if isinstance(model, Silent) else model).covariance(profile, learning_rate, momentum)
     potential, cost = _potential_and_cost(profile, learning_rate, momentum, steps, shape)
     return _slope(profile, _traces(profile, potential)), _traces(profile, cost)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import require_steps
-from .results import Result, detached, finite
+from .results import Result, behind_links, detached, finite
+from .settings import require_counts, require_steps
 from .snapshot import Progress, Snapshot, Stream, verb
 from .steps import Optimizer, Schedule, Stepper, schedule_scale, warn_if_unstable
 
@@ -121,6 +121,8 @@ def train(
         >>> tuple(run.theta.shape), bool((run.loss < 1e-6).all())
         ((3, 2), True)
     """
+    if checkpoint is not None:
+        behind_links(checkpoint)  # now rather than after the first epoch
     recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
     run = _begin(land, recipe, generator, start, runs)
     if resume and checkpoint is not None and File(checkpoint).exists():
@@ -149,10 +151,9 @@ def train(
 
 def _begin(land: Landscape, recipe: dict[str, Any], generator: torch.Generator, start: Any, runs: int | None) -> Run:
     """Return the run before its first step."""
-    if recipe["epochs"] < 1:
-        raise ValueError(f"epochs must be at least 1, got {recipe['epochs']}.")
-    if runs is not None and runs < 1:
-        raise ValueError(f"runs must be at least 1, got {runs}; None trains one run with theta of shape (D,).")
+    require_counts(epochs=recipe["epochs"])
+    if runs is not None:  # which trains one run with theta of shape (D,)
+        require_counts(runs=runs)
     schedule_scale(recipe["schedule"], 0.0)
     require_steps(recipe["learning_rate"], recipe["momentum"])
     if isinstance(start, Run):

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from .landscape import Landscape
-from .noise import SHAPES, require_batch, require_steps, white
+from .noise import SHAPES, white
+from .settings import is_number, require_batch, require_steps
 
 __all__ = ["DoubleWell", "Hyperbola", "Pinch", "Tilted", "Valley", "Waist"]
 
@@ -54,8 +55,8 @@ class Valley(Landscape):
                 f"{type(self).__name__} knows the noise {' or '.join(self.kinds)}, got noise={self.noise!r}."
             )
         for name, what in (("noise_scale", "a standard deviation"), ("end_curvature", "a curvature")):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} is {what}, finite and not negative, got {getattr(self, name)}.")
+            if not is_number(value := getattr(self, name)) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {what}, finite and not negative, got {value!r}.")
         self.require_positive("half_length")
         self.noise_shape = "isotropic" if self.noise == "isotropic" else "curvature"
         self.shape = SHAPES[self.noise_shape]
@@ -63,8 +64,8 @@ class Valley(Landscape):
     def require_positive(self, *names: str) -> None:
         """Raise a ValueError that names a setting which is not positive and finite."""
         for name in names:
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}.")
+            if not is_number(value := getattr(self, name)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value!r}.")
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""

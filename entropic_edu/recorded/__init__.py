@@ -23,7 +23,7 @@ import numpy
 import torch
 
 from entropic_edu.networks.devices import device, full_precision
-from entropic_edu.physics.results import packed, unpacked, write_whole
+from entropic_edu.physics.results import of_this_version, packed, read_whole, unpacked, write_whole
 from entropic_edu.physics.snapshot import whole_or_nothing
 from entropic_edu.sweeps.kept import Part, put_together, taken_apart
 from entropic_edu.sweeps.workers import cores
@@ -130,7 +130,10 @@ def load(name: str) -> Recording:
     file = resources.files(__name__) / f"{name}.safetensors"
     if not shipped(name):
         raise ValueError(f"The recording {name!r} has not been made; make it with: entropic-edu record {name}")
-    return _unpacked(file.read_bytes(), str(file))
+    made = _unpacked(file.read_bytes(), str(file))
+    if made.name != name:
+        raise ValueError(f"{file} holds the recording {made.name!r}, wanted {name!r}; install entropic-edu again.")
+    return made
 
 
 def read(file: str | File) -> Recording:
@@ -140,7 +143,7 @@ def read(file: str | File) -> Recording:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged or holds something else.
     """
-    return _unpacked(File(file).read_bytes(), str(file))
+    return _unpacked(read_whole(file), str(file))
 
 
 def _unpacked(content: bytes, file: str) -> Recording:
@@ -148,8 +151,10 @@ def _unpacked(content: bytes, file: str) -> Recording:
     tensors, note = unpacked(content, "Recording", file, remedy)
     rounded = frozenset(name for name, each in tensors.items() if each.dtype == torch.half)
     tensors |= {name: tensors[name].float() for name in rounded}
-    values, digest = put_together(tensors, note.pop("values")), hashlib.sha256(content).hexdigest()[:12]
-    return Recording(results=values, digest=digest, rounded=rounded, **note)
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    with of_this_version(file):
+        values = put_together(tensors, note.pop("values"))
+        return Recording(results=values, digest=digest, rounded=rounded, **note)
 
 
 def record(

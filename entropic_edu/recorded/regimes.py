@@ -3,7 +3,8 @@
 The base is the story's: LayerNorm, a fifth of the labels wrong for good, fresh label noise, weight decay. A setting is
 named after what is turned off in it, joined by "+": "calm" (ends trained without label noise, on the same objective),
 "clean" (no label is wrong), "plain" (no normalisation), "undecayed" (no weight decay), all 16 of them. Beside these
-stand other losses, batch norm, and another road between the ends of the base. Walkers are let go on each road with
+stand other losses, batch norm, another road between the ends of the base, and a larger network on all training digits
+with hard labels ("all"), some with switches off. Walkers are let go on each road with
 label noise and without it, and of the base also on the road as it was built, norms not matched.
 """
 
@@ -43,6 +44,8 @@ SWITCHES: dict[str, Values] = {  # what turns each of the four off
     "undecayed": {"weight_decay": 0.0},
 }
 _ON: Values = {"noisy_ends": True, "wrong": 0.2, "norm": "layer", "weight_decay": 5e-4}
+_ALL: Values = {"images": 1297, "widths": [64, 128, 128, 10], "label_noise": 0.0, "train": {"epochs": 488}}
+_BATCH: Values = {"norm": "batch"}
 _CHOICES = [off for number in range(5) for off in itertools.combinations(SWITCHES, number)]
 
 
@@ -79,7 +82,11 @@ RECIPE: Values = {
             "still": {"learning_rate": 0.2},
         },
         "autoneb": {"method": "autoneb"},
-        "batch": {"norm": "batch"},
+        "batch": _BATCH,
+        "all": _ALL,
+        "all+plain": _ALL | SWITCHES["plain"],
+        "all+clean+plain": _ALL | SWITCHES["clean"] | SWITCHES["plain"],
+        "all+clean+batch": _ALL | SWITCHES["clean"] | _BATCH,
     },
 }
 TINY: Values = {
@@ -97,6 +104,7 @@ TINY: Values = {
     "settings": {
         **{name: RECIPE["settings"][name] for name in ("base", "calm+plain", "autoneb", "batch")},
         "squared": RECIPE["settings"]["squared"] | {"connect": {}},
+        "all": {"images": 120, "widths": [64, 12, 10], "label_noise": 0.0, "train": {"epochs": 8}},
     },
 }
 VERBS = ("train", "rest", "connect", "walk", "still")
@@ -130,9 +138,9 @@ def bump(values: Tensor) -> Tensor:
 
 def landscape(recipe: Values, name: str) -> Network:
     """Return the network of a setting, a new one each time; those of a calm one draw label noise too."""
-    kind = recipe["base"] | recipe["settings"][name]
-    plain = story.Valley(images=recipe["images"], wrong=kind["wrong"]).landscape()
-    model = batch_normed(recipe["widths"]) if kind["norm"] == "batch" else mlp(*recipe["widths"], norm=kind["norm"])
+    kind = recipe | recipe["base"] | recipe["settings"][name]
+    plain = story.Valley(images=kind["images"], wrong=kind["wrong"]).landscape()
+    model = batch_normed(kind["widths"]) if kind["norm"] == "batch" else mlp(*kind["widths"], norm=kind["norm"])
     given: dict[str, Any] = {key: kind[key] for key in ("loss", "label_noise", "weight_decay")}
     how: dict[str, Any] = {"batch_norm": "reestimate", "statistics": None} if kind["norm"] == "batch" else {}
     return Network(model, plain.x, plain.y, test=plain.test, **given, **how)

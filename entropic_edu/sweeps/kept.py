@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from entropic_edu.physics.results import Result, packed, unpacked, write_whole
+from entropic_edu.physics.results import Result, of_this_version, packed, read_whole, unpacked, write_whole
 from entropic_edu.physics.snapshot import whole_or_nothing
 
 from .workers import Workers
@@ -59,7 +59,7 @@ def put_together(tensors: Mapping[str, Tensor], shapes: Mapping[str, Any]) -> di
             values[name] = shape["value"]
         else:
             every = shape["fields"] | inside.get(name, {})
-            values[name] = _class(shape["kind"], every.keys())(**every)
+            values[name] = _class(shape["kind"], every.keys()).made_of(every)
     return values
 
 
@@ -68,9 +68,12 @@ def _class(kind: str, names: Collection[str]) -> type[Result]:
     classes: list[type[Result]] = [Result]
     for known in classes:
         classes.extend(known.__subclasses__())
-    for known in reversed(classes):
-        if known.__name__ == kind and {f.name for f in fields(known)}.issuperset(names):
+    called = [known for known in reversed(classes) if known.__name__ == kind]
+    for known in called:
+        if {f.name for f in fields(known)}.issuperset(names):
             return known
+    if called:
+        return called[0]  # which says what it does not know
     raise LookupError(f"A result here is a {kind}, a class that nobody has defined; import its module first.")
 
 
@@ -108,7 +111,7 @@ class Store:
 
     def content(self, name: str) -> bytes:
         """Return the file of a finished part as bytes."""
-        return self.memory[name] if self.folder is None else self.file(name).read_bytes()
+        return self.memory[name] if self.folder is None else read_whole(self.file(name))
 
     def read(self, name: str, content: bytes | None = None) -> Made:
         """Return a finished part, from its file or from the ``content`` of one.
@@ -119,9 +122,10 @@ class Store:
         """
         file = name if self.folder is None else str(self.file(name))
         tensors, note = unpacked(self.content(name) if content is None else content, "Part", file, self.remedy)
-        if (note["name"], note["of"]) != (name, self.of):
+        if (note.get("name"), note.get("of")) != (name, self.of):
             raise ValueError(f"{file} {self.other}")
-        return Made(put_together(tensors, note["values"]), note["seconds"])
+        with of_this_version(file):
+            return Made(put_together(tensors, note["values"]), note["seconds"])
 
     def write(self, name: str, content: bytes) -> None:
         """Keep a finished part, whole or not at all; an OSError says why the folder cannot be written."""

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 
-from entropic_edu.physics.results import Result, packed, unpacked, write_whole
+from entropic_edu.physics.results import Result, of_this_version, packed, read_whole, unpacked, write_whole
 from entropic_edu.physics.snapshot import Progress, Snapshot, Stream, verb, warn
 
 from .kept import SUFFIX, Dispatch, Part, Store, in_words, put_together, taken_apart
@@ -112,12 +112,13 @@ class Sweep(Result):
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
-        tensors, plain = unpacked(File(file).read_bytes(), "Sweep", str(file), "Sweep.save()")
-        shapes = [{"kind": kind or "plain", "fields" if kind else "value": each} for kind, each in plain["results"]]
-        plain["settings"] = tuple(plain["settings"])
-        plain["results"] = tuple(put_together(tensors, {str(i): each for i, each in enumerate(shapes)}).values())
-        plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
-        return cls(**plain)
+        tensors, plain = unpacked(read_whole(file), "Sweep", str(file), "Sweep.save()")
+        with of_this_version(file):
+            shapes = [{"kind": kind or "plain", "fields" if kind else "value": each} for kind, each in plain["results"]]
+            plain["settings"] = tuple(plain["settings"])
+            plain["results"] = tuple(put_together(tensors, {str(i): each for i, each in enumerate(shapes)}).values())
+            plain["failed"] = tuple(Failure(*failure) for failure in plain["failed"])
+            return cls.made_of(plain)
 
 
 @verb

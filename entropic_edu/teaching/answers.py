@@ -22,7 +22,7 @@ from typing import Any, TypeAlias
 
 import filelock
 
-from entropic_edu.physics.results import write_whole
+from entropic_edu.physics.results import behind_links, write_whole
 
 from .strings import text
 
@@ -128,7 +128,7 @@ class Answers:
     def _now(self) -> _Kept:
         with self._lock:
             try:
-                kept = {} if self.file is None else self._read(_behind_links(self.file))
+                kept = {} if self.file is None else self._read(behind_links(self.file))
             except OSError as error:
                 self._failed(error)
                 kept = {}
@@ -140,7 +140,7 @@ class Answers:
             if self.file is None:
                 return
             try:
-                file = _behind_links(self.file)
+                file = behind_links(self.file)
                 with _alone(file):
                     kept = self._read(file, alone=True)
                     change(kept)
@@ -175,7 +175,7 @@ class Answers:
 def _alone(file: Path) -> Iterator[None]:
     """Hold the lock beside a file, which the system releases when a kernel dies; raise an OSError without it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(_behind_links(file.with_suffix(".lock")), timeout=PATIENCE)
+    lock = filelock.FileLock(behind_links(file.with_suffix(".lock")), timeout=PATIENCE)
     try:
         lock.acquire(poll_interval=0.01)
     except filelock.Timeout as error:
@@ -187,18 +187,6 @@ def _alone(file: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def _behind_links(file: Path) -> Path:
-    """Return the file that links lead to.
-
-    Raises:
-        OSError: If it is no regular file: to read a pipe or a device may take for ever.
-    """
-    file = Path(os.path.realpath(file))
-    if file.exists() and not file.is_file():
-        raise OSError(f"{file} is no regular file")
-    return file
 
 
 _at = cache(Answers)  # one for each folder: a setup cell that runs again finds what is only in memory

@@ -18,6 +18,7 @@ except ImportError as error:
     raise ImportError('Lessons need ipywidgets; install it with: pip install "entropic-edu[lab]"') from error
 
 from .answers import Answers, Made
+from .named import Names
 from .page import TEXT, guarded, read_out
 from .strings import composed_text, text
 
@@ -213,7 +214,7 @@ class Form:
         self.status = W.HTML(layout=whole).add_class("ee-bet-status")
         self.reply = W.HTML(layout=whole).add_class("ee-bet-reply")
         parts = [W.HTML(WRAP + asked, layout=whole), self.options, self.sure, self.row, self.status, self.reply]
-        self.box = W.VBox(parts, layout=W.Layout(width="760px", max_width="100%")).add_class("ee-bet")
+        self.box = W.VBox([*parts, Names()], layout=W.Layout(width="760px", max_width="100%")).add_class("ee-bet")
         self.show()
 
     def _button(self, label: str, act: Callable[[], object]) -> W.Button:

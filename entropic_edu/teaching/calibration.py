@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import ipywidgets as W
 
 from entropic_edu.figures import plots
 from entropic_edu.figures.pixels import captioned, png
 
 from .answers import Made
+from .named import Names
 from .sheet import GREY
 from .strings import text
 
@@ -70,4 +74,10 @@ class Calibration:
     def __repr__(self) -> str:
         return self.sentence
 
-    _repr_png_ = draw
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the picture with its sentence as its words; as a widget, since a plain picture can have none."""
+        picture, words = self.draw(), self.sentence
+        layout = W.Layout(width="760px", max_width="100%")
+        shown = W.VBox([W.Image(value=picture, format="png", layout=layout), Names(words)]).add_class("ee-calibration")
+        png = base64.b64encode(picture).decode()
+        return {**shown._repr_mimebundle_(), "image/png": png, "text/plain": words}

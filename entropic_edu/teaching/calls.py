@@ -74,7 +74,7 @@ class HandedIn:
                 inspect.signature(answer).bind(*first)
             except TypeError:
                 raise Unfit(text("check.arguments", arguments=listed) if names else text("check.wants_value")) from None
-            except ValueError:  # a built-in function does not tell
+            except Exception:  # a built-in function does not tell, and what else can be called may do anything
                 pass
 
     def results(self, cases: Sequence[Sequence[Any]]) -> list[object]:
@@ -139,27 +139,56 @@ def called(function: Callable[..., Any], values: Sequence[Any], end: float, seco
     """
     try:
         with _limited(end):
-            result = function(*values)
+            result = next(_apart(function, values))
+        if isinstance(result, StopIteration):
+            raise result
+        if isinstance(result, str):
+            return _whole(result)
         return ... if isinstance(result, list | tuple) and any(each is ... for each in result) else result
     except NotImplementedError:
         return ...
+    except KeyboardInterrupt:  # the learner's own
+        raise
     except _TooLong as stop:
         told = text("check.too_long", seconds=f"{seconds:g}", place=_place(stop, function))
         raise Unfit(told, "too long") from None
-    except Exception as error:  # whatever it is, it is the learner's and is told
-        place = _place(error, function)
-        if isinstance(error, TypeError) and "ellipsis" in str(error):
+    except BaseException as error:  # SystemExit, too: exit() is the learner's error
+        place, reason = _place(error, function), _reason(error)
+        if isinstance(error, TypeError) and "ellipsis" in reason:
             raise Untouched(place) from None
-        known = {"error": type(error).__name__, "reason": str(error) or text("check.no_reason")}
+        known = {"error": type(error).__name__, "reason": reason or text("check.no_reason")}
         raise Unfit(text("check.raised", place=place, **known)) from None
 
 
 def _place(error: BaseException, function: Callable[..., Any]) -> str:
     """Return the line of the learner's function where an error arose, as far as Python tells."""
-    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    file = None
+    with contextlib.suppress(Exception):  # what can be called may do anything
+        file = inspect.unwrap(function).__code__.co_filename
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(LIBRARIES)]
     own = [frame for frame in frames if frame.filename == file] or frames
     return text("check.place", number=own[-1].lineno, line=own[-1].line) if own else ""
+
+
+def _apart(function: Callable[..., object], values: Sequence[object]) -> Iterator[object]:
+    """Call a function; as a generator, since one that is stopped while it handles an error leaves that error behind."""
+    try:
+        yield function(*values)
+    except StopIteration as error:  # which ends a generator
+        yield error
+
+
+def _whole(words: str) -> str:
+    """Return a plain text that any page can show, whatever a subclass or half a character makes of it."""
+    return str.encode(words, "utf-8", "replace").decode()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error says; nothing where saying it fails as well."""
+    try:
+        return _whole(str(error))
+    except Exception:
+        return ""
 
 
 @contextlib.contextmanager
@@ -188,8 +217,7 @@ def works(answer: object) -> bool:
 
 def _looked_up(table: Mapping[Any, object]) -> Callable[..., object]:
     """Return a function that looks its argument up in a learner's table, whatever the spelling of a text."""
-    known = {_plain(key): value for key, value in table.items()}
-    return lambda key: known.get(_plain(key))
+    return lambda key: {_plain(each): value for each, value in table.items()}.get(_plain(key))
 
 
 def _plain(key: object) -> object:
@@ -234,7 +262,7 @@ def fitting(given: object, truth: Value, case: str, options: Sequence[str]) -> V
         return value_of(given)
     try:
         value = value_of(_read(given) if isinstance(given, str) else given)
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # a learner's type may raise what it likes, a tensor may have no numbers or more than can be held
         return Unfit(text("check.wants_number", given=kind(given)))
     assert not isinstance(value, str)
     if value.shape != truth.shape and not value.size == truth.size == 1:

@@ -10,6 +10,7 @@ import ipywidgets as W
 from . import inventory
 from .bet import WRAP
 from .inventory import FORMS, ITEMS, TIMES, UNSURE, Sheet
+from .named import Names
 from .page import TEXT, guarded, read_out
 from .strings import option_text, text
 
@@ -49,7 +50,7 @@ class Inventory:
         self.save_button.on_click(lambda _: guarded(self._clicked, self._failed))
         self.status = W.HTML(layout=whole).add_class("ee-inventory-status")
         head = [W.HTML(f'{WRAP}<p style="{TEXT}">{html.escape(intro)}</p>', layout=whole), W.HTML(why, layout=whole)]
-        parts = [*head, self.code, *asked, self.save_button, self.status]
+        parts = [*head, self.code, *asked, self.save_button, self.status, Names()]
         self.widget = W.VBox(parts, layout=W.Layout(width="760px", max_width="100%")).add_class("ee-bet")
 
     def _asked(self, place: int, item: str) -> W.HTML:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 
 R = TypeVar("R", bound=Result)
+LAST = 30.0  # seconds that Python's exit waits for a snapshot
 BETWEEN = 0.1  # seconds between progress messages: more would only fill the line to the browser
 
 
@@ -42,8 +44,9 @@ class Job(Generic[R]):
         return self._thread.ident is not None and not self._over.is_set()
 
     def start(self) -> None:
-        """Begin; a job runs once."""
+        """Begin; a job runs once. At the exit of Python it is cancelled and waited for."""
         self._thread.start()
+        atexit.register(_end, self._stop, self._thread)
 
     def cancel(self) -> None:
         """Ask the job to stop at its next snapshot; what there is by then stays as the result."""
@@ -79,3 +82,9 @@ class Job(Generic[R]):
             self.error = self.error or error
         finally:
             self._over.set()
+
+
+def _end(stop: threading.Event, thread: threading.Thread) -> None:
+    """Let a thread come to its end before Python does: one that is in torch then ends the whole process by abort()."""
+    stop.set()
+    thread.join(LAST)

@@ -19,7 +19,7 @@ from itertools import count
 from pathlib import Path
 from pkgutil import resolve_name
 
-from entropic_edu.physics.results import write_whole
+from entropic_edu.physics.results import read_whole, write_whole
 
 FOLDER = "entropic-edu-lessons"
 LIST, KIND, FORMAT = ".entropic-edu.json", "entropic_edu lessons", 1
@@ -55,9 +55,11 @@ def lay(folder: str | os.PathLike[str] = FOLDER, *, teacher: bool = False, say: 
 
     Raises:
         OSError: If a file cannot be read or written; those already copied are whole and stay.
-        ValueError: If something that is no file bears the name of a lesson.
+        ValueError: If something that is no file bears the name of a lesson, or "~" stands for nobody's home.
     """
     source, target = shipped(), Path(os.path.expanduser(folder))
+    if str(target).startswith("~"):
+        raise ValueError(f"{target.parts[0]} is nobody's home here; name another folder.")
     if os.path.isdir(target) and target.resolve() == source:
         return target
     patterns = PATTERNS + TEACHER if teacher else PATTERNS
@@ -105,7 +107,7 @@ def _beside(file: Path, content: bytes) -> Path:
 def _known(file: Path, say: Say) -> dict[str, str]:
     """Return the hashes of what was laid; nothing is known from a list that is missing or damaged."""
     try:
-        listed = json.loads(file.read_bytes())
+        listed = json.loads(read_whole(file))
         if (listed["kind"], listed["format"]) != (KIND, FORMAT):
             raise ValueError("another kind or format")
         return {str(name): str(value) for name, value in listed["files"].items()}

@@ -14,6 +14,7 @@ from PIL import Image as Pixels
 from entropic_edu.figures.pixels import DPI
 from entropic_edu.physics.snapshot import Snapshot
 
+from .named import Names
 from .strings import composed_text, text
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-co
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 # on a dark page a picture is turned from white to black, its hues as they were; the code is folded until asked for
 _LOOK = """<style>
-body[data-jp-theme-light="false"] .ee-explorer img { filter: invert(0.93) hue-rotate(180deg); }
+body[data-jp-theme-light="false"] :is(.ee-explorer, .ee-calibration) img { filter: invert(0.93) hue-rotate(180deg); }
 .ee-same:not(:has(details[open])) + .ee-code { display: none; }
 .ee-same summary { cursor: pointer; }
 </style>"""
@@ -117,6 +118,7 @@ class Page:
         self.run.on_click(lambda _: guarded(explorer.start, self.fail))
         self.stop.on_click(lambda _: explorer.cancel())
         self.twin.on_click(lambda _: guarded(explorer.unpin if explorer._pinned else explorer.pin, self.fail))
+        self.names = Names(explorer.title or text("explorer.picture"))
         self.box = W.VBox(layout=width).add_class("ee-explorer")
         self.fill()
 
@@ -135,7 +137,7 @@ class Page:
         if explorer.work is not None and explorer.work.absent:
             work = [W.HTML(f'<p style="{_SMALL}">{html.escape(explorer.work.absent)}</p>').add_class("ee-absent")]
         buttons = W.HBox(pins + work, layout=W.Layout(flex_flow="row wrap", align_items="center"))
-        self.box.children = [*rows, buttons, self.picture, self.sentence, self.same, self.code]
+        self.box.children = [*rows, buttons, self.picture, self.sentence, self.same, self.code, self.names]
 
     def show(self, drawn: Drawn) -> None:
         """Show a picture and its sentence, and the code of the controls."""
@@ -165,7 +167,8 @@ class Page:
         """Show how far the work is."""
         share = 100 * snapshot.done / max(1, snapshot.total)
         words = text("explorer.progress", done=snapshot.done, total=snapshot.total, note=snapshot.note)
-        bar = f'<progress max="100" value="{share:.0f}" style="width:120px"></progress>'
+        name = html.escape(text("explorer.so_far"))
+        bar = f'<progress aria-label="{name}" max="100" value="{share:.0f}" style="width:120px"></progress>'
         self.bar.value = f'<span style="{_SMALL}">{bar} {html.escape(words)}</span>'
 
     def running(self, now: bool) -> None:

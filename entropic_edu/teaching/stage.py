@@ -75,9 +75,9 @@ class Pane:
 
 @dataclass(frozen=True)
 class Measure:
-    """What is told of each crowd: the mean of y, of |y| or of x², or the share of walkers ``between`` two y."""
+    """What is told: the mean of y, how far it moved, the mean of |y| or of x², or the share ``between`` two y."""
 
-    kind: Literal["mean", "away", "square", "share"]
+    kind: Literal["mean", "moved", "away", "square", "share"]
     digits: int = 2
     scale: float = 1.0
     between: tuple[float, float] | None = None
@@ -97,7 +97,8 @@ class Scene:
         across: Limits of the plan's upward axis; ``plan`` those of its other one, where not ``axis``.
         axis, ticks, axis_label: Of the histogram.
         split: Coordinate that parts the crowd in two groups with a mean of their own; None is one group.
-        walkers, warm, seed: In each pane; steps that are taken before the first picture; of all draws.
+        walkers, shown: In each pane, and how many of them are drawn (None is all); all are counted.
+        warm, seed: Steps that are taken before the first picture; of all draws.
         stop: Step at which it stops, to be read; then each turn of a slider lets the crowds go anew.
         means: What an option of a slider sets, by the slider's name and option; by itself it sets what it is called.
     """
@@ -117,6 +118,7 @@ class Scene:
     key: str
     split: float | None = None
     walkers: int = 250
+    shown: int | None = None
     warm: int = 240
     seed: int = 0
     stop: int | None = None
@@ -190,6 +192,7 @@ class Scene:
             "split": self.split,
             "measure": vars(self.measure),
             "walkers": self.walkers,
+            "shown": self.shown or self.walkers,
             "warm": self.warm,
             "seed": self.seed % 2**32,
             "stop": self.stop,
@@ -226,11 +229,13 @@ class Stage(anywidget.AnyWidget):
         return self
 
     def _open(self) -> None:
-        ghost, measure = self._waits.ghost, self.scene.measure
-        told = ghost is not None and measure.kind == "share"
+        bet, measure, words = self._waits, self.scene.measure, ""
+        if bet.open and bet.ghost is not None and measure.kind == "share":
+            words = text("stage.bet", share=f"{measure.scale * bet.ghost:.{measure.digits}f}")
+        elif bet.choice is not None:
+            words = text("stage.said", option=bet.words(f"option.{bet.choice}"))
         with self.hold_sync():
-            self._bet = text("stage.bet", share=f"{measure.scale * ghost:.{measure.digits}f}") if told else ""
-            self._cover = "" if self._waits.open else text("explorer.covered")
+            self._bet, self._cover = words, "" if bet.open else text("explorer.covered")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         data, metadata = super()._repr_mimebundle_(**kwargs) or ({}, {})

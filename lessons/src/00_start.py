@@ -40,7 +40,7 @@ lesson.environment()
 # - compare two runs that share every random draw (check 0.2).
 
 # %% [markdown]
-# ## Round 1: One run can lie (6 minutes)
+# ## Round 1: One run can lie (4 minutes)
 #
 # ### Predict
 #
@@ -98,7 +98,7 @@ def standard_error(values):
 lesson.check("0.1", standard_error)
 
 # %% [markdown]
-# ## Round 2: Fair comparisons (6 minutes)
+# ## Round 2: Fair comparisons (4 minutes)
 #
 # ### Predict
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 01 · One valley, one walker
 #
-# *45 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
+# *30 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
 # All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
@@ -31,7 +31,7 @@ lesson.play("hook")
 # - find where steps become too long (check 1.3)
 
 # %% [markdown]
-# ## Round 1: Noise does not average out (12 minutes)
+# ## Round 1: Noise does not average out (9 minutes)
 #
 # Across the valley the loss is $\tfrac12 h x^2$. Here $x$ is the distance from the floor, and the *curvature* $h$ says
 # how steep the walls are. Along the floor nothing changes; that is for lesson 02.
@@ -50,15 +50,15 @@ lesson.predict("average")
 # %% [markdown]
 # ### Play
 #
-# The noise on screen is *isotropic*: equally strong in all directions and at all places. Thin lines are single walkers.
-# The band is one standard deviation (sd) of all of them.
+# Press **Play**: all walkers start at the bottom, at both sides with the same draws. The noise is *isotropic*: equally
+# strong in all directions and at all places.
 #
-# 1. Switch the noise off, then to "off, then on". How soon is the cloud as wide as it will get?
-# 2. Pin this run. Then change the batch size, and after that the curvature. Which change of each widens the cloud?
-# 3. Show one walker alone. Would you trust its width?
+# 1. At about which step does the mean of $x^2$ stop growing?
+# 2. Change $B'$, then $\eta$. Which change widens a cloud, and by how much?
+# 3. Put *another curvature* beside it, then *no noise*, the control. How much narrower is each cloud?
 
 # %%
-lesson.explore("bowl", after="average")
+lesson.play("bowl", after="average")
 
 # %% [markdown]
 # ### Explain
@@ -75,8 +75,8 @@ lesson.explore("bowl", after="average")
 #
 # $$\mathrm{Var} = \frac{\eta s^2}{B\,h\,(2 - \eta h)}.$$
 #
-# The dashed lines show its square root. The law has no free constant, and the band lies on it. Early kicks are
-# forgotten, new ones come, so the width neither shrinks nor grows.
+# The dashed curve in the picture is a Gaussian of this variance, once it has settled. It has no free constant, and the
+# bars fill it. Early kicks are forgotten, new ones come, so the width neither shrinks nor grows.
 
 # %% [markdown]
 # ### Check
@@ -118,7 +118,7 @@ lesson.check("1.1", walk)
 lesson.explore("own", walk=walk)
 
 # %% [markdown]
-# ## Round 2: One number for two knobs (11 minutes)
+# ## Round 2: One number for two knobs (6 minutes)
 #
 # The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act in two ways, or in one?
 #
@@ -182,7 +182,7 @@ def heat(places, curvature):
 lesson.check("1.2", heat)
 
 # %% [markdown]
-# ## Round 3: The cliff (12 minutes)
+# ## Round 3: The cliff (9 minutes)
 #
 # A hotter walker spreads further. How far can this go? From here on only the product $\eta h$ matters: it is the share
 # of the distance that one step takes back.

@@ -3,7 +3,7 @@
 #
 # The loss on this line is exactly zero everywhere. Why won't a walker stay put?
 #
-# *50 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.
+# *25 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.
 # All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # Run all cells, press **Play** and drag the batch size. Both crowds start in the middle of a floor, with the same
@@ -35,7 +35,7 @@ lesson.play("waist")
 # - say how much rarer walkers are in a narrow place, and how much on a hill (check 2.4).
 
 # %% [markdown]
-# ## Round 1: Spread, or push? (12 minutes)
+# ## Round 1: Spread, or push? (5 minutes)
 #
 # ### Predict
 #
@@ -93,7 +93,7 @@ def force(curvature, slope, temperature):
 lesson.check("2.1", force)
 
 # %% [markdown]
-# ## Round 2: Count walkers, read energy (12 minutes)
+# ## Round 2: Count walkers, read energy (11 minutes)
 #
 # ### Predict
 #
@@ -191,7 +191,7 @@ lesson.check("2.3", free_energy)
 lesson.explore("own", walk=walk, free_energy=free_energy)
 
 # %% [markdown]
-# ## Round 3: A pinch is no hill (12 minutes)
+# ## Round 3: A pinch is no hill (5 minutes)
 #
 # ### Predict
 #

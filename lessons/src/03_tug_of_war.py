@@ -1,11 +1,11 @@
 # %% [markdown]
 # # 03 · Tug-of-war
 #
-# *50 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
+# *25 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
 # All symbols stand on [one page](../docs/site/symbols.md).*
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
-# Here is a crowd at a large batch size, and beside it one without noise. Run all cells and press Play.
+# Here is a crowd at a large batch size, and beside it one without noise. Run all cells and press **Play**.
 # Both do what you expect. Will they always?
 
 # %% tags=["setup"]
@@ -37,7 +37,7 @@ lesson.play("cold")
 # - write a step of SGD with label noise (check 3.4)
 
 # %% [markdown]
-# ## Round 1: Break-even (12 minutes)
+# ## Round 1: Break-even (13 minutes)
 #
 # ### Predict
 #
@@ -49,18 +49,15 @@ lesson.predict("turn")
 # %% [markdown]
 # ### Play
 #
-# The noise on screen is isotropic. Make the batch smaller, one step at a time, and watch the point in the lower panel.
-# At $B = 64$ press *Pin this run*, then go to $B = 16$: the same draws, the other direction.
-# The button measures several batch sizes and finds the place where the displacement is zero.
+# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 2,000 walkers, of
+# which 250 are drawn: a mean of few could not be told from zero.
+#
+# 1. Press **Play**. Which crowd has come further down? By how many of its errors?
+# 2. Make $B'$ smaller, one step at a time. Between which two does its crowd turn round?
+# 3. Set $B$ to *all data*, the control. How far does the slope alone take it?
 
 # %%
-lesson.explore("dial", after="turn")
-
-# %% [markdown]
-# The same valley at two batch sizes. Drag $B'$: at which value does its crowd turn round?
-
-# %%
-lesson.play("hot")
+lesson.play("turn", after="turn")
 
 # %% [markdown]
 # ### Explain
@@ -74,9 +71,8 @@ lesson.play("hot")
 #
 # $$T_0 = -2 f'\,\frac{h}{h'}.$$
 #
-# In the explorer this is the dotted line, with the small correction for steps of finite size.
-# The displacement crosses zero a little to the right of it: as the crowd spreads, some walkers come to
-# places where the walls hardly change. The dash-dotted line counts that in.
+# At $y = 0$ this is $B = 25$. The crowd turns round at a slightly smaller batch: as it spreads, some walkers come to
+# places where the walls hardly change. Theory's numbers below the picture count that in.
 #
 # The mean step still goes downhill in the full loss: down the walls.
 
@@ -151,7 +147,7 @@ lesson.check("3.2", break_even)
 lesson.explore("own", shift=shift, break_even=break_even)
 
 # %% [markdown]
-# ## Round 2: Whose noise? (12 minutes)
+# ## Round 2: Whose noise? (5 minutes)
 #
 # ### Predict
 #
@@ -164,23 +160,27 @@ lesson.predict("narrow")
 # %% [markdown]
 # ### Play
 #
-# Switch *noise shape* and compare the spread, below left, and the drift, below right. Pin one shape: its walkers stay
-# as open circles, and its numbers in the sentence. The slope is still there: with all data it is all that is left.
+# The walls are the same, and the floor is level now: noise alone moves the crowds. With all data, the control, nobody
+# moves. Both stop at step 120.
+#
+# 1. Press **Play**. How many times as far has the right crowd come, as measured and by theory?
+# 2. Let both go at the mouth, where $h = 1$. How many times is it there?
+# 3. Let them go all along the floor. Which crowd is as wide in the narrow part as elsewhere?
 
 # %%
-lesson.explore("shape", after="narrow")
+lesson.play("shape", after="narrow")
 
 # %% [markdown]
 # ### Explain
 #
 # One sample's noise has the variance $s^2$ if isotropic, and $s^2 h$ across the floor (none along it) if shaped like
-# the curvature. The lower panel shows what follows: $\langle x^2\rangle = T/h$ or $\langle x^2\rangle = T$.
+# the curvature. All along the floor you saw what follows: $\langle x^2\rangle = T/h$ or $\langle x^2\rangle = T$.
 # So the push is
 #
 # $$-\tfrac{T}{2}\,\frac{h'}{h} \quad\text{or}\quad -\tfrac{T}{2}\,h' = -\frac{\eta s^2}{4B}\,h'.$$
 #
-# The two differ by the factor $h$: where $h = 16$, shaped noise pushes 16 times harder; where $h = 1$, equally.
-# The drift panel shows it.
+# The two differ by the factor $h$: where $h = 16$, shaped noise pushes 16 times harder; where $h = 1$, equally. (From
+# the mouth the isotropic crowd comes a little further: it spreads to where walls change faster.)
 #
 # **SGD noise is not a heat bath.** Of these two only isotropic noise has a free energy, and a temperature in the
 # sense of physics. For shaped noise $T$ is just a name for $\eta s^2/2B$. What both share: the push is to the wide
@@ -212,7 +212,7 @@ def ratio(shape, narrow, wide):
 lesson.check("3.3", ratio)
 
 # %% [markdown]
-# ## Round 3: uv = 1 (12 minutes)
+# ## Round 3: uv = 1 (5 minutes)
 #
 # ### Predict
 #
@@ -224,11 +224,15 @@ lesson.predict("label")
 # %% [markdown]
 # ### Play
 #
-# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$.
-# Switch the noise off: does anything move? Let it come on late. Then let it kick each weight by itself.
+# The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start
+# at $u = 2.5$ and stop at step 960. At the right is the control, without noise.
+#
+# 1. Press **Play**. Where does noise on the label take the crowd, and how sure is its mean?
+# 2. Halve $\eta$. Does the crowd come half as far, or less?
+# 3. Put *noise on each weight* beside it. What is alike, and what is not?
 
 # %%
-lesson.explore("balance", after="label")
+lesson.play("balance", after="label")
 
 # %% [markdown]
 # ### Explain
@@ -241,7 +245,7 @@ lesson.explore("balance", after="label")
 # The bracket is below 1 for either sign of $\varepsilon$: noise of mean zero has an effect that does not average out.
 # The crowd goes to $u = v$, where the curvature $u^2 + v^2$ is least.
 #
-# On the floor this noise is shaped like the curvature, as in round 2. The dash-dotted line is that law with the exact
+# On the floor this noise is shaped like the curvature, as in round 2. Theory in the picture is that law with the exact
 # spread. It leaves out that walkers of one crowd differ. Kicks on each weight by itself push there too, but scatter
 # the crowd along the curve. With all data nothing moves.
 
@@ -287,7 +291,7 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - The formulas take the cloud across the floor as settled. A walker that drifts fast brings the spread of where it was
-#   along: in round 2, at $B = 16$ and $\eta = 0.02$, the drift near the mouth is larger than theory says.
+#   along.
 # - Steps are small. At $\eta h = 2$ the spread has no limit, see lesson 01.
 # - The noise of real mini-batches is neither isotropic nor exactly shaped like the curvature.
 # - Momentum $m$ changes $\eta$ to about $\eta/(1-m)$; nothing here tested that.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 04 · Two minima, one road
 #
-# *35 minutes. You need: lessons 01 to 03, and to have trained a network once.*
+# *30 minutes. You need: lessons 01 to 03, and to have trained a network once.*
 #
 # A and B are two networks, trained on the same handwritten digits from two random starts.
 # Every point of the picture is a network too. Run all cells, then go from A to B: the red dot takes the straight line,
@@ -36,7 +36,7 @@ lesson.explore("walk")
 # - count how many networks are one and the same function (check 4.3)
 
 # %% [markdown]
-# ## Round 1: The hill (10 minutes)
+# ## Round 1: The hill (6 minutes)
 #
 # ### Predict
 #
@@ -183,7 +183,7 @@ lesson.explore("mistakes", yours=sweep)
 lesson.explore("band", yours=sweep)
 
 # %% [markdown]
-# ## Round 3: Only a relabelling? (10 minutes)
+# ## Round 3: Only a relabelling? (7 minutes)
 #
 # ### Predict
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · The bump in the road
 #
-# *50 minutes. You need: lesson 04 (the road between two minima), and eigenvalues of a symmetric matrix.*
+# *35 minutes. You need: lesson 04 (the road between two minima), and eigenvalues of a symmetric matrix.*
 #
 # Two trained networks: at the left a hill on the straight line between them, at the right a road round it that is
 # flat. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
@@ -35,7 +35,7 @@ lesson.explore("flat")
 # - say which ingredient the bump needs, each by its control (check 5.4)
 
 # %% [markdown]
-# ## Round 1: Is it flat? (12 minutes)
+# ## Round 1: Is it flat? (6 minutes)
 #
 # ### Predict
 #
@@ -97,7 +97,7 @@ def ratio(position, trace):
 lesson.check("5.1", ratio)
 
 # %% [markdown]
-# ## Round 2: The whole spectrum (12 minutes)
+# ## Round 2: The whole spectrum (7 minutes)
 #
 # ### Predict
 #
@@ -164,7 +164,7 @@ def product(loss, theta, direction):
 lesson.check("5.2", product)
 
 # %% [markdown]
-# ## Round 3: Is it scale? (10 minutes)
+# ## Round 3: Is it scale? (8 minutes)
 #
 # ### Predict
 #
@@ -235,7 +235,7 @@ lesson.check("5.3", probe)
 lesson.explore("own", product=globals().get("product"), probe=probe)  # product is that of round 2
 
 # %% [markdown]
-# ## Round 4: What it takes (12 minutes)
+# ## Round 4: What it takes (8 minutes)
 #
 # ### Predict
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · Let go on the road
 #
-# *50 minutes. You need: lessons 02 to 05 (free energy, the road and its bump), SGD with momentum.*
+# *35 minutes. You need: lessons 02 to 05 (free energy, the road and its bump), SGD with momentum.*
 #
 # Walkers stand on the roads between two trained networks, at 0.3 and at 0.7. Each takes $k = 15$ steps of SGD, is put
 # back on the nearest point of its road, and carries on. Above, with batches of 16; below, the same without noise. Run
@@ -37,7 +37,7 @@ lesson.play("hot")
 # - separate what noise does from what the slope does, with an error (check 6.4)
 
 # %% [markdown]
-# ## Round 1: Without noise (12 minutes)
+# ## Round 1: Without noise (7 minutes)
 #
 # ### Predict
 #
@@ -101,7 +101,7 @@ def project(theta, pivots):
 lesson.check("6.1", project)
 
 # %% [markdown]
-# ## Round 2: One temperature (12 minutes)
+# ## Round 2: One temperature (10 minutes)
 #
 # ### Predict
 #
@@ -176,7 +176,7 @@ lesson.check("6.2", release)
 lesson.explore("own", release=release)
 
 # %% [markdown]
-# ## Round 3: Excess loss times narrowing (12 minutes)
+# ## Round 3: Excess loss times narrowing (6 minutes)
 #
 # ### Predict
 #
@@ -240,7 +240,7 @@ def force(position, trace, length, excess):
 lesson.check("6.3", force)
 
 # %% [markdown]
-# ## Round 4: The runaway, taken apart (12 minutes)
+# ## Round 4: The runaway, taken apart (7 minutes)
 #
 # ### Predict
 #

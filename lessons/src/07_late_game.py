@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · The late game
 #
-# *35 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
+# *30 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
 #
 # Two networks share their first $k$ steps of training. Then they part: same data, other batches.
 # At the end we walk from one to the other on a straight line. Move $k$ and watch the hill sink, far below that of two
@@ -138,7 +138,7 @@ lesson.check("7.2", order)
 lesson.explore("race", yours=order)
 
 # %% [markdown]
-# ## Round 2: One unit for both (10 minutes)
+# ## Round 2: One unit for both (7 minutes)
 #
 # ### Predict
 #
@@ -207,7 +207,7 @@ lesson.check("7.3", even)
 lesson.explore("slopes", yours=even)
 
 # %% [markdown]
-# ## Round 3: The mean of two (8 minutes)
+# ## Round 3: The mean of two (5 minutes)
 #
 # ### Predict
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Good valleys, bad ridges
 #
-# *35 minutes. You need: lessons 04 (roads), 05 (tr H), 06 (walkers and their control).*
+# *30 minutes. You need: lessons 04 (roads), 05 (tr H), 06 (walkers and their control).*
 #
 # Two networks read all of the same 400 training digits. Below are digits that neither has seen, and what each of them
 # reads: a good network, and beside it a bad one.
@@ -36,7 +36,7 @@ lesson.explore("ends")
 # - follow a walker along a road, from the velocity that theory gives it (check 8.3)
 
 # %% [markdown]
-# ## Round 1: Same loss, other digits (10 minutes)
+# ## Round 1: Same loss, other digits (8 minutes)
 #
 # ### Predict
 #
@@ -102,7 +102,7 @@ lesson.check("8.1", border)
 lesson.explore("road", yours=border)
 
 # %% [markdown]
-# ## Round 2: Which one is flatter? (10 minutes)
+# ## Round 2: Which one is flatter? (9 minutes)
 #
 # ### Predict
 #
@@ -175,7 +175,7 @@ lesson.check("8.2", adaptive)
 lesson.explore("measures", yours=adaptive)
 
 # %% [markdown]
-# ## Round 3: Which way does noise go? (12 minutes)
+# ## Round 3: Which way does noise go? (8 minutes)
 #
 # ### Predict
 #

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 09 · CIFAR-10: the story on photographs
 #
-# *30 minutes. You need: lessons 05 and 06 (the bump of the road, walkers and their control).*
+# *25 minutes. You need: lessons 05 and 06 (the bump of the road, walkers and their control).*
 #
 # Below: convolutional networks trained on small photographs, with a hill on the straight line between two of them and
 # none on the road. The road is narrow in its middle. Noise takes walkers home, and without noise they stay. Grey are
@@ -35,9 +35,9 @@ lesson.explore("three")
 # - settle a network without noise for a given flow time (check 9.3)
 
 # %% [markdown]
-# ## Round 1: The same bump (9 minutes)
+# ## Round 1: The same bump (7 minutes)
 #
-# | | digits | here |
+# | of what | digits | here |
 # |---|---|---|
 # | data | 500 digits, 8 x 8, a fifth of the labels wrong | 1,000 photographs, 3 x 16 x 16, no label wrong |
 # | network | 64-96-96-10 units, 16,330 weights | 3 convolutions of 24, 48 and 96 channels, 27,538 weights |
@@ -100,7 +100,7 @@ def matched(theta, first, last, layers, place):
 lesson.check("9.1", matched)
 
 # %% [markdown]
-# ## Round 2: Let go (10 minutes)
+# ## Round 2: Let go (8 minutes)
 #
 # ### Predict
 
@@ -164,7 +164,7 @@ lesson.check("9.2", by_noise)
 lesson.explore("walk", yours=by_noise)
 
 # %% [markdown]
-# ## Round 3: Are the ends at rest? (8 minutes)
+# ## Round 3: Are the ends at rest? (6 minutes)
 #
 # ### Predict
 

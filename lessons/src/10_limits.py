@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 10 · Where the story stops
 #
-# *45 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
+# *30 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
 #
 # The story so far: the loss on the floor is flat, the walls are not, and noise moves walkers to the wide part. Below
 # are five floors at zero loss, before the first step. On one of them the story will hold. On the four others it will
@@ -33,7 +33,7 @@ lesson.explore("opening")
 # - investigate a question of your own, and conclude, or decline to, from a few pairs of minima (check 10.4)
 
 # %% [markdown]
-# ## Round 1: Which failure is it? (10 minutes)
+# ## Round 1: Which failure is it? (4 minutes)
 #
 # ### Predict
 #
@@ -89,7 +89,7 @@ which = {"A": "only scale", "B": "noise along", "C": "healthy", "D": "large step
 lesson.check("10.1", which)
 
 # %% [markdown]
-# ## Round 2: How would you know? (10 minutes)
+# ## Round 2: How would you know? (4 minutes)
 #
 # ### Predict
 #
@@ -146,7 +146,7 @@ control |= {"noise along": "kicks", "only scale": "double theta"}
 lesson.check("10.2", control)
 
 # %% [markdown]
-# ## Round 3: Your own network in ten lines (12 minutes)
+# ## Round 3: Your own network in ten lines (7 minutes)
 #
 # ### Predict
 #

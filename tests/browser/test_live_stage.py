@@ -8,7 +8,6 @@ import nbformat
 import pytest
 
 from entropic_edu.course import stages
-from entropic_edu.course.tug_of_war.common import WALLS
 from entropic_edu.teaching.page import slider
 
 sys.path.insert(0, str(harness.ROOT / "docs"))
@@ -18,8 +17,8 @@ SCENES = {
     "waist": lambda: stages.waist(0, slider("momentum", (0.0, 0.9), 0.0), even=True),
     "narrow": lambda: stages.waist(0, even=True, stop=480),
     "bowl": lambda: stages.bowl(0),
-    "tilted": lambda: stages.tilted(0, WALLS, (8, 64, 256, None), 256, 8),
-    "shapes": lambda: stages.shapes(0, WALLS),
+    "tilted": lambda: stages.tilted(0, (8, 64, 256, None), 256, 8),
+    "shapes": lambda: stages.shapes(0, stop=120),
     "barriers": lambda: stages.barriers(0),
     "curve": lambda: stages.curve(0),
 }
@@ -81,7 +80,7 @@ def chosen(page, name):
 
 def some(name):
     """A scene of every view is looked at always, the others where there is time."""
-    return pytest.param(name, marks=[] if name in ("waist", "bowl", "curve") else [pytest.mark.soak])
+    return pytest.param(name, marks=[] if name in ("waist", "bowl", "curve", "shapes") else [pytest.mark.soak])
 
 
 @pytest.mark.parametrize("name", [some(name) for name in SCENES])

@@ -9,6 +9,7 @@ import random
 import re
 import sys
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,11 @@ def texts(statement):
     return sorted({n.value for n in ast.walk(statement) if isinstance(n, ast.Constant) and isinstance(n.value, str)})
 
 
+def load(name):
+    """Return a name that is read; before Python 3.13 it does not compile without saying so."""
+    return ast.Name(name, ast.Load())
+
+
 def variants(node, names, words):
     """Yield what may stand in place of an expression."""
     match node:
@@ -137,7 +143,7 @@ def variants(node, names, words):
             yield from (body, orelse, ast.IfExp(test, orelse, body))
         case ast.Call(func=ast.Name(id=name), args=given):
             if name in NAMES:
-                yield ast.Call(ast.Name(NAMES[name]), given, [])
+                yield ast.Call(load(NAMES[name]), given, [])
             if len(given) == 1:
                 yield given[0]
         case ast.Call(func=ast.Attribute(value=value, attr=name), args=given, keywords=keywords):
@@ -151,10 +157,10 @@ def variants(node, names, words):
         case ast.Constant(value=str() as value):
             yield from (ast.Constant(word) for word in words if word != value)
         case ast.Name(id=name, ctx=ast.Load()) if name in names:
-            yield from (ast.Name(other) for other in names if other != name)
+            yield from (load(other) for other in names if other != name)
             yield from (ast.BinOp(node, ast.Mult(), ast.Constant(2)), ast.BinOp(node, ast.Pow(), ast.Constant(2)))
     if isinstance(node, ast.BinOp):
-        yield ast.Call(ast.Name("abs"), [node], [])
+        yield ast.Call(load("abs"), [node], [])
 
 
 def wrong_answers(number, exercise, wanted=WANTED):
@@ -219,7 +225,10 @@ def differs(exercise, answer, reference):
         each.end(5.0)
     for case in exercise.cases:
         for _, argument, near in diagnose.changes(names, case):
-            if signs(case[names.index(argument)]):  # v and 1/v are one for signs, and signs are all it is to be given
+            own = names.index(argument)
+            if rises(case[own]) and not rises(near[own]):  # values that stand in order are to be given in order
+                continue
+            if signs(case[own]):  # v and 1/v are one for signs, and signs are all it is to be given
                 continue
             theirs, wanted = (_rounded(each.probe(near)) for each in both)
             if (
@@ -230,6 +239,14 @@ def differs(exercise, answer, reference):
             ):
                 return True
     return False
+
+
+def rises(value):
+    """Whether a value is a list of numbers, each larger than the one before."""
+    numbers = value.tolist() if isinstance(value, Tensor) else value
+    if not isinstance(numbers, list) or not all(isinstance(each, int | float) for each in numbers):
+        return False
+    return all(low < high for low, high in pairwise(numbers))
 
 
 def signs(value):

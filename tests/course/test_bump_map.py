@@ -2,6 +2,8 @@
 
 import itertools
 import re
+import runpy
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from entropic_edu import recorded
 from entropic_edu.course.bump import exercises, regimes
 from entropic_edu.networks.per_sample import gauss_newton_trace, gradient_covariance
 from entropic_edu.recorded import regimes as map_recipe
+from entropic_edu.teaching.sheet import Sheet
 
 MADE = {"map": regimes.regimes(0)}
 
@@ -52,6 +55,9 @@ def test_each_switch_changes_one_thing_of_the_landscape():
     assert torch.isclose(hard.data_loss(theta)[0], given)
     calm = map_recipe.landscape(made, "calm")
     assert torch.equal(calm.loss(theta), base.loss(theta))  # one objective
+    every = map_recipe.landscape(map_recipe.RECIPE, "all+clean+batch")
+    assert (len(every.x), every.dim) == (1297, 64 * 128 + 128 * 128 + 1290)  # a bias in the last layer alone
+    assert torch.equal(every.y[:500], true)
 
 
 def test_matching_norms_leaves_the_adaptive_trace_and_takes_most_of_the_raw_bump():
@@ -69,13 +75,22 @@ def test_the_way_home_is_a_share_of_the_way_from_each_start():
 
 def test_a_state_of_the_map_shows_the_setting_that_its_switches_name():
     first = {control.name: control.default for control in MADE["map"].controls}
-    assert regimes.chosen(**first) == regimes.BASE
     off = first | {"noise_of_ends": "off", "layer_norm": "off", "road_norms": "built"}
-    assert regimes.chosen(**off) == ("calm+plain", False)
-    assert regimes.chosen(**off | {"other_change": "hard"}) == ("hard", False)
+    for controls, setting, alone in (
+        (first, regimes.BASE, False),
+        (off, ("calm+plain", False), False),
+        (off | {"other_change": "hard"}, ("hard", False), True),
+        (first | {"other_change": "all"}, ("all", True), False),
+        (first | {"other_change": "all", "wrong_labels": "off", "layer_norm": "off"}, ("all+clean+plain", True), False),
+        (off | {"other_change": "all"}, ("all", False), True),  # not recorded
+    ):
+        asked = regimes.asked(**controls)
+        assert (asked.setting, asked.alone) == (setting, alone)
     names = {key.split("/")[0] for key in recorded.load("regimes")}
     for options in itertools.product(("on", "off"), repeat=len(regimes.CONTROLS)):
-        assert regimes.chosen(**first | dict(zip(regimes.CONTROLS, options, strict=True))).name in names
+        state = regimes.asked(**first | dict(zip(regimes.CONTROLS, options, strict=True)))
+        assert state.setting.name in names
+        assert not state.alone
 
 
 def test_every_state_draws_and_says_something_of_its_own_whatever_was_drawn_before():
@@ -111,6 +126,18 @@ def verdict(other, measure):
         return "no bump without it"
     apart = (base.mean() - found.mean()) / ((base.var() + found.var()) / len(base)) ** 0.5
     return "smaller without it" if float(apart) > 2 else "not needed"
+
+
+def test_the_slide_has_a_row_for_each_setting_it_names():
+    slide = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "map.py"))
+    assert {row.name for row in slide["ROWS"]} <= set(recorded.load("regimes").recipe["settings"])
+    sheet = Sheet(regimes.panels(len(slide["ROWS"])))
+    with sheet:
+        regimes.show(sheet, slide["ROWS"])
+    said = [words.get_text().replace("\n", " ") for words in sheet["bump"].ax.texts]
+    for row in slide["ROWS"]:
+        judged = tuple(f"{row.title()} {flat}" for flat in ("(flat", "NOT FLAT"))
+        assert sum(words.startswith(judged) for words in said) == 1
 
 
 def test_every_verdict_of_exercise_5_4_follows_from_the_recorded_bumps():

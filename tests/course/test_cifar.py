@@ -154,6 +154,24 @@ def test_what_is_said_of_theory_and_of_the_ends_holds_for_every_pair():
     assert f"trace from {over(trace[:, 0].mean(1), '.0f')} to {over(trace[:, 1].mean(1), '.0f')}." in said
 
 
+def test_the_slopes_along_the_road_add_up_to_its_heights_and_noise_has_the_steeper_one():
+    found = {name: (C.rises(name), C.where_they_went(name)) for name in NOISY}
+    objective = cifar10.along("loss")
+    height = objective[:, 6] - objective[:, [0, -1]].mean(1)
+    for name, ((loss, noise), (slope, push)) in found.items():
+        torch.testing.assert_close(loss, height, atol=4e-3, rtol=0)
+        assert bool((noise > 3 * loss.abs()).all()), name
+        # a valley whose walls steepen by a factor f at one excess loss rises by that times ln f
+        law = [cifar10.theory(pair, name).excess_loss.value for pair in C.PAIRS]
+        least, most = (torch.stack([pick(each) for each in law]) for pick in (torch.min, torch.max))
+        steeper = (cifar10.along("trace")[:, 6] / cifar10.along("trace")[:, [0, -1]].mean(1)).log()
+        assert bool((least * steeper < noise).all() and (noise < most * steeper).all()), name
+        assert bool((push > 2 * slope.abs()).all()), name
+    times = torch.tensor([cifar10.setting(name).learning_rate / cifar10.setting(name).batch_size for name in NOISY])
+    walked = torch.stack([found[name][1][1].mean() for name in NOISY])
+    assert walked.argsort().equal(times.argsort())
+
+
 def test_pictures_show_the_recorded_curves_where_they_are():
     hill = panel(figure(fresh("three"), at_position=0.0), "Objective")
     line, road = (torch.stack(own(f"{way}_objective")).mean(0) for way in ("line", "road"))

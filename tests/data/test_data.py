@@ -186,6 +186,16 @@ def test_places_are_searched_from_the_argument_to_the_working_folder(nowhere, mo
     assert find_cifar10(nowhere / "nothing here") == named
 
 
+@pytest.mark.parametrize(("binary", "python"), [(0, 0), (1, 0), (6, 0), (0, 1), (0, 6), (1, 6), (6, 1), (6, 6)])
+def test_the_python_version_is_meant_only_where_nothing_of_the_binary_one_is_there(binary, python, tmp_path):
+    names = [file.name for file in module.files_of(tmp_path)]  # of an empty folder: the version that can be fetched
+    assert all(name.endswith(".bin") for name in names)
+    for name in names[:binary] + [name.removesuffix(".bin") for name in names[:python]]:
+        (tmp_path / name).touch()
+    wanted = names if binary or not python else [name.removesuffix(".bin") for name in names]
+    assert [file.name for file in module.files_of(tmp_path)] == wanted
+
+
 def test_a_missing_copy_is_reported_with_the_places_and_the_way_to_get_one(nowhere):
     with pytest.raises(FileNotFoundError) as caught:
         cifar10(nowhere / "given")

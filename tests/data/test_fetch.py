@@ -47,7 +47,10 @@ class Handler(BaseHTTPRequestHandler):
         if server.way == "called gzipped":
             self.send_header("Content-Encoding", "x-gzip")
         if server.way not in ("of no length", "endless"):
-            self.send_header("Content-Length", str(len(content) - came))
+            length = (
+                server.way.removeprefix("of length ") if server.way.startswith("of length ") else len(content) - came
+            )
+            self.send_header("Content-Length", str(length))
         self.end_headers()
         self.send(content[came:])
 
@@ -284,6 +287,27 @@ def test_a_page_instead_of_the_archive_is_recognised_by_its_length(server, tmp_p
     server.content = b"<html>Please log in</html>"
     with pytest.raises(OSError, match=r"has another file of 26 bytes, wanted 7\d\d,\d\d\d; it may be a page that asks"):
         get(tmp_path / "to", archive)
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "7e5", "9" * 400, "0x10", "\xb2"])
+def test_a_length_that_is_none_is_told_in_words_and_what_came_before_is_kept(server, tmp_path, length):
+    archive = serve(server)
+    server.way = "cut short"
+    with pytest.raises(OSError, match="broke off"):
+        get(tmp_path / "to", archive)
+    server.way = f"of length {length}"
+    with pytest.raises(OSError, match=r"are kept\. Run again to go on"):
+        get(tmp_path / "to", archive)
+    server.way = "good"
+    assert_whole(get(tmp_path / "to", archive)[0])
+    assert server.asked[-1] > 0  # it went on from what was kept
+
+
+def test_a_home_that_nobody_has_is_named_and_no_folder_of_that_name_is_made(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="~nobody-of-this-name is nobody's home"):
+        get("~nobody-of-this-name/to", serve(server))
+    assert not (tmp_path / "~nobody-of-this-name").exists()
 
 
 def test_a_server_that_never_ends_does_not_fill_the_disk(server, tmp_path):

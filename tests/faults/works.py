@@ -1,8 +1,10 @@
 """What the processes of these tests do: small calls of each verb, whose results go to a file."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import sys
 import time
 from functools import partial
@@ -196,6 +198,52 @@ def answer(folder, number, entries):
         print(news)
         return 1
     return 0
+
+
+def explorer(learning_rate=0.05):
+    """Live work as a lesson has it: walkers in a valley, about a second of them."""
+    from entropic_edu.teaching.explorer import Explorer, Panel, Work, slider
+
+    valley = ee.valleys.Waist()
+
+    def stream(state):
+        path = ee.Path(valley.floor(33).float())
+        return ee.stream.drift(
+            valley, path, generator=seeded(), learning_rate=state.learning_rate, walkers=64, steps=4000, record_every=8
+        )
+
+    def show(sheet, release, state):
+        print("shown", int(release.step[-1]), flush=True)
+        return f"{release.summary()} {float(release.position[-1].double().sum())!r}"
+
+    return Explorer(
+        lambda sheet, state: sheet["way"].line([0, 1], [0, state.learning_rate]),
+        [slider("learning_rate", (0.05, 0.1), learning_rate)],
+        {"way": Panel(title="Way", x="Time")},
+        lambda state: f"The step is {state.learning_rate}.",
+        work=Work(stream=stream, show=show, units=lambda state: 4000, frame=show),
+    )
+
+
+@contextlib.contextmanager
+def clock_set_back():
+    """The clock of the day goes back by an hour whenever it is looked at."""
+    hours = itertools.count()
+    before = time.time, time.time_ns
+    time.time = lambda: before[0]() - 3600.0 * next(hours)
+    time.time_ns = lambda: before[1]() - 3600 * 10**9 * next(hours)
+    try:
+        yield
+    finally:
+        time.time, time.time_ns = before
+
+
+def backwards(work, *arguments, **settings):
+    """Work while the clock is set back again and again, on files of the year 2100."""
+    for file in File.cwd().rglob("*"):
+        os.utime(file, (4_102_444_800, 4_102_444_800))
+    with clock_set_back():
+        return work(*arguments, **settings)
 
 
 def bits(result):

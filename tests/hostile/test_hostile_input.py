@@ -18,6 +18,7 @@ import entropic_edu as ee
 PACKAGE = Path(ee.__file__).parent
 SECONDS = 20  # that no call may take
 NAN, INF = math.nan, math.inf
+NUMBERS = ("noise_scale", "half_length", "end_curvature", "g_wide", "g_narrow", "width", "slope", "barrier")
 WHOLE = [-(2**40), -1, 0, 1, 2, 7, 50]
 REAL = [NAN, INF, -INF, -1.0, -0.0, 0.0, 1e-300, 0.5, 1.0, 1.5, 1e12, 1e300]
 OURS = (ValueError, TypeError, ee.DivergenceError, OSError)
@@ -62,7 +63,7 @@ def calls(land):
         "train": (ee.train, {"land": land, **given, "momentum": 0.9, "epochs": 2, "runs": 2}, {"start": tensors(a)}),
         "connect": (
             ee.connect,
-            {"land": land, "a": a, "b": b, "generator": seeded(), "method": "string", "pivots": 3, "sweeps": 2}
+            {"land": land, "a": a, "b": b, "generator": seeded(), "method": "string", "pivots": 4, "sweeps": 4}
             | {"batch_size": 4, "learning_rate": 0.01, "points": 5, "match_norms": True},
             {
                 "a": tensors(a),
@@ -250,6 +251,63 @@ def test_a_network_refuses_what_it_cannot_learn_from(what):
     y = {"no x": y[:0], "few y": y[:5], "class 3 of 3": y + 1, "real y": y * 0.5}.get(what, y)
     with pytest.raises(ValueError, match=r".{20}"):
         ee.Network(ee.models.mlp(3, 4, 3), x, y, weight_decay=-1.0 if what == "decay" else 0.0)
+
+
+OF_NETWORKS = ("exact_trace", "gradient_covariance")  # which a valley refuses
+
+
+@pytest.mark.parametrize("kind", LANDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_changed_here_is_sound_before_it_is_changed(name, kind):
+    call, sound, _ = calls(LANDS[kind])[name]
+    if name in OF_NETWORKS and kind == "valley":
+        pytest.skip("of networks alone")
+    with warnings.catch_warnings(action="ignore"):
+        assert all(value.isfinite().all() for value in numbers(call(**sound)) if value.is_floating_point())
+
+
+def settings_of(name):
+    """The settings of a callable that are plain numbers, and which are whole."""
+    sound = calls(LANDS["valley"])[name][1]
+    return {key: type(value) for key, value in sound.items() if type(value) in (int, float) and key != "start"}
+
+
+@pytest.mark.parametrize("kind", LANDS)
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name in NAMES for key in settings_of(name)])
+def test_what_is_no_number_or_no_whole_one_is_refused_by_the_name_of_its_setting(name, key, kind):
+    half = [2.5] if settings_of(name)[key] is int else []
+    for value in ["3", [3], object(), 1j, torch.ones(3), {}, *half]:
+        call, sound, _ = calls(LANDS[kind])[name]
+        with pytest.raises(ValueError, match=rf"{key}.*got|got {key}"):
+            call(**sound | {key: value})
+
+
+def with_settings(**settings):
+    return ee.Network(ee.models.mlp(3, 4, 3), torch.ones(3, 3), torch.arange(3), **settings)
+
+
+MADE = {  # what is made of plain numbers, each with some of them
+    **{name: (getattr(ee.valleys, name), NUMBERS) for name in ("Waist", "Tilted", "Pinch", "Hyperbola", "DoubleWell")},
+    "Network": (with_settings, ("weight_decay", "label_noise")),
+    "mlp": (lambda **given: ee.models.mlp(3, *given.values(), 2), ("width",)),
+    "small_cnn": (ee.models.small_cnn, ("classes",)),
+    "resnet20": (ee.models.resnet20, ("width", "classes")),
+    "normed_cnn": (ee.models.normed_cnn, ("classes", "size")),
+    "Sweeps": (ee.Sweeps, ("most", "change", "scallop")),
+    "Projections": (ee.Projections, ("every", "radius")),
+    "Records": (ee.Records, ("every",)),
+    "Minibatch": (ee.noise.Minibatch, ("batch_size",)),
+    "Isotropic": (ee.noise.Isotropic, ("temperature",)),
+}
+
+
+@pytest.mark.parametrize(("make", "key"), [(make, key) for make, keys in MADE.values() for key in keys])
+def test_what_is_no_number_is_refused_where_a_thing_is_made(make, key):
+    if key not in inspect.signature(make).parameters and make not in (with_settings, MADE["mlp"][0]):
+        pytest.skip("this valley has no such setting")
+    for value in ["3", [3], object(), 1j, torch.ones(3), {}, NAN, -1]:
+        with pytest.raises(ValueError, match=r"(must be|is|lies) .*got"):
+            make(**{key: value})
 
 
 PROFILE = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck), "database": None}

@@ -186,6 +186,22 @@ def test_the_module_of_a_theta_holds_the_statistics_of_that_theta(generator):
     torch.testing.assert_close(F.cross_entropy(module(land.x), land.y).detach(), land.loss(theta), **ROUND_OFF)
 
 
+def test_a_norm_that_no_input_passes_keeps_its_own_statistics(generator):
+    class Spare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.used, self.spare = normed(), nn.BatchNorm1d(2).double()
+            self.spare.running_mean.fill_(7.0)
+
+        def forward(self, x):
+            return self.used(x)
+
+    land = network(generator, Spare())
+    module = land.module(anywhere(land, generator))
+    assert module.spare.running_mean.tolist() == [7.0, 7.0]
+    assert not torch.equal(module.used[1].running_mean, torch.zeros(4, dtype=torch.float64))
+
+
 def test_a_start_has_scales_of_one_and_shifts_of_zero(generator):
     parts = network(generator).unflatten(network(generator).initial(generator))
     assert parts["1.weight"].tolist() == [1.0] * 4

@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from entropic_edu.networks import engines
 from entropic_edu.networks.convolutions import ConvChain
@@ -289,3 +290,23 @@ def test_a_loss_that_is_not_written_out_goes_the_way_of_any_loss(generator):
 def squares(outputs, targets):
     """Mean squared error against one-hot rows."""
     return (outputs - nn.functional.one_hot(targets, 3)).square().mean()
+
+
+class Layouts(TorchDispatchMode):
+    """Notes of each convolution whether its outputs lie channels last."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        if function is torch.ops.aten.convolution.default:
+            self.found.append(out.is_contiguous(memory_format=torch.channels_last))
+        return out
+
+
+def test_pictures_of_one_channel_are_computed_channels_last(generator):
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 2))
+    land = Network(model, torch.randn(5, 1, 8, 8, generator=generator), torch.arange(5) % 2, strategy="groups")
+    theta = torch.stack([land.initial(generator) for _ in range(3)])
+    with Layouts() as layouts:
+        layouts.found = []
+        land.gradient_on(theta, None)
+    assert layouts.found[-2:] == [True, True]  # after looks at the model itself

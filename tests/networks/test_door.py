@@ -132,8 +132,11 @@ def test_bytes_of_pictures_are_scaled_with_channels_before_rows(shape, generator
     if shape in [(8, 5, 6, 3), (8, 5, 6, 1)]:
         expected = np.moveaxis(expected, -1, 1)
     for data in [(pictures, Y[:8]), TensorDataset(pictures, Y[:8])]:
-        with pytest.warns(ScaledWarning, match="divided by 255"):
+        with pytest.warns(ScaledWarning, match="divided by 255") as said:
             x, _ = tensors(data, "training")
+        words = str(said[0].message)
+        assert ("channels put before rows" in words) == (shape in [(8, 5, 6, 3), (8, 5, 6, 1)])
+        assert ("a convolution needs x[:, None]" in words) == (len(shape) == 3)
         np.testing.assert_allclose(x.numpy(), expected, rtol=1e-7)
 
 

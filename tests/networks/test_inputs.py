@@ -60,7 +60,7 @@ def test_a_model_is_called_as_its_forward_wants(model, inputs):
 @pytest.mark.parametrize(
     ("model", "inputs", "message"),
     [
-        (nn.Linear(3, 2), A, r"Linear failed on 5 of your samples, inputs \(5, 2\) of torch.float32: mat1 and mat2"),
+        (nn.Linear(3, 2), A, r"Linear failed on 5 of your samples, inputs \(5, 2\) of torch.float32: .*mat1 and mat2"),
         (nn.Linear(2, 2), A.long(), r"of torch.int64.*floats for layers"),
         (nn.Embedding(9, 2), A, r"integers \(x.long\(\)\) for embeddings"),
         (nn.Conv2d(3, 2, 3), torch.ones(2, 8, 8, 3), r"\(B, C, H, W\) for convolutions"),

@@ -1,6 +1,7 @@
 """Losses and the targets that they take, for outputs of any shape."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,6 +76,72 @@ def test_the_general_form_of_a_loss_is_the_same_loss(name, y):
         ours, theirs = (getattr(form, rows)(z, y) for form in (general, loss))
         squares = [torch.einsum("knc,knd->ncd", r, r) for r in (ours, theirs)]
         torch.testing.assert_close(*squares)
+
+
+SETS = {  # what z (P, N, C) is compared with: shared by the networks, or each one's own
+    "class numbers": ("cross_entropy", lambda c: numbers(c, 5)),
+    "own class numbers": ("cross_entropy", lambda c: numbers(c, 4, 5)),
+    "shares of classes": ("cross_entropy", lambda c: normal(5, c).softmax(-1)),
+    "own shares": ("cross_entropy", lambda c: normal(4, 5, c).softmax(-1)),
+    "numbers": ("mse", lambda c: normal(5, c) + 1),
+    "own numbers": ("mse", lambda c: normal(4, 5, c) + 1),
+}
+
+
+@pytest.mark.parametrize("classes", [3, 40])  # a softmax over few is written out
+@pytest.mark.parametrize(("name", "make"), SETS.values(), ids=SETS)
+def test_what_is_written_out_is_torchs_loss_with_its_derivatives(name, make, classes):
+    """Means, slopes and slopes along a direction of four networks, by torch's own loss and autograd."""
+    loss, z, y = loss_of(name), 2 * normal(4, 5, classes), make(classes)
+    torchs = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}[name]
+    own = [y[i] if len(y) == 4 else y for i in range(4)]
+
+    def means(z):
+        return torch.stack([torchs(each, target) for each, target in zip(z, own, strict=True)])
+
+    def slopes(z):
+        return torch.func.grad(lambda z: means(z).sum())(z)
+
+    torch.testing.assert_close(loss.means(z.clone(), y), means(z))
+    torch.testing.assert_close(loss.mean_slopes(z.clone(), y), slopes(z))
+    if len(y) == 5:
+        z_dot = normal(4, 5, classes).cos()
+        (along,) = torch.func.vjp(slopes, z)[1](z_dot)  # the Hessian is symmetric
+        torch.testing.assert_close(loss.slopes_along(z, z_dot, y), (slopes(z), along))
+    for each, target in zip(z, own, strict=True):
+        torch.testing.assert_close(loss.slopes(each, target), 5 * torch.func.grad(torchs)(each, target))
+        one = torch.func.hessian(lambda z, y: torchs(z[None], y[None]))
+        hessians = torch.stack([one(*sample) for sample in zip(each, target, strict=True)])
+        rows = loss.curvature_rows(each, target)
+        torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), hessians)
+
+
+@pytest.mark.parametrize("shape", [(), (4,)])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
+def test_the_mean_targets_of_drawn_classes_have_the_mean_loss(noise, shape):
+    z, y, classes = normal(5, 3, *shape), numbers(3, 5, *shape), 3
+    loss = replace(loss_of("cross_entropy", noise), classes=classes)
+    drawn = torch.stack([F.cross_entropy(z, torch.full_like(y, c)) for c in range(classes)]).mean()
+    expected = (1 - noise) * F.cross_entropy(z, y) + noise * drawn
+    means = loss.averaged(y, z.dtype)
+    torch.testing.assert_close(means.sum(1), torch.ones_like(y, dtype=z.dtype))
+    torch.testing.assert_close(loss.mean(z, means), expected)
+
+
+@pytest.mark.parametrize("noise", [0.3, 1.0])
+def test_with_label_noise_slopes_and_gradient_rows_are_the_means_over_all_draws(noise):
+    z, y, classes = normal(5, 3), numbers(3, 5), 3
+    loss, plain = replace(loss_of("cross_entropy", noise), classes=classes), loss_of("cross_entropy")
+    chances = (1 - noise) * F.one_hot(y, classes).to(z) + noise / classes  # (N, C) of what is drawn
+    drawn = torch.stack([plain.slopes(z, torch.full_like(y, c)) for c in range(classes)])
+    torch.testing.assert_close(loss.slopes(z, y), torch.einsum("nc,cnk->nk", chances, drawn))
+    rows = loss.gradient_rows(z, y)
+    found, expected = torch.einsum("knc,knd->ncd", rows, rows), torch.einsum("nc,cni,cnj->nij", chances, drawn, drawn)
+    torch.testing.assert_close(found, expected)
+    real, target = loss_of("mse", noise), normal(5, 3)
+    rows, slopes = real.gradient_rows(z, target), real.slopes(z, target)
+    jitter = (2 * noise / 3) ** 2 * torch.eye(3, dtype=z.dtype)
+    torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), slopes[:, :, None] * slopes[:, None] + jitter)
 
 
 def unruly(z, y):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
-from entropic_edu.networks.modules import dropouts, redraw, unwrapped
+from entropic_edu.networks.modules import dropouts, pooled_first, redraw, unwrapped
 
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
 
@@ -39,6 +39,7 @@ def test_what_torch_wraps_around_a_model_comes_off(wrapped):
     assert torch.equal(plain(X), model()(X))
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0")  # of what compiles, about Python itself
 def test_compiled_parts_come_out_of_a_model_too_and_the_model_is_not_changed():
     net = model()
     net[0] = torch.compile(net[0], backend="eager")
@@ -48,6 +49,33 @@ def test_compiled_parts_come_out_of_a_model_too_and_the_model_is_not_changed():
     with torch.no_grad():
         plain[0].weight.zero_()
     assert torch.equal(net(X), model()(X))
+
+
+RELU, POOL, TANH = nn.ReLU, lambda: nn.MaxPool2d(2), nn.Tanh
+
+
+@pytest.mark.parametrize(
+    ("layers", "swapped"),
+    [
+        ([RELU, POOL], [1, 0]),
+        ([RELU, POOL, RELU, POOL, RELU], [1, 0, 3, 2, 4]),
+        ([POOL, RELU, TANH, POOL, RELU], [0, 1, 2, 3, 4]),
+        ([TANH, POOL, RELU], [0, 1, 2]),
+        ([RELU, lambda: nn.AvgPool2d(2)], [0, 1]),
+        ([RELU, POOL, POOL], [1, 2, 0]),  # the ReLU goes on down the chain
+    ],
+)
+def test_max_pooling_comes_before_the_relu_in_front_of_it_with_the_same_values_and_slopes(layers, swapped, generator):
+    chain = nn.Sequential(*(make() for make in layers))
+    whole = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), chain, nn.Flatten()).double()
+    x = torch.randn(3, 1, 8, 8, generator=generator, dtype=torch.float64, requires_grad=True)
+    before, kinds = list(chain), [type(each) for each in chain]
+    made = pooled_first(whole)
+    assert [type(each) for each in made[1]] == [kinds[place] for place in swapped]
+    assert list(chain) == before  # of the model itself nothing is changed
+    assert torch.equal(made(x), whole(x))
+    slopes = [torch.autograd.grad(each(x).sin().sum(), x)[0] for each in (made, whole)]
+    torch.testing.assert_close(*slopes)
 
 
 def test_new_parametrizations_are_no_hooks():

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from oracles import Residual, plain_loss_and_gradient, with_parameters
 from torch import nn
+from torch.nn.utils import parameters_to_vector
 
 from entropic_edu import Network
 from entropic_edu.networks.batch_norm import NORMS
@@ -47,6 +48,35 @@ def starts(land, generator, number=3):
 # --- the objective against the module itself -------------------------------------------------------------------
 
 
+class Returning(nn.Module):
+    """A model that returns what is made of the outputs of another."""
+
+    def __init__(self, model, made):
+        super().__init__()
+        self.model, self.made = model, made
+
+    def forward(self, x):
+        return self.made(self.model(x))
+
+
+@pytest.mark.parametrize(
+    ("made", "outputs"),
+    [
+        (lambda z: z, None),
+        (lambda z: {"logits": z}, None),
+        (lambda z: (z, z.square()), lambda result: result[0]),
+        (lambda z: torch.cat([z, z.square()], 1), lambda result: result[:, :3]),
+    ],
+    ids=["a tensor", "a mapping", "a chosen part of a tuple", "a chosen part of a tensor"],
+)
+def test_the_loss_sees_the_tensor_that_is_meant(made, outputs, generator):
+    model, (x, y) = mlp(), data(generator)
+    plain, land = Network(model, x, y), Network(Returning(model, made), x, y, outputs=outputs)
+    theta = starts(plain, generator)
+    torch.testing.assert_close(land.loss(theta), plain.loss(theta))
+    torch.testing.assert_close(land.accuracy(theta), plain.accuracy(theta))
+
+
 @pytest.mark.parametrize(
     ("make", "inputs"), [(mlp, (5,)), (lambda: Residual().double(), (5,)), (conv, (5,)), (pictures, (2, 6, 6))]
 )
@@ -64,6 +94,39 @@ def test_loss_and_gradient_are_those_of_the_module_by_backward(make, inputs, wei
         torch.testing.assert_close(land.gradient(row), gradient, **ROUND_OFF)
         torch.testing.assert_close(many_loss, loss, **ROUND_OFF)
         torch.testing.assert_close(many_gradient, gradient, **ROUND_OFF)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_module_of_a_theta_is_the_model_in_its_own_mode(frozen, generator):
+    model = nn.Sequential(mlp(), nn.Dropout(0.0))
+    model.register_buffer("running", torch.zeros(2))
+    land = Network(model, *data(generator), freeze_buffers=frozen)
+    theta = starts(land, generator)[0]
+    made = land.module(theta)
+    assert {each.training for each in made.modules()} == {not frozen}
+    assert torch.equal(made.running, model.running)
+    assert torch.equal(parameters_to_vector(made.parameters()).detach(), theta)
+
+
+class Single(nn.Module):
+    """A model that makes constants in single precision."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.layer(x).float() * torch.ones(3)
+
+
+@pytest.mark.parametrize(("dtype", "own"), [(torch.float32, False), (torch.float64, False), (torch.float32, True)])
+def test_a_network_is_precise_in_float64_unless_its_forward_pass_has_a_precision_of_its_own(dtype, own, generator):
+    x, y = data(generator)
+    model = Single() if own else mlp().to(dtype)
+    land = Network(model, x.to(dtype), y)
+    precise = land.precise()
+    assert (precise is land) == (own or dtype == torch.float64)
+    assert precise.dtype == (torch.float32 if own else torch.float64)
 
 
 @pytest.mark.parametrize("make", [mlp, lambda: Residual().double()])
@@ -628,8 +691,12 @@ BAD_DATA = {
     "mse shape": (lambda x, y: (x, x[:, :2]), {"loss": "mse"}, r"outputs' shape \(N, 3\), got \(30, 2\)"),
     "mse vector": (lambda x, y: (x, x[:, 0]), {"loss": "mse"}, r"got \(30,\); for one output use y\[:, None\]"),
     "unknown loss": (lambda x, y: (x, y), {"loss": "hinge"}, 'loss must be "cross_entropy", "mse" or .* \'hinge\''),
-    "negative decay": (lambda x, y: (x, y), {"weight_decay": -1.0}, "must not be negative, got -1.0 and 0.0"),
-    "negative noise": (lambda x, y: (x, y), {"label_noise": -0.1}, "must not be negative"),
+    "negative decay": (
+        lambda x, y: (x, y),
+        {"weight_decay": -1.0},
+        "weight_decay must be finite .* got -1.0",
+    ),
+    "negative noise": (lambda x, y: (x, y), {"label_noise": -0.1}, "label_noise must be finite and not negative"),
     "noise above one": (lambda x, y: (x, y), {"label_noise": 1.5}, "label_noise is a probability .* got 1.5"),
     "bad test data": (lambda x, y: (x, y), {"test": "labels"}, "test labels must be class numbers 0 to 2"),
 }

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -460,6 +461,61 @@ def test_a_road_that_still_changes_takes_all_its_sweeps_and_says_so(network, end
     assert road.change > 0
 
 
+class Ridge(Circle):
+    """A straight floor between walls of curvature 4, on which the third number drifts to 1 and nothing gets steeper."""
+
+    def __init__(self, drift):
+        super().__init__()
+        self.dim, self.drift = 3, drift
+
+    def loss(self, theta):
+        return 2 * theta[..., 1].square() + 0.5 * self.drift * (theta[..., 2] - 1).square()
+
+    def gradient_on(self, theta, batch):
+        along, wall, slow = theta.unbind(-1)
+        return torch.stack([torch.zeros_like(along), 4 * wall, self.drift * (slow - 1)], -1)
+
+    def draw(self, batch_size, generator, rows=None):
+        return batch_size
+
+
+def test_a_road_goes_on_while_its_middle_sinks_though_no_trace_changes():
+    ends = doubles([-1, 0, 0], [1, 0, 0])
+    settings = {"method": "string", "pivots": 8, "batch_size": None, "learning_rate": 0.1}
+    slow, none = (connect(Ridge(drift), *ends, generator=seeded(), **settings) for drift in (5e-4, 0.0))
+    assert none.sweeps == 250  # the first two rounds tell that nothing happens
+    assert slow.sweeps == 2000
+    assert slow.change == pytest.approx(0, abs=1e-6)
+
+
+def hastened(pivots, rate=0.002, stiffness=0.0, size=16, halvings=4):
+    """Return the learning rate of a band on walls of curvature 4, with m = 0.9."""
+    band = Band(Ridge(0.0), seeded(), size, rate, 0.9, 100, halvings=halvings)
+    band.hasten(pivots, stiffness)
+    return band.learning_rate
+
+
+def test_steps_on_the_floor_grow_to_half_of_what_batches_and_springs_bear():
+    pivots = torch.lerp(doubles(-1, 0.1, 0), doubles(1, 0.1, 0), torch.linspace(0, 1, 9).double()[:, None])
+    assert hastened(pivots, 0.01) == pytest.approx(0.1 / 4)  # (1 - m)/s
+    assert hastened(pivots) == pytest.approx(4 * 0.002)
+    assert hastened(pivots, stiffness=400) == pytest.approx(1.9 / 400)  # (1 + m)/k
+    assert hastened(pivots, 0.05) == 0.05  # never shorter than given
+    assert hastened(pivots, size=None) == 0.002
+    assert hastened(pivots, halvings=3) == 0.002  # it had gone astray
+
+
+def test_a_nudged_band_that_is_hastened_comes_further_in_as_many_sweeps(monkeypatch):
+    ends = doubles([-1, 0, 0], [1, 0, 0])
+    settings = {"method": "neb", "pivots": 8, "learning_rate": 0.005, "sweeps": alone(1000, change=1e-9)}
+    fast = connect(Ridge(5e-3), *ends, generator=seeded(), **settings)
+    monkeypatch.setattr(Band, "hasten", lambda band, pivots, stiffness: None)
+    slow = connect(Ridge(5e-3), *ends, generator=seeded(), **settings)
+    sunk = [1 - float(road.at(0.5)[2]) for road in (fast, slow)]  # what is left to go
+    # ln of it goes with η: as given in the first 125 sweeps, and later four times that
+    assert math.log(sunk[0]) / math.log(sunk[1]) == pytest.approx((125 + 4 * 875) / 1000, rel=0.1)
+
+
 def test_settings_of_sweeps_that_mean_nothing_are_refused():
     for change in (-0.1, math.nan):
         with pytest.raises(ValueError, match="change is a share of the trace, 0 to take all sweeps in one; got"):
@@ -524,12 +580,30 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
             connect(Circle(), one, two, method=method, generator=seeded())
 
 
+@pytest.mark.parametrize("method", ["linear", "string"])
+@pytest.mark.parametrize("points", [None, 13])
+def test_a_road_has_the_points_that_were_asked_for_or_four_for_each_pivot(method, points):
+    whole = ee.Sweeps(8, change=0, scallop=math.inf)  # no pivot is added
+    road = on_the_circle(method=method, pivots=6, sweeps=whole, points=points)
+    assert len(road.pivots) == (points or 24)
+
+
+def test_snapshots_count_the_sweeps_up_to_the_last(generator):
+    ends, settings = on_circle(doubles(0.2, 2.6)), {"method": "string", "pivots": 8, "sweeps": 60, "batch_size": None}
+    stream = ee.stream.connect(Circle(), *ends, generator=generator, learning_rate=0.02, **settings)
+    done = [(each.done, each.total) for each in stream]
+    assert done[0] == (0, 60)
+    assert all(a <= b for (a, _), (b, _) in itertools.pairwise(done))
+    assert all(0 <= number <= total for number, total in done)
+    assert done[-1][0] == done[-1][1]
+
+
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"):
         on_the_circle(method="spline")
-    for wrong in ({"pivots": 3}, {"sweeps": 3}):
-        with pytest.raises(ValueError, match="needs pivots >= 4 and sweeps >= 4; got"):
-            on_the_circle(**wrong)
+    for name, least in (("pivots", 4), ("sweeps", 4), ("points", 2)):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number, at least {least}; got {least - 1}"):
+            on_the_circle(**{name: least - 1})
     with pytest.raises(ValueError, match="must be positive and finite, got -1"):
         on_the_circle(learning_rate=-1.0)
 

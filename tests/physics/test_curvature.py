@@ -405,15 +405,15 @@ def test_errors_say_what_was_wanted(generator):
         hessian_vector_product(land, theta, vector[1:])
     with pytest.raises(ValueError, match=r"\(2, 43\), one for each row of theta, got \(43,\)"):
         hessian_vector_product(land, theta.expand(2, -1), vector)
-    with pytest.raises(ValueError, match="Random probes need a generator"):
+    with pytest.raises(ValueError, match="Random probes need generator="):
         hutchinson_trace(land, theta)
-    with pytest.raises(ValueError, match="num_probes >= 1, got num_probes=0"):
+    with pytest.raises(ValueError, match="num_probes must be a whole number, at least 1; got 0"):
         hutchinson_trace(land, theta, num_probes=0, generator=generator)
     with pytest.raises(ValueError, match=r"probes must have shape \(V, 43\)"):
         hutchinson_trace(land, theta, probes=vector)
     with pytest.raises(ValueError, match=r"scale must have shape \(43,\) or that of theta"):
         hutchinson_trace(land, theta, generator=generator, scale=vector[:2])
-    with pytest.raises(ValueError, match="at least 1 step, got steps=0"):
+    with pytest.raises(ValueError, match="steps must be a whole number, at least 1; got 0"):
         extreme_eigenvalues(land, theta, steps=0, generator=generator)
     with pytest.raises(ValueError, match="step scale > 0, got 0"):
         curvature_along(land, theta, vector, scale=0)

@@ -9,6 +9,7 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu.physics.curvature import dense_hessian
+from entropic_edu.physics.release import over_threshold
 
 
 def road(valley, points=201):
@@ -29,6 +30,33 @@ def small_net(**settings):
 def two_points(land, seed=0):
     g = torch.Generator().manual_seed(seed)
     return ee.Path(torch.stack([land.initial(g), land.initial(g)])).resample(9)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+def test_a_summary_says_the_last_step_and_what_became_of_each_start(temperature, generator):
+    valley = ee.valleys.Waist()
+    release = ee.drift(
+        valley, road(valley), generator=generator, start=[0.3, 0.6], walkers=4, steps=40, record_every=20, momentum=0.5,
+        learning_rate=0.01, noise=ee.noise.Isotropic(temperature) if temperature else "none",
+    )  # fmt: skip
+    words = release.summary()
+    flow = "" if temperature else " (flow time 0.8)"  # 40 steps of 0.01/(1 - 0.5)
+    assert words.startswith(f"8 walkers, 40 steps{flow} at temperature {release.temperature:.3g}: from 0.30 to ")
+    for start, mean, error in zip((0.3, 0.6), release.mean_position[-1], release.position_error[-1], strict=True):
+        assert f"from {start:.2f} to {mean:.3f} ± {error:.3f}" in words
+    assert "flow time" not in dataclasses.replace(release, recipe={}).summary()
+    sharp = dataclasses.replace(
+        release, sharpness=torch.tensor([1.0, 2.0, 3.0]), sharpness_error=torch.tensor([0.1] * 3)
+    )
+    said = "Batch sharpness 1 ± 0.1 and 3 ± 0.1 at the ends of the road and 2 ± 0.1 in its middle, below the limit"
+    assert said in sharp.summary()
+
+
+def test_a_temperature_is_compared_with_the_thresholds_that_there_are():
+    inf, nan = math.inf, math.nan
+    assert over_threshold(0.1, torch.tensor([0.0, 0.05, inf, nan, -1.0])) == " (2 T*)"
+    assert over_threshold(0.1, torch.tensor([0.05, 0.025, 0.0]), about="about ") == " (about 2 to 4 T*)"
+    assert over_threshold(0.1, torch.tensor([0.0, inf, nan])) == over_threshold(0.0, torch.tensor([0.05])) == ""
 
 
 def test_effective_temperature_is_eta_over_one_minus_m_times_b():
@@ -253,8 +281,8 @@ def test_of_an_undone_excursion_no_momentum_is_left_and_of_other_walks_that_alon
     ("rule", "message"),
     [
         ({"every": None, "undo_excursions": True}, "undo_excursions acts at projections"),
-        ({"every": 2.5}, "project_every is a whole number of steps, at least 1, or None to never project; got 2.5"),
-        ({"every": 0}, "or None to never project; got 0"),
+        ({"every": 2.5}, "project_every must be a whole number, at least 1; got 2.5"),
+        ({"every": 0}, "project_every must be a whole number, at least 1; got 0"),
         ({"radius": math.nan}, "radius is a distance from the path, 0 or more; got nan"),
     ],
 )
@@ -330,7 +358,7 @@ def test_a_walker_that_diverges_between_two_records_is_named_at_the_next_project
         ({"walkers": 0}, r"walkers must be a whole number, at least 1; got 0"),
         ({"steps": 1.5}, r"steps must be a whole number, at least 1; got 1.5"),
         ({"record_every": -3}, r"record_every must be a whole number, at least 1; got -3"),
-        ({"project_every": 2.5}, r"project_every is a whole number of steps"),
+        ({"project_every": 2.5}, r"project_every must be a whole number"),
         ({"start": []}, r"start is empty"),
         ({"learning_rate": -1.0}, "learning_rate must be positive and finite, got -1.0"),
         ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),

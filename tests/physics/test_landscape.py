@@ -1,5 +1,7 @@
 """What follows for any landscape from its loss, one batch and the gradient on it, against closed forms."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -63,13 +65,16 @@ def test_products_on_a_valley_are_those_of_its_own_hessian(valley, generator):
     torch.testing.assert_close(columns, valley.hessian(theta), **CLOSE)
 
 
-def test_a_straight_slope_has_no_curvature():
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_straight_slopes_and_constants_have_no_curvature_wherever_they_stand_among_the_pieces(order):
+    pieces = [lambda t: t.sum(-1), lambda t: t.new_ones(()), lambda t: t.square().sum(-1)]
+
     class Slope(Cubic):
         def pieces(self, weight_decay=True):
-            return [lambda t: t.sum(-1), lambda t: t.new_ones(())]
+            return [pieces[number] for number in order]
 
-    product = Slope().hessian_vector_product(torch.ones(3).double(), torch.ones(3).double())
-    assert torch.equal(product, torch.zeros(3).double())
+    product = Slope().hessian_vector_product(torch.ones(3).double(), torch.arange(3).double())
+    assert torch.equal(product, 2 * torch.arange(3).double())
 
 
 @pytest.mark.parametrize("weight_decay", [True, False])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from entropic_edu.physics.mean import Mean, exact, middle_over_ends
+from entropic_edu.physics.mean import Mean, exact, middle_over_ends, ratio
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -62,3 +62,22 @@ def test_the_mean_is_over_the_dimension_that_is_named():
     assert torch.equal(Mean.over(each, 0).value, torch.tensor([1.5, 2.5, 3.5], dtype=torch.float64))
     assert torch.allclose(Mean.over(each, 0).error, torch.full((3,), 1.5, dtype=torch.float64))  # 3/√2/√2
     assert float(Mean.over(each, 0).at(1).value) == pytest.approx(2.5)
+
+
+@pytest.mark.parametrize("form", [".2f", "+.2f", "-.2f", " .2f", ".3e", "+.1e", "9.2f", "g", ".0%"])
+@pytest.mark.parametrize("value", [1.25, -1.25, 0.0, 1e4])
+def test_a_mean_takes_the_forms_of_a_float_for_itself_and_for_its_error(form, value):
+    mean = Mean(torch.tensor(value, dtype=torch.float64), torch.tensor(0.125, dtype=torch.float64))
+    assert f"{mean:{form}}" == f"{value:{form}} ± {0.125:{form}}"
+
+
+@pytest.mark.parametrize("signs", [(1, 1), (-1, 1), (1, -1)])
+def test_the_error_of_a_ratio_is_how_much_it_scatters(signs):
+    """Columns that vary together, 400 experiments of 50: the errors' mean square is the scatter to its own 4 %."""
+    draw = torch.Generator().manual_seed(0)
+    below = 2 + 0.5 * torch.randn(400, 50, generator=draw, dtype=torch.float64)
+    above = 3 * below + torch.randn(400, 50, generator=draw, dtype=torch.float64)
+    found = ratio(signs[0] * above, signs[1] * below)
+    assert float(found.value.mean()) == pytest.approx(3 * signs[0] * signs[1], rel=0.01)
+    assert float(found.error.square().mean().sqrt()) == pytest.approx(float(found.value.std()), rel=0.12)
+    assert torch.equal(ratio(above[:, :1], below[:, :1]).error, torch.zeros(400, dtype=torch.float64))

@@ -80,7 +80,7 @@ def test_short_names_stand_for_models():
         (lambda: ee.noise.named("label", None), "needs a batch_size, got None"),
         (lambda: ee.noise.Isotropic(-1.0), "finite and not negative, got -1.0"),
         (lambda: ee.noise.Isotropic(math.nan), "finite and not negative, got nan"),
-        (lambda: ee.noise.Minibatch(2.5), "whole number of samples, at least 1; got 2.5"),
+        (lambda: ee.noise.Minibatch(2.5), "batch_size must be a whole number, at least 1; got 2.5"),
         (
             lambda: ee.noise.During(ee.noise.Minibatch(4), 5),
             r"range of step numbers, such as range\(501, 1001\), got 5",

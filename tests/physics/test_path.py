@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -292,7 +293,7 @@ def test_vectors_of_another_model_are_refused(road):
     with pytest.raises(ValueError, match="lives in 6 dimensions and the landscape has 2 parameters"):
         road.check(Circle())
     for call in (road.resample, road.smooth):
-        with pytest.raises(ValueError, match="at least 2 points, got 1"):
+        with pytest.raises(ValueError, match="points must be a whole number, at least 2; got 1"):
             call(1)
 
 
@@ -365,3 +366,30 @@ def test_building_a_road_holds_a_few_times_its_points(method, generator):
                        batch_size=None, generator=generator)  # fmt: skip
     assert road.pivots.shape == (12, 200)
     assert made.numbers <= 4 * 24 * 200
+
+
+@pytest.mark.parametrize(("converged", "said"), [(True, False), (False, True), (None, False)])
+def test_a_summary_says_of_a_band_that_has_not_converged_what_force_is_left(road, converged, said):
+    road = replace(road, converged=converged, residual=0.125)
+    assert ("; not converged, the force across it is 0.12 of the slope" in road.summary()) == said
+
+
+@pytest.mark.parametrize("measures", [False, True])
+def test_matched_norms_run_evenly_from_end_to_end_and_leave_every_function_as_it_was(measures, generator):
+    x = torch.randn(30, 5, generator=generator, dtype=torch.float64)
+    land = ee.Network(ee.models.mlp(5, 8, 3, norm="layer").double(), x, torch.arange(30) % 3)
+    free = slice(0, 40)  # of the layer whose outputs are normalised
+    ends = torch.stack([land.initial(generator), land.initial(generator)])
+    ends[1, free] *= 3.0
+    road = ee.Path(ends, landscape=land.signature).resample(7)
+    road = measured(land, road) if measures else road
+    matched = road.match_norms(land)
+    norms, before = (each.pivots[:, free].norm(dim=1) for each in (matched, road))
+    torch.testing.assert_close(norms, torch.lerp(before[0], before[-1], road.marks))
+    assert float((before / norms).min()) < 0.9  # the straight line falls short of that
+    assert torch.equal(matched.pivots[[0, -1]], road.pivots[[0, -1]])
+    assert torch.equal(matched.pivots[:, 40:], road.pivots[:, 40:])
+    torch.testing.assert_close(land.loss(matched.pivots), land.loss(road.pivots), rtol=1e-3, atol=1e-5)  # up to ε
+    assert (matched.losses is None) == (not measures)
+    if measures:
+        torch.testing.assert_close(matched.losses, land.loss(matched.pivots))

@@ -157,7 +157,7 @@ def test_an_interrupted_profile_holds_the_points_so_far(tmp_path):
 
 def test_bad_requests_are_named(generator):
     land = network()
-    with pytest.raises(ValueError, match="probe needs at least the 2 ends, got points=1"):
+    with pytest.raises(ValueError, match="points must be a whole number, at least 2; got 1"):
         ee.probe(land, road(land), generator=generator, points=1)
     with pytest.raises(ValueError, match="made for another model"):
         ee.probe(land, ee.Path(torch.eye(2)), generator=generator)

@@ -1,6 +1,8 @@
 """What ``help``, type checkers and warnings say of verbs: the plain verb returns its result, and warns its caller."""
 
+import dataclasses
 import inspect
+import operator
 import subprocess
 import sys
 import typing
@@ -32,6 +34,67 @@ def test_type_hints_say_what_a_verb_returns(name, result):
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_takes_at_most_fourteen_arguments(name):
     assert len(inspect.signature(getattr(ee, name)).parameters) <= 14
+
+
+STEPS = {
+    "batch_size": 64,
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "epochs": 60,
+    "optimizer": "sgd",
+    "schedule": "cosine",
+}
+DEFAULTS = {  # those of a number, a name or a switch; what is not here is None
+    "train": STEPS | {"resume": False},
+    "connect": {"method": "autoneb", "pivots": 20, "sweeps": 2000, "batch_size": 64, "learning_rate": 0.05}
+    | {"momentum": 0.9, "match_norms": False},
+    "probe": {"points": 25, "num_probes": 4, "lanczos_steps": 24},
+    "drift": {"start": 0.3, "batch_size": 16, "learning_rate": 0.1, "momentum": 0.9, "walkers": 16, "steps": 2000}
+    | {"project_every": 15, "optimizer": "sgd"},
+    "spawn": STEPS | {"children": 2, "trunks": 1, "points": 15, "match_norms": False},
+    "predict": {"momentum": 0.0, "project_every": 15},
+    "Projections": {"every": 15, "undo_excursions": False},
+    "Records": {"theta": False},
+    "Sweeps": {"most": 2000, "change": 0.15, "scallop": 0.05},
+    "Profile": {"complete": True, "finite_scale": 0.0, "length": 0.0, "dim": 0, "weight_decay": 0.0}
+    | {"label_ratio": 0.0, "noise_shape": "curvature"},
+    "Path": {"complete": True, "method": "given", "landscape": ""},
+    "curvature.hutchinson_trace": {"num_probes": 16, "weight_decay": True},
+    "curvature.extreme_eigenvalues": {"steps": 30, "tolerance": 1e-3, "weight_decay": True},
+    "curvature.spectral_density": {"num_probes": 4, "steps": 24, "weight_decay": True},
+}
+FIRST = {"train": 1, "connect": 3, "probe": 2, "drift": 2, "spawn": 1, "predict": 1}  # given without a name
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_not_given_is_what_results_were_made_with(name):
+    """A default that changes silently changes everybody's results: it is changed here too, and in the changelog."""
+    parameters = inspect.signature(operator.attrgetter(name)(ee)).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not None}
+    assert {key: value for key, value in given.items() if isinstance(value, bool | int | float | str)} == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_settings_are_given_by_name(name):
+    kinds = [each.kind for each in inspect.signature(getattr(ee, name)).parameters.values()]
+    assert kinds[: FIRST[name]] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * FIRST[name]
+    assert set(kinds[FIRST[name] :]) == {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_what_says_how_a_result_was_made_is_given_by_name():
+    named = {
+        kind.__name__: {field.name for field in dataclasses.fields(kind) if field.kw_only} for kind in VERBS.values()
+    }
+    assert named == {
+        **{key: {"complete"} for key in ("Run", "Path", "Profile", "Release")},
+        "Family": {"complete", "steps", "recipe", "unavailable"},
+    }
+
+
+def test_what_holds_tensors_is_equal_to_itself_alone():
+    """Equality of tensors is a tensor, of which nobody knows whether it is true."""
+    held = [*VERBS.values(), ee.Path, ee.curvature.SpectralDensity, ee.curvature.Extremes]
+    assert {kind for kind in held if kind.__eq__ is not object.__eq__} == set()
 
 
 @pytest.mark.soak

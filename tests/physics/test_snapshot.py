@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from tqdm.auto import tqdm
 
 import entropic_edu as ee
 from entropic_edu.physics.results import Result
@@ -166,3 +167,18 @@ def test_closing_a_stream_of_train_writes_its_checkpoint(generator, tmp_path):
 def test_every_verb_has_its_streaming_form():
     for name in ("train", "connect", "probe", "drift"):
         assert getattr(ee, name).__wrapped__ is getattr(ee.stream, name)
+
+
+def test_a_bar_stands_where_the_work_stands(monkeypatch):
+    """Wherever it begins and however far each snapshot goes."""
+    moved = []
+
+    class Bar(tqdm):
+        def update(self, n=1):
+            super().update(n)
+            moved.append(self.n)
+
+    monkeypatch.setattr("entropic_edu.physics.snapshot.tqdm", Bar)
+    done = [0, 3, 4, 4, 9]
+    finish((Snapshot(n, 9, "", lambda: None) for n in done), True, "count")
+    assert moved == done

@@ -245,6 +245,18 @@ def test_any_other_fault_keeps_the_checkpoint_too_and_is_not_hidden(generator, t
     assert Run.load(file).step == 10
 
 
+def test_a_stream_that_is_closed_before_its_first_epoch_leaves_no_checkpoint(generator, tmp_path):
+    file = tmp_path / "run.st"
+    stream = ee.stream.train(network(generator), generator=seeded(), batch_size=8, epochs=2, checkpoint=file)
+    assert next(stream).done == 0
+    stream.close()
+    assert not file.exists()
+    stream = ee.stream.train(network(generator), generator=seeded(), batch_size=8, epochs=2, checkpoint=file)
+    assert [next(stream).done for _ in range(2)][1] > 0
+    stream.close()
+    assert Run.load(file).step == 5  # of 42 samples in batches of 8 two are left out
+
+
 def test_without_a_checkpoint_to_resume_a_run_begins_at_its_start(generator, tmp_path):
     land = network(generator)
     fresh = train(land, generator=seeded(), batch_size=8, epochs=2, checkpoint=tmp_path / "no.st", resume=True)
@@ -301,7 +313,7 @@ def test_divergence_names_the_product_at_the_start():
 def test_settings_out_of_range_are_refused_in_words(generator):
     land = network(generator)
     for settings, words in (
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be a whole number, at least 1; got 0"),
         ({"learning_rate": -0.1}, "learning_rate must be positive and finite, got -0.1"),
         ({"momentum": 1.0}, r"momentum lies in \[0, 1\), got 1.0"),
         ({"optimizer": "nesterov", "momentum": 0.0}, "nesterov needs momentum > 0"),

@@ -420,3 +420,9 @@ def test_a_closed_floor_rises_past_its_ends_only_and_its_gradient_is_exact(make)
 def test_the_walls_at_the_ends_have_a_finite_curvature(wrong):
     with pytest.raises(ValueError, match="end_curvature is a curvature"):
         valleys.Waist(end_curvature=wrong)
+
+
+@pytest.mark.parametrize("valley", [Waist, Pinch, Tilted, DoubleWell])
+def test_settings_of_a_valley_are_given_by_name(valley):
+    with pytest.raises(TypeError, match="positional"):
+        valley("isotropic")

@@ -16,7 +16,7 @@ NOTEBOOKS = sorted([*(ROOT / "lessons").glob("*.ipynb"), *(ROOT / "lessons" / "s
 HEAD = """# %% [markdown]
 # # 02 · A flat floor
 #
-# *20 minutes. You need: gradients.*
+# *10 minutes. You need: gradients.*
 
 # %% tags=["setup"]
 import torch
@@ -40,7 +40,7 @@ lesson.play("crowd")
 """
 ROUND = """
 # %% [markdown]
-# ## Round {k}: Walls (8 minutes)
+# ## Round {k}: Walls (4 minutes)
 #
 # ### Predict
 
@@ -159,7 +159,7 @@ BROKEN = {
     "setup cell in words": (swap('# %% tags=["setup"]', '# %% [markdown] tags=["setup"]'), "a code cell"),
     "setup cell late": (
         swap(EXPLAIN, EXPLAIN + "\n\n# %%\n1").replace(
-            "# *20 minutes. You need: gradients.*\n", "# *20 minutes. You need: gradients.*\n\n# %%\n1\n"
+            "# *10 minutes. You need: gradients.*\n", "# *10 minutes. You need: gradients.*\n\n# %%\n1\n"
         ),
         "here it is cell 2",
     ),
@@ -172,8 +172,8 @@ BROKEN = {
     "two titles": (swap("# ## Terms used", "# # 02 · Terms\n#\n# ## Terms used"), "here are 2"),
     "title without number": (swap("# # 02 · A flat", "# # A flat"), 'must begin "# 02 · "'),
     "words before the title": (swap("# # 02", "# Hello.\n#\n# # 02"), "before the title"),
-    "no time": (swap("*20 minutes. You need: gradients.*", "*Soon.*"), "35 minutes. You need"),
-    "too long": (swap("*20 minutes", "*55 minutes"), "at most 50 minutes, this says 55"),
+    "no time": (swap("*10 minutes. You need: gradients.*", "*Soon.*"), "35 minutes. You need"),
+    "too long": (swap("*10 minutes", "*55 minutes"), "at most 40 minutes, this says 55"),
     "launch line in the source": (
         swap("gradients.*\n", "gradients.*\n#\n# Launch: [at home](../README.md)\n"),
         "build.py puts the launch links in",
@@ -201,11 +201,19 @@ BROKEN = {
     ),
     "step missing": (swap("# ### Explain\n#\n", "", 1), "in this order and no others"),
     "step more": (swap(EXPLAIN, EXPLAIN + "\n#\n# ### More\n#\n# Words.", 1), "in this order and no others"),
-    "round without time": (swap(" (8 minutes)", "", 1), 'the heading of round 1 must end in "(... minutes)"'),
-    "round too long": (swap("(8 minutes)", "(13 minutes)", 1), "round 1 takes 13 minutes and may take 12"),
+    "round without time": (swap(" (4 minutes)", "", 1), 'the heading of round 1 must end in "(... minutes)"'),
+    "round too long": (swap("(4 minutes)", "(16 minutes)", 1), "round 1 takes 16 minutes and may take 15"),
     "rounds longer than the lesson": (
-        swap("*20 minutes", "*15 minutes"),
-        "take 16 minutes together, the title says 15",
+        swap("*10 minutes", "*7 minutes"),
+        "take 8 minutes together, the title says 7",
+    ),
+    "a time that it does not take": (
+        swap("*10 minutes", "*30 minutes"),
+        "the title says 30 minutes; by its words, looks and lines it takes 10",
+    ),
+    "a round that is shorter": (
+        swap("(4 minutes)", "(9 minutes)", 1),
+        "round 1 says 9 minutes; by its words, looks and lines it takes 4",
     ),
     "nothing to predict": (swap('lesson.predict("where")', "1", 1), "round 1: a cell under Predict"),
     "nothing to play": (swap('lesson.explore("waist", after="where")', "1", 1), "round 1: a cell under Play"),
@@ -294,7 +302,7 @@ def test_a_notebook_that_cannot_be_launched_is_named(anatomy, source, old, new, 
     )
     notebook = nbformat.v4.new_notebook()
     notebook.cells = [
-        nbformat.v4.new_markdown_cell(f"# 02\n\n*20 minutes. You need: gradients.*\n\n{links}\n\nWords."),
+        nbformat.v4.new_markdown_cell(f"# 02\n\n*10 minutes. You need: gradients.*\n\n{links}\n\nWords."),
         nbformat.v4.new_code_cell("1", metadata={"tags": ["install"]}),
     ]
     kept = source.parents[1] / "02_flat_floor.ipynb"
@@ -316,6 +324,20 @@ def test_a_formula_counts_as_one_word_and_code_fences_hold_no_headings(anatomy, 
     assert [line for line in anatomy.problems(source) if "section ## x" in line] == []
     source.write_text(SOUND.replace(EXPLAIN, EXPLAIN + " word" * 115 + " $a + b + c$"))
     assert anatomy.problems(source) == []
+
+
+def test_time_is_that_of_words_formulas_bets_looks_and_lines(anatomy, source):
+    def took(text):
+        source.write_text(text)
+        return anatomy.seconds(anatomy.sections(anatomy.jupytext.read(source, fmt="py:percent").cells))
+
+    first = took(SOUND)
+    assert took(SOUND.replace(EXPLAIN, EXPLAIN + " word" * 200, 1)) - first == pytest.approx(60)
+    assert took(SOUND.replace(EXPLAIN, EXPLAIN + " $$a$$", 1)) - first == pytest.approx(15 + 0.3)
+    assert took(SOUND.replace('lesson.predict("where")', "1", 1)) - first == pytest.approx(-45)
+    assert took(SOUND.replace('lesson.explore("waist", after="where")', "1", 1)) - first == pytest.approx(-90)
+    assert took(SOUND.replace("        g = g / 2\n", "", 1)) - first == pytest.approx(-30)  # of the solution
+    assert took(SOUND.replace("    ...\n", "", 1)) == first  # nobody writes a stub
 
 
 def test_the_command_fails_and_prints_what_is_wrong(source):

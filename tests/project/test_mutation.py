@@ -34,6 +34,8 @@ def test_operators_comparisons_numbers_and_conditions_are_changed(bench):
 def test_what_changes_no_result_is_no_mutant(bench):
     source = 'def f(a: int | None = None) -> "list[1]":\n    """Return 1 + 1."""\n    raise ValueError(f"{a + 1}")\n'
     assert every(bench, source) == set()
+    assert every(bench, "if TYPE_CHECKING:\n    import a\n") == set()
+    assert every(bench, "@dataclass(frozen=True)\nclass A:\n    x: int\n\n\nf(zip(a, b, strict=True))\n") == set()
 
 
 def test_a_seed_chooses_the_same_changes_each_time_and_one_of_a_line(bench):

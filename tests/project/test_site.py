@@ -143,6 +143,25 @@ def test_every_picture_of_a_lesson_has_words(pages, built):
     for page, found in pages.items():
         if page.parent.name == "lessons":
             assert [each for each in found.silent if "logo" not in each] == [], page
+            assert "&lt;Figure" not in page.read_text("utf-8"), page  # of Matplotlib: no words
+
+
+def test_pictures_are_white_on_a_light_page_and_on_paper_and_dark_on_a_dark_one(built, browser):
+    def seen(scheme, media="screen"):
+        page = browser.new_context(color_scheme=scheme).new_page()
+        page.emulate_media(media=media)
+        page.goto((built / "lessons" / "first_road.html").as_uri())
+        filtered = page.locator("article img").first.evaluate("image => getComputedStyle(image).filter")
+        page.evaluate("document.body.parentElement.classList.add('show-back-to-top')")  # as the theme does
+        shown = page.locator(".back-to-top, .skip-to-content").evaluate_all(
+            "parts => parts.filter(part => getComputedStyle(part).display !== 'none').length"
+        )
+        page.context.close()
+        return filtered.split("(")[0], shown
+
+    assert seen("light") == ("none", 2)
+    assert seen("dark") == ("invert", 2)
+    assert seen("dark", "print") == ("none", 0)
 
 
 def test_no_formula_needs_a_script_and_none_is_left_as_text(built):

@@ -1,8 +1,9 @@
-"""The bad minima of CIFAR-10: what their networks are trained on."""
+"""The bad minima of CIFAR-10: what their networks are trained on, and where noise goes."""
 
 import pytest
 import torch
 
+from entropic_edu import recorded
 from entropic_edu.data import find_cifar10
 from entropic_edu.recorded import bad_cifar10, cifar10
 
@@ -24,3 +25,19 @@ def test_the_poisoned_network_has_the_true_images_first_and_no_right_label_among
 @images
 def test_the_true_images_are_those_of_the_story():
     assert torch.equal(bad_cifar10.landscape().x, cifar10.landscape().x)
+
+
+def test_noise_leads_away_from_both_steep_places_of_the_road_on_every_pair():
+    kept = recorded.load("bad_cifar10")
+    noisy, still = (
+        kept[f"{noise}/position"][:, -1].double().mean(-1) for noise in ("label", "none")
+    )  # (pairs, starts)
+    beyond = noisy - still
+    assert len(beyond) == 5
+    assert torch.equal(beyond.sign(), torch.tensor([-1.0, -1.0, 1.0, -1.0], dtype=torch.float64).expand(5, 4))
+    assert bool((beyond.mean(0).abs() > 5 * beyond.std(0) / 5**0.5).all())
+    trace = kept["along"][..., 4]
+    assert bool((trace.argmax(1) == 4).all())  # halfway; and on the bad side it is lowest where walkers stop, near 7/8
+    assert bool((trace[:, 5:].argmin(1) == 2).all())
+    good, bad = kept["along"][:, [0, -1], 2].unbind(1)
+    assert bool((good > bad + 0.05).all())

@@ -91,8 +91,9 @@ def test_the_time_of_parts_is_added_up_and_waiting_for_workers_is_not(tmp_path):
     at_work, later = work(tmp_path, workers=4), work(tmp_path)
     began = time.perf_counter()
     at_work.parts(wanted)
-    assert 1.95 <= at_work.spent < 4  # a busy machine takes longer than it is asked to sleep, but not twice as long
-    assert 0.5 < at_work.waited <= time.perf_counter() - began
+    took = time.perf_counter() - began
+    assert 1.95 <= at_work.spent <= 4 * took
+    assert 0.5 < at_work.waited <= took
     later.parts(wanted)
     assert (later.spent, later.waited) == (at_work.spent, 0)  # once more: from what is there
 

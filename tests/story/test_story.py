@@ -117,7 +117,7 @@ def test_stages_in_several_processes_are_those_of_one(capsys):
 
 def test_a_stage_that_fails_in_a_process_says_why():
     recipe = dataclasses.replace(TINY, connect=TINY.connect | {"pivots": 2})
-    with pytest.raises(ValueError, match="connect needs pivots >= 4"):
+    with pytest.raises(ValueError, match="pivots must be a whole number, at least 4"):
         tell(recipe=recipe, workers=2)
     assert Path("story.work/seed0-minima.kept").exists()
 

@@ -1,5 +1,6 @@
 """How sure against how right: counts, intervals, and a sentence that says no more than the numbers bear."""
 
+import base64
 import io
 
 import pytest
@@ -47,5 +48,12 @@ def test_the_picture_changes_with_the_bets_and_only_with_them():
     some, same, more = (Calibration(made(0.7, *rights)) for rights in ([True], [True], [True, False]))
     assert some.draw() == same.draw()
     assert some.draw() != more.draw()
-    assert some._repr_png_() == some.draw()
     assert "Software" not in Image.open(io.BytesIO(some.draw())).info
+
+
+def test_the_picture_has_its_sentence_as_a_widget_and_where_none_can_run():
+    shown = Calibration(made(0.7, True))
+    bundle = shown._repr_mimebundle_()
+    assert base64.b64decode(bundle["image/png"]) == shown.draw()
+    assert bundle["text/plain"] == shown.sentence
+    assert "application/vnd.jupyter.widget-view+json" in bundle

@@ -14,6 +14,7 @@ from IPython.core.formatters import HTMLFormatter
 
 from entropic_edu.course import Exercise
 from entropic_edu.teaching.check import check
+from entropic_edu.teaching.strings import text
 
 WORDS = {
     f"02.exercise.{name}.{key}": said
@@ -226,6 +227,37 @@ def test_a_slip_that_nobody_listed_is_found_by_trying(exercise, answer, message)
     assert re.search(message, verdict.message), verdict.message
 
 
+OTHERS = {
+    "check.inverse": lambda t: 1 / t,
+    "check.inverse_sign": lambda t: -1 / t,
+    "check.absolute": abs,
+    "check.rest": lambda t: 1 - t,
+    "check.logarithm": lambda t: math.log(abs(t)),
+    "check.exponential": math.exp,
+}
+
+
+@pytest.mark.parametrize(("key", "other"), OTHERS.items(), ids=OTHERS)
+def test_another_function_of_the_right_result_is_named(key, other):
+    cases = [(-0.7,), (1.9,), (0.4,)] if key == "check.absolute" else [(0.7,), (1.9,), (0.4,)]
+    exercise = Exercise("force", "2.1", truth=lambda x: x + 0.3 * x**3, wrong={}, cases=cases)
+    verdict = check("02", exercise, lambda x: other(exercise.truth(x)))
+    assert verdict.named == "whole"
+    assert text(key, subject="").strip(" .") in verdict.message
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("factor", "named"),
+    [(f, True) for f in (0.25, 0.5, 2, 4, 10, 0.1, 1000, 0.001)] + [(f, False) for f in (3, 0.75, 0.0)],
+)
+def test_of_a_single_number_only_a_factor_that_slips_often_make_is_named(factor, named, sign):
+    rate = Exercise("rate", "2.2", truth=lambda: 0.37, wrong={})
+    verdict = check("02", rate, sign * factor * 0.37)
+    assert (verdict.named == "whole") == named
+    assert ("wrong sign" in verdict.message) == (sign < 0 and factor > 0)
+
+
 def test_a_function_that_prints_is_told_to_return(capsys):
     def shows(slope, heat):
         print(right(slope, heat))
@@ -274,6 +306,27 @@ def test_an_endless_loop_is_stopped_and_told(monkeypatch):
     verdict = check("02", FORCE, endless)
     assert re.search(r"stopped after 0.5 seconds. Is there a loop that never ends\?, in line \d+", verdict.message)
     assert sys.gettrace() is trace
+
+
+def test_an_iterator_that_ends_in_a_function_is_told_like_any_error():
+    def bare(slope, heat):
+        return next(iter([]))
+
+    assert re.search(r"stopped with StopIteration.*, in line \d+: return next", check("02", FORCE, bare).message)
+
+
+def test_a_loop_that_is_stopped_while_it_handles_an_error_leaves_none_behind(monkeypatch):
+    def endless(slope, heat):
+        while True:
+            with contextlib.suppress(Exception):
+                heat / 0
+
+    monkeypatch.setattr("entropic_edu.teaching.calls.LONGEST", 0.02)
+    for _ in range(30):  # one in four is stopped as it leaves "with"
+        assert "stopped after 0.02 seconds" in check("02", FORCE, endless).message
+        with pytest.raises(ValueError, match="another") as later:
+            raise ValueError("another")
+        assert later.value.__context__ is None
 
 
 def test_another_right_answer_counts():
@@ -361,6 +414,76 @@ def test_a_learner_who_stops_an_endless_function_is_not_caught():
 
     with pytest.raises(KeyboardInterrupt):
         check("02", FORCE, stopped)
+
+
+def refuses(*_):
+    raise RuntimeError("not me")
+
+
+def thrown(error):
+    def throws(*_):
+        raise error
+
+    return throws
+
+
+Mute = type("Mute", (Exception,), {"__str__": refuses})
+Number = type("Number", (float,), {"__float__": refuses, "__eq__": refuses, "__hash__": None})
+Thing = type(
+    "Thing", (), dict.fromkeys(("__array__", "__eq__", "__len__", "__iter__", "__repr__", "__bool__"), refuses)
+)
+Word = type("Word", (str,), dict.fromkeys(("split", "strip", "lower", "__len__", "__eq__", "casefold"), refuses))
+Table = type("Table", (dict,), dict.fromkeys(("items", "get", "__getitem__"), refuses))
+Odd = type("Odd", (), {"__call__": refuses, "__signature__": property(refuses), "__wrapped__": property(refuses)})
+CYCLE = []
+CYCLE.append(CYCLE)
+HOSTILE = {
+    "exit()": thrown(SystemExit(3)),
+    "an error of its own kind": thrown(BaseException("mine")),
+    "a closed generator": thrown(GeneratorExit()),
+    "an error that cannot be said": thrown(Mute()),
+    "half a character in an error": thrown(ValueError("\ud800")),
+    "a number beyond floats": lambda *_: 2**2000,
+    "a tensor without numbers": lambda *_: torch.ones(2, device="meta"),
+    "a sparse tensor": lambda *_: torch.eye(2).to_sparse(),
+    "more than memory holds": lambda *_: np.broadcast_to(1.0, (10**14,)),
+    "no end of calls": lambda *values: HOSTILE["no end of calls"](*values),
+    "a number that is none": lambda *_: Number(3.0),
+    "a thing that answers nothing": lambda *_: Thing(),
+    "a text that answers nothing": lambda *_: Word("flat"),
+    "half a character": lambda *_: "\ud800",
+    "a list in itself": lambda *_: CYCLE,
+    "an array of things": lambda *_: np.array([Thing]),
+    "a table that answers nothing": Table(A="flat"),
+    "a callable that answers nothing": Odd(),
+}
+
+
+@pytest.mark.parametrize("answer", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(
+    "exercise", [FORCE, VECTOR, TABLE, KIND, RATE], ids=["numbers", "vectors", "texts", "text", "value"]
+)
+def test_whatever_a_learner_returns_or_raises_the_check_says_something_and_passes_nothing(exercise, answer):
+    verdict = check("02", exercise, answer)
+    assert not verdict.right
+    assert len(verdict.message.encode()) > 20
+    assert "exercise" in verdict.message.lower()
+    assert HTMLFormatter()(verdict).encode()
+
+
+@pytest.mark.parametrize("change", [list.sort, list.clear, list.reverse, lambda xs: xs.append(7.0)])
+def test_what_a_function_does_to_its_arguments_harms_no_later_case(change):
+    first = Exercise(
+        "force", "2.1", truth=lambda xs: xs[0], wrong={"sign": lambda xs: -xs[0]}, cases=[([3.0, 1.0],)] * 3
+    )
+
+    def spoils(xs):
+        found = xs[0]
+        change(xs)
+        return found
+
+    assert check("02", first, spoils).right
+    assert first.cases[0] == ([3.0, 1.0],)
 
 
 @pytest.mark.parametrize(

@@ -202,3 +202,17 @@ def test_a_folder_that_is_not_there_or_empty_is_said(tmp_path, capsys):
 def test_no_action_is_said(capsys):
     assert cli.main(["class"]) == 1
     assert "entropic-edu class report FOLDER" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.0, "0 %"), (0.494, "49 %"), (0.5, "50 %"), (1.0, "100 %")])
+def test_a_share_is_said_in_percent(share, said):
+    assert class_report._percent(share) == said
+
+
+def test_the_error_of_a_gain_from_nothing_is_that_of_a_mean_by_hand():
+    after = [0.2, 0.9, 0.4, 0.7]
+    found = class_report.gain([[0.0, each] for each in after])
+    assert found["value"] == pytest.approx(statistics.mean(after))
+    assert found["error"] == pytest.approx(statistics.stdev(after) / 2)
+    assert class_report.gain([[0.5, 0.75]]) == {"value": 0.5, "error": None}
+    assert class_report.gain([[1.0, 1.0], [1.0, 0.5]]) == {"value": None, "error": None}

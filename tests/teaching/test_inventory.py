@@ -22,6 +22,20 @@ def test_there_are_twelve_items_and_each_wrong_option_is_a_named_misconception_o
     assert len({inventory.misconception(key)["says"] for key in LESSONS}) == len(LESSONS)
 
 
+def test_files_of_the_first_version_are_read_and_no_other(tmp_path):
+    file = tmp_path / "inventory-before-kiwi7.json"
+    found = {"kind": "entropic_edu inventory", "format": 1, "code": "kiwi7", "when": "before", "form": "A"}
+    found["answers"] = dict.fromkeys(ITEMS, UNSURE) | {next(iter(ITEMS)): RIGHT}
+    for changed in ({}, {"format": 0}, {"format": 2}, {"kind": "inventory"}):
+        file.write_text(json.dumps(found | changed))
+        if changed:
+            with pytest.raises(ValueError, match=r"Wanted \"format\": 1|say \"kind\""):
+                inventory.read(file)
+        else:
+            assert inventory.read(file) == Sheet("kiwi7", "before", "A", found["answers"])
+            assert inventory.read(file).score == 1
+
+
 @pytest.mark.parametrize("item", ITEMS)
 def test_both_forms_ask_the_same_misconceptions_in_other_words(item):
     asked = {form: [inventory.words(item, form, key) for key in ("ask", *ITEMS[item])] for form in FORMS}

@@ -137,6 +137,13 @@ def test_a_link_to_elsewhere_is_not_written_through(source, mine, tmp_path):
     (source / "01_one_valley.ipynb").unlink()
 
 
+def test_a_home_that_nobody_has_is_named_and_no_folder_of_that_name_is_made(source, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="~nobody-of-this-name is nobody's home"):
+        lay("~nobody-of-this-name/lessons")
+    assert not (tmp_path / "~nobody-of-this-name").exists()
+
+
 def test_the_folder_of_the_lessons_themselves_is_left_alone(source):
     before = contents(source)
     assert lay(source) == []

@@ -1,5 +1,6 @@
 """What walks in the page, run in Node: its draws, its laws beside ``ee.drift``, its theory beside its own crowds."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs"))
 import agreement  # noqa: E402
 
+from entropic_edu.course import chapter  # noqa: E402
+from entropic_edu.course.still import picture  # noqa: E402
 from entropic_edu.teaching import live  # noqa: E402
 
 DRAWN = """
@@ -40,6 +43,21 @@ const found = JSON.parse(told).map(({ name, walls, places, setting, steps, count
   const all = along.shares.reduce((sum, [, share]) => sum + share, 0);
   return { mean, error, law: along.groups(null)[0], inside, share: along.share(-0.4, 0.4),
     all, spread: along.points === null };
+});
+process.stdout.write(JSON.stringify(found));
+"""
+
+
+STAGED = """
+import { Run } from "%(live)s/run.js";
+let told = "";
+for await (const part of process.stdin) told += part;
+const found = JSON.parse(told).map((scene) => {
+  const [compare, start] = scene.choices.map((choice) => choice.options[0]);
+  const run = new Run(scene, compare.panes, start.places);
+  const turned = Object.assign({}, ...scene.sliders.map((each) => each.options[each.start]));
+  while (run.number < scene.warm) run.advance(turned, 4);
+  return run.panes.map((pane) => run.measured(pane));
 });
 process.stdout.write(JSON.stringify(found));
 """
@@ -170,3 +188,14 @@ def test_joined_modules_are_one_plain_script():
     assert "\nexport " not in code
     script = code.replace("%", "%%") + "process.stdout.write(JSON.stringify(typeof entropicLive.stage));"
     assert agreement.run(script) == "function"
+
+
+def test_the_stages_of_the_lessons_tell_the_same_in_the_page_as_their_pictures_by_drift_and_its_theory():
+    names = [("01", "bowl"), ("02", "narrow"), ("03", "turn"), ("03", "shape"), ("03", "balance")]
+    scenes = [chapter(number).players[name](0).scene for number, name in names]
+    for scene, both in zip(scenes, agreement.run(STAGED, [scene.plain() for scene in scenes]), strict=True):
+        laws = [float(law.replace("−", "-")) for law in re.findall(r"theory (−?[\d.]+\d)", picture(scene)[1])]
+        scale, unit = scene.measure.scale, 10.0**-scene.measure.digits
+        assert [scale * each["law"] for each in both] == pytest.approx(laws, abs=1.5 * unit)
+        for each, law in zip(both, laws, strict=True):
+            assert abs(scale * each["mean"] - law) < 4 * scale * (each["error"] or 0) + 3 * unit

@@ -106,6 +106,28 @@ def test_what_makes_no_sense_is_said(report, path, value, wanted):
     assert wanted in said
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ({"type": "string", "minLength": 2}, "a", "at least 2 characters"),
+        ({"type": "string", "maxLength": 2}, "abc", "at most 2 characters"),
+        ({"type": "array", "minItems": 2, "items": {"type": "number"}}, [1.0], "at least 2 entries"),
+        ({"type": "array", "maxItems": 2, "items": {"type": "number"}}, [1.0] * 3, "at most 2 entries"),
+        ({"type": "number", "minimum": 2}, 1.5, "at least 2"),
+        ({"type": "number", "maximum": 2}, 2.5, "at most 2"),
+    ],
+)
+def test_a_size_is_told_in_its_unit_and_at_its_bounds_nothing_is(part, value, said):
+    assert reports._size(part, value) == said
+    bound = next(bound for name, bound in part.items() if name.startswith(("min", "max")))
+    exact = {"string": "a" * bound, "array": [1.0] * bound, "number": float(bound)}[part["type"]]
+    assert reports._size(part, exact) == ""
+
+
+def test_a_cell_shows_what_a_file_says_and_lets_none_of_it_mark_up_the_page():
+    assert reports.cell('a | b <i> & "c"\n *d* \x07') == 'a \\| b &lt;i&gt; &amp; "c" \\*d\\*'
+
+
 def test_one_pair_proves_nothing(report):
     for path, value in {"seeds.pairs": 1, "result.with_noise": [0.3], "result.without_noise": [0.0]}.items():
         report = changed(report, path, value)

@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import ipywidgets
 import numpy as np
@@ -19,7 +20,7 @@ from entropic_edu.figures import pixels
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching import explorer as widgets
-from entropic_edu.teaching import page
+from entropic_edu.teaching import job, page
 from entropic_edu.teaching.explorer import Control, Explorer, Work, captioned, png, slider, switch
 
 BATCH = slider("batch_size", (1, 4, 16, None), 4)
@@ -219,8 +220,8 @@ def test_an_option_that_is_none_is_an_option(explorer):
     assert "height 0" in one(explorer, ipywidgets.HTML, "ee-sentence").value
 
 
-def test_only_core_widgets_are_used(explorer):
-    allowed = {"HBox", "VBox", "SelectionSlider", "ToggleButtons", "Button", "HTML", "Image"}
+def test_only_core_widgets_are_used_and_one_that_names_them(explorer):
+    allowed = {"HBox", "VBox", "SelectionSlider", "ToggleButtons", "Button", "HTML", "Image", "Names"}
     assert {type(child).__name__ for child in children(explorer.widget)} <= allowed
 
 
@@ -393,8 +394,10 @@ def test_stop_ends_the_work_and_says_so():
     run.click()
     assert run.disabled
     assert one(explorer, ipywidgets.SelectionSlider).disabled
-    time.sleep(0.05)
-    assert "of 20,000" in one(explorer, ipywidgets.HTML, "ee-progress").value
+    until = time.monotonic() + 60
+    while "of 20,000" not in one(explorer, ipywidgets.HTML, "ee-progress").value:
+        assert time.monotonic() < until, "no progress is shown"
+        time.sleep(0.01)
     stop.click()
     explorer.job.wait()
     assert "Stopped by you: counted" in one(explorer, ipywidgets.HTML, "ee-sentence").value
@@ -429,8 +432,57 @@ def test_an_explorer_without_work_says_so(explorer):
             act()
 
 
-def test_work_under_way_is_shown_as_it_goes_and_its_end_by_the_last_picture():
-    figure, seen = Figure(figsize=(1, 1)), []
+@pytest.mark.parametrize("begins", [0, 40])
+@pytest.mark.parametrize("picture", [0.0, 0.15])
+def test_the_time_that_work_takes_is_told_from_a_trial_of_its_steps_and_pictures(begins, picture, monkeypatch):
+    """A step takes 1/64 s, and a picture, of which there is one every 0.3 s, ``picture``."""
+    figure, now, drawn = Figure(figsize=(1, 1)), [1000.0], []
+
+    def ticking(batch_size):
+        for number in range(begins, begins + 1000):
+            yield Snapshot(number, 1000, "", lambda: Count(7))
+            now[0] += 1 / 64
+
+    def frame(result, batch_size):
+        now[0] += picture
+        drawn.append(result.number)
+        return figure, ""
+
+    monkeypatch.setattr(widgets, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    work = Work(ticking, frame, lambda batch_size: 100 * batch_size, frame=frame if picture else None)
+    explorer = Explorer(lambda batch_size: (figure, "at once"), [BATCH], work=work)
+    one = (1 / 64) * (1 + picture / widgets.FRAME)
+    for size in (4, 16, 1):
+        explorer.set(batch_size=size)
+        assert explorer.seconds() == pytest.approx(100 * size * one)
+    assert now[0] - 1000 < widgets.TRIAL + 0.1 + picture  # one trial for all settings
+    assert len(drawn) == bool(picture)
+
+
+def test_of_states_that_were_drawn_the_latest_are_kept(monkeypatch):
+    drawn = []
+
+    def draw(number):
+        drawn.append(number)
+        return Figure(figsize=(1, 1)), f"{number}"
+
+    monkeypatch.setattr(widgets, "KEPT", 3)
+    explorer = Explorer(draw, [slider("number", tuple(range(6)), 0)])
+    for number in (0, 1, 2, 3, 3, 2, 1, 4, 1, 2):  # 0 goes when 3 comes, 3 when 4 comes
+        explorer.draw(number=number)
+    assert drawn == [0, 1, 2, 3, 4]
+    explorer.draw(number=3)
+    explorer.draw(number=0)
+    assert drawn == [0, 1, 2, 3, 4, 3, 0]
+
+
+def test_work_under_way_is_shown_as_it_goes_and_its_end_by_the_last_picture(monkeypatch):
+    figure, seen, now = Figure(figsize=(1, 1)), [], [1000.0]
+
+    def ticking(**controls):
+        for snapshot in counting(100, 0)():
+            yield snapshot
+            now[0] += 1 / 128
 
     def frame(result, **controls):
         seen.append(result.number)
@@ -440,17 +492,17 @@ def test_work_under_way_is_shown_as_it_goes_and_its_end_by_the_last_picture():
         lambda *, batch_size: (figure, "at once"),
         [BATCH],
         work=Work(
-            counting(100, 0.01),
+            ticking,
             lambda result, **controls: (figure, f"counted {result.number}"),
             lambda **controls: 100,
             frame=frame,
         ),
     )
-    began = time.monotonic()
+    for each in (widgets, job):
+        monkeypatch.setattr(each, "time", SimpleNamespace(monotonic=lambda: now[0]))
     explorer.run()
     assert explorer.sentence == "Live: counted 100"
-    assert 2 <= len(seen) <= 1 + (time.monotonic() - began) / widgets.FRAME  # one at once, then one every 0.3 s
-    assert seen == sorted(set(seen))
+    assert seen == [0, 39, 78]  # told every 0.1 s, which are 13 snapshots, and drawn at once and then every 0.3 s
 
 
 def test_an_error_in_a_picture_of_work_under_way_stops_the_work_and_is_seen():

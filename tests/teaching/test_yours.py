@@ -66,6 +66,18 @@ def test_any_other_is_told_once_and_the_library_stands_in_from_then_on(function,
     assert sys.gettrace() is tracer
 
 
+def test_a_function_that_stopped_once_is_not_asked_again():
+    asked = []
+
+    def stops_at_first(x):
+        asked.append(x)
+        return 5 * x if len(asked) > 1 else [][1]
+
+    theirs = Yours(stops_at_first, double)
+    assert [theirs(X).tolist() for _ in range(2)] == [[2.0, 4.0]] * 2
+    assert len(asked) == 1
+
+
 def test_a_value_keeps_the_precision_of_the_library():
     assert Yours(lambda x: [float(each) * 2 for each in x], double)(X).dtype == torch.float32
     assert Yours(None, lambda x: [1, 2])(X).dtype == torch.float64

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, RED, labelled
+from entropic_edu.figures.plots import BLACK, BLUE, GREEN, ORANGE, RED
 from entropic_edu.recorded.regimes import bump
-from entropic_edu.teaching import sheet
 from entropic_edu.teaching.explorer import Explorer, switch
-from entropic_edu.teaching.sheet import GREY, moving
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.sheet import GREY, SMALL, WIDTH, Panel, Pen, Role, Sheet
+from entropic_edu.teaching.strings import option_text, said, text
 
 from .common import over_pairs, with_error
 
 CONTROLS = {"noise_of_ends": "calm", "wrong_labels": "clean", "layer_norm": "plain", "decay_on": "undecayed"}
-OTHERS = ("none", "hard", "squared", "batch", "autoneb")
-BUMPS = {"trace": ("o", RED), "top": ("s", ORANGE), "adaptive": ("^", GREEN)}  # measure: marker and colour
-HOMES = {"noise": ("o", BLUE), "still": ("s", GREY), "theory": ("D", BLACK)}
+OTHERS = ("none", "hard", "squared", "batch", "autoneb", "all")
+BUMPS = {
+    "trace": Role(RED, label="05.map.measure.trace"),
+    "top": Role(ORANGE, label="05.map.measure.top", marker="s"),
+    "adaptive": Role(GREEN, label="05.map.measure.adaptive", marker="^"),
+}
+HOMES = {
+    "noise": Role(BLUE, label="05.map.home.noise"),
+    "still": Role(GREY, label="05.map.home.still", marker="s"),
+    "theory": Role(BLACK, label="05.map.home.theory", marker="D"),
+}
 NAMES = (
     "05.map.name.base",
     "05.map.name.calm",
@@ -35,6 +44,7 @@ NAMES = (
     "05.map.name.squared",
     "05.map.name.batch",
     "05.map.name.autoneb",
+    "05.map.name.all",
 )
 FLAT = 1.1  # the highest data loss on a flat road, over its higher end, as in the story
 LEFT = 0.05  # share of projections from outside the valley past which a position means little
@@ -97,145 +107,116 @@ def way(ends: Tensor) -> Tensor:
     return ((ends - starts) / ((starts > 0.5).double() - starts)).mean(1)
 
 
-class Map:
-    """Settings in rows: at the left the bump in three measures, at the right the way home beside its control."""
+def panels(rows: int, names: float = 0.225, size: tuple[int, int] = (WIDTH, 340)) -> dict[str, Panel]:
+    """Return the panels of so many settings: at the left the bump, at the right the way home.
 
-    def __init__(self, rows: int, width: int = sheet.WIDTH, height: int = 340, names: float = 0.225) -> None:
-        self.figure = sheet.figure(width, height)
-        low, tall, rest = 48 / height, 1 - 80 / height, 1 - names
-        self.left = self.figure.add_axes((names, low, 0.44 * rest, tall))
-        self.right = self.figure.add_axes((names + 0.57 * rest, low, 0.35 * rest, tall))
-        labelled(self.left, text("05.map.axis.bump"), "").set(xscale="log", xlim=LIMITS)
-        labelled(self.right, text("05.map.axis.home"), "").set(xlim=(-6, 100))
-        self.left.set_xticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"])
-        self.left.minorticks_off()
-        for ax, none in ((self.left, 1), (self.right, 0)):
-            ax.set(ylim=(rows - 0.5, -0.5), yticks=[])
-            ax.axvline(none, color=GREY, lw=1)
-            ax.axhspan(-0.5, 0.5, color="#f0f0f0", lw=0)
-            ax.spines["left"].set_visible(False)
-            for edge in range(rows - 1):
-                ax.axhline(edge + 0.5, color="#d0d0d0", lw=0.8)
-        self.rows = [Row(self.left, self.right, row, round(names * width / 7.7)) for row in range(rows)]
-        _key(self.left, BUMPS, "05.map.measure.trace", "05.map.measure.top", "05.map.measure.adaptive")
-        _key(self.right, HOMES, "05.map.home.noise", "05.map.home.still", "05.map.home.theory")
-
-    def show(self, *settings: Setting) -> None:
-        """Draw one setting in each row."""
-        for row, setting in zip(self.rows, settings, strict=True):
-            row.show(setting)
+    ``names`` is the share of the width for what the settings are called, ``size`` that of the figure in CSS pixels.
+    """
+    low, tall, rest = 48 / size[1], 1 - 80 / size[1], 1 - names
+    frame: dict[str, Any] = {"ylim": (rows - 0.5, -0.5), "yticks": ()}
+    left, right = (partial(_lines, rows, *each) for each in ((1, BUMPS), (0, HOMES)))
+    ratios, shares = (0.5, 1, 2, 4, 8), (0, 25, 50, 75, 100)
+    places = ((names, low, 0.44 * rest, tall), (names + 0.57 * rest, low, 0.35 * rest, tall))
+    return {
+        "bump": Panel(places[0], x="05.map.axis.bump", xscale="log", xlim=LIMITS, xticks=ratios, once=left, **frame),
+        "home": Panel(places[1], x="05.map.axis.home", xlim=(-6, 100), xticks=shares, once=right, **frame),
+    }
 
 
-def _key(ax: Axes, signs: dict[str, tuple[str, str]], *keys: str) -> None:
+def _lines(rows: int, none: float, signs: Mapping[str, Role], ax: Axes) -> None:
+    """Draw what no setting changes: lines between the rows and where there is no effect, and what each sign is."""
+    ax.axvline(none, color=GREY, lw=1)
+    ax.axhspan(-0.5, 0.5, color="#f0f0f0", lw=0)
+    ax.spines["left"].set_visible(False)
+    for edge in range(rows - 1):
+        ax.axhline(edge + 0.5, color="#d0d0d0", lw=0.8)
     handles = [
-        ax.plot([], [], marker, color=ink, ms=8, label=option_text(n, *keys))[0] for n, (marker, ink) in signs.items()
+        ax.plot([], [], role.marker, color=role.colour, ms=8, label=said(role.label))[0] for role in signs.values()
     ]
     look: dict[str, Any] = {"columnspacing": 0.7, "handletextpad": 0, "borderpad": 0, "frameon": False}
-    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.03, 1), ncols=3, fontsize=sheet.SMALL, **look)
+    ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(-0.03, 1), ncols=3, fontsize=SMALL, **look)
 
 
-class Row:
-    """What is drawn of one setting."""
-
-    def __init__(self, left: Axes, right: Axes, row: int, letters: int) -> None:
-        self.letters = letters
-        self.name = left.text(-0.02, row, "", transform=left.get_yaxis_transform(), ha="right", va="center",
-                              fontsize=sheet.SMALL, animated=True, linespacing=1.15)  # fmt: skip
-        self.points = {}
-        for ax, signs in ((left, BUMPS), (right, HOMES)):
-            for lane, (kind, (marker, colour)) in enumerate(signs.items()):
-                self.points[kind] = Points(ax, row + 0.27 * (lane - 1), marker, colour, ax is left)
-
-    def show(self, setting: Setting) -> None:
-        """Draw bumps and walkers of a setting, and say whether its road is flat."""
+def show(sheet: Sheet, settings: Sequence[Setting], letters: int = 22) -> None:
+    """Draw one setting in each row, its name in lines of so many letters; say whether its road is flat."""
+    for row, setting in enumerate(settings):
         flat = option_text(
             "flat" if setting.flat else "not_flat", "05.map.flat", "05.map.not_flat", height=setting.height
         )
         home = setting.home()
         left = [text("05.map.leave", share=100 * setting.outside)] if home and setting.outside > LEFT else []
-        self.name.set_text("\n".join([*textwrap.wrap(setting.title(), self.letters), flat, *left]))
-        for kind, points in self.points.items():
-            points.show(setting.bump(kind) if kind in BUMPS else 100 * home[kind] if home else None)
+        name = "\n".join([*textwrap.wrap(setting.title(), letters), flat, *left])
+        across: dict[str, Any] = {"transform": sheet["bump"].ax.get_yaxis_transform(), "clip_on": False}
+        sheet["bump"].note(-0.02, row, name, ha="right", va="center", linespacing=1.15, **across)
+        for lane, (kind, role) in enumerate(BUMPS.items()):
+            _points(sheet["bump"], row + 0.27 * (lane - 1), role, setting.bump(kind), 2)
+        for lane, (kind, role) in enumerate(HOMES.items() if home else ()):
+            _points(sheet["home"], row + 0.27 * (lane - 1), role, 100 * home[kind], 0, " %")
 
 
-class Points:
-    """Each pair as a small open sign, their mean with its error, and its number."""
-
-    def __init__(self, ax: Axes, at: float, marker: str, colour: str, ratio: bool) -> None:
-        self.at, self.ratio = at, ratio
-        self.pairs = moving(ax, colour=colour, dash="", marker=marker, ms=4, mfc="none", mew=0.8, alpha=0.8)
-        self.mean = moving(ax, colour=colour, dash="", marker=marker, ms=7)
-        self.error = moving(ax, colour=colour, width=1.8)
-        self.number = ax.text(
-            1.01,
-            at,
-            "",
-            transform=ax.get_yaxis_transform(),
-            fontsize=sheet.SMALL,
-            va="center",
-            color=sheet.INK.get(colour, colour),
-            animated=True,
-        )
-
-    def show(self, values: Tensor | None) -> None:
-        """Draw values of the pairs, (pairs,), or nothing."""
-        seen = values is not None and bool(values.isfinite().all())
-        for artist in (self.pairs, self.mean, self.error, self.number):
-            artist.set_visible(seen)
-        if values is None or not seen:
-            return
-        value, error = (float(each) for each in over_pairs(values))
-        self.pairs.set_data(values.numpy(), [self.at] * len(values))
-        self.mean.set_data([value], [self.at])
-        self.error.set_data([value - error, value + error], [self.at] * 2)
-        self.number.set_text(f"{value:.2f}" if self.ratio else f"{round(value)} %")
+def _points(pen: Pen, at: float, role: Role, values: Tensor, digits: int, unit: str = "") -> None:
+    """Draw each pair as a small open sign, their mean with its error, and its number; nothing where one is missing."""
+    if not bool(values.isfinite().all()):
+        return
+    value, error = (float(each) for each in over_pairs(values))
+    small: dict[str, Any] = {"ls": "", "ms": 4, "mfc": "none", "mew": 0.8, "alpha": 0.8}
+    for x, look in (
+        (values, small | {"marker": role.marker}),
+        ([value - error, value + error], {"lw": 1.8}),
+        ([value], {"marker": role.marker, "ms": 7}),
+    ):
+        pen.keep(*pen.ax.plot(x, [at] * len(x), color=role.colour, scalex=False, scaley=False, **look))
+    beside: dict[str, Any] = {"transform": pen.ax.get_yaxis_transform(), "clip_on": False}
+    pen.note(1.01, at, f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−"), role, va="center", **beside)
 
 
-def regimes(seed: int) -> Explorer:
-    """Bump and way home, one thing after another turned off."""
-    picture = Map(2)
-
-    def render(**controls: str) -> tuple[Figure, str]:
-        setting = chosen(**controls)
-        picture.show(BASE, setting)
-        return picture.figure, sentence(setting, controls)
-
-    switches = [switch(name, ("on", "off")) for name in CONTROLS]
-    more = [switch("road_norms", ("ends", "built")), switch("other_change", OTHERS)]
-    return Explorer(render, [*switches, *more], title=text("05.map.title"), code=code)
-
-
-def chosen(*, road_norms: str, other_change: str, **switches: str) -> Setting:
-    """Return the setting that the controls ask for; a change of another kind was recorded with all switches on."""
+def asked(*, road_norms: str, other_change: str, **switches: str) -> SimpleNamespace:
+    """Return the setting that the controls ask for, and whether it is ``alone``: not recorded with these switches."""
     off = [name for control, name in CONTROLS.items() if switches[control] == "off"]
-    return Setting("+".join(off) or "base" if other_change == "none" else other_change, road_norms == "ends")
+    name = "+".join([*[other_change] * (other_change != "none"), *off]) or "base"
+    known = f"{name}/trace" in recorded.load("regimes")
+    return SimpleNamespace(setting=Setting(name if known else other_change, road_norms == "ends"), alone=not known)
 
 
-def sentence(setting: Setting, controls: dict[str, str]) -> str:
+def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Draw the story's setting, and beneath it the chosen one."""
+    show(sheet, (BASE, state.setting))
+
+
+def words(state: SimpleNamespace) -> str:
     """Say the numbers of a setting, with their errors over the pairs, and what the controls could not do."""
+    setting: Setting = state.setting
     told = {measure: with_error(over_pairs(setting.bump(measure)), "all") for measure in BUMPS}
     home = {kind: over_pairs(100 * each) for kind, each in setting.home().items()}
     walk: dict[str, Any] = {kind: round(float(mean.value)) for kind, mean in home.items()}
     walk |= {f"{kind}_error": float(mean.error) for kind, mean in home.items()}
     made = recorded.load("regimes").recipe
     walk |= {"steps": made["steps"]["walk"], "k": made["walk"]["project_every"]}
-    words = [text("05.map.walks", **walk) if home else text("05.map.no_walks")]
+    also = [text("05.map.walks", **walk) if home else text("05.map.no_walks")]
     if home and setting.outside > LEFT:
-        words.append(text("05.map.left", share=100 * setting.outside))
-    if controls["road_norms"] == "built" and not setting.unmatched:
-        words.append(text("05.map.nothing_to_match"))
-    if controls["other_change"] != "none" and "off" in controls.values():
-        words.append(text("05.map.alone"))
-    return text("05.map.sentence", name=setting.title(), **told, walks=" ".join(words))
+        also.append(text("05.map.left", share=100 * setting.outside))
+    if not setting.matched and not setting.unmatched:
+        also.append(text("05.map.nothing_to_match"))
+    if state.alone:
+        also.append(text("05.map.alone"))
+    return text("05.map.sentence", name=setting.title(), **told, walks=" ".join(also))
 
 
-def code(**controls: str) -> str:
+def code(state: SimpleNamespace) -> str:
     """Return lines that read the bump of the trace."""
-    setting = chosen(**controls)
-    key = f"{setting.name}/{'raw_' if setting.unmatched else ''}trace"
+    key = f"{state.setting.name}/{'raw_' if state.setting.unmatched else ''}trace"
     return (
         "from entropic_edu import recorded\n"
         "from entropic_edu.recorded.regimes import bump\n"
         f'each = bump(recorded.load("regimes")["{key}"])  # three pairs; entropic-edu record regimes makes all\n'
         "print(each.mean(), each.std() / len(each) ** 0.5)"
+    )
+
+
+def regimes(seed: int) -> Explorer:
+    """Bump and way home, one thing after another turned off."""
+    switches = [switch(name, ("on", "off")) for name in CONTROLS]
+    more = [switch("road_norms", ("ends", "built")), switch("other_change", OTHERS)]
+    return Explorer(
+        draw, [*switches, *more], panels(2), words, state=asked, title="05.map.title", code=code, height=340
     )

@@ -69,7 +69,7 @@ def draw(sheet: Sheet, state: Rest, ghost: float | None) -> None:
         away = torch.stack([(of_start(name, start) - start).abs() for start in STARTS]).mean(0)
         sheet["moved"].line(times(name), state.mean(away), role, words)
     sheet["moved"].points([LAST], Mean(*(each[None] for each in state.moved)), ENDS, mfc="white")
-    sheet["moved"].line([LAST], state.moved.value[None], ENDS)  # its name
+    sheet["moved"].line([1.02 * LAST], state.moved.value[None], ENDS)  # its name, beside the point
     at_most = recorded.load("cifar10")["pair0/figures"]["ends"]["at_most"]
     sheet["moved"].level(at_most, LIMIT)
     sheet["moved"].note(10, at_most + 0.003, "09.label.at_rest")

@@ -154,13 +154,8 @@ def run_of(seed: int, walk: Callable[..., Any] | None, free: Callable[..., Any] 
         late = (y[STEPS // 4 :] + 1) % 2 - 1  # round the ring
         each = [_level(counted(part, EDGES, temperature)) for part in late.chunk(8, 1)]
         found.append(Mean.over(torch.stack(each), 0))
-    law = _level(0.5 * temperature * tight(_centres()).log())
-    known = {
-        "batch_size": batch_size,
-        "temperature": temperature,
-        "whose": told(walk=walked, free_energy=counted),
-        "law": law,
-    }
+    law, whose = _level(0.5 * temperature * tight(_centres()).log()), told(walk=walked, free_energy=counted)
+    known = {"batch_size": batch_size, "temperature": temperature, "whose": whose, "law": law}
     top = Mean.over(torch.tensor([0.0]))
     return SimpleNamespace(**known, tight=found[0], straight=found[1], top=top)
 

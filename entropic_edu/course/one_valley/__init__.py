@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from entropic_edu.course import Chapter, Question, stages
 
-from . import bowl, cliff, collapse, own
+from . import cliff, collapse, own
 
 QUESTIONS = (
-    Question("average", ("bottom", "walk", "cloud"), "cloud", {"bottom": "bottom", "walk": "walk"}),
-    Question("double", ("wider", "narrower", "same"), "same", {"wider": "wider", "narrower": "narrower"}),
+    Question("average", ("bottom", "walk", "cloud"), "cloud"),
+    Question("double", ("wider", "narrower", "same"), "same", {"wider": 2.0, "narrower": 0.5}),
     Question("cliff", ("proportion", "bound", "shrinks"), "bound", {"proportion": "proportion", "shrinks": "shrinks"}),
 )
 
@@ -18,6 +18,9 @@ CHAPTER = Chapter(
     number="01",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={"bowl": bowl.bowl, "collapse": collapse.collapse, "cliff": cliff.cliff, "own": own.own},
-    players={"hook": lambda seed: stages.stage(stages.bowl(seed))},
+    explorers={"collapse": collapse.collapse, "cliff": cliff.cliff, "own": own.own},
+    players={
+        "hook": lambda seed: stages.stage(stages.bowl(seed)),
+        "bowl": lambda seed: stages.stage(stages.bowl(seed, beside="batch")),
+    },
 )

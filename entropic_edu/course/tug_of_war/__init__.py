@@ -7,20 +7,12 @@ from collections.abc import Callable
 
 from entropic_edu.course import Chapter, Exercise, Question, stages
 
-from . import balance, dial, own, shape
-from .common import WALLS
+from . import own
 
 QUESTIONS = [
-    Question(
-        "turn",
-        ("never", "cold", "middle", "hot"),
-        "middle",
-        {"never": math.inf, "cold": math.sqrt(128 * 256), "middle": math.sqrt(16 * 32), "hot": math.sqrt(2 * 4)},
-    ),
-    Question("narrow", ("same", "weaker", "stronger"), "stronger", {"same": 0, "weaker": -1, "stronger": 1}),
-    Question(
-        "label", ("stays", "balance", "larger"), "balance", {"stays": balance.BEGIN, "balance": 0.25, "larger": 1.25}
-    ),
+    Question("turn", ("never", "cold", "middle", "hot"), "middle"),
+    Question("narrow", ("same", "weaker", "stronger"), "stronger"),
+    Question("label", ("stays", "balance", "larger"), "balance"),
 ]
 
 
@@ -29,6 +21,8 @@ def _push_ratio(isotropic: Callable[[float], float], curvature: Callable[[float]
     rules = {"isotropic": isotropic, "curvature": curvature}
     return lambda shape, narrow, wide: rules[shape](narrow / wide)
 
+
+BATCHES = (4, 8, 16, 32, 64, 128, 256, None)
 
 EXERCISES = [
     own.SHIFT,
@@ -53,9 +47,11 @@ CHAPTER = Chapter(
     "03",
     questions=QUESTIONS,
     exercises=EXERCISES,
-    explorers={"dial": dial.dial, "shape": shape.shape, "balance": balance.balance, "own": own.own},
+    explorers={"own": own.own},
     players={
-        "cold": lambda seed: stages.stage(stages.tilted(seed, WALLS, (64, 128, 256, None), 256, None)),
-        "hot": lambda seed: stages.stage(stages.tilted(seed, WALLS, dial.BATCHES, 256, 8)),
+        "cold": lambda seed: stages.stage(stages.tilted(seed, (64, 128, 256, None), 256, None)),
+        "turn": lambda seed: stages.stage(stages.tilted(seed, BATCHES, 256, 64, stop=240)),
+        "shape": lambda seed: stages.stage(stages.shapes(seed, stop=120)),
+        "balance": lambda seed: stages.stage(stages.curve(seed, stop=960)),
     },
 )

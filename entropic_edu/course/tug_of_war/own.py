@@ -156,13 +156,8 @@ def run_of(seed: int, shift: Callable[..., Any] | None, turn: Callable[..., Any]
     still = moves(0 * x, start, 0 * kicks, RATE, 1, *land)
     moved = Mean(rows[:, 0], rows[:, 1])
     turned = crosses(list(HEATS), rows[:, 0].tolist())
-    known = {
-        "whose": told(shift=moves, break_even=crosses),
-        "moved": moved,
-        "still": float(still[0]),
-        "turn": float(turned),
-        "slope": slope,
-    }
+    whose = told(shift=moves, break_even=crosses)
+    known = {"whose": whose, "moved": moved, "still": float(still[0]), "turn": float(turned), "slope": slope}
     return SimpleNamespace(**known, law=2 * slope / FALL)
 
 

@@ -48,7 +48,8 @@ export class Run {
     if (kind === "share") return { ...meanOf(Float64Array.from(values, inside)), law: pane.theory.share(...between) };
     if (kind === "square") return { ...meanOf(values.map((x) => x * x)), law: pane.theory.xx };
     if (kind === "away") return { ...meanOf(values.map(Math.abs)), law: pane.theory.mean(Math.abs) };
-    return { ...meanOf(values), law: pane.theory.mean((y) => y) };
+    const from = kind === "moved" ? meanOf(this.places).mean : 0, moved = (y) => y - from;
+    return { ...meanOf(values.map(moved)), law: pane.theory.mean(moved) };
   }
 }
 

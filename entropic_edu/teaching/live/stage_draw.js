@@ -88,7 +88,7 @@ function drawPlan(ctx, run, pane, plan, look) {
     floor: (i) => [crowd.y[i], crowd.x[i]], plane: (i) => [crowd.x[i], crowd.y[i]],
     bowl: (i) => [crowd.x[i], lossAt(land, crowd.x[i], crowd.y[i])],
   }[scene.view];
-  for (let i = 0; i < crowd.count; i++) {
+  for (let i = 0; i < scene.shown; i++) {
     const [right, up] = seen(i), x = plan.px(right), y = plan.py(up);
     if (Number.isFinite(x + y)) ctx.drawImage(look.dot, x - half, y - half, 2 * half, 2 * half);
   }

@@ -1,0 +1,176 @@
+"""Copies of the checkout in which one change of the code is tried at a time, on the tests of the module.
+
+A test run begins as a fork of a process that has imported PyTorch, and takes the tests that call the changed function,
+the shortest first; or all of them where none does, as for a line outside of all functions.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = ("entropic_edu", "tests", "lessons", "docs", "benchmarks", "binder", "pyproject.toml", "README.md")
+PRELOADED = ("torch.func", "scipy.stats", "sklearn.datasets", "matplotlib.pyplot", "ipywidgets", "jsonschema", "pytest")
+PATIENCE, LEAST = 3, 60  # a test run may take so many times what it takes unbroken, and at least so many seconds
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(list(PRELOADED))
+
+
+class Watch:
+    """A plugin of pytest: which test calls which functions of one folder, and how long it takes."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder, self.calls, self.took = folder, defaultdict[str, set[str]](set), defaultdict[str, float](float)
+        self.shared = ""  # the file whose tests share what is being made
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):  # type: ignore[no-untyped-def]
+        def note(frame: FrameType, event: str, argument: object) -> None:
+            if frame.f_code.co_filename.startswith(self.folder):
+                test = self.shared or item.nodeid
+                self.calls[test].add(f"{frame.f_code.co_filename}:{frame.f_code.co_firstlineno}")
+
+        sys.settrace(note)
+        threading.settrace(note)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            threading.settrace(None)  # type: ignore[arg-type]
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef, request):  # type: ignore[no-untyped-def]
+        before = self.shared
+        if fixturedef.scope != "function":
+            self.shared = request.node.nodeid.partition("::")[0] or "tests"
+        try:
+            return (yield)
+        finally:
+            self.shared = before
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.took[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        shared = {test: self.calls["tests"] | self.calls[test.partition("::")[0]] for test in self.took}
+        seen = [[test, took, sorted(self.calls[test] | shared[test])] for test, took in self.took.items()]
+        Path("seen.json").write_text(json.dumps(seen))
+
+
+class Order:
+    """A plugin of pytest: these tests alone, in this order."""
+
+    def __init__(self, wanted: Sequence[str]) -> None:
+        self.place = {test: number for number, test in enumerate(wanted)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda item: self.place[item.nodeid])
+
+
+def _test(copy: str, tests: Sequence[str], wanted: Sequence[str] | None) -> None:
+    """In a process of its own: run tests until one fails, and leave with pytest's code."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which the process that is forked leaves unheard
+    os.chdir(copy)
+    sys.dont_write_bytecode = wanted is not None  # of a changed module none is kept
+    os.environ |= {"PYTHONPATH": copy, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # nbval takes 2 s
+    os.environ |= {} if wanted is None else {"PYTHONDONTWRITEBYTECODE": "1"}
+    sys.path.insert(0, copy)
+    said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    plugin = Watch(f"{copy}/entropic_edu/") if wanted is None else Order(wanted)
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], [plugin])
+    os._exit(int(code))  # whatever threads a broken test has left
+
+
+def around(source: str, line: int) -> int:
+    """Return the line at which the innermost function around a line begins, 0 outside of all."""
+    spans = [
+        (min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno or 0)
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    return max((begin for begin, end in spans if begin <= line <= end), default=0)
+
+
+class Bench:
+    """Copies of the checkout, in each of which one change is tried at a time."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self.free, self.measuring = SimpleQueue[Path](), threading.Lock()
+        self.seen: dict[str, list[tuple[str, float, list[str]]]] = {}  # by file of tests: test, seconds, calls
+        for number in range(workers):
+            copy = folder / str(number)
+            copy.mkdir()
+            for name in COPIED:
+                place = ROOT / name
+                (shutil.copytree if place.is_dir() else shutil.copy)(place, copy / name)
+            self.free.put(copy)
+
+    def run(self, module: str, code: str, line: int, files: Sequence[str]) -> tuple[bool, float]:
+        """Return whether the tests in these files pass with this code, changed in this line, and how long they took.
+
+        Raises:
+            AssertionError: If they fail on the code as it is; with what pytest said.
+        """
+        copy = self.free.get()
+        place = copy / module
+        whole, times = place.read_text(), place.stat()
+        try:
+            with self.measuring:
+                for file in files:
+                    self._measure(copy, file)
+            function = f"/{module}:{around(whole, line)}"
+            every = {test: (took, calls) for file in files for test, took, calls in self.seen[file]}
+            calling = {test: took for test, (took, calls) in every.items() if any(c.endswith(function) for c in calls)}
+            wanted = calling or {test: took for test, (took, _) in every.items()}
+            place.write_text(code)
+            limit = max(LEAST, PATIENCE * sum(wanted.values()))
+            ended, took = _run(copy, files, sorted(wanted, key=wanted.__getitem__), limit)
+        finally:
+            place.write_text(whole)
+            os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))  # as its bytecode knows it
+            self.free.put(copy)
+        return ended == 0, took
+
+    def _measure(self, copy: Path, file: str) -> None:
+        """Run the tests of a file on the code as it is, once: how long each takes, and which functions it calls."""
+        if file not in self.seen:
+            code, took = _run(copy, [file], None, None)
+            said = (copy / "said").read_text(errors="replace")[-3000:]
+            assert code == 0, f"{file} fails on the code as it is:\n{said}"
+            self.seen[file] = json.loads((copy / "seen.json").read_text())
+            print(f"{took:6.1f} s  {file}", flush=True)
+
+
+def _run(
+    copy: Path, files: Sequence[str], wanted: Sequence[str] | None, limit: float | None
+) -> tuple[int | None, float]:
+    """Run tests in a copy and return pytest's code, and how long they took; past the limit they are ended."""
+    began = time.monotonic()
+    process = CONTEXT.Process(target=_test, args=(str(copy), files, wanted))
+    process.start()
+    process.join(limit)
+    code = process.exitcode
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, 9)  # also what it has left
+    process.join()
+    return code, time.monotonic() - began
