@@ -158,9 +158,13 @@ class Pen:
         self.keep(*self.ax.errorbar(x[seen], value[seen], bars, **look).get_children())
 
     def across(self, mean: Mean, y: float, role: Role = RUN, **style: Any) -> None:
-        """Draw a mean, (), at a height, with a bar of its error to both sides; off the axis it stands at its end."""
-        low, high = self.panel.xlim
-        value, error = (float(part) for part in mean)
+        """Draw a mean, (), at a height, with a bar of its error to both sides; off the axis it stands at its end.
+
+        A mean that is not finite is not drawn.
+        """
+        (low, high), value, error = self.panel.xlim, float(mean.value), float(mean.error.nan_to_num())
+        if not np.isfinite(value):
+            return
         self.line([max(low, value - error), min(high, value + error)], [y, y], Role(role.colour, width=1.5), "")
         mark = {"marker": role.marker, "ms": 9} | style
         self.line([min(max(value, low), high)], [y], Role(role.colour, ""), "", **mark)

@@ -39,13 +39,13 @@ def solved(
     >>> list(solved("10.3", noise_share, [], of_still=("/ (noisy - start)", "/ (still - start)")).wrong)
     ['of_still']
     """
-    slips = {slip: _changed(solution, slip, change) for slip, change in changes.items()}
+    code = inspect.getsource(solution)
+    slips = {slip: _changed(solution, code, slip, change) for slip, change in changes.items()}
     name = name or solution.__name__
     return Exercise(name, number, solution, slips | dict(wrong or {}), cases, tolerance)
 
 
-def _changed(solution: Answer, slip: str, change: tuple[str, ...]) -> Answer:
-    code = inspect.getsource(solution)
+def _changed(solution: Answer, code: str, slip: str, change: tuple[str, ...]) -> Answer:
     for before, after in zip(change[::2], change[1::2], strict=True):
         if before not in code:
             raise ValueError(f"Slip {slip!r} changes {before!r}, which {solution.__name__} has not; give words of it.")

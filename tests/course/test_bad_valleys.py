@@ -14,7 +14,7 @@ from pictures import panel
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, road, walk
-from entropic_edu.course.bad_valleys.common import WHERE, column, over, pairs
+from entropic_edu.course.bad_valleys.common import WHERE, at, column, effect, over, pairs
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import dense_hessian
@@ -177,12 +177,12 @@ def test_the_lessons_formula_says_what_was_measured_at_every_factor():
 @pytest.mark.parametrize("shown", ["five", "held_out"])
 def test_noise_takes_walkers_to_the_good_end_and_without_it_they_stay(shown):
     for start in walk.STARTS:
-        moved = walk.effect("matched", "label", start, shown)
+        moved = effect("matched", "label", start, shown)
         least = 5 if shown == "five" else 3  # three pairs know their error less well
         assert float(moved.value) > least * float(moved.error)
         still = walk.track("matched", "none", start, shown)
         assert abs(float(still.value[-1]) - start) < 0.05
-    moved = walk.effect("matched", "label", 0.95, shown)
+    moved = effect("matched", "label", 0.95, shown)
     assert float(moved.value) > 0.2
     assert float(KEPT["matched/label/outside"].max()) < 0.05
     assert QUESTIONS[2].right == "good"
@@ -190,13 +190,13 @@ def test_noise_takes_walkers_to_the_good_end_and_without_it_they_stay(shown):
 
 def test_batches_without_noise_on_the_labels_hardly_move_walkers():
     for start in (0.5, 0.8, 0.95):
-        noisy, alone = (walk.effect("matched", noise, start, "five") for noise in ("label", "batch"))
+        noisy, alone = (effect("matched", noise, start, "five") for noise in ("label", "batch"))
         assert abs(float(alone.value)) < 0.1 * float(noisy.value)
 
 
 def test_the_same_noise_moves_nobody_at_the_norms_as_trained():
     for start in walk.STARTS:
-        assert abs(float(walk.effect("trained", "label", start, "five").value)) < 0.01
+        assert abs(float(effect("trained", "label", start, "five").value)) < 0.01
 
 
 def test_the_noise_is_close_to_the_curvature_and_the_walkers_themselves_read_more_digits():
@@ -330,7 +330,7 @@ def test_a_bet_is_drawn_where_it_was_made_and_taken_away_again():
 
 def test_a_curve_is_read_on_straight_lines_between_even_positions():
     curve = torch.tensor([0.0, 1.0, 0.0])
-    assert [walk.at(curve, place) for place in (-0.1, 0.0, 0.25, 0.5, 1.0, 1.2)] == pytest.approx([0, 0, 0.5, 1, 0, 0])
+    assert [at(curve, place) for place in (-0.1, 0.0, 0.25, 0.5, 1.0, 1.2)] == pytest.approx([0, 0, 0.5, 1, 0, 0])
 
 
 @pytest.mark.parametrize("name", ["ends", "road", "measures"])

@@ -11,7 +11,7 @@ from pictures import panel
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course import bump as chapter
-from entropic_edu.course.bump import common, hook, own, road, scale, spectrum, steps
+from entropic_edu.course.bump import common, eigenvalues, hook, own, road, scale, spectrum, steps
 from entropic_edu.course.bump.exercises import probe, product
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.per_sample import gradient_covariance
@@ -173,7 +173,7 @@ def test_eigenvalues_of_every_rank_are_larger_in_the_middle_on_every_road():
 def test_the_ten_largest_count_as_one_each_and_the_weights_share_out_the_rest():
     nodes = torch.cat([torch.tensor([0.001, 0.01]), torch.linspace(1, 2, 10)]).double()[None]
     weights = torch.cat([torch.tensor([0.6, 0.2]), torch.full((10,), 0.02)]).double()[None]
-    found = spectrum.above(nodes.flip(-1), weights.flip(-1), torch.tensor([1e-4, 0.003, 0.1, 9.0]).double(), 110)
+    found = eigenvalues.above(nodes.flip(-1), weights.flip(-1), torch.tensor([1e-4, 0.003, 0.1, 9.0]).double(), 110)
     assert found[0].tolist() == pytest.approx([110, 35, 10, 0], abs=1e-6)  # 100 are left, one in four at 0.01
 
 

@@ -15,6 +15,7 @@ import entropic_edu as ee
 from entropic_edu.figures.pixels import png
 from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import CONTROL, GHOST, RUN, THEORY, TWIN, Panel, Sheet
 
@@ -91,6 +92,26 @@ def test_a_mean_has_a_band_of_one_standard_error_and_points_have_bars():
     assert seen.shows(RUN.colour, [0.3, 0.3, 0.7], [0.5, 0.65, 0.5]).tolist() == [True, True, False]
 
 
+def test_a_mean_across_has_its_bar_and_stands_at_the_end_of_the_axis_where_it_is_off_it():
+    sheet = Sheet({"a": Panel(title="Height")})
+    with sheet:
+        sheet["a"].across(ee.Mean(torch.tensor(0.4), torch.tensor(0.2)), 0.7, ms=4)
+        sheet["a"].across(ee.Mean(torch.tensor(3.0), torch.tensor(0.1)), 0.2)
+        sheet["a"].across(ee.Mean(torch.tensor(torch.nan), torch.tensor(torch.nan)), 0.5)
+    places = [0.25, 0.4, 0.55, 0.1, 0.7, 0.99, 0.9, 0.5], [0.7] * 5 + [0.2] * 2 + [0.5]
+    seen = panel(sheet.figure, "Height").shows(RUN.colour, *places)
+    assert seen.tolist() == [True, True, True, False, False, True, False, False]
+
+
+def test_walkers_are_thin_lines_with_their_mean_which_is_told_at_the_end():
+    sheet, position = Sheet({"a": Panel(title="Height")}), torch.tensor([[0.2, 0.4], [0.6, 0.8]])
+    with sheet:
+        end = sheet["a"].walkers([0, 1], position, "", alpha=1, lw=2)
+    assert f"{end:.1f}" == "0.7 ± 0.1"
+    seen = panel(sheet.figure, "Height")
+    assert all(seen.follows(RUN.colour, [0, 1], each) > 0.9 for each in (position.mean(1), *position.T))
+
+
 def rows_of(sheet, x, y):
     columns, rows = panel(sheet.figure, "Height").place(x, y)
     return rows.round().astype(int), columns.round().astype(int)
@@ -144,8 +165,20 @@ def test_code_and_work_get_the_state_and_work_draws_on_the_sheet():
 
     explorer = made(code=lambda state: f"slope = {state.slope}", work=Work(stream, show, lambda state: 2))
     assert explorer.code(**explorer.values) == "slope = 1.0"
+    template = made(code="\nslope = {state.slope:.2f}\nknown = {{1: slope}}\n")
+    assert template.code(slope=2.0, most=4.0) == "slope = 2.00\nknown = {1: slope}"
     assert explorer.run() == "Live: from 1 to 3"
     assert explorer.set(slope=2.0) == "2 of 4"
+
+
+def test_what_is_asked_one_by_one_is_there_one_by_one_and_complete_at_the_end():
+    asked = []
+    stream = one_by_one(lambda x: asked.append(x) or x**2, (3, 4), "squares")
+    first = next(stream)
+    assert (first.done, first.total, first.note, first.result.each, asked) == (0, 2, "squares", [], [])
+    found = [(each.done, each.result.each, each.result.complete) for each in stream]
+    assert found == [(1, [9], False), (2, [9, 16], True)]
+    assert first.result.each == []
 
 
 def test_panels_without_words_are_refused():

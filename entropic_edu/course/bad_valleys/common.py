@@ -17,6 +17,7 @@ from entropic_edu.recorded.bad_minima import COLUMNS
 from entropic_edu.teaching.strings import option_text
 
 FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")'
+STARTS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["starts"])
 SHOWN = {"five": slice(0, 5), "held_out": slice(5, 8), "one": slice(0, 1)}  # rows of the recording
 over = partial(Mean.over, dim=0)  # pairs of minima, or walkers; the error of one alone is NaN
 WHERE = torch.linspace(0, 1, 15, dtype=torch.float64)  # of what was measured along a road
@@ -47,6 +48,49 @@ def column(values: Tensor, name: str) -> Tensor:
 def at(curve: Tensor, position: float) -> float:
     """Return a curve that is given at even positions, on straight lines between them."""
     return float(np.interp(position, torch.linspace(0, 1, len(curve)), curve))
+
+
+def records() -> Tensor:
+    """Return the steps of the recorded positions, (R,)."""
+    step: Tensor = recorded.load("bad_minima")["step"].double()
+    return step
+
+
+def track(which: str, noise: str, start: float, shown: str) -> Mean:
+    """Return the position of one start's walkers at each record, (R,); of one pair alone the error is over walkers."""
+    each = pairs(f"{which}/{noise}/position", shown)[:, :, STARTS.index(start)]
+    return over(each[0].T) if shown == "one" else over(each.mean(-1))
+
+
+def law(which: str, noise: str, start: float, shown: str) -> Tensor | None:
+    """Return where theory has the walkers, (R,); None where the recorded profile has not their noise."""
+    if noise == "batch":
+        return None
+    return pairs(f"{which}/{noise}/law", shown)[..., STARTS.index(start)].mean(0)
+
+
+def velocity(which: str, noise: str, shown: str) -> tuple[Tensor, Tensor]:
+    """Return places on the road, ascending, and how far theory moves a walker there in a step, (n,) each."""
+    laws = pairs(f"{which}/{noise}/law", shown).mean(0)  # (R, starts)
+    place, speed = 0.5 * (laws[1:] + laws[:-1]), laws.diff(dim=0) / records().diff()[:, None]
+    order = place.flatten().argsort()
+    return place.flatten()[order], speed.flatten()[order]
+
+
+def along(which: str, shown: str, name: str) -> Mean:
+    """Return one of ``COLUMNS`` along the roads, (15,)."""
+    return over(column(pairs(f"{which}/along", shown), name))
+
+
+def accuracy_at(which: str, shown: str, position: float) -> float:
+    """Return the held-out accuracy of the roads at a position, on straight lines between the measured ones."""
+    return at(along(which, shown, "test").value, position)
+
+
+def effect(which: str, noise: str, start: float, shown: str) -> Mean:
+    """Return how far noise moved the walkers towards the good end beyond the control at the end, over the pairs."""
+    noisy, still = (pairs(f"{which}/{each}/position", shown)[:, -1, STARTS.index(start)] for each in (noise, "none"))
+    return over(still.mean(-1) - noisy.mean(-1))
 
 
 def shown_as(shown: str) -> str:

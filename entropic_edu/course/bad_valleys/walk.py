@@ -13,7 +13,6 @@ from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, GREEN, RED
-from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.release import Release
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
@@ -23,13 +22,11 @@ from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, THEORY
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .common import SHOWN, WHERE, at, column, land, over, pairs, shown_as
+from .common import SHOWN, STARTS, WHERE, accuracy_at, along, land, law, records, shown_as, track, velocity
 
-RECIPE = recorded.load("bad_minima").recipe
 CASES = {"noisy": ("matched", "label"), "batch": ("matched", "batch"), "trained": ("trained", "label")}  # road, noise
 CASE_KEYS = ("08.case.noisy", "08.case.batch", "08.case.trained")
-STARTS: tuple[float, ...] = tuple(RECIPE["starts"])
-STEPS: int = RECIPE["drift"]["steps"]
+STEPS: int = recorded.load("bad_minima").recipe["drift"]["steps"]
 LIVE_WALKERS, LIVE_STEPS = 16, 1050
 ROADS = {"matched": Role(RED, label="08.label.matched"), "trained": Role(GREY, label="08.label.trained")}
 SIDE: dict[str, Any] = {"xlim": (-0.02, 1.02)}
@@ -42,55 +39,12 @@ PANELS = {
 }  # fmt: skip
 
 
-def records() -> Tensor:
-    """Return the steps of the recorded positions, (R,)."""
-    step: Tensor = recorded.load("bad_minima")["step"].double()
-    return step
-
-
-def track(which: str, noise: str, start: float, shown: str) -> Mean:
-    """Return the position of one start's walkers at each record, (R,); of one pair alone the error is over walkers."""
-    each = pairs(f"{which}/{noise}/position", shown)[:, :, STARTS.index(start)]
-    return over(each[0].T) if shown == "one" else over(each.mean(-1))
-
-
-def law(which: str, noise: str, start: float, shown: str) -> Tensor | None:
-    """Return where theory has the walkers, (R,); None where the recorded profile has not their noise."""
-    if noise == "batch":
-        return None
-    return pairs(f"{which}/{noise}/law", shown)[..., STARTS.index(start)].mean(0)
-
-
-def velocity(which: str, noise: str, shown: str) -> tuple[Tensor, Tensor]:
-    """Return places on the road, ascending, and how far theory moves a walker there in a step, (n,) each."""
-    laws = pairs(f"{which}/{noise}/law", shown).mean(0)  # (R, starts)
-    place, speed = 0.5 * (laws[1:] + laws[:-1]), laws.diff(dim=0) / records().diff()[:, None]
-    order = place.flatten().argsort()
-    return place.flatten()[order], speed.flatten()[order]
-
-
 def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor:
     """Return where a walker is after 0, 1, ... steps, if each moves it by the speed at its place, (steps + 1,)."""
     where, places, speeds = [float(start)], position.numpy(), speed.numpy()
     for _ in range(steps):
         where.append(where[-1] + float(np.interp(where[-1], places, speeds)))
     return torch.tensor(where, dtype=torch.float64)
-
-
-def along(which: str, shown: str, name: str) -> Mean:
-    """Return one of ``COLUMNS`` along the roads, (15,)."""
-    return over(column(pairs(f"{which}/along", shown), name))
-
-
-def accuracy_at(which: str, shown: str, position: float) -> float:
-    """Return the held-out accuracy of the roads at a position, on straight lines between the measured ones."""
-    return at(along(which, shown, "test").value, position)
-
-
-def effect(which: str, noise: str, start: float, shown: str) -> Mean:
-    """Return how far noise moved the walkers towards the good end beyond the control at the end, over the pairs."""
-    noisy, still = (pairs(f"{which}/{each}/position", shown)[:, -1, STARTS.index(start)] for each in (noise, "none"))
-    return over(still.mean(-1) - noisy.mean(-1))
 
 
 def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) -> None:

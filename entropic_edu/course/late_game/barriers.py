@@ -7,8 +7,6 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from torch import Tensor
-
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
@@ -21,6 +19,7 @@ from .axes import AGAINST_K, POSITION, decades, logarithmic
 from .live import Live, live
 
 LOOKS = {"loss": Role(BLUE, label="07.label.loss"), "trace": Role(RED, "--", label="07.label.trace")}
+NOW, RING = Role(RED, ""), {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.3}  # points of this k
 TITLE_KEYS = ("07.panel.share", "07.panel.ends", "07.panel.raw", "07.panel.yours")
 SENTENCE_KEYS = ("07.barriers.share", "07.barriers.ends", "07.barriers.raw", "07.barriers.yours")
 VERDICT_KEYS = ("07.verdict.share", "07.verdict.ends")
@@ -34,60 +33,50 @@ PANELS = {
 }
 
 
-def curves_of(task: str) -> dict[str, Tensor]:
-    """Return loss and tr H along all lines of a task, (T, K, P) each."""
-    children = M.family(task)
-    return {"loss": children.data_loss[:, :, 0].double(), "trace": children.trace[:, :, 0].double()}
+def state_of(rule: Yours, parted: int, task: str, divided: str, trunks: str) -> SimpleNamespace:
+    """Return loss and tr H along all lines of a task, (T, K, P) each, and both barriers at each k, (K,) each.
 
-
-def heights_of(state: SimpleNamespace) -> dict[str, Mean | None]:
-    """Return both barriers at each k on the scale of the state, (K,) each; None where a scale has none."""
-    if state.divided == "yours":
-        rows = slice(None) if state.trunks == "all" else slice(0, 1)
-        there = [name for name in LOOKS if M.barrier(state.task, name, "share") is not None]
-        return dict.fromkeys(LOOKS) | {name: exact(state.rule(curves_of(state.task)[name][rows])) for name in there}
-    each = {name: M.barrier(state.task, name, state.divided) for name in LOOKS}
-    return {name: None if values is None else M.chosen(values, state.trunks) for name, values in each.items()}
-
-
-def frames(sheet: Sheet, state: SimpleNamespace) -> None:
-    """Fit the axes to the task, and draw tr H against the loss at all points of all lines."""
-    curves = curves_of(state.task)
+    ``rows`` are the trunks that are looked at; a barrier is None where the scale has none.
+    """
+    family, rows = M.family(task), slice(None) if trunks == "all" else slice(0, 1)
+    curves = {"loss": family.data_loss[:, :, 0].double(), "trace": family.trace[:, :, 0].double()}
+    means: dict[str, Mean | None] = dict.fromkeys(curves)
     for name, curve in curves.items():
+        values = M.barrier(task, name, "share" if divided == "yours" else divided)
+        if values is not None:
+            means[name] = exact(rule(curve[rows])) if divided == "yours" else M.chosen(values, trunks)
+    known = {"parted": parted, "place": M.STEPS.index(parted), "task": task, "divided": divided, "trunks": trunks}
+    return SimpleNamespace(family=family, rows=rows, curves=curves, means=means, rule=rule, **known)
+
+
+def frame(sheet: Sheet, state: SimpleNamespace) -> None:
+    """Fit the axes to the task; draw tr H against the loss at all points of all lines, and both barriers against k."""
+    for name, curve in state.curves.items():
         sheet[name].reframe(**decades(curve))
-    sheet["against"].reframe(**decades(curves["loss"], "x"), **decades(curves["trace"]))
-    rows = slice(None) if state.trunks == "all" else slice(0, 1)
-    x, y = (curve[rows].flatten() for curve in curves.values())
-    sheet["against"].line(x, y, Role(GREY, ""), "", marker="o", ms=2.5, alpha=0.5)
+    pen = sheet["against"]
+    pen.reframe(**decades(state.curves["loss"], "x"), **decades(state.curves["trace"]))
+    x, y = (curve[state.rows].flatten() for curve in state.curves.values())
+    pen.line(x, y, Role(GREY, ""), "", marker="o", ms=2.5, alpha=0.5)
     for height, key, role in ((0.72, "07.label.all", Role(GREY)), (0.24, "07.label.some", Role(RED))):
-        where = {"transform": sheet["against"].ax.transAxes, "va": "center", "clip_on": False}
-        sheet["against"].note(1.03, height, key, role, **where)  # type: ignore[arg-type]
-
-
-def heights(sheet: Sheet, state: SimpleNamespace, means: dict[str, Mean | None]) -> None:
-    """Draw both barriers against k on the scale of the state."""
+        pen.note(1.03, height, key, role, va="center", clip_on=False, transform=pen.ax.transAxes)
     pen = sheet["heights"]
     pen.reframe(title=option_text(state.divided, *TITLE_KEYS))
     if state.divided in M.LEVELS:
         pen.level(M.LEVELS[state.divided], LIMIT)
     pen.line([state.parted] * 2, pen.panel.ylim, Role(GREY, ":", 1.2), "")
-    for name, mean in means.items():
+    for name, mean in state.means.items():
         if mean is not None:  # a barrier of 0 has no place on this axis
             pen.line(M.STEPS, Mean(mean.value.clamp(min=1e-6), mean.error), LOOKS[name])
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw the lines of this k and both barriers, and the bet: the curvature's share as a power of the loss's."""
-    frames(sheet, state)
-    place, means = M.STEPS.index(state.parted), heights_of(state)
-    rows = slice(None) if state.trunks == "all" else slice(0, 1)
-    curves = curves_of(state.task)
-    for name, curve in curves.items():
-        sheet[name].line(M.family(state.task).positions, M.chosen(curve[:, place], state.trunks), LOOKS[name], "")
-    x, y = (curve[rows, place].flatten() for curve in curves.values())
-    sheet["against"].line(x, y, Role(RED, ""), "", marker="o", ms=5, mfc="white", mew=1.3)
-    heights(sheet, state, means)
-    loss, trace = means["loss"], means["trace"]
+    frame(sheet, state)
+    for name, curve in state.curves.items():
+        sheet[name].line(state.family.positions, M.chosen(curve[:, state.place], state.trunks), LOOKS[name], "")
+    x, y = (curve[state.rows, state.place].flatten() for curve in state.curves.values())
+    sheet["against"].line(x, y, NOW, "", **RING)
+    loss, trace = state.means.values()
     if ghost is not None and loss is not None and trace is not None:
         bet = trace.value[0] * (loss.value / loss.value[0]).clamp(min=0) ** ghost
         sheet["heights"].line(M.STEPS, bet.clamp(min=1e-6), GHOST, lw=4)
@@ -95,10 +84,10 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 
 def words(state: SimpleNamespace) -> str:
     """Say how high both barriers are at this k, and from where on each stays low."""
-    place, unit = M.STEPS.index(state.parted), 100.0 if state.divided == "share" else 1.0
-    known = {"task": M.task_named(state.task), "parted": state.parted, "steps": M.family(state.task).steps}
-    said, both = text("07.barriers.begin", **known), heights_of(state)
-    means = {name: None if mean is None else M.with_error(mean * unit, place) for name, mean in both.items()}
+    unit = 100.0 if state.divided == "share" else 1.0
+    known = {"task": M.task_named(state.task), "parted": state.parted, "steps": state.family.steps}
+    said, both = text("07.barriers.begin", **known), state.means.items()
+    means = {name: None if mean is None else M.with_error(mean * unit, state.place) for name, mean in both}
     if None in means.values():
         return f"{said} {text('07.barriers.none', loss=means['loss'])}"
     said += " " + option_text(state.divided, *SENTENCE_KEYS, **means)
@@ -117,24 +106,21 @@ def words(state: SimpleNamespace) -> str:
 
 def show(sheet: Sheet, result: Live, state: SimpleNamespace, seed: int) -> str:
     """Draw one family that is trained now, and say how high its barriers are."""
-    frames(sheet, state)
-    heights(sheet, state, heights_of(state))
-    known = {"parted": state.parted, "step": result.step, "steps": M.family(state.task).steps, "seed": seed}
+    frame(sheet, state)
+    known = {"parted": state.parted, "step": result.step, "steps": state.family.steps, "seed": seed}
     if len(result.trace) == 0:
         return text("07.live.early", **known)
-    curves = {"loss": result.data_loss.double(), "trace": result.trace.double()}
-    for name, curve in curves.items():
-        sheet[name].line(M.family(state.task).positions, curve, LOOKS[name], "")
-    sheet["against"].line(curves["loss"], curves["trace"], Role(RED, ""), "", marker="o", ms=5, mfc="white", mew=1.3)
-    high = {name: float(curve.max() - curve[[0, -1]].max()) for name, curve in curves.items()}
-    for name, curve in curves.items():
-        first = M.barrier(state.task, name, "raw")
+    sheet["against"].line(result.data_loss, result.trace, NOW, "", **RING)
+    high = {}
+    for name, curve in (("loss", result.data_loss.double()), ("trace", result.trace.double())):
+        sheet[name].line(state.family.positions, curve, LOOKS[name], "")
+        end, first = float(curve[[0, -1]].max()), M.barrier(state.task, name, "raw")
         assert first is not None
-        over = {"share": float(first[:, 0].mean()), "ends": float(curve[[0, -1]].max())}.get(state.divided, 1.0)
+        high[name] = float(curve.max()) - end
+        over = {"share": float(first[:, 0].mean()), "ends": end}.get(state.divided, 1.0)
         if over > 0:
-            style = {"marker": "D", "ms": 9, "mfc": "none", "mew": 1.8}
-            height = max(high[name] / over, 1.1e-4)
-            sheet["heights"].line([state.parted], [height], Role(LOOKS[name].colour, ""), "", **style)
+            height, role = max(high[name] / over, 1.1e-4), Role(LOOKS[name].colour, "")
+            sheet["heights"].line([state.parted], [height], role, "", marker="D", ms=9, mfc="none", mew=1.8)
     return text("07.live.sentence", loss=M.number(high["loss"]), trace=M.number(high["trace"]), **known)
 
 
@@ -159,6 +145,6 @@ def barriers(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
         switch("trunks", ("all", "one")),
     ]
     now = partial(show, seed=seed)
-    work = Work(lambda state: live(seed, state.task, state.parted), now, lambda state: M.family(state.task).steps, now)
-    state = partial(SimpleNamespace, rule=Yours(yours, M.share))
+    work = Work(lambda state: live(seed, state.task, state.parted), now, lambda state: state.family.steps, now)
+    state = partial(state_of, Yours(yours, M.share))
     return Explorer(draw, controls, PANELS, words, state=state, title="07.barriers.title", code=code, work=work)

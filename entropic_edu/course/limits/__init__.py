@@ -10,8 +10,9 @@ from entropic_edu.course import Chapter, Exercise, Question
 from entropic_edu.teaching.slips import solved
 
 from .controls import controls
-from .gallery import gallery, opening
+from .gallery import gallery
 from .mine import mine
+from .opening import opening
 from .own import yours
 from .questions import open_questions
 from .roads import conclude, noise_share

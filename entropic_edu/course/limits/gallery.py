@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +22,7 @@ from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, Measured, measured
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, GREY, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TRACE, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
 from .kept import MAKES, crowds, data_of, story, story_narrow, story_push, story_push_ends, with_error
@@ -64,12 +64,6 @@ def place(pen: Pen, walkers: Tensor, role: Role, **style: Any) -> None:
 
 
 WALLS: dict[str, Any] = {"yscale": "log", "yticks": (1, 10)}
-OPENING = {
-    letter: Panel((0.075 + 0.186 * number, 0.58, 0.165, 0.33), letter, " ", ALONG, ACROSS, (1, 2, 3),
-                  () if number else (-0.5, 0, 0.5), once=partial(plan, letter))
-    for number, letter in enumerate(LETTERS)
-}  # fmt: skip
-OPENING["walls"] = Panel((0.075, 0.125, 0.875, 0.3), "panel.curvature", "axis.along", ALONG, (0.4, 80), **WALLS)
 PANELS = {
     "plan": Panel((0.095, 0.56, 0.45, 0.39), "", "axis.along", ALONG, ACROSS),
     "below": Panel((0.095, 0.125, 0.375, 0.215), x="axis.along", xlim=ALONG, **BELOW["walkers"]),
@@ -80,45 +74,22 @@ PANELS = {
 }  # fmt: skip
 
 
-def draw_opening(sheet: Sheet, state: SimpleNamespace) -> None:
-    """Draw the walkers before the first step, and the walls of all cases, the chosen one boldly."""
-    for letter in LETTERS:
-        land, mine = cases.land(letter), letter == state.case
-        place(sheet[letter], land.floor(25), RUN if mine else Role("0.35"), ms=4 if mine else 2.5)
-        role = Role(RED if mine else GREY, width=2.6 if mine else 1.2)
-        sheet["walls"].line(Y, land.curvature_across(Y), role, letter, zorder=3 if mine else 2)
-
-
-def opening(seed: int) -> Explorer:
-    """Return the explorer of the five valleys before the first step: what one can see without measuring."""
-
-    def words(state: SimpleNamespace) -> str:
-        left, right = cases.land(state.case).curvature_across(torch.tensor([cases.START, cases.END])).tolist()
-        return text("10.opening.sentence", case=state.case, left=left, right=right)
-
-    code = """
-from entropic_edu.recorded.look_alikes import cases
-h = cases.land("{state.case}").curvature_across(torch.tensor([1.0, 3.0]))
-"""
-    controls = [switch("case", tuple(LETTERS))]
-    return Explorer(draw_opening, controls, OPENING, words, title="10.opening.title", code=code)
-
-
-def read(state: SimpleNamespace) -> Measured:
-    """Return what was measured on the case of a state."""
-    return crowds(LETTERS[state.case], state.batch_size, state.learning_rate)
+def state_of(case: str, batch_size: int | None, learning_rate: float, measure: str) -> SimpleNamespace:
+    """Return a case, with what was measured on its recorded crowds."""
+    known: dict[str, Any] = {"case": case, "name": LETTERS[case], "land": cases.land(case), "measure": measure}
+    known |= {"batch_size": batch_size, "learning_rate": learning_rate, "data": data_of(batch_size)}
+    return SimpleNamespace(found=crowds(LETTERS[case], batch_size, learning_rate), **known)
 
 
 def drawn(sheet: Sheet, state: SimpleNamespace, found: Measured, twin: Measured | None = None) -> None:
     """Draw a case, what was measured on it, what the story says, and a pinned run."""
-    land = cases.land(state.case)
     sheet["plan"].keep(*plan(state.case, sheet["plan"].ax))
     if twin is not None:
         place(sheet["plan"], twin.walkers, TWIN, ms=4, mfc="none", zorder=3)
     place(sheet["plan"], found.walkers, RUN, ms=5, mec="white", mew=0.6, zorder=4)
-    sheet["walls"].line(Y, land.curvature_across(Y), TRACE, "")
+    sheet["walls"].line(Y, state.land.curvature_across(Y), TRACE, "")
     inside = Y[(Y >= 1) & (Y <= 3)]
-    sheet["push"].line(inside, story_push(land, inside), STORY)
+    sheet["push"].line(inside, story_push(state.land, inside), STORY)
     sheet["spread"].line(ALONG, torch.ones(2), STORY)
     for name in ("spread", "push"):
         sheet[name].points(MIDDLES, getattr(found, name), ms=5)
@@ -134,12 +105,12 @@ def drawn(sheet: Sheet, state: SimpleNamespace, found: Measured, twin: Measured 
         for role, height, label in ((RUN, 3.2, "10.label.along"), (Role(RED), 2.6, "10.label.across")):
             below.note(0.7, height, label, role, va="center")
     elif state.measure == "walkers" and state.batch_size is not None:
-        below.line(at, story(LETTERS[state.case], state.batch_size, state.learning_rate), STORY)
+        below.line(at, story(state.name, state.batch_size, state.learning_rate), STORY)
 
 
 def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = None) -> None:
     """Draw a recorded case, and the bet: the share of the walkers in the left half, as two levels."""
-    drawn(sheet, state, read(state), None if pinned is None else read(pinned))
+    drawn(sheet, state, state.found, None if pinned is None else pinned.found)
     if ghost is not None and state.measure == "walkers":
         sheet["below"].line([1, 2, 2, 3], [ghost, ghost, 1 - ghost, 1 - ghost], GHOST, "", lw=4)
         sheet["below"].note(0.63, 1.16, GHOST.label, GHOST, va="center")
@@ -147,15 +118,15 @@ def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = Non
 
 def told(state: SimpleNamespace, found: Measured, made: str) -> str:
     """Say what was measured on a case, and what the story says of it."""
-    known = {"case": state.case, "data": data_of(state.batch_size), "learning_rate": state.learning_rate, "made": made}
+    known = {"case": state.case, "data": state.data, "learning_rate": state.learning_rate, "made": made}
     share = 100 * found.narrow
     if state.batch_size is None:
         return text("10.cases.still", moved=float(found.moved.value), narrow=share, **known)
-    law = 100 * story_narrow(LETTERS[state.case], state.batch_size, state.learning_rate)
+    law = 100 * story_narrow(state.name, state.batch_size, state.learning_rate)
     said = text("10.cases.noisy", narrow=share, law=law, left=with_error(found.spread_ends.at(0)), **known)
     if state.measure == "walkers":
         left, right = (with_error(found.push_ends.at(place)) for place in (0, 1))
-        a, b = story_push_ends(cases.land(state.case))
+        a, b = story_push_ends(state.land)
         return f"{said} {text('10.cases.walkers', left=left, right=right, a=a, b=b)}"
     if state.measure == "kicks":
         left, right = (with_error(found.along_ends.at(place)) for place in (0, 1))
@@ -165,31 +136,30 @@ def told(state: SimpleNamespace, found: Measured, made: str) -> str:
 
 def words(state: SimpleNamespace, pinned: SimpleNamespace | None = None) -> str:
     """Say what was recorded on a case, and on a pinned one."""
-    said = told(state, read(state), text("10.cases.recorded"))
+    said = told(state, state.found, text("10.cases.recorded"))
     if pinned is None:
         return said
-    known = {"case": pinned.case, "learning_rate": pinned.learning_rate, "data": data_of(pinned.batch_size)}
-    return f"{said} {text('10.cases.twin', left=with_error(read(pinned).spread_ends.at(0)), **known)}"
+    known = {"case": pinned.case, "learning_rate": pinned.learning_rate, "data": pinned.data}
+    return f"{said} {text('10.cases.twin', left=with_error(pinned.found.spread_ends.at(0)), **known)}"
 
 
-def code(state: SimpleNamespace) -> str:
-    """Return the lines that make a case's crowds anew, and measure them."""
-    settings = f"batch_size={state.batch_size}, learning_rate={state.learning_rate}"
-    return MAKES.format(land=f'cases.land("{state.case}")', settings=settings)
+CODE = MAKES.format(
+    land='cases.land("{state.case}")', settings="batch_size={state.batch_size}, learning_rate={state.learning_rate}"
+)
 
 
 def gallery(seed: int) -> Explorer:
     """Return the explorer of five valleys that look alike: which of them fails, and how."""
 
     def live(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
-        found = measured(cases.land(state.case), release)
+        found = measured(state.land, release)
         drawn(sheet, state, found)
         return told(state, found, text("10.cases.computed", seed=seed + 1, step=int(release.step[-1])))
 
     def going(state: SimpleNamespace) -> Iterator[Snapshot[Release]]:
-        return cases.stream(cases.land(state.case), seed + 1, state.batch_size, state.learning_rate)
+        return cases.stream(state.land, seed + 1, state.batch_size, state.learning_rate)
 
     work = Work(going, live, lambda state: cases.STEPS, live)
     controls = [switch("case", tuple(LETTERS)), slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.04)]
     controls.append(switch("measure", tuple(BELOW)))
-    return Explorer(draw, controls, PANELS, words, title="10.cases.title", code=code, work=work)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="10.cases.title", code=CODE, work=work)

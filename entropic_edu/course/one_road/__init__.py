@@ -12,7 +12,7 @@ from entropic_edu.course import Chapter, Given, Question
 from entropic_edu.teaching.slips import solved
 
 from . import band, hill, match, mistakes, walk
-from .mistakes import swept
+from .bands import swept
 
 QUESTIONS = [
     Question(

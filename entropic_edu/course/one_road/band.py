@@ -19,9 +19,8 @@ from entropic_edu.teaching.sheet import GHOST, GREY, SMALL, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .bands import FRAMES, NAME_KEYS, POINTS, TOTAL, Bands, chosen, ends_objective, recorded_frame, relax, relax_yours
+from . import bands as B
 from .common import BOX, GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, outlined, plane
-from .mistakes import swept
 
 GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
 COLUMNS = {name: number for number, name in enumerate(one_road.COLUMNS)}
@@ -34,8 +33,8 @@ FINISHED: dict[str, tuple[str, tuple[float, float], dict[float, str]]] = {  # ti
 
 
 def _end(ax: Axes) -> None:
-    ax.axhline(ends_objective(), color=GREY, lw=1, ls=DASHES[3])
-    ax.text(1.03, ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=SMALL, va="center")
+    ax.axhline(B.ends_objective(), color=GREY, lw=1, ls=DASHES[3])
+    ax.text(1.03, B.ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=SMALL, va="center")
 
 
 PANELS = {
@@ -44,14 +43,14 @@ PANELS = {
                    yticks=(0.03, 0.1, 1), yscale="log", once=_end),
 } | {
     name: Panel((left, 0.13, 0.075, 0.22), title, " ", limits, (-0.5, 3.5), ticks,
-                {} if left > 0.71 else dict(zip((3, 2, 1, 0), NAME_KEYS, strict=False)), "log")
+                {} if left > 0.71 else dict(zip((3, 2, 1, 0), B.NAME_KEYS, strict=False)), "log")
     for left, (name, (title, limits, ticks)) in zip((0.71, 0.81, 0.91), FINISHED.items(), strict=True)
 }  # fmt: skip
 
 
 def draw_bands(sheet: Sheet, guess: str, found: dict[str, Tensor]) -> None:
     """Draw bands, (points, 3) each: u, v and objective; the first guess; and the finished roads of all pairs."""
-    outlined(sheet["plane"], recorded_frame("string", guess, 0)[0][:, :2], Role(BLACK, ":", 2.2))
+    outlined(sheet["plane"], B.recorded_frame("string", guess, 0)[0][:, :2], Role(BLACK, ":", 2.2))
     sheet["plane"].note(-2.2, 7.2, "04.label.guess", va="center", bbox=BOX)
     for name, band in found.items():
         role = LOOKS.get(name, YOURS)
@@ -66,9 +65,9 @@ def draw_bands(sheet: Sheet, guess: str, found: dict[str, Tensor]) -> None:
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
     """Draw recorded bands, and the bet: what share of the hill's height above the ends stays."""
     guess, sweep = state.first_guess, state.band_sweeps
-    draw_bands(sheet, guess, {name: recorded_frame(name, guess, sweep)[0] for name in chosen(state.band_method)})
+    draw_bands(sheet, guess, {name: B.recorded_frame(name, guess, sweep)[0] for name in B.chosen(state.band_method)})
     if ghost is not None:
-        height = ends_objective() + ghost * (float(digits.line_loss(0).max()) - ends_objective())
+        height = B.ends_objective() + ghost * (float(digits.line_loss(0).max()) - B.ends_objective())
         sheet["along"].line([0.3, 0.7], [height, height], GHOST, "", lw=4)
         sheet["along"].note(0.5, 1.6 * height, GHOST.label, GHOST, ha="center", va="center")
 
@@ -76,16 +75,16 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 def outcome(name: str, row: Tensor) -> str:
     """Return what a band is like, from its row of ``COLUMNS``."""
     values = {column: float(row[number]) for column, number in COLUMNS.items()}
-    return text("04.band.told", method=option_text(name, *NAME_KEYS), **values)
+    return text("04.band.told", method=option_text(name, *B.NAME_KEYS), **values)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say how high and long the bands are, and at the end how those of all pairs and far guesses are."""
     guess, method = state.first_guess, state.band_method
-    rows = {name: recorded_frame(name, guess, state.band_sweeps)[1] for name in chosen(method)}
+    rows = {name: B.recorded_frame(name, guess, state.band_sweeps)[1] for name in B.chosen(method)}
     key, known = "04.band.recorded", {"guess": option_text(guess, *GUESS_KEYS), "sweep": state.band_sweeps}
-    said = text(key, ends=ends_objective(), bands=" ".join(outcome(*each) for each in rows.items()), **known)
-    if state.band_sweeps < TOTAL or method == "all":
+    said = text(key, ends=B.ends_objective(), bands=" ".join(outcome(*each) for each in rows.items()), **known)
+    if state.band_sweeps < B.TOTAL or method == "all":
         return said
     final = kept(f"final/{method}/{guess}")
     spread = {name: least_and_most(final[:, ENDING[name]], 2) for name in ("barrier", "length")}
@@ -97,33 +96,33 @@ def words(state: SimpleNamespace) -> str:
     return said
 
 
-def show(sheet: Sheet, bands: Bands, state: SimpleNamespace) -> str:
+def show(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
     """Draw bands that relax now, and say how far they are."""
     both = {
-        name: one_road.table(digits.land(), plane(), path, bands.sweep, POINTS) for name, path in bands.paths.items()
+        name: one_road.table(digits.land(), plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()
     }
     draw_bands(sheet, state.first_guess, {name: points for name, (points, _) in both.items()})
-    known = {"guess": option_text(state.first_guess, *GUESS_KEYS), "sweep": bands.sweep, "ends": ends_objective()}
+    known = {"guess": option_text(state.first_guess, *GUESS_KEYS), "sweep": bands.sweep, "ends": B.ends_objective()}
     return text("04.band.live", bands=" ".join(outcome(name, row) for name, (_, row) in both.items()), **known)
 
 
-def frame(sheet: Sheet, bands: Bands, state: SimpleNamespace) -> str:
+def frame(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
     """Draw the band that moves now, quickly."""
     name, path = list(bands.paths.items())[-1]
-    even = path.resample(POINTS).pivots
+    even = path.resample(B.POINTS).pivots
     height = digits.land().loss(even)
     draw_bands(sheet, state.first_guess, {name: torch.cat([plane().coordinates(even), height[:, None]], 1)})
-    method = option_text(name, *NAME_KEYS)
+    method = option_text(name, *B.NAME_KEYS)
     return text("04.band.moving", method=method, sweep=bands.sweep, highest=float(height.max()))
 
 
 def code(state: SimpleNamespace) -> str:
     """Return the lines that read the recorded band and make its finished road anew."""
-    method, guess = chosen(state.band_method)[0], state.first_guess
+    method, guess = B.chosen(state.band_method)[0], state.first_guess
     return f"""
 from entropic_edu import recorded
 from entropic_edu.recorded import one_road, roads
-band = recorded.load("one_road")["band/{method}/{guess}"][{FRAMES.index(state.band_sweeps)}]
+band = recorded.load("one_road")["band/{method}/{guess}"][{B.FRAMES.index(state.band_sweeps)}]
 land, (a, b) = roads.landscape(), roads.road(0).pivots[[0, -1]]
 road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # anew, in seconds
 """
@@ -131,15 +130,15 @@ road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # 
 
 def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """A band of networks, relaxed by one of four methods from one of three first guesses, or by the learner's sweep."""
-    own = Yours(yours, swept)
+    own = Yours(yours, B.swept)
 
-    def stream(state: SimpleNamespace) -> Iterator[Snapshot[Bands]]:
-        return relax(state.band_method, state.first_guess) if yours is None else relax_yours(own, state.first_guess)
+    def stream(state: SimpleNamespace) -> Iterator[Snapshot[B.Bands]]:
+        return B.relax(state.band_method, state.first_guess) if yours is None else B.relax_yours(own, state.first_guess)
 
-    def told(sheet: Sheet, bands: Bands, state: SimpleNamespace) -> str:
+    def told(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
         return f"{show(sheet, bands, state)} {own.note}".strip()
 
     controls = [switch("band_method", (*METHODS, "all")), switch("first_guess", GUESSES)]
-    controls.append(slider("band_sweeps", FRAMES, FRAMES[-1]))
-    work = Work(stream, told, lambda state: TOTAL * (len(chosen(state.band_method)) if yours is None else 1), frame)
+    controls.append(slider("band_sweeps", B.FRAMES, B.FRAMES[-1]))
+    work = Work(stream, told, lambda state: B.TOTAL * (len(B.chosen(state.band_method)) if yours is None else 1), frame)
     return Explorer(draw, controls, PANELS, words, title="04.band.title", code=code, work=work)

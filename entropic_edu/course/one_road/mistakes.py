@@ -2,82 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK, BLUE, RED
-from entropic_edu.physics.connect import Sweeps
-from entropic_edu.physics.methods import Springs
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded.one_road import Bend
-from entropic_edu.stream import connect
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, SMALL, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
+from .bands import ALL, PARTS, SETTINGS, SWEEPS, above_saddle, bands, gaps, swept, turning, yours_bands
 from .common import BOX, YOURS, outlined
-
-PARTS: dict[str, dict[str, Any]] = {"both": {}, "tangent": {"tangent": "central"}, "projection": {"projection": False}}
-SETTINGS: dict[str, Any] = {"batch_size": None, "learning_rate": 0.01, "momentum": 0.0, "pivots": 18, "sweeps": 600}
-ALL = SETTINGS | {"sweeps": Sweeps(600, change=0, scallop=math.inf)}  # to be looked at after each of these
-SWEEPS = (0, 50, 100, 200, 400, 600)
-
-
-@cache
-def bands(parts: str) -> dict[int, Tensor]:
-    """Return the pivots after each of ``SWEEPS``, by sweep."""
-    land, generator = Bend(), torch.Generator()
-    stream = connect(land, *land.minima, generator=generator, method=Springs(**PARTS[parts]), **ALL)
-    pivots = {}
-    while SWEEPS[-1] not in pivots:  # what comes after is measured, and says that such bands do not converge
-        shot = next(stream)
-        pivots[shot.done] = shot.result.pivots
-    return {sweep: pivots[sweep] for sweep in SWEEPS}
-
-
-def swept(pivots: Tensor, gradients: Tensor, step: float) -> Tensor:
-    """Return the pivots after a sweep of the string method: the inner ones moved, then all spaced evenly."""
-    moved = pivots.clone()
-    moved[1:-1] -= step * gradients[1:-1]
-    return Path(moved).resample(len(moved)).pivots
-
-
-def yours_bands(sweep: Yours) -> dict[int, Tensor]:
-    """Return the pivots after each of ``SWEEPS`` of the learner's, from the straight line."""
-    land = Bend()
-    pivots, found = Path(land.minima).resample(SETTINGS["pivots"]).pivots, {}
-    for number in range(SWEEPS[-1] + 1):
-        if number in SWEEPS:
-            found[number] = pivots
-        pivots = sweep(pivots, land.gradient_on(pivots, None), SETTINGS["learning_rate"]).clamp(-5, 5)
-    return found
-
-
-def above_saddle(pivots: Tensor) -> float:
-    """Return how far the highest point of a band, straight between its pivots, lies above the saddle."""
-    return float(Bend().loss(Path(pivots).resample(401).pivots).max()) - Bend.height
-
-
-def gaps(pivots: Tensor) -> Tensor:
-    """Return the distances of neighbours over their mean, (P-1,)."""
-    distances = (pivots[1:] - pivots[:-1]).norm(dim=1)
-    return distances / distances.mean()
-
-
-def turning(pivots: Tensor) -> float:
-    """Return by how many degrees a band turns in all, left and right added up."""
-    step = pivots[1:] - pivots[:-1]
-    angle = torch.atan2(step[:, 1], step[:, 0]).diff()
-    return math.degrees(float(((angle + math.pi) % (2 * math.pi) - math.pi).abs().sum()))
 
 
 def _valley(ax: Axes) -> None:
