@@ -102,13 +102,13 @@ def _test(copy: str, tests: Sequence[str], wanted: Sequence[str] | None) -> None
 
 
 def around(source: str, line: int) -> int:
-    """Return the line at which the innermost function around a line begins, 0 outside of all."""
+    """Return the line at which the innermost function begins whose body holds a line, 0 outside of all."""
     spans = [
-        (min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.end_lineno or 0)
+        (min([node.lineno, *(each.lineno for each in node.decorator_list)]), node.body[0].lineno, node.end_lineno or 0)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
-    return max((begin for begin, end in spans if begin <= line <= end), default=0)
+    return max((begin for begin, body, end in spans if body <= line <= end), default=0)
 
 
 class Bench:

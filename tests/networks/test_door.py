@@ -75,6 +75,19 @@ def test_every_form_gives_the_same_tensors(data):
     same(data)
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_list_of_samples_is_that_many_samples(number):
+    inputs, targets = tensors(list(zip(X[:number], Y[:number], strict=True)), "training")
+    assert torch.equal(inputs, X[:number])
+    assert torch.equal(targets, Y[:number])
+
+
+@pytest.mark.parametrize("data", [[X], [X.numpy()], [1.0], [[1, 2]], ["a"]])
+def test_a_list_of_one_thing_is_no_pair(data):
+    with pytest.raises(ValueError, match=r"of type list; wanted a pair \(x, y\)"):
+        tensors(data, "training")
+
+
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_a_memory_map_is_read_and_not_written_to(mode, tmp_path):
     inputs, _ = tensors((on_disk(tmp_path, mode), Y), "training")

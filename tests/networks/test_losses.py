@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from entropic_edu.networks.losses import Custom, loss_of
+from entropic_edu.networks.losses import Custom, drawing, loss_of
 
 
 def numbers(classes, *shape):
@@ -142,6 +142,17 @@ def test_with_label_noise_slopes_and_gradient_rows_are_the_means_over_all_draws(
     rows, slopes = real.gradient_rows(z, target), real.slopes(z, target)
     jitter = (2 * noise / 3) ** 2 * torch.eye(3, dtype=z.dtype)
     torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), slopes[:, :, None] * slopes[:, None] + jitter)
+
+
+def test_label_noise_draws_from_as_many_classes_as_there_are_outputs_where_its_mean_is_known():
+    labels, shape = numbers(3, 5), torch.Size((2, 7))
+    noisy, custom = loss_of("cross_entropy", 0.3), loss_of(lambda z, y: F.cross_entropy(z, y), 0.3)
+    assert drawing(noisy, labels, shape) == replace(noisy, classes=7)
+    assert drawing(noisy, normal(5, 7).softmax(-1), shape) is noisy  # shares are not drawn
+    assert drawing(loss_of("cross_entropy"), labels, shape).classes == 0
+    assert drawing(loss_of("mse", 0.3), normal(5, 7), shape).classes == 0
+    with pytest.raises(ValueError, match=r"whose mean over the drawn classes is known.*got 'custom"):
+        drawing(custom, labels, shape)
 
 
 def unruly(z, y):

@@ -409,8 +409,11 @@ def test_errors_say_what_was_wanted(generator):
         hutchinson_trace(land, theta)
     with pytest.raises(ValueError, match="num_probes must be a whole number, at least 1; got 0"):
         hutchinson_trace(land, theta, num_probes=0, generator=generator)
-    with pytest.raises(ValueError, match=r"probes must have shape \(V, 43\)"):
-        hutchinson_trace(land, theta, probes=vector)
+    for probes in (vector, vector.expand(0, -1), vector[None, 1:]):
+        with pytest.raises(ValueError, match=r"probes must have shape \(V, 43\)"):
+            hutchinson_trace(land, theta, probes=probes)
+    one = hutchinson_trace(land, theta, probes=vector[None])
+    torch.testing.assert_close(one.value, vector @ hessian_vector_product(land, theta, vector))
     with pytest.raises(ValueError, match=r"scale must have shape \(43,\) or that of theta"):
         hutchinson_trace(land, theta, generator=generator, scale=vector[:2])
     with pytest.raises(ValueError, match="steps must be a whole number, at least 1; got 0"):

@@ -81,3 +81,11 @@ def test_the_error_of_a_ratio_is_how_much_it_scatters(signs):
     assert float(found.value.mean()) == pytest.approx(3 * signs[0] * signs[1], rel=0.01)
     assert float(found.error.square().mean().sqrt()) == pytest.approx(float(found.value.std()), rel=0.12)
     assert torch.equal(ratio(above[:, :1], below[:, :1]).error, torch.zeros(400, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("factor", [-2.0, 0.5, torch.tensor(-0.25)])
+def test_in_other_units_a_mean_keeps_an_error_above_zero(factor):
+    mean = Mean(torch.tensor([3.0, -1.0]), torch.tensor([0.5, 0.25]))
+    for turned in (mean * factor, factor * mean if isinstance(factor, float) else mean * factor):
+        torch.testing.assert_close(turned.value, torch.tensor([3.0, -1.0]) * factor)
+        torch.testing.assert_close(turned.error, torch.tensor([0.5, 0.25]) * abs(factor))

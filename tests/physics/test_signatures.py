@@ -63,7 +63,16 @@ DEFAULTS = {  # those of a number, a name or a switch; what is not here is None
     "curvature.extreme_eigenvalues": {"steps": 30, "tolerance": 1e-3, "weight_decay": True},
     "curvature.spectral_density": {"num_probes": 4, "steps": 24, "weight_decay": True},
 }
-FIRST = {"train": 1, "connect": 3, "probe": 2, "drift": 2, "spawn": 1, "predict": 1}  # given without a name
+FIRST = {
+    "train": 1,
+    "connect": 3,
+    "probe": 2,
+    "drift": 2,
+    "spawn": 1,
+    "predict": 1,
+    "align": 3,
+    "sweep": 1,
+}  # given without a name
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

@@ -257,6 +257,16 @@ def test_a_stream_that_is_closed_before_its_first_epoch_leaves_no_checkpoint(gen
     assert Run.load(file).step == 5  # of 42 samples in batches of 8 two are left out
 
 
+def test_a_fault_in_the_first_epoch_leaves_no_checkpoint(tmp_path):
+    class Broken(Hyperbola):
+        def gradient_on(self, theta, batch):
+            raise RuntimeError("no gradient today")
+
+    with pytest.raises(RuntimeError, match="no gradient today"):
+        train(Broken(), generator=seeded(), batch_size=8, learning_rate=0.01, epochs=2, checkpoint=tmp_path / "run.st")
+    assert not (tmp_path / "run.st").exists()
+
+
 def test_without_a_checkpoint_to_resume_a_run_begins_at_its_start(generator, tmp_path):
     land = network(generator)
     fresh = train(land, generator=seeded(), batch_size=8, epochs=2, checkpoint=tmp_path / "no.st", resume=True)

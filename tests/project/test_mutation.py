@@ -59,12 +59,21 @@ def test_each_module_has_its_own_tests(bench):
     assert {path for path in there - listed if not path.endswith("__init__.py")} == set()
 
 
+def test_a_change_is_tried_on_tests_that_call_the_function_whose_body_it_is_in(bench):
+    trial = importlib.import_module("benchmarks.trial")
+    source = "A = 1\n\n\n@cache\ndef f(a, b=2):\n    c = 3\n\n    def g():\n        return c\n    return g\n"
+    assert [trial.around(source, line) for line in range(1, 11)] == [0, 0, 0, 0, 0, 4, 4, 4, 8, 4]
+
+
 @pytest.mark.soak
 def test_a_break_that_matters_is_noticed_and_the_copy_is_mended_after_it(bench, tmp_path):
-    module, tests = "entropic_edu/physics/mean.py", {"entropic_edu/physics/mean.py": ["tests/physics/test_mean.py"]}
-    place = bench.Bench(tmp_path, 1, tests)
-    place.measure(module)
+    module, files = "entropic_edu/physics/mean.py", ["tests/physics/test_mean.py"]
+    place = bench.Bench(tmp_path, 1)
     source = (ROOT / module).read_text()
-    assert place.run(module, source + "\n# nothing\n")[0]
-    assert not place.run(module, "raise SystemExit(1)\n")[0]
+    line = source[: source.index("abs(factor)")].count("\n") + 1
+    assert place.run(module, source + "\n# nothing\n", 0, files)[0]
+    assert not place.run(module, source.replace("abs(factor)", "factor"), line, files)[0]
+    assert not place.run(module, "raise SystemExit(1)\n", 0, files)[0]
     assert (tmp_path / "0" / module).read_text() == source
+    with pytest.raises(AssertionError, match="fails on the code as it is"):
+        place.run(module, source, 0, ["tests/physics/no_such_test.py"])
