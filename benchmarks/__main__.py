@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import platform
 import time
@@ -42,9 +43,15 @@ rounds in which all ways take turns, on one thread. Seconds belong to one machin
 """
 
 
+def load() -> float:
+    """Return how many processes wanted a core in the last minute; NaN where the system does not tell."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
+
+
 def main(names: Sequence[str] = tuple(PARTS), small: bool = False, page: Path | None = None) -> list[Row]:
     """Measure some parts, print one table, write it to a page if wanted, and return its rows."""
     rows: list[Row] = []
+    first = load()
     with one_thread(), torch.random.fork_rng():
         torch.manual_seed(0)  # of models
         for name in names:
@@ -54,7 +61,8 @@ def main(names: Sequence[str] = tuple(PARTS), small: bool = False, page: Path | 
                 print(f"  {row.stage}: {' | '.join(row.cells()[1:5])}", flush=True)
             print(f"{name}: done in {time.perf_counter() - began:.0f} s", flush=True)
     kind = f"{platform.system()} on {platform.machine()}, {os.cpu_count()} cores of which one was used"
-    when = f"*{datetime.date.today():%d %B %Y}; {kind}; torch {torch.__version__}.*"
+    busy = f"load {first:.0f} at first and {load():.0f} at the end"
+    when = f"*{datetime.date.today():%d %B %Y}; {kind}, {busy}; torch {torch.__version__}.*"
     print(f"\n{when}\n\n{table(rows)}")
     for row in rows:
         if row.ratio is not None and row.ratio < 1 and not row.note:

@@ -38,9 +38,9 @@ class Sweeps:
 
     Between one pair of CNNs with 1,234 parameters, on 256 digits of 12 x 12 pixels with λ = 5e-4, (1 - m)/(ηλ) is
     4,000 sweeps. The ends are at rest at norm 7.7, and the middle sinks below them: with η as given it is at norm 6.9
-    and trace 3.8 after 1,000 sweeps, and at 6.3 and 4.5 after 3,000; with longer steps at 6.2 and 5.2 after 2,000, and
-    on its way still. Nothing bends much there, since λ_max is 1.1 to 1.3: 250 sweeps with 2η, or with m = 0.95, lead
-    where 500 lead, to traces of 3.6, 3.5 and 3.7. With 4η they diverge there; m = 0.975 leads astray from the line on.
+    and trace 3.8 after 1,000 sweeps, and at 6.3 and 4.5 after 3,000; with longer steps at 6.2 and 5.2 after 2,000, at
+    6.0 and 5.5 after 3,000. Nothing bends much there, since λ_max is 1.1 to 1.3: 250 sweeps with 2η, or with m = 0.95,
+    lead where 500 lead, to traces of 3.6, 3.5 and 3.7. With 4η they diverge; m = 0.975 leads astray from the line on.
     With λ = 0, between another pair, the trace is 1.30, 0.75 and 0.41 after 500, 1,000 and 2,000 sweeps.
 
     Attributes:
@@ -160,8 +160,9 @@ def connect(
     band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, wanted.most)
     few = band.few = _few(band.land, size)
     with torch.no_grad():  # the weight-decay term is left out: no road can lower it much
-        line = Path(torch.stack([a, b])).resample(pivots).pivots
-        band.highest = float(few.loss(torch.cat([line, first])).max())
+        band.highest = max(
+            float(few.loss(each).max()) for each in (first, Path(torch.stack([a, b])).resample(pivots).pivots)
+        )
         level = float(land.data_loss(torch.stack([a, b])).mean())
     yield _snapshot(road, 0, wanted.most)
     road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, level)
