@@ -132,6 +132,13 @@ def test_a_start_is_a_vector_or_what_holds_the_parameters(generator):
     assert torch.equal(land.vector(land.module(theta).state_dict()), theta)
 
 
+def test_what_has_no_scale_is_told_of_one_vector_and_of_many_alike(generator):
+    model = nn.Sequential(nn.Linear(5, 4, bias=False), nn.LayerNorm(4, elementwise_affine=False), nn.Linear(4, 3))
+    land = Network(model.double(), *data(generator))
+    theta = starts(land, generator)
+    assert land.scale_free(theta) == land.scale_free(theta[0]) != {}
+
+
 def test_one_sample_is_data_enough_and_a_gradient_can_do_with_one_at_once(generator):
     x, y = data(generator, 1)
     land = Network(mlp(), x, y)
