@@ -108,6 +108,54 @@ def test_the_module_of_a_theta_is_the_model_in_its_own_mode(frozen, generator):
     assert torch.equal(parameters_to_vector(made.parameters()).detach(), theta)
 
 
+def test_the_loss_of_the_data_comes_with_the_gradient_of_the_whole(generator):
+    class Turned(Network):
+        def gradient_on(self, theta, batch):
+            return -2 * super().gradient_on(theta, batch)
+
+    for kind, factor in ((Network, 1), (Turned, -2)):
+        land = kind(mlp(), *data(generator), weight_decay=0.3)
+        theta = starts(land, generator)
+        for batch in (None, land.draw(8, generator, 3)):
+            loss, gradient = land.data_loss_and_gradient_on(theta, batch)
+            whole, slope = land.loss_and_gradient_on(theta, batch)
+            torch.testing.assert_close(loss, whole - 0.15 * theta.square().sum(-1))
+            torch.testing.assert_close(gradient, factor * slope)
+    torch.testing.assert_close(land.data_loss_and_gradient_on(theta, None)[0], land.data_loss(theta))
+
+
+def test_a_start_is_a_vector_or_what_holds_the_parameters(generator):
+    land = Network(mlp(), *data(generator))
+    theta = starts(land, generator)[0]
+    assert land.vector(theta) is theta
+    assert torch.equal(land.vector(land.module(theta)), theta)
+    assert torch.equal(land.vector(land.module(theta).state_dict()), theta)
+
+
+def test_what_has_no_scale_is_told_of_one_vector_and_of_many_alike(generator):
+    model = nn.Sequential(nn.Linear(5, 4, bias=False), nn.LayerNorm(4, elementwise_affine=False), nn.Linear(4, 3))
+    land = Network(model.double(), *data(generator))
+    theta = starts(land, generator)
+    assert land.scale_free(theta) == land.scale_free(theta[0]) != {}
+
+
+def test_one_sample_is_data_enough_and_a_gradient_can_do_with_one_at_once(generator):
+    x, y = data(generator, 1)
+    land = Network(mlp(), x, y)
+    theta = land.initial(generator)
+    torch.testing.assert_close(land.loss(theta), F.cross_entropy(land.module(theta)(x), y).detach())
+    assert [land.least_samples(size) for size in (None, 1)] == [1, 1]
+
+
+def test_data_for_tests_go_where_the_network_goes(generator):
+    land = Network(mlp().float(), *(each[:20].float() if each.ndim > 1 else each[:20] for each in data(generator)))
+    land.test = land.x[5:], land.y[5:]
+    double = land.to(torch.float64)
+    assert (double.test[0].dtype, double.test[1].dtype) == (torch.float64, torch.int64)
+    assert torch.equal(double.test[0].float(), land.test[0])
+    assert torch.equal(double.test[1], land.test[1])
+
+
 class Single(nn.Module):
     """A model that makes constants in single precision."""
 
