@@ -70,12 +70,14 @@ class HandedIn:
             self._function = lambda: answer
         else:
             self._function = answer
-            try:
-                inspect.signature(answer).bind(*first)
-            except TypeError:
-                raise Unfit(text("check.arguments", arguments=listed) if names else text("check.wants_value")) from None
-            except Exception:  # a built-in function does not tell, and what else can be called may do anything
-                pass
+            fits = True
+            with contextlib.suppress(Exception):  # a built-in function does not tell; what else can be called may raise
+                try:
+                    inspect.signature(answer).bind(*first)
+                except TypeError:
+                    fits = False
+            if not fits:
+                raise Unfit(text("check.arguments", arguments=listed) if names else text("check.wants_value"))
 
     def results(self, cases: Sequence[Sequence[Any]]) -> list[object]:
         """Return what comes for each case: a result, or an `Unfit` that says why there is none.

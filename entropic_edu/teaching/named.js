@@ -26,11 +26,12 @@ function tell(box, picture) {
 
 function render({ model, el }) {
   let closed = false;
-  const changes = new MutationObserver(() => tell(el.parentElement, model.get("picture")));
+  const name = () => el.parentElement && tell(el.parentElement, model.get("picture")); // none once it is taken away
+  const changes = new MutationObserver(name);
   const begin = () => {
     if (closed) return;
     if (!el.parentElement) return requestAnimationFrame(begin); // it is put into its box later
-    tell(el.parentElement, model.get("picture"));
+    name();
     changes.observe(el.parentElement, CHANGES);
   };
   begin();

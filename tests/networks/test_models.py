@@ -49,9 +49,11 @@ def test_the_normalised_cnn_has_the_parameters_of_its_kernels_and_halves_any_siz
     assert number_of_parameters(normed_cnn()) == kernels + 10 * (96 * 2 * 2 + 1) == 27538
     model = normed_cnn((2, 3), classes=4, size=8, activation=nn.Tanh)
     assert model(torch.randn(5, 3, 8, 8, generator=generator)).shape == (5, 4)
-    for channels, size in (((), 16), ((4, 4, 4), 20), ((4,), 0)):
+    for channels, size in (((), 16), ((4, 4, 4), 20)):
         with pytest.raises(ValueError, match=rf"the {len(channels)} convolutions .* got size={size}"):
             normed_cnn(channels, size=size)
+    with pytest.raises(ValueError, match="size must be a whole number, at least 1; got 0"):
+        normed_cnn((4,), size=0)
 
 
 @pytest.mark.parametrize("model", [mlp(3 * 16 * 16, 7, 6, 10, norm="layer"), normed_cnn((4, 6))])

@@ -28,6 +28,7 @@ KNOWN = {  # file and finding
     ("sweeps/sweep.py", "pickle.loads"),
     ("sweeps/kept.py", "pickle"),  # whether an error that a worker has just raised comes back from it; no file is read
     ("sweeps/kept.py", "pickle.loads"),
+    ("teaching/slips.py", "exec"),  # the code of a solution of ours, a few words changed
 }
 
 
@@ -83,6 +84,7 @@ def test_the_one_unpickler_finds_nothing_by_name():
 def test_ruffs_rules_of_security_find_nothing_that_is_not_known():
     """S101 asserts for types, S301 and S403 the unpickler, S310 to S404, S603: calls of ours with arguments of ours."""
     command = [sys.executable, "-m", "ruff", "check", "--select", "S", "--ignore", "S101,S301,S403,S404,S603,S607"]
+    command += ["--per-file-ignores", "entropic_edu/teaching/slips.py:S102"]  # as in KNOWN
     done = subprocess.run(
         [*command, "--output-format", "concise", "--no-cache", "entropic_edu"], cwd=ROOT, capture_output=True, text=True
     )
