@@ -196,8 +196,8 @@ lesson.explore("own", walk=walk, free_energy=free_energy)
 # ### Predict
 #
 # Two barriers stand in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are
-# straight, the floor goes up. At equal $\eta$ half the temperature halves each kick's square, so let a cooler crowd
-# take larger $\eta$: then all crowds get equally far on an open floor.
+# straight, the floor goes up. A cooler crowd has smaller kicks and would be slower too. So let it take a larger $\eta$:
+# then on an open floor all crowds get equally far.
 
 # %%
 lesson.predict("cooled")

@@ -3,8 +3,8 @@
 #
 # *35 minutes. You need: lesson 04 (the road between two minima), and eigenvalues of a symmetric matrix.*
 #
-# Two trained networks: at the left a hill on the straight line between them, at the right a road round it that is
-# flat. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
+# Two trained networks: at the left a hill on the straight line between them, at the right a flat road
+# round it. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
 #
 # It is another network than in lesson 04: hidden layers are normalised, a fifth of the labels are wrong and memorised,
 # and drawn labels are noisy. Round 4 shows what each of these does.
