@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 
 import pytest
 import torch
 import works
+from deadline import in_time
 from test_data import write_copy, write_python_copy
 from test_fault_damage import RESULTS
 
@@ -19,20 +19,6 @@ from entropic_edu.physics.results import packed, unpacked
 from entropic_edu.teaching import answers, lab, reports
 
 SECONDS = 30  # more than any of this takes; to read a pipe that nobody writes to takes for ever
-
-
-@contextlib.contextmanager
-def in_time():
-    def late(*_):
-        raise AssertionError(f"it still waited after {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def fifo(place):
@@ -116,7 +102,7 @@ def test_what_is_no_file_is_told_at_once_and_stays(what, kind, tmp_path, monkeyp
     place = home / NAMES.get(what, "file")
     KINDS[kind](place)
     before = os.lstat(place)
-    with in_time(), pytest.raises((OSError, ValueError), match=r"(?s).{15}"):
+    with in_time(SECONDS), pytest.raises((OSError, ValueError), match=r"(?s).{15}"):
         WORKS[what](place)
     after = os.lstat(place)
     assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)

@@ -2,14 +2,13 @@
 
 import inspect
 import math
-import signal
 import traceback
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from deadline import in_time
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -155,22 +154,6 @@ def test_every_public_name_is_tried():
     assert {name.partition(".")[0] for name in NAMES} | set(ELSEWHERE) == set(ee.__all__)
 
 
-@contextmanager
-def in_time():
-    """Fail where a call takes longer than any may."""
-
-    def late(*_):
-        pytest.fail(f"the call took longer than {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def pool(name, value, own):
     """What may be given in place of a value."""
     if name in own:
@@ -198,7 +181,7 @@ def numbers(result):
 def tried(call, arguments):
     """Call; return None, or what is wrong with how it answered."""
     try:
-        with in_time(), warnings.catch_warnings():
+        with in_time(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore", ee.StabilityWarning)
             warnings.simplefilter("ignore", UserWarning)
             result = call(**arguments)
