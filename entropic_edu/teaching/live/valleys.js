@@ -199,18 +199,25 @@ export class Along {
     const heat = temperature(this.land, setting);
     if (this.land.noise !== "isotropic" || heat === 0) return this.#drift(setting, steps);
     if (this.density === null) this.#spread();
-    const { land, cell } = this, edge = setting.learning_rate / (2 * (1 + setting.momentum));
+    const [up, down] = this.#hops(setting, heat); // one step at a time: what a frame holds must not change the result
+    for (let step = 0; step < steps; step++) this.density = implicit(this.density, up, down);
+  }
+
+  #hops({ learning_rate: rate, momentum: m }, heat) { // rates to the next cell and from it; kept while a setting lasts
+    const key = `${rate} ${m} ${heat}`;
+    if (this.kept?.key === key) return this.kept.hops;
+    const { land, cell } = this, edge = rate / (2 * (1 + m)), pace = (rate / (1 - m)) * (heat / cell ** 2);
     const energy = this.places.map((y) => {
       const h = land.curvature(y);
       return land.floor(y) / heat + 0.5 * (Math.log(h) - Math.log(Math.max(1e-3, 1 - edge * h)));
     });
-    const pace = (steps * setting.learning_rate / (1 - setting.momentum)) * (heat / cell ** 2);
-    const up = new Float64Array(CELLS), down = new Float64Array(CELLS); // rates to the next cell, and from it
+    const up = new Float64Array(CELLS), down = new Float64Array(CELLS);
     for (let i = 0; i + 1 < CELLS; i++) {
       const rise = energy[i + 1] - energy[i];
       [up[i], down[i]] = [pace * bernoulli(rise), pace * bernoulli(-rise)];
     }
-    this.density = implicit(this.density, up, down);
+    this.kept = { key, hops: [up, down] };
+    return this.kept.hops;
   }
 
   #drift(setting, steps) {
