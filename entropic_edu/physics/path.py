@@ -18,7 +18,6 @@ from .settings import require_counts
 
 _BLOCK = 2**20  # numbers that are computed at once where all together would be a copy of many vectors
 _TOGETHER = 2**26  # numbers of points between pivots that are held at once
-_EXACT = 2**24  # numbers of a path, up to which its span is found in float64
 
 
 class Projection(NamedTuple):
@@ -294,17 +293,10 @@ class Path(Result):
         The basis (R, D) is orthonormal and spans all pivots, seen from the first. Starts and steps (P-1, R), and their
         products (3, P-1), are in float64.
         """
-        offsets = self.pivots - self.pivots[0]
-        if offsets.numel() <= _EXACT:
-            offsets = offsets.double()
-        _, sizes, rows = torch.linalg.svd(offsets, full_matrices=False)
-        basis = rows[sizes > 4 * torch.finfo(self.pivots.dtype).eps * sizes[0]]
-        del rows
-        at = (offsets @ basis.T).double()
-        del offsets
+        basis, at = _spanned(self.pivots)
         start, step = at[:-1], at.diff(dim=0)
         products = [step.square().sum(1).clamp(min=1e-30), (start * step).sum(1), start.square().sum(1)]
-        return basis.to(self.pivots), start, step, torch.stack(products)
+        return basis, start, step, torch.stack(products)
 
 
 def on(land: Landscape, path: Path | Sequence[Any]) -> Path:
@@ -369,6 +361,41 @@ def _evenly_in_blocks(weights: Tensor, points: Tensor, number: int) -> Tensor:
     ):
         torch.lerp(weights[here] @ points, weights[here + 1] @ points, share[:, None], out=rows)
     return even
+
+
+def _spanned(pivots: Tensor) -> tuple[Tensor, Tensor]:
+    """Return an orthonormal basis (R, D) of what the pivots span, seen from the first, and them in it (P, R) in float64.
+
+    Products of the pivots are enough for directions down to 4e-7 of the longest; what is left gives those below.
+    Nothing but blocks of columns is held in float64.
+    """
+    dim, wide, longest = pivots.shape[1], max(1, _BLOCK // len(pivots)), 0.0
+    blocks = [slice(i, i + wide) for i in range(0, dim, wide)]
+    basis, at = pivots[:0], pivots.new_zeros(len(pivots), 0, dtype=torch.float64)
+
+    def offsets(block: slice) -> Tensor:
+        return (pivots[:, block] - pivots[0, block]).double()
+
+    def left(block: slice) -> Tensor:
+        return offsets(block) - at @ basis[:, block].double()
+
+    for least in (4e-7, 32 * torch.finfo(pivots.dtype).eps):
+        squares, turns = torch.linalg.eigh(torch.stack([left(each) @ left(each).T for each in blocks]).sum(0))
+        sizes = squares.clamp(min=0).sqrt()
+        longest = longest or float(sizes[-1])
+        turns = (turns / sizes)[:, sizes > least * longest]
+        if not turns.numel():
+            break
+        more = pivots.new_empty(turns.shape[1], dim)
+        for each in blocks:
+            more[:, each] = turns.T @ left(each)
+        basis = more if not len(basis) else torch.cat([basis, more])
+        gram = torch.stack([basis[:, each].double() @ basis[:, each].double().T for each in blocks]).sum(0)
+        upright = torch.linalg.cholesky(gram)  # short directions come out of the products a little askew
+        for each in blocks:
+            basis[:, each] = torch.linalg.solve_triangular(upright, basis[:, each].double(), upper=False)
+        at = torch.stack([offsets(each) @ basis[:, each].double().T for each in blocks]).sum(0)
+    return basis, at
 
 
 def _marks(lengths: Tensor) -> Tensor:
