@@ -224,7 +224,7 @@ class Stack:
         for k, v in enumerate(torch.split(vector.reshape(-1, theta.shape[-1]), _TOGETHER)):
             t = theta[k * _TOGETHER : (k + 1) * _TOGETHER] if theta.ndim == 2 else theta[None]
             product = decay * v if decay else torch.zeros_like(v)
-            size = max(64, 4096 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
+            size = max(64, 2048 // len(v))  # samples at once: what keeps both passes and their derivatives in cache
             for some, targets in zip(x.split(size), y.split(size), strict=True):
                 product += len(some) / len(x) * self._along(t, v, some, partial(slopes, y=targets))
             products.append(product)
