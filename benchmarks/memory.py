@@ -1,11 +1,10 @@
-"""How much memory the verbs take at their peak, over what they cannot do without: none is allowed more than four times.
+"""How much memory the verbs take at their peak, over the vectors that they move: none is allowed more than four times.
 
 The digits network with ten times the story's parameters, each verb in a process of its own, after a call of another
 size that loads what is loaded once, by an allocator that gives memory back as soon as it is free. What a verb moves are
 vectors of D float32: training R runs and their momentum, a road P pivots and theirs, a release W walkers and theirs,
-over the points of its road. A probe moves nothing and holds the points that it is at. To these come the outputs of the
-layers, before and after their activations, on 4,096 samples, the most that a pass takes at once: they are the same for
-any number of vectors. Each row counts it both ways, with these outputs and without.
+over the points of its road. A probe moves nothing and holds the points that it is at. The outputs of layers, which are
+the same for any number of vectors, are in the peak and not in what is moved.
 """
 
 from __future__ import annotations
@@ -36,12 +35,10 @@ def rows(small: bool = False) -> Iterator[Row]:
     for verb, number in VECTORS.items():
         command = [sys.executable, "-m", __name__, verb, str(4 if small else number)]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | BACK)
-        rise, vectors, passes = json.loads(done.stdout.splitlines()[-1])
+        rise, vectors = json.loads(done.stdout.splitlines()[-1])
         if rise is not None:
-            moved = HELD[verb] * vectors
-            alone = f"{rise / 1e6:.0f} MB, {rise / moved:.1f} x without a pass, {rise / vectors:.1f} x {number} vectors"
-            stage = f"memory: {verb}, {number} x {HELD[verb]} vectors of 35,466 and a pass ({alone})"
-            yield Row(stage, rise / (moved + passes), {"allowed": MOST}, unit="x", note=NOTE)
+            stage = f"memory: {verb}, {number} x {HELD[verb]} vectors of 35,466 ({rise / 1e6:.0f} MB)"
+            yield Row(stage, rise / (HELD[verb] * vectors), {"allowed": MOST}, unit="x", note=NOTE)
 
 
 def call_of(verb: str, land: ee.Network, number: int) -> Callable[[], Any]:
@@ -60,20 +57,17 @@ def call_of(verb: str, land: ee.Network, number: int) -> Callable[[], Any]:
     return calls[verb]
 
 
-def measured(verb: str, number: int) -> tuple[float | None, float, float]:
-    """Return the rise of memory during a call, and the bytes of the vectors that it moves and of a pass's outputs."""
-    x, y = ee.data.digits().scaled().train
-    land = ee.Network(ee.models.mlp(*WIDTHS), x, y)
+def measured(verb: str, number: int) -> tuple[float | None, float]:
+    """Return the rise of memory during a call, and the bytes of so many vectors."""
+    land = ee.Network(ee.models.mlp(*WIDTHS), *ee.data.digits().scaled().train)
     call_of(verb, land, 4)()
-    return peak(Way(call_of(verb, land, number))), 4.0 * number * land.dim, 4.0 * 2 * 4096 * sum(WIDTHS[1:])
+    return peak(Way(call_of(verb, land, number))), 4.0 * number * land.dim
 
 
 NOTE = (
-    "Peak of the process above its start, over the vectors that it moves (runs, pivots or walkers, with their "
-    "momentum; of a release also the points of its road; of a probe its points) and the outputs of the layers on 4,096 "
-    "samples, twice. In brackets: without these outputs, and over one vector for each run, pivot, walker or point. "
-    "Freed memory is given back at once (MALLOC_MMAP_THRESHOLD_=65536); as glibc comes, a process held up to 1.6 times "
-    "as much."
+    "Peak of the process above its start, over the vectors that it moves: runs, pivots or walkers, with their "
+    "momentum; of a release also the points of its road; of a probe its points. Freed memory is given back at once "
+    "(MALLOC_MMAP_THRESHOLD_=65536); as glibc comes, a process held up to 1.6 times as much."
 )
 
 if __name__ == "__main__":
