@@ -24,7 +24,7 @@ from .bet import Bet
 from .declared import Parts, Work, declared, filled, takes
 from .job import Job
 from .page import Control, Page, slider, switch
-from .sheet import HEIGHT, Panel, Sheet
+from .sheet import HEIGHT, Panel, Sheet, between
 from .strings import said, text
 
 __all__ = ["RENDER", "Control", "Drawn", "Explorer", "Work", "captioned", "png", "slider", "switch"]
@@ -87,6 +87,7 @@ class Explorer:
         self.job: Job[Any] | None = None
         self._takes = takes(draw)
         made = Parts(draw, words, partial(filled, code) if isinstance(code, str) else code, work)
+        self._zones = between((panels or {}).values())
         if panels is not None:
             made = declared(Sheet(panels, height), made, state)
         self._render, _, self.code, self.work = made

@@ -24,7 +24,9 @@ TEXT = "font-size:15px; line-height:1.4; margin:4px 0; color:var(--jp-ui-font-co
 _SMALL = "font-size:13px; color:var(--jp-ui-font-color1, #222)"
 # on a dark page a picture is turned from white to black, its hues as they were; the code is folded until asked for
 _LOOK = """<style>
-body[data-jp-theme-light="false"] :is(.ee-explorer, .ee-calibration) img { filter: invert(0.93) hue-rotate(180deg); }
+body[data-jp-theme-light="false"] :is(.ee-explorer, .ee-calibration) :is(img, .ee-stacked) {
+  filter: invert(0.93) hue-rotate(180deg);
+}
 .ee-same:not(:has(details[open])) + .ee-code { display: none; }
 .ee-same summary { cursor: pointer; }
 </style>"""
@@ -118,7 +120,7 @@ class Page:
         self.run.on_click(lambda _: guarded(explorer.start, self.fail))
         self.stop.on_click(lambda _: explorer.cancel())
         self.twin.on_click(lambda _: guarded(explorer.unpin if explorer._pinned else explorer.pin, self.fail))
-        self.names = Names(explorer.title or text("explorer.picture"))
+        self.names = Names(explorer.title or text("explorer.picture"), explorer._zones)
         self.box = W.VBox(layout=width).add_class("ee-explorer")
         self.fill()
 

@@ -6,7 +6,7 @@ Frames are drawn once and kept. Strokes are animated artists, which ``pixels.png
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -244,6 +244,23 @@ class Sheet:
         for pen in self.pens.values():
             pen.part()
         self.figure.stale = self.stale  # to matplotlib strokes that come and go are changes, too
+
+
+def between(panels: Iterable[Panel]) -> list[tuple[float, float]]:
+    """Return where panels side by side may be parted: from the right edge of one column to the left one of the next.
+
+    A panel that has a label beneath it and none above has its rows from its neighbour, and stays there.
+
+    >>> between([Panel((0.1, 0.1, 0.3, 0.8)), Panel((0.6, 0.6, 0.3, 0.3)), Panel((0.6, 0.1, 0.3, 0.3))])
+    [(0.4, 0.6)]
+    """
+    zones, right = list[tuple[float, float]](), 1.0  # so that the first column has nothing at its left
+    for number, panel in enumerate(sorted(panels, key=lambda each: each.place)):
+        left, _, width, _ = panel.place
+        if left > right and (panel.title or not panel.x):
+            zones.append((right, left))
+        right = max(right if number else 0.0, left + width)
+    return zones
 
 
 def figure(width: int = WIDTH, height: int = HEIGHT) -> Figure:
