@@ -210,9 +210,9 @@ def cifar() -> dict[str, str]:
         ways = {"": cifar10.gone(name), "_still": cifar10.without_noise(name), "_ratio": bump.over_pairs(made)}
         places = {"": 1, "_still": 1, "_ratio": 2}
         entries |= {f"cifar_{name}{end}": with_error(way, places[end]) for end, way in ways.items()}
-        for part, slope in zip(("loss", "noise"), images.where_they_went(name), strict=True):
+        for part, slope in zip(("loss", "noise"), cifar10.where_they_went(name), strict=True):
             entries[f"cifar_{name}_slope_{part}"] = with_error(1000 * slope, 1)
-        loss, noise = images.rises(name)
+        loss, noise = cifar10.rises(name)
         entries |= {"cifar_rise_loss": with_error(loss, 3), f"cifar_{name}_rise": with_error(noise, 3)}
     return entries
 
