@@ -15,12 +15,12 @@ import torch
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
+from entropic_edu.course.bad_valleys import common as recordings
 from entropic_edu.course.bad_valleys import measures as flatness
 from entropic_edu.course.bad_valleys import walk
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
-from entropic_edu.course.cifar import common as images
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import force
 from entropic_edu.course.let_go.courses import Course
@@ -159,7 +159,7 @@ def bad_minima() -> dict[str, str]:
     """The ends of the roads from good to bad, how much sharper the bad ones are, and where noise goes."""
     entries = {}
     for network in flatness.NETWORKS:
-        good, bad = flatness.accuracy_of(network)
+        good, bad, *_ = recordings.column(recordings.pairs(f"{network}/ends", "five"), "test").unbind(1)
         entries |= {f"{network}_good": with_error(good * 100, 1), f"{network}_bad": with_error(bad * 100, 1)}
         for name in flatness.MEASURES:
             entries[f"{network}_{name}"] = with_error(flatness.times(network, name))
