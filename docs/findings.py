@@ -15,12 +15,12 @@ import torch
 
 from entropic_edu import recorded
 from entropic_edu.course import digits
+from entropic_edu.course.bad_valleys import common as recordings
 from entropic_edu.course.bad_valleys import measures as flatness
 from entropic_edu.course.bad_valleys import walk
 from entropic_edu.course.bump import common as bump
 from entropic_edu.course.bump import scale as norms
 from entropic_edu.course.bump import spectrum, steps
-from entropic_edu.course.cifar import common as images
 from entropic_edu.course.late_game import measures as late
 from entropic_edu.course.let_go import force
 from entropic_edu.course.let_go.courses import Course
@@ -159,7 +159,7 @@ def bad_minima() -> dict[str, str]:
     """The ends of the roads from good to bad, how much sharper the bad ones are, and where noise goes."""
     entries = {}
     for network in flatness.NETWORKS:
-        good, bad = flatness.accuracy_of(network)
+        good, bad, *_ = recordings.column(recordings.pairs(f"{network}/ends", "five"), "test").unbind(1)
         entries |= {f"{network}_good": with_error(good * 100, 1), f"{network}_bad": with_error(bad * 100, 1)}
         for name in flatness.MEASURES:
             entries[f"{network}_{name}"] = with_error(flatness.times(network, name))
@@ -210,9 +210,9 @@ def cifar() -> dict[str, str]:
         ways = {"": cifar10.gone(name), "_still": cifar10.without_noise(name), "_ratio": bump.over_pairs(made)}
         places = {"": 1, "_still": 1, "_ratio": 2}
         entries |= {f"cifar_{name}{end}": with_error(way, places[end]) for end, way in ways.items()}
-        for part, slope in zip(("loss", "noise"), images.where_they_went(name), strict=True):
+        for part, slope in zip(("loss", "noise"), cifar10.where_they_went(name), strict=True):
             entries[f"cifar_{name}_slope_{part}"] = with_error(1000 * slope, 1)
-        loss, noise = images.rises(name)
+        loss, noise = cifar10.rises(name)
         entries |= {"cifar_rise_loss": with_error(loss, 3), f"cifar_{name}_rise": with_error(noise, 3)}
     return entries
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from torch import Tensor
 
@@ -60,16 +61,20 @@ def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float)
 # --- panels --------------------------------------------------------------------------------------------------------
 
 
-def field(ax: Axes, land: Valley) -> None:
-    """Draw the loss within the limits of ``ax``, and the floor as a dashed line; along the floor is to the right."""
+def field(ax: Axes, land: Valley, ends: tuple[float, float] = (0.0, 1.0)) -> tuple[Artist, ...]:
+    """Draw the loss within the limits of ``ax``, and the floor as a dashed line; along the floor is to the right.
+
+    ``ends`` are where the floor ends, as shares of the axes. Return the artists.
+    """
     y, x = torch.linspace(*ax.get_xlim(), 161), torch.linspace(*ax.get_ylim(), 81)
     grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), -1).reshape(-1, 2)
     height = land.loss(grid).reshape(len(x), len(y))
     height = height - height.min()
     # levels of the square root: evenly spaced at equal distances from the floor of a parabola
     top = float(height.sqrt().quantile(0.97))
-    ax.contourf(y, x, height.sqrt().clamp(max=0.999 * top), levels=np.linspace(0, top, 13), cmap="cividis_r", zorder=0)
-    ax.axhline(0, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
+    levels = np.linspace(0, top, 13)
+    loss = ax.contourf(y, x, height.sqrt().clamp(max=0.999 * top), levels=levels, cmap="cividis_r", zorder=0)
+    return loss, ax.axhline(0, *ends, color=BLACK, lw=1, ls=(0, (4, 4)), zorder=1)
 
 
 def stand(pen: Pen, theta: Tensor, twins: Tensor | None = None) -> None:

@@ -242,3 +242,29 @@ def theory(pair: int, name: str, *, excess: bool = False) -> Prediction:
     profile: Profile = kept[f"pair{pair}/profile"]
     law = STORY.step(chosen) | {"project_every": chosen.project_every}
     return predict(profile, **law, excess_loss=kept[f"pair{pair}/{name}"] if excess else None)
+
+
+@cache
+def slopes(name: str, *, excess: bool = True) -> tuple[Tensor, Tensor]:
+    """Return along each road the slopes of the objective and of the free energy's other part, Λ⟨ΔL⟩, (P, n) each.
+
+    Loss per length, at the positions of the profiles, positive where it is uphill to the middle. ⟨ΔL⟩ is what the
+    walkers of a setting carried, NaN where none came; without ``excess`` that of linear theory.
+    """
+    laws = [theory(pair, name, excess=excess) for pair in PAIRS]
+    uphill = torch.sign(0.5 - laws[0].position)
+    parts = [torch.stack([getattr(law, part) / law.flow_time for law in laws]) for part in ("energy", "noise")]
+    return -uphill * parts[0], -uphill * parts[1]
+
+
+def where_they_went(name: str) -> tuple[Tensor, Tensor]:
+    """Return both slopes, mean over the places where walkers of a setting were, (P,) each."""
+    loss, entropic = slopes(name)
+    return loss.masked_fill(entropic.isnan(), torch.nan).nanmean(1), entropic.nanmean(1)
+
+
+def rises(name: str) -> tuple[Tensor, Tensor]:
+    """Return how far objective and entropic part lie higher in the middle than at the ends, by linear theory, (P,)."""
+    step = torch.tensor([load("cifar10")[f"pair{pair}/profile"].length for pair in PAIRS]).double()
+    loss, entropic = (torch.trapezoid(each, dx=1 / (each.shape[1] - 1)) for each in slopes(name, excess=False))
+    return 0.5 * step * loss, 0.5 * step * entropic

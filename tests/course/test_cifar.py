@@ -155,7 +155,7 @@ def test_what_is_said_of_theory_and_of_the_ends_holds_for_every_pair():
 
 
 def test_the_slopes_along_the_road_add_up_to_its_heights_and_noise_has_the_steeper_one():
-    found = {name: (C.rises(name), C.where_they_went(name)) for name in NOISY}
+    found = {name: (cifar10.rises(name), cifar10.where_they_went(name)) for name in NOISY}
     objective = cifar10.along("loss")
     height = objective[:, 6] - objective[:, [0, -1]].mean(1)
     for name, ((loss, noise), (slope, push)) in found.items():

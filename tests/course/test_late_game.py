@@ -12,7 +12,7 @@ from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
-from entropic_edu.course.late_game import CHAPTER, EXERCISES, QUESTIONS, measures, race
+from entropic_edu.course.late_game import CHAPTER, QUESTIONS, measures, race
 from entropic_edu.course.late_game.average import gain
 from entropic_edu.course.late_game.axes import decades, power
 from entropic_edu.course.late_game.hill import highest
@@ -46,7 +46,6 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.results import Result
 from entropic_edu.recorded import late_game
 from entropic_edu.teaching.sheet import GREY
-from entropic_edu.teaching.strings import catalogue
 
 MADE = {name: make(0) for name, make in CHAPTER.explorers.items()}
 ASKED = {"barriers": "order", "slopes": "force", "average": "mean"}
@@ -452,7 +451,7 @@ def test_the_code_gives_the_numbers_of_the_sentence():
         run_code(MADE["barriers"].code(parted=0, task="squared", divided=divided, trunks="one"))
 
 
-# --- words, questions, exercises -----------------------------------------------------------------------------------
+# --- words -----------------------------------------------------------------------------------------------------------
 
 
 def test_numbers_are_written_with_the_digits_that_their_errors_leave():
@@ -465,39 +464,6 @@ def test_numbers_are_written_with_the_digits_that_their_errors_leave():
     assert with_error(mean(0.0251, 0.0)) == "0.025"
     assert number(0) == "0"
     assert number(2.3e-5) == "2.3 · 10⁻⁵"
-
-
-def test_every_question_and_exercise_has_its_words():
-    words = catalogue("en")
-    for question in QUESTIONS:
-        assert question.right in question.options
-        assert set(question.ghosts) == set(question.options)
-        for option in question.options:
-            assert words[f"07.question.{question.name}.option.{option}"]
-            assert words[f"07.question.{question.name}.reply.{option}"]
-    for exercise in EXERCISES:
-        assert words[f"07.exercise.{exercise.name}.right"]
-        assert words[f"07.exercise.{exercise.name}.hint.2"]
-        assert all(words[f"07.exercise.{exercise.name}.wrong.{slip}"] for slip in exercise.wrong)
-
-
-def test_no_two_slips_of_an_exercise_give_the_same_answers():
-    for exercise in EXERCISES:
-        rules = {"truth": exercise.truth, **exercise.wrong}
-        cases = [
-            [part.double() if isinstance(part, torch.Tensor) else part for part in case] for case in exercise.cases
-        ]
-        answers = {name: str([torch.as_tensor(rule(*case)).tolist() for case in cases]) for name, rule in rules.items()}
-        assert len(set(answers.values())) == len(rules), answers
-
-
-@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.number)
-def test_each_slip_is_named(exercise, monkeypatch, tmp_path):
-    monkeypatch.setenv("ENTROPIC_EDU_HOME", str(tmp_path))
-    lesson = ee.Lesson("07")
-    assert lesson.check(exercise.number, exercise.truth).right
-    for slip, rule in exercise.wrong.items():
-        assert lesson.check(exercise.number, rule).slip == slip
 
 
 def test_a_recorded_family_says_how_it_was_made():

@@ -13,8 +13,8 @@ from entropic_edu.course import runs
 from entropic_edu.course.let_go import CHAPTER, QUESTIONS
 from entropic_edu.course.let_go import common as C
 from entropic_edu.course.let_go import force as P
-from entropic_edu.course.let_go.collapse import SIZES, View, measured, rate
-from entropic_edu.course.let_go.courses import Course
+from entropic_edu.course.let_go.collapse import SIZES, View
+from entropic_edu.course.let_go.courses import Course, measured, rate
 from entropic_edu.course.let_go.exercises import project, release
 from entropic_edu.course.let_go.own import own
 from entropic_edu.course.let_go.push import View as Pushes
@@ -192,7 +192,8 @@ def test_twice_the_batch_at_twice_the_rate_goes_nearly_as_far_and_at_the_same_ra
 def test_settings_of_one_temperature_differ_less_than_those_of_one_batch_size():
     spread = {}
     for against in ("batch", "temperature"):
-        values = [float(point.found.value) for point in View(against, "gone", 0.3).compared]
+        view = View(against, "gone", 0.3)
+        values = [float(view.measured(run)[0].value) for run in view.compared]
         assert len(values) == 2
         spread[against] = max(values) - min(values)
     assert spread["temperature"] < 0.4 * spread["batch"]

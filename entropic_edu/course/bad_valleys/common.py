@@ -18,6 +18,7 @@ from entropic_edu.teaching.strings import option_text
 
 FROM = 'from entropic_edu import recorded\nkept = recorded.load("bad_minima")'
 STARTS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["starts"])
+FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"])
 SHOWN = {"five": slice(0, 5), "held_out": slice(5, 8), "one": slice(0, 1)}  # rows of the recording
 over = partial(Mean.over, dim=0)  # pairs of minima, or walkers; the error of one alone is NaN
 WHERE = torch.linspace(0, 1, 15, dtype=torch.float64)  # of what was measured along a road
@@ -52,7 +53,7 @@ def at(curve: Tensor, position: float) -> float:
 
 def records() -> Tensor:
     """Return the steps of the recorded positions, (R,)."""
-    step: Tensor = recorded.load("bad_minima")["step"].double()
+    step: Tensor = kept("step").double()
     return step
 
 
@@ -87,10 +88,14 @@ def accuracy_at(which: str, shown: str, position: float) -> float:
     return at(along(which, shown, "test").value, position)
 
 
-def effect(which: str, noise: str, start: float, shown: str) -> Mean:
-    """Return how far noise moved the walkers towards the good end beyond the control at the end, over the pairs."""
-    noisy, still = (pairs(f"{which}/{each}/position", shown)[:, -1, STARTS.index(start)] for each in (noise, "none"))
-    return over(still.mean(-1) - noisy.mean(-1))
+def times(network: str, measure: str, factor: float | None = None) -> Tensor:
+    """Return how many times the good end's measure, one of ``COLUMNS``, the bad end's is, (pairs,).
+
+    Its layers are as trained, or resized by a factor: normalised ones have this many times the norm of the good end's;
+    in the plain network weights into the first hidden layer are multiplied, those out of it divided.
+    """
+    values = column(pairs(f"{network}/ends", "five"), measure)
+    return values[:, 1 if factor is None else 2 + FACTORS.index(factor)] / values[:, 0]
 
 
 def shown_as(shown: str) -> str:

@@ -11,9 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, BLUE, RED
-from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import bad_minima
 from entropic_edu.recorded.bad_minima import COLUMNS
@@ -23,13 +21,12 @@ from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .common import FROM, kept, land, over, pairs
+from .common import FACTORS, FROM, kept, land, over, times
 
 MEASURES = {"trace": "08.measure.trace", "top": "08.measure.top", "adaptive": "08.measure.adaptive"}
 NETWORKS = ("normed", "plain")
-FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"])
 PROBES = 4  # of the live measure, at each of three networks
-ROWS = torch.tensor([2.0, 1.0, 0.0], dtype=torch.float64)  # heights of the three measures
+ROWS = (2.0, 1.0, 0.0)  # heights of the three measures
 TRAINED, RESIZED = Role(RED, "", label="08.label.trained"), Role(BLUE, "", marker="s")
 
 
@@ -42,22 +39,8 @@ def _static(ax: Axes) -> None:
 
 PANELS = {
     "times": Panel((0.15, 0.165, 0.82, 0.74), "", "08.axis.times", (0.08, 100), (-0.55, 2.55), (0.1, 1, 10, 100),
-                   dict(zip(ROWS.tolist(), MEASURES.values(), strict=True)), xscale="log", once=_static),
+                   dict(zip(ROWS, MEASURES.values(), strict=True)), xscale="log", once=_static),
 }  # fmt: skip
-
-
-def times(network: str, measure: str, factor: float | None = None) -> Tensor:
-    """Return how many times the good end's measure the bad end's is, (pairs,).
-
-    Args:
-        network: "normed" or "plain".
-        measure: One of ``COLUMNS``.
-        factor: What its layers are resized by: normalised ones have this many times the norm of the good end's, and in
-            the plain network weights into the first hidden layer are multiplied, those out of it divided. None: as
-            trained.
-    """
-    values = pairs(f"{network}/ends", "five")[..., COLUMNS.index(measure)]
-    return values[:, 1 if factor is None else 2 + FACTORS.index(factor)] / values[:, 0]
 
 
 def adaptive(theta: Tensor, product: Callable[[Tensor], Tensor], probes: Tensor) -> Tensor:
@@ -86,8 +69,8 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
     pen = sheet["times"]
     label = option_text(state.bad_network, "08.label.normed", "08.label.plain", factor=state.bad_factor)
     for role, factor, up, words in ((TRAINED, None, 0.16, TRAINED.label), (RESIZED, state.bad_factor, -0.16, label)):
-        style: dict[str, Any] = {"mfc": "white", "mew": 2} if factor is None else {}
-        for name, row in zip(MEASURES, ROWS.tolist(), strict=True):
+        style = {"mfc": "white", "mew": 2} if role is TRAINED else {}
+        for name, row in zip(MEASURES, ROWS, strict=True):
             each = times(state.bad_network, name, factor)
             pen.line(each, [row + up] * len(each), Role(role.colour, ""), "", marker=".", ms=4)
             pen.across(over(each), row + up, role, **style)
@@ -101,21 +84,22 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 def words(state: SimpleNamespace) -> str:
     """Say how many times the good end's the bad end's measures are."""
     network, factor = state.bad_network, state.bad_factor
-    means = {"trained": over(times(network, "trace")), "now": over(times(network, "trace", factor))}
-    means["adaptive"] = over(times(network, "adaptive", factor))
+    asked = {"trained": ("trace", None), "now": ("trace", factor), "adaptive": ("adaptive", factor)}
+    means = {name: over(times(network, *one)) for name, one in asked.items()}
     return option_text(network, "08.measures.normed", "08.measures.plain", factor=factor, **means)
 
 
 def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str:
     """Draw what the learner's measure says of pair 1, on the row of the adaptive trace."""
     draw(sheet, state)
-    ratios = [value / found.each[0] for value in found.each[1:]]
+    ratios = [float(value / found.each[0]) for value in found.each[1:]]
     for ratio, role, up in zip(ratios, (TRAINED, RESIZED), (0.3, -0.3), strict=False):
         sheet["times"].line([ratio], [up], Role(BLACK, ""), "", marker="D", ms=9, mfc=role.colour)
     if not found.complete:
         return text("08.measures.under_way", count=len(found.each))
-    known = {"trained": float(ratios[0]), "now": float(ratios[1]), "factor": state.bad_factor, "probes": PROBES}
-    return f"{text('08.measures.live', **known)} {rule.note}".strip()
+    trained, now = ratios
+    said = text("08.measures.live", trained=trained, now=now, factor=state.bad_factor, probes=PROBES)
+    return f"{said} {rule.note}".strip()
 
 
 def code(state: SimpleNamespace) -> str:
@@ -134,15 +118,3 @@ def measures(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     work = Work(lambda state: asked(rule, state.bad_factor, seed), told, lambda state: 3, told)
     controls = [slider("bad_factor", FACTORS, 1.0), switch("bad_network", NETWORKS)]
     return Explorer(draw, controls, PANELS, words, title="08.measures.title", code=code, work=work, height=350)
-
-
-def norms() -> Mean:
-    """Return how many times the good end's the norm of the bad end's normalised layers is as trained, (L,)."""
-    factors: Tensor = kept("factors")[:5].double()
-    return over(factors)
-
-
-def accuracy_of(network: str) -> list[Mean]:
-    """Return the held-out accuracy of the good and of the bad ends of a network."""
-    values: Any = pairs(f"{network}/ends", "five")[..., COLUMNS.index("test")]
-    return [over(values[:, end]) for end in (0, 1)]

@@ -53,12 +53,12 @@ def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) ->
         sheet["trace"].line(WHERE, along(name, shown, "trace"), role, "", lw=2.4 if name == which else 1.0)
         sheet["trace"].note(x, y, role.label, role)
     sheet["test"].line(WHERE, along(which, shown, "test"), Role(GREEN))
+    way = np.linspace(start, end, 30)
     for name in ("trace", "test"):
-        way = np.linspace(start, end, 30)
         height = np.interp(way, WHERE, along(which, shown, name).value)
         sheet[name].line(way, height, Role(BLACK, width=1.5), "")
-        for place, full in ((0, "white"), (-1, BLACK)):
-            sheet[name].line(way[[place]], height[[place]], Role(BLACK, ""), "", marker="o", ms=8, mfc=full, mew=1.8)
+        sheet[name].points(way[:1], height[:1], Role(BLACK), ms=8, mew=1.8, mfc="white")
+        sheet[name].points(way[-1:], height[-1:], Role(BLACK), ms=8, mew=1.8)
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
@@ -81,9 +81,8 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
 def words(state: SimpleNamespace) -> str:
     """Say where walkers come to with noise, without, and by theory."""
     known = {"case": state.case, "shown": shown_as(state.shown), "start": state.start, "end": state.noisy.at(-1)}
-    places = {"before": state.start, "after": state.end}
-    known |= {name: accuracy_at(state.which, state.shown, place) for name, place in places.items()}
-    said = text("08.walk.sentence", still=float(state.still.value[-1]), **known)
+    before, after = (accuracy_at(state.which, state.shown, place) for place in (state.start, state.end))
+    said = text("08.walk.sentence", still=float(state.still.value[-1]), before=before, after=after, **known)
     if state.track is not None:
         return f"{said} {text('08.walk.track', end=float(state.track[-1]))} {state.note}"
     return said if state.theory is None else f"{said} {text('08.walk.law', law=float(state.theory[-1]))}"
@@ -120,12 +119,12 @@ release = bad_minima.released(land, road, "{state.noise}", 0)
 
 def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> SimpleNamespace:
     """Return the state of the controls, with the learner's track where there is one and theory knows the noise."""
-    which, noise = CASES[bad_case]
-    noisy, still = (track(which, each, bad_start, bad_shown) for each in (noise, "none"))
-    theory = law(which, noise, bad_start, bad_shown)
-    own = rule(bad_start, *velocity(which, noise, bad_shown), STEPS) if rule.note and theory is not None else None
-    known = {"which": which, "noise": noise, "shown": bad_shown, "start": bad_start, "end": float(noisy.value[-1])}
-    known |= {"case": option_text(bad_case, *CASE_KEYS), "rows": SHOWN[bad_shown], "column": STARTS.index(bad_start)}
+    (which, noise), start, shown = CASES[bad_case], bad_start, bad_shown
+    theory = law(which, noise, start, shown)
+    own = rule(start, *velocity(which, noise, shown), STEPS) if rule.note and theory is not None else None
+    noisy, still = (track(which, each, start, shown) for each in (noise, "none"))
+    known = {"which": which, "noise": noise, "shown": shown, "start": start, "end": float(noisy.value[-1])}
+    known |= {"case": option_text(bad_case, *CASE_KEYS), "rows": SHOWN[shown], "column": STARTS.index(start)}
     return SimpleNamespace(noisy=noisy, still=still, theory=theory, track=own, note=rule.note, **known)
 
 

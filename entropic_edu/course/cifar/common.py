@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.figures.plots import GREEN
-from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.recorded import cifar10, let_go
 from entropic_edu.story.digits import Setting
 from entropic_edu.teaching.explorer import slider, switch
 from entropic_edu.teaching.sheet import GREY, Role
 from entropic_edu.teaching.strings import text
+from entropic_edu.teaching.yours import Yours
+
+from .exercises import by_noise
 
 PAIRS = tuple(cifar10.PAIRS)  # of minima, counted from 0
 PAIR = slider("cifar_pair", (None, *(pair + 1 for pair in PAIRS)), None)  # None is all of them
@@ -24,7 +28,7 @@ RUNS = ("no noise", "cold", "warm", "hot")  # by rising temperature
 NOISY, NOISE = RUNS[1:], switch("cifar_run", RUNS, "hot")
 STARTS: tuple[float, ...] = cifar10.STORY.starts
 DIGITS = Role(GREY, ":", 1.8, "09.label.digits", "s")
-FROM = "from entropic_edu.recorded import cifar10\n"  # the first line of all printed code
+FROM = "from entropic_edu.recorded import cifar10"  # the first line of all printed code
 NOW = Role(GREEN, "-", 1.6, "", "D")  # what is computed on the learner's machine
 
 
@@ -36,8 +40,7 @@ class Road:
 
     def mean(self, each: Tensor) -> Mean:
         """Return mean and standard error over the pairs, (P, ...) -> (...), or the values of one, whose error is 0."""
-        one = self.cifar_pair
-        return Mean.over(each, 0) if one is None else Mean(each[one - 1], torch.zeros_like(each[one - 1]))
+        return Mean.over(each, 0) if self.cifar_pair is None else exact(each[self.first])
 
     @property
     def named(self) -> str:
@@ -49,6 +52,11 @@ class Road:
     def first(self) -> int:
         """The pair that a button works on, counted from 0: the first where all are shown."""
         return (self.cifar_pair or 1) - 1
+
+    @property
+    def alone(self) -> Self:
+        """The same of this pair alone."""
+        return replace(self, cifar_pair=self.first + 1)
 
 
 @cache
@@ -66,7 +74,7 @@ def of_start(name: str, start: float, field: str = "position") -> Tensor:
 
 @cache
 def track(name: str, start: float) -> Tensor:
-    """Return where linear theory has the mean walker of each pair at the records of a setting, (P, R)."""
+    """Return where linear theory has the mean walker of each pair at the records, (P, R)."""
     step = recorded.load("cifar10")[f"pair0/{name}"].step
     return torch.stack([cifar10.theory(pair, name).track(start, step) for pair in PAIRS])
 
@@ -75,32 +83,6 @@ def by_theory(name: str) -> Tensor:
     """Return the share of the way home that theory says for the end of a setting, both starts together, (P,)."""
     left = [(track(name, start)[:, -1] - round(start)).abs() / abs(start - round(start)) for start in STARTS]
     return 1 - torch.stack(left).mean(0)
-
-
-@cache
-def slopes(name: str, *, excess: bool = True) -> tuple[Tensor, Tensor]:
-    """Return along each road the slopes of the objective and of the free energy's other part, Λ⟨ΔL⟩, (P, n) each.
-
-    Loss per length, at the positions of the profiles, positive where it is uphill to the middle. ⟨ΔL⟩ is what the
-    walkers of a setting carried, NaN where none came; without ``excess`` that of linear theory.
-    """
-    laws = [cifar10.theory(pair, name, excess=excess) for pair in PAIRS]
-    uphill = torch.sign(0.5 - laws[0].position)
-    parts = [torch.stack([getattr(law, part) / law.flow_time for law in laws]) for part in ("energy", "noise")]
-    return -uphill * parts[0], -uphill * parts[1]
-
-
-def where_they_went(name: str) -> tuple[Tensor, Tensor]:
-    """Return both slopes, mean over the places where walkers of a setting were, (P,) each."""
-    loss, entropic = slopes(name)
-    return loss.masked_fill(entropic.isnan(), torch.nan).nanmean(1), entropic.nanmean(1)
-
-
-def rises(name: str) -> tuple[Tensor, Tensor]:
-    """Return how far objective and entropic part lie higher in the middle than at the ends, by linear theory, (P,)."""
-    step = torch.tensor([recorded.load("cifar10")[f"pair{pair}/profile"].length for pair in PAIRS]).double()
-    loss, entropic = (torch.trapezoid(each, dx=1 / (each.shape[1] - 1)) for each in slopes(name, excess=False))
-    return 0.5 * step * loss, 0.5 * step * entropic
 
 
 def temperature(name: str) -> float:
@@ -126,6 +108,7 @@ class Walk(Road):
 
     cifar_run: str
     released_at: float
+    share: Yours = field(default_factory=lambda: Yours(None, by_noise))  # what noise adds, by the learner's function
 
     @property
     def run(self) -> str:

@@ -23,15 +23,16 @@ from . import live
 from .common import DIGITS, FROM, NOW, STARTS, Road, of_start, times
 
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-LINE = Role(RED, "--", 2.0)
+
 PANELS = {
     "hill": Panel((0.06, 0.125, 0.41, 0.79), "09.panel.hill", "09.axis.between", ylim=(0, 2.3)),
-    "width": Panel(
-        (0.62, 0.6, 0.25, 0.315), "09.panel.width", ylim=(0, 4.2), xticks=(0, 0.5, 1), yticks=(0, 1, 2, 3, 4)
-    ),
-    "walkers": Panel(
-        (0.62, 0.125, 0.25, 0.315), "09.panel.walkers", "09.axis.time", xlim=(0, 800), xticks=(0, 400, 800)
-    ),
+    "width": Panel((0.62, 0.6, 0.25, 0.315), "09.panel.width", "", (0, 1), (0, 4.2), (0, 0.5, 1), (0, 1, 2, 3, 4)),
+    "walkers": Panel((0.62, 0.125, 0.25, 0.315), "09.panel.walkers", "09.axis.time", (0, 800), xticks=(0, 400, 800)),
+}
+LOOKS = {  # of each curve, and the words that stand on it at the hill
+    "digits": (DIGITS, "09.label.digits_line"),
+    "line": (Role(RED, "--", 2.0), "09.label.line"),
+    "road": (RUN, "09.label.road"),
 }
 
 
@@ -48,33 +49,29 @@ def curves() -> dict[str, Tensor]:
     }
 
 
+def mean(name: str) -> tuple[Tensor, Mean]:
+    """Return places of a curve, and its mean over the pairs there, (n,) each."""
+    each = curves()[name]
+    return digits.positions(each.shape[1]), Mean.over(each, 0)
+
+
 def at(name: str, place: float) -> float:
-    """Return the mean over the pairs of a curve at a place, on straight lines between its points."""
-    values = curves()[name].mean(0)
-    return float(np.interp(place, digits.positions(len(values)), values))
+    """Return the same at one place, on straight lines between its points."""
+    where, values = mean(name)
+    return float(np.interp(place, where, values.value))
 
 
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw hill and road, the width of the road, and walkers on it, each beside what it is to be compared with."""
-    for panel, name, role, label in (
-        ("hill", "digits", DIGITS, ""),
-        ("hill", "line", LINE, ""),
-        ("hill", "road", RUN, ""),
-        ("width", "digits trace", DIGITS, None),
-        ("width", "trace", RUN, "09.label.photographs"),
-    ):
-        mean = Mean.over(curves()[name], 0)
-        sheet[panel].line(digits.positions(len(mean.value)), mean, role, label)
-    for name, words, role in (
-        ("line", "09.label.line", LINE),
-        ("road", "09.label.road", RUN),
-        ("digits", "09.label.digits_line", DIGITS),
-    ):
-        sheet["hill"].note(0.5, at(name, 0.5) + 0.1, words, role, ha="center", boxed=True)
+    for name, (role, label) in LOOKS.items():
+        sheet["hill"].line(*mean(name), role, "")
+        sheet["hill"].note(0.5, at(name, 0.5) + 0.1, label, role, ha="center", boxed=True)
+    sheet["width"].line(*mean("digits trace"), DIGITS)
+    sheet["width"].line(*mean("trace"), RUN, "09.label.photographs")
     for start in STARTS:
-        labels = ("09.label.noise", None) if start < 0.5 else ("", "")
-        for name, role, label in zip(("hot", "no noise"), (RUN, CONTROL), labels, strict=True):
-            sheet["walkers"].line(times(name), Mean.over(of_start(name, start), 0), role, label)
+        for name, role, label in (("hot", RUN, "09.label.noise"), ("no noise", CONTROL, CONTROL.label)):
+            walkers = Mean.over(of_start(name, start), 0)
+            sheet["walkers"].line(times(name), walkers, role, label if start < 0.5 else "")
     for panel in ("hill", "width"):
         sheet[panel].line([state.at_position] * 2, sheet[panel].panel.ylim, FAINT)
 
@@ -99,10 +96,10 @@ def words(state: SimpleNamespace) -> str:
 def lines(state: SimpleNamespace) -> str:
     """Return code that reads the height of line and road at this place."""
     row, fine = round(24 * state.at_position), round(48 * state.at_position)
-    return (
-        f'{FROM}line, road = cifar10.every("line_objective"), cifar10.every("road_objective")\n'
-        f"print(line[:, {row}].mean(), road[:, {fine}].mean())"
-    )
+    return f"""{FROM}
+line, road = cifar10.every("line_objective"), cifar10.every("road_objective")
+print(line[:, {row}].mean(), road[:, {fine}].mean())
+"""
 
 
 def three(seed: int) -> Explorer:

@@ -24,10 +24,8 @@ ENDS = Role(BLACK, "-", 1.5, "09.label.ends", "s")
 PANELS = {
     "moved": Panel((0.08, 0.125, 0.33, 0.79), "09.panel.moved", "09.axis.time", xlim=(0, 1.02 * LAST), ylim=(0, 0.19)),
     "height": Panel((0.66, 0.6, 0.31, 0.315), "09.panel.height", "09.axis.position", ylim=(-0.04, 0.015), zero=True),
-    "trace": Panel(
-        (0.66, 0.125, 0.31, 0.275), "09.panel.trace", xlim=(-0.3, 1.6), ylim=(0, 120),
-        xticks={0: "09.label.before", 1: "09.label.after"},
-    ),
+    "trace": Panel((0.66, 0.125, 0.31, 0.275), "09.panel.trace", "", (-0.3, 1.6), (0, 120),
+                   {0: "09.label.before", 1: "09.label.after"}),
 }  # fmt: skip
 
 
@@ -68,7 +66,7 @@ def draw(sheet: Sheet, state: Rest, ghost: float | None) -> None:
     for name, role, words in (("hot", RUN, "09.label.noisy"), ("no noise", CONTROL, "09.label.still")):
         away = torch.stack([(of_start(name, start) - start).abs() for start in STARTS]).mean(0)
         sheet["moved"].line(times(name), state.mean(away), role, words)
-    sheet["moved"].points([LAST], Mean(*(each[None] for each in state.moved)), ENDS, mfc="white")
+    sheet["moved"].points([LAST], state.moved.at(None), ENDS, mfc="white")
     sheet["moved"].line([1.02 * LAST], state.moved.value[None], ENDS)  # its name, beside the point
     at_most = recorded.load("cifar10")["pair0/figures"]["ends"]["at_most"]
     sheet["moved"].level(at_most, LIMIT)
@@ -86,7 +84,7 @@ def draw(sheet: Sheet, state: Rest, ghost: float | None) -> None:
 
 def show(sheet: Sheet, run: Run, state: Rest) -> str:
     """Draw how far the ends have moved now, beside the recorded ones."""
-    state = Rest(state.first + 1)
+    state = state.alone
     draw(sheet, state, None)
     time, moved = run.step * STILL.learning_rate / (1 - STILL.momentum), live.moved(run, state.first)
     sheet["moved"].points([time], [moved], NOW)
@@ -101,11 +99,11 @@ def words(state: Rest) -> str:
 
 def lines(state: Rest) -> str:
     """Return code that reads how far the ends of a pair move, and their trace."""
-    return (
-        f"{FROM}from entropic_edu import recorded\n"
-        f'print(recorded.load("cifar10")["pair{state.first}/figures"]["ends"]["moved"])  # share of the road\n'
-        f'print(cifar10.every("settled")[{state.first}, :, :, 2])  # tr H, before and after, of both ends'
-    )
+    return f"""{FROM}
+from entropic_edu import recorded
+print(recorded.load("cifar10")["pair{state.first}/figures"]["ends"]["moved"])  # share of the road
+print(cifar10.every("settled")[{state.first}, :, :, 2])  # tr H, before and after, of both ends
+"""
 
 
 def rest(seed: int) -> Explorer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,15 +17,12 @@ from entropic_edu.teaching.strings import text
 from . import live
 from .common import DIGITS, FROM, NOW, PAIR, Road
 
-QUANTITY = switch(
-    "cifar_quantity", ("trace", "built", "top", "adaptive", "data_loss", "objective")
-)  # built: trace, too
+QUANTITY = switch("cifar_quantity", ("trace", "built", "top", "adaptive", "data_loss", "objective"))
+ROWS = {"trace": "09.row.trace", "top": "09.row.top", "adaptive": "09.row.adaptive", "data_loss": "09.row.data_loss"}
 PANELS = {
     "along": Panel((0.06, 0.125, 0.4, 0.79), "09.panel.ratio", "09.axis.position", ylim=(0, 4.2)),
-    "bumps": Panel(
-        (0.67, 0.125, 0.31, 0.79), "09.panel.bumps", ylim=(0.5, 3.3), xlim=(-0.5, 3.5),
-        xticks={0: "09.row.trace", 1: "09.row.top", 2: "09.row.adaptive", 3: "09.row.data_loss"},
-    ),
+    "bumps": Panel((0.67, 0.125, 0.31, 0.79), "09.panel.bumps", "", (-0.5, 3.5), (0.5, 3.3),
+                   dict(enumerate(ROWS.values()))),
 }  # fmt: skip
 
 
@@ -37,6 +34,7 @@ class Width(Road):
 
     @property
     def built(self) -> bool:
+        """Whether it is the trace of the road as it was built, whose norms are not matched."""
         return self.cifar_quantity == "built"
 
     @property
@@ -77,16 +75,15 @@ def draw(sheet: Sheet, state: Width, ghost: float | None) -> None:
         along.line(digits.positions(21), ghost ** torch.sin(torch.pi * digits.positions(21)), GHOST, "")
         along.note(0.5, min(ghost, 4.0), GHOST.label, GHOST, ha="center", va="bottom", boxed=True)
     sheet["bumps"].level(1, FAINT)
-    for row, name in enumerate(("trace", "top", "adaptive", "data_loss")):
+    for row, name in enumerate(ROWS):
         here, small = Width(state.cifar_pair, name).bump, Mean.over(digits.bump(digits.along(name)), 0)
-        for mean, role, shift in ((here, RUN, -0.12), (small, DIGITS, 0.12)):
-            column = Mean(mean.value[None], mean.error[None])
-            sheet["bumps"].points([row + shift], column, role, mfc="white" if role is DIGITS else role.colour)
+        sheet["bumps"].points([row - 0.12], here.at(None), RUN)
+        sheet["bumps"].points([row + 0.12], small.at(None), DIGITS, mfc="white")
 
 
 def show(sheet: Sheet, traces: live.Traces, state: Width) -> str:
     """Draw the trace that is measured now at a few places, over what was recorded of the ends."""
-    state, mean = Width(state.first + 1, "trace"), Mean.over(traces.samples.double(), 0)
+    state, mean = replace(state.alone, cifar_quantity="trace"), Mean.over(traces.samples.double(), 0)
     draw(sheet, state, None)
     over = 1 / state.at(0, -1)
     sheet["along"].points(digits.positions(live.POINTS), mean * over, NOW, mfc="white", mew=2)
@@ -107,11 +104,11 @@ def words(state: Width) -> str:
 def lines(state: Width) -> str:
     """Return code that reads the bump of the pairs."""
     which = ', "raw"' if state.built else ""
-    return (
-        f'{FROM}each = cifar10.along("{state.field}"{which})  # pairs, places\n'
-        "middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]\n"
-        "print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair"
-    )
+    return f"""{FROM}
+each = cifar10.along("{state.field}"{which})  # pairs, places
+middle = each[:, each.shape[1] // 3 : -(each.shape[1] // 3)]
+print(middle.mean(1) / each[:, [0, -1]].mean(1))  # the bump of each pair
+"""
 
 
 def width(seed: int) -> Explorer:

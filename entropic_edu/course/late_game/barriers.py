@@ -20,10 +20,14 @@ from .live import Live, live
 
 LOOKS = {"loss": Role(BLUE, label="07.label.loss"), "trace": Role(RED, "--", label="07.label.trace")}
 NOW, RING = Role(RED, ""), {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.3}  # points of this k
-TITLE_KEYS = ("07.panel.share", "07.panel.ends", "07.panel.raw", "07.panel.yours")
-SENTENCE_KEYS = ("07.barriers.share", "07.barriers.ends", "07.barriers.raw", "07.barriers.yours")
 VERDICT_KEYS = ("07.verdict.share", "07.verdict.ends")
-CALLS = {"share": "relative_to_first(family.{0}_barrier)", "ends": "relative_to_end(family.{1})", "raw": "{0}_barrier"}
+
+SCALES = {  # keys of the panel and of the sentence, and what the printed code calls
+    "share": ("07.panel.share", "07.barriers.share", "family.relative_to_first(family.{name}_barrier){rows}"),
+    "ends": ("07.panel.ends", "07.barriers.ends", "family.relative_to_end(family.{curve}){rows}"),
+    "raw": ("07.panel.raw", "07.barriers.raw", "family.{name}_barrier{rows}"),
+    "yours": ("07.panel.yours", "07.barriers.yours", "share(family.{curve}[:, :, 0])"),
+}
 TICKS = (0, 0.5, 1)
 PANELS = {
     "loss": Panel((0.085, 0.61, 0.30, 0.325), "07.panel.loss", xticks=TICKS),
@@ -60,7 +64,7 @@ def frame(sheet: Sheet, state: SimpleNamespace) -> None:
     for height, key, role in ((0.72, "07.label.all", Role(GREY)), (0.24, "07.label.some", Role(RED))):
         pen.note(1.03, height, key, role, va="center", clip_on=False, transform=pen.ax.transAxes)
     pen = sheet["heights"]
-    pen.reframe(title=option_text(state.divided, *TITLE_KEYS))
+    pen.reframe(title=SCALES[state.divided][0])
     if state.divided in M.LEVELS:
         pen.level(M.LEVELS[state.divided], LIMIT)
     pen.line([state.parted] * 2, pen.panel.ylim, Role(GREY, ":", 1.2), "")
@@ -90,7 +94,7 @@ def words(state: SimpleNamespace) -> str:
     means = {name: None if mean is None else M.with_error(mean * unit, state.place) for name, mean in both}
     if None in means.values():
         return f"{said} {text('07.barriers.none', loss=means['loss'])}"
-    said += " " + option_text(state.divided, *SENTENCE_KEYS, **means)
+    said += " " + text(SCALES[state.divided][1], **means)
     if state.divided == "yours":
         return f"{said} {state.rule.note}"
     if state.trunks == "one":
@@ -129,21 +133,17 @@ def code(state: SimpleNamespace) -> str:
     rows = {"all": ".mean(0)", "one": "[0]"}[state.trunks]
     lines = [M.opening(state.task), f"place = family.at.tolist().index({state.parted})"]
     for name, curve in {"loss": "data_loss", "trace": "trace"}.items():
-        if state.divided == "yours":
-            lines.append(f"{name} = share(family.{curve}[:, :, 0])[place]")
-        elif M.barrier(state.task, name, state.divided) is not None:
-            lines.append(f"{name} = family.{CALLS[state.divided].format(name, curve)}{rows}[place]")
+        if state.means[name] is not None:
+            call = SCALES[state.divided][2].format(name=name, curve=curve, rows=rows)
+            lines.append(f"{name} = {call}[place]")
     return "\n".join(lines)
 
 
 def barriers(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Tell which barrier goes first, and on which scale; the learner's own is one of the scales."""
-    controls = [
-        slider("parted", M.STEPS, 480),
-        switch("task", M.TASKS),
-        switch("divided", M.SCALES if yours is None else ("yours", *M.SCALES)),
-        switch("trunks", ("all", "one")),
-    ]
+    scales = (() if yours is None else ("yours",)) + M.SCALES
+    controls = [slider("parted", M.STEPS, 480), switch("task", M.TASKS)]
+    controls += [switch("divided", scales), switch("trunks", ("all", "one"))]
     now = partial(show, seed=seed)
     work = Work(lambda state: live(seed, state.task, state.parted), now, lambda state: state.family.steps, now)
     state = partial(state_of, Yours(yours, M.share))

@@ -13,7 +13,7 @@ from torch import Tensor
 from entropic_edu import recorded
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.spawn import Family
-from entropic_edu.recorded import Recording, late_game
+from entropic_edu.recorded import late_game
 from entropic_edu.teaching.strings import option_text
 
 NAME_KEYS = ("07.task_name.forty", "07.task_name.fifth", "07.task_name.clean", "07.task_name.decay",
@@ -21,15 +21,10 @@ NAME_KEYS = ("07.task_name.forty", "07.task_name.fifth", "07.task_name.clean", "
 TASKS = ("forty", "fifth", "clean", "decay", "squared")
 SCALES = ("share", "ends", "raw")
 STEPS = tuple(late_game.RECIPE["at"])
+kept = partial(recorded.load, "late_game")
 over_trunks = partial(Mean.over, dim=0)  # (T, ...) -> (...)
 LEVELS = {"share": 0.1, "ends": 1.0}  # below which a barrier counts as fallen
 BATCH, MOMENTUM = (late_game.RECIPE["train"][name] for name in ("batch_size", "momentum"))
-
-
-@cache
-def kept() -> Recording:
-    """Return the recording, read once."""
-    return recorded.load("late_game")
 
 
 def family(task: str) -> Family:
@@ -78,7 +73,7 @@ def fall(k: Tensor, values: Tensor, level: float) -> float:
         values: A barrier at each, (K,).
         level: Where to look.
     """
-    above = (values >= level).nonzero().flatten()
+    above = (values >= level).nonzero()
     if len(above) == 0:
         return float(k[0])
     last = int(above[-1])
@@ -133,6 +128,11 @@ def fallen(task: str, quantity: str, scale: str) -> Mean | None:
 # --- heights in units of the loss ------------------------------------------------------------------------------------
 
 
+def along(task: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Return objective, tr H and tr C along all lines, (T, K, 1, P) each."""
+    return family(task).loss, family(task).trace, kept()[f"{task}/noise"]
+
+
 @cache
 def heights(task: str) -> tuple[Tensor, Tensor]:
     """Return along each line the height of the objective and the entropic height at η/B = 1, (T, K, P) each, in loss.
@@ -141,15 +141,10 @@ def heights(task: str) -> tuple[Tensor, Tensor]:
     (T/2) d tr H, at the temperature T = η/(2B(1-m)) · tr C / tr H of noise that is shaped like the curvature, on the
     mean of two neighbouring points.
     """
-    children = family(task)
-    noise = kept()[f"{task}/noise"].double()
-    trace = children.trace.double()
+    loss, trace, noise = (curve[:, :, 0].double() for curve in along(task))
     heat = noise / trace / (2 * (1 - MOMENTUM))
     steps = 0.5 * 0.5 * (heat[..., 1:] + heat[..., :-1]) * trace.diff(dim=-1)
-    zero = torch.zeros_like(steps[..., :1])
-    entropic = torch.cat([zero, steps], -1).cumsum(-1)
-    loss = children.loss.double() - children.loss[..., :1].double()
-    return loss[:, :, 0], entropic[:, :, 0]
+    return loss - loss[..., :1], torch.nn.functional.pad(steps, (1, 0)).cumsum(-1)
 
 
 def rise(height: Tensor) -> Tensor:
@@ -168,8 +163,7 @@ def rates(task: str, rate_at: str) -> Tensor:
 def rises(task: str, batch_size: int | None, rate_at: str) -> tuple[Tensor, Tensor]:
     """Return the rise of the objective and the entropic rise from the ends to the middle, (T, K) each, in loss."""
     loss, entropic = heights(task)
-    heat = rates(task, rate_at) * (0.0 if batch_size is None else 1 / batch_size)
-    return rise(loss), rise(entropic) * heat
+    return rise(loss), rise(entropic) * rates(task, rate_at) / (batch_size or math.inf)
 
 
 def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
@@ -194,9 +188,7 @@ def even_batch(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float,
 
 def halves(task: str, place: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return objective, tr H and tr C from the ends to the middle of a line, means over trunks and sides, (6,) each."""
-    children = family(task)
-    curves = (children.loss, children.trace, kept()[f"{task}/noise"])
-    means = (curve[:, place, 0].double().mean(0) for curve in curves)
+    means = (curve[:, place, 0].double().mean(0) for curve in along(task))
     return tuple((0.5 * (each + each.flip(0)))[: len(each) // 2 + 1] for each in means)  # type: ignore[return-value]
 
 
@@ -214,32 +206,25 @@ def line(task: str, relation: str) -> tuple[Tensor, Tensor]:
     return loss[:, None].expand(-1, many, -1), accuracy[:, None].expand(-1, many, -1)
 
 
-def number(value: float, unit: float | None = None) -> str:
-    """Write a value with two digits, or with those that ``unit`` leaves: powers of ten only for what is tiny."""
-    if value == 0:
-        return "0"
-    size = math.floor(math.log10(abs(value)))
-    digits = 1 - size if unit is None else -math.floor(math.log10(unit))
-    if size < -3:
-        return f"{value / 10.0**size:.{max(0, digits + size)}f} · 10{str(size).translate(RAISED)}"
-    return f"{value:,.{max(0, digits)}f}"
-
-
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def with_error(mean: Mean, place: int | None = None) -> str:
-    """Write a mean and its error with the digits that the error leaves; a mean without error with two."""
-    value, error = (float(part if place is None else part[place]) for part in mean)
-    if error == 0:
-        return number(value)
+def number(value: float, error: float = 0.0) -> str:
+    """Write a value with the digits that its error leaves, or with two; powers of ten only for what is tiny."""
+    if value == error == 0:
+        return "0"
     size = math.floor(math.log10(max(abs(value), error)))
-    digits = -math.floor(math.log10(error))
-    if size < -3:
-        scale, shown = 10.0**size, max(0, digits + size)
-        power = str(size).translate(RAISED)
-        return f"({value / scale:.{shown}f} ± {error / scale:.{shown}f}) · 10{power}"
-    return f"{value:,.{max(0, digits)}f} ± {error:,.{max(0, digits)}f}"
+    last = math.floor(math.log10(error)) if error > 0 else size - 1  # the digit that is written last
+    tiny = size < -3
+    unit, digits = (10.0**size, size - last) if tiny else (1.0, max(0, -last))
+    shown = " ± ".join(f"{each / unit:,.{digits}f}" for each in (value, error)[: 1 + (error > 0)])
+    power = f" · 10{str(size).translate(RAISED)}" if tiny else ""
+    return f"({shown}){power}" if tiny and error > 0 else shown + power
+
+
+def with_error(mean: Mean, place: int | None = None) -> str:
+    """Write a single mean, or that at a place, with its error."""
+    return number(*(float(part if place is None else part[place]) for part in mean))
 
 
 def opening(task: str) -> str:

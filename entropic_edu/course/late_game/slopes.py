@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -17,25 +18,8 @@ from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 from entropic_edu.teaching.yours import Yours
 
+from . import measures as M
 from .axes import AGAINST_K, POSITION, logarithmic
-from .measures import (
-    BATCH,
-    MOMENTUM,
-    STEPS,
-    TASKS,
-    even_batch,
-    family,
-    halves,
-    heights,
-    opening,
-    over_trunks,
-    rates,
-    ratio,
-    rise,
-    rises,
-    task_named,
-    with_error,
-)  # fmt: skip
 
 BATCHES = (4, 8, 16, 64, None)
 LOOKS = {
@@ -55,32 +39,32 @@ def even_at(state: SimpleNamespace) -> Tensor:
 
     It is NaN where the objective does not rise by more than three standard errors.
     """
-    flat = ratio(state.task, BATCH, state.rate_at).value.isnan()
-    rate = rates(state.task, state.rate_at)
-    each = [
-        torch.tensor(torch.nan) if skip else state.rule(*halves(state.task, place), float(rate[place]), MOMENTUM)
-        for place, skip in enumerate(flat.tolist())
+    flat = M.ratio(state.task, M.BATCH, state.rate_at).value.isnan().tolist()
+    each = enumerate(M.rates(state.task, state.rate_at).tolist())
+    found = [
+        math.nan if flat[place] else float(state.rule(*M.halves(state.task, place), rate, M.MOMENTUM))
+        for place, rate in each
     ]
-    return torch.stack([torch.as_tensor(value).double().reshape(()) for value in each])
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def draw(sheet: Sheet, state: SimpleNamespace, ghost: tuple[float, float] | None = None) -> None:
     """Draw both heights along the line, both rises against k, and where they are equal; and the bet on the ratio."""
-    place, rate = STEPS.index(state.parted), rates(state.task, state.rate_at)
-    loss, entropic = (values[:, place] for values in heights(state.task))
-    unit = over_trunks(rise(loss))
+    place, rate = M.STEPS.index(state.parted), M.rates(state.task, state.rate_at)
+    loss, entropic = (values[:, place] for values in M.heights(state.task))
+    unit = M.over_trunks(M.rise(loss))
     if float(unit.value) > 3 * float(unit.error):
-        heat = 0.0 if state.batch_size is None else float(rate[place]) / state.batch_size
+        heat = float(rate[place]) / (state.batch_size or math.inf)
         for name, height in (("loss", loss), ("entropic", entropic * heat)):
-            sheet["along"].line(family(state.task).positions, over_trunks(height / unit.value), LOOKS[name], "")
+            sheet["along"].line(M.family(state.task).positions, M.over_trunks(height / unit.value), LOOKS[name], "")
     sheet["along"].note(0.03, 2.85, "07.label.solid", LOOKS["loss"], va="center")
     sheet["along"].note(0.03, 2.62, "07.label.dotted", LOOKS["entropic"], va="center")
-    steps = torch.tensor(STEPS)
-    for role, values in zip(LOOKS.values(), rises(state.task, state.batch_size, state.rate_at), strict=True):
-        mean = over_trunks(values)
+    steps = torch.tensor(M.STEPS)
+    for role, values in zip(LOOKS.values(), M.rises(state.task, state.batch_size, state.rate_at), strict=True):
+        mean = M.over_trunks(values)
         seen = mean.value > 1e-6
         sheet["rises"].line(steps[seen], mean.at(seen), role)
-    error = ratio(state.task, BATCH, state.rate_at).error * BATCH
+    error = M.ratio(state.task, M.BATCH, state.rate_at).error * M.BATCH
     sheet["even"].points(steps, Mean(even_at(state), error), Role(PURPLE))
     if state.batch_size is not None:
         sheet["even"].level(min(state.batch_size, 17.6), LIMIT)
@@ -89,50 +73,44 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: tuple[float, float] | None
     for name in ("rises", "even"):
         sheet[name].line([state.parted] * 2, sheet[name].panel.ylim, Role(GREY, ":", 1.2), "")
     if ghost is not None:
-        sheet["even"].line([0, STEPS[-1]], [min(17.5, BATCH * each) for each in ghost], GHOST, lw=4)
+        sheet["even"].line([0, M.STEPS[-1]], [min(17.5, M.BATCH * each) for each in ghost], GHOST, lw=4)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say both rises, their ratio, and where they would be equal at this k."""
-    place = STEPS.index(state.parted)
-    loss, entropic = (over_trunks(values) for values in rises(state.task, state.batch_size, state.rate_at))
-    known = {"task": task_named(state.task), "parted": state.parted, "loss": with_error(loss, place)}
-    known |= {"entropic": with_error(entropic, place), "rate": float(rates(state.task, state.rate_at)[place])}
+    place = M.STEPS.index(state.parted)
+    loss, entropic = (M.over_trunks(values) for values in M.rises(state.task, state.batch_size, state.rate_at))
+    known = {"task": M.task_named(state.task), "parted": state.parted, "loss": M.with_error(loss, place)}
+    known |= {"entropic": M.with_error(entropic, place), "rate": float(M.rates(state.task, state.rate_at)[place])}
     if state.batch_size is None:
         return text("07.slopes.none", **known)
     said = text("07.slopes.begin", batch_size=state.batch_size, **known)
     even = float(even_at(state)[place])
     if even != even:  # NaN: there is no rise of the loss to compare with
         return f"{said} {text('07.slopes.flat')}"
-    share = with_error(ratio(state.task, state.batch_size, state.rate_at), place)
+    share = M.with_error(M.ratio(state.task, state.batch_size, state.rate_at), place)
     return f"{said} {text('07.slopes.ratio', ratio=share, even=even)} {state.rule.note}".strip()
 
 
 def code(state: SimpleNamespace) -> str:
     """Return lines that compute both rises from the recording, (T,) each."""
-    place = STEPS.index(state.parted)
-    heat = 0.0 if state.batch_size is None else float(rates(state.task, state.rate_at)[place]) / state.batch_size
-    return (
-        f"{opening(state.task)}\n"
-        f"place = family.at.tolist().index({state.parted})\n"
-        "trace = family.trace[:, place, 0].double()\n"
-        f'noise = kept["{state.task}/noise"][:, place, 0].double()\n'
-        f"heat = {heat:.6g} / (2 * (1 - {MOMENTUM:g})) * noise / trace  # T along the line\n"
-        "steps = 0.5 * 0.5 * (heat[:, 1:] + heat[:, :-1]) * trace.diff()  # (T/2) d tr H\n"
-        "middle = steps.shape[1] // 2\n"
-        "entropic = 0.5 * (steps[:, :middle].sum(1) - steps[:, middle:].sum(1))\n"
-        "height = family.loss[:, place, 0].double()\n"
-        "loss = height[:, middle] - 0.5 * (height[:, 0] + height[:, -1])"
-    )
+    rate = float(M.rates(state.task, state.rate_at)[M.STEPS.index(state.parted)])
+    return f"""{M.opening(state.task)}
+place = family.at.tolist().index({state.parted})
+trace = family.trace[:, place, 0].double()
+noise = kept["{state.task}/noise"][:, place, 0].double()
+heat = {rate / (state.batch_size or math.inf):.6g} / (2 * (1 - {M.MOMENTUM:g})) * noise / trace  # T along the line
+steps = 0.5 * 0.5 * (heat[:, 1:] + heat[:, :-1]) * trace.diff()  # (T/2) d tr H
+middle = steps.shape[1] // 2
+entropic = 0.5 * (steps[:, :middle].sum(1) - steps[:, middle:].sum(1))
+height = family.loss[:, place, 0].double()
+loss = height[:, middle] - 0.5 * (height[:, 0] + height[:, -1])
+"""
 
 
 def slopes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """Compare how far the loss lifts the middle with what SGD's noise makes of the curvature."""
-    controls = [
-        slider("parted", STEPS, 480),
-        slider("batch_size", BATCHES, BATCH),
-        switch("task", TASKS),
-        switch("rate_at", ("start", "now")),
-    ]
-    state = partial(SimpleNamespace, rule=Yours(yours, even_batch))
+    controls = [slider("parted", M.STEPS, 480), slider("batch_size", BATCHES, M.BATCH)]
+    controls += [switch("task", M.TASKS), switch("rate_at", ("start", "now"))]
+    state = partial(SimpleNamespace, rule=Yours(yours, M.even_batch))
     return Explorer(draw, controls, PANELS, words, state=state, title="07.slopes.title", code=code)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from entropic_edu.course.runs import Run
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded.let_go import gone, remaining_by_theory, shares
+from entropic_edu.recorded.let_go import gone
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import CONTROL, GHOST, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .common import BATCHES, RATES, STARTS, run_of
+from .courses import NEARLY, measured
 
 FOLDED = tuple(start for start in STARTS if start < 0.5)  # both sides of the road together
 SIZES = tuple(size for size in BATCHES if size is not None)
@@ -31,7 +30,6 @@ MEASURES: dict[str, dict[str, Any]] = {
     "gone": {"title": "06.axis.gone", "ylim": (-5, 105)},
     "rate": {"title": "06.axis.rate", "ylim": (0, 1.4)},
 }
-NEARLY = 95  # per cent of the way home: past it the rate is that of the end, which stops walkers
 SAME = 0.0125  # the temperature of the bet
 PANELS = {"all": Panel((0.085, 0.13, 0.66, 0.79), xscale="log", xlim=(13, 160))}
 
@@ -48,48 +46,20 @@ class View:
         """Return where a run stands on the horizontal axis."""
         return float(run.batch_size or 0) if self.against == "batch" else run.temperature
 
-    def series(self, learning_rate: float) -> list[Point]:
-        """Return what walkers of one η did, by batch size."""
-        runs = [run_of(size, learning_rate) for size in SIZES]
-        return [Point(run, self.place(run), *measured(run.name, self.measured_by, self.from_end)) for run in runs]
+    def measured(self, run: Run) -> tuple[Mean, float]:
+        """Return what walkers of a run did with its error over the pairs, and what theory says."""
+        return measured(run.name, self.measured_by, self.from_end)
 
     @property
-    def compared(self) -> list[Point]:
+    def compared(self) -> list[Run]:
         """The settings that the sentence compares, by η: those of one B, or of one T."""
-        points = [point for eta in RATES for point in self.series(eta)]
         level = 16 if self.against == "batch" else SAME
-        return [point for point in points if math.isclose(point.place, level)]
+        return [run for eta in RATES for run in series(eta) if math.isclose(self.place(run), level)]
 
 
-class Point(NamedTuple):
-    """A setting, where it stands, what walkers did with its error over the pairs, and what theory says."""
-
-    run: Run
-    place: float
-    found: Mean
-    law: float
-
-
-@cache
-def measured(name: str, measure: str, start: float) -> tuple[Mean, float]:
-    """Return what walkers of a setting did, and what theory says: the way home in per cent, or the rate."""
-    if measure == "gone":
-        return gone(name, start), float(expected(name, start).mean())
-    run = Run("let_go", name, start)
-    heat = run.setting["steps"] * run.learning_rate * run.temperature
-    found = rate(shares(name, start), shares("control", start), heat)
-    return Mean.over(found), float(rate(expected(name, start), expected("control", start), heat).mean())
-
-
-def expected(name: str, start: float) -> Tensor:
-    """Return the share of the way home that theory says for each pair, both sides together, (P,), in per cent."""
-    return 100 * (1 - remaining_by_theory(name, start) / start)
-
-
-def rate(home: Tensor, still: Tensor, heat: float) -> Tensor:
-    """Return -ln of what is left of the way over what is left without noise, over η·steps·T; shares in per cent."""
-    left = ((100 - home) / (100 - still)).masked_fill(home > NEARLY, torch.nan)
-    return -left.log() / heat
+def series(learning_rate: float) -> list[Run]:
+    """Return the runs of one η, by batch size."""
+    return [run_of(size, learning_rate) for size in SIZES]
 
 
 def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
@@ -97,8 +67,9 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
     pen = sheet["all"]
     pen.reframe(**AGAINST[view.against], **MEASURES[view.measured_by])
     for eta, role in SERIES.items():
-        x, found, law = zip(*(point[1:] for point in view.series(eta)), strict=True)
-        mean = Mean(*(torch.stack(part) for part in zip(*found, strict=True)))
+        x = [view.place(run) for run in series(eta)]
+        found, law = zip(*map(view.measured, series(eta)), strict=True)
+        mean = Mean(*map(torch.stack, zip(*found, strict=True)))
         pen.line(x, mean.value, role)
         pen.points(x, mean, role, ms=8)
         pen.points(x, torch.tensor(law), role, ms=11, mfc="none", mew=1.2, alpha=0.8)
@@ -117,9 +88,9 @@ def draw(sheet: Sheet, view: View, ghost: float | None) -> None:
 
 def words(view: View) -> str:
     """Compare the settings that share B or T."""
-    items = []
-    for run, _, found, law in view.compared:
-        form = ".0f" if view.measured_by == "gone" else ".2f"
+    items, form = [], ".0f" if view.measured_by == "gone" else ".2f"
+    for run in view.compared:
+        found, law = view.measured(run)
         known = {"learning_rate": run.learning_rate, "found": format(found, form), "law": format(law, form)}
         past = math.isnan(float(found.value))
         items.append(text("06.collapse.past" if past else "06.collapse.item", nearly=NEARLY, **known))
@@ -138,9 +109,6 @@ print(f'{{mean:.0f}}')
 
 def collapse(seed: int) -> Explorer:
     """Plot the recorded settings against batch size or temperature."""
-    controls = [
-        switch("against", tuple(AGAINST)),
-        switch("measured_by", tuple(MEASURES)),
-        slider("from_end", FOLDED, 0.3),
-    ]
+    controls = [switch("against", tuple(AGAINST)), switch("measured_by", tuple(MEASURES))]
+    controls.append(slider("from_end", FOLDED, 0.3))
     return Explorer(draw, controls, PANELS, words, state=View, title="06.collapse.title", code=CODE)

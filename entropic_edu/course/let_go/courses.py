@@ -16,6 +16,8 @@ from entropic_edu.recorded import let_go
 
 from .force import LEFT, flow_time
 
+NEARLY = 95  # per cent of the way home: past it the rate is that of the end, which stops walkers
+
 
 @dataclass(frozen=True)
 class Course:
@@ -111,3 +113,25 @@ def _theory(name: str, step: int) -> Tensor:
     """Return the distance that theory says before the end of a run, by pair, (P,)."""
     laws, steps = Run("let_go", name, 0.3).laws, torch.tensor([0, step])
     return torch.stack([0.5 * (law.track(0.3, steps)[-1] + 1 - law.track(0.7, steps)[-1]) for law in laws])
+
+
+@cache
+def measured(name: str, measure: str, start: float) -> tuple[Mean, float]:
+    """Return what walkers of a setting did, and what theory says: the way home in per cent, or the rate."""
+    if measure == "gone":
+        return let_go.gone(name, start), float(expected(name, start).mean())
+    run = Run("let_go", name, start)
+    heat = run.setting["steps"] * run.learning_rate * run.temperature
+    found = rate(let_go.shares(name, start), let_go.shares("control", start), heat)
+    return Mean.over(found), float(rate(expected(name, start), expected("control", start), heat).mean())
+
+
+def expected(name: str, start: float) -> Tensor:
+    """Return the share of the way home that theory says for each pair, both sides together, (P,), in per cent."""
+    return 100 * (1 - let_go.remaining_by_theory(name, start) / start)
+
+
+def rate(home: Tensor, still: Tensor, heat: float) -> Tensor:
+    """Return -ln of what is left of the way over what is left without noise, over η·steps·T; shares in per cent."""
+    left = ((100 - home) / (100 - still)).masked_fill(home > NEARLY, torch.nan)
+    return -left.log() / heat

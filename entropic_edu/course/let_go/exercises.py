@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from entropic_edu.course import Given
 from entropic_edu.teaching.slips import solved
 
 ROAD = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.5, 0.0], [1.5, 1.5, 0.4], [3.0, 1.8, 0.2]])
@@ -55,15 +56,9 @@ def noise_share(noisy: Sequence[float], control: Sequence[float]) -> float:
     return float(apart.mean() / (apart.std() / len(apart) ** 0.5))
 
 
-class Bowl:
-    """A gradient that is not the same everywhere."""
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        pull: Tensor = torch.tensor([0.4, 2.0, 1.0]) * (theta - torch.tensor([0.2, 1.0, 0.3])) + 0.2 * theta.sin()
-        return pull
-
-    def __repr__(self) -> str:
-        return "that of a bowl"
+def _bowl(theta: Tensor) -> Tensor:
+    """Return a gradient that is not the same everywhere."""
+    return torch.tensor([0.4, 2.0, 1.0]) * (theta - torch.tensor([0.2, 1.0, 0.3])) + 0.2 * theta.sin()
 
 
 # Displacements along the road of five pairs of minima, made up so that the slips differ
@@ -72,6 +67,7 @@ MOVED = (
     ([-0.05, -0.02, -0.04, -0.05], [-0.02, -0.03, -0.01, -0.02]),
     ([0.12, 0.31, 0.22, 0.17, 0.27, 0.24], [0.05, 0.02, 0.03, 0.06, 0.01, 0.05]),
 )
+BOWL = Given(_bowl, "that of a bowl")
 _X = torch.linspace(0, 1, 6, dtype=torch.float64)
 _START = torch.tensor([0.5, 0.25, 0.0])
 
@@ -92,7 +88,7 @@ EXERCISES = [
     solved(
         "6.2",
         release,
-        [(_START, ROAD, Bowl(), 0.05, 0.8, 7, 3), (_START, ROAD, Bowl(), 0.02, 0.9, 8, 4)],
+        [(_START, ROAD, BOWL, 0.05, 0.8, 7, 3), (_START, ROAD, BOWL, 0.02, 0.9, 8, 4)],
         uphill=("- learning_rate", "+ learning_rate"),
         no_rate=("- learning_rate * gradient", "- gradient"),
         no_momentum=("momentum * velocity - ", "-"),

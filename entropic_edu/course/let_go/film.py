@@ -20,10 +20,8 @@ from .common import data_of, run_of
 ROAD = {  # objective, curvature, and which way walkers drift
     "loss": Panel((0.655, RIGHT[0], 0.325, 0.185), "06.panel.loss", ylim=(0.54, 0.6)),
     "trace": Panel((0.655, RIGHT[1], 0.325, 0.185), "06.panel.trace", ylim=(0, 250)),
-    "drift": Panel(
-        (0.655, RIGHT[2], 0.325, 0.185), "06.panel.drift", "06.axis.position",
-        ylim=(-0.16, 0.16), yticks=(-0.1, 0, 0.1), zero=True,
-    ),
+    "drift": Panel((0.655, RIGHT[2], 0.325, 0.185), "06.panel.drift", "06.axis.position", ylim=(-0.16, 0.16),
+                   yticks=(-0.1, 0, 0.1), zero=True),
 }  # fmt: skip
 TALL, LANE = 2.2, -0.55  # of the plan: the largest distance from the road, and where the lane without noise begins
 LOW = LANE - 0.62  # its lower edge, beneath five lanes

@@ -24,21 +24,13 @@ DOUBTS = {  # what is doubted, and the runs that are compared, with their names
     "steps_k": {"k5": "06.run.k5", "hot": "06.run.hot", "k45": "06.run.k45"},
 }
 APART = {  # the part of the runaway that is looked at, likewise
-    "threshold": {
-        "runaway, B 16": "06.run.b16",
-        "runaway, B 32": "06.run.b32",
-        "runaway, B 64": "06.run.b64",
-        "runaway, B 128": "06.run.b128",
-    },
+    "threshold": {"runaway, B 16": "06.run.b16", "runaway, B 32": "06.run.b32",
+                  "runaway, B 64": "06.run.b64", "runaway, B 128": "06.run.b128"},
     "feeds": {"runaway, B 16": "06.run.b16", "runaway, of the road": "06.run.of_the_road"},
-    "bursts": {
-        "runaway, B 16": "06.run.b16",
-        "runaway, undone": "06.run.undone",
-        "runaway, undone past 1": "06.run.undone_1",
-        "runaway, undone past 0.5": "06.run.undone_05",
-    },
+    "bursts": {"runaway, B 16": "06.run.b16", "runaway, undone": "06.run.undone",
+               "runaway, undone past 1": "06.run.undone_1", "runaway, undone past 0.5": "06.run.undone_05"},
     "calm": {"hot": "06.run.hot", "of the road": "06.run.of_the_road"},
-}
+}  # fmt: skip
 SENTENCES = ("06.sceptic.free", "06.sceptic.steps_k", "06.sceptic.threshold", "06.sceptic.feeds", "06.sceptic.bursts",
              "06.sceptic.calm")  # fmt: skip
 ROLES = (Role(BLUE, "-"), Role(RED, "--"), Role(GREEN, "-."), Role(PURPLE, DASHES[4]), Role(ORANGE, DASHES[5]))
@@ -47,10 +39,8 @@ SHORT = 300  # flow time of the sceptic's runs: of longer ones the first part is
 SHARES = {0.0: "0", 0.5: "0.5", 1.0: "1"}
 PANELS = {
     "left": Panel((0.085, 0.125, 0.3, 0.79), "06.panel.left", "axis.share", (0, 1.04), (0, 0.42), SHARES),
-    "away": Panel(
-        (0.475, 0.125, 0.3, 0.79), "06.panel.away", "axis.share",
-        ylim=(0.01, 20), xticks=SHARES, yticks=(0.01, 0.1, 1, 10), yscale="log",
-    ),
+    "away": Panel((0.475, 0.125, 0.3, 0.79), "06.panel.away", "axis.share", (0, 1), (0.01, 20), SHARES,
+                  (0.01, 0.1, 1, 10), yscale="log"),
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -26,10 +26,8 @@ WALKERS, LIVE = 16, 2000  # of the live run
 COST = {16: 1.0, 32: 1.6, 64: 2.9, 128: 5.3, None: 1.1}  # of a step, over that of 16 walkers at B 16
 PANELS = ROAD | {
     "where": Panel((0.085, 0.44, 0.375, 0.49), "06.panel.position", ylim=(-0.02, 1.02)),
-    "away": Panel(
-        (0.085, 0.125, 0.375, 0.2), "06.panel.distance", "axis.step",
-        ylim=(0.005, 8), yscale="log", yticks=(0.01, 0.1, 1),
-    ),
+    "away": Panel((0.085, 0.125, 0.375, 0.2), "06.panel.distance", "axis.step", ylim=(0.005, 8), yscale="log",
+                  yticks=(0.01, 0.1, 1)),
 }  # fmt: skip
 
 
@@ -86,16 +84,10 @@ def valley_of(pair: int) -> tuple[Network, Path]:
 
 def going(seed: int, run: Run) -> Iterator[Any]:
     """Let walkers go on one road."""
-    names = ("batch_size", "momentum", "project_every")
-    return stream.drift(
-        *valley_of((run.pair or 1) - 1),
-        generator=torch.Generator().manual_seed(seed),
-        learning_rate=run.learning_rate,
-        start=run.start,
-        walkers=1 if run.batch_size is None else WALKERS,
-        steps=LIVE,
-        **{name: run.setting[name] for name in names},
-    )
+    chosen: dict[str, Any] = {name: run.setting[name] for name in ("batch_size", "momentum", "project_every")}
+    chosen |= {"learning_rate": run.learning_rate, "start": run.start, "steps": LIVE}
+    chosen["walkers"] = 1 if run.batch_size is None else WALKERS
+    return stream.drift(*valley_of((run.pair or 1) - 1), generator=torch.Generator().manual_seed(seed), **chosen)
 
 
 def show(sheet: Sheet, found: Release, run: Run) -> str:
@@ -111,16 +103,7 @@ def show(sheet: Sheet, found: Release, run: Run) -> str:
 
 def walk(seed: int) -> Explorer:
     """Let walkers go: recorded for every setting, live behind the button."""
-    controls = [
-        slider("batch_size", BATCHES, None),
-        slider("learning_rate", RATES, 0.02),
-        slider("released_at", STARTS, 0.3),
-        slider("road_pair", ALL, None),
-    ]
-    work = Work(
-        stream=lambda run: going(seed, run),
-        show=show,
-        units=lambda run: round(LIVE * COST[run.batch_size] / COST[None]),
-        frame=show,
-    )
+    controls = [slider("batch_size", BATCHES, None), slider("learning_rate", RATES, 0.02)]
+    controls += [slider("released_at", STARTS, 0.3), slider("road_pair", ALL, None)]
+    work = Work(partial(going, seed), show, lambda run: round(LIVE * COST[run.batch_size] / COST[None]), show)
     return Explorer(draw, controls, PANELS, words, state=run_of, title="06.walk.title", code=CODE, work=work)

@@ -15,98 +15,80 @@ from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import TWIN, Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.strings import text
 
-from .gallery import STORY
-from .kept import MAKES, crowds, halved, with_error
+from .kept import MAKES, STORY, crowds, halved, with_error
 
-SUSPECTS = {
-    "healthy": "10.suspect.healthy",
-    "slope": "10.suspect.slope",
-    "constant": "10.suspect.constant",
-    "steps": "10.suspect.steps",
-    "along": "10.suspect.along",
-    "scale": "10.suspect.scale",
-}  # from the top of the picture
-SENTENCE_KEYS = ("10.controls.all_data.sentence", "10.controls.profile.sentence", "10.controls.halve.sentence",
-                 "10.controls.kicks.sentence", "10.controls.double.sentence",
-                 "10.controls.distance.sentence")  # fmt: skip
+SUSPECTS = {  # from the top of the picture
+    "healthy": "10.suspect.healthy", "slope": "10.suspect.slope", "constant": "10.suspect.constant",
+    "steps": "10.suspect.steps", "along": "10.suspect.along", "scale": "10.suspect.scale",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control: two readings for each suspect, and the axis that they are drawn on.
+    """A control: what it reads on a suspect, and the axis that its readings are drawn on."""
 
-    Attributes:
-        words: Keys of the axis, of the first and of the second reading.
-        first: The filled reading of a suspect.
-        second: The open one, to compare with; None where there is one only.
-        ticks: Of the axis; its ends are the first and the last.
-        log: Whether the axis is logarithmic.
-        story: What a heat bath on a healthy valley would read, or None.
-        settings: Of the crowds that the lines of code make; those of the second reading where two runs are compared.
-    """
-
-    words: tuple[str, ...]
-    first: Callable[[str], Mean]
-    second: Callable[[str], Mean] | None
-    ticks: tuple[float, ...]
+    words: tuple[str, ...]  # keys: what it says, its axis, its readings
+    first: Callable[[str], Mean]  # drawn filled
+    second: Callable[[str], Mean] | None  # drawn open, to compare with
+    ticks: tuple[float, ...]  # from one end of the axis to the other
     log: bool = False
-    story: float | None = None
-    settings: str = "batch_size=16, learning_rate=0.04"
+    story: float | None = None  # what a heat bath on a healthy valley would read
+    settings: str = "batch_size=16, learning_rate=0.04"  # of the printed code; of the second reading, if it has its own
 
     @property
-    def axis(self) -> dict[str, object]:
+    def frame(self) -> dict[str, object]:
         """What is special to its panel."""
         low, high = self.ticks[0], self.ticks[-1]
         wider, pad = (high / low) ** 0.05 if self.log else 1.0, 0.0 if self.log else 0.05 * (high - low)
         limits = (low / wider - pad, high * wider + pad)
-        return {"x": self.words[0], "xlim": limits, "xticks": self.ticks, "xscale": "log" if self.log else "linear"}
+        return {"x": self.words[1], "xlim": limits, "xticks": self.ticks, "xscale": "log" if self.log else "linear"}
 
 
-def _base(measure: Callable[[Measured], Mean]) -> Callable[[str], Mean]:
-    """Return the reading of a measure at B = 16 and η = 0.04."""
-    return lambda name: measure(crowds(name, 16, 0.04))
+def hot(name: str) -> Measured:
+    """Return what was measured at B = 16 and η = 0.04."""
+    return crowds(name, 16, 0.04)
 
 
-def _halved(measure: Callable[[Measured], Mean]) -> Callable[[str], Mean]:
-    """Return the reading of a measure at half of both, for twice as many steps."""
-    return lambda name: measure(halved(name))
+def curvature(name: str, end: int) -> Mean:
+    """Return how curved a suspect is across, in the window at its narrow end or at its wide one."""
+    return exact(cases.named(name).curvature_across(WINDOWS[end].mean()))
 
 
-def _curvature(place: int) -> Callable[[str], Mean]:
-    return lambda name: exact(cases.named(name).curvature_across(WINDOWS[place].mean()))
-
-
-HALVED = "batch_size=8, learning_rate=0.02, steps=1200"
+HALF = "batch_size=8, learning_rate=0.02, steps=1200"  # half of both, for twice as many steps
 CONTROLS = {
     "all_data": Control(
-        ("10.controls.all_data.axis", "10.controls.all_data.first", "10.controls.all_data.second"),
-        lambda name: crowds(name, None, 0.04).moved, _base(lambda found: found.moved),
+        ("10.controls.all_data.sentence", "10.controls.all_data.axis",
+         "10.controls.all_data.first", "10.controls.all_data.second"),
+        lambda name: crowds(name, None, 0.04).moved, lambda name: hot(name).moved,
         (-0.4, -0.2, 0, 0.2, 0.4, 0.6), settings="batch_size=None, learning_rate=0.04",
     ),
     "profile": Control(
-        ("10.controls.profile.axis", "10.controls.profile.first", "10.controls.profile.second"),
-        _curvature(0), _curvature(1), (0.5, 1, 2, 5, 10, 20, 50), log=True,
+        ("10.controls.profile.sentence", "10.controls.profile.axis",
+         "10.controls.profile.first", "10.controls.profile.second"),
+        lambda name: curvature(name, 0), lambda name: curvature(name, 1), (0.5, 1, 2, 5, 10, 20, 50), log=True,
     ),
     "halve": Control(
-        ("10.controls.halve.axis", "10.controls.halve.first", "10.controls.halve.second"),
-        _base(lambda found: found.spread_ends.at(0)), _halved(lambda found: found.spread_ends.at(0)),
-        (0.3, 0.5, 1, 2, 4, 6), log=True, story=1.0, settings=HALVED,
+        ("10.controls.halve.sentence", "10.controls.halve.axis",
+         "10.controls.halve.first", "10.controls.halve.second"),
+        lambda name: hot(name).spread_ends.at(0), lambda name: halved(name).spread_ends.at(0),
+        (0.3, 0.5, 1, 2, 4, 6), log=True, story=1.0, settings=HALF,
     ),
     "kicks": Control(
-        ("10.controls.kicks.axis", "10.controls.kicks.first", "10.controls.kicks.second"),
-        _base(lambda found: found.along_ends.at(0)), _base(lambda found: found.along_ends.at(1)),
-        (0, 1, 2, 3), story=1.0,
+        ("10.controls.kicks.sentence", "10.controls.kicks.axis",
+         "10.controls.kicks.first", "10.controls.kicks.second"),
+        lambda name: hot(name).along_ends.at(0), lambda name: hot(name).along_ends.at(1), (0, 1, 2, 3), story=1.0,
     ),
     "double": Control(
-        ("10.controls.double.axis", "10.controls.double.first"),
-        _base(lambda found: found.doubled), None, (0.1, 1, 10, 100, 1000, 10000), log=True,
+        ("10.controls.double.sentence", "10.controls.double.axis", "10.controls.double.first"),
+        lambda name: hot(name).doubled, None, (0.1, 1, 10, 100, 1000, 10000), log=True,
     ),
     "distance": Control(
-        ("10.controls.distance.axis", "10.controls.distance.first", "10.controls.distance.second"),
-        _base(lambda found: 100 * found.far), _halved(lambda found: 100 * found.far),
-        (0, 1, 2, 3), story=0.27, settings=HALVED,
+        ("10.controls.distance.sentence", "10.controls.distance.axis",
+         "10.controls.distance.first", "10.controls.distance.second"),
+        lambda name: 100 * hot(name).far, lambda name: 100 * halved(name).far,
+        (0, 1, 2, 3), story=0.27, settings=HALF,
     ),
 }  # fmt: skip
 ROWS = torch.arange(len(SUSPECTS)).flip(0)
@@ -127,29 +109,29 @@ PANELS = {
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw the readings of a control on its axis; a suspect's row is marked."""
     what, pen = CONTROLS[state.control], sheet["rows"]
-    pen.reframe(**what.axis)
+    pen.reframe(**what.frame)
     row = int(ROWS[list(SUSPECTS).index(state.suspect)])
     pen.keep(pen.ax.axhspan(row - 0.4, row + 0.4, facecolor="#FFF3C4", edgecolor="0.5", zorder=0))
     if what.story is not None:
         pen.line([what.story] * 2, pen.panel.ylim, STORY, "")
         pen.note(what.story, 5.75, STORY.label, STORY, ha="center", va="center")
-    shown = ((what.first, Role(BLUE), "●", 0.16), (what.second, TWIN, "■", -0.16))
-    for number, ((reading, role, symbol, up), key) in enumerate(zip(shown, what.words[1:], strict=False)):
-        assert reading is not None
-        name = f"{symbol} {text(key)}"
-        pen.note(-0.24, 1.19 - 0.08 * number, name, role, fontsize=11, va="center", transform=pen.ax.transAxes)
-        for suspect, height in zip(SUSPECTS, (ROWS + up).tolist(), strict=True):
-            pen.across(reading(suspect), height, role, ms=8)
+    looks = (("●", Role(BLUE), 1.19, 0.16), ("■", TWIN, 1.11, -0.16))
+    readings = zip(what.words[2:], (what.first, what.second), looks, strict=False)
+    for key, reading, (symbol, role, height, up) in readings:
+        assert reading is not None  # it has words
+        label = f"{symbol} {text(key)}"
+        pen.note(-0.24, height, label, role, fontsize=11, va="center", transform=pen.ax.transAxes)
+        for suspect, row in zip(SUSPECTS, ROWS.tolist(), strict=True):
+            pen.across(reading(suspect), row + up, role, ms=8)
 
 
 def words(state: SimpleNamespace) -> str:
     """Say what a control reads on a suspect and on the healthy valley."""
-    what = CONTROLS[state.control]
-    values: dict[str, str] = {}
+    what, values = CONTROLS[state.control], dict[str, str]()
     for name, reading in (("first", what.first), ("second", what.second)):
         if reading is not None:
             values |= {name: with_error(reading(state.suspect)), f"healthy_{name}": with_error(reading("healthy"))}
-    return option_text(f"{state.control}.sentence", *SENTENCE_KEYS, suspect=text(SUSPECTS[state.suspect]), **values)
+    return text(what.words[0], suspect=text(SUSPECTS[state.suspect]), **values)
 
 
 def code(state: SimpleNamespace) -> str:

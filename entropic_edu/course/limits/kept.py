@@ -1,18 +1,27 @@
-"""The recorded crowds of all cases, and how a sentence says what was measured on them."""
+"""The recorded crowds of all cases, how a sentence says what was measured on them, and a case seen from above."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course import floor
 from entropic_edu.physics.mean import Mean
-from entropic_edu.recorded.look_alikes.cases import BATCHES, RATES, Case
+from entropic_edu.recorded.look_alikes.cases import BATCHES, RATES, Case, land
 from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
+from entropic_edu.teaching.sheet import THEORY, Role
 from entropic_edu.teaching.strings import text
 
+ALONG, ACROSS = (0.6, 3.6), (-0.8, 0.8)
+Y = torch.linspace(*ALONG, 121, dtype=torch.float64)
+STORY = Role(THEORY.colour, THEORY.dash, label="10.label.story")
+WALLS: dict[str, Any] = {"yscale": "log", "yticks": (1, 10)}
 MAKES = """
 from entropic_edu.recorded.look_alikes import cases, measure
 land, generator = {land}, torch.Generator().manual_seed(0)
@@ -50,15 +59,15 @@ def _shares(name: str, batch_size: int, learning_rate: float) -> Tensor:
     return shares[RATES.index(learning_rate), BATCHES.index(batch_size)].double()
 
 
-def story_push(land: Case, y: Tensor) -> Tensor:
+def story_push(case: Case, y: Tensor) -> Tensor:
     """Return the push of a heat bath over T, -½h'/h, the shape of ``y``."""
-    return -0.5 * land.curvature_across(y, 1) / land.curvature_across(y)
+    return -0.5 * case.curvature_across(y, 1) / case.curvature_across(y)
 
 
-def story_push_ends(land: Case) -> list[float]:
+def story_push_ends(case: Case) -> list[float]:
     """Return the mean of ``story_push`` over the narrow and the wide window."""
     places = torch.linspace(0, 1, 41, dtype=torch.float64)
-    return [float(story_push(land, low + (high - low) * places).mean()) for low, high in WINDOWS.tolist()]
+    return [float(story_push(case, low + (high - low) * places).mean()) for low, high in WINDOWS.tolist()]
 
 
 def with_error(mean: Mean) -> str:
@@ -77,3 +86,8 @@ def signed(mean: Mean) -> str:
 def data_of(batch_size: int | None) -> str:
     """Name a batch size in a sentence."""
     return text("10.batch.all") if batch_size is None else text("10.batch.some", batch_size=batch_size)
+
+
+def plan(letter: str, ax: Axes) -> tuple[Artist, ...]:
+    """Draw the loss of a case, and its floor between y = 1 and y = 3; return the artists."""
+    return floor.field(ax, land(letter), (0.4 / 3, 0.8))

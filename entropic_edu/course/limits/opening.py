@@ -14,7 +14,7 @@ from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import GREY, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .gallery import ACROSS, ALONG, WALLS, Y, place, plan
+from .kept import ACROSS, ALONG, WALLS, Y, plan
 
 PANELS = {
     letter: Panel((0.075 + 0.186 * number, 0.58, 0.165, 0.33), letter, " ", ALONG, ACROSS, (1, 2, 3),
@@ -28,7 +28,9 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw the walkers before the first step, and the walls of all cases, the chosen one boldly."""
     for letter in LETTERS:
         land, mine = cases.land(letter), letter == state.case
-        place(sheet[letter], land.floor(25), RUN if mine else Role("0.35"), ms=4 if mine else 2.5)
+        x, y = land.floor(25).T
+        walkers = Role(RUN.colour if mine else "0.35", "")
+        sheet[letter].line(y, x, walkers, "", marker="o", ms=4 if mine else 2.5)
         role = Role(RED if mine else GREY, width=2.6 if mine else 1.2)
         sheet["walls"].line(Y, land.curvature_across(Y), role, letter, zorder=3 if mine else 2)
 
