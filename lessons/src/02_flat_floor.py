@@ -4,7 +4,7 @@
 # The loss on this line is exactly zero everywhere. Why won't a walker stay put?
 #
 # *25 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.
-# All symbols stand on [one page](../docs/site/symbols.md).*
+# All symbols are on [one page](../docs/site/symbols.md).*
 #
 # Run all cells, press **Play** and drag the batch size. Both crowds start in the middle of a floor, with the same
 # random draws. The loss along the dashed line is zero from end to end, so its slope is zero too. Only the walls differ:

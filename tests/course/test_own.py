@@ -30,7 +30,7 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before(number):
 
 def test_without_a_function_the_solution_walks_and_says_why(number):
     sentence = chapter(number).explorers["own"](0).sentence
-    assert sentence.startswith("Your function is not written yet. The one of the library stands in.")
+    assert sentence.startswith("Your function is not written yet. The library's stands in.")
 
 
 def test_the_walk_of_the_solution_meets_the_law_at_all_settings():

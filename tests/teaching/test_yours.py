@@ -52,7 +52,7 @@ def test_a_function_that_fits_is_used_and_cannot_change_what_it_got():
         (half_written, "not written yet."),
         (lambda x: ..., "not written yet."),
         (lambda x: [..., 1], "not written yet."),
-        (lambda x: x[:1], re.escape("Wanted: values of shape (2,). What came: values of shape (1,).")),
+        (lambda x: x[:1], re.escape("This exercise wants values of shape (2,), but got values of shape (1,).")),
         (lambda x: x / 0, "a finite number is wanted"),
         (lambda x: "much", "A number is wanted; what came is the text"),
     ],
