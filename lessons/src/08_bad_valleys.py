@@ -132,7 +132,7 @@ lesson.explore("measures", after="flatter")
 #
 # As trained the bad end is 1.5 times as sharp, at the good end's norms 15 times: the same function. In the plain
 # network, where one layer is multiplied and the next divided, tr H is nearly equal (0.88 ± 0.07), and $\lambda_{\max}$
-# says that the bad end is five times *flatter*. Again a factor reverses this.
+# says that the bad end is five times *flatter*. A factor reverses this.
 #
 # The **adaptive trace** $\sum_i \theta_i^2 H_{ii}$ is blind to all of this. By it the bad end is sharper in both
 # networks, 12 and 19 times. Two cases prove no law, but they show that tr H without a scale means nothing.

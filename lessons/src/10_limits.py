@@ -277,9 +277,9 @@ lesson.explore("open", after="seldom")
 #
 # $$\langle x^2\rangle_k = \langle x^2\rangle\,\bigl[1 - (1 - \eta h)^{2k}\bigr]$$
 #
-# (without momentum), and the spread is what pushes. On these roads most walls are gentle, and the spread across them grows slowly. That fits
-# what you saw but does not prove it: with large $k$ walkers also go further from the road, where its profile need not
-# hold.
+# (without momentum), and the spread is what pushes. On these roads most walls are gentle, and the spread across them
+# grows slowly. That fits what you saw but does not prove it: with large $k$ walkers also go further from the road,
+# where its profile need not hold.
 #
 # From 0.5 the pairs disagree. Eight walkers on one road share that road: the pair is the unit. A mean over five pairs
 # differs from zero if it is more than 2.8 standard errors away.

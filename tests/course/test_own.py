@@ -54,8 +54,8 @@ def test_a_wrong_walk_drives_the_picture_as_it_is():
 
 def test_a_function_that_fails_is_told_and_the_solution_walks():
     run = valley_own.run_of(0, lambda x, kicks, *rest: kicks[:2], 4, 0.1)
-    assert "Wanted: values of shape (200, 256)" in run.whose
-    assert run.whose.endswith("The one of the library stands in.")
+    assert "wants values of shape (200, 256)" in run.whose
+    assert run.whose.endswith("The library's stands in.")
     assert abs(float(run.square.value) - run.law) < 4 * float(run.square.error)
 
 

@@ -264,7 +264,7 @@ def test_a_function_that_prints_is_told_to_return(capsys):
 
     verdict = check("02", FORCE, shows)
     assert verdict.attempted
-    assert "Write return in place of print." in verdict.message
+    assert "Write return instead of print." in verdict.message
     assert capsys.readouterr().out.split() == [str(right(*case)) for case in FORCE.cases]
 
 

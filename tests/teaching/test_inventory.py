@@ -98,7 +98,7 @@ def test_the_first_answers_stay(asked, tmp_path):
         again.choose(item, RIGHT)
     again.code.value = "ann"
     again.save_button.click()
-    assert "is there already and stays" in again.status.value
+    assert "exists already and is kept" in again.status.value
     assert inventory.read(tmp_path / "inventory-before-ann.json").score == 0
 
 
