@@ -151,7 +151,7 @@ UNFIT = {
     "a function where a value is wanted": (RATE, right, "plain value, not a function"),
     "an unknown option": (KIND, "loss", '"largest eigenvalue", "trace"'),
     "a number where a text is wanted": (KIND, 3, '"largest eigenvalue", "trace"'),
-    "a vector too short": (VECTOR, lambda x: x.sum(), r"shape \(3,\)\. What came: values of shape \(\)"),
+    "a vector too short": (VECTOR, lambda x: x.sum(), r"shape \(3,\), but got values of shape \(\)"),
 }
 
 
@@ -204,11 +204,11 @@ NAMED = {
     "upside down": (QUOTIENT, lambda s, h: h / s**2, "upside down"),
     "a square": (QUOTIENT, lambda s, h: s**4 / h**2, "the right one to the power 2"),
     "an offset": (QUOTIENT, lambda s, h: s**2 / h + 3, "by the same amount, 3"),
-    "arguments exchanged": (QUOTIENT, lambda s, h: h**2 / s, "right with slope and heat exchanged"),
+    "arguments exchanged": (QUOTIENT, lambda s, h: h**2 / s, "right with slope and heat swapped"),
     "a missing argument": (QUOTIENT, lambda s, h: s**2, "not depend on heat; it should|the right one times heat"),
     "a power": (QUOTIENT, lambda s, h: s**2 / h**0.5, "the right one times the square root of heat"),
     "a power and a factor": (QUOTIENT, lambda s, h: 5 * s**2 / h**2, "the right one divided by heat, times 5"),
-    "one argument": (QUOTIENT, lambda s, h: s**2 / (h + 1), "Look where heat enters: if nothing else changes"),
+    "one argument": (QUOTIENT, lambda s, h: s**2 / (h + 1), "Look where heat enters: when only it changes"),
     "a term": (SUM, lambda layer, rest, a: layer / a**2 + rest**2, "Look where rest enters"),
     "a term left out": (SUM, lambda layer, rest, a: layer / a**2, "does not depend on rest"),
     "a term too many": (SUM, lambda layer, rest, a: layer / a**2 + rest + a, "Look where a enters"),
