@@ -52,7 +52,7 @@ is a result. Propose
 the file for `docs/replications`; a teacher who collects reports of a class gets the same table with
 `entropic-edu report table FOLDER`.
 
-The table repeats what reports say; nobody has done the experiments of others again.
+The table repeats what reports say; nobody has repeated the experiments of others.
 """
 
 

@@ -22,8 +22,8 @@ lesson.play("crowd")
 # deleted with it.
 #
 # **Does this page work?** The next line tells whether everything the lessons need is there. If a picture stays empty,
-# run the cell above it again. If the kernel was restarted, the pictures of widgets are gone: run the cell with
-# *import torch*, then the cell of the section where you were.
+# run the cell above it again. If the kernel was restarted, the interactive pictures are gone: run the cell with *import
+# torch*, then the cell of the section where you were.
 
 # %%
 lesson.environment()
@@ -64,7 +64,7 @@ lesson.explore("seeds", after="again")
 # %% [markdown]
 # ### Explain
 #
-# All eight runs have the same start and the same settings; only the random numbers differ. One line is one story. The
+# All eight runs have the same start and the same settings; only the random numbers differ. One line is one outcome. The
 # red band in the picture shows what eight runs together tell you: the mean of the ends, and how far off it may be,
 #
 # $$\text{standard error} = \frac{\sigma}{\sqrt n}.$$
@@ -110,8 +110,8 @@ lesson.predict("twin")
 # %% [markdown]
 # ### Play
 #
-# One walker in a trough, over time. The dashed red line stays: it is the run at $B = 16$. Change the batch size. Then
-# set the random draws to *same*, and change it again.
+# The picture shows one walker in a trough, over time. The dashed red line stays: it is the run at $B = 16$. Change the
+# batch size. Then set the random draws to *same*, and change it again.
 
 # %%
 lesson.explore("twins", after="twin")
@@ -125,8 +125,8 @@ lesson.explore("twins", after="twin")
 #
 # $$\text{kick} \propto \frac{1}{\sqrt B}.$$
 #
-# The trough is a parabola, where twice the kicks make exactly twice the walk. On other floors twins part after a while,
-# and you need many of them.
+# The trough is a parabola, where twice the kicks make exactly twice the walk. On other floors twins drift apart after a
+# while, and you need many of them.
 
 # %% [markdown]
 # ### Check
@@ -155,8 +155,8 @@ lesson.check("0.2", shrink)
 # %% [markdown]
 # ## Key points
 #
-# - One run is one story. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
-# - Twins share every random draw and differ in one setting: what differs between them is the work of that setting.
+# - One run is only one outcome. Eight runs have a mean and a standard error, and the error falls as $1/\sqrt n$.
+# - Twins share every random draw and differ in one setting: any difference between them comes from that setting.
 #
 # **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: more sure than right.
 # After this lesson there are at most two bets, and two bets say very little.
@@ -167,9 +167,9 @@ lesson.calibration()
 # %% [markdown]
 # ## Where this stops being true
 #
-# - The standard error takes the runs to be independent. Eight walkers that see the same batches are not.
-# - Eight values give the error itself to about a quarter only: treat it as a rough size.
-# - With eight runs a mean lies more than two standard errors off about once in twelve times; with many runs, once in
+# - The standard error assumes that the runs are independent. Eight walkers that see the same batches are not.
+# - Eight values give the error itself only to about a quarter: treat it as a rough size.
+# - With eight runs a mean is more than two standard errors off about once in twelve times; with many runs, once in
 #   twenty.
 #
 # ## Terms used

@@ -2,11 +2,12 @@
 # # 01 · One valley, one walker
 #
 # *30 minutes. You need: gradients, the idea of SGD, variance and standard deviation. Lesson 00 helps.
-# All symbols stand on [one page](../docs/site/symbols.md).*
+# All symbols are on [one page](../docs/site/symbols.md).*
 #
-# A valley's floor is flat, its walls are a parabola. A walker steps downhill, and each step comes with noise. Run all
-# cells (menu *Run*, *Run All Cells*), press Play and drag the sliders. Beside the crowd is its control, without noise.
-# **The pushes go left as often as right. Why does the crowd not stay at the bottom?**
+# This valley has a flat floor, and its walls form a parabola. A *walker* is a point that SGD moves: it steps downhill,
+# and each step comes with noise. Run all cells (menu *Run*, *Run All Cells*), press Play and drag the sliders. Beside
+# the crowd you see its control, without noise. **The pushes go left as often as right. Why doesn't the crowd stay at
+# the bottom?**
 
 # %% tags=["setup"]
 import torch
@@ -21,7 +22,7 @@ lesson.play("hook")
 #
 # - Does noise with mean zero average out?
 # - How do batch size and learning rate act together?
-# - How long may a step be?
+# - How long can a step be?
 
 # %% [markdown]
 # ## You will be able to
@@ -34,7 +35,7 @@ lesson.play("hook")
 # ## Round 1: Noise does not average out (9 minutes)
 #
 # Across the valley the loss is $\tfrac12 h x^2$. Here $x$ is the distance from the floor, and the *curvature* $h$ says
-# how steep the walls are. Along the floor nothing changes; that is for lesson 02.
+# how steep the walls are. Along the floor nothing changes; that comes in lesson 02.
 #
 # One step of SGD is $x' = x - \eta\,(h x + \xi)$. Here $\eta$ is the learning rate and $\xi$ is the noise of the
 # gradient. The noise of one sample has mean zero and standard deviation $s$; here $s = 1$. Averaging a batch of $B$
@@ -50,11 +51,11 @@ lesson.predict("average")
 # %% [markdown]
 # ### Play
 #
-# Press **Play**: all walkers start at the bottom, at both sides with the same draws. The noise is *isotropic*: equally
-# strong in all directions and at all places.
+# Press **Play**: all walkers start at the bottom, and both crowds get the same random draws. The noise is *isotropic*:
+# equally strong in all directions and at all places.
 #
 # 1. At about which step does the mean of $x^2$ stop growing?
-# 2. Change $B'$, then $\eta$. Which change widens a cloud, and by how much?
+# 2. Change $B'$, the batch size on the right, then $\eta$. Which change widens a cloud, and by how much?
 # 3. Put *another curvature* beside it, then *no noise*, the control. How much narrower is each cloud?
 
 # %%
@@ -63,7 +64,7 @@ lesson.play("bowl", after="average")
 # %% [markdown]
 # ### Explain
 #
-# Look at the late steps. The mean of $x$ is zero there, but the mean of $x^2$ is not: the pushes average out, their
+# Look at the late steps. The mean of $x$ is zero there, but the mean of $x^2$ is not: the pushes average out, but their
 # squares do not.
 #
 # A step multiplies $x$ by $1 - \eta h$: the wall pulls back. Then it adds a kick of variance $\eta^2 s^2 / B$. In a
@@ -75,14 +76,14 @@ lesson.play("bowl", after="average")
 #
 # $$\mathrm{Var} = \frac{\eta s^2}{B\,h\,(2 - \eta h)}.$$
 #
-# The dashed curve in the picture is a Gaussian of this variance, once it has settled. It has no free constant, and the
-# bars fill it. Early kicks are forgotten, new ones come, so the width neither shrinks nor grows.
+# The dashed curve in the picture is a Gaussian of this variance, once the crowd has settled. It has no free constant,
+# and the bars fill it. Early kicks are forgotten and new ones come, so the width neither shrinks nor grows.
 
 # %% [markdown]
 # ### Check
 #
-# Exercise 1.1. Write the walker. `x` holds the places of all walkers, (W,); `kicks` has the noise of one sample, a row
-# for each step, (S, W). Return the places after each step, (S, W).
+# Exercise 1.1. Write the walker. `x` holds the places of all W walkers, shape (W,). `kicks` has the noise of one
+# sample, a row for each of the S steps, shape (S, W). Return the places after each step, shape (S, W).
 
 # %%
 lesson.hint("1.1")
@@ -120,7 +121,7 @@ lesson.explore("own", walk=walk)
 # %% [markdown]
 # ## Round 2: One number for two knobs (6 minutes)
 #
-# The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act in two ways, or in one?
+# The law of round 1 has two knobs that people turn in practice, $\eta$ and $B$. Do they act separately, or as one?
 #
 # ### Predict
 
@@ -130,10 +131,10 @@ lesson.predict("double")
 # %% [markdown]
 # ### Play
 #
-# On the left is $h$ times the mean of $x^2$, on the right the cloud itself. The noise is isotropic again.
+# The left panel shows $h$ times the mean of $x^2$, the right one the cloud itself. The noise is isotropic again.
 #
 # 1. Pin the first run. Double $\eta$, then double $B$. Compare the two clouds.
-# 2. Change $h$ alone. The cloud changes its width; does the point move?
+# 2. Change $h$ alone. The width of the cloud changes; does the point move?
 # 3. The button measures 48 settings. Which ones leave the line, and which way?
 
 # %%
@@ -198,7 +199,7 @@ lesson.predict("cliff")
 # The batch size is 16 and $h = 1$, so $\eta h$ is the learning rate. The noise is isotropic. Go up one option at a
 # time.
 #
-# 1. Where do the two laws part?
+# 1. Where do the exact law and the small-step law part?
 # 2. At $\eta h = 1$ and at $1.8$, look at the single walker: where does it change sides at nearly every step?
 # 3. What is different at 2, and just above it?
 
@@ -222,7 +223,7 @@ lesson.explore("cliff", after="cliff")
 # ### Check
 #
 # Exercise 1.3. Find the edge in a valley of curvature $h$ to 1 %, without the formula: let one walker go without noise,
-# see whether it comes nearer, and halve the interval in which the edge lies.
+# see whether it comes closer, and halve the interval that holds the edge.
 
 # %%
 lesson.hint("1.3")
@@ -262,7 +263,7 @@ lesson.check("1.3", largest_learning_rate)
 #   walls.
 # - Batch size and learning rate act through one number, $\eta/B$, as long as $\eta h$ is small. It works like a
 #   temperature: the variance is $T/h$ with $T = \eta s^2 / 2B$.
-# - A step may be as long as $\eta = 2/h$. Near that edge the spread grows without bound; past it the walker falls off.
+# - A step can be as long as $\eta = 2/h$. Near that edge the spread grows without bound; past it the walker falls off.
 
 # %%
 lesson.calibration()
@@ -270,8 +271,8 @@ lesson.calibration()
 # %% [markdown]
 # ## Where this stops being true
 #
-# - **The curvature is constant here.** In a network it changes along the way. Full-batch training is often seen to
-#   drive it up to the edge and then to stay near $2/\eta$ (Cohen et al. 2021), which no parabola can do.
+# - **The curvature is constant here.** In a network it changes along the way. Full-batch training often drives it up to
+#   $2/\eta$ and then stays near that edge (Cohen et al. 2021), which no parabola can do.
 # - **The noise is the same everywhere here.** The noise of mini-batches depends on the place and on the direction.
 #   Lesson 03 compares two shapes.
 # - **There is one direction here.** With many, the steepest decides: the limit is $2/\lambda_{\max}$, where
@@ -291,5 +292,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# So far nothing happened along the floor. In [lesson 02](02_flat_floor.ipynb) the walls tighten along a floor that
+# So far nothing has happened along the floor. In [lesson 02](02_flat_floor.ipynb) the walls tighten along a floor that
 # stays at zero loss, and the walkers begin to move.

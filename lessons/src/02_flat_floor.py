@@ -4,11 +4,11 @@
 # The loss on this line is exactly zero everywhere. Why won't a walker stay put?
 #
 # *25 minutes. You need: lesson 01, the temperature $T = \eta s^2 / 2B$.
-# All symbols stand on [one page](../docs/site/symbols.md).*
+# All symbols are on [one page](../docs/site/symbols.md).*
 #
 # Run all cells, press **Play** and drag the batch size. Both crowds start in the middle of a floor, with the same
 # random draws. The loss along the dashed line is zero from end to end, so its slope is zero too. Only the walls differ:
-# at the right they are straight; at the left they tighten, and are sixteen times as steep in the middle as at the ends.
+# on the right they are straight; on the left they tighten, and are sixteen times as steep in the middle as at the ends.
 
 # %% tags=["setup"]
 import torch
@@ -39,8 +39,8 @@ lesson.play("waist")
 #
 # ### Predict
 #
-# Walkers that start in one point get away from it in any case: noise spreads them. So spread them evenly from the
-# start. A third of them then stands in the narrow third of the floor.
+# Walkers that start at one point leave it in any case: noise spreads them. So spread them evenly from the start. A
+# third of them is then in the narrow third of the floor.
 
 # %%
 lesson.predict("where")
@@ -48,9 +48,9 @@ lesson.predict("where")
 # %% [markdown]
 # ### Play
 #
-# Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control without any
-# tightening. At step 480 both stop, to be counted: read the sentence below. A slider lets both go anew. Then put *no
-# noise* or *another batch size* beside it.
+# Press **Play**. The dotted lines bound the narrow third; the crowd between straight walls is the control. At step 480
+# both stop, to be counted: read the sentence below. Moving a slider starts both again. Then put *no noise* or *another
+# batch size* beside it.
 
 # %%
 lesson.play("narrow", after="where")
@@ -64,8 +64,8 @@ lesson.play("narrow", after="where")
 #
 # $$p(y) = -\frac T2\,\frac{h'(y)}{h(y)}.$$
 #
-# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. Each step moves a walker by $\eta p$
-# in the mean; the dashed line in the picture is where this law takes the crowd. Without noise $T = 0$, and nothing
+# $h$ is the curvature across the floor at $y$, and $h'$ its slope along the floor. On average each step moves a walker
+# by $\eta p$; the dashed line in the picture is where this law takes the crowd. Without noise $T = 0$, and nothing
 # moves. With straight walls $h' = 0$, and nothing drifts.
 
 # %% [markdown]
@@ -114,21 +114,21 @@ lesson.explore("histogram", after="rarer")
 # %% [markdown]
 # ### Explain
 #
-# A push that depends on the place alone is the slope of an energy. Here it is
+# A push that depends only on the place is the slope of an energy. Here it is
 #
 # $$F(y) = \frac T2 \ln h(y), \qquad p = -F'.$$
 #
 # $F$ is called *free energy*. It is not a loss: the loss on the floor is zero. It measures how much room there is
-# across the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen
-# times as steep, walkers are four times rarer, at *every* temperature. Read backwards, a count gives the energy, $F =
-# -T \ln(\text{count})$, up to a constant. The two curves at the lower left are these two sides.
+# across the floor. A heat bath fills places as $e^{-F/T}$, which here is $1/\sqrt h$: where the walls are sixteen times
+# as steep, walkers are four times rarer, at *every* temperature. Read backwards, a count gives the energy,
+# $F = -T \ln(\text{count})$, up to a constant. The two curves at the lower left show these two sides.
 
 # %% [markdown]
 # ### Check
 #
-# Exercise 2.2. Write the walker. `x`, `y` are the places across and along the floor, (W,); `kicks` has the noise of one
-# sample in both directions, (S, 2, W); `h(y)` and `slope(y)` give $h$ and $h'$. The loss is $\tfrac12 h(y)x^2$. Return
-# the places `y` after each step, (S, W).
+# Exercise 2.2. Write the walker. `x`, `y` are the places across and along the floor, shape (W,); `kicks` has the noise
+# of one sample in both directions, (S, 2, W); `h(y)` and `slope(y)` give $h$ and $h'$. The loss is $\tfrac12 h(y)x^2$.
+# Return the places `y` after each step, (S, W).
 
 # %%
 lesson.hint("2.2")
@@ -185,13 +185,14 @@ def free_energy(y, edges, temperature):
 lesson.check("2.3", free_energy)
 
 # %% [markdown]
-# Both functions together measure a free energy that neither knows of. The floor is a ring here: it has no ends.
+# Together, your two functions measure a free energy that neither of them contains. The floor is a ring here: it has no
+# ends.
 
 # %%
 lesson.explore("own", walk=walk, free_energy=free_energy)
 
 # %% [markdown]
-# ## Round 3: A pinch is no hill (5 minutes)
+# ## Round 3: A pinch is not a hill (5 minutes)
 #
 # ### Predict
 #
@@ -205,8 +206,8 @@ lesson.predict("cooled")
 # %% [markdown]
 # ### Play
 #
-# Let both crowds go, and see who is past the middle after 150 steps. Then cool them as the bet says: the slider sets
-# $T$, and with it $\eta$ and $B$. The hill is 0.14 high, the walls of the pinch are 9 times as steep.
+# Let both crowds go, and see how many are past the middle after 150 steps. Then cool them as the bet says: the slider
+# sets $T$, and with it $\eta$ and $B$. The hill is 0.14 high, the walls of the pinch are 9 times as steep.
 
 # %%
 lesson.play("barriers", after="cooled")
@@ -251,10 +252,10 @@ lesson.check("2.4", share)
 # %% [markdown]
 # ## Key points
 #
-# - Yes: noise keeps a walker off the floor, there the loss rises towards the narrow part, and the mean push points to
-#   the wide part. Without noise there is no push.
-# - It feels the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
-# - No: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
+# - A walker drifts on a flat floor: noise keeps it at a distance, where the loss rises towards the narrow part, so the
+#   mean push points to the wide part. Without noise there is no push.
+# - What it feels is the free energy $F = \tfrac T2 \ln h$, which counts room and not loss.
+# - A narrow place is not a hill: a hill is harder to pass in the cold, a pinch is equally hard at every temperature.
 #
 # **How sure were you?** Dots on the line: you were right as often as you were sure. Below it: more sure than right.
 
@@ -268,15 +269,15 @@ lesson.calibration()
 #   what changes.
 # - The push is a mean over many steps. The walker has to settle across the floor faster than it moves along it.
 # - Steps must be small against the walls, $\eta h \ll 2$. At $\eta h = 0.64$ the spread in the neck is already half as
-#   large again, and the push with it; the theory lines of the pictures hold that, the formulas above do not.
+#   large again, and the push with it; the theory lines of the pictures include that, the formulas above do not.
 # - "Temperature" is an analogy: it names the strength of the kicks. Nothing here is warm.
-# - The paper writes $T \ln h$, because its noise has another convention for $T$.
+# - The paper writes $T \ln h$, because it uses another convention for $T$.
 #
 # ## Terms used
 #
-# *Free energy* $F$: the energy whose slope is the mean push. *Entropic*: made of room, not of loss. *Heat bath*:
-# noise of equal strength in all directions and at all places. *Control*: the same run without the thing that is said
-# to matter.
+# *Free energy* $F$: the energy whose slope is the mean push. *Entropic*: made of room, not of loss. *Heat bath*: noise
+# of equal strength in all directions and at all places. *Control*: the same run without the thing that is claimed to
+# matter.
 #
 # ## Next
 #

@@ -2,7 +2,7 @@
 # # 03 · Tug-of-war
 #
 # *25 minutes. You need: lessons 01 and 02 (temperature, free energy), and partial derivatives.
-# All symbols stand on [one page](../docs/site/symbols.md).*
+# All symbols are on [one page](../docs/site/symbols.md).*
 #
 # The floor of this valley slopes down to the left. The walls widen to the right.
 # Here is a crowd at a large batch size, and beside it one without noise. Run all cells and press **Play**.
@@ -19,19 +19,19 @@ lesson = ee.Lesson("03")
 lesson.play("cold")
 
 # %% [markdown]
-# What you see is computed in the page: two crowds of 250 walkers with the same draws, isotropic noise.
+# The page computes what you see: two crowds of 250 walkers with the same random draws and isotropic noise.
 
 # %% [markdown]
 # ## Questions
 #
 # - On a sloping floor, does SGD go downhill on average?
 # - Does the answer depend on the shape of the noise?
-# - Where does noise carry two weights, when every point of a curve fits the data?
+# - Where does noise carry two weights if every point of a curve fits the data?
 
 # %% [markdown]
 # ## You will be able to
 #
-# - measure with walkers of your own which way a crowd goes (check 3.1)
+# - measure with your own walkers which way a crowd goes (check 3.1)
 # - find the temperature at which slope and entropy are in balance (check 3.2)
 # - tell a heat bath from noise that is shaped like the curvature (check 3.3)
 # - write a step of SGD with label noise (check 3.4)
@@ -49,11 +49,11 @@ lesson.predict("turn")
 # %% [markdown]
 # ### Play
 #
-# The noise is isotropic. Both crowds start in the middle and stop at step 240, to be read. Each has 2,000 walkers, of
-# which 250 are drawn: a mean of few could not be told from zero.
+# The noise is isotropic. Both crowds start in the middle and stop at step 240, so that you can read the numbers. Each
+# has 2,000 walkers, of which 250 are drawn: the mean of a few could not be told from zero.
 #
-# 1. Press **Play**. Which crowd has come further down? By how many of its errors?
-# 2. Make $B'$ smaller, one step at a time. Between which two does its crowd turn round?
+# 1. Press **Play**. Which crowd has moved further down? By how many standard errors?
+# 2. Make $B'$ smaller, one step at a time. Between which two values does its crowd turn round?
 # 3. Set $B$ to *all data*, the control. How far does the slope alone take it?
 
 # %%
@@ -72,7 +72,7 @@ lesson.play("turn", after="turn")
 # $$T_0 = -2 f'\,\frac{h}{h'}.$$
 #
 # At $y = 0$ this is $B = 25$. The crowd turns round at a slightly smaller batch: as it spreads, some walkers come to
-# places where the walls hardly change. Theory's numbers below the picture count that in.
+# places where the walls hardly change. The theory values below the picture include that.
 #
 # The mean step still goes downhill in the full loss: down the walls.
 
@@ -112,8 +112,8 @@ def shift(x, y, kicks, learning_rate, batch_size, h, h_slope, f_slope):
 lesson.check("3.1", shift)
 
 # %% [markdown]
-# Exercise 3.2. `temperature` rises, `moved` has the mean displacement at each. Where is it zero? Go on a straight line
-# between the two neighbours.
+# Exercise 3.2. `temperature` holds rising temperatures, `moved` the mean displacement at each. At which temperature is
+# it zero? Interpolate linearly between the two neighbours.
 
 # %%
 lesson.hint("3.2")
@@ -141,13 +141,13 @@ def break_even(temperature, moved):
 lesson.check("3.2", break_even)
 
 # %% [markdown]
-# Both together find $T_0$ from your own walkers.
+# Together, your two functions find $T_0$ from your own walkers.
 
 # %%
 lesson.explore("own", shift=shift, break_even=break_even)
 
 # %% [markdown]
-# ## Round 2: Whose noise? (5 minutes)
+# ## Round 2: Which noise? (5 minutes)
 #
 # ### Predict
 #
@@ -163,9 +163,9 @@ lesson.predict("narrow")
 # The walls are the same, and the floor is level now: noise alone moves the crowds. With all data, the control, nobody
 # moves. Both stop at step 120.
 #
-# 1. Press **Play**. How many times as far has the right crowd come, as measured and by theory?
-# 2. Let both go at the mouth, where $h = 1$. How many times is it there?
-# 3. Let them go all along the floor. Which crowd is as wide in the narrow part as elsewhere?
+# 1. Press **Play**. How many times as far has the right crowd moved, measured and in theory?
+# 2. Let both go at the mouth, where $h = 1$. What is the ratio there?
+# 3. Let them start all along the floor. Which crowd is as wide in the narrow part as elsewhere?
 
 # %%
 lesson.play("shape", after="narrow")
@@ -174,17 +174,16 @@ lesson.play("shape", after="narrow")
 # ### Explain
 #
 # One sample's noise has the variance $s^2$ if isotropic, and $s^2 h$ across the floor (none along it) if shaped like
-# the curvature. All along the floor you saw what follows: $\langle x^2\rangle = T/h$ or $\langle x^2\rangle = T$.
-# So the push is
+# the curvature. The crowds all along the floor showed what follows from that: $\langle x^2\rangle = T/h$ or
+# $\langle x^2\rangle = T$. So the push is
 #
 # $$-\tfrac{T}{2}\,\frac{h'}{h} \quad\text{or}\quad -\tfrac{T}{2}\,h' = -\frac{\eta s^2}{4B}\,h'.$$
 #
 # The two differ by the factor $h$: where $h = 16$, shaped noise pushes 16 times harder; where $h = 1$, equally. (From
 # the mouth the isotropic crowd comes a little further: it spreads to where walls change faster.)
 #
-# **SGD noise is not a heat bath.** Of these two only isotropic noise has a free energy, and a temperature in the
-# sense of physics. For shaped noise $T$ is just a name for $\eta s^2/2B$. What both share: the push is to the wide
-# part.
+# **SGD noise is not a heat bath.** Of these two only isotropic noise has a free energy, and a temperature in the sense
+# of physics. For shaped noise $T$ is just a name for $\eta s^2/2B$. Both kinds of noise push to the wide part.
 
 # %% [markdown]
 # ### Check
@@ -216,7 +215,7 @@ lesson.check("3.3", ratio)
 #
 # ### Predict
 #
-# The smallest network: two weights, one datum. $L = \tfrac12(uv-1)^2$ is zero all along the curve $uv = 1$.
+# The smallest network has two weights and one data point. $L = \tfrac12(uv-1)^2$ is zero all along the curve $uv = 1$.
 
 # %%
 lesson.predict("label")
@@ -225,11 +224,11 @@ lesson.predict("label")
 # ### Play
 #
 # The dashed curve is the floor; the coordinate along it is $y = \ln u$, and $y = 0$ is $u = v = 1$. Both crowds start
-# at $u = 2.5$ and stop at step 960. At the right is the control, without noise.
+# at $u = 2.5$ and stop at step 960. On the right is the control, without noise.
 #
 # 1. Press **Play**. Where does noise on the label take the crowd, and how sure is its mean?
-# 2. Halve $\eta$. Does the crowd come half as far, or less?
-# 3. Put *noise on each weight* beside it. What is alike, and what is not?
+# 2. Halve $\eta$. Does the crowd move half as far, or less?
+# 3. Put *noise on each weight* beside it. What is the same, and what differs?
 
 # %%
 lesson.play("balance", after="label")
@@ -245,9 +244,9 @@ lesson.play("balance", after="label")
 # The bracket is below 1 for either sign of $\varepsilon$: noise of mean zero has an effect that does not average out.
 # The crowd goes to $u = v$, where the curvature $u^2 + v^2$ is least.
 #
-# On the floor this noise is shaped like the curvature, as in round 2. Theory in the picture is that law with the exact
-# spread. It leaves out that walkers of one crowd differ. Kicks on each weight by itself push there too, but scatter
-# the crowd along the curve. With all data nothing moves.
+# On the floor this noise is shaped like the curvature, as in round 2. The theory in the picture is that law with the
+# exact spread. It ignores that the walkers of a crowd differ. Independent kicks on each weight push there too, but
+# scatter the crowd along the curve. With all data nothing moves.
 
 # %% [markdown]
 # ### Check
@@ -279,10 +278,10 @@ lesson.check("3.4", label_step)
 #
 # - SGD's mean step goes downhill in the full loss, walls included. Along the floor it can climb: at large $\eta/B$
 #   the push of the walls beats the slope. For isotropic noise the threshold is $T_0 = -2f'h/h'$.
-# - The push depends on the shape of the noise. A heat bath follows the slope of $\ln h$, noise shaped like the
-#   curvature the slope of $h$. Both push to the wide part.
-# - On $uv = 1$ label noise carries the weights to balance, $u = v$, the point of least curvature. Without noise every
-#   point of the curve keeps what lands on it.
+# - The push depends on the shape of the noise. In a heat bath it follows the slope of $\ln h$; in noise shaped like the
+#   curvature, the slope of $h$. Both push to the wide part.
+# - On $uv = 1$ label noise carries the weights to balance, $u = v$, the point of least curvature. Without noise,
+#   walkers stay wherever they land on the curve.
 
 # %%
 lesson.calibration()
@@ -290,8 +289,8 @@ lesson.calibration()
 # %% [markdown]
 # ## Where this stops being true
 #
-# - The formulas take the cloud across the floor as settled. A walker that drifts fast brings the spread of where it was
-#   along.
+# - The formulas assume that the cloud across the floor has settled. A crowd that drifts fast still has the spread of
+#   where it was.
 # - Steps are small. At $\eta h = 2$ the spread has no limit, see lesson 01.
 # - The noise of real mini-batches is neither isotropic nor exactly shaped like the curvature.
 # - Momentum $m$ changes $\eta$ to about $\eta/(1-m)$; nothing here tested that.

@@ -3,9 +3,9 @@
 #
 # *30 minutes. You need: lessons 01 to 03, and to have trained a network once.*
 #
-# A and B are two networks, trained on the same handwritten digits from two random starts.
-# Every point of the picture is a network too. Run all cells, then go from A to B: the red dot takes the straight line,
-# the blue one a bent road. What do the networks on the way read?
+# A and B are two networks, trained on the same handwritten digits from two random starts. Every point of the picture is
+# a network too. Run all cells, then go from A to B: the red dot takes the straight line, the blue one a bent road. How
+# well do the networks on the way read digits?
 
 # %% tags=["setup"]
 import torch
@@ -24,7 +24,7 @@ lesson.explore("walk")
 # %% [markdown]
 # ## Questions
 #
-# - Are two minima that were trained apart separated by a hill?
+# - Is there a hill between two minima that were trained separately?
 # - How does one find a way round it, and can a method fool us?
 # - Is the hill there only because the two networks name their units differently?
 
@@ -33,7 +33,7 @@ lesson.explore("walk")
 #
 # - measure the hill between two networks (check 4.1)
 # - write a sweep of the string method, and find a road with it (check 4.2)
-# - count how many networks are one and the same function (check 4.3)
+# - count how many networks compute the same function (check 4.3)
 
 # %% [markdown]
 # ## Round 1: The hill (6 minutes)
@@ -65,7 +65,7 @@ lesson.explore("hill", after="hill")
 #
 # At the ends the first term is about 0.003 and the second 0.027; on a hill the first is by far the larger.
 #
-# *Position* on a path is the share of its length that lies behind: 0 is A, 1 is B. One position on the line and the
+# The *position* on a path is the share of its length covered so far: 0 is A, 1 is B. One position on the line and the
 # same position on the road are two different networks. The *barrier* of a path is how far one must climb above its
 # higher end. On the five lines it is 0.44 to 0.97; on the five roads no measured point lies above the higher end. A
 # hill on one path says nothing about other paths.
@@ -73,8 +73,8 @@ lesson.explore("hill", after="hill")
 # %% [markdown]
 # ### Check
 #
-# `hill(loss, a, b)` walks the straight line from `a` to `b` in 25 even places, both ends included, and returns its
-# barrier. `loss` takes points of shape (n, D) and returns n losses.
+# `hill(loss, a, b)` looks at 25 evenly spaced points on the straight line from `a` to `b`, both ends included, and
+# returns its barrier. `loss` takes points of shape (n, D) and returns n losses.
 
 # %%
 lesson.hint("4.1")
@@ -111,8 +111,9 @@ lesson.predict("relax")
 # %% [markdown]
 # ### Play
 #
-# The string method spaces its pivots anew after each step. A nudged elastic band (NEB) has springs instead; AutoNEB is
-# NEB that inserts pivots where the loss bulges between two (a *scallop*). A Bezier curve has a few control points.
+# After each step the string method spaces its pivots evenly again. A nudged elastic band (NEB) has springs instead;
+# AutoNEB is an NEB that inserts pivots where the loss bulges between two (a *scallop*). A Bezier curve has a few
+# control points.
 #
 # Move *sweeps* from 0 to 600. Then try the other methods and the other first guesses; *all four* shows them together.
 # One guess passes near the network whose weights are all zero. Which method copes worst with that?
@@ -124,23 +125,23 @@ lesson.explore("band", after="relax")
 # ### Explain
 #
 # A step downhill moves a pivot across the band, which is wanted, and along it towards an end, which is not. The string
-# method lets both happen, and then places the pivots anew at equal distances along the band. NEB takes the second part
-# away, and moves a pivot by
+# method lets both happen, and then spaces the pivots evenly along the band again. NEB removes the second part, and
+# moves a pivot by
 #
 # $$F = -\nabla L + (\nabla L\cdot\tau)\,\tau + k\,(d_+ - d_-)\,\tau,$$
 #
 # with the unit tangent $\tau$, the gaps $d_\pm$ to both neighbours, and springs of strength $k$. Without this
-# *projection* pivots slide down to the ends, and the others cut the corner.
+# *projection* some pivots slide down to the ends, and the others cut the corner.
 #
-# From the straight guess all four methods find nearly the same road: two of them are 0.3 to 1.1 apart on average, at
-# lengths of 16 to 21. From the far guess they find other ways.
+# From the straight guess all four methods find nearly the same road: any two are 0.3 to 1.1 apart on average, and they
+# are 16 to 21 long. From the far guess they find other roads.
 
 # %% [markdown]
 # ### Check
 #
 # Write the string method yourself. `sweep(pivots, gradients, step)` takes P pivots and the gradients at them, (P, D)
-# each. The two ends stay. The others take a step down their gradients; then all P are placed at equal distances along
-# the bent line through them.
+# each. The two ends stay. The others take a step down their gradients; then all P are spaced evenly along the bent line
+# through them.
 
 # %%
 lesson.hint("4.2")
@@ -169,15 +170,15 @@ def sweep(pivots, gradients, step):
 lesson.check("4.2", sweep)
 
 # %% [markdown]
-# Now your function makes the band, in a valley of two dimensions whose pass is known. Step through the sweeps, then
-# compare it with NEB, and with NEB that lacks one part. (While yours is not written, the library's stands in.)
+# Now your function moves the band, in a two-dimensional valley whose saddle is known. Step through the sweeps, then
+# compare it with NEB, and with an NEB that lacks one part. (Until yours is written, the library's stands in.)
 
 # %%
 lesson.explore("mistakes", yours=sweep)
 
 # %% [markdown]
-# The same function does not care how many dimensions there are. The button relaxes 16 networks by *your* sweeps, 600 of
-# them on batches of 256 digits, beside the recorded string.
+# The same function does not care how many dimensions there are. The button relaxes 16 networks with 600 of *your*
+# sweeps, on batches of 256 digits, beside the recorded string.
 
 # %%
 lesson.explore("band", yours=sweep)
@@ -195,8 +196,8 @@ lesson.predict("names")
 # %% [markdown]
 # ### Play
 #
-# Compare the line to B with the line to the relabelled B. Then take the control: the line from A to A itself, with its
-# units shuffled at random. Choose *all five*, and read in the sentence how the curvature changes, too.
+# Compare the line to B with the line to the relabelled B. Then take the control: the line from A to a copy of A with
+# its units shuffled at random. Choose *all five*, and read in the sentence how the curvature changes.
 
 # %%
 lesson.explore("match", after="names")
@@ -208,12 +209,12 @@ lesson.explore("match", after="names")
 #
 # $$\min_\pi \|\theta_A - \pi(\theta_B)\|.$$
 #
-# It leaves 1.6 to 2.7 % of the hill; other starts of the matching up to 3.1 %. The shuffled A is the control:
-# one function at both ends, a hill about as high. So most of this hill is a matter of names.
+# It leaves 1.6 to 2.7 % of the hill; from other starts, up to 3.1 %. The shuffled A is the control: one function at
+# both ends, and a hill about as high. So most of this hill is a matter of names.
 #
-# Yet on the matched line the objective still rises 1.4 to 1.8 times, and the trace of the Hessian, the sum of all
-# curvatures, 4.2 to 5.4 times. The road to the relabelled B is half as long, flat in loss, and narrower in its middle:
-# 1.4 to 1.5 times, against 1.8 to 2.3 on the first road.
+# Yet on the matched line the objective still reaches 1.4 to 1.8 times its ends; the trace of the Hessian, the sum of
+# all curvatures, 4.2 to 5.4 times. The road to the relabelled B is half as long and flat in loss, with a trace in its
+# middle of 1.4 to 1.5 times (first road: 1.8 to 2.3).
 
 # %% [markdown]
 # ### Check
@@ -246,11 +247,11 @@ lesson.check("4.3", relabellings)
 # %% [markdown]
 # ## Key points
 #
-# - Yes, on the straight line: there the objective rises to 16 to 34 times that of the ends. On a bent road it does not
-#   rise at all. The two minima lie in one valley.
-# - A band of networks finds the road; a dozen lines are enough for it. What it finds depends on where it begins: there
+# - There is a hill on the straight line: the objective rises to 16 to 34 times that of the ends. On a bent road it does
+#   not rise at all. The two minima lie in one valley.
+# - A band of networks finds the road; a dozen lines of code are enough. What it finds depends on where it begins: there
 #   is not one low road but many, and near zero weights AutoNEB lost its way.
-# - Mostly. Relabelling units takes away 97 to 98 % of the hill. What is left is low but narrow.
+# - The hill is mostly a matter of names: relabelling units removes 97 to 98 % of it. What is left is low but narrow.
 
 # %%
 lesson.calibration()
@@ -259,10 +260,10 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - One small network on easy digits, five pairs, one way of training. In other networks matching may leave much more.
-# - The plane is right at three points of the road only. A road that looks as if it crossed high ground passes above or
+# - The plane is exact at only three points of the road. A road that looks as if it crossed high ground passes above or
 #   below it in other directions.
 # - A road found by a method need not be one that SGD takes. Lesson 06 lets SGD go on it.
-# - 600 sweeps are few. From the far guess the string and NEB go on sinking: after 3,000 sweeps they rise by at most
+# - 600 sweeps are few. From the far guess the string and NEB keep sinking: after 3,000 sweeps they rise by at most
 #   0.0044 above the higher end, and still lie 2.8 to 6.1 from the other road. Longer or gentler runs of AutoNEB were
 #   not tried.
 # - Matching finds a local optimum; a better renaming may exist.
@@ -281,5 +282,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# There is no hill on the road. Then why should noise not wander along it? [The bump in the road](05_bump.ipynb) asks
-# that of a network whose layers are normalised, so that scale can be put aside.
+# There is no hill on the road. So what keeps SGD from wandering along it? [The bump in the road](05_bump.ipynb) asks
+# this of a network with normalised layers, so that scale can be put aside.

@@ -3,11 +3,11 @@
 #
 # *35 minutes. You need: lesson 04 (the road between two minima), and eigenvalues of a symmetric matrix.*
 #
-# Two trained networks: at the left a hill on the straight line between them, at the right a flat road
-# round it. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
+# Here are two trained networks: on the left a hill on the straight line between them, on the right a flat road round
+# it. Run all cells and step *position* along both. Nothing stops you on the road. Can SGD go wherever it likes?
 #
-# It is another network than in lesson 04: hidden layers are normalised, a fifth of the labels are wrong and memorised,
-# and drawn labels are noisy. Round 4 shows what each of these does.
+# The network differs from that of lesson 04: hidden layers are normalised, a fifth of the labels are wrong and
+# memorised, and each draw of a label is noisy. Round 4 shows what each of these does.
 
 # %% tags=["setup"]
 import torch
@@ -24,14 +24,14 @@ lesson.explore("flat")
 #
 # - The loss along the road is flat. Is the road equally wide everywhere?
 # - Which directions across the road become steeper, and do the steps of SGD see it?
-# - Is it only the scale of the weights, and what else does it take?
+# - Is it only the scale of the weights, and what else does it need?
 
 # %% [markdown]
 # ## You will be able to
 #
 # - give the bump of a road as a ratio with an error over pairs of minima (check 5.1)
 # - multiply by a Hessian that is too large to write down (check 5.2)
-# - measure trace and adaptive trace with random signs, and say with which error (check 5.3)
+# - measure trace and adaptive trace with random signs, and say with what error (check 5.3)
 # - say which ingredient the bump needs, each by its control (check 5.4)
 
 # %% [markdown]
@@ -39,7 +39,7 @@ lesson.explore("flat")
 #
 # ### Predict
 #
-# "No barrier" says that the loss does not rise along the road. Nothing is said of the directions across it.
+# "No barrier" says that the loss does not rise along the road. It says nothing about the directions across it.
 
 # %%
 lesson.predict("middle")
@@ -47,8 +47,8 @@ lesson.predict("middle")
 # %% [markdown]
 # ### Play
 #
-# At the left: a quantity over the mean of its two ends, five recorded roads. Step through *quantity*: trace, λmax,
-# objective, norm. Pin one and compare it with another. Then choose one pair: could one road have misled you?
+# The left panel shows a quantity over the mean of its two ends, on five recorded roads. Step through *quantity*: trace,
+# λmax, objective, norm. Pin one and compare it with another. Then choose one pair: could one road have misled you?
 #
 # The button measures one road now, at 21 places.
 
@@ -117,8 +117,8 @@ lesson.predict("which")
 lesson.explore("spectrum", after="which")
 
 # %% [markdown]
-# Now see it: slices through the valley along an eigenvector, with bars as wide as SGD spreads there in 15 steps. At the
-# right, the bump that steps of a given length see. Is it there at every length?
+# Now see it: slices through the valley along an eigenvector, with bars as wide as SGD spreads there in 15 steps. On the
+# right is the bump that steps of a given length see. Is it there at every length?
 
 # %%
 lesson.explore("steps")
@@ -192,7 +192,7 @@ lesson.explore("scale", after="factor")
 #
 # As built, the norm in the middle is $0.554 \pm 0.001$ of that at the ends, and the bump is $8.09 \pm 0.19$. At matched
 # norms, the control, it is $2.65 \pm 0.05$: most of the raw bump is scale. The *adaptive* trace
-# $\sum_i \theta_i^2 H_{ii}$ is left alone by any $a$, and has the bump $1.85 \pm 0.04$.
+# $\sum_i \theta_i^2 H_{ii}$ does not change with $a$, and has the bump $1.85 \pm 0.04$.
 #
 # SGD walks in raw lengths, so it feels raw curvature. Lesson 06 lets walkers go at matched norms: there scale cannot
 # push them.
@@ -200,7 +200,7 @@ lesson.explore("scale", after="factor")
 # %% [markdown]
 # ### Check
 #
-# How does one get a trace from products? With random signs $v$, on average $v \cdot Hv = \operatorname{tr} H$. Write
+# How do you get a trace from products? With random signs $v$, on average $v \cdot Hv = \operatorname{tr} H$. Write
 # `probe(product, theta, signs)`: the mean of $v \cdot Hv$ over the rows of `signs`, its standard error, and the same
 # two numbers with $\theta_i v_i$ in place of $v_i$, which gives the adaptive trace.
 
@@ -235,12 +235,12 @@ lesson.check("5.3", probe)
 lesson.explore("own", product=globals().get("product"), probe=probe)  # product is that of round 2
 
 # %% [markdown]
-# ## Round 4: What it takes (8 minutes)
+# ## Round 4: What it needs (8 minutes)
 #
 # ### Predict
 #
-# Scale was one objection. Here are more, each a switch with its control: all trained, joined and measured anew with one
-# thing turned off.
+# Scale was one objection. Here are more, each a switch with its control: everything is trained, joined and measured
+# again with one thing turned off.
 
 # %%
 lesson.predict("switch")
@@ -248,12 +248,12 @@ lesson.predict("switch")
 # %% [markdown]
 # ### Play
 #
-# Above, on grey, the setting of this lesson; below, what you set. Turn off one switch, turn it on again, then the next.
-# Which takes away the bump of the trace, which that of the adaptive trace? Then turn off two. Small open signs are
-# three pairs of minima, large ones their mean with its standard error. (Pairs of their own, measured at fewer places
-# along roads that were relaxed for less long: the bump is 2.43 here, and 2.65 in round 1.)
+# Above, on grey, is the setting of this lesson; below is what you set. Turn off one switch, turn it on again, then the
+# next. Which removes the bump of the trace, and which that of the adaptive trace? Then turn off two. Small open signs
+# are three pairs of minima, large ones their mean with its standard error. (These are other pairs, measured at fewer
+# places along roads that were relaxed for less time: the bump is 2.43 here, and 2.65 in round 1.)
 #
-# At the right are walkers that were let go at 0.3 and 0.7 and put back on the road every $k = 15$ steps: their share
+# On the right are walkers that were released at 0.3 and 0.7 and put back on the road every $k = 15$ steps: their share
 # of the way home, and that of the control without noise.
 
 # %%
@@ -278,9 +278,9 @@ lesson.explore("map", after="switch")
 # ### Check
 #
 # Take one switch at a time, all others on. Judge *wrong labels* and *normalisation* by the adaptive trace, all others
-# by the trace; *matched norms* without is the road as built, *cross-entropy* without is squared loss. The verdicts, in
-# this order: `"open"` (not flat), `"no bump without it"` (1 is within two errors, or above), `"smaller without it"`
-# and `"not needed"`.
+# by the trace; without *matched norms* means the road as built, without *cross-entropy* means squared loss. The
+# verdicts, in this order: `"open"` (not flat), `"no bump without it"` (1 is within two errors, or above),
+# `"smaller without it"` and `"not needed"`.
 
 # %%
 lesson.hint("5.4")
@@ -310,14 +310,15 @@ lesson.check("5.4", verdict.get)
 # %% [markdown]
 # ## Key points
 #
-# - No. On five roads of level loss, at equal norm, the trace in the middle is $2.65 \pm 0.05$ times that of the ends,
-#   and the gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean "free to move".
-# - All that we resolve: the largest eigenvalue grows $3.09 \pm 0.08$ times, the 200th $3.53 \pm 0.11$ times. SGD's own
-#   steps, 0.6 to 1.0 long, see it; random steps shorter than 0.1 do not.
-# - Partly. As built the bump is $8.09 \pm 0.19$; at matched norms $2.65 \pm 0.05$ is left, and $1.85 \pm 0.04$ of the
-#   adaptive trace.
-# - It takes ends that were trained with noise, labels that are memorised, and normalised layers. Without the first
-#   $1.55 \pm 0.11$ of the trace's bump is left; without either of the others nothing of that of the adaptive trace.
+# - The road is narrower in the middle. On five roads of level loss, at equal norm, the trace in the middle is
+#   $2.65 \pm 0.05$ times that of the ends, and the gradient noise $2.28 \pm 0.04$ times. "No barrier" does not mean
+#   "free to move".
+# - All directions that we resolve become steeper: the largest eigenvalue grows $3.09 \pm 0.08$ times, the 200th
+#   $3.53 \pm 0.11$ times. SGD's own steps, 0.6 to 1.0 long, see it; random steps shorter than 0.1 do not.
+# - It is partly scale. As built the bump is $8.09 \pm 0.19$; at matched norms $2.65 \pm 0.05$ is left, and
+#   $1.85 \pm 0.04$ of the adaptive trace.
+# - The bump needs ends that were trained with noise, labels that are memorised, and normalised layers. Without the
+#   first $1.55 \pm 0.11$ of the trace's bump is left; without either of the others the adaptive trace has no bump.
 
 # %%
 lesson.calibration()
@@ -326,8 +327,8 @@ lesson.calibration()
 # ## Where this stops being true
 #
 # - One data set, 500 small images with a fifth of the labels wrong, one architecture, five pairs of minima. The paper
-#   has two to three times the trace in the middle, on CIFAR-10 and CIFAR-100 with convolutional networks.
-# - The recipe was chosen because the effect is clear in it. Round 4 shows what it takes; on clean digits the adaptive
+#   finds two to three times the trace in the middle, on CIFAR-10 and CIFAR-100 with convolutional networks.
+# - The recipe was chosen because the effect is clear in it. Round 4 shows what it needs; on clean digits the adaptive
 #   trace has no bump.
 # - The Hessian does not see ReLUs switch. At the ends a short random step costs up to $13$ times what it says, so
 #   at such lengths the ends are the narrow places.

@@ -4,8 +4,8 @@
 # *35 minutes. You need: lessons 02 to 05 (free energy, the road and its bump), SGD with momentum.*
 #
 # Walkers stand on the roads between two trained networks, at 0.3 and at 0.7. Each takes $k = 15$ steps of SGD, is put
-# back on the nearest point of its road, and carries on. Above, with batches of 16; below, the same without noise. Run
-# all cells and press Play.
+# back on the nearest point of its road, and carries on. Above is the run with batches of 16; below, the same without
+# noise. Run all cells and press Play.
 
 # %% tags=["setup"]
 import torch
@@ -41,7 +41,7 @@ lesson.play("hot")
 #
 # ### Predict
 #
-# A walker that returns to a minimum: is a barrier of the loss behind it? Take the noise away and look.
+# Does a walker return to a minimum because of a barrier in the loss? Remove the noise and look.
 
 # %%
 lesson.predict("still")
@@ -49,9 +49,9 @@ lesson.predict("still")
 # %% [markdown]
 # ### Play
 #
-# It begins with all data. Make B smaller step by step. Then set *released at* to 0.1, where the objective pulls
-# inwards, and compare all data with $B = 16$. Try 0.5 and 0.6: which end do walkers choose? Grey lines are the other
-# starts. The button lets walkers go now, on one pair.
+# The explorer begins with all data. Make B smaller step by step. Then set *released at* to 0.1, where the objective
+# pulls inwards, and compare all data with $B = 16$. Try 0.5 and 0.6: which end do walkers choose? Grey lines are the
+# other starts. The button lets walkers go now, on one pair.
 
 # %%
 lesson.explore("walk", after="still")
@@ -66,15 +66,15 @@ lesson.explore("walk", after="still")
 # The control measures the first part: the same road, start and flow time, with all data. From 0.3 it stays.
 #
 # From 0.1 the two have opposite signs: the slope pulls inwards, to 0.138 ± 0.002; noise at $B = 16$ carries the walkers
-# outwards, to 0.031 ± 0.008. Nothing but noise does that.
+# outwards, to 0.031 ± 0.008. Only noise does that.
 #
 # Linear theory (dash-dotted, nothing fitted) takes the spread of a small cloud between two projections, times the slope
-# of the curvature. It says how far walkers get, nearly: the next rounds ask what is missing.
+# of the curvature. It nearly says how far walkers get; the next rounds ask what is missing.
 
 # %% [markdown]
 # ### Check
 #
-# The course has put the walkers back so far. Write it yourself: `project(theta, pivots)` returns the nearest point of a
+# So far the course has put the walkers back. Write it yourself: `project(theta, pivots)` returns the nearest point of a
 # road of straight pieces, and the unit direction of the piece it lies on.
 
 # %%
@@ -113,7 +113,7 @@ lesson.predict("same")
 # %% [markdown]
 # ### Play
 #
-# Every filled point is a setting, every open one what linear theory says of it. Plot them against $B$, then against
+# Each filled point is a setting, each open one what linear theory says about it. Plot them against $B$, then against
 # $T$. Then *measured by* the rate: where do points and theory part?
 
 # %%
@@ -139,8 +139,8 @@ lesson.explore("collapse", after="same")
 # ### Check
 #
 # Now let them go: `release(theta, pivots, gradient, learning_rate, momentum, steps, every)` takes `steps` steps of SGD
-# with momentum, and after every so many puts the walker back with your `project`. Of the velocity only its part along
-# the road is kept.
+# with momentum, and after each `every` of them puts the walker back with your `project`. Only the part of the velocity
+# along the road is kept.
 
 # %%
 lesson.hint("6.2")
@@ -181,7 +181,7 @@ lesson.explore("own", release=release)
 # ### Predict
 #
 # Walkers spread off the road, so they stand higher than it. The mean of $\Delta L$, the loss of their fresh batches
-# less that of the road beside them, is their *excess loss*. It is measured on the way, for nothing.
+# minus that of the road beside them, is their *excess loss*. It is measured on the way, at no cost.
 
 # %%
 lesson.predict("push")
@@ -189,8 +189,9 @@ lesson.predict("push")
 # %% [markdown]
 # ### Play
 #
-# Each mark is a run on one road: five roads of the valley, and five of a network with hard labels, the *runaway*.
-# Upwards, the force of the noise, the slope of the objective taken off. What does it go with? Try all three axes.
+# Each mark is a run on one road: five roads of the valley, and five of a network with hard labels, the *runaway*. The
+# vertical axis is the force of the noise, with the slope of the objective subtracted. What does it depend on? Try all
+# three axes.
 
 # %%
 lesson.explore("push", after="push")
@@ -199,17 +200,16 @@ lesson.explore("push", after="push")
 # ### Explain
 #
 # In a valley of curvature $h$ the excess loss is $\tfrac12 h\langle x^2\rangle$ and the push
-# $-\tfrac12 h'\langle x^2\rangle$. Their ratio knows nothing of the noise: it is the *narrowing* $\Lambda = h'/h$, how
-# fast the road narrows. In many directions it is a mean over the spectrum (`profile.narrowing`). So
+# $-\tfrac12 h'\langle x^2\rangle$. Their ratio does not depend on the noise: it is the *narrowing* $\Lambda = h'/h$,
+# how fast the road narrows. In many directions it is a mean over the spectrum (`profile.narrowing`). So
 #
 # $$v = -\frac{\eta}{1-m}\,[\,L'(s) + \Lambda(s)\,\langle\Delta L\rangle\,].$$
 #
 # Force follows $\Lambda\langle\Delta L\rangle$ from B 128 to the hottest walkers that stay, nothing fitted: 1.14 ± 0.04
 # of it in the valley, 1.00 ± 0.09 in the runaway. Noise only decides how much excess loss a walker carries.
 #
-# The rest is shape: $\Lambda$ takes noise to be shaped like $H$. The walkers' own cloud, moved along the road
-# unchanged, meets 1.25 ± 0.04 times that narrowing (valley, three pairs, $B = 64$). Cold walkers are pushed 1.2 times
-# as hard.
+# The rest is shape: $\Lambda$ assumes noise shaped like $H$. The walkers' own cloud, moved along the road unchanged,
+# meets 1.25 ± 0.04 times that narrowing (valley, three pairs, $B = 64$). Cold walkers are pushed 1.2 times as hard.
 
 # %% [markdown]
 # ### Check
@@ -245,7 +245,7 @@ lesson.check("6.3", force)
 # ### Predict
 #
 # Hard labels, no normalisation, $\eta = 0.2$: there walkers at $B = 16$ go home many times faster than linear theory
-# says. Is theory wrong, or is the noise another than it assumes?
+# says. Is theory wrong, or is the noise different from what it assumes?
 
 # %%
 lesson.predict("frozen")
@@ -267,13 +267,13 @@ lesson.explore("sceptic")
 # %% [markdown]
 # ### Explain
 #
-# Near zero loss the noise of a batch is small on the road, and off it grows faster than the loss. Above
+# Near zero loss the noise of a batch is small on the road, and grows faster than the loss off it. Above
 #
 # $$T^* = \frac{L}{\mathrm{tr}\,C}$$
 #
-# it feeds itself: walkers burst, and projection puts them out. Two controls say so ($k = 15$). With the
-# noise of the road, which cannot grow, walkers end at 0.26: theory says 0.26, their own noise gives 0.07. And the
-# earlier bursts are undone, the less far they get: 0.14, 0.23, 0.28.
+# it feeds itself: walkers burst, until projection stops them. Two controls say so ($k = 15$). With the noise of the
+# road, which cannot grow, walkers end at 0.26: theory says 0.26, their own noise gives 0.07. And the earlier bursts are
+# undone, the less far they get: 0.14, 0.23, 0.28.
 #
 # In the valley the same control gives 0.12 where their own noise gives 0.09: there excess loss grows by a quarter.
 #
@@ -313,8 +313,8 @@ lesson.check("6.4", noise_share)
 #   even pulls inwards, and noise carries them against it ($k = 15$; control: the same flow time without noise).
 # - $T = \eta/((1-m)B)$ decides nearly alone, at a given $k$; linear theory says so, and falls short where it is hot.
 # - A walker is pushed by its own excess loss times the narrowing of the road. Noise only decides how much excess loss
-#   it carries. Where noise grows off the road that is more than linear theory says; with the noise of the road it is as
-#   theory says.
+#   it carries. Where noise grows off the road that is more than linear theory says; with the noise of the road it is
+#   what theory says.
 
 # %%
 lesson.calibration()
@@ -327,10 +327,10 @@ lesson.calibration()
 # - Excess loss is measured on the way, not predicted. Linear theory has it right for the noise of the road, and too
 #   small where noise grows.
 # - The coldest walkers of the runaway ($B = 64$ and 128) lie above the line, on one road twenty-fold: their force is
-#   tiny, and something else than excess loss makes most of it.
-# - Batch sharpness, whose limit is $2(1-m)/\eta$, does not mark where theory ends here: with labels that are drawn it
-#   is often negative.
-# - The recipe of the valley was chosen by looking, on other seeds. Lesson 05 says what it takes.
+#   tiny, and something other than excess loss makes most of it.
+# - Batch sharpness, whose limit is $2(1-m)/\eta$, does not mark where theory ends here: with noisy labels it is often
+#   negative.
+# - The recipe of the valley was chosen by looking, on other seeds. Lesson 05 says what it needs.
 # - In the runaway 4 % of the projections at $B = 16$ come from outside the valley, at $B = 8$ 13 %. There
 #   position means little.
 # - Two architectures, one data set, five pairs each. $T$ does not compare Adam with SGD.
@@ -341,7 +341,7 @@ lesson.calibration()
 # - **control**: the same run without noise, compared at equal flow time $\eta/(1-m)\cdot$ steps
 # - **effective temperature** $T = \eta/((1-m)B)$: a name for the number that orders the settings
 # - **projection**: putting a walker back on the nearest point of the road; $k$ free steps lie between two
-# - **excess loss** $\langle\Delta L\rangle$: mean loss of the walkers less that of the road beside them
+# - **excess loss** $\langle\Delta L\rangle$: mean loss of the walkers minus that of the road beside them
 # - **narrowing** $\Lambda$: how fast the road narrows, per length
 # - **noise of the road**: that of the same batches where the walker was put back last; it cannot grow
 # - **$T^*$** $= L/\mathrm{tr}\,C$ on the road: near zero loss, above it noise feeds itself

@@ -3,9 +3,9 @@
 #
 # *30 minutes. You need: lessons 03 (the push of shaped noise), 04 (barriers) and 05 (tr H).*
 #
-# Two networks share their first $k$ steps of training. Then they part: same data, other batches.
-# At the end we walk from one to the other on a straight line. Move $k$ and watch the hill sink, far below that of two
-# strangers (dotted). When it is gone, is training over?
+# Two networks, *siblings*, share their first $k$ steps of training. Then they part: same data, different batches. After
+# training we walk in a straight line from one to the other. Move $k$ and watch the hill sink, far below that between
+# two networks that share nothing, *strangers* (dotted). When it is gone, is training over?
 
 # %% tags=["setup"]
 import torch
@@ -19,7 +19,8 @@ lesson.explore("hill")
 
 # %% [markdown]
 # All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels drawn anew, a
-# network 64-64-64-10, batches of 16, eight runs of training (*trunks*) from one seed each. Errors are over the trunks.
+# network 64-64-64-10, batches of 16, eight training runs (*trunks*), each with its own seed. From each trunk, two
+# *children* part at step $k$. Errors are over the trunks.
 
 # %% [markdown]
 # ## Questions
@@ -31,7 +32,7 @@ lesson.explore("hill")
 # %% [markdown]
 # ## You will be able to
 #
-# - measure barriers on many curves at once, on a scale of your own (check 7.1)
+# - measure barriers on many curves at once, on a scale that you choose (check 7.1)
 # - tell which barrier goes first, with its error (check 7.2)
 # - find the batch size at which noise lifts a line as much as the loss does (check 7.3)
 # - say what the mean of several networks is worth (check 7.4)
@@ -58,21 +59,21 @@ lesson.explore("barriers", after="order")
 # %% [markdown]
 # ### Explain
 #
-# A barrier is the highest point less the higher end. Divided by its height at $k = 0$, the loss barrier falls first,
-# as the paper finds on larger networks. Divided by the curve at the ends, the order is the reverse. With no wrong
-# label both go together. Squared loss has no curvature barrier at all.
+# A barrier is the highest point minus the higher end. Divided by its height at $k = 0$, the loss barrier falls first,
+# as the paper behind this course finds on larger networks. Divided by the value at the ends, the curvature barrier
+# does. With no wrong labels both fall together. Squared loss has no curvature barrier at all.
 #
 # The lower right panel shows why: on these lines, for all $k$, all points lie near one curve,
 #
 # $$\operatorname{tr} H \approx f(L), \qquad f \text{ steep at first, then bent over.}$$
 #
-# An example right with probability $p$ has the loss $-\ln p$, which has no limit; its curvature, $p(1-p)$ for two
-# classes, has one. A tall hill in $L$ is a flattened one in $\operatorname{tr} H$: "later" is the bend of $f$.
+# An example whose label gets probability $p$ has the loss $-\ln p$, which has no limit; its curvature, $p(1-p)$ for two
+# classes, has one. So a tall hill in $L$ is flattened in $\operatorname{tr} H$: the bend of $f$ makes it fall "later".
 
 # %% [markdown]
 # ### Check
 #
-# `share(curves)` takes curves along lines, of shape (trunks, k, points). It returns for each k the mean barrier over
+# `share(curves)` takes curves along lines, of shape (trunks, k, points). For each k it returns the mean barrier over
 # the trunks, as a share of that at the first k.
 
 # %%
@@ -97,15 +98,15 @@ def share(curves):
 lesson.check("7.1", share)
 
 # %% [markdown]
-# Your function now makes both curves. Change its last line: divide by something else, and see the order turn.
+# Your function now makes both curves. Change its last line: divide by something else, and see the order reverse.
 
 # %%
 lesson.explore("barriers", yours=share)
 
 # %% [markdown]
-# Which goes first, and how sure is that? `order(k, loss, trace)` takes both barriers as shares, (trunks, k) each. On a
-# trunk a barrier has gone at the first k from which on it stays below 0.1. Return how many steps later the curvature
-# barrier goes, the mean over the trunks, and its standard error.
+# Which barrier goes first, and how sure is that? `order(k, loss, trace)` takes both barriers as shares, (trunks, k)
+# each. On a trunk a barrier has gone at the first k from which it stays below 0.1. Return how many steps later the
+# curvature barrier goes, the mean over the trunks, and its standard error.
 
 # %%
 lesson.hint("7.2")
@@ -142,7 +143,8 @@ lesson.explore("race", yours=order)
 #
 # ### Predict
 #
-# Dividing gave two verdicts. Physics has a third way: SGD's noise turns curvature into a height in units of the loss.
+# Dividing gave two verdicts. Physics offers a third way: SGD's noise turns curvature into a height in units of the
+# loss.
 
 # %%
 lesson.predict("force")
@@ -150,9 +152,9 @@ lesson.predict("force")
 # %% [markdown]
 # ### Play
 #
-# Start at $B = 16$, the batch size of the training, and go through $k$. Then take smaller and larger batches.
-# The lower right panel has the batch size at which both rises are equal: below it entropy leads. Try *as at step k*,
-# too: the learning rate falls during training.
+# Start at $B = 16$, the batch size used in training, and go through $k$. Then take smaller and larger batches. The
+# lower right panel has the batch size at which both rises are equal: below it the entropic rise is larger. Try *as at
+# step k*, too: the learning rate falls during training.
 
 # %%
 lesson.explore("slopes", after="force")
@@ -167,17 +169,17 @@ lesson.explore("slopes", after="force")
 # $$\text{entropic rise} = \int \tfrac{T}{2}\, d\operatorname{tr} H, \qquad
 # T = \frac{\eta}{2B(1-m)}\,\frac{\operatorname{tr} C}{\operatorname{tr} H}.$$
 #
-# The integral goes from an end to the middle. At $B = 16$ its ratio to the loss rise is 0.3 at $k = 0$,
-# about 0.65 from 240 to 480, and 0.4 at 720. "First the loss, then the entropy" is half of what we find:
-# the entropic share grows and then falls again, since late siblings are nearly the same network. At $B = 8$ entropy
-# leads from 240 to 480, at $B = 4$ for every $k$ at which there is a rise.
+# The integral goes from an end to the middle. At $B = 16$ its ratio to the loss rise is 0.3 at $k = 0$, about 0.65 for
+# $k$ from 240 to 480, and 0.4 at 720. "First the loss, then the entropy" is half of what we find: the entropic share
+# grows and then falls again, since late siblings are nearly the same network. At $B = 8$ entropy leads from 240 to 480,
+# at $B = 4$ for every $k$ at which there is a rise.
 
 # %% [markdown]
 # ### Check
 #
 # `even(loss, trace, noise, learning_rate, momentum)` takes the loss, tr H and tr C at the same points from an end of a
 # line to its middle. It returns the batch size at which the entropic rise equals that of the loss. On each stretch
-# between two points, take the mean of T at both.
+# between two points, take the mean of T at its ends.
 
 # %%
 lesson.hint("7.3")
@@ -234,8 +236,8 @@ lesson.explore("average", after="mean")
 #
 # For strangers it loses 32 ± 3 points of test accuracy: averaging ruins them. Siblings of step 0 have a hill of
 # training loss between them, too, yet their mean gains 6.5 ± 0.5 points. The gain grows with the share of redrawn
-# labels: 0.1 ± 0.3 with none, 2.5 ± 0.4 with 20 %. It shrinks as children part later, and is gone at $k = 1440$:
-# two equal networks have nothing to average.
+# labels: 0.1 ± 0.3 with none, 2.5 ± 0.4 with 20 %. It shrinks as children part later, and is gone at $k = 1440$: two
+# nearly equal networks have nothing to average.
 #
 # So a barrier in *training* loss does not tell what a mean is worth on *new* data.
 
@@ -243,7 +245,7 @@ lesson.explore("average", after="mean")
 # ### Check
 #
 # `gain(accuracy, networks)`: `networks` has the shape (n, D), and `accuracy` takes such a stack and returns n
-# accuracies. By how many percentage points does the mean of all n read more than they do on average?
+# accuracies. By how many percentage points is the mean of all n more accurate than they are on average?
 
 # %%
 lesson.hint("7.4")
@@ -268,13 +270,13 @@ lesson.check("7.4", gain)
 # %% [markdown]
 # ## Key points
 #
-# - It depends on the scale. As shares of their height at $k = 0$ the loss barrier falls first, by about 280 steps with
-#   40 % of the labels redrawn; over the ends the curvature barrier falls first, by about 190. On these lines
-#   $\operatorname{tr} H$ follows the loss on one bent curve, and that bend is the order.
-# - In one unit: at $B = 16$ the loss rise stays the larger for every $k$; the entropic rise reaches about two thirds
-#   of it. At half the batch size entropy already leads between 240 and 480, at a quarter for every $k$.
-# - When the two are close enough to be joined and far enough apart to differ: siblings, not strangers; and here only
-#   where training labels are wrong.
+# - Which barrier goes first depends on the scale. As shares of their height at $k = 0$ the loss barrier falls first, by
+#   about 280 steps with 40 % of the labels redrawn; over the ends the curvature barrier falls first, by about 190. On
+#   these lines $\operatorname{tr} H$ follows the loss on one bent curve, and its bend sets the order.
+# - In one unit, at $B = 16$, the loss rise is the larger for every $k$; the entropic rise reaches about two thirds of
+#   it. At half the batch size entropy already leads between 240 and 480, at a quarter for every $k$.
+# - The mean of two is better when they are close enough to be joined and far enough apart to differ: siblings, not
+#   strangers, and here only where training labels are wrong.
 # - A flat loss does not mean that training is over. Siblings of step 720 have hardly any barrier left, 0.009, yet they
 #   end 5.6 apart, and their mean still gains 1.1 ± 0.3 points.
 
@@ -287,21 +289,21 @@ lesson.calibration()
 # - One small network on 600 digits. On all 1,297 digits with weight decay, and on nets of other widths and depths, most
 #   of what we tried gave no clear order: the hills were low, or four to eight trunks were too few.
 # - Straight lines only. Between siblings of small $k$ there are lower roads; see lesson 04.
-# - The order is what the bend of $f$ makes of the loss barrier. On the normalised network of lessons 05 and 06 it is
-#   reversed. At $k = 15$ of 4,005 steps $45 \pm 4$ % of the loss barrier at $k = 0$ is left, and $8 \pm 8$ % of the
-#   trace barrier; at $k = 30$ it is $26 \pm 1$ % and nothing (norms matched along the line; so on four trunks of five
-#   at 15, and on all five at 30).
+# - The bend of $f$ sets the order. On the normalised network of lessons 05 and 06 the order is reversed. At $k = 15$ of
+#   4,005 steps $45 \pm 4$ % of the loss barrier at $k = 0$ is left, and $8 \pm 8$ % of the trace barrier; at $k = 30$
+#   it is $26 \pm 1$ % and nothing (norms matched along the line; so on four trunks of five at 15, and on all five at
+#   30).
 # - The entropic rise takes noise to be shaped like the curvature, with one temperature in all directions at a point.
 #   Real noise is not: see the measured forces of lesson 06. It holds for steps of the same $\eta$ at every $k$; the
 #   last steps of training are much colder.
-# - Averaging gained only with wrong labels. With right ones there is no gain beyond the error.
+# - Averaging helped only with wrong labels. With correct ones there is no gain beyond the error.
 
 # %% [markdown]
 # ## Terms used
 #
 # - **siblings**: two networks with the first $k$ steps in common
 # - **strangers**: two networks from two starts
-# - **barrier**: highest point of a curve less its higher end
+# - **barrier**: highest point of a curve minus its higher end
 # - **trunk**: the steps that siblings share
 # - **entropic rise**: what noise makes of a rise in $\operatorname{tr} H$, in units of the loss
 # - **weight averaging**: taking the mean of several networks' weights, as in SWA and model soups
@@ -309,5 +311,5 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# All ends of this lesson fit the training data. Are all such minima equal?
-# [Good valleys, bad ridges](08_bad_valleys.ipynb)
+# All trained networks of this lesson fit their training data. Are all such minima equal? [Good valleys, bad
+# ridges](08_bad_valleys.ipynb)

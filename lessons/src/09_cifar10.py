@@ -3,9 +3,9 @@
 #
 # *25 minutes. You need: lessons 05 and 06 (the bump of the road, walkers and their control).*
 #
-# Below: convolutional networks trained on small photographs, with a hill on the straight line between two of them and
-# none on the road. The road is narrow in its middle. Noise takes walkers home, and without noise they stay. Grey are
-# the digits of lessons 05 and 06.
+# Below are convolutional networks trained on small photographs, with a hill on the straight line between two of them
+# and none on the road. The road is narrow in its middle. Noise takes walkers home, and without noise they stay. Grey
+# shows the digits of lessons 05 and 06.
 
 # %% tags=["setup"]
 import torch
@@ -18,7 +18,8 @@ lesson = ee.Lesson("09")
 lesson.explore("three")
 
 # %% [markdown]
-# Each picture is recorded. With the images on your machine, a button under it does the same live in less than a minute.
+# Each picture is recorded. If you have the images on your machine, a button under it does the same live in less than a
+# minute.
 
 # %% [markdown]
 # ## Questions
@@ -41,7 +42,7 @@ lesson.explore("three")
 # |---|---|---|
 # | data | 500 digits, 8 x 8, a fifth of the labels wrong | 1,000 photographs, 3 x 16 x 16, no label wrong |
 # | network | 64-96-96-10 units, 16,330 weights | 3 convolutions of 24, 48 and 96 channels, 27,538 weights |
-# | the same | normalised layers, label noise 0.1, weight decay 0.0005, five pairs of minima, matched norms | |
+# | both | normalised layers, label noise 0.1, weight decay 0.0005, five pairs of minima, matched norms | |
 #
 # ### Predict
 
@@ -51,7 +52,7 @@ lesson.predict("width")
 # %% [markdown]
 # ### Play
 #
-# Go through *quantity*. Which measures are as on digits? What does *as built* add? Then look at single pairs.
+# Go through *quantity*. Which measures come out as on digits? What does *as built* add? Then look at single pairs.
 
 # %%
 lesson.explore("width", after="width")
@@ -61,13 +62,13 @@ lesson.explore("width", after="width")
 #
 # At level loss the trace in the middle third is $2.86 \pm 0.05$ times that of the ends, and $\lambda_{\max}$
 # $2.63 \pm 0.05$ times (digits: 2.65 and 2.67). The adaptive trace $\sum_i \theta_i^2 H_{ii}$, which no rescaling
-# changes, has the bump $2.00 \pm 0.05$ (1.85). It is not scale alone.
+# changes, has the bump $2.00 \pm 0.05$ (1.85). So the bump is not scale alone.
 #
 # A road sags as it is built: its middle has two thirds of the norm of the ends, and a normalised layer's curvature goes
 # as $1/\lVert w\rVert^2$. So each such layer gets a norm between those of its two ends, which changes no output.
 #
-# The bump asks for a task that is memorised. Here no label is wrong, but 1,000 images are few: the network reads all of
-# them, and three new ones in ten.
+# The bump needs a task that is memorised. Here no label is wrong, but 1,000 images are few: the network gets all of
+# them right, and three in ten new ones.
 
 # %% [markdown]
 # ### Check
@@ -110,8 +111,8 @@ lesson.predict("home")
 # %% [markdown]
 # ### Play
 #
-# Begin with no noise. Then make it warmer step by step. Do the walkers from 0.7 do the same? Are they still in the
-# valley? At the right: does theory (open circles, nothing fitted) say how far they get?
+# Begin without noise. Then raise the temperature step by step. Do the walkers from 0.7 do the same? Are they still in
+# the valley? On the right, does theory (open circles, nothing fitted) say how far they get?
 
 # %%
 lesson.explore("walk", after="home")
@@ -119,16 +120,16 @@ lesson.explore("walk", after="home")
 # %% [markdown]
 # ### Explain
 #
-# All walkers move for the same flow time, and are put back on the road every $k = 15$ steps. Without noise they
-# stay. With noise they go home from both sides on every pair, the further the higher
+# All walkers move for the same flow time, and are put back on the road every $k = 15$ steps. Without noise they stay.
+# With noise they go home, from both sides, on every pair, and further at a higher
 #
 # $$T = \frac{\eta}{(1-m)\,B}.$$
 #
-# Digits at the same $T$ go further. Linear theory expects that: it takes curvature and length of the road from the
-# profile. What noise adds is 1.26 times that for the coldest, and 1.5 times for the others: they carry more excess loss
-# than a parabola would give them (lesson 06, round 3). No walker has left the valley.
+# Digits at the same $T$ go further. Linear theory expects that from the road's curvature and length. What noise adds is
+# 1.26 times the theory for the coldest walkers, 1.5 times for the others: they carry more excess loss than a parabola
+# would give them (lesson 06, round 3). No walker has left the valley.
 #
-# The control goes downhill on the objective. What noise does is the *difference*, taken on the same road.
+# The control goes downhill on the objective. The effect of the noise is the *difference*, taken on the same road.
 
 # %% [markdown]
 # ### Check
@@ -174,7 +175,7 @@ lesson.predict("rest")
 # %% [markdown]
 # ### Play
 #
-# The square is how far full-batch descent moves an end, beside the walkers on the same clock. Compare the pairs.
+# The square shows how far full-batch descent moves an end in the flow time of the walkers beside it. Compare the pairs.
 
 # %%
 lesson.explore("rest", after="rest")
@@ -186,13 +187,13 @@ lesson.explore("rest", after="rest")
 #
 # $$\tau = \frac{\eta}{1-m}\cdot\text{steps}$$
 #
-# of the walkers, descent without noise moves an end by an eighth of the road. Mostly it goes sideways; along the road
-# it goes *inwards*, since the objective has a shallow well on each side. Walkers without noise hardly move: they are
-# put back on the road every 15 steps.
+# of the walkers, descent without noise moves an end by an eighth of the road. Mostly the end goes sideways; along the
+# road it goes *inwards*, since the objective has a shallow well on each side. Walkers without noise hardly move: they
+# are put back on the road every 15 steps.
 #
-# Meanwhile the trace of the ends rises from 57 to 82, at equal norm. The objective does not ask for a wide place. Noise
-# chose it, and keeps it only while it acts. So ends rest on small batches here, never for long without noise: settling
-# erases what noise has selected, and with it the bump.
+# Meanwhile the trace of the ends rises from 57 to 82, at equal norm. The objective does not favour a wide place. Noise
+# chose it, and keeps it only while it acts. So ends rest here under small batches, but not for long without noise:
+# settling erases what noise has selected, and with it the bump.
 
 # %% [markdown]
 # ### Check
@@ -225,12 +226,12 @@ lesson.check("9.3", settle)
 # %% [markdown]
 # ## Key points
 #
-# - Yes. At level loss and matched norms the trace is $2.86 \pm 0.05$ times as large in the middle as at the ends,
-#   $\lambda_{\max}$ $2.63 \pm 0.05$ times, the adaptive trace $2.00 \pm 0.05$ times: nearly as on digits.
-# - Yes, from both sides, on every pair, the further the warmer. Linear theory has the order right and says a little too
-#   little: by a factor of 1.26 for the coldest, of 1.5 for the others.
-# - Nearly. Descent moves them by an eighth of the road while walkers go home, and their trace rises from 57 to 82. What
-#   noise has selected lasts only as long as noise acts.
+# - The road is narrower: at level loss and matched norms the trace is $2.86 \pm 0.05$ times as large in the middle as
+#   at the ends, $\lambda_{\max}$ $2.63 \pm 0.05$ times, the adaptive trace $2.00 \pm 0.05$ times: nearly as on digits.
+# - Noise takes walkers home from both sides, on every pair, and further the warmer they are. Linear theory gets the
+#   order right and predicts too little, by a factor of 1.26 for the coldest and 1.5 for the others.
+# - The ends are nearly at rest: descent moves them by an eighth of the road while walkers go home. But their trace
+#   rises from 57 to 82. What noise has selected lasts only as long as noise acts.
 
 # %%
 lesson.calibration()
@@ -247,8 +248,8 @@ lesson.calibration()
 # - In the middle of the road the hottest walkers are near the stability limit of their batches: the batch sharpness is
 #   2.3 to 5.2 there, and the limit is 5.
 # - Walkers are put back on the road every 15 steps, which is a knob of the experiment (lesson 06).
-# - The well on each side is that of weight decay and of the loss together. It is a few per cent of the objective,
-#   and enough to let ends drift inwards.
+# - The well on each side comes from weight decay and the loss together. It is a few per cent of the objective, enough
+#   to let ends drift inwards.
 # - Errors are over five pairs of minima that share images, network and recipe.
 
 # %% [markdown]
@@ -259,7 +260,7 @@ lesson.calibration()
 # - **adaptive trace** $\sum_i \theta_i^2 H_{ii}$: the same however normalised layers are scaled
 # - **flow time** $\eta/(1-m)\cdot$ steps: what counts without noise, however it is cut into steps
 # - **at rest**: moved by at most 15 % of the road in the flow time of the walkers, by descent without noise
-# - **recorded**: computed beforehand by `entropic-edu record cifar10`, which makes all of it anew from its recipe
+# - **recorded**: computed beforehand by `entropic-edu record cifar10`, which makes all of it again from its recipe
 
 # %% [markdown]
 # ## Next

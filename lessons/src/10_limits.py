@@ -3,8 +3,8 @@
 #
 # *30 minutes. You need: lessons 01 to 03, and lesson 06 or first runs of SGD on a road.*
 #
-# The story so far: the loss on the floor is flat, the walls are not, and noise moves walkers to the wide part. Below
-# are five floors at zero loss, before the first step. On one of them the story will hold. On the four others it will
+# The story so far: the floor is flat, its walls get closer and wider, and noise moves walkers to the wide part. Below
+# are five floors at zero loss, before the first step. On one of them the story will hold. On the other four it will
 # fail, each time for a different reason. Can you see which is which?
 
 # %% tags=["setup"]
@@ -22,14 +22,14 @@ lesson.explore("opening")
 #
 # - When do walkers not go to the wide part, or go there for another reason?
 # - Which control rules out which other explanation?
-# - What can one conclude from five pairs of networks?
+# - What can you conclude from five pairs of networks?
 
 # %% [markdown]
 # ## You will be able to
 #
 # - tell a healthy valley from four that only look like it (check 10.1)
-# - name the control that would have told (check 10.2)
-# - say what share of a walk the noise makes, with its error (check 10.3)
+# - name the control that exposes each failure (check 10.2)
+# - say what share of a walk is due to noise, with its error (check 10.3)
 # - investigate a question of your own, and conclude, or decline to, from a few pairs of minima (check 10.4)
 
 # %% [markdown]
@@ -45,10 +45,10 @@ lesson.predict("wide")
 # %% [markdown]
 # ### Play
 #
-# *Story* is what lesson 02 says of each case: a heat bath, $\langle x^2\rangle = T/h$, push $-\tfrac{T}{2}h'/h$.
-# Keep $B = 16$ and $\eta = 0.04$ at first. Then pin case D and go to $\eta = 0.01$. Try each of the
-# three lower panels: where the walkers are, how strongly one batch kicks, and what the loss becomes when all of
-# $\theta = (x, y)$ is doubled. The button does the run again with other random numbers.
+# *Story* is what lesson 02 says of each case: a heat bath, $\langle x^2\rangle = T/h$, push $-\tfrac{T}{2}h'/h$. Keep
+# $B = 16$ and $\eta = 0.04$ at first. Then pin case D and go to $\eta = 0.01$. Try each of the three lower panels:
+# where the walkers are, how strongly one batch kicks, and what the loss becomes when all of $\theta = (x, y)$ is
+# doubled. The button repeats the run with other random numbers.
 
 # %%
 lesson.explore("cases", after="wide")
@@ -56,8 +56,8 @@ lesson.explore("cases", after="wide")
 # %% [markdown]
 # ### Explain
 #
-# The story needs steps with $\eta h \ll 2$, walls that change, noise that is alike everywhere, and a wide part that is
-# another function. Each planted case breaks one:
+# The story needs steps with $\eta h \ll 2$, walls that change, noise that is the same everywhere, and a wide part that
+# is a different function. Each planted case breaks one of these:
 #
 # - large steps: $\langle x^2\rangle = \dfrac{\eta s^2}{B\,h\,(2 - \eta h)}$, without bound at $\eta h = 2$;
 # - constant $h$: no push, walkers only diffuse;
@@ -67,7 +67,8 @@ lesson.explore("cases", after="wide")
 # $$P(y) \propto \frac{1}{D(y)};$$
 #
 # - only scale: the loss depends on the direction of $\theta$ alone, as before a batch norm. Then
-#   $h \propto 1/\lVert\theta\rVert^2$, each step makes $\theta$ longer, and "wide" is the same function written larger.
+#   $h \propto 1/\lVert\theta\rVert^2$, each step makes $\theta$ longer, and "wide" is the same function with larger
+#   weights.
 
 # %% [markdown]
 # ### Check
@@ -93,7 +94,7 @@ lesson.check("10.1", which)
 #
 # ### Predict
 #
-# You do not see the walls of a network. What you have are controls. Here is the best-known one.
+# You do not see the walls of a network. But you have controls. Here is the best-known one.
 
 # %%
 lesson.predict("control")
@@ -101,9 +102,9 @@ lesson.predict("control")
 # %% [markdown]
 # ### Play
 #
-# The five cases by name, and one more suspect: a *hidden slope*, a floor that falls by 0.02 per unit of length. It
-# arises when training sees weight decay and the drift does not. For each control, find the rows that differ from the
-# healthy valley.
+# Here are the five cases by name, and one more suspect: a *hidden slope*, a floor that falls by 0.02 per unit of
+# length. It arises when training sees weight decay and the drift does not. For each control, find the rows that differ
+# from the healthy valley.
 
 # %%
 lesson.explore("controls", after="control")
@@ -111,14 +112,14 @@ lesson.explore("controls", after="control")
 # %% [markdown]
 # ### Explain
 #
-# A control changes one thing that does not matter, or one that does, according to the story:
+# A control changes one thing that, according to the story, matters or does not:
 #
 # | control | the story says | fails for |
 # |---|---|---|
 # | all data | nothing moves | hidden slope |
-# | halve $\eta$ and $B$ | $T = \eta s^2/2B$ and the time $\eta n$ stay, all stays | large steps |
-# | kicks along the floor | alike at both ends | noise along |
-# | double $\theta$ | another function | only scale |
+# | halve $\eta$ and $B$ | $T = \eta s^2/2B$ and the time $\eta n$ stay, so everything stays | large steps |
+# | kicks along the floor | the same at both ends | noise along |
+# | double $\theta$ | a different function | only scale |
 # | profile of $h$ | it changes | constant |
 # | distance | within a few $\sqrt{T/h}$ | large steps, and whatever else throws walkers out |
 #
@@ -128,8 +129,8 @@ lesson.explore("controls", after="control")
 # %% [markdown]
 # ### Check
 #
-# Which control tells each suspect from the healthy valley? One of `"all data"`, `"profile"`, `"halve both"`, `"kicks"`,
-# `"double theta"`, `"distance"`.
+# Which control tells each suspect from the healthy valley? Choose one of `"all data"`, `"profile"`, `"halve both"`,
+# `"kicks"`, `"double theta"`, `"distance"`.
 
 # %%
 lesson.hint("10.2")
@@ -207,16 +208,17 @@ except ValueError as error:
 # %% [markdown]
 # ### Explain
 #
-# Walkers start at $p_0$ and end at $p$ with noise, at $p_c$ without. Of the walk the noise makes the share
+# Walkers start at $p_0$ and end at $p$ with noise, at $p_c$ without. The share of the walk that is due to noise is
 #
 # $$\frac{p - p_c}{p - p_0}.$$
 #
-# Ask in this order. Is the highest loss on the road close to that of its ends? Otherwise a hill explains everything.
-# Does the trace rise in the middle, and the adaptive trace, which scaling of layers cannot fool? Did walkers leave the
-# valley? Then their positions mean little. What did the control do? Only then: how far did the walkers go?
+# Ask these questions in order. Is the highest loss on the road close to that of its ends? Otherwise a hill explains
+# everything. Does the trace rise in the middle, and does the adaptive trace, which scaling of layers cannot fool? Did
+# walkers leave the valley? Then their positions mean little. What did the control do? Only then: how far did the
+# walkers go?
 #
 # On these roads the adaptive trace rises less than the trace: part of the bump is scale. Doubling all weights changes
-# the loss, so this is no landscape of mere scale.
+# the loss, so scale is not all there is.
 
 # %% [markdown]
 # ### Check
@@ -255,7 +257,7 @@ lesson.explore("yours", yours=noise_share)
 #
 # ### Predict
 #
-# One setting that nobody looks at: how often walkers are put back on the road.
+# One setting is easy to overlook: how often walkers are put back on the road.
 
 # %%
 lesson.predict("seldom")
@@ -263,7 +265,7 @@ lesson.predict("seldom")
 # %% [markdown]
 # ### Play
 #
-# Two open questions at once: other starts, also past the middle, and other intervals between projections.
+# There are two open questions here: other starts, some past the middle, and other intervals between projections.
 
 # %%
 lesson.explore("open", after="seldom")
@@ -275,9 +277,9 @@ lesson.explore("open", after="seldom")
 #
 # $$\langle x^2\rangle_k = \langle x^2\rangle\,\bigl[1 - (1 - \eta h)^{2k}\bigr]$$
 #
-# (without momentum), and the spread is what pushes. On these roads most walls are gentle and fill slowly. That fits
-# what you saw but does not prove it: with large $k$ walkers also go further from the road, where its profile need not
-# hold.
+# (without momentum), and the spread is what pushes. On these roads most walls are gentle, and the spread across them
+# grows slowly. That fits what you saw but does not prove it: with large $k$ walkers also go further from the road,
+# where its profile need not hold.
 #
 # From 0.5 the pairs disagree. Eight walkers on one road share that road: the pair is the unit. A mean over five pairs
 # differs from zero if it is more than 2.8 standard errors away.
@@ -318,8 +320,8 @@ lesson.check("10.4", conclude)
 lesson.explore("open", yours=conclude)
 
 # %% [markdown]
-# Now a question of your own. `investigate(land, road, generator)` gets a network, a road and random draws, and returns
-# one number. Some questions to choose from:
+# Now ask a question of your own. `investigate(land, road, generator)` gets a network, a road and random draws, and
+# returns one number. Some questions to choose from:
 #
 # - *Past the middle.* `start=[0.45, 0.5, 0.55]`: where is the ridge, and is it where the trace is largest?
 # - *The interval k.* `project_every` of 5, 15, 45 at $B$ of 8, 16, 32: does $k$ act like a temperature?
@@ -327,7 +329,7 @@ lesson.explore("open", yours=conclude)
 # - *The control.* `batch_size=None`, or `learning_rate` and `batch_size` halved and `steps` doubled.
 
 # %% [markdown]
-# The button asks five roads, those of lesson 04 (about 20 seconds; while yours is not written, four walkers start at
+# The button runs it on the five roads of lesson 04 (about 20 seconds; until yours is written, four walkers start at
 # 0.45). Then hand the five numbers to your own `conclude`.
 
 
@@ -351,7 +353,7 @@ def investigate(land, road, generator):
 lesson.explore("mine", yours=investigate)
 
 # %% [markdown]
-# Write your prediction down before you press. A report that others can check:
+# Write your prediction down before you press. A report that others can check looks like this:
 #
 # ```text
 # Question       one sentence with a question mark
@@ -370,10 +372,10 @@ lesson.explore("mine", yours=investigate)
 #
 # - Walkers go to the wide part when steps are small, walls change, and the noise is the same all along the floor. Noise
 #   that varies along the floor can do the opposite. If only the scale changes, "wide" is not another function.
-# - Full-batch control: a slope of the loss. Halving $\eta$ and $B$: the step. Kicks: the noise along the floor.
-#   Doubling $\theta$, or an adaptive trace: scale. None replaces another.
-# - A pair of minima is one observation. With five pairs one can conclude past 2.8 standard errors; otherwise one cannot
-#   tell.
+# - The full-batch control finds a slope of the loss. Halving $\eta$ and $B$ finds steps that are too large; kicks,
+#   noise along the floor; doubling $\theta$ or an adaptive trace, mere scale. None replaces another.
+# - A pair of minima is one observation. With five pairs you can conclude beyond 2.8 standard errors; otherwise you
+#   cannot tell.
 
 # %%
 lesson.calibration()
@@ -384,10 +386,11 @@ lesson.calibration()
 # - The failures here are planted one at a time. In a network several can be there at once, weakly.
 # - Noise along the floor was made stronger where the valley is wide. In a trained network noise tends to be stronger
 #   where walls are steep; whether it varies like this along a road was not measured here.
-# - Doubling all weights tests one symmetry. A ReLU network has one for each hidden unit, and they do not show in it.
+# - Doubling all weights tests one symmetry. A ReLU network has one for each hidden unit, and this test does not show
+#   those.
 # - Nothing in this course shows that flat minima generalise. "Flat" changes with scale, and a bad minimum can be the
 #   flatter one by the raw trace; see lesson 08. Drift to a wide part is a statement about SGD, not about test accuracy.
-# - One small network, one data set, 720 steps: the recorded roads speak of these only.
+# - One small network, one data set, 720 steps: the recorded roads say nothing beyond these.
 
 # %% [markdown]
 # ## Terms used
@@ -400,4 +403,4 @@ lesson.calibration()
 # %% [markdown]
 # ## Next
 #
-# Your report. What the package can do besides the lessons is in the [README](../README.md).
+# Write your report. The [README](../README.md) says what else the package can do.

@@ -4,12 +4,12 @@
 # *20 minutes. You need: gradients, and to have trained a network once.*
 #
 # Two networks learn the same task from different starts. A road joins them on which the loss stays low all the way.
-# **So why does SGD never walk it?**
+# **So why does SGD never walk along it?**
 #
 # You will be able to
 # - put a network of your own on a landscape, and run the four verbs `train`, `connect`, `probe` and `drift` on it;
 # - read the height and the width of a road from one picture;
-# - say which part of a walker's motion the noise makes.
+# - say which part of a walker's motion is due to noise.
 
 # %%
 # %matplotlib inline
@@ -79,8 +79,8 @@ ax.figure
 #
 # ## 4. probe: the road is flat, but is it equally wide?
 #
-# **Predict.** The trace of the Hessian adds up how steeply the loss rises to all sides. From the ends to the middle of
-# the road, does it fall, stay, or grow?
+# **Predict.** The trace of the Hessian adds up how steeply the loss rises in all directions. From the ends to the
+# middle of the road, does it fall, stay, or grow?
 
 # %%
 profile = ee.probe(land, road, points=7, num_probes=1, lanczos_steps=6, generator=generator)
@@ -89,12 +89,13 @@ profile.plot().figure
 
 # %% [markdown]
 # The loss hardly changes; the walls close in. The *adaptive* trace $\sum_i \theta_i^2 H_{ii}$ does not change when a
-# ReLU layer is scaled up and the next one down. It grows too, but less: a part of the bump is scale.
+# ReLU layer is scaled up and the next one down. It grows too, but less: part of the bump is scale.
 #
 # ## 5. drift: let go on the road
 #
 # Walkers start on the road at 0.3 and 0.7. They take 15 free steps of SGD, are put back to the nearest point of the
-# road, and so on. **Predict** where they are after 700 steps. And where without noise, on the gradient of all data?
+# road, and so on. **Predict** where they are after 700 steps. And where are they without noise, on the gradient of all
+# data?
 
 # %%
 settings = {"start": [0.3, 0.7], "learning_rate": 0.15, "momentum": 0.9, "steps": 700}
@@ -110,17 +111,17 @@ ax.set_title("Noise sends walkers home; dotted: without noise", loc="left")
 ax.figure
 
 # %% [markdown]
-# Without noise the walkers creep: the objective is not perfectly flat, and its pull is the dotted line. The rest of the
-# way is the noise's work: it spreads a walker across the road, the spread costs loss where the walls are close, so the
-# mean push points to where they are far apart. That is *entropic confinement*.
+# Without noise the walkers creep: the objective is not perfectly flat, and its pull is the dotted line. Noise does the
+# rest: it spreads a walker across the road, and the spread costs loss where the walls are close, so the mean push
+# points to where they are far apart. That is *entropic confinement*.
 #
 # **Check.** Set `batch_size=64` in the noisy release. The temperature $\eta/((1-m)B)$ falls to a quarter. What should
-# happen to the way gone in 700 steps, and does it?
+# happen to the distance covered in 700 steps, and does it?
 #
 # ## Where this stops being true
 #
-# - One pair of minima and four walkers from each start: one run can lie. `entropic-edu story --seeds 5` counts.
+# - One pair of minima and four walkers from each start: one run can lie. `entropic-edu story --seeds 5` makes five.
 # - Larger steps throw walkers out of the valley; then a position on the road means nothing. `summary()` says how many.
 # - SGD noise is no heat bath: it is stronger where the loss is higher and the walls are steeper. "Temperature" compares
 #   runs on one road, it does not make them thermal.
-# - That wide minima generalise better is another claim, and this lesson says nothing of it.
+# - That wide minima generalise better is another claim, and this lesson says nothing about it.

@@ -31,7 +31,7 @@ def answered(page):
     if bet.get_by_role("button", name="Lock in").count():
         bet.get_by_role("radio").first.check()
         bet.get_by_role("button", name="Lock in").click()
-        bet.get_by_role("button", name="Show what came out").click()
+        bet.get_by_role("button", name="Show the result").click()
         bet.locator(".ee-bet-reply p").wait_for(timeout=120_000)
     harness.uncover(page)
 

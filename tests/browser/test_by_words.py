@@ -69,7 +69,7 @@ def flat_floors(opening):
     opening.press("Start again")
     for _ in range(3):
         opening.press("One step")
-    assert numbers(opening.read(3), rf"is {NUMBER} at the left .* and {NUMBER} at the right") == [0, 0]
+    assert numbers(opening.read(3), rf"is {NUMBER} on the left .* and {NUMBER} on the right") == [0, 0]
 
 
 def a_push(narrow):
@@ -92,7 +92,7 @@ def a_push(narrow):
 def a_pinch_is_no_hill(barriers):
     """Cooling closes the hill and not the pinch."""
     pattern = (
-        rf"are {NUMBER} ± {NUMBER} % of the crowd at the pinch .* and {NUMBER} ± {NUMBER} % of the one at the hill"
+        rf"at the pinch, {NUMBER} ± {NUMBER} % are past the middle .* at the hill, {NUMBER} ± {NUMBER} % \("
     )
     hot = numbers(barriers.read(150), pattern)
     assert barriers.turn("temperature", "End") == "0.045"

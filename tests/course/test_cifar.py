@@ -143,7 +143,7 @@ def test_what_is_said_of_theory_and_of_the_ends_holds_for_every_pair():
         assert max(figures["ends"]["moved"]) < 0.15
     ratios = {name: [figures["by_noise"][name]["ratio"][-1] for figures in own("figures")] for name in NOISY}
     means = {name: sum(each) / len(each) for name, each in ratios.items()}
-    assert "1.26 times that for the coldest, and 1.5 times for the others" in WORDS
+    assert "1.26 times the theory for the coldest walkers, 1.5 times for the others" in WORDS
     assert f"{means['cold']:.2f}" == "1.26"
     assert f"{means['warm']:.1f}" == f"{means['hot']:.1f}" == "1.5"
     trace = torch.stack(own("settled"))[..., 2]
@@ -386,7 +386,7 @@ def test_the_numbers_in_the_words_are_those_of_the_recordings():
     assert "convolutions of {}, {} and {} channels".format(*story.widths) in words
     assert f"label noise {story.label_noise}, weight decay {story.weight_decay}" in words
     new = float(cifar10.every("road_accuracy")[:, 1][:, [0, -1]].mean())
-    assert abs(new - 0.3) < 0.03  # "three new ones in ten"
+    assert abs(new - 0.3) < 0.03  # "three in ten new ones"
     norm = cifar10.along("norm", "raw")
     assert abs(float((norm[:, 3] / norm[:, [0, -1]].mean(1)).mean()) - 2 / 3) < 0.05  # "two thirds of the norm"
     inwards = torch.tensor([figures["ends"]["nearest_position"] for figures in own("figures")])

@@ -30,7 +30,7 @@ def test_a_picture_does_not_depend_on_what_was_drawn_before(number):
 
 def test_without_a_function_the_solution_walks_and_says_why(number):
     sentence = chapter(number).explorers["own"](0).sentence
-    assert sentence.startswith("Your function is not written yet. The one of the library stands in.")
+    assert sentence.startswith("Your function is not written yet. The library's stands in.")
 
 
 def test_the_walk_of_the_solution_meets_the_law_at_all_settings():
@@ -54,8 +54,8 @@ def test_a_wrong_walk_drives_the_picture_as_it_is():
 
 def test_a_function_that_fails_is_told_and_the_solution_walks():
     run = valley_own.run_of(0, lambda x, kicks, *rest: kicks[:2], 4, 0.1)
-    assert "Wanted: values of shape (200, 256)" in run.whose
-    assert run.whose.endswith("The one of the library stands in.")
+    assert "wants values of shape (200, 256)" in run.whose
+    assert run.whose.endswith("The library's stands in.")
     assert abs(float(run.square.value) - run.law) < 4 * float(run.square.error)
 
 

@@ -141,8 +141,8 @@ def test_a_bet_on_nothing_names_what_there_is(bet, given, message):
 def test_what_came_out_is_told_when_the_learner_asks(bet):
     bet.lock("stays", 0.7)
     assert "Flat is not free." not in words(bet) + repr(bet)
-    press(bet, "Show what came out")
-    assert "✗ It came out otherwise. Flat is not free." in words(bet)
+    press(bet, "Show the result")
+    assert "✗ It came out differently. Flat is not free." in words(bet)
     assert "Flat is not free." in repr(bet)
     assert buttons(bet) == ["Bet again"]
 
@@ -164,7 +164,7 @@ def test_a_bet_of_an_earlier_session_is_locked_from_the_start(bet, answers):
     assert (later.choice, later.confidence, later.open, later.ghost) == ("falls", 0.9, True, 1 / 6)
     assert options(later).value == "falls"
     assert "earlier session" in words(later)
-    assert buttons(later) == ["Show what came out", "Bet again"]
+    assert buttons(later) == ["Show the result", "Bet again"]
 
 
 def test_betting_again_changes_the_ghost_and_leaves_the_calibration(bet, answers):

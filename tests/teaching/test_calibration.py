@@ -27,7 +27,7 @@ def test_without_bets_there_is_a_sentence_and_an_empty_picture():
 
 def test_few_bets_are_said_to_say_little():
     assert "1 of 2 were right" in Calibration(made(0.7, True, False)).sentence
-    assert "about 1.4 would be" in Calibration(made(0.7, True, False)).sentence
+    assert "about 1.4 should be" in Calibration(made(0.7, True, False)).sentence
     assert "few bets say little" in Calibration(made(0.7, True, False)).sentence
     assert "few bets say little" not in Calibration(made(0.7, *[True] * 5)).sentence
 
@@ -35,9 +35,9 @@ def test_few_bets_are_said_to_say_little():
 @pytest.mark.parametrize(
     ("rights", "said"),
     [
-        ([False] * 6, "surer than right"),
+        ([False] * 6, "overconfident"),
         ([True] * 6 + [False] * 6, "within what chance"),
-        ([True] * 12, "often right than sure"),
+        ([True] * 12, "underconfident"),
     ],
 )  # at 50 %: 3 ± 1.2, 6 ± 1.7 and 6 ± 1.7 are expected
 def test_the_sentence_names_a_difference_only_where_chance_does_not_explain_it(rights, said):

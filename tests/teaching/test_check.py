@@ -129,21 +129,21 @@ def listed(slope, heat):
 
 
 UNFIT = {
-    "a value where a function is wanted": (FORCE, 3.0, r"function of \(slope, heat\); what came is a number"),
-    "a result where a function is wanted": (FORCE, torch.ones(2), "of the type Tensor"),
+    "a value where a function is wanted": (FORCE, 3.0, r"function of \(slope, heat\), but got a number"),
+    "a result where a function is wanted": (FORCE, torch.ones(2), "of type Tensor"),
     "too few arguments": (FORCE, lambda slope: slope, r"called with \(slope, heat\)"),
     "too many arguments": (FORCE, lambda a, b, c: a, r"called with \(slope, heat\)"),
     "an exception": (FORCE, fails, r"ZeroDivisionError: .*, in line \d+: return slope / \(heat - heat\)"),
     "an exception without a reason": (FORCE, silent, "stopped with ValueError: no reason given, in line"),
     "an exception in a built-in": (FORCE, math.comb, "stopped with TypeError"),
-    "a wrong shape": (FORCE, listed, r"Wanted: one number\. What came: values of shape \(2,\)"),
+    "a wrong shape": (FORCE, listed, r"wants one number, but got values of shape \(2,\)"),
     "a text": (FORCE, lambda slope, heat: "about three", 'the text "about three"'),
-    "a truth value": (FORCE, lambda slope, heat: True, "of the type bool"),
-    "a complex number": (FORCE, lambda slope, heat: 1j, "of the type complex"),
-    "a complex tensor": (FORCE, lambda slope, heat: torch.tensor(1j), "of the type Tensor"),
-    "a mapping": (FORCE, lambda slope, heat: {"force": 1}, "of the type dict"),
-    "a function from a function": (FORCE, lambda slope, heat: right, "of the type function"),
-    "a ragged list": (FORCE, lambda slope, heat: [[1], [1, 2]], "of the type list"),
+    "a truth value": (FORCE, lambda slope, heat: True, "of type bool"),
+    "a complex number": (FORCE, lambda slope, heat: 1j, "of type complex"),
+    "a complex tensor": (FORCE, lambda slope, heat: torch.tensor(1j), "of type Tensor"),
+    "a mapping": (FORCE, lambda slope, heat: {"force": 1}, "of type dict"),
+    "a function from a function": (FORCE, lambda slope, heat: right, "of type function"),
+    "a ragged list": (FORCE, lambda slope, heat: [[1], [1, 2]], "of type list"),
     "nothing in one case": (FORCE, lambda s, heat: right(s, heat) if s > 0 else None, "nothing for slope = -3, heat"),
     "not a number": (FORCE, lambda slope, heat: math.nan, "The result is nan.*slope = 2, heat = 0.1"),
     "infinity": (FORCE, lambda slope, heat: -math.inf, "The result is -inf"),
@@ -151,7 +151,7 @@ UNFIT = {
     "a function where a value is wanted": (RATE, right, "plain value, not a function"),
     "an unknown option": (KIND, "loss", '"largest eigenvalue", "trace"'),
     "a number where a text is wanted": (KIND, 3, '"largest eigenvalue", "trace"'),
-    "a vector too short": (VECTOR, lambda x: x.sum(), r"shape \(3,\)\. What came: values of shape \(\)"),
+    "a vector too short": (VECTOR, lambda x: x.sum(), r"shape \(3,\), but got values of shape \(\)"),
 }
 
 
@@ -204,11 +204,11 @@ NAMED = {
     "upside down": (QUOTIENT, lambda s, h: h / s**2, "upside down"),
     "a square": (QUOTIENT, lambda s, h: s**4 / h**2, "the right one to the power 2"),
     "an offset": (QUOTIENT, lambda s, h: s**2 / h + 3, "by the same amount, 3"),
-    "arguments exchanged": (QUOTIENT, lambda s, h: h**2 / s, "right with slope and heat exchanged"),
+    "arguments exchanged": (QUOTIENT, lambda s, h: h**2 / s, "right with slope and heat swapped"),
     "a missing argument": (QUOTIENT, lambda s, h: s**2, "not depend on heat; it should|the right one times heat"),
     "a power": (QUOTIENT, lambda s, h: s**2 / h**0.5, "the right one times the square root of heat"),
     "a power and a factor": (QUOTIENT, lambda s, h: 5 * s**2 / h**2, "the right one divided by heat, times 5"),
-    "one argument": (QUOTIENT, lambda s, h: s**2 / (h + 1), "Look where heat enters: if nothing else changes"),
+    "one argument": (QUOTIENT, lambda s, h: s**2 / (h + 1), "Look where heat enters: when only it changes"),
     "a term": (SUM, lambda layer, rest, a: layer / a**2 + rest**2, "Look where rest enters"),
     "a term left out": (SUM, lambda layer, rest, a: layer / a**2, "does not depend on rest"),
     "a term too many": (SUM, lambda layer, rest, a: layer / a**2 + rest + a, "Look where a enters"),
@@ -264,7 +264,7 @@ def test_a_function_that_prints_is_told_to_return(capsys):
 
     verdict = check("02", FORCE, shows)
     assert verdict.attempted
-    assert "Write return in place of print." in verdict.message
+    assert "Write return instead of print." in verdict.message
     assert capsys.readouterr().out.split() == [str(right(*case)) for case in FORCE.cases]
 
 

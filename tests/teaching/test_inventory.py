@@ -76,7 +76,7 @@ def test_a_click_says_what_is_missing_and_saves_nothing(tmp_path):
     page = Inventory("before", folder=tmp_path)
     page.choose("luck", UNSURE)
     page.save_button.click()
-    assert "11 questions have no answer yet, the first of them number 2" in page.status.value
+    assert "11 questions have no answer yet; the first is number 2" in page.status.value
     assert 'role="alert"' in page.status.value
     for item in ITEMS:
         page.choose(item, UNSURE)
@@ -98,7 +98,7 @@ def test_the_first_answers_stay(asked, tmp_path):
         again.choose(item, RIGHT)
     again.code.value = "ann"
     again.save_button.click()
-    assert "is there already and stays" in again.status.value
+    assert "exists already and is kept" in again.status.value
     assert inventory.read(tmp_path / "inventory-before-ann.json").score == 0
 
 
