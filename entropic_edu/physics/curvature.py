@@ -15,7 +15,7 @@ from .landscape import Landscape, random_signs
 from .mean import Estimate
 from .settings import require_counts
 
-_BASIS = 2**26  # numbers that the Lanczos bases of several thetas may hold together
+_BASIS = 67_108_864  # numbers that the Lanczos bases of several thetas may hold together
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +218,7 @@ def extreme_eigenvalues(
     require_counts(steps=steps)
     steps = min(steps, land.dim)
     start = torch.randn(land.dim, generator=generator, device=generator.device, dtype=theta.dtype).to(theta)
-    together = max(1, _BASIS // max(1, steps * land.dim)) if land.stacks else 1
+    together = max(1, _BASIS // (steps * land.dim)) if land.stacks else 1
 
     def ends_at(t: Tensor, s: Tensor) -> Extremes:
         times = _times(land, t if len(t) > 1 else t[0], weight_decay)
@@ -300,20 +300,20 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
     basis = start.new_zeros(len(start), steps, start.shape[-1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
     beside = torch.zeros_like(diagonal)
-    q = start / start.norm(dim=-1, keepdim=True)
+    q = start / start.norm(dim=1, keepdim=True)
     alive = torch.ones(len(start), dtype=torch.bool)
     for m in range(steps):
         if alive.any():
             basis[:, m] = q
             w = times(q)
-            along = (q * w).sum(-1).to("cpu", torch.float64)
+            along = (q * w).sum(1).to("cpu", torch.float64)
             earlier = basis[:, : m + 1]
             for _ in range(2):  # once leaves round-off along the basis, "twice is enough" (Parlett, section 6.9)
                 w = torch.baddbmm(w[:, None], torch.bmm(w[:, None], earlier.mT), earlier, alpha=-1)[:, 0]
-            length = w.norm(dim=-1)
+            length = w.norm(dim=1)
             beside[:, m] = length.to("cpu", torch.float64)
             diagonal[:, m] = torch.where(alive, along, diagonal[:, 0])
-            size = (diagonal.abs() + beside)[:, : m + 1].amax(-1)
+            size = (diagonal.abs() + beside)[:, : m + 1].amax(1)
             alive &= beside[:, m] > 10 * torch.finfo(w.dtype).eps * size
             beside[:, m] *= alive
             q = torch.where(alive.to(w.device)[:, None], w / length[:, None], 0)
@@ -329,11 +329,11 @@ def _extremes(times: Callable[[Tensor], Tensor], start: Tensor, steps: int, tole
             continue
         values, vectors = run.eigen()
         errors = (run.beside[:, -1:] * vectors[:, -1].abs())[:, [-1, 0]]  # residual norms |Hx - λx|, (R, 2)
-        converged = (errors <= tolerance * values.abs().amax(-1, keepdim=True)).all(-1)
+        converged = (errors <= tolerance * values.abs().amax(1, keepdim=True)).all(1)
         if converged.all():
             break
     top = torch.bmm(vectors[:, None, :, -1].to(start), run.basis)[:, 0]
-    top = top / top.norm(dim=-1, keepdim=True)
+    top = top / top.norm(dim=1, keepdim=True)
     largest, smallest, errors = values[:, -1].to(start), values[:, 0].to(start), errors.to(start)
     return Extremes(largest, smallest, errors[:, 0], errors[:, 1], converged.to(start.device), top, m)
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .landscape import Landscape
+from .landscape import Landscape, random_seed
 from .mean import ratio
 from .noise import Minibatch, Noise, RoadPoint, Step, named
 from .path import Path, on
@@ -133,7 +133,7 @@ def drift(
     costs = _Costs(land, path, here, unit, each=model.gives_loss(land))
     warn_if_unstable(land, path.at(here[:1]), stepper)
     own = torch.Generator(generator.device)
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    seed = random_seed(generator)
     radius = 0.1 * path.length if rule.radius is None else float(rule.radius)
     drawn = model.batch_size if isinstance(noise, Noise) else batch_size
     beside = _batches(land, path, model, stepper, own.manual_seed(seed), costs)

@@ -24,6 +24,11 @@ def random_signs(number: int, like: Tensor, generator: torch.Generator) -> Tenso
     return (2 * signs - 1).to(like)
 
 
+def random_seed(generator: torch.Generator) -> int:
+    """Return a seed for generators of one's own, below 2⁶²."""
+    return int(torch.randint(2**62, (), generator=generator, device=generator.device))
+
+
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 

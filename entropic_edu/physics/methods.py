@@ -88,7 +88,7 @@ class Band:
         generator = torch.Generator(self.generator.device).manual_seed(0)
         batches = [self.land.draw(self.batch_size, generator) for _ in range(4)]
         sharpest = stiffness * (1 - self.momentum) / (1 + self.momentum)
-        for some in pivots[1:-1].split(max(1, 2**20 // pivots.shape[1])):
+        for some in pivots[1:-1].split(max(1, 1_048_576 // pivots.shape[1])):
             looks = [batch_sharpness(self.land, some, batch) for batch in batches]
             each, gradient = (torch.stack(t) for t in zip(*looks, strict=True))
             weight = gradient.square().sum(-1)
@@ -230,11 +230,11 @@ class AutoNEB(Springs):
     def build(self, band: Band, road: Path, pivots: int) -> Iterator[Path]:
         road = road.resample(min(5, pivots))
         for cycle in range(4):
+            if cycle:
+                road = inserted(measured(band.land, road), pivots, self.threshold)
             for latest in self.relax(band, road, band.sweeps // 4):
                 road = latest
                 yield road
-            if cycle < 3:
-                road = inserted(measured(band.land, road), pivots, self.threshold)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -339,8 +339,8 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     weight_forward = torch.where(ahead_higher, larger, smaller)  # eq. 10
     weight_backward = torch.where(ahead_higher, smaller, larger)
     slope = rise_forward * rise_backward < 0  # one neighbour higher, one lower: eq. 8
-    weight_forward = torch.where(slope, (rise_forward > 0).to(losses.dtype), weight_forward)
-    weight_backward = torch.where(slope, (rise_backward > 0).to(losses.dtype), weight_backward)
+    weight_forward = torch.where(slope, ahead_higher.to(losses.dtype), weight_forward)
+    weight_backward = torch.where(slope, (~ahead_higher).to(losses.dtype), weight_backward)
     mixed = weight_forward[:, None] * forward
     mixed += weight_backward[:, None] * backward
     flat = (larger <= 0).nonzero()[:, 0]

@@ -16,8 +16,8 @@ from .landscape import Landscape
 from .results import Result, detached, finite
 from .settings import require_counts
 
-_BLOCK = 2**20  # numbers that are computed at once where all together would be a copy of many vectors
-_TOGETHER = 2**26  # numbers of points between pivots that are held at once
+_BLOCK = 1_048_576  # numbers that are computed at once where all together would be a copy of many vectors
+_TOGETHER = 67_108_864  # numbers of points between pivots that are held at once
 
 
 class Projection(NamedTuple):
@@ -123,7 +123,7 @@ class Path(Result):
         if self.losses is None or self.losses_between is None:
             return float("nan")
         own = float(scallops(self.losses, self.losses_between).max().clamp(min=0))
-        return max(own, self.pivot_scallop or 0.0)
+        return own if self.pivot_scallop is None else max(own, self.pivot_scallop)
 
     def at(self, position: float | Tensor) -> Tensor:
         """Return the point at a position in [0, 1], () -> (D,) or (n,) -> (n, D); the ends are bit for bit."""
@@ -333,7 +333,7 @@ def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
         return Path(fine).resample(number).pivots
     if numbers <= _TOGETHER:
         return _evenly_in_blocks(weights.to(points.device), points, number)
-    parts = (part.diff(dim=0) for part in points.split(2**16, 1))  # sums of so many are exact enough
+    parts = (part.diff(dim=0) for part in points.split(65_536, 1))  # sums of so many are exact enough
     gram = torch.stack([(part @ part.T).double() for part in parts]).sum(0).cpu()
     steps = -weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point
     lengths = ((steps @ gram) * steps).sum(1).clamp(min=0).sqrt()
@@ -407,12 +407,13 @@ def _marks(lengths: Tensor) -> Tensor:
 def _segments(where: Tensor, marks: Tensor, lengths: Tensor) -> Tensor:
     """Return in which segment positions lie."""
     real = lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
-    return real[(torch.searchsorted(marks[real], where.contiguous(), right=True) - 1).clamp(min=0)]
+    return real[(torch.searchsorted(marks[real], where.contiguous(), right=True) - 1)]
 
 
 def _along(where: Tensor, marks: Tensor, segment: Tensor) -> Tensor:
     """Return how far positions lie along their segments, from 0 to 1."""
-    return ((where - marks[segment]) / (marks[segment + 1] - marks[segment])).clamp(0, 1)
+    share = (where - marks[segment]) / (marks[segment + 1] - marks[segment])
+    return share.nan_to_num(1.0)  # at the end of a road whose last segment is below round-off
 
 
 def scallops(losses: Tensor, losses_between: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .curvature import curvature_along, dense_hessian, extreme_eigenvalues, hessian_vector_product, spectral_density
-from .landscape import Landscape
+from .landscape import Landscape, random_seed
 from .mean import Mean, middle_over_ends
 from .noise import Noise
 from .path import Path, on
@@ -199,7 +199,7 @@ def probe(
     require_counts(2, points=points)  # at least the ends
     require_counts(num_probes=num_probes, lanczos_steps=lanczos_steps)
     where = torch.linspace(0, 1, points, dtype=path.pivots.dtype)
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    seed = random_seed(generator)
     reasons: dict[str, str] = {}
     exact = land.dim > _DENSE and attempted({}, "", lambda: land.has_exact_trace(generator), False)
     finite_scale, free = path.length / 100, path.scale_free(land)
@@ -328,4 +328,4 @@ def _joined(one: Profile, two: Profile) -> Profile:
 
 def _snapshot(profile: Profile, points: int) -> Snapshot[Profile]:
     note = f"trace {float(profile.trace[-1]):.3g}, lambda_max {float(profile.top_eigenvalue[-1]):.3g}"
-    return Snapshot(len(profile.position), points, note if math.isfinite(profile.length) else "", lambda: profile)
+    return Snapshot(len(profile.position), points, note, lambda: profile)

@@ -120,9 +120,9 @@ class Release(Result):
             remaining = (mine - (start > 0.5).to(mine)).abs()  # (R, W)
             level, walkers = float(remaining[0].mean()) / math.e, remaining.shape[1]
             times.append(first_below(self.step, remaining.mean(1), level))
-            rest = [remaining[:, torch.arange(walkers) != w] for w in range(walkers if walkers > 1 else 0)]
+            rest = [remaining[:, torch.arange(walkers) != w] for w in range(walkers)]  # of one walker none, and NaN
             spread = torch.tensor([first_below(self.step, r.mean(1), level) for r in rest], dtype=torch.float64)
-            known = walkers > 1 and bool(spread.isfinite().all())
+            known = bool(spread.isfinite().all())
             variance = float((spread - spread.mean()).square().sum()) * (walkers - 1) / walkers if known else math.inf
             errors.append(math.sqrt(variance))
         return Relaxation(torch.tensor(times), torch.tensor(errors))

@@ -26,7 +26,7 @@ def require_batch(batch_size: Any) -> None:
 
 def require_steps(learning_rate: Any, momentum: Any) -> None:
     """Refuse what are no η and m of steps that can be taken."""
-    if not is_number(learning_rate) or not 0 < learning_rate < 1e30:  # more is no number once it is multiplied
+    if not is_number(learning_rate) or not 0 < learning_rate <= 1e30:  # more is no number once it is multiplied
         raise ValueError(f"learning_rate must be positive and finite, got {learning_rate!r}; its largest is 1e+30.")
     if not is_number(momentum) or not 0 <= momentum < 1:
         raise ValueError(f"momentum lies in [0, 1), got {momentum!r}.")

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .curvature import extreme_eigenvalues
-from .landscape import Landscape
+from .landscape import Landscape, random_seed
 from .path import Path
 from .results import Result, attempted, detached, unavailable
 from .settings import require_counts
@@ -168,7 +168,7 @@ def spawn(
     """
     at = _checked(at, children, trunks, points)
     recipe = dict(zip(SETTINGS, (batch_size, learning_rate, momentum, epochs, optimizer, schedule), strict=True))
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    seed = random_seed(generator)
     own = torch.Generator(generator.device)  # the trunks' shuffles, apart from the children's
     trunk = _trained(land, recipe, None, own.manual_seed(seed), runs=trunks, stop_at=0)
     if at[-1] > trunk.steps:

@@ -122,7 +122,9 @@ class Prediction:
         rates, pushes = (each.double().numpy() / self.length for each in (rate, push))
         grid = self.position.double().numpy()
         when = np.zeros(1) if self.release is None else self.release.step.double().numpy()
-        spent = np.cumsum(np.diff(when, prepend=0.0) * excess.double().numpy())  # excess loss times steps, until each
+        spent = np.cumsum(
+            np.diff(when, prepend=when[:1]) * excess.double().numpy()
+        )  # excess loss times steps, until each
         now, at, track = float(start), 0.0, []
         for step in steps.tolist():
             pieces = max(1, int((step - at) // 10))

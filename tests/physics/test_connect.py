@@ -9,8 +9,8 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.physics.connect import measured, tangents
-from entropic_edu.physics.methods import Band, Springs, bernstein, hats, inserted, named, refine
+from entropic_edu.physics.connect import _curvature, _few, _middle, measured, tangents
+from entropic_edu.physics.methods import Band, Springs, String, _shared, bernstein, hats, inserted, named, refine
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
 METHODS = ["linear", "chain", "bezier", "string", "neb", "autoneb"]
@@ -601,7 +601,7 @@ def test_snapshots_count_the_sweeps_up_to_the_last(generator):
 def test_settings_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"one of linear, chain, bezier, string, neb, autoneb, or .*got 'spline'"):
         on_the_circle(method="spline")
-    for name, least in (("pivots", 4), ("sweeps", 4), ("points", 2)):
+    for name, least in (("pivots", 4), ("sweeps", 4), ("points", 2), ("batch_size", 1)):
         with pytest.raises(ValueError, match=f"{name} must be a whole number, at least {least}; got {least - 1}"):
             on_the_circle(**{name: least - 1})
     with pytest.raises(ValueError, match="must be positive and finite, got -1"):
@@ -742,3 +742,211 @@ def test_whether_it_has_converged_is_kept_in_files_and_forgotten_by_other_points
     road.save(tmp_path / "road.safetensors")
     assert ee.Path.load(tmp_path / "road.safetensors").residual == road.residual
     assert road.smooth(20).converged is None
+
+
+# --- how a band is driven ------------------------------------------------------------------------------------------
+
+
+class Watched(String):
+    """A string that notes, at each sweep, how many pivots there are, their spacing, and the sweeps of the round."""
+
+    def __init__(self):
+        self.pivots, self.spacings, self.rounds = [], [], []
+
+    def force(self, band, pivots):
+        self.pivots.append(len(pivots))
+        self.spacings.append(spacing(Path(pivots)))
+        if band.swept == 0:
+            self.rounds.append(band.sweeps)
+        return super().force(band, pivots)
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "rounds"), [(15, [5] * 3), (14, [5, 9]), (40, [5, 5, 10, 20]), (96, [6, 6, 12, 24, 48])]
+)
+def test_each_round_is_as_long_as_all_before_it_and_the_last_takes_what_is_left(sweeps, rounds, monkeypatch):
+    monkeypatch.setattr("entropic_edu.physics.connect._FIRST", 5)
+    way = Watched()
+    connect(Ridge(1e-3), doubles(-1, 0, 0), doubles(1, 0, 0), method=way, generator=seeded(), batch_size=None,
+            pivots=4, learning_rate=0.01, sweeps=ee.Sweeps(sweeps, change=1e-12, scallop=math.inf))  # fmt: skip
+    assert way.rounds == rounds
+
+
+def test_a_string_grows_by_thirds_and_is_spread_anew_every_fifth_sweep():
+    way = Watched()
+    on_the_circle(method=way, pivots=12, sweeps=alone(60, change=0), learning_rate=0.3)
+    assert way.pivots == [4] * 20 + [8] * 20 + [12] * 20
+    uneven = Watched()
+    ends = Path(doubles([-1, 0, 0], [-0.9, 0, 0], [0.5, 0, 0], [1, 0, 0], [1.1, 0, 0]))
+    for _ in uneven.relax(Band(Ridge(0.0), seeded(), None, 0.01, 0.0, 7), ends, 7):
+        pass
+    assert [each > 1.01 for each in uneven.spacings] == [True] * 5 + [False] * 2
+
+
+@pytest.mark.parametrize(("pivots", "counts"), [(99, [5, 9, 17, 33]), (12, [5, 9, 12, 12]), (4, [4] * 4)])
+def test_autoneb_inserts_between_its_four_cycles(pivots, counts):
+    settings = {"method": ee.methods.AutoNEB(threshold=0.0), "sweeps": alone(100, change=0), "pivots": pivots}
+    ends = on_circle(doubles(0, ANGLE))
+    stream = ee.stream.connect(Circle(), *ends, generator=seeded(), batch_size=None, learning_rate=0.01, **settings)
+    seen = [(each.done, len(each.result.pivots)) for each in stream]
+    assert seen[1:-1] == list(zip((25, 50, 75, 100), counts, strict=True))
+
+
+def test_an_insertion_needs_a_rise_above_the_threshold_and_room():
+    path = Path(doubles([0, 0], [1, 0], [2, 0], [3, 0]), doubles(0, 2, 2, 0), doubles([1.0], [2.5], [1.25]))
+    for most, threshold, inserted_at in ((9, 0.19, [1.5]), (9, 0.0, [1.5, 2.5]), (5, 0.0, [1.5]), (3, 0.0, [])):
+        found = inserted(path, most, threshold).pivots[:, 0].tolist()
+        assert found == sorted([0, 1, 2, 3, *inserted_at])
+    even = Path(path.pivots, doubles(0, 2, 2, 0), doubles([1.0], [2.5], [1.0]))  # a rise of exactly a fifth of 2.5
+    assert len(inserted(even, 9, 0.2).pivots) == 4
+    assert len(inserted(even, 9, 0.199).pivots) == 5
+
+
+def test_the_learning_rate_stays_for_half_the_sweeps_and_falls_to_zero_by_a_cosine():
+    band = Band(Circle(), seeded(), None, 0.1, 0.0, 100)
+    assert band.swept == 0
+    scales = []
+    for band.swept in (0, 25, 50, 75, 100):
+        scales.append(band.scale())
+    assert scales == pytest.approx([1, 1, 1, 0.5, 0])
+
+
+class Steps:
+    """What backs_off asks of a stepper: whether its steps have diverged."""
+
+    def __init__(self, diverged):
+        self.diverged = diverged
+
+    def check(self, land, step):
+        if self.diverged:
+            raise ee.DivergenceError("the steps diverged")
+
+
+@pytest.mark.parametrize("halvings", [4, 1, 0])
+@pytest.mark.parametrize(("diverged", "look", "height", "astray"), [
+    (False, True, 0.0, False), (False, True, 1e-6, True), (False, False, 1e-6, False), (True, False, 0.0, True),
+])  # fmt: skip
+def test_a_band_backs_off_where_steps_diverge_or_a_look_finds_it_higher_than_at_first(
+    diverged, look, height, astray, halvings
+):
+    pivots = arc(ANGLE, 6)
+    band = Band(Circle(base=1.0 + height), seeded(), None, 0.1, 0.0, 100, highest=1.0, halvings=halvings)
+    if diverged and not halvings:
+        with pytest.raises(ee.DivergenceError):
+            band.backs_off(Steps(diverged), pivots, look=look)
+        return
+    backs = astray and halvings > 0
+    assert band.backs_off(Steps(diverged), pivots, look=look) == backs
+    assert (band.learning_rate, band.halvings) == ((0.05, halvings - 1) if backs else (0.1, halvings))
+
+
+class Steep(Circle):
+    """Walls of curvature c at x = 1, where a batch c also says how steep all is: ½ c w(y) x², w flat by steps."""
+
+    def draw(self, batch_size, generator, rows=None):
+        return self.batches.pop()
+
+    def gradient_on(self, theta, batch):
+        x, y = theta.unbind(-1)
+        return torch.stack([batch * self.steepness[y.round().long()] * x, torch.zeros_like(y)], -1)
+
+
+@pytest.mark.parametrize("sharpest", [1, 2, 3])
+def test_the_sharpest_inner_pivot_says_how_long_steps_may_be_and_steep_batches_weigh_more(sharpest):
+    land = Steep()
+    land.batches, land.steepness = [1.0, 2.0, 3.0, 4.0], doubles(900, 1, 1, 1, 900)  # the ends do not move
+    land.steepness[sharpest] = 10.0
+    pivots = torch.stack([torch.ones(5, dtype=torch.float64), torch.arange(5.0, dtype=torch.float64)], 1)
+    band = Band(land, seeded(), 16, 1e-3, 0.5, 100)
+    band.hasten(pivots)
+    assert land.batches == []
+    sharpness = 10 * (1 + 8 + 27 + 64) / (1 + 4 + 9 + 16)  # mean gHg over mean g², g going as the batch's c
+    assert band.learning_rate == pytest.approx(min(4e-3, 0.5 / sharpness))
+    land.batches, band.given = [1.0, 2.0, 3.0, 4.0], 0.01
+    band.hasten(pivots)
+    assert band.learning_rate == pytest.approx(0.5 / sharpness, rel=1e-6)
+
+
+def test_springs_bear_what_four_times_their_constant_leaves():
+    pivots = torch.lerp(doubles(-1, 0.1, 0), doubles(1, 0.1, 0), torch.linspace(0, 1, 9).double()[:, None])
+    band = Band(Ridge(0.0), seeded(), 16, 0.002, 0.9, 100)
+    Springs(spring_constant=100.0).hasten(band, pivots)
+    assert band.learning_rate == pytest.approx(1.9 / 400)
+
+
+def test_on_a_flat_floor_no_force_is_left():
+    band = Band(Ridge(0.0), seeded(), None, 0.1, 0.0, 100)
+    flat = torch.lerp(doubles(-1, 0, 0), doubles(1, 0, 0), torch.linspace(0, 1, 9).double()[:, None])
+    assert band.settle(flat) == band.residual == 0
+
+
+def test_places_of_a_curve_lie_one_in_each_stratum_and_move():
+    places = []
+
+    def noted(where, number):
+        places.append(where)
+        return hats(where, number)
+
+    class Noted(ee.methods.Chain):
+        basis = noted
+
+    on_the_circle(method=Noted(bends=2), pivots=8, sweeps=4)
+    drawn = torch.stack([each for each in places if len(each) == 8][:4])
+    assert torch.equal((8 * drawn).floor(), torch.arange(8.0, dtype=torch.float64).expand(4, -1))
+    assert float((drawn[0] - drawn[1]).abs().max()) > 0.01
+
+
+def test_slopes_are_shared_out_by_weights_and_hardly_where_there_are_none():
+    weights = doubles([1, 0, 0, 0], [0.5, 0.25, 0.25, 0], [0, 0.75, 0.25, 0], [0, 0, 1e-5, 1])
+    slopes = doubles([1, 2], [3, 4], [5, 6], [7, 8])
+    inner = weights[:, 1:3]
+    torch.testing.assert_close(_shared(weights, slopes), (inner.T @ slopes) / inner.sum(0)[:, None])
+    weights[1:3, 2] = 0
+    torch.testing.assert_close(_shared(weights, slopes)[1], 1e-5 * slopes[3] / 1e-3)
+
+
+def test_new_pivots_take_an_eighth_of_the_sweeps_and_at_least_fifty_at_most_twice(network, ends):
+    for sweeps, more in ((480, 60), (60, 50)):
+        network.drawn.clear()
+        wanted = ee.Sweeps(sweeps, change=0, scallop=0.0)
+        settings = {"method": "string", "pivots": 4, "batch_size": 10, "sweeps": wanted, "generator": seeded()}
+        shots = [(each.done, each.total) for each in ee.stream.connect(network, *ends, **settings)]
+        assert len(network.drawn) == sweeps + 2 * more
+        assert {(done, total) for done, total in shots if total != sweeps} == {(sweeps, sweeps + 1)}
+        assert shots[-1] == (sweeps, sweeps)
+
+
+def test_a_straight_line_is_one_step():
+    stream = ee.stream.connect(Circle(), *on_circle(doubles(0, ANGLE)), method="linear", generator=seeded())
+    assert [(each.done, each.total, each.result.complete) for each in stream] == [(0, 1, False), (1, 1, True)]
+
+
+def test_a_road_that_sags_everywhere_has_no_scallop():
+    land = DoubleWell(barrier=0.02, g_wide=4.0, g_narrow=4.0)  # around its minimum at y = 1
+    settings = {"generator": seeded(), "batch_size": None, "learning_rate": 0.05, "sweeps": alone(40, change=0)}
+    road = connect(land, doubles(0, 0.8), doubles(0, 1.2), method="string", pivots=6, **settings)
+    assert road.scallop == road.pivot_scallop == 0
+
+
+def test_a_look_at_a_band_takes_as_much_data_as_four_batches_evenly(network):
+    few = _few(network, 10)
+    assert torch.equal(few.x, network.x[torch.linspace(0, 59, 40).long()])
+    for land, size in ((network, 15), (network, None), (Circle(), 4), (Circle(), None)):
+        assert _few(land, size) is land
+
+
+@pytest.mark.parametrize(("number", "at"), [(9, [3, 4, 5]), (8, [2, 4, 5]), (4, [1, 2, 2])])
+def test_the_middle_of_a_band_is_its_middle_third(number, at):
+    assert _middle(torch.arange(number)).tolist() == at
+
+
+def test_how_curved_a_middle_is_does_not_count_weight_decay_and_is_its_data_loss_without_a_hessian(network, ends):
+    class Rough(Circle):
+        def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+            raise RuntimeError("no second derivative")
+
+    wide = on_circle(doubles(0, 1, 2)) * 2
+    assert _curvature(Circle(), wide) == pytest.approx(1.5)  # 1 across, (r - 1)/r along
+    assert _curvature(Rough(base=0.25), wide) == pytest.approx(0.75)
+    same = ee.Network(network.model, network.x, network.y, weight_decay=0.0)
+    assert _curvature(network, ends) == pytest.approx(_curvature(same, ends))

@@ -8,6 +8,7 @@ from entropic_edu import curvature
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.curvature import (
     Estimate,
+    _lanczos,
     curvature_along,
     dense_hessian,
     extreme_eigenvalues,
@@ -57,6 +58,10 @@ def network(kind, generator, *, loss="cross_entropy", weight_decay=LAMBDA, numbe
     x = torch.randn(number, *shape, generator=generator, dtype=torch.float64)
     y = torch.randint(3, (number,), generator=generator)
     return Network(MODELS[kind]().double(), x, y, loss=loss, weight_decay=weight_decay, strategy=strategy)
+
+
+def seeded(number=3):
+    return torch.Generator().manual_seed(number)
 
 
 def symmetric(eigenvalues, generator):
@@ -285,6 +290,10 @@ def test_the_residual_bounds_hold_before_convergence(generator):
     assert ends.steps == 8
     residual = (land.matrix @ ends.top_eigenvector - ends.largest * ends.top_eigenvector).norm()
     torch.testing.assert_close(residual, ends.largest_error)
+    other = extreme_eigenvalues(Quadratic(-land.matrix), land.matrix[0], steps=8, generator=seeded())
+    ends = extreme_eigenvalues(land, land.matrix[0], steps=8, generator=seeded())
+    mirrored = (-other.smallest, -other.largest, other.smallest_error, other.largest_error)  # -H has the same two ends
+    torch.testing.assert_close(mirrored, (ends.largest, ends.smallest, ends.largest_error, ends.smallest_error))
     assert abs(ends.largest - 5) <= ends.largest_error
     assert abs(ends.smallest + 4) <= ends.smallest_error
 
@@ -304,6 +313,7 @@ def test_an_invariant_subspace_ends_the_iteration_without_harm(eigenvalues, dtyp
     land = Quadratic(symmetric(eigenvalues, generator).to(dtype))
     theta = torch.stack([land.initial(generator)] * 2)
     ends = extreme_eigenvalues(land, theta, generator=generator)
+    assert ends.steps == len(set(eigenvalues))  # and not a product more
     spectrum = spectral_density(land, theta, generator=generator)
     close = {"rtol": 0.0, "atol": 1e-12 if dtype == torch.float64 else 1e-5}
     assert ends.converged.all()
@@ -339,6 +349,28 @@ def test_thetas_whose_bases_would_not_fit_together_are_taken_in_turns(land, gene
     in_turns = extreme_eigenvalues(land, thetas, steps=8, generator=torch.Generator().manual_seed(1))
     torch.testing.assert_close(in_turns.largest, together.largest, rtol=1e-3, atol=0)  # the default tolerance
     assert in_turns.top_eigenvector.shape == thetas.shape
+
+
+def test_a_basis_stays_upright_over_many_products(generator):
+    matrix = symmetric(torch.logspace(-9, 3, 60), generator)
+    *_, last = _lanczos(lambda v: v @ matrix, torch.randn(2, 60, generator=generator, dtype=torch.float64), 50)
+    upright = torch.eye(last.basis.shape[1], dtype=torch.float64)
+    torch.testing.assert_close(last.basis @ last.basis.mT, upright.expand(2, -1, -1), rtol=0, atol=1e-13)
+
+
+def test_each_theta_stops_once_it_has_converged(generator):
+    spent = []
+
+    class Counted(Quadratic):
+        def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+            spent.append(theta.ndim)
+            return super().hessian_vector_product(theta, vector, weight_decay=weight_decay)
+
+    scale = torch.stack([torch.ones(8, dtype=torch.float64), torch.arange(1.0, 9, dtype=torch.float64)])
+    land = Counted(torch.eye(8, dtype=torch.float64))
+    ends = extreme_eigenvalues(land, torch.ones_like(scale), scale=scale, generator=generator, tolerance=1e-10)
+    assert ends.steps == 8
+    assert spent == [1] * (1 + 8)  # one for the first
 
 
 # --- the whole spectrum
@@ -403,6 +435,9 @@ def test_errors_say_what_was_wanted(generator):
         hessian_vector_product(land, theta[1:], vector)
     with pytest.raises(ValueError, match=r"vector must have shape \(43,\) or \(V, 43\), got \(42,\)"):
         hessian_vector_product(land, theta, vector[1:])
+    with pytest.raises(ValueError, match=r"vector must have shape \(43,\) or \(V, 43\), got \(0, 43\)"):
+        hessian_vector_product(land, theta, vector.expand(0, -1))
+    assert hessian_vector_product(land, theta, vector[None]).shape == (1, 43)
     with pytest.raises(ValueError, match=r"\(2, 43\), one for each row of theta, got \(43,\)"):
         hessian_vector_product(land, theta.expand(2, -1), vector)
     with pytest.raises(ValueError, match="Random probes need generator="):
@@ -426,6 +461,16 @@ def test_errors_say_what_was_wanted(generator):
         curvature_along(land, theta, vector[1:], scale=0.1)
     with pytest.raises(ValueError, match="D <= 4000, got shape"):
         dense_hessian(Quadratic(torch.eye(4001)), torch.zeros(4001))
+    with pytest.raises(ValueError, match=r"D <= 4000, got shape \(2, 43\)"):
+        dense_hessian(land, theta.expand(2, -1))
+
+
+def test_a_hessian_of_4000_parameters_is_still_made():
+    class Same(Quadratic):
+        def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+            return 2 * vector
+
+    assert torch.equal(dense_hessian(Same(torch.zeros(4000, 0)), torch.zeros(4000)), 2 * torch.eye(4000))
 
 
 def test_a_diverged_theta_raises_instead_of_returning_nan(land, theta, generator):

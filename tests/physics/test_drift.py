@@ -9,7 +9,9 @@ import torch
 
 import entropic_edu as ee
 from entropic_edu.physics.curvature import dense_hessian
-from entropic_edu.physics.release import over_threshold
+from entropic_edu.physics.drift import _Costs
+from entropic_edu.physics.release import first_below, over_threshold
+from entropic_edu.physics.settings import require_batch, require_steps
 
 
 def road(valley, points=201):
@@ -284,6 +286,8 @@ def test_of_an_undone_excursion_no_momentum_is_left_and_of_other_walks_that_alon
         ({"every": 2.5}, "project_every must be a whole number, at least 1; got 2.5"),
         ({"every": 0}, "project_every must be a whole number, at least 1; got 0"),
         ({"radius": math.nan}, "radius is a distance from the path, 0 or more; got nan"),
+        ({"radius": -0.5}, "radius is a distance from the path, 0 or more; got -0.5"),
+        ({"radius": "0.1"}, "radius is a distance from the path, 0 or more; got '0.1'"),
     ],
 )
 def test_bad_projections_are_named(rule, message):
@@ -495,3 +499,94 @@ def test_without_noise_flow_time_alone_counts():
         ends.append(float(release.position[-1]))
     assert ends[1] < 0.65
     assert ends[0] == pytest.approx(ends[1], abs=0.1 * (0.7 - ends[1]))  # heavy ball lags by about η/(1-m)² = 1 of 20
+
+
+# --- at the bounds -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "project_every", "every"), [(90, None, 2), (89, None, 1), (3600, 15, 60), (30, 15, 15)]
+)
+def test_a_release_has_about_sixty_records_at_projections(steps, project_every, every):
+    valley = flat_channel()
+    settings = {"walkers": 1, "batch_size": None, "momentum": 0.0, "project_every": project_every}
+    release = ee.drift(valley, road(valley, 2), generator=torch.Generator(), steps=steps, **settings)
+    assert release.step.tolist() == sorted({*range(0, steps, every), steps})
+    assert release.valley_radius == pytest.approx(0.1 * 2.0)  # a tenth of the road
+
+
+def test_walkers_at_the_radius_are_inside_and_one_projection_decides(generator):
+    valley = flat_channel()
+    settings = {"walkers": 3, "momentum": 0.0, "steps": 15, "project_every": ee.Projections(15, radius=0.0)}
+    still = ee.drift(valley, road(valley), generator=generator, batch_size=None, **settings)
+    stream = ee.stream.drift(valley, road(valley), generator=generator, batch_size=4, **settings)
+    begun, noisy = (each.result for each in stream)
+    assert still.outside.tolist() == begun.outside.tolist() == [0, 0, 0]
+    assert noisy.outside.tolist() == [1, 1, 1]
+    assert "3 of 3 left the valley (100.0 % of all projections" in noisy.summary()
+
+
+def test_the_height_of_a_road_is_interpolated_up_to_its_ends():
+    valley = ee.valleys.DoubleWell(barrier=1.0)
+    path = road(valley)
+    costs = _Costs(valley, path, torch.zeros(1, dtype=torch.float64), 1, each=True)
+    even = np.linspace(0, 1, 65)
+    heights = (np.square(2 * even - 1) - 1) ** 2
+    where = torch.tensor([0.0, 0.003, 0.5, 0.61, 1 - 1 / 64, 0.999, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(costs.height(where), torch.from_numpy(np.interp(where, even, heights)))
+
+
+@pytest.mark.parametrize(("values", "level", "at"), [
+    ([4, 3, 1, 0], 2.0, 15.0), ([4, 3, 1, 0], 3.0, 10.0), ([4, 3, 1, 0], 4.0, 0.0), ([1, 3, 1, 0], 2.0, 0.0),
+    ([4, 3, 1, 0], 0.0, 40.0), ([4, 3, 1, 0.5], 0.0, math.inf),
+])  # fmt: skip
+def test_a_time_is_that_of_the_first_record_at_the_level_or_between_two(values, level, at):
+    assert first_below(torch.tensor([0, 10, 20, 40]), torch.tensor(values), level) == pytest.approx(at)
+
+
+def test_errors_over_walkers_are_those_of_their_mean_and_unknown_of_one():
+    position = torch.tensor([[0.3, 0.3, 0.3, 0.8], [0.2, 0.25, 0.27, 0.9], [0.05, 0.07, 0.01, 0.99]])
+    release = dataclasses.replace(
+        release_of(position, 0.3, torch.tensor([0, 10, 20])), start=torch.tensor([0.3, 0.3, 0.3, 0.8])
+    )
+    torch.testing.assert_close(release.position_error[:, 0], position[:, :3].std(1) / 3**0.5)
+    assert release.position_error[:, 1].tolist() == [0, 0, 0]
+    time = release.relaxation_steps()
+    assert time.error.isfinite().tolist() == [True, False]
+    assert time.steps.isfinite().tolist() == [True, True]
+    pair = release_of(position[:, :2], 0.3, torch.tensor([0, 10, 20])).relaxation_steps()
+    alone = [
+        float(release_of(position[:, [w]], 0.3, torch.tensor([0, 10, 20])).relaxation_steps().steps) for w in (0, 1)
+    ]
+    assert float(pair.error) == pytest.approx(abs(alone[0] - alone[1]) / 2)  # the jackknife of two
+
+
+def test_sharpness_at_the_limit_is_not_past_it(generator):
+    valley = flat_channel()
+    release = ee.drift(
+        valley, road(valley), generator=generator, walkers=1, steps=15, learning_rate=0.125, momentum=0.5
+    )
+    for top, word in ((8.0, "below"), (8.1, "past")):  # 2(1 - m)/η = 8
+        sharp = dataclasses.replace(release, sharpness=torch.tensor([1.0, top, 2.0]), sharpness_error=torch.ones(3))
+        assert f"in its middle, {word} the limit" in sharp.summary()
+
+
+SETTINGS = [
+    (require_steps, (0.1, 0.0), None), (require_steps, (1e30, 0.999), None), (require_steps, (1, 0), None),
+    (require_steps, (0.0, 0.5), "learning_rate"), (require_steps, (-0.5, 0.5), "learning_rate"),
+    (require_steps, (1.1e30, 0.5), "its largest is 1e\\+30"), (require_steps, (math.nan, 0.5), "learning_rate"),
+    (require_steps, (True, 0.5), "learning_rate"), (require_steps, (0.1, 1.0), "momentum"),
+    (require_steps, (0.1, -0.5), "momentum"), (require_steps, (0.1, False), "momentum"),
+    (require_steps, (0.1, math.nan), "momentum"), (require_batch, (1,), None), (require_batch, (np.int64(3),), None),
+    (require_batch, (0,), "batch_size .*at least 1; got 0"), (require_batch, (2.0,), "got 2.0"),
+    (require_batch, (True,), "got True"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("door", "values", "words"), SETTINGS)
+def test_settings_at_the_bounds_pass_and_beyond_them_are_refused(door, values, words):
+    if words is None:
+        door(*values)
+    else:
+        with pytest.raises(ValueError, match=words):
+            door(*values)

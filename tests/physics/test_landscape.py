@@ -5,7 +5,8 @@ import itertools
 import pytest
 import torch
 
-from entropic_edu.physics.landscape import Landscape
+from entropic_edu.physics.crowd import Crowd
+from entropic_edu.physics.landscape import Landscape, random_seed
 from entropic_edu.physics.valleys import Hyperbola, Tilted, Waist
 
 MATRIX = torch.tensor([[2.0, 0.5, 0.0], [0.5, -1.0, 0.3], [0.0, 0.3, 4.0]], dtype=torch.float64)
@@ -163,3 +164,30 @@ def test_loss_and_gradient_come_together(thetas):
     loss, gradient = Cubic().loss_and_gradient_on(thetas, None)
     slopes = torch.func.vmap(torch.func.grad(Cubic().loss))(thetas)
     torch.testing.assert_close((loss, gradient), (Cubic().loss(thetas), slopes), **CLOSE)
+
+
+def test_seeds_are_drawn_from_a_generator_and_lie_below_two_to_the_62(generator):
+    state = generator.get_state()
+    seeds = [random_seed(generator) for _ in range(200)]
+    assert len(set(seeds)) == 200
+    assert 0.98 * 2**62 < max(seeds) < 2**62  # 200 even draws: all lie lower once in 50 seeds, not in this one
+    generator.set_state(state)
+    assert random_seed(generator) == seeds[0]
+
+
+def test_as_many_probes_as_parameters_need_no_chance(thetas, generator):
+    for number in (3, 4):
+        exact = Cubic().trace(thetas, generator=generator, num_probes=number)
+        torch.testing.assert_close(exact.value, MATRIX.trace() + thetas.sum(1) + 3 * LAMBDA, **CLOSE)
+        assert torch.equal(exact.error, torch.zeros(4).double())
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_a_crowd_moves_a_copy_unless_it_is_told_to_move_the_vectors_themselves(copied):
+    theta = torch.ones(3, 2)
+    crowd = Crowd(theta, copied=copied)
+    crowd.numbers += 1
+    assert crowd.position.tolist() == [[2, 2]] * 3
+    assert theta.tolist() == [[1 if copied else 2] * 2] * 3
+    crowd.place(torch.zeros(3, 2))
+    assert crowd.position.tolist() == [[0, 0]] * 3

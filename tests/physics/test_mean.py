@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from entropic_edu.physics.mean import Mean, exact, middle_over_ends, ratio
+from entropic_edu.physics.mean import Estimate, Mean, exact, middle_over_ends, ratio
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -89,3 +89,12 @@ def test_in_other_units_a_mean_keeps_an_error_above_zero(factor):
     for turned in (mean * factor, factor * mean if isinstance(factor, float) else mean * factor):
         torch.testing.assert_close(turned.value, torch.tensor([3.0, -1.0]) * factor)
         torch.testing.assert_close(turned.error, torch.tensor([0.5, 0.25]) * abs(factor))
+
+
+@pytest.mark.parametrize("count", [2, 3, 40])
+def test_an_estimate_is_the_mean_over_its_probes_with_the_same_error(count):
+    samples = torch.randn(2, 3, count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found, mean = Estimate.of(samples), Mean.over(samples)
+    torch.testing.assert_close((found.value, found.error), (mean.value, mean.error))
+    assert found.samples is samples
+    assert Estimate.of(samples[..., :1]).error.tolist() == [[math.inf] * 3] * 2

@@ -80,6 +80,9 @@ def test_short_names_stand_for_models():
         (lambda: ee.noise.named("label", None), "needs a batch_size, got None"),
         (lambda: ee.noise.Isotropic(-1.0), "finite and not negative, got -1.0"),
         (lambda: ee.noise.Isotropic(math.nan), "finite and not negative, got nan"),
+        (lambda: ee.noise.Isotropic(-0.5), "finite and not negative, got -0.5"),
+        (lambda: ee.noise.Isotropic(math.inf), "finite and not negative, got inf"),
+        (lambda: ee.noise.Isotropic(True), "finite and not negative, got True"),
         (lambda: ee.noise.Minibatch(2.5), "batch_size must be a whole number, at least 1; got 2.5"),
         (
             lambda: ee.noise.During(ee.noise.Minibatch(4), 5),
@@ -167,3 +170,28 @@ def test_without_projections_there_is_no_noise_of_the_road():
     land, road = waist()
     with pytest.raises(ValueError, match="project_every=None has no projections; give it a number"):
         released(land, road, ee.noise.OfTheRoad(4), project_every=None)
+
+
+# --- what a loss costs ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [waist, small_net])
+@pytest.mark.parametrize("noise", [ee.noise.Minibatch(4), ee.noise.Isotropic(0.1), Uniform(1.0), ee.noise.Silent()])
+@pytest.mark.parametrize("during", [False, True])
+def test_a_loss_that_comes_with_the_force_is_the_walkers_own_and_the_force_the_same(make, noise, during):
+    land, road = make()
+    model = ee.noise.During(noise, range(1, 2)) if during else noise
+    crowd, looks = land.crowd(road.at(torch.linspace(0.1, 0.9, 5, dtype=torch.float64))), []
+    for ask in (model.force, model.loss_and_force):
+        looks.append(ask(crowd, ee.noise.Step(1, torch.Generator().manual_seed(3), 0.1, 0.5)))
+    force, (loss, again) = looks
+    torch.testing.assert_close(again, force)
+    own = land.data_loss(crowd.position)
+    if isinstance(noise, ee.noise.Minibatch) and isinstance(land, ee.Network):
+        batch = noise.batch(land, ee.noise.Step(1, torch.Generator().manual_seed(3), 0.1, 0.5), 5)
+        own = torch.stack([
+            torch.nn.functional.cross_entropy(land.outputs(theta, x), y)
+            for theta, x, y in zip(crowd.position, batch.x, batch.y, strict=True)
+        ])  # fmt: skip
+    torch.testing.assert_close(loss, own)
+    assert model.gives_loss(land) == (land.gives_loss and not isinstance(noise, Uniform))

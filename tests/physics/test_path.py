@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from oracles import Circle, arc, nearest_on_polyline, on_circle
+from scipy.interpolate import CubicSpline
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
@@ -393,3 +394,60 @@ def test_matched_norms_run_evenly_from_end_to_end_and_leave_every_function_as_it
     assert (matched.losses is None) == (not measures)
     if measures:
         torch.testing.assert_close(matched.losses, land.loss(matched.pivots))
+
+
+# --- laws of a whole road -------------------------------------------------------------------------------------------
+
+
+def test_the_same_road_backwards_has_the_same_heights_and_the_other_positions(road, generator):
+    losses, between = torch.rand(9, generator=generator), torch.rand(8, 3, generator=generator)
+    losses[4], between[5, 1] = -1.0, 2.0  # neither lies at an end
+    there = replace(road, losses=losses, losses_between=between)
+    back = Path(road.pivots.flip(0), losses.flip(0), between.flip(0, 1))
+    for name in ("length", "straight_length", "saddle_loss", "barrier", "well", "scallop"):
+        assert getattr(back, name) == pytest.approx(getattr(there, name), rel=1e-6)
+    assert there.well == pytest.approx(float(losses[[0, -1]].min()) + 1)
+    torch.testing.assert_close(back.marks, 1 - there.marks.flip(0))
+    where = torch.rand(20, generator=generator, dtype=torch.float64)
+    torch.testing.assert_close(back.at(1 - where), there.at(where))
+    torch.testing.assert_close(back.tangent(1 - where), -there.tangent(where))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_last_segment_below_round_off_is_still_the_end(dtype):
+    path = Path(torch.tensor([[0, 0], [1, 0], [1, 1e-3 * torch.finfo(dtype).eps]], dtype=dtype))
+    assert torch.equal(path.at(1), path.pivots[-1])
+    torch.testing.assert_close(path.at(0.5), torch.tensor([0.5, 0], dtype=dtype))
+
+
+def test_walkers_beside_short_segments_far_from_the_first_pivot_find_their_own():
+    # 10⁶ from the first pivot the products of its coordinates have no digits below 10⁻⁴, the square of half a segment
+    near = 1e6 + 0.02 * torch.arange(11, dtype=torch.float64)
+    path = Path(torch.stack([torch.cat([doubles(0), near]), torch.zeros(12, dtype=torch.float64)], 1))
+    walkers = torch.stack([near[:-1] + 0.013, torch.full((10,), 1e-3, dtype=torch.float64)], 1)
+    torch.testing.assert_close(path.project(walkers).distance, walkers[:, 1], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("points", [2, 3, 25])
+def test_a_smoothed_road_is_that_of_four_points_of_scipys_spline_for_each_of_its_own(road, points):
+    fine = CubicSpline(road.marks.numpy(), road.pivots.numpy())(np.linspace(0, 1, 4 * points))
+    passed = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(fine, axis=0), axis=1))])
+    even = [np.interp(np.linspace(0, passed[-1], points), passed, column) for column in fine.T]
+    torch.testing.assert_close(road.smooth(points).pivots, torch.from_numpy(np.stack(even, 1)))
+    three = Path(road.pivots[:3])
+    torch.testing.assert_close(three.smooth(points).pivots, three.resample(points).pivots)  # too few for a spline
+
+
+def test_a_landscape_is_asked_what_is_scale_free_at_the_ends_and_in_the_middle(road):
+    class Asked(Circle):
+        def scale_free(self, theta):
+            return {"asked": theta}
+
+    assert torch.equal(road.scale_free(Asked())["asked"], road.pivots[[0, 4, 8]])
+
+
+@pytest.mark.parametrize("change", [0.1045, 0.0996])
+def test_a_summary_says_the_change_in_per_cent_and_how_much_longer_than_straight(change):
+    words = Path(doubles([0, 0], [0.25, 0], [0.25, 0.25], [0.5, 0.25], [0.5, 0]), sweeps=64, change=change).summary()
+    assert "length 1 (2.00 x straight), loss not measured, 64 sweeps, of which the second half changed" in words
+    assert "changed the middle's trace by 10 %." in words

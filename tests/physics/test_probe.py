@@ -10,6 +10,7 @@ from torch import nn
 import entropic_edu as ee
 from entropic_edu import Path, Profile, probe, valleys
 from entropic_edu.physics.curvature import dense_hessian
+from entropic_edu.physics.landscape import Landscape
 
 
 def network(activation=nn.ReLU, hidden=8, **settings):
@@ -241,3 +242,89 @@ def test_curvature_past_the_range_of_its_numbers_says_so():
     assert set(profile.unavailable) == {"curvature", "noise"}
     assert "past the range of torch.float32; scale the inputs" in profile.summary()
     assert bool(profile.data_loss.isfinite().all())
+
+
+# --- at the bounds ------------------------------------------------------------------------------------------------
+
+
+class Bowl(Landscape):
+    """L = ½ θᵀAθ for a random A of D parameters, which notes by how many probes a trace is asked for."""
+
+    def __init__(self, dim, exact=False):
+        draw = torch.randn(dim, dim, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        self.dim, self.matrix, self.exact, self.asked = dim, draw + draw.T, exact, []
+
+    def loss(self, theta):
+        return 0.5 * ((theta @ self.matrix) * theta).sum(-1)
+
+    def draw(self, batch_size, generator, rows=None):
+        return None
+
+    def gradient_on(self, theta, batch):
+        return theta @ self.matrix
+
+    def initial(self, generator):
+        return torch.randn(self.dim, generator=generator, dtype=torch.float64)
+
+    def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+        return vector @ self.matrix
+
+    def has_exact_trace(self, generator):
+        return self.exact
+
+    def trace(self, theta, *, num_probes, **settings):
+        self.asked.append(num_probes)
+        return super().trace(theta, num_probes=num_probes, **settings)
+
+
+@pytest.mark.parametrize("dim", [600, 601])
+def test_up_to_600_parameters_nothing_is_random(dim, generator):
+    land = Bowl(dim)
+    line = [land.initial(generator), land.initial(generator)]
+    one, two = (
+        ee.probe(land, line, points=2, num_probes=1, lanczos_steps=2, generator=torch.Generator().manual_seed(seed))
+        for seed in (1, 2)
+    )
+    assert torch.equal(one.trace, two.trace) == (dim == 600)
+    assert bool((one.trace_error == 0).all()) == (dim == 600)
+
+
+@pytest.mark.parametrize(("exact", "number", "taken"), [(False, 4, 16), (False, 20, 20), (True, 4, 4), (True, 20, 20)])
+def test_a_trace_that_is_not_exact_takes_sixteen_probes_at_least(sparse, exact, number, taken, generator):
+    land = Bowl(30, exact)
+    line = [land.initial(generator), land.initial(generator)]
+    ee.probe(land, line, points=2, num_probes=number, lanczos_steps=2, generator=generator)
+    assert land.asked == [taken] * 2  # raw and adaptive
+
+
+def test_bends_along_the_road_are_seen_over_a_hundredth_of_it_and_weight_decay_is_no_part_of_them(generator):
+    land = network()
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=3)
+    assert profile.finite_scale == pytest.approx(path.length / 100, rel=1e-12)
+    along = path.tangent(profile.position)
+    bent = ee.curvature.curvature_along(land, path.at(profile.position), along, scale=path.length / 100)
+    torch.testing.assert_close(profile.finite_curvature, bent - land.weight_decay)
+
+
+def test_snapshots_come_every_few_points_and_note_the_last_of_them(generator):
+    valley = valleys.Waist()
+    snapshots = list(ee.stream.probe(valley, Path(valley.floor(21)), generator=generator, points=12))
+    done = [each.done for each in snapshots]
+    assert done == [5, 10, 12]
+    whole = snapshots[-1].result
+    for number, each in zip(done, snapshots, strict=True):
+        assert each.total == 12
+        assert each.result.complete == (number == 12)
+        trace, top = (float(values[number - 1]) for values in (whole.trace, whole.top_eigenvalue))
+        assert each.note == f"trace {trace:.3g}, lambda_max {top:.3g}"
+
+
+def test_a_summary_compares_the_middle_with_the_ends_from_three_points_on(generator):
+    valley = valleys.Tilted(g_narrow=2.0)
+    two, three = (ee.probe(valley, Path(valley.floor(21)), generator=generator, points=n) for n in (2, 3))
+    assert two.summary() == "Profile of 2 points."
+    assert (
+        f"points: loss -0.01 to 0.01; middle third over the mean of the ends: trace {three.bump(three.trace):.2f}, "
+        in (three.summary())
+    )

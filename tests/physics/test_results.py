@@ -14,7 +14,7 @@ import torch
 import entropic_edu as ee
 from entropic_edu import Path, recorded
 from entropic_edu.physics import results
-from entropic_edu.physics.results import Result, finite, write_whole
+from entropic_edu.physics.results import Result, attempted, detached, finite, unavailable, write_whole
 from entropic_edu.physics.train import Run, train
 from entropic_edu.physics.valleys import Hyperbola
 
@@ -289,3 +289,33 @@ def test_a_value_that_is_not_finite_is_named_with_its_remedy():
     for bad in (float("nan"), float("inf")):
         with pytest.raises(ValueError, match="The loss is not finite; lower the rate"):
             finite(torch.tensor([0.0, bad]), "The loss", "lower the rate")
+
+
+def test_what_torch_cannot_compute_is_missing_with_the_first_line_of_its_reason():
+    def fails(error):
+        def compute():
+            raise error
+
+        return compute
+
+    reasons = {}
+    assert attempted(reasons, "trace", lambda: 3, 0) == 3
+    assert attempted(reasons, "noise", fails(NotImplementedError("no rule\nwhat torch adds\nand more")), 0) == 0
+    assert reasons == {"noise": "no rule"}
+    assert (
+        unavailable(reasons | {"trace": "too steep"})
+        == " Not available: noise (no rule). Not available: trace (too steep)."
+    )
+    assert unavailable({}) == ""
+    for error in (torch.OutOfMemoryError("full"), ZeroDivisionError("not of torch")):
+        with pytest.raises(type(error)):
+            attempted(reasons, "trace", fails(error), 0)
+
+
+def test_a_kept_value_does_not_change_with_what_it_was_taken_from():
+    value = torch.ones(3, requires_grad=True)
+    kept = detached(value)
+    with torch.no_grad():
+        value.zero_()
+    assert kept.tolist() == [1, 1, 1]
+    assert not kept.requires_grad

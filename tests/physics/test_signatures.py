@@ -63,7 +63,11 @@ DEFAULTS = {  # those of a number, a name or a switch; what is not here is None
     "curvature.extreme_eigenvalues": {"steps": 30, "tolerance": 1e-3, "weight_decay": True},
     "curvature.spectral_density": {"num_probes": 4, "steps": 24, "weight_decay": True},
 }
+MEASURES = ("hessian_vector_product", "dense_hessian", "curvature_along", "hutchinson_trace", "extreme_eigenvalues")
 FIRST = {
+    **{f"curvature.{name}": 2 for name in (*MEASURES, "spectral_density")},
+    "curvature.hessian_vector_product": 3,
+    "curvature.curvature_along": 3,
     "train": 1,
     "connect": 3,
     "probe": 2,
@@ -85,7 +89,7 @@ def test_what_is_not_given_is_what_results_were_made_with(name):
 
 @pytest.mark.parametrize("name", FIRST)
 def test_settings_are_given_by_name(name):
-    kinds = [each.kind for each in inspect.signature(getattr(ee, name)).parameters.values()]
+    kinds = [each.kind for each in inspect.signature(operator.attrgetter(name)(ee)).parameters.values()]
     assert kinds[: FIRST[name]] == [inspect.Parameter.POSITIONAL_OR_KEYWORD] * FIRST[name]
     assert set(kinds[FIRST[name] :]) == {inspect.Parameter.KEYWORD_ONLY}
 

@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 import entropic_edu as ee
 from entropic_edu.physics.results import Result
-from entropic_edu.physics.snapshot import Snapshot, finish, verb
+from entropic_edu.physics.snapshot import Snapshot, finish, on_threads, verb
 from entropic_edu.physics.valleys import Hyperbola
 
 
@@ -182,3 +182,27 @@ def test_a_bar_stands_where_the_work_stands(monkeypatch):
     done = [0, 3, 4, 4, 9]
     finish((Snapshot(n, 9, "", lambda: None) for n in done), True, "count")
     assert moved == done
+
+
+@pytest.mark.parametrize(("wanted", "used"), [(1, 1), (2, 2), (None, 3), (8, 3)])
+def test_a_block_computes_on_at_most_so_many_threads_and_gives_them_back(wanted, used):
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with on_threads(wanted):
+            assert torch.get_num_threads() == used
+        assert torch.get_num_threads() == 3
+        stream = inspect.unwrap(ee.stream.train)
+        assert Hyperbola().threads(4) == 1
+        seen = []
+
+        class Seen(Hyperbola):
+            def gradient_on(self, theta, batch):
+                seen.append(torch.get_num_threads())
+                return super().gradient_on(theta, batch)
+
+        ee.train(Seen(), generator=torch.Generator(), batch_size=4, learning_rate=0.01, epochs=2)
+        assert seen == [1, 1]
+        assert stream is not ee.stream.train
+    finally:
+        torch.set_num_threads(before)

@@ -133,6 +133,32 @@ def test_children_of_one_step_do_not_depend_on_the_others_between_epochs(generat
     assert torch.equal(many.trace[:, 2], alone.trace[:, 0])
 
 
+def test_the_trunk_takes_the_steps_up_to_the_last_k_once_and_children_all_that_are_left(generator):
+    calm, rows = small(generator), []
+
+    class Counted(ee.Network):
+        def gradient_on(self, theta, batch):
+            rows.append(len(theta))
+            return super().gradient_on(theta, batch)
+
+    land = Counted(calm.model, calm.x, calm.y, strategy="loop")
+    spawn(land, at=[0, 7], children=3, trunks=2, generator=seeded(), **QUICK)
+    assert rows == [6] * 25 + [2] * 7 + [6] * 18
+
+
+def test_where_torch_has_no_curvature_the_losses_are_measured_all_the_same(generator):
+    class Rough(valleys.Hyperbola):
+        def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+            raise RuntimeError("no second derivative")
+
+    settings = {"epochs": 4, "points": 3, "batch_size": None, "learning_rate": 0.01, "at": [0, 2]}
+    rough, plain = (spawn(land, generator=seeded(), **settings) for land in (Rough(), valleys.Hyperbola()))
+    assert torch.equal(rough.loss, plain.loss)
+    assert all(curve.isnan().all() for curve in (rough.trace, rough.trace_error, rough.top_eigenvalue))
+    assert rough.test_accuracy is None
+    assert "Not available: curvature (no second derivative)." in rough.summary()
+
+
 def test_the_same_seed_gives_the_same_family(generator):
     land = small(generator)
     one, two, other = (spawn(land, at=[0, 7], generator=seeded(s), **QUICK) for s in (1, 1, 2))
@@ -213,36 +239,45 @@ def test_a_valley_is_spawned_on_too_and_its_trace_is_exact(generator):
 
 
 def hand_made():
-    """Two trunks, two k, two pairs, three points."""
-    curve = torch.tensor(
-        [
-            [[[1.0, 5, 2], [2, 4, 1]], [[1, 1.5, 1], [2, 1, 2]]],
-            [[[4.0, 9, 2], [4, 5, 2]], [[3, 4, 2], [4, 3, 1]]],
-        ]
+    """Two trunks, three k, two pairs, three points."""
+    first, between, last = (
+        torch.tensor(each)
+        for each in (
+            [[[1.0, 5, 2], [2, 4, 1]], [[4, 9, 2], [4, 5, 2]]],
+            [[[7.0, 8, 7], [7, 9, 7]], [[7, 7, 7], [7, 9, 7]]],
+            [[[1.0, 1.5, 1], [2, 1, 2]], [[3, 4, 2], [4, 3, 1]]],
+        )
     )
+    curve = torch.stack([first, between, last], 1)
     return Family(
-        torch.tensor([0, 10]), torch.linspace(0, 1, 3), torch.zeros(2, 2, 2, 1), *[curve] * 5, steps=10, recipe={"a": 1}
-    )
+        torch.tensor([1, 4, 10]), torch.linspace(0, 1, 3), torch.zeros(2, 3, 4, 1), *[curve] * 5, steps=10,
+        recipe={"a": 1},
+    )  # fmt: skip
 
 
 def test_barrier_and_its_shares_by_hand():
     family = hand_made()
-    # trunk 0: (5-2 + 4-2)/2, (0.5 + 0)/2; trunk 1: (9-4 + 5-4)/2, (1 + 0)/2
-    assert family.loss_barrier.tolist() == [[2.5, 0.25], [3.0, 0.5]]
+    # trunk 0: (5-2 + 4-2)/2, (1 + 2)/2, (0.5 + 0)/2; trunk 1: (9-4 + 5-4)/2, (0 + 2)/2, (1 + 0)/2
+    assert family.loss_barrier.tolist() == [[2.5, 1.5, 0.25], [3.0, 1.0, 0.5]]
     assert family.barrier(family.loss).tolist() == family.loss_barrier.tolist()
-    shares = torch.tensor([[2.5 / 2, 0.25 / 1.5], [3 / 4, 0.5 / 3.5]])  # over the mean of the higher ends
+    shares = torch.tensor(
+        [[2.5 / 2, 1.5 / 7, 0.25 / 1.5], [3 / 4, 1 / 7, 0.5 / 3.5]]
+    )  # over the mean of the higher ends
     assert torch.allclose(family.relative_to_end(family.trace), shares)
     assert torch.allclose(family.relative_to_first(family.trace_barrier), family.trace_barrier / 2.75)
-    assert torch.allclose(family.error(family.trace_barrier), torch.tensor([0.25, 0.125]))  # half the difference
+    assert torch.allclose(family.error(family.trace_barrier), torch.tensor([0.25, 0.25, 0.125]))  # half the difference
     assert family.error(family.trace_barrier[:1]).isinf().all()
     assert "from 2.75 ± 0.25 to 0.375 ± 0.12" in family.summary()
-    assert "2 steps from 0 to 10 of 10" in family.summary()
+    start = "4 children of each of 2 trunks, parted at 3 steps from 1 to 10 of 10: from the first to the last the loss"
+    assert family.summary().startswith(start)
+    alone = dataclasses.replace(family, **{name: getattr(family, name)[:1] for name in ("ends", "data_loss", "trace")})
+    assert "from 2.5 to 0.25, the trace barrier from 2.5 to 0.25," in alone.summary()  # one trunk: no error
 
 
 def test_shares_of_nothing_are_refused():
     family = hand_made()
-    with pytest.raises(ValueError, match="The barrier is 0 at the first k, 0; begin at an earlier k"):
-        family.relative_to_first(torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="The barrier is 0 at the first k, 1; begin at an earlier k"):
+        family.relative_to_first(torch.zeros(2, 3))
     with pytest.raises(ValueError, match=r"This curve is -8\.5 at the ends; compare the barriers"):
         family.relative_to_end(family.trace - 10)
 
@@ -256,7 +291,10 @@ def test_every_finished_step_yields_a_snapshot(generator):
     assert [(s.done, s.total) for s in snapshots] == [(2, 6), (4, 6), (6, 6)]
     assert [s.result.at.tolist() for s in snapshots] == [[0], [0, 5], [0, 5, 25]]
     assert [s.result.complete for s in snapshots] == [False, False, True]
-    assert "k 5: loss barrier" in snapshots[1].note
+    for number, snapshot in enumerate(snapshots):
+        family, k = snapshots[-1].result, (0, 5, 25)[number]
+        loss, trace = (float(each[:, number].mean()) for each in (family.loss_barrier, family.trace_barrier))
+        assert snapshot.note == f"k {k}: loss barrier {loss:.3g}, trace barrier {trace:.3g}"
 
 
 def test_an_interrupt_in_progress_or_a_closed_stream_leaves_the_finished_steps(generator):

@@ -3,13 +3,14 @@
 import dataclasses
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 import entropic_edu as ee
 from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.noise import curved
-from entropic_edu.physics.theory import Prediction, _potential_and_cost, predict, sustained_variance
+from entropic_edu.physics.theory import Prediction, _potential_and_cost, _traces, predict, sustained_variance
 
 
 def test_the_sustained_variance_becomes_the_stationary_one():
@@ -193,3 +194,82 @@ def test_noise_in_proportion_to_the_curvature_does_nothing_where_a_road_bends_do
     torch.testing.assert_close(potential(low), potential(low[:1]).expand(7))
     torch.testing.assert_close(cost(low), torch.zeros(7, dtype=torch.float64))
     assert bool((potential(torch.tensor([0.5])) > potential(low[-1:])).all())
+
+
+@pytest.mark.parametrize("walkers", [1, 2])
+def test_one_walker_has_no_error_of_its_own_and_two_have(walkers, generator):
+    _, found = constant(generator, 0.1)
+    kept = found.release.excess_loss[:, :walkers]
+    few = {"excess_loss": kept, "start": found.release.start[:walkers], "outside": torch.zeros(walkers)}
+    release = dataclasses.replace(found.release, position=found.release.position[:, :walkers], **few)
+    steps, each = torch.tensor([0, 300]), kept[-1]
+    own = 0.05 * 0.3 * each.std() / 2**0.5 / 2.0 if walkers == 2 else torch.tensor(0.0)
+    probes = 0.05 * 0.1 * each.mean() / 2.0
+    error = dataclasses.replace(found, release=release).track_error(0.5, steps)
+    torch.testing.assert_close(error, steps * torch.hypot(own.double(), probes))
+
+
+@pytest.mark.parametrize(("speed", "end"), [(1e-3, 1.0), (-1e-3, 0.0)])
+def test_a_track_ends_where_the_road_does(speed, end, generator):
+    _, found = constant(generator)
+    fast = torch.full((5,), speed, dtype=torch.float64)
+    alone = dataclasses.replace(found, velocity=fast, release=None, narrowing=None)
+    assert alone.track(0.5, torch.tensor([900, 5000])).tolist() == [pytest.approx(0.5 + 450 * speed), end]
+
+
+def test_a_summary_says_the_slowest_and_the_fastest_speed_in_lengths_of_the_road(generator):
+    _, found = constant(generator)
+    speeds = torch.tensor([-4.0498e-4, 2.5e-4, float("nan"), 6.6704e-4, 0.0], dtype=torch.float64)
+    words = dataclasses.replace(found, velocity=speeds, release=None, temperature=0.125).summary()
+    assert words == "Drift by linear theory at temperature 0.125: -0.202 to 0.334 road lengths in 1,000 steps."
+
+
+def test_an_excess_loss_pushes_also_where_theory_knows_no_noise(generator):
+    profile = valley_profile(ee.valleys.Waist(), generator)
+    settings = {"batch_size": None, "learning_rate": 0.01}
+    pushed = predict(profile, excess_loss=0.5, **settings)
+    assert float(pushed.noise.abs().max()) > 0
+    torch.testing.assert_close(pushed.noise, -0.01 * 0.5 * profile.narrowing(learning_rate=0.01).value)
+
+
+def test_the_excess_loss_of_a_position_is_that_of_walkers_that_were_near_it(generator):
+    """Each weighs by how near it was when a record began, from 1 there to 0 at the neighbours, as a hat function."""
+    profile = valley_profile(ee.valleys.Waist(noise="curvature"), generator, points=6)
+    release = ee.drift(
+        ee.valleys.Waist(), ee.Path(ee.valleys.Waist().floor(9)), generator=generator, start=[0.2, 0.5], walkers=3,
+        steps=40, record_every=10, learning_rate=0.01, momentum=0.0,
+    )  # fmt: skip
+    where, excess = torch.rand(2, 5, 6, generator=generator, dtype=torch.float64)
+    release = dataclasses.replace(release, position=where, excess_loss=excess, outside=torch.zeros(6))
+    law = predict(profile, batch_size=16, learning_rate=0.01, excess_loss=release)
+    grid = profile.position.double().numpy()
+    for row, value in enumerate(law.excess_loss.value):
+        hat = np.interp(where[:-1].flatten(), grid, np.eye(6)[row])
+        assert float(value) == pytest.approx(np.average(excess[1:].flatten(), weights=hat))
+
+
+@pytest.mark.parametrize(("decay", "rate", "momentum"), [(0.0, 0.125, 0.0), (4.0, 0.1, 0.0), (0.0, 0.1875, 0.5)])
+def test_at_the_limit_of_stability_nothing_is_predicted_and_just_below_it_is(decay, rate, momentum, generator):
+    profile = dataclasses.replace(valley_profile(ee.valleys.Waist(g_narrow=16.0), generator), weight_decay=decay)
+    profile.narrowing(learning_rate=0.999 * rate, momentum=momentum)
+    with pytest.raises(ValueError, match=f"the limit is {2 * (1 + momentum):g}; lower learning_rate"):
+        profile.narrowing(learning_rate=rate, momentum=momentum)
+    if not decay:
+        with pytest.raises(ValueError, match="A stationary spread needs 0 < eta h"):
+            sustained_variance(torch.tensor([1.0, 16.0]), rate, momentum)
+    with pytest.raises(ValueError, match="A stationary spread needs 0 < eta h"):
+        sustained_variance(torch.tensor([1.0, 0.0]), 0.01)
+
+
+def test_the_straight_part_of_a_trace_comes_from_the_measured_one_and_the_rest_from_the_spectrum(generator):
+    profile = valley_profile(ee.valleys.Waist(), generator, points=5)
+    torch.testing.assert_close(_traces(profile, torch.square), profile.spectral_sum(torch.square))
+    other = dataclasses.replace(profile, trace=profile.trace + torch.arange(5.0))
+    torch.testing.assert_close(_traces(other, lambda h: 3 * h), 3 * other.trace.double()[:, None])
+
+
+def test_without_projections_directions_below_a_thousandth_spread_as_that(generator):
+    profile = valley_profile(ee.valleys.Waist(g_narrow=16.0), generator)
+    potential, _ = _potential_and_cost(profile, 0.01, 0.0, None, torch.ones_like)
+    slope = (potential(torch.tensor([0.012])) - potential(torch.tensor([0.004]))) / 0.008
+    torch.testing.assert_close(slope, sustained_variance(torch.tensor([0.016]), 0.01).double(), rtol=1e-6, atol=0)

@@ -366,3 +366,43 @@ def test_valleys_train_from_many_starts_with_noise(land):
     run = train(land, generator=seeded(), runs=16, batch_size=64, learning_rate=0.02, epochs=300)
     assert run.theta.shape == (16, 2)
     assert float(run.loss.mean()) < float(run.history_loss[0].mean())
+
+
+# --- steps and checkpoints at their bounds --------------------------------------------------------------------------
+
+
+def test_a_checkpoint_is_written_once_more_than_two_seconds_have_passed(generator, tmp_path, monkeypatch):
+    file, clock, kept = tmp_path / "run.st", [0.0], []
+    monkeypatch.setattr("entropic_edu.physics.train.time.monotonic", lambda: clock[0])
+
+    def second(snapshot):
+        clock[0] += 1.0
+        kept.append(Run.load(file).step if file.exists() else 0)
+
+    train(
+        Hyperbola(), generator=generator, batch_size=4, learning_rate=0.01, epochs=8, checkpoint=file, progress=second
+    )
+    assert kept == [0, 0, 0, 3, 3, 3, 6, 6, 6]
+
+
+def test_a_summary_of_several_runs_says_the_lowest_and_the_highest():
+    run = train(Hyperbola(), generator=seeded(), batch_size=4, learning_rate=0.01, epochs=3, runs=4, stop_at=2)
+    low, high = float(run.loss.min()), float(run.loss.max())
+    assert run.summary() == f"Trained 2 of 3 steps (stopped early): objective {low:.4g} to {high:.4g} in 4 runs."
+
+
+@pytest.mark.parametrize("rows", [[1e9, 1.0, 1e8], [1.0, 1e9, 1e8], [1.0, 1.0, math.nan], [1.0, 1.0, 1.0]])
+def test_the_first_vector_that_is_lost_is_named_and_no_other(rows):
+    land = Waist()
+    stepper = ee.optimizers.Stepper(torch.zeros(3, 2, dtype=torch.float64), "sgd", 0.1, 0.0)
+    theta = torch.tensor([[row, 0.0] for row in rows], dtype=torch.float64)
+    lost = [row for row in rows if row != 1.0]
+    if not lost:
+        stepper.check(land, 7, theta)
+        return
+    loss = float(land.loss(torch.tensor([lost[0], 0.0], dtype=torch.float64)))
+    with pytest.raises(
+        ee.DivergenceError,
+        match=rf"by step 7: loss {loss:.3g}, learning_rate \* lambda_max = 1\.6 ".replace("+", r"\+"),
+    ):
+        stepper.check(land, 7, theta)

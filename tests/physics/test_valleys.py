@@ -426,3 +426,53 @@ def test_the_walls_at_the_ends_have_a_finite_curvature(wrong):
 def test_settings_of_a_valley_are_given_by_name(valley):
     with pytest.raises(TypeError, match="positional"):
         valley("isotropic")
+
+
+# --- laws of all valleys --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("noisy", [False, True])
+def test_loss_and_gradient_come_together_as_they_do_alone(kind, noisy, generator):
+    for land in (kind(), shaped(kind)):
+        theta = near_the_floor(land, generator)
+        batch = land.draw(4, generator, 7) if noisy else None
+        loss, gradient = land.data_loss_and_gradient_on(theta, batch)
+        torch.testing.assert_close(loss, land.loss(theta))
+        torch.testing.assert_close(gradient, land.gradient_on(theta, batch))
+
+
+@pytest.mark.parametrize("make", [Waist, Pinch, Tilted])
+def test_the_hessian_of_a_closed_floor_is_the_derivative_of_its_gradient(make):
+    land, y = make(half_length=0.8, end_curvature=30.0), torch.tensor([-1.1, -0.5, 0.3, 0.9]).double()
+    theta = torch.stack([0.2 * torch.ones_like(y), y], -1)
+    slope = torch.vmap(torch.func.jacrev(torch.func.grad(land.loss)))(theta)
+    torch.testing.assert_close(land.hessian(theta), slope, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_starts_are_spread_over_the_whole_floor_by_a_tenth_across(kind):
+    land = kind()
+    starts = torch.stack([land.initial(torch.Generator().manual_seed(k)) for k in range(200)]).double()
+    floor = land.floor(801, dtype=torch.float64)
+    away, nearest = torch.cdist(starts, floor).min(1)
+    share = nearest / 800
+    assert float(share.mean()) == pytest.approx(0.5, abs=0.06)  # 200 even draws: 0.02
+    assert float(share.std()) == pytest.approx(12**-0.5, abs=0.05)
+    inner = (share > 0) & (share < 1)
+    assert float(away[inner].square().mean().sqrt()) == pytest.approx(0.1, rel=0.2)  # 200 draws: 5 %
+
+
+def test_settings_at_the_bounds_of_a_valley():
+    assert Waist(noise_scale=0.0, end_curvature=0.0).noise_scale == 0
+    for name in ("noise_scale", "end_curvature"):
+        for wrong in (-0.5, math.inf, math.nan, True, "1"):
+            with pytest.raises(ValueError, match=f"{name} is a .*finite and not negative, got"):
+                Waist(**{name: wrong})
+    for wrong in (-0.5, 0.0, math.inf, math.nan, True):
+        with pytest.raises(ValueError, match="width must be positive and finite, got"):
+            Waist(width=wrong)
+    with pytest.raises(ValueError, match="Walls widen uphill"):
+        Tilted(g_narrow=2.0, g_wide=2.0)
+    with pytest.raises(ValueError, match=r"h = 16 is ηh = 2; SGD settles only below"):
+        Waist(g_narrow=16.0).stationary_variance(doubles(0), 4, 0.125)
