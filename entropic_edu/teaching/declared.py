@@ -44,17 +44,20 @@ class Found(Result):
     each: list[Any]
 
 
-def one_by_one(ask: Callable[[Any], Any], things: Sequence[Any], note: str = "") -> Iterator[Snapshot[Found]]:
-    """Yield what ``ask`` finds of the first things, of none at first, then of one more each time.
+def one_by_one(
+    ask: Callable[[Any], Any], things: Sequence[Any], note: Callable[[Any], str] | str = ""
+) -> Iterator[Snapshot[Found]]:
+    """Yield what ``ask`` finds of the first things, of none at first, then of one more each time, with a note (on it).
 
     >>> [snapshot.result.each for snapshot in one_by_one(lambda x: x**2, (2, 3))]
     [[], [4], [4, 9]]
     """
     found: list[Any] = []
-    for done in range(len(things) + 1):
+    for done, thing in enumerate([None, *things]):
         if done:
-            found.append(ask(things[done - 1]))
-        yield Snapshot(done, len(things), note, partial(Found, list(found), complete=done == len(things)))
+            found.append(ask(thing))
+        words = note if isinstance(note, str) else note(thing) if done else ""
+        yield Snapshot(done, len(things), words, partial(Found, list(found), complete=done == len(things)))
 
 
 class Parts(NamedTuple):
