@@ -120,10 +120,11 @@ def draw_drift(
     pen.points(where, measured, ms=4)
 
 
-def along(release: Release) -> Tensor:
-    """Return the coordinates y of all walkers on a straight floor, (R, W), float64."""
+def coordinates(release: Release) -> tuple[Tensor, Tensor]:
+    """Return x across and y along a straight floor of all walkers, (R, W) each, float64."""
     assert release.theta is not None  # Crowd asks for it
-    return release.theta[..., 1].double()
+    x, y = release.theta.double().unbind(-1)
+    return x, y
 
 
 def last(release: Release) -> Tensor:

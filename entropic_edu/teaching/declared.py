@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
@@ -14,6 +15,7 @@ from entropic_edu.physics.results import Result
 from entropic_edu.physics.snapshot import Snapshot
 
 from .sheet import Sheet
+from .strings import said
 
 
 @dataclass(frozen=True)
@@ -42,17 +44,20 @@ class Found(Result):
     each: list[Any]
 
 
-def one_by_one(ask: Callable[[Any], Any], things: Sequence[Any], note: str = "") -> Iterator[Snapshot[Found]]:
-    """Yield what ``ask`` finds of the first things, of none at first, then of one more each time.
+def one_by_one(
+    ask: Callable[[Any], Any], things: Sequence[Any], note: Callable[[Any], str] | str = ""
+) -> Iterator[Snapshot[Found]]:
+    """Yield what ``ask`` finds of the first things, of none at first, then of one more each time, with a note (on it).
 
     >>> [snapshot.result.each for snapshot in one_by_one(lambda x: x**2, (2, 3))]
     [[], [4], [4, 9]]
     """
     found: list[Any] = []
-    for done in range(len(things) + 1):
+    for done, thing in enumerate([None, *things]):
         if done:
-            found.append(ask(things[done - 1]))
-        yield Snapshot(done, len(things), note, partial(Found, list(found), complete=done == len(things)))
+            found.append(ask(thing))
+        words = note if isinstance(note, str) else note(thing) if done else ""
+        yield Snapshot(done, len(things), words, partial(Found, list(found), complete=done == len(things)))
 
 
 class Parts(NamedTuple):
@@ -67,11 +72,12 @@ class Parts(NamedTuple):
 def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
     """Return functions of the controls, drawing and speaking in one, from functions of a sheet and the state."""
     draw, words, code, work = parts
+    make = partial(stated, state)
     if words is None:
         raise ValueError("An explorer with panels needs words(state), which returns its sentence; got None.")
 
     def render(*, pinned: dict[str, Any] | None = None, ghost: Any = None, **turned: Any) -> tuple[Figure, str]:
-        now, extra = state(**turned), {"pinned": None if pinned is None else state(**pinned), "ghost": ghost}
+        now, extra = make(**turned), {"pinned": None if pinned is None else make(**pinned), "ghost": ghost}
         with sheet:
             draw(sheet, now, **{name: extra[name] for name in takes(draw)})
         return sheet.figure, words(now, **{name: extra[name] for name in takes(words)})
@@ -79,29 +85,39 @@ def declared(sheet: Sheet, parts: Parts, state: Callable[..., Any]) -> Parts:
     def shown(show: Callable[..., str]) -> Callable[..., tuple[Figure, str]]:
         def picture(result: Any, **turned: Any) -> tuple[Figure, str]:
             with sheet:
-                return sheet.figure, show(sheet, result, state(**turned))
+                return sheet.figure, show(sheet, result, make(**turned))
 
         return picture
 
     return Parts(
         render,
         words,
-        None if code is None else lambda **turned: code(state(**turned)).strip(),
+        None if code is None else lambda **turned: code(make(**turned)).strip(),
         None
         if work is None
         else Work(
-            lambda **turned: work.stream(state(**turned)),
+            lambda **turned: work.stream(make(**turned)),
             shown(work.show),
-            lambda **turned: work.units(state(**turned)),
+            lambda **turned: work.units(make(**turned)),
             None if work.frame is None else shown(work.frame),
             work.absent,
         ),
     )
 
 
-def filled(code: str, state: Any) -> str:
-    """Return lines of code whose places, such as ``{state.pair}``, are filled from a state."""
-    return code.format(state=state)
+def stated(state: Callable[..., Any], **turned: Any) -> Any:
+    """Return the state of the controls; where it is made as a dictionary, the controls and that as one namespace."""
+    made = state(**turned)
+    return SimpleNamespace(**turned | made) if isinstance(made, dict) else made
+
+
+def filled(words: str, state: Any) -> str:
+    """Return words, or those of a key, with their places, such as ``{pair}`` or ``{state.pair}``, filled from a state.
+
+    >>> filled("Pair {pair} of {state.count}", SimpleNamespace(pair=1, count=5))
+    'Pair 1 of 5'
+    """
+    return said(words).format(**{"run": state, "state": state} | getattr(state, "__dict__", {}))
 
 
 def takes(function: Callable[..., Any]) -> set[str]:

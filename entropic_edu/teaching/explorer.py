@@ -51,20 +51,21 @@ class Explorer:
         controls: In the order of the page.
         panels: By name. Without any, ``draw(**controls)`` returns figure and sentence itself; it may keep one figure
             and move its animated artists, since only these are then drawn again.
-        words: ``words(state)`` returns the sentence; ``pinned`` as in ``draw``.
-        state: Makes the state of the controls, all by name: what picture, sentence and code read.
+        words: ``words(state)`` returns the sentence; ``pinned`` as in ``draw``. Or the sentence itself, or its key,
+            with places such as ``{batch_size}`` that are filled from the state.
+        state: Makes the state of the controls, all by name: what picture, sentence and code read. A dictionary is read
+            as attributes, those of the controls among them.
         title: Names the explorer in its alternative text: words or their key.
-        code: The lines that make the same numbers: words with places such as ``{state.batch_size}``, or a function
-            ``code(state)`` that returns them.
+        code: The lines that make the same numbers: as ``words``, but for ``pinned``.
         work: What the button "run live" does.
         height: Of the picture, in CSS pixels.
 
     >>> def draw(sheet, state):
-    ...     sheet["slope"].line([0, 1], [0, 1 / state.batch_size])
-    >>> def words(state):
-    ...     return f"The slope is {1 / state.batch_size}."
-    >>> panels = {"slope": Panel(title="Height (m)", x="Way (m)")}
-    >>> explorer = Explorer(draw, [slider("batch_size", (4, 16), 4)], panels, words)
+    ...     sheet["line"].line([0, 1], [0, state.slope])
+    >>> def state(batch_size):
+    ...     return {"slope": 1 / batch_size}
+    >>> panels, controls = {"line": Panel(title="Height (m)", x="Way (m)")}, [slider("batch_size", (4, 16), 4)]
+    >>> explorer = Explorer(draw, controls, panels, "The slope is {slope}.", state=state)
     >>> explorer.set(batch_size=16)
     'The slope is 0.0625.'
     """
@@ -74,7 +75,7 @@ class Explorer:
         draw: Callable[..., Any],
         controls: Sequence[Control],
         panels: Mapping[str, Panel] | None = None,
-        words: Callable[..., str] | None = None,
+        words: Callable[..., str] | str | None = None,
         *,
         state: Callable[..., Any] = SimpleNamespace,
         title: str = "",
@@ -86,7 +87,8 @@ class Explorer:
         self.values: dict[str, Any] = {control.name: control.default for control in self.controls}  # now
         self.job: Job[Any] | None = None
         self._takes = takes(draw)
-        made = Parts(draw, words, partial(filled, code) if isinstance(code, str) else code, work)
+        words, code = (partial(filled, each) if isinstance(each, str) else each for each in (words, code))
+        made = Parts(draw, words, code, work)
         self._zones = between((panels or {}).values())
         if panels is not None:
             made = declared(Sheet(panels, height), made, state)

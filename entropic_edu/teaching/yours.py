@@ -67,6 +67,11 @@ class Yours:
         return torch.as_tensor(value, dtype=self._truth.dtype)
 
 
+def draws(number: int, *shape: int) -> Tensor:
+    """Return normal draws in float64, the same for the same number."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(number), dtype=torch.float64)
+
+
 def told(**functions: Yours) -> str:
     """Return whose several functions are, by name where they differ."""
     said = {name: function.whose for name, function in functions.items()}

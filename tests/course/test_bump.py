@@ -11,7 +11,7 @@ from pictures import panel
 import entropic_edu as ee
 from entropic_edu import recorded
 from entropic_edu.course import bump as chapter
-from entropic_edu.course.bump import common, eigenvalues, hook, own, road, scale, spectrum, steps
+from entropic_edu.course.bump import common, eigenvalues, hook, own, scale, spectrum, steps
 from entropic_edu.course.bump.exercises import probe, product
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.per_sample import gradient_covariance
@@ -179,7 +179,8 @@ def test_the_ten_largest_count_as_one_each_and_the_weights_share_out_the_rest():
 
 def test_short_steps_see_relus_switch_at_the_ends_and_the_steps_of_sgd_see_the_bump():
     assert bool((steps.random_bump(0.01) < 0.5).all())
-    assert bool((steps.excess(0.01) > 5).all())
+    rise = common.kept("rise")[..., steps.RADII.index(0.01)] / (0.01**2 * common.kept("rise_second"))
+    assert bool((rise[:, [0, -1]].mean(1) > 5).all())  # what a step costs over what the Hessian says of it
     trace = common.bump(common.along("trace"))
     assert bool((steps.held_bump(0.01) / trace - 1).abs().max() < 0.2)  # the control: random steps against the probes
     assert bool((steps.random_bump(1.0) > 1.5).all())
@@ -212,7 +213,7 @@ def test_the_trace_of_the_road_as_built_is_what_the_norms_explain():
 
 
 def test_live_and_recorded_profiles_agree_and_a_stopped_one_can_be_read():
-    snapshots = list(road.going(0, road.state_of(0.5, "trace", "2")))
+    snapshots = list(MADE["bump"].work.stream(along_road="trace", bump_pair="2", at_position=0.5))
     found, kept = snapshots[-1].result, common.profile(1)
     off = (found.trace - kept.trace) / (found.trace_error.square() + kept.trace_error.square()).sqrt()
     assert float(off.abs().max()) < 4
@@ -246,7 +247,7 @@ def test_sentences_are_made_of_the_recorded_arrays():
     assert f"{found.bump(found.top_eigenvalue):.2f}" in one
     for radius in steps.RADII:
         random = steps.random_bump(radius)
-        said = f"bump {common.with_error(common.over_pairs(random), 'all')}"
+        said = f"bump {common.ratio_of(random)}"
         assert said in MADE["steps"].draw(step_length=radius).sentence
     bare = MADE["scale"].draw(norms_matched=1.0).sentence
     assert f"Bump of the trace {float(ratio.mean()):.2f} ± {float(ratio.std() / 5**0.5):.2f}" in bare
@@ -304,8 +305,8 @@ def test_the_functions_of_a_learner_measure_what_was_recorded_and_scale_moves_on
         said = explorer.run()
         found = re.findall(r"([\d.]+) ± (\d+\.\d+)", said)
         bumps[norms] = [tuple(map(float, each)) for each in found]
-        recorded = own.Road(norms).recorded
-        for (value, error), each in zip(bumps[norms], recorded.values(), strict=True):
+        curves = own.state_of(norms)["recorded"]
+        for (value, error), each in zip(bumps[norms], curves.values(), strict=True):
             assert abs(value - float(common.bump(each))) < 4 * error
     assert bumps["built"][0][0] > 2 * bumps["matched"][0][0]
 
@@ -377,7 +378,7 @@ def test_the_replies_to_the_bets_hold_the_recorded_numbers():
     trace, top = (common.over_pairs(common.bump(common.along(name))) for name in ("trace", "top"))
     said = text("05.question.middle.reply.doubles")
     for mean in (trace, top):
-        assert common.with_error(mean, "all") in said
+        assert common.with_error(mean) in said
     said = text("05.question.which.reply.all")
     for rank in spectrum.RANKS:
-        assert common.with_error(common.over_pairs(spectrum.rank_ratio(rank)), "all") in said
+        assert common.ratio_of(spectrum.rank_ratio(rank)) in said

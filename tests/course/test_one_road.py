@@ -16,6 +16,7 @@ from entropic_edu import recorded, stream
 from entropic_edu.course import digits
 from entropic_edu.course.one_road import CHAPTER, EXERCISES, QUESTIONS, bands, lines, match, mistakes, walk
 from entropic_edu.course.one_road.common import GUESSES, METHODS, ends, kept, least_and_most, off_plane, plane, rounded
+from entropic_edu.course.one_road.exercises import swept
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.networks.align import align, permute
 from entropic_edu.networks.per_sample import exact_trace
@@ -401,7 +402,7 @@ def test_the_learners_sweep_finds_the_saddle_and_a_road_between_two_networks():
     explorer = ee.Lesson("04").explore("mistakes", yours=string_by_hand)
     assert explorer.values["neb_parts"] == "yours"
     assert "Made by your function" in explorer.sentence
-    ended = mistakes.yours_bands(Yours(string_by_hand, mistakes.swept))[600]
+    ended = mistakes.yours_bands(Yours(string_by_hand, swept))[600]
     assert abs(mistakes.above_saddle(ended)) < 1e-3
     assert float(mistakes.gaps(ended).max() / mistakes.gaps(ended).min()) < 1.05
     made = run_code(
@@ -411,7 +412,7 @@ def test_the_learners_sweep_finds_the_saddle_and_a_road_between_two_networks():
         + explorer.code(**explorer.values)
     )
     assert torch.allclose(made["band"], ended)
-    *_, last = bands.relax_yours(Yours(string_by_hand, mistakes.swept), "straight")
+    *_, last = bands.relax_yours(Yours(string_by_hand, swept), "straight")
     road = last.result.paths["yours"]
     hill = float(lines.rises(match.objective("other"))[0])
     assert float(digits.land().loss(road.pivots).max()) - bands.ends_objective() < 0.01 * hill
@@ -423,12 +424,12 @@ def test_what_the_learner_leaves_out_shows_in_the_band():
         moved[1:-1] -= step * gradients[1:-1]
         return moved
 
-    ended = mistakes.yours_bands(Yours(piles_up, mistakes.swept))[600]
+    ended = mistakes.yours_bands(Yours(piles_up, swept))[600]
     assert float(mistakes.gaps(ended).max() / mistakes.gaps(ended).min()) > 20
 
 
 def test_a_sweep_that_is_not_written_or_stops_is_told_and_the_librarys_stands_in():
-    plain = CHAPTER.explorers["mistakes"](0, yours=mistakes.swept).sentence.split("Sweep 600")[1]
+    plain = CHAPTER.explorers["mistakes"](0, yours=swept).sentence.split("Sweep 600")[1]
     for function, told in ((lambda *given: ..., "not written yet"), (lambda *given: 1 / 0, "ZeroDivisionError")):
         sentence = CHAPTER.explorers["mistakes"](0, yours=function).sentence
         assert told in sentence

@@ -10,11 +10,11 @@ from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu.course import chapter, stages
-from entropic_edu.course.one_valley import collapse, common, edge, grid, own
+from entropic_edu.course.floor import coordinates
+from entropic_edu.course.one_valley import collapse, common, edge, exercises
 from entropic_edu.course.still import picture
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.physics.mean import Mean
-from entropic_edu.teaching.job import Job
 
 CHAPTER = chapter("01")
 BETS = {"collapse": "double", "cliff": "cliff"}  # the question that covers each explorer
@@ -27,8 +27,8 @@ def explorers():
     return {name: CHAPTER.explorers[name](0) for name in NAMES}
 
 
-def settled(seed, curvature, **turned):
-    return common.spread(common.late(common.trough(curvature).run(seed, **turned)))
+def settled(seed, *setting):
+    return common.spread(common.cloud(seed, *setting))
 
 
 # --- physics -------------------------------------------------------------------------------------------------------
@@ -37,20 +37,19 @@ def settled(seed, curvature, **turned):
 @pytest.mark.parametrize("batch_size", [1, 16, 256])
 @pytest.mark.parametrize(("learning_rate", "curvature"), [(0.05, 0.5), (0.2, 1.0), (0.4, 4.0)])
 def test_the_settled_cloud_has_the_exact_variance_for_steps_of_any_size(batch_size, learning_rate, curvature):
-    found = settled(3, curvature, batch_size=batch_size, learning_rate=learning_rate)
+    found = settled(3, batch_size, learning_rate, curvature)
     exact = learning_rate / (batch_size * curvature * (2 - learning_rate * curvature))
-    assert exact == pytest.approx(float(grid.exact(batch_size, learning_rate, curvature)))
+    assert exact == pytest.approx(float(common.exact(batch_size, learning_rate, curvature)))
     assert abs(found.value - exact) < ERRORS * found.error
     assert found.error < 0.15 * exact
 
 
 def test_without_noise_nobody_moves():
-    release = common.trough(1.0).run(0, batch_size=None, learning_rate=0.2)
-    assert float(common.across(release).abs().max()) == 0
+    assert float(common.cloud(0, None, 0.2, 1.0).abs().max()) == 0
 
 
 def test_doubling_learning_rate_and_batch_size_changes_the_spread_by_finite_steps_alone():
-    one, two = (settled(0, 1.0, batch_size=b, learning_rate=rate) for b, rate in ((8, 0.1), (16, 0.2)))
+    one, two = (settled(0, b, rate, 1.0) for b, rate in ((8, 0.1), (16, 0.2)))
     ratio = two.value / one.value
     error = ratio * ((one.error / one.value).square() + (two.error / two.value).square()).sqrt()
     assert abs(ratio - 1.9 / 1.8) < ERRORS * error  # (2 - 0.1)/(2 - 0.2); the temperature is the same
@@ -63,7 +62,7 @@ def test_the_spread_grows_from_zero_as_the_recursion_says_on_both_sides_of_the_c
     for _ in range(int(release.step[-1])):  # Var' = (1 - ηh)² Var + η²s²/B
         expected, size = (1 - product) ** 2 * expected + product**2 / edge.BATCH, size + 1
     assert float(edge.variance_after(torch.tensor(size), product)) == pytest.approx(expected, rel=1e-6)
-    found = common.spread(common.across(release)[-1:])
+    found = common.spread(coordinates(release)[0][-1:])
     assert abs(found.value - expected) < ERRORS * found.error
 
 
@@ -82,12 +81,12 @@ def test_the_regimes_are_told_apart_at_two():
 
 
 def test_the_grid_falls_on_the_exact_law():
-    job = Job(grid.measure(5, [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]))
-    job.start()
-    found = job.wait()
-    assert found.complete
-    assert ((found.variance - found.exact).abs() < ERRORS * found.error).all()
-    assert found.exact[0] == pytest.approx(0.4 / (2.0 * (2 - 0.8)))
+    settings = [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]
+    *_, last = collapse.measure(5, settings)
+    assert last.result.complete
+    for found, setting in zip(last.result.each, settings, strict=True):
+        assert abs(found.value - common.exact(*setting)) < ERRORS * found.error
+    assert common.exact(1, 0.4, 2.0) == pytest.approx(0.4 / (2.0 * (2 - 0.8)))
 
 
 def test_a_grid_that_was_stopped_at_once_is_shown_as_what_it_is(explorers):
@@ -153,15 +152,15 @@ def test_the_point_and_the_pinned_one_are_drawn_where_they_are(explorers):
     at, law = 0.1 / 64, 0.1 / 64 / 1.9
     assert drawn.shows(BLUE, [at], [law], reach=8).all()
     assert not drawn.shows(BLUE, [at], [2 * law], reach=4).any()
-    assert drawn.shows(RED, [0.4], [2 * grid.exact(1, 0.4, 2.0)], reach=20).all()  # a ring
+    assert drawn.shows(RED, [0.4], [2 * common.exact(1, 0.4, 2.0)], reach=20).all()  # a ring
     assert not panel(figure(explorer, batch_size=64), "h · mean").shows(RED, [0.4], [0.33], reach=12).any()
 
 
 def test_the_cloud_and_its_law_cover_each_other():
     for turned in ({"batch_size": 1, "learning_rate": 0.2}, {"batch_size": 16, "learning_rate": 0.05}):
         now = collapse.state_of(0, bowl_curvature=1.0, **turned)
-        assert float(now.x.square().mean()) == pytest.approx(now.law, rel=0.1)
-        assert now.product.value == pytest.approx(float(now.x.square().mean()))
+        assert float(now["x"].square().mean()) == pytest.approx(now["law"], rel=0.1)
+        assert now["product"].value == pytest.approx(float(now["x"].square().mean()))
 
 
 @pytest.mark.parametrize(
@@ -205,28 +204,28 @@ def test_on_the_stage_of_round_1_batch_curvature_and_noise_change_the_spread_as_
     scene = CHAPTER.players["bowl"](0).scene
     assert scene.compare == stages.bowl(0, beside="batch").compare
     assert list(scene.compare) == ["another batch size", "no noise", "another curvature"]
-    for beside, law in (("batch", grid.exact(4, 0.1, 1.0)), ("curvature", grid.exact(1, 0.1, 4.0)), ("noise", 0.0)):
+    for beside, law in (("batch", common.exact(4, 0.1, 1.0)), ("curvature", common.exact(1, 0.1, 4.0)), ("noise", 0.0)):
         told = [float(each) for each in re.findall(r"theory ([\d.]+)\)", picture(stages.bowl(0, beside=beside))[1])]
-        assert told == pytest.approx([grid.exact(1, 0.1, 1.0), law], abs=6e-4)  # printed to three digits
+        assert told == pytest.approx([common.exact(1, 0.1, 1.0), law], abs=6e-4)  # printed to three digits
 
 
 # --- the exercises -------------------------------------------------------------------------------------------------
 
 
 def test_the_edge_is_where_the_library_stops_to_settle():
-    for (h,) in own.EDGE.cases:
+    for (h,) in CHAPTER.exercises[2].cases:
         land = ee.valleys.Waist(g_wide=h, g_narrow=h)
         y = torch.zeros(1, dtype=torch.float64)
-        assert float(land.stationary_variance(y, 1, 0.999 * own.edge(h))) > 0
+        assert float(land.stationary_variance(y, 1, 0.999 * exercises.edge(h))) > 0
         with pytest.raises(ValueError, match="settles only below"):
-            land.stationary_variance(y, 1, 1.001 * own.edge(h))
+            land.stationary_variance(y, 1, 1.001 * exercises.edge(h))
 
 
 def test_the_walk_settles_at_the_exact_law_and_its_heat_at_the_temperature():
     land = ee.valleys.Waist(g_wide=2.0, g_narrow=2.0)
     kicks = torch.randn(400, 4000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    places = own.right_walk(torch.zeros(4000, dtype=torch.float64), kicks, 0.02, 4, 2.0)
-    heat, error = own.heat(places, 2.0)
+    places = exercises.walk(torch.zeros(4000, dtype=torch.float64), kicks, 0.02, 4, 2.0)
+    heat, error = exercises.heat(places, 2.0)
     law = 2 * float(land.stationary_variance(torch.zeros(1, dtype=torch.float64), 4, 0.02))
     assert abs(float(heat) - law) < 4 * float(error)
     assert float(heat) == pytest.approx(land.temperature(4, 0.02), rel=0.04)  # ηh/2 is 2 %

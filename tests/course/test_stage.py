@@ -91,4 +91,4 @@ def test_a_release_without_places_says_what_to_do():
 
 def test_along_a_straight_floor_is_the_second_coordinate():
     release = Crowd("Waist", start=0.75, walkers=8, steps=1).run(0, batch_size=None, learning_rate=0.1)
-    torch.testing.assert_close(floor.along(release)[0], torch.full((8,), 0.5, dtype=torch.float64))
+    torch.testing.assert_close(floor.coordinates(release)[1][0], torch.full((8,), 0.5, dtype=torch.float64))

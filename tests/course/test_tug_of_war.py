@@ -10,7 +10,7 @@ import torch
 import entropic_edu as ee
 from entropic_edu.course import floor, stages
 from entropic_edu.course.still import picture
-from entropic_edu.course.tug_of_war import CHAPTER, own
+from entropic_edu.course.tug_of_war import CHAPTER, exercises
 
 PUBLIC = {name: make(3).scene for name, make in CHAPTER.players.items()}
 NUMBER = re.compile(r"(−?\d+\.\d+)(?: ± (\d+\.\d+))?[a-z ]*\(theory (−?\d+\.\d+)\)")
@@ -118,10 +118,10 @@ def test_one_step_multiplies_the_imbalance_by_a_factor_below_one():
 
 def test_the_break_even_of_the_learners_floor_is_that_of_the_library():
     y = torch.tensor([0.3], dtype=torch.float64)
-    force = -0.01 - 0.5 * (2 * 0.01 / own.FALL) * own.wall_slope(y) / own.wall(y)
+    force = -0.01 - 0.5 * (2 * 0.01 / exercises.FALL) * exercises.wall_slope(y) / exercises.wall(y)
     assert float(force) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_line_crosses_zero_where_it_does():
-    assert own.crossing([1.0, 2.0, 4.0], [-2.0, -1.0, 1.0]) == pytest.approx(3.0)
-    assert math.isnan(own.crossing([1.0, 2.0], [1.0, 2.0]))
+    assert exercises.break_even([1.0, 2.0, 4.0], [-2.0, -1.0, 1.0]) == pytest.approx(3.0)
+    assert math.isnan(exercises.break_even([1.0, 2.0], [1.0, 2.0]))

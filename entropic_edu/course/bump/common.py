@@ -15,14 +15,11 @@ from entropic_edu.physics.path import Path
 from entropic_edu.physics.probe import Profile
 from entropic_edu.recorded import valley
 from entropic_edu.teaching.sheet import GREY, Role
-from entropic_edu.teaching.strings import text
 
 PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
 POINTS = 21  # along a road
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-
-
 QUANTITIES = {  # along the road: their fields in a Profile
     "trace": "trace",
     "top": "top_eigenvalue",
@@ -92,21 +89,16 @@ def chosen(values: Tensor, pair: str) -> Mean:
     return over_pairs(values) if pair == "all" else exact(values[int(pair) - 1])
 
 
-def with_error(mean: Mean, pair: str = "all", digits: str = ".2f") -> str:
-    """Write a number with its error over the pairs, or without where it comes from one pair."""
+def with_error(mean: Mean, digits: str = ".2f") -> str:
+    """Write a number with its error over the pairs, or alone where it comes from one pair."""
     value, error = (float(part) for part in mean)
-    if pair != "all":
+    if error == 0:
         return format(value, digits)
     if digits == ".2f" and error < 0.005:
         digits = ".3f"  # an error of 0.00 tells nothing
     return f"{value:{digits}} ± {error:{digits.replace('3g', '2g')}}"
 
 
-def amid(pair: str) -> str:
-    """Name the pairs within a sentence."""
-    return text("05.pair.amid_all") if pair == "all" else text("05.pair.amid_one", pair=pair)
-
-
-def named(pair: str) -> str:
-    """Name the pairs in a sentence."""
-    return text("05.pair.all") if pair == "all" else text("05.pair.one", pair=pair)
+def ratio_of(values: Tensor) -> str:
+    """Write the mean over the pairs, (pairs,), with its error."""
+    return with_error(over_pairs(values))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
-from entropic_edu.course import Exercise
+from entropic_edu.course import Exercise, Given
 from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.teaching.slips import solved
+from entropic_edu.teaching.yours import draws
 
 from . import regimes
 
@@ -45,28 +49,15 @@ def probe(product: Callable[[Tensor], Tensor], theta: Tensor, signs: Tensor) -> 
     return torch.stack(found)
 
 
-class Hill:
-    """A loss whose Hessian is not the same everywhere, and not diagonal."""
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        return (theta[0] * theta[1]).cos() + theta[1] * theta[2].exp() + (theta**3).sum()
-
-    def __repr__(self) -> str:
-        return "a function of three weights"
+def _hill(theta: Tensor) -> Tensor:
+    """Return a loss whose Hessian is not the same everywhere, and not diagonal."""
+    return (theta[0] * theta[1]).cos() + theta[1] * theta[2].exp() + (theta**3).sum()
 
 
-class Matrix:
-    """The product with a symmetric matrix."""
-
-    def __init__(self, seed: int) -> None:
-        half = torch.randn(5, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        self.matrix = half @ half.T
-
-    def __call__(self, direction: Tensor) -> Tensor:
-        return self.matrix @ direction
-
-    def __repr__(self) -> str:
-        return "that with a matrix of five rows"
+def _matrix(seed: int) -> Given:
+    """Return the product with a symmetric matrix."""
+    half = draws(seed, 5, 5)
+    return Given(lambda direction: half @ half.T @ direction, "that with a matrix of five rows")
 
 
 def _drawn(seed: int) -> tuple[Tensor, Tensor]:
@@ -95,21 +86,18 @@ TRUTH = {
 }
 
 
-def _slug(words: str) -> str:
-    return words.replace(" ", "_").replace("-", "_")
-
-
-def _verdicts(**changed: str) -> Callable[[str], str]:
-    """Return an answer to exercise 5.4: the truth but for some switches."""
-    return lambda switch: changed.get(_slug(switch), TRUTH[switch])
+def verdict(switch: str, others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return what the map says of a switch, or the other verdict of an answer on it."""
+    return others.get(switch, TRUTH[switch])
 
 
 def _one_wrong() -> dict[str, Callable[[str], str]]:
     """Return for each switch and each wrong verdict on it an answer with this slip alone."""
-    pairs = [(_slug(name), verdict) for name in TRUTH for verdict in VERDICTS if verdict != TRUTH[name]]
-    return {f"{name}_{_slug(verdict)}": _verdicts(**{name: verdict}) for name, verdict in pairs}
+    slips = [(switch, wrong) for switch in TRUTH for wrong in VERDICTS if wrong != TRUTH[switch]]
+    return {re.sub("[ -]", "_", " ".join(slip)): partial(verdict, others=dict([slip])) for slip in slips}
 
 
+HILL = Given(_hill, "a function of three weights")
 _TWICE = "torch.autograd.grad(gradient @ direction, theta)[0]"
 EXERCISES = [
     solved(
@@ -129,8 +117,8 @@ EXERCISES = [
         "5.2",
         product,
         [
-            (Hill(), *torch.tensor([[0.3, -0.8, 0.5], [1.0, 2.0, -1.0]])),
-            (Hill(), *torch.tensor([[1.2, 0.4, -0.6], [0.2, 0.0, 0.5]])),
+            (HILL, *torch.tensor([[0.3, -0.8, 0.5], [1.0, 2.0, -1.0]])),
+            (HILL, *torch.tensor([[1.2, 0.4, -0.6], [0.2, 0.0, 0.5]])),
         ],
         gradient=(_TWICE, "gradient.detach()"),
         times_gradient=(_TWICE, "gradient.detach() * direction"),
@@ -141,7 +129,7 @@ EXERCISES = [
     solved(
         "5.3",
         probe,
-        [(Matrix(1), *_drawn(1)), (Matrix(2), *_drawn(2))],
+        [(_matrix(1), *_drawn(1)), (_matrix(2), *_drawn(2))],
         population=("std()", "std(correction=0)"),
         deviation=(" / len(each) ** 0.5", ""),
         by_count=("len(each) ** 0.5", "len(each)"),
@@ -154,7 +142,7 @@ EXERCISES = [
     Exercise(
         "verdict",
         "5.4",
-        truth=_verdicts(),
+        truth=verdict,
         wrong=_one_wrong() | {"all_smaller": lambda switch: "smaller without it"},
         cases=[(switch,) for switch in TRUTH],
     ),

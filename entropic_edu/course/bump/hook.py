@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +13,10 @@ from entropic_edu import recorded
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GREY, Panel, Role, Sheet
-from entropic_edu.teaching.strings import text
 
 from .common import COUNT, HERE, PAIRS, PLACES, along, positions
 
+WAYS = {"line": Role(RED, "--"), "road": Role(BLUE)}
 TOP = 1.75
 PANELS = {
     "line": Panel((0.065, 0.125, 0.425, 0.79), "05.panel.line", "05.axis.either", ylim=(0, TOP)),
@@ -35,32 +35,28 @@ def at(values: Tensor, place: float) -> float:
     return float(np.interp(place, positions(len(values)), values))
 
 
-def state_of(at_position: float, one_pair: str) -> SimpleNamespace:
-    """Return a place, a pair counted from 0, and the objective along both ways between its minima."""
-    pair = int(one_pair) - 1
-    return SimpleNamespace(place=at_position, pair=pair, line=hill()[pair], road=along("objective")[pair])
+def state_of(at_position: float, one_pair: str) -> dict[str, Any]:
+    """Return the objective along both ways between the minima of a pair, and how high both are at the place."""
+    pair = int(one_pair)
+    curves = {"line": hill()[pair - 1], "road": along("objective")[pair - 1]}
+    low, high = curves["road"].aminmax()
+    known = {"pair": pair, "row": pair - 1, "place": at_position, "low": low, "high": high, "curves": curves}
+    return known | {name: at(values, at_position) for name, values in curves.items()}
 
 
-def draw(sheet: Sheet, ways: SimpleNamespace) -> None:
+def draw(sheet: Sheet, ways: Any) -> None:
     """Draw the objective along both ways, with the place."""
-    for name, values, role in (("line", ways.line, Role(RED, "--")), ("road", ways.road, Role(BLUE))):
-        height = at(values, ways.place)
+    for name, role in WAYS.items():
+        values, height = ways.curves[name], getattr(ways, name)
         sheet[name].line(positions(len(values)), values, role)
         sheet[name].line([ways.place] * 2, [0, height], HERE)
         sheet[name].line([ways.place], [height], FAINT, color=GREY, marker="o", ms=9)
 
 
-def words(ways: SimpleNamespace) -> str:
-    """Say how high both ways are at the place."""
-    known = {"line": at(ways.line, ways.place), "road": at(ways.road, ways.place)}
-    known |= {"low": float(ways.road.min()), "high": float(ways.road.max()), "place": ways.place}
-    return text("05.hook.sentence", pair=ways.pair + 1, **known)
-
-
 CODE = """
 from entropic_edu.recorded import valley
-land, road = valley.landscape(), valley.road({state.pair})
-here = {state.place}
+land, road = valley.landscape(), valley.road({row})
+here = {place}
 print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), here)))
 """
 
@@ -68,4 +64,4 @@ print(land.loss(road.at(here)), land.loss(torch.lerp(road.at(0), road.at(1), her
 def flat(seed: int) -> Explorer:
     """The objective along the road is flat; nothing else is shown yet."""
     controls = [slider("at_position", PLACES, 0.5), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.hook.title", code=CODE)
+    return Explorer(draw, controls, PANELS, "05.hook.sentence", state=state_of, title="05.hook.title", code=CODE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
-from entropic_edu.physics.mean import Mean, middle_over_ends
+from entropic_edu.physics.mean import Mean
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import valley
 from entropic_edu.teaching.declared import Found, one_by_one
@@ -19,10 +18,10 @@ from entropic_edu.teaching.explorer import Explorer, Work, switch
 from entropic_edu.teaching.sheet import RUN, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
+from . import common
 from .common import land, positions
 
-Product: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]  # a learner's: it may return anything
-Probe: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]
+Theirs: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]  # it may return anything
 PLACES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
 SIGNS = 8  # random vectors at each place
 PANELS = {
@@ -32,24 +31,16 @@ PANELS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Road:
-    """The road of pair 1, as it was built or at matched norms."""
-
-    which_norms: str
-
-    @property
-    def matched(self) -> bool:
-        return self.which_norms == "matched"
-
-    @property
-    def recorded(self) -> dict[str, Tensor]:
-        """What was recorded along it, (n,) each."""
-        profile = recorded.load("bump")["pair0/profile" if self.matched else "pair0/raw"]
-        return {"trace": profile.trace.double(), "adaptive": profile.adaptive_trace.double()}
+def state_of(which_norms: str) -> dict[str, Any]:
+    """Return what was recorded along the road of pair 1, as it was built or at matched norms, and both bumps."""
+    matched = which_norms == "matched"
+    profile = recorded.load("bump")["pair0/profile" if matched else "pair0/raw"]
+    along = {"trace": profile.trace.double(), "adaptive": profile.adaptive_trace.double()}
+    known = {"matched": matched, "norms": option_text(which_norms, "05.own.norms.built", "05.own.norms.matched")}
+    return known | {"recorded": along} | {name: common.bump(each) for name, each in along.items()}
 
 
-def going(product: Product | None, probe: Probe | None, seed: int, road: Road) -> Iterator[Snapshot[Found]]:
+def going(product: Theirs | None, probe: Theirs | None, seed: int, road: Any) -> Iterator[Snapshot[Found]]:
     """Measure place by place with the learner's functions: both traces, each with its error, (4,)."""
     path = valley.road(0, matched=road.matched)
     generator = torch.Generator().manual_seed(seed)
@@ -74,7 +65,7 @@ def bump(found: Mean) -> Mean:
     return Mean(middle / ends, middle / ends * relative)
 
 
-def problem(product: Product, probe: Probe) -> str:
+def problem(product: Theirs, probe: Theirs) -> str:
     """Say what keeps the learner's functions from being run; empty if nothing does."""
     theta = torch.tensor([1.0, 2.0])
     try:
@@ -88,13 +79,13 @@ def problem(product: Product, probe: Probe) -> str:
     return "" if fits else text("05.own.unfit", count=len(given))
 
 
-def draw(sheet: Sheet, road: Road) -> None:
+def draw(sheet: Sheet, road: Any) -> None:
     """Draw what was recorded."""
     for name, values in road.recorded.items():
         sheet[name].line(positions(len(values)), values, TWIN, "05.label.recorded")
 
 
-def show(sheet: Sheet, found: Found, road: Road) -> str:
+def show(sheet: Sheet, found: Found, road: Any) -> str:
     """Draw the learner's points beside it, and say both bumps."""
     draw(sheet, road)
     values = torch.stack(found.each, 1) if found.each else torch.zeros(4, 0)
@@ -103,30 +94,19 @@ def show(sheet: Sheet, found: Found, road: Road) -> str:
         sheet[name].points(PLACES[: len(found.each)], mean, RUN)
     if not found.complete:
         return text("05.own.growing", count=len(found.each), of=len(PLACES))
-    return text("05.own.live", norms=named(road), signs=SIGNS, **{name: bump(measured[name]) for name in measured})
-
-
-def words(road: Road) -> str:
-    """Say the recorded bumps."""
-    bumps = {name: middle_over_ends(positions(len(each)), each) for name, each in road.recorded.items()}
-    return text("05.own.some", norms=named(road), **bumps)
-
-
-def named(road: Road) -> str:
-    """Name the norms in a sentence."""
-    return option_text(road.which_norms, "05.own.norms.built", "05.own.norms.matched")
+    return text("05.own.live", norms=road.norms, signs=SIGNS, **{name: bump(measured[name]) for name in measured})
 
 
 CODE = f"""
 from entropic_edu.recorded import valley
-land, road = valley.landscape(), valley.road(0, matched={{state.matched}})
+land, road = valley.landscape(), valley.road(0, matched={{matched}})
 settings = {{{{'num_probes': {SIGNS}, 'generator': torch.Generator().manual_seed(0), 'weight_decay': False}}}}
 print(ee.curvature.hutchinson_trace(land, road.at(0.5), **settings))
 """
 
 
-def own(seed: int, product: Product | None = None, probe: Probe | None = None) -> Explorer:
+def own(seed: int, product: Theirs | None = None, probe: Theirs | None = None) -> Explorer:
     """Let the learner's probes measure the road of pair 1."""
     work = Work(partial(going, product, probe, seed), show, lambda road: len(PLACES), show)
     controls = [switch("which_norms", ("built", "matched"))]
-    return Explorer(draw, controls, PANELS, words, state=Road, title="05.own.title", code=CODE, work=work)
+    return Explorer(draw, controls, PANELS, "05.own.some", state=state_of, title="05.own.title", code=CODE, work=work)

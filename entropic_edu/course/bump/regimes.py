@@ -19,7 +19,7 @@ from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import GREY, SMALL, WIDTH, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import option_text, said, text
 
-from .common import over_pairs, with_error
+from .common import over_pairs, ratio_of
 
 CONTROLS = {"noise_of_ends": "calm", "wrong_labels": "clean", "layer_norm": "plain", "decay_on": "undecayed"}
 OTHERS = ("none", "hard", "squared", "batch", "autoneb", "all")
@@ -33,19 +33,9 @@ HOMES = {
     "still": Role(GREY, label="05.map.home.still", marker="s"),
     "theory": Role(BLACK, label="05.map.home.theory", marker="D"),
 }
-NAMES = (
-    "05.map.name.base",
-    "05.map.name.calm",
-    "05.map.name.clean",
-    "05.map.name.plain",
-    "05.map.name.undecayed",
-    "05.map.name.raw",
-    "05.map.name.hard",
-    "05.map.name.squared",
-    "05.map.name.batch",
-    "05.map.name.autoneb",
-    "05.map.name.all",
-)
+NAMES = ("05.map.name.base", "05.map.name.calm", "05.map.name.clean", "05.map.name.plain", "05.map.name.undecayed",
+         "05.map.name.raw", "05.map.name.hard", "05.map.name.squared", "05.map.name.batch", "05.map.name.autoneb",
+         "05.map.name.all")  # fmt: skip
 FLAT = 1.1  # the highest data loss on a flat road, over its higher end, as in the story
 LEFT = 0.05  # share of projections from outside the valley past which a position means little
 LIMITS = (0.42, 9.0)
@@ -158,16 +148,12 @@ def _points(pen: Pen, at: float, role: Role, values: Tensor, digits: int, unit: 
     """Draw each pair as a small open sign, their mean with its error, and its number; nothing where one is missing."""
     if not bool(values.isfinite().all()):
         return
-    value, error = (float(each) for each in over_pairs(values))
-    small: dict[str, Any] = {"ls": "", "ms": 4, "mfc": "none", "mew": 0.8, "alpha": 0.8}
-    for x, look in (
-        (values, small | {"marker": role.marker}),
-        ([value - error, value + error], {"lw": 1.8}),
-        ([value], {"marker": role.marker, "ms": 7}),
-    ):
-        pen.keep(*pen.ax.plot(x, [at] * len(x), color=role.colour, scalex=False, scaley=False, **look))
+    mean = over_pairs(values)
+    pen.line(values, torch.full_like(values, at), role, "", ls="", marker=role.marker, ms=4, mfc="none", alpha=0.8)
+    pen.across(mean, at, role, ms=7)
     beside: dict[str, Any] = {"transform": pen.ax.get_yaxis_transform(), "clip_on": False}
-    pen.note(1.01, at, f"{round(value, digits) + 0.0:.{digits}f}{unit}".replace("-", "−"), role, va="center", **beside)
+    number = f"{round(float(mean.value), digits) + 0.0:.{digits}f}{unit}"
+    pen.note(1.01, at, number.replace("-", "−"), role, va="center", **beside)
 
 
 def asked(*, road_norms: str, other_change: str, **switches: str) -> SimpleNamespace:
@@ -186,7 +172,7 @@ def draw(sheet: Sheet, state: SimpleNamespace) -> None:
 def words(state: SimpleNamespace) -> str:
     """Say the numbers of a setting, with their errors over the pairs, and what the controls could not do."""
     setting: Setting = state.setting
-    told = {measure: with_error(over_pairs(setting.bump(measure)), "all") for measure in BUMPS}
+    told = {measure: ratio_of(setting.bump(measure)) for measure in BUMPS}
     home = {kind: over_pairs(100 * each) for kind, each in setting.home().items()}
     walk: dict[str, Any] = {kind: round(float(mean.value)) for kind, mean in home.items()}
     walk |= {f"{kind}_error": float(mean.error) for kind, mean in home.items()}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from entropic_edu import stream
 from entropic_edu.course.floor import RIGHT
 from entropic_edu.figures.plots import BLUE, PURPLE, RED
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import stated
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, TRACE, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
@@ -35,25 +37,38 @@ PANELS = {
 ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
 
-def state_of(at_position: float, along_road: str, bump_pair: str) -> SimpleNamespace:
-    """Return a quantity along the roads of all pairs or of one, and a place there.
+def state_of(at_position: float, along_road: str, bump_pair: str) -> dict[str, Any]:
+    """Return a quantity along the roads of all pairs or of one, and what the sentence says of it.
 
-    ``curve`` is the quantity over its mean at the ends, (n,); ``pair`` the pair that the button measures, counted from
+    ``curve`` is the quantity over its mean at the ends, (n,); ``row`` the pair that the button measures, counted from
     0, the first where all are shown.
     """
-    values = C.along(along_road)  # (pairs, n)
-    curve = C.chosen(C.over_ends(values), bump_pair)
-    words, field = option_text(along_road, *QUANTITY_KEYS), C.QUANTITIES[along_road]
-    known = {"place": at_position, "name": along_road, "pairs": bump_pair, "quantity": words, "field": field}
-    pair = 0 if bump_pair == "all" else int(bump_pair) - 1
-    return SimpleNamespace(values=values, curve=curve, pair=pair, number=pair + 1, **known)
+    values, one = C.along(along_road), bump_pair != "all"  # (pairs, n)
+
+    def told(each: Tensor, digits: str = ".2f") -> str:
+        return C.with_error(C.chosen(each, bump_pair), digits)
+
+    row = int(bump_pair) - 1 if one else 0
+    known = {"values": values, "row": row, "number": row + 1, "place": at_position}
+    return known | {
+        "curve": C.chosen(C.over_ends(values), bump_pair),
+        "field": C.QUANTITIES[along_road],
+        "label": option_text(along_road, *LABEL_KEYS),
+        "quantity": option_text(along_road, *QUANTITY_KEYS),
+        "pair": text("05.pair.one" if one else "05.pair.all", pair=bump_pair),
+        "amid": text("05.pair.amid_one" if one else "05.pair.amid_all", pair=bump_pair),
+        "ends": told(values[:, [0, -1]].mean(1), ".3g"),
+        "here": told(values[:, round(at_position * (C.POINTS - 1))], ".3g"),
+        "ratio": told(C.bump(values)),
+        "loss": told(C.bump(C.along("objective"))),
+    }
 
 
-def draw(sheet: Sheet, view: SimpleNamespace, pinned: SimpleNamespace | None, ghost: float | None) -> None:
+def draw(sheet: Sheet, view: Any, pinned: Any, ghost: float | None) -> None:
     """Draw a quantity over its ends, beside objective, trace and gradient noise, a pinned one and the bet."""
     where, ratio = C.positions(C.POINTS), sheet["ratio"]
     for number, each in enumerate(C.over_ends(view.values)):
-        if str(number + 1) != view.pairs:
+        if str(number + 1) != view.bump_pair:
             ratio.line(where, each, FAINT)
     if ghost is not None:
         ratio.line(where, ghost ** torch.sin(torch.pi * where), GHOST, "", lw=4)
@@ -61,49 +76,34 @@ def draw(sheet: Sheet, view: SimpleNamespace, pinned: SimpleNamespace | None, gh
         ratio.note(0.5, height, GHOST.label, GHOST, ha="center", va="center", boxed=True)
     if pinned is not None:
         ratio.line(where, pinned.curve, TWIN)
-    ratio.line(where, view.curve, RUN, option_text(view.name, *LABEL_KEYS))
+    ratio.line(where, view.curve, RUN, view.label)
     for name, role in ROLES.items():
-        sheet[name].line(where, C.chosen(C.along(name), view.pairs), role, "")
+        sheet[name].line(where, C.chosen(C.along(name), view.bump_pair), role, "")
     objective = sheet["objective"]
-    objective.line(where, C.chosen(C.along("data_loss"), view.pairs), DATA)
+    objective.line(where, C.chosen(C.along("data_loss"), view.bump_pair), DATA)
     objective.note(0.02, 0.61, "05.label.objective", RUN)
     objective.note(0.02, 0.38, "05.label.data_loss", RUN)
     for name, panel in PANELS.items():
         sheet[name].line([view.place] * 2, panel.ylim, C.HERE)
 
 
-def words(view: SimpleNamespace, pinned: SimpleNamespace | None) -> str:
+def words(view: Any, pinned: Any) -> str:
     """Say what was recorded: at the ends, at a place, and the ratio of the middle third to the ends."""
-    pair = view.pairs
-    sentence = text(
-        "05.road.sentence",
-        pair=C.named(pair),
-        quantity=view.quantity,
-        ends=C.with_error(C.chosen(view.values[:, [0, -1]].mean(1), pair), pair, ".3g"),
-        here=C.with_error(C.chosen(view.values[:, round(view.place * (C.POINTS - 1))], pair), pair, ".3g"),
-        place=view.place,
-        ratio=C.with_error(C.chosen(C.bump(view.values), pair), pair),
-        loss=C.with_error(C.chosen(C.bump(C.along("objective")), pair), pair),
-    )
+    sentence = text("05.road.sentence", **vars(view))
     if pinned is None:
         return sentence
-    twin = pinned.pairs
-    ratio = C.with_error(C.chosen(C.bump(pinned.values), twin), twin)
-    return f"{sentence} {text('05.road.twin', ratio=ratio, quantity=pinned.quantity, pair=C.amid(twin))}"
+    twin = text("05.road.twin", ratio=pinned.ratio, quantity=pinned.quantity, pair=pinned.amid)
+    return f"{sentence} {twin}"
 
 
-def going(seed: int, view: SimpleNamespace) -> Iterator[Snapshot[Profile]]:
-    """Yield the profile of a recorded road as it is measured now."""
-    return stream.probe(C.land(), C.road(view.pair), generator=torch.Generator().manual_seed(seed), **LIVE)
-
-
-def show(sheet: Sheet, profile: Profile, view: SimpleNamespace) -> str:
+def show(sheet: Sheet, profile: Profile, view: Any) -> str:
     """Draw a profile that is being measured, over the recorded mean of the ends, and say its bump."""
-    view = state_of(view.place, view.name, str(view.number))
+    one = str(view.row + 1)
+    view = stated(state_of, at_position=view.place, along_road=view.along_road, bump_pair=one)
     draw(sheet, view, None, None)
-    values, recorded = getattr(profile, view.field).double(), view.values[view.pair]
+    values, recorded = getattr(profile, view.field).double(), view.values[view.row]
     sheet["ratio"].line(profile.position, values / recorded[[0, -1]].mean(), NOW)
-    known = {"pair": view.pairs, "quantity": view.quantity, "count": len(values)}
+    known = {"pair": one, "quantity": view.quantity, "count": len(values)}
     if not profile.complete:
         return text("05.road.growing", of=C.POINTS, now=float(values[-1]), **known)
     return text("05.road.live", ratio=profile.bump(values), kept=float(C.bump(recorded)), **known)
@@ -111,17 +111,21 @@ def show(sheet: Sheet, profile: Profile, view: SimpleNamespace) -> str:
 
 CODE = """
 from entropic_edu import recorded
-profile = recorded.load("bump")["pair{state.pair}/profile"]
-print(profile.bump(profile.{state.field}))  # pair {state.number}: middle third over the mean of the ends
-# anew: land, road = recorded.valley.landscape(), recorded.valley.road({state.pair})
-# profile = ee.probe(land, road, generator=torch.Generator().manual_seed(10{state.pair}), points=21, num_probes=16, \
+profile = recorded.load("bump")["pair{row}/profile"]
+print(profile.bump(profile.{field}))  # pair {number}: middle third over the mean of the ends
+# anew: land, road = recorded.valley.landscape(), recorded.valley.road({row})
+# profile = ee.probe(land, road, generator=torch.Generator().manual_seed(10{row}), points=21, num_probes=16, \
 lanczos_steps=28)
 """
 
 
 def road(seed: int) -> Explorer:
     """Height, width and noise along the recorded roads; the button measures one of them anew."""
+
+    def going(view: Any) -> Iterator[Snapshot[Profile]]:
+        return stream.probe(C.land(), C.road(view.row), generator=torch.Generator().manual_seed(seed), **LIVE)
+
     controls = [slider("at_position", C.PLACES, 0.5), switch("along_road", tuple(C.QUANTITIES))]
     controls.append(switch("bump_pair", C.PAIRS))
-    work = Work(lambda view: going(seed, view), show, lambda view: C.POINTS, show)
+    work = Work(going, show, lambda view: C.POINTS, show)
     return Explorer(draw, controls, PANELS, words, state=state_of, title="05.road.title", code=CODE, work=work)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,15 +11,15 @@ from torch import Tensor
 from entropic_edu.course.floor import RIGHT
 from entropic_edu.figures.plots import BLUE, GREEN, PURPLE, RED
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, TRACE, Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.sheet import GREY, Panel, Role, Sheet
+from entropic_edu.teaching.strings import option_text
 
-from .common import COUNT, POINTS, along, bump, kept, land, over_pairs, positions, profile, with_error
+from .common import COUNT, POINTS, along, bump, kept, land, over_pairs, positions, profile, ratio_of
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 ALPHAS = (0.5, 0.71, 1.0, 1.41, 2.0)
 WHERE = ("middle", "ends", "everywhere")
-BUILT = Role(GREY, "--", label="05.label.built")
+BUILT, NOW = Role(GREY, "--", label="05.label.built"), Role(RED, label="05.label.after")
 PANELS = {
     "trace": Panel((0.085, 0.125, 0.36, 0.8), "05.panel.trace_rescaled", "05.axis.position",
                    ylim=(10, 3000), yscale="log", yticks=(10, 100, 1000)),
@@ -62,39 +62,36 @@ def middle_norm(norm: Tensor) -> Tensor:
     return (norm[:, POINTS // 2] / norm[:, [0, -1]].mean(1)).mean(-1)
 
 
-def state_of(norms_matched: float, layer_factor: float, where_scaled: str) -> SimpleNamespace:
-    """Return how layers are scaled, with their norms then."""
-    turned = 1.0 if where_scaled == "ends" else layer_factor  # in the middle
-    known = {"where": where_scaled, "alpha": layer_factor, "matched": norms_matched, "unmatched": 1 - norms_matched}
-    return SimpleNamespace(norm=norms(norms_matched, layer_factor, where_scaled), turned=turned, **known)
+def state_of(norms_matched: float, layer_factor: float, where_scaled: str) -> dict[str, Any]:
+    """Return norms, trace and objective along all roads, (pairs, n, ...), and what the sentence says of them."""
+    norm = norms(norms_matched, layer_factor, where_scaled)
+    traces, objectives = trace(norm), objective(norm)
+    known = {"norms": norm, "traces": traces, "objectives": objectives, "unmatched": 1 - norms_matched}
+    return known | {
+        "where": option_text(where_scaled, "05.where.everywhere", "05.where.middle", "05.where.ends"),
+        "alpha": layer_factor,
+        "turned": 1.0 if where_scaled == "ends" else layer_factor,  # in the middle
+        "share": 100 * norms_matched,
+        "norm": middle_norm(norm).mean(),
+        "middle": traces[:, POINTS // 2].mean(),
+        "ratio": ratio_of(bump(traces)),
+        "adaptive": ratio_of(bump(along("adaptive"))),
+        "objective": ratio_of(bump(objectives)),
+    }
 
 
-def draw(sheet: Sheet, view: SimpleNamespace) -> None:
+def draw(sheet: Sheet, view: Any) -> None:
     """Draw the trace as built and rescaled; beside it the norm, the adaptive trace, and loss and objective."""
-    where, norm = positions(POINTS), view.norm
-    share = norm[..., 0] / matched_norms()[:, [0, -1], 0].mean(1, keepdim=True)
-    sheet["trace"].line(where, over_pairs(trace(kept("norm_built"))), BUILT)
-    sheet["trace"].line(where, over_pairs(trace(norm)), TRACE, "05.label.after")
-    sheet["norm"].line(where, over_pairs(share), Role(PURPLE, "--"))
-    sheet["adaptive"].line(where, over_pairs(along("adaptive")), Role(GREEN, "-."), "05.label.same")
-    sheet["loss"].line(where, over_pairs(along("data_loss")), Role(BLUE, "--"), "05.label.same_loss")
-    sheet["loss"].line(where, over_pairs(objective(norm)), Role(RED), "05.label.objective_end")
-
-
-def words(view: SimpleNamespace) -> str:
-    """Say what the norms are in the middle, and the bumps of the trace, the adaptive trace and the objective."""
-    after, weighed = trace(view.norm), objective(view.norm)
-    return text(
-        "05.scale.sentence",
-        where=option_text(view.where, "05.where.everywhere", "05.where.middle", "05.where.ends"),
-        alpha=view.alpha,
-        share=100 * view.matched,
-        norm=float(middle_norm(view.norm).mean()),
-        middle=float(after[:, POINTS // 2].mean()),
-        ratio=with_error(over_pairs(bump(after))),
-        adaptive=with_error(over_pairs(bump(along("adaptive")))),
-        objective=with_error(over_pairs(bump(weighed))),
-    )
+    share = view.norms[..., 0] / matched_norms()[:, [0, -1], 0].mean(1, keepdim=True)
+    for name, each, role in (
+        ("trace", trace(kept("norm_built")), BUILT),
+        ("trace", view.traces, NOW),
+        ("norm", share, Role(PURPLE, "--")),
+        ("adaptive", along("adaptive"), Role(GREEN, "-.", label="05.label.same")),
+        ("loss", along("data_loss"), Role(BLUE, "--", label="05.label.same_loss")),
+        ("loss", view.objectives, Role(RED, label="05.label.objective_end")),
+    ):
+        sheet[name].line(positions(POINTS), over_pairs(each), role)
 
 
 CODE = """
@@ -103,7 +100,7 @@ land, built, road = valley.landscape(), valley.road(0, matched=False), valley.ro
 theta = road.at(0.5)
 for layer in road.scale_free(land).values():
     raw = built.pivots[len(built.pivots) // 2, layer].norm()  # near the middle
-    theta[layer] *= {state.turned} * (raw / theta[layer].norm()) ** {state.unmatched:g}
+    theta[layer] *= {turned} * (raw / theta[layer].norm()) ** {unmatched:g}
 generator = torch.Generator().manual_seed(0)
 trace = ee.curvature.hutchinson_trace(land, theta, num_probes=32, generator=generator, weight_decay=False)
 print(land.data_loss(theta), trace.value, trace.error)  # pair 1, in the middle
@@ -114,4 +111,4 @@ def scale(seed: int) -> Explorer:
     """The same functions with layers rescaled: what changes and what does not."""
     controls = [slider("norms_matched", SHARES, 0.0), slider("layer_factor", ALPHAS, 1.0)]
     controls.append(switch("where_scaled", WHERE))
-    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.scale.title", code=CODE)
+    return Explorer(draw, controls, PANELS, "05.scale.sentence", state=state_of, title="05.scale.title", code=CODE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from typing import Any
 
 import torch
 
@@ -13,7 +13,7 @@ from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, RUN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import HERE, PAIRS, at_one, kept, named, over_ends, over_pairs, positions, profile, with_error
+from .common import HERE, PAIRS, at_one, kept, over_ends, positions, ratio_of
 from .eigenvalues import LEVELS, counts, number_above, parts, rank_ratio
 
 PLACES = tuple(round(0.05 * place, 2) for place in range(21))
@@ -40,16 +40,23 @@ PANELS = {
 }  # fmt: skip
 
 
-def state_of(at_position: float, counted_above: float, one_pair: str) -> SimpleNamespace:
-    """Return a place and its row, a pair counted from 0, and how many eigenvalues are larger than one, (n, V)."""
-    row, pair = round(at_position * (len(PLACES) - 1)), int(one_pair) - 1
-    number = number_above(counted_above)[pair]
-    return SimpleNamespace(place=at_position, row=row, above=counted_above, pair=pair, number=number)
+def state_of(at_position: float, counted_above: float, one_pair: str) -> dict[str, Any]:
+    """Return a place and its row, a pair counted from 0, and how many eigenvalues are larger than one, (n, V).
+
+    Beside them is what the sentence says of the place, and by how much all parts are larger in the middle.
+    """
+    row, index = round(at_position * (len(PLACES) - 1)), int(one_pair) - 1
+    numbers = number_above(counted_above)[index]
+    number = Mean.over(numbers[row])
+    known = {"row": row, "index": index, "numbers": numbers, "number": number.value, "error": number.error}
+    known |= {"pair": text("05.pair.one", pair=one_pair), "place": at_position, "threshold": counted_above}
+    ranks = {f"rank{rank}": ratio_of(rank_ratio(rank)) for rank in RANKS}
+    return known | {"ends": numbers[[0, -1]].mean()} | ranks
 
 
-def draw(sheet: Sheet, view: SimpleNamespace, ghost: tuple[float, float] | None) -> None:
+def draw(sheet: Sheet, view: Any, ghost: tuple[float, float] | None) -> None:
     """Draw the number of eigenvalues above λ; beside it that at one λ, and the parts of the trace, along the road."""
-    pen, count = sheet["above"], counts(view.pair)
+    pen, count = sheet["above"], counts(view.index)
     for row, role in enumerate([*CURVES.values(), EXACT]):
         if role is not EXACT or view.place in (0, 0.5, 1):
             pen.note(0.0115, 5.2 / 1.6**row, role.label, role)
@@ -61,41 +68,22 @@ def draw(sheet: Sheet, view: SimpleNamespace, ghost: tuple[float, float] | None)
     for name, row in (("start", 0), ("end", -1), ("here", view.row)):
         pen.line(LEVELS, Mean.over(count[row], 0), CURVES[name], "")
     if view.place in (0, 0.5, 1):  # where eigenvalues were found one by one
-        found = kept("eigenvalues")[view.pair, round(2 * view.place)]
+        found = kept("eigenvalues")[view.index, round(2 * view.place)]
         pen.line(found[CROSSED - 1], CROSSED - 0.5, EXACT, "", marker="x", ms=6)
-    pen.line([view.above] * 2, [16, pen.panel.ylim[1]], HERE, "", color=BLACK)
+    pen.line([view.threshold] * 2, [16, pen.panel.ylim[1]], HERE, "", color=BLACK)
     where = positions(len(PLACES))
-    sheet["number"].line(where, Mean.over(view.number / view.number[[0, -1]].mean()), RUN, "")
+    sheet["number"].line(where, Mean.over(view.numbers / view.numbers[[0, -1]].mean()), RUN, "")
     for name, role in PARTS.items():
-        sheet["parts"].line(where, over_ends(parts(view.pair)[name]), role)
+        sheet["parts"].line(where, over_ends(parts(view.index)[name]), role)
     for name in ("number", "parts"):
         sheet[name].line([view.place] * 2, sheet[name].panel.ylim, HERE)
 
 
-def words(view: SimpleNamespace) -> str:
-    """Say what the spectrum is at the place, and by how much its parts are larger in the middle."""
-    measured, number = profile(view.pair), Mean.over(view.number[view.row])
-    return text(
-        "05.spectrum.sentence",
-        pair=named(str(view.pair + 1)),
-        place=view.place,
-        top=float(measured.top_eigenvalue[view.row]),
-        trace=float(measured.trace[view.row]),
-        smallest=float(measured.smallest_eigenvalue[view.row]),
-        threshold=view.above,
-        number=float(number.value),
-        error=float(number.error),
-        ends=float(view.number[[0, -1]].mean()),
-        dim=measured.dim,
-        **{f"rank{rank}": with_error(over_pairs(rank_ratio(rank))) for rank in RANKS},
-    )
-
-
 CODE = """
 from entropic_edu import recorded
-profile = recorded.load("bump")["pair{state.pair}/profile"]
-number = profile.spectral_sum(lambda node: (node > {state.above}).float())  # (positions, probes)
-print(number[{state.row}].mean())  # not blurred, so a little different
+profile = recorded.load("bump")["pair{index}/profile"]
+number = profile.spectral_sum(lambda node: (node > {threshold}).float())  # (positions, probes)
+print(number[{row}].mean())  # not blurred, so a little different
 """
 
 
@@ -103,4 +91,6 @@ def spectrum(seed: int) -> Explorer:
     """The whole spectrum at a place of the road, with the ends beside it."""
     controls = [slider("at_position", PLACES, 0.5), slider("counted_above", THRESHOLDS, 0.3)]
     controls.append(switch("one_pair", PAIRS[1:]))
-    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.spectrum.title", code=CODE)
+    return Explorer(
+        draw, controls, PANELS, "05.spectrum.sentence", state=state_of, title="05.spectrum.title", code=CODE
+    )

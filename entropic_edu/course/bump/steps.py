@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +12,8 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded.bump import RECIPE
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GREY, LIMIT, Panel, Role, Sheet
-from entropic_edu.teaching.strings import text
 
-from .common import HERE, PAIRS, along, at_one, bump, kept, over_pairs, with_error
+from .common import HERE, PAIRS, along, at_one, bump, kept, over_pairs, ratio_of
 
 RADII = tuple(RECIPE["radii"])
 WALKS = tuple(RECIPE["walks"])
@@ -49,12 +48,6 @@ def held_bump(radius: float) -> Tensor:
     return bump(kept("rise_held")[..., RADII.index(radius)])
 
 
-def excess(radius: float) -> Tensor:
-    """Return what a random step from the ends costs over what the Hessian says of it, (pairs,)."""
-    rise = kept("rise")[..., RADII.index(radius)]
-    return (rise / (radius**2 * kept("rise_second")))[:, [0, -1]].mean(1)
-
-
 def walk_length(walk: str) -> Tensor:
     """Return how far from the road SGD is after k free steps, (pairs, n)."""
     return kept("walk_length")[:, WALKS.index(walk)]
@@ -65,25 +58,28 @@ def walk_bump(walk: str) -> Tensor:
     return bump(kept("walk_rise")[:, WALKS.index(walk)] / walk_length(walk).square())
 
 
-def state_of(eigenvector: int, step_length: float, one_pair: str) -> SimpleNamespace:
-    """Return a pair counted from 0, an eigenvector of it likewise, and a length of steps.
+def state_of(eigenvector: int, step_length: float, one_pair: str) -> dict[str, Any]:
+    """Return a pair and an eigenvector of it, both counted from 0, and what the sentence says of them.
 
     ``slices`` is the loss above the road along the eigenvector, at start, middle and end, (3, points).
     """
-    pair, vector = int(one_pair) - 1, eigenvector - 1
-    height = kept("slice")[pair, :, vector]
+    row, vector = int(one_pair) - 1, eigenvector - 1
+    height, curvature = kept("slice")[row, :, vector], kept("eigenvalues")[row, :, vector]
     slices = height - height[:, height.shape[1] // 2, None]
-    return SimpleNamespace(pair=pair, vector=vector, step_length=step_length, slices=slices)
+    known = {"row": row, "vector": vector, "slices": slices, "pair": one_pair, "radius": step_length}
+    known |= {"ends": curvature[[0, 2]].mean(), "middle": curvature[1]}
+    bumps = {"random": random_bump(step_length), "held": held_bump(step_length), "walk": walk_bump("hot")}
+    return known | {name: ratio_of(each) for name, each in bumps.items()}
 
 
-def draw(sheet: Sheet, view: SimpleNamespace) -> None:
+def draw(sheet: Sheet, view: Any) -> None:
     """Draw the slices with what SGD reaches, and the bump against the length of a step."""
     left, right = sheet["slice"], sheet["steps"]
     offset = torch.linspace(-REACH, REACH, view.slices.shape[1])
     for row, role in PLACES.items():
         left.line(offset, view.slices[row], role)
     for row, (height, label) in BARS.items():
-        size = float(kept("scatter")[view.pair, row, 1, view.vector])
+        size = float(kept("scatter")[view.row, row, 1, view.vector])
         left.line([-size, size], [height * TOP] * 2, PLACES[row], "", ls="-", lw=7, solid_capstyle="butt")
         left.note(-0.98 * REACH, height * TOP, label, PLACES[row], va="center")
     lengths = [float(walk_length(walk).mean()) for walk in WALKS]
@@ -101,26 +97,11 @@ def draw(sheet: Sheet, view: SimpleNamespace) -> None:
     right.line([view.step_length] * 2, [0, 3.4], HERE)
 
 
-def words(view: SimpleNamespace) -> str:
-    """Say how curved both ends and the middle are along an eigenvector, and the bumps at steps of this length."""
-    curvature = kept("eigenvalues")[view.pair, :, view.vector]
-    return text(
-        "05.steps.sentence",
-        pair=view.pair + 1,
-        ends=float(curvature[[0, 2]].mean()),
-        middle=float(curvature[1]),
-        radius=view.step_length,
-        random=with_error(over_pairs(random_bump(view.step_length))),
-        held=with_error(over_pairs(held_bump(view.step_length))),
-        walk=with_error(over_pairs(walk_bump("hot"))),
-    )
-
-
 CODE = """
 from entropic_edu.recorded import valley
-land, road = valley.landscape(), valley.road({state.pair})
+land, road = valley.landscape(), valley.road({row})
 steps = torch.randn(32, land.dim, generator=torch.Generator().manual_seed(0))
-steps *= {state.step_length} / steps.norm(dim=1, keepdim=True)
+steps *= {step_length} / steps.norm(dim=1, keepdim=True)
 theta = road.at(torch.tensor([0.0, 0.5, 1.0]))
 rise = [land.data_loss(torch.cat([t + steps, t - steps])).mean() - land.data_loss(t) for t in theta]
 print(2 * rise[1] / (rise[0] + rise[2]))
@@ -130,4 +111,4 @@ print(2 * rise[1] / (rise[0] + rise[2]))
 def steps(seed: int) -> Explorer:
     """See narrow: slices across the valley, and the bump that steps of each length see."""
     controls = [slider("eigenvector", DIRECTIONS, 1), slider("step_length", RADII, 0.1), switch("one_pair", PAIRS[1:])]
-    return Explorer(draw, controls, PANELS, words, state=state_of, title="05.steps.title", code=CODE)
+    return Explorer(draw, controls, PANELS, "05.steps.sentence", state=state_of, title="05.steps.title", code=CODE)

@@ -17,9 +17,10 @@ from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, Panel, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import BINS, CELLS, CENTRES, WAIST
-
-CROWD = Crowd("Waist", WAIST | {"noise_scale": 6.0}, start=None)
+CROWD = Crowd("Waist", {"width": 0.28, "noise_scale": 6.0, "end_curvature": 20.0}, start=None)
+CELLS = torch.linspace(-1.5, 1.5, 181, dtype=torch.float64)  # on which theory counts: 60 for each length
+CENTRES = 0.5 * (CELLS[1:] + CELLS[:-1])
+BINS = torch.linspace(-0.7, 0.7, 10, dtype=torch.float64)  # of drift: nearer to an end its wall takes part
 RATE = 0.01  # ηh is 0.16 at the neck: close to a heat bath
 LONG = 12000  # steps of the live run
 EDGES = torch.linspace(-1, 1, 21, dtype=torch.float64)
@@ -32,7 +33,7 @@ PANELS = {
 
 def counted(release: Release, batch_size: int) -> Any:
     """Return what a count of the walkers says, beside theory."""
-    temperature, y = CROWD.land.temperature(batch_size, RATE), floor.along(release)
+    temperature, y = CROWD.land.temperature(batch_size, RATE), floor.coordinates(release)[1]
     crowds = y[len(y) // 2 :].unflatten(1, (floor.CROWDS, -1)).transpose(0, 1).contiguous()
     counts = torch.stack([torch.histogram(crowd, EDGES).hist for crowd in crowds])
     each = counts / counts.sum(1, keepdim=True) / WIDE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -20,7 +19,8 @@ from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
 from . import bands as B
-from .common import BOX, GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, outlined, plane
+from .common import GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, outlined, plane
+from .exercises import swept
 
 GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
 COLUMNS = {name: number for number, name in enumerate(one_road.COLUMNS)}
@@ -51,7 +51,7 @@ PANELS = {
 def draw_bands(sheet: Sheet, guess: str, found: dict[str, Tensor]) -> None:
     """Draw bands, (points, 3) each: u, v and objective; the first guess; and the finished roads of all pairs."""
     outlined(sheet["plane"], B.recorded_frame("string", guess, 0)[0][:, :2], Role(BLACK, ":", 2.2))
-    sheet["plane"].note(-2.2, 7.2, "04.label.guess", va="center", bbox=BOX)
+    sheet["plane"].note(-2.2, 7.2, "04.label.guess", va="center", boxed=True)
     for name, band in found.items():
         role = LOOKS.get(name, YOURS)
         outlined(sheet["plane"], band[:, :2], role)
@@ -62,7 +62,7 @@ def draw_bands(sheet: Sheet, guess: str, found: dict[str, Tensor]) -> None:
             sheet[name].line(values, torch.full_like(values, 3 - row), role, "", ls="", marker="o", ms=5, alpha=0.7)
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     """Draw recorded bands, and the bet: what share of the hill's height above the ends stays."""
     guess, sweep = state.first_guess, state.band_sweeps
     draw_bands(sheet, guess, {name: B.recorded_frame(name, guess, sweep)[0] for name in B.chosen(state.band_method)})
@@ -78,7 +78,7 @@ def outcome(name: str, row: Tensor) -> str:
     return text("04.band.told", method=option_text(name, *B.NAME_KEYS), **values)
 
 
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how high and long the bands are, and at the end how those of all pairs and far guesses are."""
     guess, method = state.first_guess, state.band_method
     rows = {name: B.recorded_frame(name, guess, state.band_sweeps)[1] for name in B.chosen(method)}
@@ -96,7 +96,7 @@ def words(state: SimpleNamespace) -> str:
     return said
 
 
-def show(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
+def show(sheet: Sheet, bands: B.Bands, state: Any) -> str:
     """Draw bands that relax now, and say how far they are."""
     both = {
         name: one_road.table(digits.land(), plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()
@@ -106,7 +106,7 @@ def show(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
     return text("04.band.live", bands=" ".join(outcome(name, row) for name, (_, row) in both.items()), **known)
 
 
-def frame(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
+def frame(sheet: Sheet, bands: B.Bands, state: Any) -> str:
     """Draw the band that moves now, quickly."""
     name, path = list(bands.paths.items())[-1]
     even = path.resample(B.POINTS).pivots
@@ -116,7 +116,7 @@ def frame(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
     return text("04.band.moving", method=method, sweep=bands.sweep, highest=float(height.max()))
 
 
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return the lines that read the recorded band and make its finished road anew."""
     method, guess = B.chosen(state.band_method)[0], state.first_guess
     return f"""
@@ -130,12 +130,12 @@ road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # 
 
 def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     """A band of networks, relaxed by one of four methods from one of three first guesses, or by the learner's sweep."""
-    own = Yours(yours, B.swept)
+    own = Yours(yours, swept)
 
-    def stream(state: SimpleNamespace) -> Iterator[Snapshot[B.Bands]]:
+    def stream(state: Any) -> Iterator[Snapshot[B.Bands]]:
         return B.relax(state.band_method, state.first_guess) if yours is None else B.relax_yours(own, state.first_guess)
 
-    def told(sheet: Sheet, bands: B.Bands, state: SimpleNamespace) -> str:
+    def told(sheet: Sheet, bands: B.Bands, state: Any) -> str:
         return f"{show(sheet, bands, state)} {own.note}".strip()
 
     controls = [switch("band_method", (*METHODS, "all")), switch("first_guess", GUESSES)]

@@ -96,13 +96,6 @@ def bands(parts: str) -> dict[int, Tensor]:
     return {sweep: pivots[sweep] for sweep in SWEEPS}
 
 
-def swept(pivots: Tensor, gradients: Tensor, step: float) -> Tensor:
-    """Return the pivots after a sweep of the string method: the inner ones moved, then all spaced evenly."""
-    moved = pivots.clone()
-    moved[1:-1] -= step * gradients[1:-1]
-    return Path(moved).resample(len(moved)).pivots
-
-
 def yours_bands(sweep: Yours) -> dict[int, Tensor]:
     """Return the pivots after each of ``SWEEPS`` of the learner's, from the straight line."""
     land = Bend()

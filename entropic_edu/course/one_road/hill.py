@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -50,11 +49,25 @@ def draw_lines(sheet: Sheet, objective: Tensor, accuracy: Tensor) -> None:
         sheet["read"].line(EVEN, row, role)
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+def state_of(minima: int | None) -> dict[str, Any]:
+    """Return what was measured of one pair or of all, (n, ...) each, and its range over the pairs in words."""
+    rows = rows_of(minima)
+    objective, accuracy, road = (each[rows] for each in (*lines(), along_roads()))
+    return {"rows": rows, "objective": objective, "accuracy": accuracy, "roads": road, "pair": minima} | {
+        "top": least_and_most(objective.max(1).values),
+        "ends": least_and_most(objective[:, [0, -1]].mean(1)),
+        "times": least_and_most(times(objective), 2),
+        "road": least_and_most(road.max(1).values),
+        "train": least_and_most(100 * accuracy[:, 0].min(1).values),
+        "test": least_and_most(100 * accuracy[:, 1].min(1).values),
+    }
+
+
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     """Draw the lines and roads of some pairs, and the bet: so many times the ends, halfway."""
     objective = state.objective
     draw_lines(sheet, objective, state.accuracy)
-    for row in state.road:
+    for row in state.roads:
         sheet["line"].line(EVEN, row, ROAD, "")
     sheet["line"].note(0.5, 0.0235, ROAD.label, ROAD, ha="center")
     sheet["hills"].line([row + 1 for row in state.rows], times(objective), Role(LINE.colour, ""), "", marker="o", ms=9)
@@ -64,22 +77,12 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
         sheet["line"].note(0.5, 0.78 * height, GHOST.label, GHOST, ha="center", va="center")
 
 
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how high the hill is, and what is read on it."""
-    objective, accuracy = state.objective, state.accuracy
-    return text(
-        "04.hill.all" if state.minima is None else "04.hill.one",
-        pair=state.minima,
-        top=least_and_most(objective.max(1).values),
-        ends=least_and_most(objective[:, [0, -1]].mean(1)),
-        times=least_and_most(times(objective), 2),
-        road=least_and_most(state.road.max(1).values),
-        train=least_and_most(100 * accuracy[:, 0].min(1).values),
-        test=least_and_most(100 * accuracy[:, 1].min(1).values),
-    )
+    return text("04.hill.all" if state.minima is None else "04.hill.one", **vars(state))
 
 
-def show(sheet: Sheet, two: Two, state: SimpleNamespace) -> str:
+def show(sheet: Sheet, two: Two, state: Any) -> str:
     """Draw two networks that learn now, and say how high the hill between them is."""
     draw_lines(sheet, two.objective[None], two.accuracy[None])
     sheet["hills"].line([6], times(two.objective)[None], Role(LINE.colour, ""), "", marker="D", ms=9)
@@ -88,16 +91,9 @@ def show(sheet: Sheet, two: Two, state: SimpleNamespace) -> str:
     return text("04.hill.live", seed=two.seed, step=two.step, **found)
 
 
-def state_of(minima: int | None) -> SimpleNamespace:
-    """Return what was measured of one pair, or of all."""
-    rows, (objective, accuracy) = rows_of(minima), lines()
-    known = {"minima": minima, "rows": rows, "objective": objective[rows], "accuracy": accuracy[rows]}
-    return SimpleNamespace(road=along_roads()[rows], **known)
-
-
 CODE = """
 from entropic_edu.recorded import roads
-land, road = roads.landscape(), roads.road({state.rows[0]})
+land, road = roads.landscape(), roads.road({rows[0]})
 a, b = road.pivots[[0, -1]]
 t = torch.linspace(0, 1, 25)
 land.loss(torch.lerp(a, b, t[:, None])), land.loss(road.at(t))

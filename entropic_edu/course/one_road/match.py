@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -58,9 +57,24 @@ PANELS = {
 }  # fmt: skip
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+def state_of(line_to: str, minima: int | None) -> dict[str, Any]:
+    """Return which pairs are shown, and what is said of them: ranges over the pairs in words."""
+    rows = rows_of(minima)
+    rise = rises(objective(line_to)[rows])
+    traces = {name: least_and_most(halfway(kept(f"trace/{name}")[rows]), 2) for name in TRACES}
+    return {"rows": rows, "wide": traces["road"], "matched": traces["matched"], "line": traces["line"]} | {
+        "which": text("04.match.all") if minima is None else text("04.match.one", pair=minima),
+        "rise": least_and_most(rise, 2),
+        "share": least_and_most(100 * rise / rises(objective("other")[rows]), 2),
+        "distance": least_and_most(kept("matched/distance")[rows, int(line_to == "matched")]),
+        "length": least_and_most(kept("matched/ending")[rows, 2]),
+        "road": least_and_most(torch.tensor([digits.road(pair).length for pair in rows])),
+    }
+
+
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     """Draw the three lines of some pairs, the chosen one boldly, and the bet: what share of the hill stays."""
-    rows, pen = rows_of(state.minima), sheet["line"]
+    rows, pen = state.rows, sheet["line"]
     tops = {goal: float(objective(goal)[rows].max()) for goal in GOALS}
     high = max(tops["other"], tops["shuffled"])
     heights = {goal: (1.6 if top == high else 1.2) * high for goal, top in tops.items()}
@@ -85,30 +99,15 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
         pen.note(0.5, 0.8 * height, GHOST.label, GHOST, ha="center", va="center")
 
 
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how high the hill to this goal is, and how narrow the way is."""
-    rows = rows_of(state.minima)
-    before, rise = rises(objective("other")[rows]), rises(objective(state.line_to)[rows])
-    return option_text(
-        state.line_to,
-        "04.match.say.other",
-        "04.match.say.matched",
-        "04.match.say.shuffled",
-        which=text("04.match.all") if state.minima is None else text("04.match.one", pair=state.minima),
-        rise=least_and_most(rise, 2),
-        share=least_and_most(100 * rise / before, 2),
-        distance=least_and_most(kept("matched/distance")[rows, int(state.line_to == "matched")]),
-        length=least_and_most(kept("matched/ending")[rows, 2]),
-        road=least_and_most(torch.tensor([digits.road(pair).length for pair in rows])),
-        wide=least_and_most(halfway(kept("trace/road")[rows]), 2),
-        matched=least_and_most(halfway(kept("trace/matched")[rows]), 2),
-        line=least_and_most(halfway(kept("trace/line")[rows]), 2),
-    )
+    keys = ("04.match.say.other", "04.match.say.matched", "04.match.say.shuffled")
+    return option_text(state.line_to, *keys, **vars(state))
 
 
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return the lines that measure a line anew, that of the first pair where all are shown."""
-    pair = rows_of(state.minima)[0]
+    pair = state.rows[0]
     goal = {
         "other": "goal = b",
         "matched": f"goal = ee.align(land, a, b, generator=torch.Generator().manual_seed({1000 * pair + 10})).theta",
@@ -125,4 +124,4 @@ land.loss(torch.lerp(a, goal, torch.linspace(0, 1, 25)[:, None]))
 def match(seed: int) -> Explorer:
     """The straight line from A to B, to B relabelled, or to A itself with its units shuffled; nothing is drawn here."""
     controls = [switch("line_to", tuple(GOALS)), slider("minima", (*NUMBERS, None), 1)]
-    return Explorer(draw, controls, PANELS, words, title="04.match.title", code=code)
+    return Explorer(draw, controls, PANELS, words, state=state_of, title="04.match.title", code=code)

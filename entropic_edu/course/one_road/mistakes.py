@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +18,11 @@ from entropic_edu.teaching.sheet import GREY, SMALL, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .bands import ALL, PARTS, SETTINGS, SWEEPS, above_saddle, bands, gaps, swept, turning, yours_bands
+from .bands import ALL, PARTS, SETTINGS, SWEEPS, above_saddle, bands, gaps, turning, yours_bands
 from .common import BOX, YOURS, outlined
+from .exercises import swept
+
+PARTS_KEYS = ("04.mistakes.both", "04.mistakes.tangent", "04.mistakes.projection", "04.mistakes.yours")
 
 
 def _valley(ax: Axes) -> None:
@@ -47,29 +49,18 @@ PANELS = {
 }  # fmt: skip
 
 
-def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+def draw(sheet: Sheet, state: Any) -> None:
     """Draw a band on the valley, the loss along it, and its spacing."""
-    role = YOURS if state.neb_parts == "yours" else Role(BLUE, width=2.2)
-    outlined(sheet["valley"], state.pivots, role, marker="o", ms=4.5)
-    path = Path(state.pivots)
+    role, path = YOURS if state.neb_parts == "yours" else Role(BLUE, width=2.2), Path(state.band)
+    outlined(sheet["valley"], state.band, role, marker="o", ms=4.5)
     fine = path.resample(201)
     sheet["along"].line(fine.marks, Bend().loss(fine.pivots), role, "")
     sheet["along"].line(path.marks, Bend().loss(path.pivots), role, "", ls="", marker="o", ms=4.5)
-    spaced = gaps(state.pivots)
+    spaced = gaps(state.band)
     sheet["gaps"].line(torch.arange(1, len(spaced) + 1), spaced, Role(RED, "--", 1.2), "", marker="o", ms=5)
 
 
-def words(state: SimpleNamespace) -> str:
-    """Say how high the band goes, how even it is, and how much it turns."""
-    keys = ("04.mistakes.both", "04.mistakes.tangent", "04.mistakes.projection", "04.mistakes.yours")
-    parts = option_text(state.neb_parts, *keys, note=state.note)
-    spacing = gaps(state.pivots)
-    known = {"sweep": state.neb_sweeps, "pivots": len(state.pivots), "height": Bend.height}
-    known |= {"above": above_saddle(state.pivots) + 0.0, "turning": turning(state.pivots)}
-    return text("04.mistakes.sentence", parts=parts, spacing=float(spacing.max() / spacing.min()), **known)
-
-
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return the lines that make the band anew."""
     start = "from entropic_edu.recorded.one_road import Bend\nland = Bend()\n"
     if state.neb_parts == "yours":
@@ -94,9 +85,16 @@ def mistakes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
     if yours is not None:
         made = {"yours": yours_bands(own)} | made
 
-    def state(neb_parts: str, neb_sweeps: int) -> SimpleNamespace:
-        pivots = made[neb_parts][neb_sweeps]
-        return SimpleNamespace(neb_parts=neb_parts, neb_sweeps=neb_sweeps, pivots=pivots, note=own.note)
+    def state(neb_parts: str, neb_sweeps: int) -> dict[str, Any]:
+        band = made[neb_parts][neb_sweeps]
+        spacing = gaps(band)
+        return {"band": band, "pivots": len(band), "sweep": neb_sweeps, "height": Bend.height} | {
+            "parts": option_text(neb_parts, *PARTS_KEYS, note=own.note),
+            "spacing": float(spacing.max() / spacing.min()),
+            "above": above_saddle(band) + 0.0,
+            "turning": turning(band),
+        }
 
     controls = [switch("neb_parts", tuple(made)), slider("neb_sweeps", SWEEPS, SWEEPS[-1])]
-    return Explorer(draw, controls, PANELS, words, state=state, title="04.mistakes.title", code=code)
+    words, title = "04.mistakes.sentence", "04.mistakes.title"
+    return Explorer(draw, controls, PANELS, words, state=state, title=title, code=code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache, partial
-from types import SimpleNamespace
 from typing import Any
 
 from torch import Tensor
@@ -12,7 +11,7 @@ from entropic_edu.course import digits
 from entropic_edu.physics.path import Path
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.strings import text
 
 from .common import LINE, ROAD, ends, field_panel, off_plane, outlined, plane
 
@@ -44,45 +43,40 @@ def way(kind: str) -> Path:
     return digits.road(0) if kind == "road" else Path(ends(0))
 
 
-@cache
-def outside() -> float:
-    """Return how far the road of pair 0 leaves the plane."""
-    return off_plane(digits.road(0), plane())
-
-
 def read(theta: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a network says of the first held-out digits, and how sure it is, (6,) each."""
     sure = digits.land().outputs(theta, held_out()[0]).softmax(-1).max(-1)
     return sure.indices, sure.values
 
 
-def draw(sheet: Sheet, state: SimpleNamespace) -> None:
+def state_of(place: float) -> dict[str, Any]:
+    """Return the networks at a place of both ways, the share of held-out digits they read, and lengths."""
+    networks = {kind: way(kind).at(place) for kind in WAYS}
+    right = {kind: 100 * float(digits.land().accuracy(theta, "test")) for kind, theta in networks.items()}
+    length = {f"{kind}_length": way(kind).length for kind in WAYS}
+    return {"networks": networks, "off": off_plane(way("road"), plane())} | right | length
+
+
+def draw(sheet: Sheet, state: Any) -> None:
     """Draw both ways with a dot on each, and beneath each digit what the two networks read."""
+    dot: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "white", "mew": 2.5, "zorder": 6}
     for number, (kind, role) in enumerate(WAYS.items()):
-        outlined(sheet["plane"], plane().coordinates(ends(0) if kind == "line" else way(kind).pivots), role)
-        theta = way(kind).at(state.place)
-        dot: dict[str, Any] = {"marker": "o", "ms": 11, "mfc": "white", "mew": 2.5, "zorder": 6}
+        outlined(sheet["plane"], plane().coordinates(way(kind).pivots), role)
+        theta = state.networks[kind]
         x, y = plane().coordinates(theta[None]).T
         sheet["plane"].line(x, y, Role(role.colour), "", **dot)
         for place, (digit, sure, right) in enumerate(zip(*read(theta), held_out()[1], strict=False)):
             told = {"digit": int(digit), "sure": 100 * float(sure), "way": text(role.label)}
-            words = option_text("right" if digit == right else "wrong", "04.walk.right", "04.walk.wrong", **told)
+            words = text("04.walk.right" if digit == right else "04.walk.wrong", **told)
             pen = sheet[f"digit{place}"]
             pen.note(0.5, -0.05 - 0.2 * number, words, role, transform=pen.ax.transAxes, ha="center", va="top")
-
-
-def words(state: SimpleNamespace) -> str:
-    """Say how many held-out digits the two networks read."""
-    right = {kind: 100 * float(digits.land().accuracy(way(kind).at(state.place), "test")) for kind in WAYS}
-    length = {f"{kind}_length": way(kind).length for kind in WAYS}
-    return text("04.walk.sentence", place=state.place, off=outside(), **right, **length)
 
 
 CODE = """
 from entropic_edu.recorded import roads
 land, road = roads.landscape(), roads.road(0)
 line = ee.Path(road.pivots[[0, -1]])
-[land.accuracy(way.at({state.place}), "test") for way in (line, road)]
+[land.accuracy(way.at({place}), "test") for way in (line, road)]
 """
 
 
@@ -90,4 +84,5 @@ def walk(seed: int) -> Explorer:
     """Walk from A to B, on the line and on the road at once; the seed draws nothing."""
     panels = {"plane": field_panel((0.085, 0.27, 0.47, 0.63), "04.walk.plane", bar=False)}
     panels |= {f"digit{number}": _digit(number) for number in range(SHOWN)}
-    return Explorer(draw, [slider("place", PLACES, 0.5)], panels, words, title="04.walk.title", code=CODE)
+    controls = [slider("place", PLACES, 0.5)]
+    return Explorer(draw, controls, panels, "04.walk.sentence", state=state_of, title="04.walk.title", code=CODE)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from entropic_edu.course import Chapter, Question, stages
 
 from . import cliff, collapse, own
+from .exercises import EXERCISES
 
 QUESTIONS = (
     Question("average", ("bottom", "walk", "cloud"), "cloud"),
     Question("double", ("wider", "narrower", "same"), "same", {"wider": 2.0, "narrower": 0.5}),
     Question("cliff", ("proportion", "bound", "shrinks"), "bound", {"proportion": "proportion", "shrinks": "shrinks"}),
 )
-
-EXERCISES = (own.WALK, own.HEAT, own.EDGE)
 
 CHAPTER = Chapter(
     number="01",

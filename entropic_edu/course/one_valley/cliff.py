@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
 
+from entropic_edu.course.floor import coordinates
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import FAINT, GHOST, LIMIT, RUN, THEORY, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
-from .common import WALKERS, across, measured, rounded, spread
+from .common import WALKERS, measured, rounded, spread
 from .edge import BATCH, CROWD, STEPS, regime, until_it_falls, variance_after
 
 PRODUCTS = (0.1, 0.5, 1.0, 1.5, 1.8, 1.95, 2.0, 2.05, 2.2)  # ηh
@@ -40,13 +40,13 @@ PANELS = {
 }
 
 
-def state_of(seed: int, edge: float) -> SimpleNamespace:
+def state_of(seed: int, edge: float) -> dict[str, Any]:
     """Return the walkers at ηh, the mean of x² where they settle or end, and the exact one."""
     release, kind = until_it_falls(seed, edge), regime(edge)
-    x, end = across(release), int(release.step[-1])
-    square = spread(x[release.step > STEPS // 2] if kind == "settles" else x[-1:])
-    law = edge / (BATCH * (2 - edge)) if kind == "settles" else float(variance_after(release.step[-1:], edge))
-    return SimpleNamespace(edge=edge, kind=kind, x=x, step=release.step, end=end, square=square, law=law)
+    x, step = coordinates(release)[0], release.step
+    square = spread(x[step > STEPS // 2] if kind == "settles" else x[-1:])
+    law = edge / (BATCH * (2 - edge)) if kind == "settles" else float(variance_after(step[-1:], edge))
+    return {"kind": kind, "x": x, "step": step, "end": int(step[-1]), "square": square, "law": law}
 
 
 def draw(sheet: Sheet, now: Any, ghost: str | None = None) -> None:
@@ -81,13 +81,11 @@ def words(now: Any, ghost: str | None = None) -> str:
     return f"{said} {text('01.cliff.guess', guess=rounded(GUESSES[ghost](now.edge)))}"
 
 
-def code(seed: int, now: Any) -> str:
-    """Return the lines that make the same walkers; a run that falls is written down as long as it lasted."""
-    return CROWD.code(seed, batch_size=BATCH, learning_rate=now.edge, steps=now.end, record_every=1)
-
-
 def cliff(seed: int) -> Explorer:
     """The step that is too long: where ηh reaches 2 the spread has no bound."""
-    controls = [slider("edge", PRODUCTS, 0.5)]
-    state, lines = partial(state_of, seed), partial(code, seed)
-    return Explorer(draw, controls, PANELS, words, state=state, title="01.cliff.title", code=lines)
+
+    def code(now: Any) -> str:  # a run that falls is written down as long as it lasted
+        return CROWD.code(seed, batch_size=BATCH, learning_rate=now.edge, steps=now.end, record_every=1)
+
+    controls, state = [slider("edge", PRODUCTS, 0.5)], partial(state_of, seed)
+    return Explorer(draw, controls, PANELS, words, state=state, title="01.cliff.title", code=code)

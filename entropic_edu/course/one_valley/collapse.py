@@ -1,23 +1,27 @@
-"""Round 2: the spread at all settings against η/B, on one line."""
+"""Round 2: the spread at all settings against η/B, on one line; the button measures them, beside the exact law."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
-from types import SimpleNamespace
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK
+from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import STEPS, WALKERS, late, measured, rounded, spread, trough
-from .grid import CURVATURES, RATES, SETTINGS, Grid, exact, measure
+from .common import STEPS, WALKERS, cloud, exact, measured, rounded, spread, trough
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64)
+BATCHES, RATES, CURVATURES = (1, 2, 4, 8, 16, 32, 64), (0.05, 0.1, 0.2, 0.4), (0.5, 1.0, 2.0)
+SETTINGS = tuple(product((1, 4, 16, 64), RATES, CURVATURES))  # B, η, h: so many that the button answers in seconds
 START = (8, 0.1, 1.0)  # B, η, h
 EVEN = torch.linspace(-0.8, 0.8, 161, dtype=torch.float64)  # x
 WIDE = torch.tensor([5e-4, 0.8], dtype=torch.float64)  # η/B
@@ -30,12 +34,12 @@ PANELS = {
 }  # fmt: skip
 
 
-def state_of(seed: int, batch_size: int, learning_rate: float, bowl_curvature: float) -> SimpleNamespace:
+def state_of(seed: int, batch_size: int, learning_rate: float, bowl_curvature: float) -> dict[str, Any]:
     """Return the settled cloud at these controls."""
-    x = late(trough(bowl_curvature).run(seed, batch_size=batch_size, learning_rate=learning_rate))
-    known = {"batch_size": batch_size, "learning_rate": learning_rate, "curvature": bowl_curvature, "x": x}
+    x = cloud(seed, batch_size, learning_rate, bowl_curvature)
     law = exact(batch_size, learning_rate, bowl_curvature)
-    return SimpleNamespace(**known, ratio=learning_rate / batch_size, product=spread(x) * bowl_curvature, law=law)
+    known = {"curvature": bowl_curvature, "x": x, "law": law, "ratio": learning_rate / batch_size}
+    return known | {"product": bowl_curvature * spread(x)}
 
 
 def draw_cloud(pen: Pen, x: Tensor, law: float, role: Role, filled: bool) -> None:
@@ -49,7 +53,7 @@ def draw_cloud(pen: Pen, x: Tensor, law: float, role: Role, filled: bool) -> Non
 
 def draw(sheet: Sheet, now: Any, pinned: Any = None, ghost: float | None = None) -> None:
     """Draw the present setting, a pinned one and a bet against η/B, and the cloud beside the exact law."""
-    pen, cloud = sheet["law"], sheet["cloud"]
+    pen, beside = sheet["law"], sheet["cloud"]
     pen.note(0.0045, 0.0011, "01.label.line", THEORY)
     open_mark: dict[str, Any] = {"mfc": "none", "mew": 2, "ms": 15}
     if ghost is not None:
@@ -59,10 +63,10 @@ def draw(sheet: Sheet, now: Any, pinned: Any = None, ghost: float | None = None)
     if pinned is not None:
         pen.points([pinned.ratio], pinned.product.value[None], TWIN, **open_mark)
         pen.note(1.4 * pinned.ratio, 0.85 * float(pinned.product.value), TWIN.label, TWIN, va="center")
-        draw_cloud(cloud, pinned.x, pinned.law, TWIN, filled=False)
+        draw_cloud(beside, pinned.x, pinned.law, TWIN, filled=False)
     pen.points([now.ratio], now.product.at(None), RUN, ms=8)
-    draw_cloud(cloud, now.x, now.law, RUN, filled=True)
-    cloud.line((-0.5 * EVEN**2 / now.law).exp(), EVEN, THEORY, "")
+    draw_cloud(beside, now.x, now.law, RUN, filled=True)
+    beside.line((-0.5 * EVEN**2 / now.law).exp(), EVEN, THEORY, "")
 
 
 def words(now: Any, pinned: Any = None, ghost: float | None = None) -> str:
@@ -76,34 +80,46 @@ def words(now: Any, pinned: Any = None, ghost: float | None = None) -> str:
     return " ".join(said)
 
 
-def show(sheet: Sheet, grid: Grid, now: Any) -> str:
+def measure(seed: int, settings: Sequence[tuple[int, float, float]] = SETTINGS) -> Iterator[Snapshot[Found]]:
+    """Yield the mean of x² at the first settings (B, η, h), each with draws of its own."""
+
+    def ask(number: int) -> Mean:
+        return spread(cloud(seed + number, *settings[number]))
+
+    def note(number: int) -> str:
+        names = ("batch_size", "learning_rate", "curvature")
+        return text("01.collapse.note", **dict(zip(names, settings[number], strict=True)))
+
+    return one_by_one(ask, range(len(settings)), note)
+
+
+def show(sheet: Sheet, found: Found, now: Any) -> str:
     """Draw all measured settings, each curvature with a mark of its own, and say how near the law they are."""
     draw(sheet, now)
-    batch, rate, curvature = grid.settings.T
-    for h, marker in zip(CURVATURES, "ovs", strict=True):
-        some, role = curvature == h, Role(BLACK, marker=marker)
-        sheet["law"].points((rate / batch)[some], (h * grid.variance)[some], role, ms=4)
-    rows = [(Role(BLACK, "", marker=marker), f"h = {h:g}") for h, marker in zip(CURVATURES, "ovs", strict=True)]
-    sheet["law"].key(rows, x=0.04, markers=True)
-    count = len(grid.variance)
+    count = len(found.each)
+    variance, error = torch.tensor(found.each, dtype=torch.float64).reshape(-1, 2).T
+    batch, rate, curvature = torch.tensor(SETTINGS[:count], dtype=torch.float64).reshape(-1, 3).T
+    marks = {h: Role(BLACK, "", marker=marker) for h, marker in zip(CURVATURES, "ovs", strict=True)}
+    for h, role in marks.items():
+        some = curvature == h
+        sheet["law"].points((rate / batch)[some], (h * variance)[some], role, ms=4)
+    sheet["law"].key([(role, f"h = {h:g}") for h, role in marks.items()], x=0.04, markers=True)
     known = {"settings": count, "walkers": WALKERS, "steps": STEPS}
     if count == 0:
         return text("01.collapse.nothing", **known)
-    off = (grid.variance / grid.exact - 1).abs()
-    above = 100 * float((grid.variance * curvature * batch / rate * 2).max() - 1)
-    near = int(((grid.variance - grid.exact).abs() < 2 * grid.error).sum())
-    return text("01.collapse.grid", off=100 * float(off.mean()), near=near, above=above, **known)
-
-
-def code(seed: int, now: Any) -> str:
-    """Return the lines that make the same walkers."""
-    return trough(now.curvature).code(seed, batch_size=now.batch_size, learning_rate=now.learning_rate)
+    law = exact(batch, rate, curvature)
+    off = 100 * float((variance / law - 1).abs().mean())
+    above = 100 * float((variance * curvature * batch / rate * 2).max() - 1)
+    return text("01.collapse.grid", off=off, near=int(((variance - law).abs() < 2 * error).sum()), above=above, **known)
 
 
 def collapse(seed: int) -> Explorer:
     """All settings on one line: only η/B counts, as a temperature."""
+
+    def code(now: Any) -> str:
+        return trough(now.curvature).code(seed, batch_size=now.batch_size, learning_rate=now.learning_rate)
+
     names = ("batch_size", "learning_rate", "bowl_curvature")
     controls = [slider(*each) for each in zip(names, (BATCHES, RATES, CURVATURES), START, strict=True)]
-    work = Work(lambda now: measure(seed), show, lambda now: len(SETTINGS))
-    state, lines = partial(state_of, seed), partial(code, seed)
-    return Explorer(draw, controls, PANELS, words, state=state, title="01.collapse.title", code=lines, work=work)
+    work, state = Work(lambda now: measure(seed), show, lambda now: len(SETTINGS)), partial(state_of, seed)
+    return Explorer(draw, controls, PANELS, words, state=state, title="01.collapse.title", code=code, work=work)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import Any
 
 from torch import Tensor
 
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
 from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.release import Release
 from entropic_edu.teaching.strings import text
 
 STEPS, WALKERS = 400, 256
@@ -25,15 +25,15 @@ def trough(curvature: float) -> Crowd:
     )
 
 
-def across(release: Release) -> Tensor:
-    """Return the distance x from the floor, (R, W), in float64."""
-    assert release.theta is not None  # Crowd asks for it
-    return release.theta[..., 0].double()
+def cloud(seed: int, batch_size: int | None, learning_rate: float, curvature: float) -> Tensor:
+    """Return x of the walkers in the last quarter of their steps, (records, W)."""
+    release = trough(curvature).run(seed, batch_size=batch_size, learning_rate=learning_rate)
+    return floor.coordinates(release)[0][release.step > LATE * STEPS]
 
 
-def late(release: Release) -> Tensor:
-    """Return x in the last quarter of the steps, (records, W)."""
-    return across(release)[release.step > LATE * int(release.step[-1])]
+def exact(batch_size: Any, learning_rate: Any, curvature: Any) -> Any:
+    """Return the variance of x that settles, ηs² / (B h (2 - ηh)) with s = 1, for steps of any size."""
+    return learning_rate / (batch_size * curvature * (2 - learning_rate * curvature))
 
 
 def spread(x: Tensor) -> Mean:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
-from entropic_edu.course import Chapter, Exercise, Question, stages
+from entropic_edu.course import Chapter, Question, stages
 
 from . import own
+from .exercises import EXERCISES
 
 QUESTIONS = [
     Question("turn", ("never", "cold", "middle", "hot"), "middle"),
@@ -16,32 +14,7 @@ QUESTIONS = [
 ]
 
 
-def _push_ratio(isotropic: Callable[[float], float], curvature: Callable[[float], float]) -> Callable[..., float]:
-    """Return an answer to exercise 3.2, given how it makes a ratio of pushes of the ratio of curvatures."""
-    rules = {"isotropic": isotropic, "curvature": curvature}
-    return lambda shape, narrow, wide: rules[shape](narrow / wide)
-
-
 BATCHES = (4, 8, 16, 32, 64, 128, 256, None)
-
-EXERCISES = [
-    own.SHIFT,
-    own.BREAK_EVEN,
-    Exercise(
-        "ratio",
-        "3.3",
-        truth=_push_ratio(lambda times: 1.0, lambda times: times),
-        wrong={
-            "swapped": _push_ratio(lambda times: times, lambda times: 1.0),
-            "bath": _push_ratio(lambda times: 1.0, lambda times: 1.0),
-            "steeper": _push_ratio(lambda times: times, lambda times: times),
-            "inverted": _push_ratio(lambda times: 1.0, lambda times: 1 / times),
-            "root": _push_ratio(lambda times: 1.0, lambda times: math.sqrt(times)),
-        },
-        cases=[("isotropic", 16.0, 1.0), ("curvature", 16.0, 1.0), ("curvature", 9.0, 4.0), ("isotropic", 5.0, 2.0)],
-    ),
-    own.LABEL_STEP,
-]
 
 CHAPTER = Chapter(
     "03",
