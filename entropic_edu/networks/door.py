@@ -220,7 +220,7 @@ def _array(value: Any, name: str) -> Tensor:
             f"The {name} are PIL images; give the dataset transform=torchvision.transforms.ToTensor(), or turn each "
             "into numbers by np.asarray(image)."
         )
-    elif isinstance(value, list | tuple) and value and isinstance(value[0], Tensor):
+    elif isinstance(value, list | tuple) and value and all(isinstance(one, Tensor) for one in value):
         shapes = {tuple(t.shape) for t in value}
         if len(shapes) > 1:
             raise ValueError(f"The {name} differ in shape, {sorted(shapes)[:3]}; pad or crop them to one shape.")

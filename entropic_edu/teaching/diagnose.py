@@ -76,6 +76,8 @@ def _explained(story: Story, known: Sequence[tuple[Sequence[Any], Numbers, Numbe
     tried = list(_tries(story, cases, given, wanted))
     flat = np.concatenate([v.ravel() for v in (*given, *(t.after[1] for t in tried))])
     true = np.concatenate([v.ravel() for v in (*wanted, *(t.after[0] for t in tried))])
+    if _same(flat, true):  # a little off, which any rule would fit
+        return None
     return (
         _whole(flat, true)
         or _counted(story.names, cases, given, wanted, tried)
@@ -96,7 +98,8 @@ def _same(a: Numbers, b: Numbers) -> bool:
 def _whole(given: Numbers, true: Numbers) -> Found | None:
     """One rule for all results: rounding, a factor, an offset, another function of the right one."""
     for decimals in range(7):
-        if _same(given, np.round(true, decimals)) and (np.abs(given - true) <= 0.2 * np.abs(true)).all():
+        rounded = np.round(true, decimals)
+        if np.allclose(given, rounded, rtol=1e-6, atol=0) and (np.abs(given - true) <= 0.2 * np.abs(true)).all():
             return Found("whole", text("check.rounded", subject=_subject(given)))
     nonzero = true != 0
     if nonzero.any() and (given[~nonzero] == 0).all():
@@ -120,7 +123,7 @@ def _whole(given: Numbers, true: Numbers) -> Found | None:
         if len(left) > 1 and left[0] != 0 and _same(left, np.full_like(left, left[0])):
             return Found("whole", text("check.power_of_right", power=f"{power:g}"))
     off = given - true
-    if len(off) > 1 and _same(off, np.full_like(off, off[0])) and not _same(given, true):
+    if len(off) > 1 and _same(off, np.full_like(off, off[0])):
         return Found("whole", text("check.offset", amount=f"{off[0]:.4g}"))
     if len(given) > 1 and _same(np.sort(given), np.sort(true)):
         return Found("whole", text("check.order"))
@@ -173,7 +176,7 @@ def _counted(
 
 def _by_count(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence[_Tried]) -> Found | None:
     """A factor that only the number of values decides."""
-    counted = [name for name, value in zip(names, cases[0], strict=False) if _length(value) > 1]
+    counted = [name for name, value in zip(names, cases[0], strict=False) if _length(value)]
     if counted and tried and all(t.ratio() for t in tried):
         return Found("argument", text("check.count", name=text("check.and").join(counted)))
     return None
@@ -240,7 +243,7 @@ def _argument(tried: Sequence[_Tried]) -> Found | None:
         return Found("argument", text("check.ignores", name=text("check.and").join(idle)))
     if busy:
         return Found("argument", text("check.depends", name=text("check.and").join(busy)))
-    if 0 < len(accused) < len(every) and (name := _in_short(tried, accused)):
+    if len(accused) < len(every) and (name := _in_short(tried, accused)):
         return Found("argument", text("check.argument", name=name))
     steps = [step for leaf in accused if (step := _exponents(tried, leaf))][:2]
     return Found("argument", "\n".join(steps)) if steps else _at_one_place(tried)
@@ -332,7 +335,7 @@ def _grown(value: float, grows: bool) -> float:
     """Return a number after its change, if it changes."""
     if not grows:
         return float(value)
-    return float(2 * value if isinstance(value, int) else STEP * value if value else 0.37)
+    return float((2 * value or 1) if isinstance(value, int) else STEP * value if value else 0.37)
 
 
 def _in_words(name: str, power: float) -> str:
@@ -350,7 +353,7 @@ def _exponents(tried: Sequence[_Tried], leaf: str) -> str:
     """Say how the learner's result follows one number, where it does so in another way than the right one."""
     for t in tried:
         (w, g), (ww, gg) = t.before, t.after
-        if t.leaf == leaf and not t.ratio() and g.size == 1 and g != 0 and w != 0:
+        if t.leaf == leaf and not t.ratio() and g.size == 1 and g != 0 and w != 0 and gg != g and ww != w:
             key = "check.follows_up" if abs(gg / g) > 1 else "check.follows_down"
             other = "check.right_up" if abs(ww / w) > 1 else "check.right_down"
             return f"{text(key, name=leaf)} {text(other)}" if (abs(gg / g) > 1) != (abs(ww / w) > 1) else ""
@@ -366,7 +369,7 @@ def _ends(story: Story, cases: Sequence[Sequence[Any]]) -> Found | None:
         for factor in (1e3, 1e-3):
             far = [[*case[:position], case[position] * factor, *case[position + 1 :]] for case in cases]
             pairs = [(w, story.given(case, w)) for case in far if (w := story.right(case)) is not None]
-            fits.append(all(g is not None and np.allclose(w, g, rtol=0.02, atol=0) for w, g in pairs))
+            fits.append(bool(pairs) and all(g is not None and np.allclose(w, g, rtol=0.02, atol=0) for w, g in pairs))
         if fits[0] != fits[1]:
             return Found("argument", text("check.large_right" if fits[0] else "check.small_right", name=name))
     return None

@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 import entropic_edu as ee
-from entropic_edu.networks.checkpoints import check_constants, vector_of
+from entropic_edu.networks.checkpoints import check_constants, some, vector_of
 
 
 def model():
@@ -104,8 +105,10 @@ def test_tied_weights_count_once():
         (nn.ModuleDict({"net": model()}), "missing: 0.weight, .*unexpected: net.0.weight"),
         ({"model.0.weight": torch.ones(4, 3), "0.weight": torch.ones(4, 3)}, "missing: 0.bias"),
         (THETA[:-1], r"has 34 parameters, got a vector of shape \(33,\)"),
+        (THETA[0], r"got a vector of shape \(\)"),
         ({"epoch": 3}, r"keys \['epoch'\] and no state_dict"),
         ({}, "no state_dict"),
+        (dict.fromkeys(range(9)), r"keys \[0, 1, 2, 3, 4, 5, 6, 7\] and no"),
         ("net.pt", r"got str; read a file by torch.load\(path\) first"),
         (None, "got NoneType"),
     ],
@@ -115,13 +118,44 @@ def test_another_network_is_refused_with_the_names_that_do_not_fit(source, messa
         vector(source)
 
 
+ONE = torch.ones(1)
+PREFIXES = {  # names of the landscape, of the source, and what is said; nothing where it fits
+    "wrapped": ("a b", "model.a module.b", ""),
+    "beside what is not the network's": ("a b", "model.a model.b c", ""),
+    "within the wrapper": ("a", "model.a model.c", "unexpected: model.c$"),
+    "plain": ("a b", "a c", "missing: b; unexpected: c$"),
+    "wrapped as the landscape is": ("model.a model.b", "model.a c", "missing: model.b; unexpected: c$"),
+    "two that would fall together": ("model.a", "module.a a", "missing: model.a; unexpected: module.a, a$"),
+    "two that are wanted": ("a model.a", "module.a", "missing: a, model.a; unexpected: module.a$"),
+    "compiled within": ("a.b", "a._orig_mod.b", ""),
+    "another name": ("a", "thea", "missing: a; unexpected: thea$"),
+}
+
+
+@pytest.mark.parametrize(("names", "given", "words"), PREFIXES.values(), ids=PREFIXES)
+def test_only_prefixes_of_wrappers_are_stripped_and_only_where_that_is_unambiguous(names, given, words):
+    names, source = names.split(), {name: i * ONE for i, name in enumerate(given.split())}
+    if not words:
+        assert vector_of(names, [(1,)] * len(names), source).tolist() == list(range(len(names)))
+        return
+    with pytest.raises(ValueError, match="of another model") as refused:
+        vector_of(names, [(1,)] * len(names), source)
+    assert re.search(words, str(refused.value).split(". ")[1])
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (6, ""), (7, " and 1 more"), (9, " and 3 more")])
+def test_of_many_names_the_first_are_given(count, more):
+    names = list("abcdefghi")[:count]
+    assert some(names) == ", ".join(names[:6]) + more
+
+
 def test_a_network_with_other_buffers_or_frozen_weights_is_refused():
     frozen, other = model(), model()
     frozen[0].requires_grad_(False)
     names = [name for name, p in frozen.named_parameters() if not p.requires_grad]
     constants = {name: value for name, value in frozen.state_dict().items() if name in names or "running" in name}
     other[1].num_batches_tracked += 1  # counts and changes nothing
-    for same in (other, other.state_dict(), nn.DataParallel(other), THETA):
+    for same in (other, other.state_dict(), nn.DataParallel(other), THETA, {"2.weight": torch.ones(2, 4)}):
         check_constants(constants, same)
     other[1].running_mean += 1
     with pytest.raises(ValueError, match=r'other values than the landscape in 1.running_mean,.*"reestimate"'):

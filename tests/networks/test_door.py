@@ -28,6 +28,24 @@ class Samples(Dataset):
         return self.make(index)
 
 
+class Indexed:
+    """Samples that are no Dataset."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return len(self.samples)
+
+    def __getitem__(self, index):
+        return self.samples[index]
+
+
+class Array(Indexed):
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.samples)
+
+
 class Stream(IterableDataset):
     def __iter__(self):
         return iter(zip(X, Y, strict=True))
@@ -62,6 +80,8 @@ def on_disk(tmp_path, mode):
         list(zip(X, Y, strict=True)),
         TensorDataset(X, Y),
         Samples(lambda i: (X[i].numpy(), int(Y[i]))),
+        Indexed(list(zip(X, Y, strict=True))),
+        ([*X[:1], *X[1:].tolist()], [*Y.tolist()[:1], *Y[1:]]),
         Samples(lambda i: {"pixels": X[i], "label": Y[i]}),
         Samples(lambda i: {"pixels": X[i].tolist(), "target": int(Y[i])}),  # as of HuggingFace's datasets
         Stream(),
@@ -161,7 +181,7 @@ def test_other_bytes_are_refused_because_they_may_be_counts():
 def test_pictures_of_pil_are_refused_in_words():
     image = pytest.importorskip("PIL.Image").new("RGB", (4, 4))
     samples = Samples(lambda i: (image, 0))
-    for data in [samples, DataLoader(samples, batch_size=4), ([image] * 20, Y)]:
+    for data in [samples, DataLoader(samples, batch_size=4), ([image] * 20, Y), ([image] * 19 + [0], Y)]:
         with pytest.raises(ValueError, match=r"ToTensor\(\)"):
             tensors(data, "training")
 
@@ -200,6 +220,7 @@ HOLES[[2, 5], 1] = torch.nan
         ((3.0, 1), "a single number as inputs"),
         ((np.array(["2026-01-01"] * 20, dtype="datetime64[D]"), Y), "datetime64"),
         ((object(), Y), "of type object"),
+        (Array([[1.0, 2.0]]), "of type Array"),
     ],
 )
 def test_what_is_no_data_is_refused_with_what_came(data, message):

@@ -90,6 +90,23 @@ def test_a_model_of_several_inputs_goes_by_the_numbers_of_samples(inputs):
     assert torch.equal(call(model, (A, B)), expected[:5])  # which is not changed
 
 
+def test_of_several_inputs_numbers_are_cast_with_the_parameters_and_class_numbers_are_not():
+    class Kinds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(2.0))
+
+        def forward(self, a, b):
+            seen.append((a.dtype, b.dtype))
+            return self.factor * a.sum(-1)
+
+    seen = []
+    called, (train,) = one_tensor(Kinds(), (A, B))
+    called.double()(train)
+    called.half()(train[1:])
+    assert seen == [(torch.float64, torch.int64), (torch.float16, torch.int64)]
+
+
 def test_pictures_have_their_channels_last_unless_forward_views_them():
     x = torch.arange(4 * 3 * 5 * 5.0).reshape(4, 3, 5, 5)
     convolution = nn.Conv2d(3, 2, 3)

@@ -191,6 +191,46 @@ def test_a_final_softmax_is_warned_of_and_other_outputs_are_not(criterion, z, y)
             check_loss(criterion, outputs, y)
 
 
+@pytest.mark.parametrize(
+    ("outputs", "warned"),
+    [
+        (torch.full((30, 2), 0.5), True),
+        (torch.full((2, 4), 0.25), True),
+        (torch.full((30, 2, 5), 0.5), True),
+        (torch.full((1, 4), 0.25), False),  # one sample may add up to 1 by chance
+        (torch.ones(30, 1), False),
+        (torch.full((30, 4), 0.2499), True),
+        (torch.full((30, 4), 0.2496), False),
+        (torch.tensor([[1.5, -0.5]] * 30), False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "weighted", "likelihood"])
+def test_only_rows_of_probabilities_are_warned_of_and_only_with_cross_entropy(outputs, warned, kind):
+    y = torch.arange(len(outputs)).expand(*outputs.shape[2:], -1).movedim(-1, 0) % outputs.shape[1]
+    weight = torch.arange(1.0, 1 + outputs.shape[1])
+    criterion = {"plain": nn.CrossEntropyLoss(), "weighted": nn.CrossEntropyLoss(weight)}.get(kind, nn.NLLLoss(weight))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        check_loss(as_mean(criterion, y), outputs, y)
+    assert [each.category for each in said] == [SoftmaxWarning] * (warned and kind != "likelihood")
+
+
+@pytest.mark.parametrize(("dtype", "small"), [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 1e-3)])
+def test_parts_may_differ_from_the_whole_by_round_off_of_their_dtype_alone(dtype, small):
+    z, y = torch.ones(30, 2, dtype=dtype), torch.zeros(30, 2, dtype=dtype)
+    drift = lambda size: lambda z, y: F.mse_loss(z, y) * (1 + size * len(z))  # noqa: E731
+    check_loss(drift(small / 10), z, y)
+    with pytest.raises(ValueError, match="no mean over samples"):
+        check_loss(drift(min(100 * small, 0.02)), z, y)
+
+
+def test_a_loss_of_two_samples_is_checked_and_of_one_it_cannot_be(z, y):
+    squared = lambda z, y: F.cross_entropy(z, y) ** 2  # noqa: E731
+    check_loss(squared, z[:1], y[:1])
+    with pytest.raises(ValueError, match="no mean over samples"):
+        check_loss(squared, z[:2], y[:2])
+
+
 def test_no_random_number_is_drawn_from_the_global_stream(z, y):
     before = torch.random.get_rng_state()
     check_loss(nn.CrossEntropyLoss(), z, y)

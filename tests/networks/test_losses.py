@@ -76,6 +76,7 @@ def test_the_general_form_of_a_loss_is_the_same_loss(name, y):
         ours, theirs = (getattr(form, rows)(z, y) for form in (general, loss))
         squares = [torch.einsum("knc,knd->ncd", r, r) for r in (ours, theirs)]
         torch.testing.assert_close(*squares)
+    assert not general.loops  # both have rules for vmap
 
 
 SETS = {  # what z (P, N, C) is compared with: shared by the networks, or each one's own
@@ -173,6 +174,8 @@ def test_a_loss_without_a_rule_for_vmap_is_differentiated_sample_by_sample(shape
     found = torch.einsum("knc,knd->ncd", *2 * [rows.reshape(size, 4, size)])
     torch.testing.assert_close(found, torch.diag_embed(12 * (z - y).reshape(4, -1) ** 2))
     assert loss.loops == {"samples"}
+    assert loss == replace(loss, loops=set())  # how it is computed makes it no other loss
+    assert "samples" not in repr(loss)
 
 
 def test_a_sample_that_does_not_count_has_no_slope_and_no_curvature():

@@ -153,6 +153,42 @@ def test_a_function_gives_the_accuracy_that_nothing_tells(generator):
     assert float(right / number) == pytest.approx(float(near(z, y)))
 
 
+@pytest.mark.parametrize("given", [torch.ones(30), np.ones(3), "all", None])
+def test_an_accuracy_that_is_not_one_number_is_refused(given):
+    with pytest.raises(ValueError, match=rf"must give one number.*gave {type(given).__name__} of shape \("):
+        scoring_for(Z, H, "mse", lambda z, y: given).right(Z, H)
+
+
+@pytest.mark.parametrize("given", [0.25, 1, torch.tensor(0.25), np.float32(0.25)])
+def test_an_accuracy_may_come_as_any_number_and_counts_by_samples(given):
+    right, number = scoring_for(Z, H, "mse", lambda z, y: given).right(Z, H)
+    assert (float(right), float(number), right.dtype) == (5 * float(given), 5, torch.float64)
+
+
+@pytest.mark.parametrize(("loss", "threshold"), [(nn.BCEWithLogitsLoss(), 0.0), (nn.BCELoss(), 0.5)])
+def test_an_output_at_the_threshold_says_0(loss, threshold):
+    z, y = torch.tensor([threshold, threshold + 0.1, threshold - 0.1]), torch.tensor([0.0, 1.0, 1.0])
+    right, number = scoring_for(z, y, loss).right(z, y)
+    assert (int(right), int(number)) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("shape", "most", "axis"),
+    [
+        ((9, 4), 3, -1),
+        ((9, 4), 4, None),
+        ((9, 1), 0, None),
+        ((9, 4, 4), 3, None),
+        ((9, 5, 4), 3, -1),
+        ((5, 9, 2), 1, -1),
+    ],
+)
+def test_of_a_loss_that_is_not_known_classes_lie_along_the_one_axis_that_the_targets_lack(shape, most, axis):
+    z, y = torch.zeros(shape), torch.full(shape[:1] + (() if len(shape) == 2 else (shape[1],)), most)
+    scoring = scoring_for(z, y, lambda z, y: z.square().mean())
+    assert (scoring and (scoring.kind, scoring.axis)) == (None if axis is None else ("classes", axis))
+
+
 def test_a_copy_of_a_model_returns_the_tensor_that_the_loss_sees():
     model = nn.LSTM(3, 2)
     called = returning_tensor(model)

@@ -151,6 +151,10 @@ UNFIT = {
     "a function where a value is wanted": (RATE, right, "plain value, not a function"),
     "an unknown option": (KIND, "loss", '"largest eigenvalue", "trace"'),
     "a number where a text is wanted": (KIND, 3, '"largest eigenvalue", "trace"'),
+    "a column in place of a vector": (VECTOR, lambda x: -2 * x[:, None], r"shape \(3,\), but got .* \(3, 1\)"),
+    "one number in place of a vector": (VECTOR, lambda x: -2.0, r"values of shape \(3,\), but got"),
+    "a long text": (FORCE, lambda slope, heat: "ab" * 20, f'the text "{"ab" * 20}"'),
+    "a longer text": (FORCE, lambda slope, heat: "ab" * 20 + "c", f'the text "{"ab" * 20}…"'),
     "a vector too short": (VECTOR, lambda x: x.sum(), r"shape \(3,\), but got values of shape \(\)"),
 }
 
