@@ -101,10 +101,11 @@ def grown(kind: str, seed: int, recipe: Values) -> Values:
     first = train(land, generator=own, start=trunk, **given).theta[0]
     rows = [curves(land, torch.stack([first, child]), seed, recipe) for child in children]
     lengths = [(first - child).norm() for child in children]
+    noise = torch.stack([row.pop("noise") for row in rows])
     found: Values = {name: each[None, :, None] for name, each in columns(rows).items()}  # one trunk, one pair
     ends = torch.zeros(1, len(at), 2, 0)
     family = Family(torch.tensor(at), positions(recipe), ends, **found, steps=trunk.steps, recipe=dict(given))
-    return {"family": family, "length": torch.stack(lengths)}
+    return {"family": family, "length": torch.stack(lengths), "noise": noise}
 
 
 def positions(recipe: Values) -> Tensor:
@@ -113,7 +114,7 @@ def positions(recipe: Values) -> Tensor:
 
 
 def curves(land: Network, ends: Tensor, seed: int, recipe: Values) -> dict[str, Tensor]:
-    """Return the quantities of a ``Family`` on the line between two ends (2, D), each (points,)."""
+    """Return the quantities of a ``Family`` on the line between two ends (2, D), and tr C at B = 1, each (points,)."""
     line = torch.lerp(ends[0], ends[1], positions(recipe).to(ends)[:, None])
     line = Path(line).match_norms(land).pivots if not torch.equal(*ends) else line
     some = land.subset(torch.arange(recipe["probed"]))
@@ -121,4 +122,5 @@ def curves(land: Network, ends: Tensor, seed: int, recipe: Values) -> dict[str, 
     with torch.no_grad():
         known = {"loss": land.loss(line), "data_loss": land.data_loss(line)}
     known |= {"trace": trace.value, "trace_error": trace.error, "test_accuracy": land.accuracy(line, "test")}
+    known["noise"] = some.noise_trace(line)
     return known | {"top_eigenvalue": torch.full_like(trace.value, torch.nan)}
