@@ -125,14 +125,19 @@ def late_game() -> dict[str, str]:
 
 
 def late_cifar() -> dict[str, str]:
-    """What is left of each barrier on CIFAR-10, in per cent of k = 0."""
-    entries = {}
+    """What is left of each barrier on CIFAR-10, in per cent of k = 0, and what of a line's rise noise adds."""
+    entries, kept = {}, recorded.load("late_cifar10")
+    given = kept.recipe["train"]
+    assert given["momentum"] == late.MOMENTUM
     for network in ("plain", "normed"):
-        family = recorded.load("late_cifar10")[f"{network}/family"]
-        for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
-            left = 100 * family.relative_to_first(height.double())
-            at = family.at.tolist()
-            entries |= {f"late_{network}_{name}_{k}": with_error(left[:, i], 1) for i, k in enumerate(at)}
+        family, noise = kept[f"{network}/family"], kept[f"{network}/noise"]
+        loss, entropic = map(late.rise, late.climbs(family.loss[:, :, 0], family.trace[:, :, 0], noise))
+        ratio = late.over_loss(loss, given["learning_rate"] / given["batch_size"] * entropic)
+        for i, k in enumerate(family.at.tolist()):
+            for name, height in (("loss", family.loss_barrier), ("trace", family.trace_barrier)):
+                left = 100 * family.relative_to_first(height.double())
+                entries[f"late_{network}_{name}_{k}"] = with_error(left[:, i], 1)
+            entries[f"late_{network}_ratio_{k}"] = with_error(Mean(ratio.value[i], ratio.error[i]))
     return entries
 
 

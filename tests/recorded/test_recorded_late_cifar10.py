@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from entropic_edu import recorded
+from entropic_edu.course.late_game import measures
 from entropic_edu.data import find_cifar10
 from entropic_edu.networks.models import normed_cnn
 from entropic_edu.recorded import cifar10, late_cifar10
@@ -41,6 +42,10 @@ def test_a_child_is_trained_to_the_end_and_the_curves_are_those_of_the_line():
     torch.testing.assert_close(curves["data_loss"][1], land.data_loss(middle))
     exact = torch.trace(torch.autograd.functional.hessian(land.data_loss, middle.double().float()))
     torch.testing.assert_close(curves["trace"][1], exact, rtol=1e-3, atol=1e-3)
+    samples = [land.subset(torch.tensor([i])).gradient(middle) for i in range(20)]  # those probed
+    noise = torch.stack(samples).var(0, correction=0).sum()
+    torch.testing.assert_close(curves["noise"][1], noise, rtol=1e-4, atol=0)
+    assert made["noise"].shape == (3, 3)
 
 
 @images
@@ -67,3 +72,15 @@ def test_with_norms_and_noisy_labels_both_fall_early_and_the_trace_is_the_later_
     assert (loss.mean(0) < trace.mean(0))[2:5].all()  # k = 30, 60 and 150
     assert trace.mean(0)[2] < 0.3
     assert max(float(loss[:, -1].max()), float(trace[:, -1].max())) < 0.01
+
+
+def test_the_later_children_part_the_more_noise_adds_to_the_rise_of_the_loss_but_never_clearly_more_than_that():
+    kept = recorded.load("late_cifar10")
+    for network, last in (("plain", 5), ("normed", 4)):  # k = 1,000 and 150
+        family, given = kept[f"{network}/family"], kept.recipe["train"]
+        climbs = measures.climbs(family.loss[:, :, 0], family.trace[:, :, 0], kept[f"{network}/noise"])
+        loss, entropic = map(measures.rise, climbs)
+        ratio = measures.over_loss(loss, given["learning_rate"] / given["batch_size"] * entropic)
+        assert (ratio.value[: last + 1].diff() > 0).all()
+        assert ratio.value[last] - ratio.value[0] > 4 * (ratio.error[last] ** 2 + ratio.error[0] ** 2).sqrt()
+        assert (ratio.value[: last + 1] - 2 * ratio.error[: last + 1] < 1).all()

@@ -135,13 +135,18 @@ def along(task: str) -> tuple[Tensor, Tensor, Tensor]:
 
 @cache
 def heights(task: str) -> tuple[Tensor, Tensor]:
-    """Return along each line the height of the objective and the entropic height at η/B = 1, (T, K, P) each, in loss.
+    """Return along each line heights of the objective and of entropy at η/B = 1, (T, K, P) each, in loss."""
+    return climbs(*(curve[:, :, 0] for curve in along(task)))
+
+
+def climbs(loss: Tensor, trace: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the same of objective, tr H and tr C along lines, (..., P) each.
 
     Both begin at 0 and change from point to point by what a walker gains: the objective by dL, the entropic height by
     (T/2) d tr H, at the temperature T = η/(2B(1-m)) · tr C / tr H of noise that is shaped like the curvature, on the
     mean of two neighbouring points.
     """
-    loss, trace, noise = (curve[:, :, 0].double() for curve in along(task))
+    loss, trace, noise = loss.double(), trace.double(), noise.double()
     heat = noise / trace / (2 * (1 - MOMENTUM))
     steps = 0.5 * 0.5 * (heat[..., 1:] + heat[..., :-1]) * trace.diff(dim=-1)
     return loss - loss[..., :1], torch.nn.functional.pad(steps, (1, 0)).cumsum(-1)
@@ -167,11 +172,12 @@ def rises(task: str, batch_size: int | None, rate_at: str) -> tuple[Tensor, Tens
 
 
 def ratio(task: str, batch_size: int | None, rate_at: str) -> Mean:
-    """Return entropic rise over rise of the objective, of means over trunks, (K,).
+    """Return entropic rise over rise of the objective, of means over trunks, (K,); NaN where that does not rise."""
+    return over_loss(*rises(task, batch_size, rate_at))
 
-    It is NaN where the objective does not rise by more than three standard errors.
-    """
-    loss, entropic = rises(task, batch_size, rate_at)
+
+def over_loss(loss: Tensor, entropic: Tensor) -> Mean:
+    """Return the same of rises (T, K); the objective rises where it does so by more than three standard errors."""
     mean = over_trunks(loss)
     flat = mean.value <= 3 * mean.error
     both = torch.stack([loss, entropic], 1)  # (T, 2, K)
