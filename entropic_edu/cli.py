@@ -135,7 +135,7 @@ def _report_new(chosen: argparse.Namespace) -> int:
     from .teaching import reports
 
     if Path(chosen.file).exists():
-        raise ValueError(f"{chosen.file} is there already and stays; give the name of a new file.")
+        raise ValueError(f"{chosen.file} exists already and is kept; give the name of a new file.")
     write_whole(chosen.file, (json.dumps(reports.blank(), indent=1, ensure_ascii=False) + "\n").encode())
     print(f"Wrote {chosen.file}. Fill it in, then: entropic-edu report check {chosen.file}")
     return 0
@@ -197,7 +197,7 @@ def _record(chosen: argparse.Namespace) -> int:
     try:
         made = recorded.record(chosen.name, tiny=chosen.tiny, say=_say, folder=folder, workers=chosen.workers)
     except KeyboardInterrupt as stop:
-        news = "Stopped before a part was finished; nothing was written, and the same command begins anew."
+        news = "Stopped before a part was finished; nothing was written, and the same command starts again."
         goes_on = f"Stopped; the same command goes on from the parts in {folder}."
         raise KeyboardInterrupt(goes_on if recorded.begun(folder) else news) from stop
     made.save(out)

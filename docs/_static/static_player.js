@@ -2,7 +2,7 @@
 
 const WORDS = {
   size: "batch size B", rate: "learning rate η",
-  wait: "Loading this run.", lost: "This run could not be loaded. See that the page's folder _static is complete.",
+  wait: "Loading this run.", lost: "This run could not be loaded. Check that the page's folder _static is complete.",
 };
 
 const runs = {}, waiting = {};

@@ -18,7 +18,7 @@ def files(folder: str | Path) -> Iterator[Path]:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise ValueError(f"Wanted a folder with the files that were handed in; {named(place)} is none.")
+        raise ValueError(f"Wanted a folder with the files that were handed in; {named(place)} is not one.")
     yield from sorted(file for file in place.iterdir() if not file.name.startswith(".") and not file.is_dir())
 
 
@@ -33,19 +33,19 @@ def read(file: str | Path) -> dict[str, Any]:
     if not place.exists():
         raise ValueError(f"There is no file {named(place)}; look at its name and its folder.")
     if not place.is_file():
-        raise ValueError(f"{named(place)} is no regular file; give one that was saved as JSON.")
+        raise ValueError(f"{named(place)} is not a regular file; give one that was saved as JSON.")
     with place.open("rb") as stream:  # no more than it may hold, also where it grows meanwhile
         content = stream.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise ValueError(
-            f"At most {LARGEST:,} bytes are read, and {named(place)} has more; take out what is no answer."
+            f"At most {LARGEST:,} bytes are read, and {named(place)} has more; take out what is not an answer."
         )
     try:
         found = json.loads(content, parse_constant=_no_number, object_pairs_hook=_once)
     except RecursionError as error:
-        raise ValueError("It is nested beyond measure; write it as the example shows.") from error
+        raise ValueError("It is nested too deeply; write it as the example shows.") from error
     except ValueError as error:  # no JSON, or no UTF-8
-        raise ValueError(f"It is no JSON ({error}); save it again, as UTF-8.") from error
+        raise ValueError(f"It is not JSON ({error}); save it again, as UTF-8.") from error
     if not isinstance(found, dict):
         raise ValueError(f'Wanted an object in braces, {{"kind": ...}}; got a {type(found).__name__}.')
     return found
@@ -72,5 +72,5 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{shown(twice)} stands there twice")
+        raise ValueError(f"{shown(twice)} is there twice")
     return found

@@ -204,7 +204,7 @@ def table(folder: str | Path) -> str:
             left_out.append(f"- {cell(file.name)}: {cell(first[0].removeprefix('- '))}")
     lines = [f"| {' | '.join(HEAD)} |", "|" + "---|" * len(HEAD), *(f"| {' | '.join(row)} |" for row in rows)]
     if left_out:
-        lines += ["", f"Left out, as they are no reports: {len(left_out)}.", "", *left_out]
+        lines += ["", f"Left out, as they are not reports: {len(left_out)}.", "", *left_out]
     return "\n".join(lines) + "\n"
 
 

@@ -97,7 +97,7 @@ lesson.check("2.1", force)
 #
 # ### Predict
 #
-# Wait until the crowd does not change any more. Then count.
+# Wait until the crowd no longer changes. Then count.
 
 # %%
 lesson.predict("rarer")
@@ -196,7 +196,7 @@ lesson.explore("own", walk=walk, free_energy=free_energy)
 #
 # ### Predict
 #
-# Two barriers stand in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are
+# There are two barriers in the middle. A *pinch*: the floor is flat, the walls close in. A *hill*: the walls are
 # straight, the floor goes up. A cooler crowd has smaller kicks and would be slower too. So let it take a larger $\eta$:
 # then on an open floor all crowds get equally far.
 

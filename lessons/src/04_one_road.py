@@ -66,7 +66,7 @@ lesson.explore("hill", after="hill")
 # At the ends the first term is about 0.003 and the second 0.027; on a hill the first is by far the larger.
 #
 # The *position* on a path is the share of its length covered so far: 0 is A, 1 is B. One position on the line and the
-# same position on the road are two different networks. The *barrier* of a path is how far one must climb above its
+# same position on the road are two different networks. The *barrier* of a path is how far you must climb above its
 # higher end. On the five lines it is 0.44 to 0.97; on the five roads no measured point lies above the higher end. A
 # hill on one path says nothing about other paths.
 

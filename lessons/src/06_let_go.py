@@ -3,7 +3,7 @@
 #
 # *35 minutes. You need: lessons 02 to 05 (free energy, the road and its bump), SGD with momentum.*
 #
-# Walkers stand on the roads between two trained networks, at 0.3 and at 0.7. Each takes $k = 15$ steps of SGD, is put
+# Walkers start on the roads between two trained networks, at 0.3 and at 0.7. Each takes $k = 15$ steps of SGD, is put
 # back on the nearest point of its road, and carries on. Above is the run with batches of 16; below, the same without
 # noise. Run all cells and press Play.
 
@@ -32,7 +32,7 @@ lesson.play("hot")
 # ## You will be able to
 #
 # - put a walker back on a bent road (check 6.1)
-# - let walkers go with a few lines of your own, at any temperature (check 6.2)
+# - release walkers with a few lines of your own, at any temperature (check 6.2)
 # - find how hard noise pushes from the excess loss of the walkers, with no free constant (check 6.3)
 # - separate what noise does from what the slope does, with an error (check 6.4)
 

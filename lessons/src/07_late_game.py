@@ -18,9 +18,9 @@ lesson = ee.Lesson("07")
 lesson.explore("hill")
 
 # %% [markdown]
-# All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels drawn anew, a
-# network 64-64-64-10, batches of 16, eight training runs (*trunks*), each with its own seed. From each trunk, two
-# *children* part at step $k$. Errors are over the trunks.
+# All numbers on this page are recorded, unless you press *Run it live*: 600 digits with some labels redrawn, a network
+# 64-64-64-10, batches of 16, eight training runs (*trunks*), each with its own seed. From each trunk, two *children*
+# part at step $k$. Errors are over the trunks.
 
 # %% [markdown]
 # ## Questions

@@ -91,9 +91,7 @@ def a_push(narrow):
 
 def a_pinch_is_no_hill(barriers):
     """Cooling closes the hill and not the pinch."""
-    pattern = (
-        rf"at the pinch, {NUMBER} ± {NUMBER} % are past the middle .* at the hill, {NUMBER} ± {NUMBER} % \("
-    )
+    pattern = rf"at the pinch, {NUMBER} ± {NUMBER} % are past the middle .* at the hill, {NUMBER} ± {NUMBER} % \("
     hot = numbers(barriers.read(150), pattern)
     assert barriers.turn("temperature", "End") == "0.045"
     barriers.stage.get_by_text(re.compile("^Step 150, T = 0.045")).wait_for(timeout=120_000)

@@ -204,7 +204,7 @@ def test_the_picture_is_there_in_words(visit):
     told = page.locator(".ee-stage-words p").all_inner_texts()
     assert [line.split(":")[0] for line in told] == page.locator("figcaption").all_inner_texts()
     for line in told:
-        shares, laws = re.search(r": ([\d, ]+) % of the walkers, by theory ([\d, ]+) %", line).groups()
+        shares, laws = re.search(r": ([\d, ]+) % of the walkers \(theory: ([\d, ]+) %", line).groups()
         shares, laws = ([int(part) for part in each.split(", ")] for each in (shares, laws))
         assert len(shares) == len(laws) == 5
         assert 95 <= sum(shares) <= 102

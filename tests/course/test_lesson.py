@@ -265,7 +265,7 @@ def test_without_ipywidgets_the_import_says_what_to_install():
 
 
 def test_the_environment_is_one_sentence_where_all_is_there_and_names_what_is_not(tmp_path, monkeypatch):
-    assert str(Lesson("02").environment()).startswith("All that the lessons need is there")
+    assert str(Lesson("02").environment()).startswith("Everything that the lessons need is here")
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()

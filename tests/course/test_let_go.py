@@ -119,11 +119,11 @@ def test_the_sentence_of_a_walk_agrees_with_the_recording():
     rows = kept["eta 0.04, B 32/position"][:, -1, 4].double().mean(-1)  # released at 0.5
     error = rows.std() / 5**0.5
     said = MADE["walk"].draw(batch_size=32, learning_rate=0.04, released_at=0.5).sentence
-    assert f"they stand at {rows.mean():.3f} ± {error:.3f}" in said
+    assert f"they are at {rows.mean():.3f} ± {error:.3f}" in said
     assert "2 walkers of each released at 0.5" in said
     one = kept["eta 0.02, B 128/position"][3, -1, 2, 0]
     said = MADE["walk"].draw(batch_size=128, road_pair=4).sentence
-    assert f"they stand at {one:.3f} on average" in said  # one walker has no error
+    assert f"they are at {one:.3f} on average" in said  # one walker has no error
     assert "1 walker of each" in said
 
 

@@ -261,7 +261,7 @@ def test_ctrl_c_ends_a_recipe_whose_parts_are_not_kept(capsys):
     finally:
         signal.signal(signal.SIGALRM, handler)
     out, err = capsys.readouterr()
-    assert "nothing was written, and the same command begins anew" in err
+    assert "nothing was written, and the same command starts again" in err
     assert out.startswith("The recording that comes with the package took 8 min.\n")  # and how far it came
     assert not list(Path().iterdir())
 

@@ -154,7 +154,7 @@ def test_a_report_is_begun_checked_and_shown_by_commands(tmp_path, report, capsy
     said = capsys.readouterr().err
     assert said.count("still to be written; wanted ") > 20
     assert cli.main(["report", "new", str(file)]) == 1
-    assert "is there already and stays" in capsys.readouterr().err
+    assert "exists already and is kept" in capsys.readouterr().err
     assert cli.main(["report", "check", saved(tmp_path, report)]) == 0
     assert "is a whole report: the noise made 0.298 ± " in capsys.readouterr().out
     assert cli.main(["report", "table", str(tmp_path)]) == 0
@@ -175,7 +175,7 @@ def test_a_hostile_file_is_told_in_words_and_left_out_of_the_table(tmp_path, rep
     assert cli.main(["report", "table", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "toward its own end" in out
-    assert "Left out, as they are no reports: 1." in out
+    assert "Left out, as they are not reports: 1." in out
 
 
 def test_words_of_a_report_stay_words_in_the_table(tmp_path, report):
