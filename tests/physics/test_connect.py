@@ -952,3 +952,16 @@ def test_how_curved_a_middle_is_does_not_count_weight_decay_and_is_its_data_loss
     assert _curvature(Rough(base=0.25), wide) == pytest.approx(0.75)
     same = ee.Network(network.model, network.x, network.y, weight_decay=0.0)
     assert _curvature(network, ends) == pytest.approx(_curvature(same, ends))
+
+
+def test_settings_of_a_method_are_given_by_name():
+    for kind in (Springs, ee.methods.AutoNEB, ee.methods.Bezier):
+        with pytest.raises(TypeError, match="positional"):
+            kind(1.0)
+
+
+def test_where_nothing_is_steep_steps_stay_as_they_are():
+    flat = torch.lerp(doubles(-1, 0, 0), doubles(1, 0, 0), torch.linspace(0, 1, 9).double()[:, None])
+    band = Band(Ridge(0.0), seeded(), 16, 0.002, 0.9, 100)
+    band.hasten(flat)
+    assert band.learning_rate == 0.002
