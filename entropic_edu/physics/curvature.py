@@ -313,7 +313,7 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
             length = w.norm(dim=1)
             beside[:, m] = length.to("cpu", torch.float64)
             diagonal[:, m] = torch.where(alive, along, diagonal[:, 0])
-            size = (diagonal.abs() + beside)[:, : m + 1].amax(1)
+            size = (diagonal.abs() + beside).amax(1)  # so far
             alive &= beside[:, m] > 10 * torch.finfo(w.dtype).eps * size
             beside[:, m] *= alive
             q = torch.where(alive.to(w.device)[:, None], w / length[:, None], 0)

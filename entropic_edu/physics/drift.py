@@ -211,7 +211,7 @@ def _batches(
     step = Step(0, generator, stepper.learning_rate, stepper.momentum)
     place = torch.tensor([0.0, 0.5, 1.0]).to(path.pivots)
     theta = path.at(place.repeat_interleave(5))  # 15 batches: 45 gradients, as many as two steps of most crowds take
-    parts = theta.split(max(1, 2**25 // land.dim))
+    parts = theta.split(max(1, 33_554_432 // land.dim))
     looks = [batch_sharpness(land, part, model.batch(land, step, len(part))) for part in parts]
     each, gradient = (torch.cat(some).unflatten(0, (3, 5)) for some in zip(*looks, strict=True))
     noise = model.batch_size * gradient.var(1).sum(-1)  # of one sample

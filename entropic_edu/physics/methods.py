@@ -361,7 +361,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _norm(vectors: Tensor) -> Tensor:
-    return vectors.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
+    return vectors.norm(dim=1, keepdim=True).clamp(min=torch.finfo(vectors.dtype).tiny)
 
 
 def inserted(path: Path, most: int, threshold: float) -> Path:

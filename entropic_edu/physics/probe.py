@@ -282,12 +282,12 @@ def _dense(land: Landscape, theta: Tensor) -> dict[str, Tensor]:
     """What a profile says of H, from the whole of it: exact up to round-off."""
     hessian = torch.stack([dense_hessian(land, t, weight_decay=False) for t in theta])
     values = torch.linalg.eigvalsh(hessian.double()).to(theta)  # (P, D)
-    adaptive = theta[:, :, None] * hessian * theta[:, None]
+    adaptive, exact = theta[:, :, None] * hessian * theta[:, None], values.new_zeros(len(values))
     return {
         "trace": values.sum(-1),
-        "trace_error": torch.zeros_like(values[:, 0]),
+        "trace_error": exact,
         "top_eigenvalue": values[:, -1],
-        "top_error": torch.zeros_like(values[:, 0]),
+        "top_error": exact,
         "smallest_eigenvalue": values[:, 0],
         "adaptive_trace": adaptive.diagonal(dim1=1, dim2=2).sum(-1),
         "adaptive_top": torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),

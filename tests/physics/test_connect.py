@@ -669,8 +669,9 @@ def test_ctrl_c_before_the_straight_line_is_measured_marks_it_incomplete():
     assert not path.complete
 
 
-def test_snapshots_count_the_sweeps_and_only_the_last_is_complete(network, ends):
-    settings = {"method": "string", "generator": seeded(), "sweeps": alone(150), "pivots": 6, "batch_size": 10}
+@pytest.mark.parametrize("method", ["string", "neb", "bezier"])
+def test_snapshots_count_the_sweeps_and_only_the_last_is_complete(method, network, ends):
+    settings = {"method": method, "generator": seeded(), "sweeps": alone(150), "pivots": 6, "batch_size": 10}
     snapshots = list(ee.stream.connect(network, *ends, **settings))
     assert [s.done for s in snapshots] == [0, 25, 50, 75, 100, 125, 150, 150]
     assert [s.result.complete for s in snapshots] == [False] * 7 + [True]
@@ -774,8 +775,8 @@ def test_each_round_is_as_long_as_all_before_it_and_the_last_takes_what_is_left(
 
 def test_a_string_grows_by_thirds_and_is_spread_anew_every_fifth_sweep():
     way = Watched()
-    on_the_circle(method=way, pivots=12, sweeps=alone(60, change=0), learning_rate=0.3)
-    assert way.pivots == [4] * 20 + [8] * 20 + [12] * 20
+    on_the_circle(method=way, pivots=15, sweeps=alone(60, change=0), learning_rate=0.3)
+    assert way.pivots == [5] * 20 + [10] * 20 + [15] * 20
     uneven = Watched()
     ends = Path(doubles([-1, 0, 0], [-0.9, 0, 0], [0.5, 0, 0], [1, 0, 0], [1.1, 0, 0]))
     for _ in uneven.relax(Band(Ridge(0.0), seeded(), None, 0.01, 0.0, 7), ends, 7):
@@ -912,7 +913,8 @@ def test_new_pivots_take_an_eighth_of_the_sweeps_and_at_least_fifty_at_most_twic
         settings = {"method": "string", "pivots": 4, "batch_size": 10, "sweeps": wanted, "generator": seeded()}
         shots = [(each.done, each.total) for each in ee.stream.connect(network, *ends, **settings)]
         assert len(network.drawn) == sweeps + 2 * more
-        assert {(done, total) for done, total in shots if total != sweeps} == {(sweeps, sweeps + 1)}
+        refining = 2 * math.ceil(more / 25)  # one after every 25 sweeps and at the end, twice
+        assert [each for each in shots if each[1] != sweeps] == [(sweeps, sweeps + 1)] * refining
         assert shots[-1] == (sweeps, sweeps)
 
 
@@ -950,3 +952,16 @@ def test_how_curved_a_middle_is_does_not_count_weight_decay_and_is_its_data_loss
     assert _curvature(Rough(base=0.25), wide) == pytest.approx(0.75)
     same = ee.Network(network.model, network.x, network.y, weight_decay=0.0)
     assert _curvature(network, ends) == pytest.approx(_curvature(same, ends))
+
+
+def test_settings_of_a_method_are_given_by_name():
+    for kind in (Springs, ee.methods.AutoNEB, ee.methods.Bezier):
+        with pytest.raises(TypeError, match="positional"):
+            kind(1.0)
+
+
+def test_where_nothing_is_steep_steps_stay_as_they_are():
+    flat = torch.lerp(doubles(-1, 0, 0), doubles(1, 0, 0), torch.linspace(0, 1, 9).double()[:, None])
+    band = Band(Ridge(0.0), seeded(), 16, 0.002, 0.9, 100)
+    band.hasten(flat)
+    assert band.learning_rate == 0.002

@@ -383,7 +383,7 @@ def release_of(position, start, step):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("start", "home"), [(0.3, 0.0), (0.7, 1.0)])
+@pytest.mark.parametrize(("start", "home"), [(0.3, 0.0), (0.7, 1.0), (0.5, 0.0)])
 def test_the_relaxation_time_of_an_exponential_is_its_time_constant(start, home):
     step = torch.arange(0, 1001, 10)
     position = home + (start - home) * torch.exp(-step / 250.0)[:, None].expand(-1, 4)
@@ -590,3 +590,10 @@ def test_settings_at_the_bounds_pass_and_beyond_them_are_refused(door, values, w
     else:
         with pytest.raises(ValueError, match=words):
             door(*values)
+
+
+@pytest.mark.parametrize("walkers", [1, 2, 3])
+def test_the_error_of_a_mean_position_falls_with_the_root_of_the_walkers(walkers):
+    position = torch.tensor([[0.3, 0.3, 0.3], [0.2, 0.25, 0.27]])[:, :walkers]
+    wanted = position.std(1) / walkers**0.5 if walkers > 1 else torch.zeros(2)
+    torch.testing.assert_close(release_of(position, 0.3, torch.tensor([0, 10])).position_error[:, 0], wanted)

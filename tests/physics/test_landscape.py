@@ -191,3 +191,15 @@ def test_a_crowd_moves_a_copy_unless_it_is_told_to_move_the_vectors_themselves(c
     assert theta.tolist() == [[1 if copied else 2] * 2] * 3
     crowd.place(torch.zeros(3, 2))
     assert crowd.position.tolist() == [[0, 0]] * 3
+
+
+def test_a_landscape_promises_nothing_that_it_does_not_say(thetas, generator):
+    land = Cubic()
+    assert (land.gives_loss, land.stacks, land.has_exact_trace(generator), land.scale_free(thetas)) == (False,) * 3 + (
+        {},
+    )
+    assert (land.threads(None), land.steps_per_epoch(4), land.label_ratio, land.weight_decay) == (1, 1, 0.0, LAMBDA)
+    assert (Waist().weight_decay, Waist().num_samples, Waist().splits) == (0.0, None, ())
+    assert land.without_label_noise() is land
+    with pytest.raises(ValueError, match=r"theta is of torch\.int64, wanted a floating-point type"):
+        Waist().gradient(torch.zeros(2, dtype=torch.int64))

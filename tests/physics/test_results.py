@@ -319,3 +319,22 @@ def test_a_kept_value_does_not_change_with_what_it_was_taken_from():
         value.zero_()
     assert kept.tolist() == [1, 1, 1]
     assert not kept.requires_grad
+
+
+@pytest.mark.parametrize(
+    "error", [LookupError("no class Own"), KeyError("theta"), TypeError("no field"), OSError("gone")]
+)
+def test_what_cannot_be_put_together_is_of_another_version_unless_it_is_the_users_own(error):
+    def put_together():
+        with results.of_this_version("road.st"):
+            raise error
+
+    if isinstance(error, OSError):
+        with pytest.raises(OSError, match="gone"):
+            put_together()
+    elif type(error) is LookupError:
+        with pytest.raises(LookupError, match=r"road\.st: no class Own"):
+            put_together()
+    else:
+        with pytest.raises(ValueError, match=rf"road\.st was written by another version .*{type(error).__name__}"):
+            put_together()

@@ -1,8 +1,10 @@
 """What ``help``, type checkers and warnings say of verbs: the plain verb returns its result, and warns its caller."""
 
 import dataclasses
+import importlib
 import inspect
 import operator
+import pkgutil
 import subprocess
 import sys
 import typing
@@ -13,6 +15,7 @@ import pytest
 import torch
 
 import entropic_edu as ee
+from entropic_edu import physics
 
 VERBS = {"train": ee.Run, "connect": ee.Path, "probe": ee.Profile, "drift": ee.Release, "spawn": ee.Family}
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +47,7 @@ STEPS = {
     "optimizer": "sgd",
     "schedule": "cosine",
 }
+FLOOR = {"noise": "isotropic", "noise_scale": 1.0, "half_length": 1.0}
 DEFAULTS = {  # those of a number, a name or a switch; what is not here is None
     "train": STEPS | {"resume": False},
     "connect": {"method": "autoneb", "pivots": 20, "sweeps": 2000, "batch_size": 64, "learning_rate": 0.05}
@@ -59,6 +63,19 @@ DEFAULTS = {  # those of a number, a name or a switch; what is not here is None
     "Profile": {"complete": True, "finite_scale": 0.0, "length": 0.0, "dim": 0, "weight_decay": 0.0}
     | {"label_ratio": 0.0, "noise_shape": "curvature"},
     "Path": {"complete": True, "method": "given", "landscape": ""},
+    "Family": {"complete": True, "steps": 0},
+    "Run": {"complete": True},
+    "Release": {"complete": True},
+    "theory.Prediction": {"temperature": 0.0, "flow_time": 0.0},
+    "methods.Springs": {"spring_constant": 1.0, "tangent": "upwind", "projection": True},
+    "methods.AutoNEB": {"spring_constant": 1.0, "tangent": "upwind", "projection": True, "threshold": 0.1},
+    "methods.Bezier": {"bends": 3},
+    "valleys.Waist": FLOOR | {"end_curvature": 0.0, "g_wide": 1.0, "g_narrow": 16.0, "width": 0.35},
+    "valleys.Pinch": FLOOR | {"end_curvature": 0.0, "g_wide": 1.0, "g_narrow": 16.0, "width": 0.08},
+    "valleys.Tilted": FLOOR | {"end_curvature": 0.0, "slope": 0.01, "g_wide": 1.0, "g_narrow": 16.0, "width": 0.7},
+    "valleys.DoubleWell": {"noise": "isotropic", "noise_scale": 1.0, "barrier": 0.02}
+    | {"g_wide": 4.0, "g_narrow": 4.0, "width": 0.35},
+    "valleys.Hyperbola": FLOOR | {"noise": "label"},
     "curvature.hutchinson_trace": {"num_probes": 16, "weight_decay": True},
     "curvature.extreme_eigenvalues": {"steps": 30, "tolerance": 1e-3, "weight_decay": True},
     "curvature.spectral_density": {"num_probes": 4, "steps": 24, "weight_decay": True},
@@ -82,7 +99,8 @@ FIRST = {
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_what_is_not_given_is_what_results_were_made_with(name):
     """A default that changes silently changes everybody's results: it is changed here too, and in the changelog."""
-    parameters = inspect.signature(operator.attrgetter(name)(ee)).parameters.values()
+    where = physics if name.startswith("theory.") else ee
+    parameters = inspect.signature(operator.attrgetter(name)(where)).parameters.values()
     given = {p.name: p.default for p in parameters if p.default is not p.empty and p.default is not None}
     assert {key: value for key, value in given.items() if isinstance(value, bool | int | float | str)} == DEFAULTS[name]
 
@@ -104,10 +122,51 @@ def test_what_says_how_a_result_was_made_is_given_by_name():
     }
 
 
+def modules():
+    return [
+        importlib.import_module(f"{physics.__name__}.{each.name}") for each in pkgutil.iter_modules(physics.__path__)
+    ]
+
+
 def test_what_holds_tensors_is_equal_to_itself_alone():
-    """Equality of tensors is a tensor, of which nobody knows whether it is true."""
-    held = [*VERBS.values(), ee.Path, ee.curvature.SpectralDensity, ee.curvature.Extremes]
-    assert {kind for kind in held if kind.__eq__ is not object.__eq__} == set()
+    """Equality of tensors is a tensor, of which nobody knows whether it is true; plain settings are compared."""
+    kinds = [kind for module in modules() for kind in vars(module).values() if "__dataclass_fields__" in dir(kind)]
+    compared = {kind.__name__ for kind in kinds if kind.__eq__ is not object.__eq__}
+    assert compared == {
+        *(
+            "Band",
+            "Batches",
+            "During",
+            "Label",
+            "Minibatch",
+            "OfTheRoad",
+            "Projections",
+            "Records",
+            "Snapshot",
+            "Sweeps",
+        )
+    }
+    assert len(kinds) > 30
+
+
+NAMED = {
+    "landscape.Landscape.hessian_vector_product": "weight_decay",
+    "landscape.Landscape.hessian_at": "weight_decay",
+    "landscape.Landscape.trace": "generator num_probes weight_decay scale",
+    "landscape.Landscape.gradient": "shared",
+    "valleys.Valley.floor": "dtype",
+    "methods.Band.backs_off": "look",
+    "crowd.Crowd": "copied",
+    "probe.Profile.narrowing": "learning_rate momentum project_every noise",
+    "drift._Costs": "each",
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_would_not_be_understood_without_its_name_is_given_by_it(name):
+    parameters = inspect.signature(operator.attrgetter(name)(physics)).parameters.values()
+    assert [p.name for p in parameters if p.kind is p.KEYWORD_ONLY] == NAMED[name].split()
+    assert not [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY]
 
 
 @pytest.mark.soak

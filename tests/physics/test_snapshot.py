@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 
 import entropic_edu as ee
 from entropic_edu.physics.results import Result
-from entropic_edu.physics.snapshot import Snapshot, finish, on_threads, verb
+from entropic_edu.physics.snapshot import Snapshot, finish, on_threads, verb, whole_or_nothing
 from entropic_edu.physics.valleys import Hyperbola
 
 
@@ -206,3 +206,9 @@ def test_a_block_computes_on_at_most_so_many_threads_and_gives_them_back(wanted,
         assert stream is not ee.stream.train
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_part_of_a_whole_lets_ctrl_c_through_and_afterwards_a_verb_returns_what_there_is_again():
+    with pytest.raises(KeyboardInterrupt), whole_or_nothing():
+        count(9, progress=interrupt_at(4))
+    assert count(9, progress=interrupt_at(4)).reached == 4

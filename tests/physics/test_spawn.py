@@ -8,8 +8,8 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import models, valleys
-from entropic_edu.physics.curvature import dense_hessian
-from entropic_edu.physics.spawn import Family, born, spawn
+from entropic_edu.physics.curvature import dense_hessian, extreme_eigenvalues
+from entropic_edu.physics.spawn import Family, _along, born, spawn
 
 QUICK = {
     "batch_size": 8,
@@ -226,6 +226,15 @@ def test_a_smooth_network_gets_hutchinsons_trace_with_its_error_and_shared_probe
     # So they are between lines: without noise the lines of all k are one point, and one estimate.
     still = spawn(land, at=[0, 2], batch_size=None, epochs=3, points=3, generator=seeded())
     torch.testing.assert_close(still.trace[0, 0], still.trace[0, 1], rtol=1e-10, atol=0)
+
+
+def test_the_top_of_a_spectrum_takes_as_many_products_as_in_a_profile(generator):
+    land = small(generator, activation=nn.Tanh)
+    theta = torch.stack([land.initial(generator), land.initial(generator)])
+    top = _along(land, theta, generator, 5, {})[4]
+    for steps in (23, 24, 25):
+        ends = extreme_eigenvalues(land, theta, steps=steps, generator=seeded(5), weight_decay=False, tolerance=1e-3)
+        assert torch.equal(ends.largest, top) == (steps == 24)
 
 
 def test_a_valley_is_spawned_on_too_and_its_trace_is_exact(generator):

@@ -406,3 +406,7 @@ def test_the_first_vector_that_is_lost_is_named_and_no_other(rows):
         match=rf"by step 7: loss {loss:.3g}, learning_rate \* lambda_max = 1\.6 ".replace("+", r"\+"),
     ):
         stepper.check(land, 7, theta)
+
+
+def test_a_run_of_parameters_alone_has_no_history():
+    assert [len(each) for each in Run(torch.zeros(2), 0, 5).history] == [0, 0, 0]

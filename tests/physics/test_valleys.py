@@ -422,7 +422,7 @@ def test_the_walls_at_the_ends_have_a_finite_curvature(wrong):
         valleys.Waist(end_curvature=wrong)
 
 
-@pytest.mark.parametrize("valley", [Waist, Pinch, Tilted, DoubleWell])
+@pytest.mark.parametrize("valley", ALL)
 def test_settings_of_a_valley_are_given_by_name(valley):
     with pytest.raises(TypeError, match="positional"):
         valley("isotropic")
