@@ -13,6 +13,8 @@ from entropic_edu import Network
 from entropic_edu.networks import ways as timing
 from entropic_edu.networks.batch_norm import NORMS
 from entropic_edu.networks.batches import Batch
+from entropic_edu.networks.crowd import StackCrowd
+from entropic_edu.networks.models import normed_cnn
 from entropic_edu.networks.modules import DROPOUTS, pooled_first
 from entropic_edu.networks.ways import Choice
 
@@ -396,6 +398,33 @@ def test_elsewhere_vmap_has_to_be_clearly_faster(clear, generator, monkeypatch):
     by = lambda way, theta, batch: (theta, theta)  # noqa: E731
     taken = Choice(18, torch.device("meta"))(torch.zeros(3, 18), Batch(*data(generator, 8)), by)
     assert taken == ("vmap" if clear > 1.3 else "loop")
+
+
+def test_however_much_a_sample_keeps_one_is_taken_at_a_time(generator):
+    land = Network(normed_cnn((2, 4), 3, size=8).double(), *data(generator, 12, (3, 8, 8)))
+    theta = starts(land, generator, 2)
+    expected = land.gradient(theta)
+    land.engine._bytes = 10**15
+    assert land.engine.tiles
+    assert land.engine.rows(theta) == 1
+    torch.testing.assert_close(land.gradient(theta), expected, **ROUND_OFF)
+
+
+class Tilted(Network):
+    def gradient_on(self, theta, batch):
+        return super().gradient_on(theta, batch) + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "stacked"), [(Network, mlp, True), (Network, conv, False), (Tilted, mlp, False)]
+)
+def test_crowds_step_as_stacks_unless_a_subclass_changes_the_gradient(kind, make, stacked, generator):
+    land = kind(make(), *data(generator))
+    theta = starts(land, generator)
+    crowd = land.crowd(theta)
+    assert isinstance(crowd, StackCrowd) is stacked
+    batch = land.draw(8, generator, len(theta))
+    torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch), **ROUND_OFF)
 
 
 @pytest.mark.parametrize("label_noise", [0.0, 0.2])
