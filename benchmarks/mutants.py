@@ -167,7 +167,11 @@ def main(arguments: Sequence[str] | None = None) -> float:
     kept = Kept(asked.kept)
     known = tomllib.loads((Path(__file__).with_suffix(".toml")).read_text())
     tests = {module: [f"tests/{name}" for name in own] for module, own in known["tests"].items()}
-    same = {(each["module"], each["before"], each["after"]) for each in known.get("equivalent", [])}
+    same = {
+        (each["module"], each["before"], after)
+        for each in known["equivalent"]
+        for after in ([each["after"]] if isinstance(each["after"], str) else each["after"])
+    }
     chosen = [each for each in sample(list(tests), asked.count, asked.seed) if re.search(asked.only, each.module)]
     tried = [each for each in chosen if (each.module, each.before, each.after) not in same]
     tried.sort(key=lambda each: tests[each.module])  # so that each file of tests is run whole but once, and soon used

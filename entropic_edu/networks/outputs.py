@@ -165,9 +165,8 @@ def scoring_for(z: Tensor, y: Tensor, loss: Any, accuracy: Accuracy | None = Non
 def _by_shape(z: Tensor, y: Tensor) -> Scoring | None:
     """Class numbers for a loss that is not known: the axis that the targets lack."""
     axes = [axis for axis in range(1, z.ndim) if z.shape[:axis] + z.shape[axis + 1 :] == y.shape and z.shape[axis] > 1]
-    if len(axes) != 1 or int(y.max()) >= z.shape[axes[0]]:
-        return None
-    return Scoring("classes", axes[0] - z.ndim)
+    one = (axis for axis in axes if len(axes) == 1 and int(y.max()) < z.shape[axis])
+    return next((Scoring("classes", axis - z.ndim) for axis in one), None)
 
 
 def _threshold(z: Tensor, y: Tensor, loss: Any) -> float | None:

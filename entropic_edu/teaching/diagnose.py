@@ -281,7 +281,7 @@ def changes(names: Sequence[str], case: Sequence[Any]) -> Iterator[tuple[str, st
     """Yield the name of each number in a case, that of its argument, and the case with this number changed."""
     for position, (name, value) in enumerate(zip(names, case, strict=False)):
         if _is_number(value):
-            bigger = type(value)(_grown(value, True))
+            bigger = type(value)(_grown(value))
             yield name, name, [*case[:position], bigger, *case[position + 1 :]]
         elif _is_short(value):
             yield from _entries(position, name, case)
@@ -321,20 +321,20 @@ def _power(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence
         bases = [case[position] for case in cases]
         if not all(_is_number(base) and base > 0 for base in bases) or not any(t.leaf == name for t in tried):
             continue
-        sizes = np.array([_grown(bases[t.case], t.leaf == name) for t in tried])
-        ratios = np.array([(t.after[1] / t.after[0]).ravel()[0] if t.after[0].all() else np.nan for t in tried])
+        points = [(float(bases[t.case]), *t.before) for t in tried]
+        points += [(_grown(bases[t.case]) if t.leaf == name else float(bases[t.case]), *t.after) for t in tried]
+        if not all(right.all() for _, right, _ in points):
+            return None
         for power in POWERS:
-            left = ratios / sizes**power
+            left = np.concatenate([(theirs / right).ravel() / size**power for size, right, theirs in points])
             if left[0] != 0 and _same(left, np.full_like(left, left[0])):
                 key = "check.power" if math.isclose(left[0], 1, rel_tol=CLOSE) else "check.power_and_factor"
                 return Found("whole", text(key, power=_in_words(name, power), factor=f"{left[0]:.4g}"))
     return None
 
 
-def _grown(value: float, grows: bool) -> float:
-    """Return a number after its change, if it changes."""
-    if not grows:
-        return float(value)
+def _grown(value: float) -> float:
+    """Return a number after its change."""
     return float((2 * value or 1) if isinstance(value, int) else STEP * value if value else 0.37)
 
 

@@ -486,3 +486,7 @@ def test_the_names_of_the_classes_are_those_that_come_with_the_real_images():
     if not names.is_file():
         pytest.skip("this copy has no batches.meta.txt")
     assert tuple(names.read_text().split()) == CLASSES
+
+
+def test_two_tasks_with_the_same_numbers_are_two():
+    assert digits() != digits()

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu.data import digits
-from entropic_edu.networks.align import align, permute
+from entropic_edu.networks.align import Alignment, align, permute
 from entropic_edu.networks.models import mlp, small_cnn
 
 
@@ -219,3 +220,14 @@ def test_permutations_that_do_not_fit_are_refused(orders, generator):
     land = network(mlp(4, 5, 3), (4,), generator)
     with pytest.raises(ValueError, match=r"hidden layers of \[5\] units and needs one permutation"):
         permute(land, land.initial(generator), [torch.tensor(order) for order in orders])
+
+
+def test_two_alignments_with_the_same_numbers_are_two():
+    one = Alignment(torch.zeros(3), (torch.arange(2),), 1.0, 0.5, 2)
+    assert one != replace(one)
+
+
+@pytest.mark.parametrize(("order", "moved"), [([0, 1, 2], 0), ([1, 0, 2], 2), ([1, 2, 0], 3)])
+def test_the_summary_counts_the_units_that_moved(order, moved):
+    made = Alignment(torch.zeros(3), (torch.tensor(order), torch.arange(2)), 1.25, 0.5, 2)
+    assert made.summary() == f"Renaming {moved} of 5 hidden units brought the networks from distance 1.25 to 0.5."

@@ -124,7 +124,10 @@ def test_an_estimate_grows_with_the_samples_and_not_with_the_weights(generator):
     assert 1.7 < wide / narrow < 2  # twice the activations on the same images; the weights are four times as many
 
 
-@pytest.mark.parametrize(("size", "words"), [(12, "12 bytes"), (1500, "1.5 kB"), (2.5e6, "2.5 MB"), (8e10, "80 GB")])
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(12, "12 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1500, "1.5 kB"), (2.5e6, "2.5 MB"), (8e10, "80 GB")],
+)
 def test_sizes_are_written_as_people_do(size, words):
     assert memory.in_words(size) == words
 
@@ -139,6 +142,34 @@ def test_an_accelerator_takes_as_many_samples_as_an_eighth_of_its_memory_keeps()
     assert memory.rows(5, 8 * 1000 * 77, 77) == 1000
     assert memory.rows(5, 2**60, 77) == 8192
     assert memory.rows(5, 1, 77) == 16
+
+
+def test_little_is_less_than_a_32nd_of_an_accelerator_s_memory_and_nothing_is_little_on_a_processor():
+    assert memory.is_small(99, 3200)
+    assert not memory.is_small(100, 3200)
+    assert not memory.is_small(0, None)
+
+
+@pytest.mark.parametrize(
+    ("error", "so"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("no room"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried"), True),
+        (RuntimeError("no rule for vmap"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_says_that_memory_ran_out_is_known_by_type_or_words(error, so):
+    assert memory.ran_out(error) is so
+
+
+def test_all_memory_is_at_least_what_is_free():
+    everything, free = (memory.free_bytes(torch.device("cpu"), in_use) for in_use in (True, False))
+    assert everything is free is None or everything >= free > 0
+    assert memory.free_bytes(torch.device("meta")) is None
 
 
 def test_a_processor_takes_what_stays_in_its_cache():

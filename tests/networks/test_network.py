@@ -10,8 +10,11 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from entropic_edu import Network
+from entropic_edu.networks import ways as timing
 from entropic_edu.networks.batch_norm import NORMS
 from entropic_edu.networks.batches import Batch
+from entropic_edu.networks.crowd import StackCrowd
+from entropic_edu.networks.models import normed_cnn
 from entropic_edu.networks.modules import DROPOUTS, pooled_first
 from entropic_edu.networks.ways import Choice
 
@@ -359,6 +362,79 @@ def test_elsewhere_vmap_is_taken_where_a_timing_has_it_clearly_faster_and_each_s
     batch = Batch(*data(generator, 8))
     assert [choice(theta, batch, by) for _ in range(3)] == [taken] * 3
     assert asked == ["loop"] * 4 + ["vmap"] * 4
+
+
+PICTURES, OWN = (8, 3, 6, 6), (2, 8, 3, 6, 6)
+TAKEN = [  # shape of x, own, parameters, bytes that groups may keep, bytes that are held, networks, what is taken
+    ((8, 5), False, 18, 0, 0, 2, "loop"),
+    ((8, 5), False, 18, 0, 0, 3, "vmap"),
+    ((10, 5), False, 300_000, 0, 0, 3, "vmap"),
+    ((10, 5), False, 300_001, 0, 0, 3, "loop"),
+    ((3, 10, 5), True, 300_001, 0, 0, 3, "loop"),
+    (PICTURES, False, 10**9, 0, 1_250_000, 3, "vmap"),
+    (PICTURES, False, 18, 0, 1_250_001, 3, "loop"),
+    (OWN, True, 10**9, 0, 1_250_000, 3, "vmap"),
+    (PICTURES, False, 18, 100, 200, 2, "groups"),
+    (PICTURES, False, 18, 100, 201, 2, "loop"),
+    (OWN, True, 18, 100, 100, 2, "groups"),
+    (OWN, True, 18, 100, 101, 2, "loop"),
+    (OWN, True, 18, 100, 0, 1, "loop"),
+    ((2, 3, 6, 6), True, 18, 100, 0, 2, "loop"),
+]
+
+
+@pytest.mark.parametrize(("shape", "own", "dim", "groups", "held", "networks", "taken"), TAKEN)
+def test_on_a_cpu_the_sizes_alone_say_which_way_is_taken(shape, own, dim, groups, held, networks, taken):
+    choice = Choice(dim, torch.device("cpu"), groups)
+    batch = Batch(torch.zeros(shape), torch.zeros(shape[: 1 + own]), own)
+    tried = []
+    assert choice(torch.zeros(networks, 1), batch, lambda way, *_: tried.append(way), held) == taken
+    assert tried == ["vmap"] * (taken == "vmap")  # which not every layer has a rule for
+
+
+@pytest.mark.parametrize("clear", [1.35, 1.25])
+def test_elsewhere_vmap_has_to_be_clearly_faster(clear, generator, monkeypatch):
+    monkeypatch.setattr(timing, "_seconds", lambda call, where: {"loop": clear, "vmap": 1.0}[call.args[0]])
+    by = lambda way, theta, batch: (theta, theta)  # noqa: E731
+    taken = Choice(18, torch.device("meta"))(torch.zeros(3, 18), Batch(*data(generator, 8)), by)
+    assert taken == ("vmap" if clear > 1.3 else "loop")
+
+
+def test_however_much_a_sample_keeps_one_is_taken_at_a_time(generator):
+    land = Network(normed_cnn((2, 4), 3, size=8).double(), *data(generator, 12, (3, 8, 8)))
+    theta = starts(land, generator, 2)
+    expected = land.gradient(theta)
+    land.engine._bytes = 10**15
+    assert land.engine.tiles
+    assert land.engine.rows(theta) == 1
+    torch.testing.assert_close(land.gradient(theta), expected, **ROUND_OFF)
+
+
+class Tilted(Network):
+    def gradient_on(self, theta, batch):
+        return super().gradient_on(theta, batch) + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "make", "stacked"), [(Network, mlp, True), (Network, conv, False), (Tilted, mlp, False)]
+)
+def test_crowds_step_as_stacks_unless_a_subclass_changes_the_gradient(kind, make, stacked, generator):
+    land = kind(make(), *data(generator))
+    theta = starts(land, generator)
+    crowd = land.crowd(theta)
+    assert isinstance(crowd, StackCrowd) is stacked
+    batch = land.draw(8, generator, len(theta))
+    torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch), **ROUND_OFF)
+
+
+@pytest.mark.parametrize("label_noise", [0.0, 0.2])
+@pytest.mark.parametrize("make", [mlp, conv])
+def test_the_loss_comes_with_the_gradient_unless_targets_are_drawn_or_networks_are_stacked(
+    make, label_noise, generator
+):
+    x, y = data(generator)
+    land = Network(make(), x, y, label_noise=label_noise)
+    assert land.gives_loss == (make is conv and not label_noise)
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -11,6 +11,7 @@ from torch import nn
 from entropic_edu.networks.layers import ModuleAt
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import (
+    GradientCovariance,
     exact_trace,
     gauss_newton_trace,
     gradient_covariance,
@@ -393,3 +394,7 @@ class Bowl(Landscape):
 
     def initial(self, generator):
         return torch.zeros(2)
+
+
+def test_two_covariances_with_the_same_numbers_are_two():
+    assert GradientCovariance(torch.ones(2), torch.ones(2)) != GradientCovariance(torch.ones(2), torch.ones(2))

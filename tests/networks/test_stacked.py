@@ -108,6 +108,45 @@ def test_what_is_not_a_chain_of_linear_layers_does_not_stack():
         assert Stack.of(nn.Sequential(nn.Linear(4, 4), *layers)) is None
 
 
+def frozen(layer):
+    return layer.requires_grad_(False)
+
+
+def hooked(layer):
+    layer.register_forward_hook(lambda *_: None)
+    return layer
+
+
+CHAINS = {  # layers, and whether they stack
+    "one layer": ([nn.Linear(4, 2)], True),
+    "identities": ([nn.Identity(), nn.Linear(4, 4), nn.Identity(), nn.ReLU(), nn.Identity()], True),
+    "two activations": ([nn.Linear(4, 4), nn.ReLU(), nn.Tanh()], False),
+    "an activation first": ([nn.ReLU(), nn.Linear(4, 2)], False),
+    "a norm first": ([nn.LayerNorm(4, elementwise_affine=False), nn.Linear(4, 2)], False),
+    "nothing": ([nn.Flatten()], False),
+    "flattened within": ([nn.Linear(4, 4), nn.Flatten(), nn.Linear(4, 2)], False),
+    "flattened from elsewhere": ([nn.Flatten(2), nn.Linear(4, 2)], False),
+    "flattened up to": ([nn.Flatten(1, 2), nn.Linear(4, 2)], False),
+    "a part frozen": ([nn.Linear(4, 4), nn.ReLU(), frozen(nn.Linear(4, 2))], False),
+    "hooks": ([nn.Linear(4, 4), hooked(nn.ReLU()), nn.Linear(4, 2)], False),
+    "nested": ([nn.Sequential(nn.Linear(4, 4), nn.GELU()), nn.Linear(4, 2)], True),
+    "a norm of more": ([nn.Linear(4, 4), nn.LayerNorm((2, 4), elementwise_affine=False)], False),
+    "a norm after its activation": ([nn.Linear(4, 4), nn.ReLU(), nn.LayerNorm(4, elementwise_affine=False)], False),
+    "another activation": ([nn.Linear(4, 4), nn.SiLU()], False),
+}
+
+
+@pytest.mark.parametrize(("layers", "so"), CHAINS.values(), ids=CHAINS)
+def test_a_chain_stacks_only_if_it_computes_what_the_module_does(layers, so):
+    model = nn.Sequential(*layers)
+    stack = Stack.of(model)
+    assert (stack is not None) is so
+    if stack is not None:
+        theta = nn.utils.parameters_to_vector(model.parameters()).detach()
+        x = torch.linspace(-1, 1, 12).reshape(3, 4)
+        torch.testing.assert_close(stack.outputs(theta[None], x)[0], model(x))
+
+
 @pytest.mark.parametrize("scaled", [False, True])
 def test_per_sample_squares_pass_a_layer_norm(scaled, generator):
     land = chain(nn.Tanh, "cross_entropy", generator, norm=True, bias=True)

@@ -262,6 +262,80 @@ def test_of_a_single_number_only_a_factor_that_slips_often_make_is_named(factor,
     assert ("wrong sign" in verdict.message) == (sign < 0 and factor > 0)
 
 
+HOW = [  # what came of 0.37, and what is said of it; no factor here is one that slips often make
+    (1.0011, "is about 0.1 % off"),
+    (1.0949, "is about 9.5 % off"),
+    (1.105, "is about 1.1 times too large"),
+    (0.905, "is about 9.5 % off"),
+    (0.895, "is about 1.1 times too small"),
+    (9.94, "is about 9.9 times too large"),
+    (12.3, "is about 12 times too large"),
+    (1 / 12.3, "is about 12 times too small"),
+    (9876, "is about 9876 times too large"),
+    (23456, "is about 2e+04 times too large"),
+    (-0.992, "has the wrong sign; the size is right"),
+    (-1.008, "has the wrong sign; the size is right"),
+    (-0.985, "has the wrong sign, and the size differs too"),
+    (-1.015, "has the wrong sign, and the size differs too"),
+    (0.0, "is zero and should not be"),
+]
+
+
+@pytest.mark.parametrize(("ratio", "how"), HOW)
+def test_how_far_an_answer_is_off_is_said_in_its_own_terms(ratio, how):
+    verdict = check("02", Exercise("rate", "2.2", truth=lambda: 0.37, wrong={}), ratio * 0.37)
+    assert verdict.message.endswith(f", which {how}.")
+    assert not verdict.named
+
+
+@pytest.mark.parametrize(("answer", "how"), [(0.1, "is too large"), (-0.1, "is too small")])
+def test_where_zero_is_right_an_answer_lies_above_or_below(answer, how):
+    assert how in check("02", Exercise("rate", "2.2", truth=lambda: 0.0, wrong={}), answer).message
+
+
+@pytest.mark.parametrize(
+    ("given", "fine"),
+    [
+        ([5.0, 0.0, -2.0], True),  # a quarter of each, and of the largest where it is 0
+        ([5.001, 0.0, -2.0], False),
+        ([4.0, 1.0, -2.5], True),
+        ([4.0, -1.0, -1.5], True),
+        ([4.0, 1.001, -2.0], False),
+        ([4.0, 0.0, -2.501], False),
+    ],
+)
+def test_an_answer_is_right_up_to_its_tolerance_and_no_further(given, fine):
+    row = Exercise("vector", "2.4", truth=lambda: [4.0, 0.0, -2.0], wrong={}, tolerance=0.25)
+    assert check("02", row, given).right is fine
+
+
+NAN = "Is something divided by zero, or a logarithm or root taken of a number that has none?"
+SAID = {
+    "one number": (0.123456, "x = 0.1235"),
+    "a count": (12, "x = 12"),
+    "a word": ("flat", 'x = "flat"'),
+    "numbers": (torch.tensor([1.0, 0.5] * 3), "x = [1, 0.5, 1, 0.5, 1, 0.5]"),
+    "many numbers": (torch.ones(7), "x = values of shape (7,)"),
+    "a matrix": (np.ones((2, 3)), "x = values of shape (2, 3)"),
+    "a tensor of one": (torch.tensor(0.123456), "x = 0.1235"),
+    "a function": (math.sin, "x = sin"),
+    "a list": ([1.0, 2.0], "x = [1.0, 2.0]"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), SAID.values(), ids=SAID)
+def test_what_went_in_is_said_as_it_was(value, said):
+    exercise = Exercise("rate", "2.2", truth=lambda x: 0.37, wrong={}, cases=[(value,)])
+    assert check("02", exercise, lambda x: math.nan).message.endswith(f"these values: {said}. {NAN}")
+
+
+def test_of_a_vector_the_entry_that_is_furthest_off_is_told():
+    row = Exercise("vector", "2.4", truth=lambda x: x * torch.tensor([1.0, 2.0, 3.0]), wrong={}, cases=[(2.0,)])
+    verdict = check("02", row, lambda x: torch.tensor([x**2 + 1, x**3 + 12, x]))
+    assert "returns 20 at index 1, which is about 5.0 times too large" in verdict.message
+    assert "Every" not in verdict.message
+
+
 def test_a_function_that_prints_is_told_to_return(capsys):
     def shows(slope, heat):
         print(right(slope, heat))

@@ -8,6 +8,7 @@ import pytest
 
 from entropic_edu import cli
 from entropic_edu.teaching import reports
+from entropic_edu.teaching.handed_in import shown
 
 jsonschema = pytest.importorskip("jsonschema", reason="the oracle of the schema comes with JupyterLab")
 FIVE, STILL = [0.31, 0.28, 0.35, 0.30, 0.33], [0.02, 0.01, 0.03, 0.00, 0.02]
@@ -176,6 +177,48 @@ def test_a_hostile_file_is_told_in_words_and_left_out_of_the_table(tmp_path, rep
     out = capsys.readouterr().out
     assert "toward its own end" in out
     assert "Left out, as they are not reports: 1." in out
+
+
+@pytest.mark.parametrize(("more", "fits"), [(0, True), (1, False)])
+def test_a_file_is_read_up_to_its_largest_size(tmp_path, report, more, fits):
+    file, content = tmp_path / "mine.json", json.dumps(report).encode()
+    file.write_bytes(content + b" " * (200_000 - len(content) + more))
+    if fits:
+        assert reports.check(file) == report
+    else:
+        with pytest.raises(ValueError, match=r"At most 200,000 bytes are read, and .*mine\.json has more"):
+            reports.check(file)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("a" * 58, f"'{'a' * 58}'"),
+        ("a" * 59, f"'{'a' * 55} ..."),
+        ("ü", "'ü'"),
+        ("\x1b[2J", r"'\x1b[2J'"),
+        ([1, "ü"], r"[1, '\xfc']"),
+        (None, "None"),
+    ],
+)
+def test_a_value_is_quoted_on_one_short_line(value, said):
+    assert shown(value) == said
+    assert len(said) <= 60
+
+
+def test_a_name_that_stands_twice_is_the_one_that_is_told(tmp_path):
+    (tmp_path / "mine.json").write_text('{"kind": 1, "by": 2, "by": 3}')
+    with pytest.raises(ValueError, match="'by' stands there twice"):
+        reports.check(tmp_path / "mine.json")
+
+
+def test_hidden_files_and_folders_are_no_reports(tmp_path, report):
+    (tmp_path / "deeper.json").mkdir()
+    saved(tmp_path, report, ".mine.json")
+    assert len(reports.table(tmp_path).splitlines()) == 2
+    for name in ("b.json", "a.json"):
+        saved(tmp_path, changed(report, "by", name), name)
+    assert [row.split("|")[2].strip() for row in reports.table(tmp_path).splitlines()[2:]] == ["a.json", "b.json"]
 
 
 def test_words_of_a_report_stay_words_in_the_table(tmp_path, report):
