@@ -70,7 +70,7 @@ def _drawn(scene: Scene, pane: Pane, plan: Axes, below: Axes) -> tuple[str, str]
     turned = scene.setting(pane)
     places = torch.tensor(scene.places, dtype=torch.float64)
     starts = tuple(crowd.land.position(places)[torch.arange(_count(scene)) % len(places)].clamp(0, 1).tolist())
-    theta = floor.last(crowd.run(scene.seed + pane.draws, start=starts, walkers=1, **turned)).double()
+    theta = floor.places(crowd.run(scene.seed + pane.draws, start=starts, walkers=1, **turned))[-1]
     if scene.view == "bowl":
         law, each = _bowl(scene, crowd, theta, plan, below, turned), theta[:, 0]
     elif scene.view == "plane":

@@ -10,7 +10,7 @@ from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu.course import chapter, stages
-from entropic_edu.course.floor import coordinates
+from entropic_edu.course.floor import places
 from entropic_edu.course.one_valley import collapse, common, edge, exercises
 from entropic_edu.course.still import picture
 from entropic_edu.figures.plots import BLUE, RED
@@ -62,7 +62,7 @@ def test_the_spread_grows_from_zero_as_the_recursion_says_on_both_sides_of_the_c
     for _ in range(int(release.step[-1])):  # Var' = (1 - ηh)² Var + η²s²/B
         expected, size = (1 - product) ** 2 * expected + product**2 / edge.BATCH, size + 1
     assert float(edge.variance_after(torch.tensor(size), product)) == pytest.approx(expected, rel=1e-6)
-    found = common.spread(coordinates(release)[0][-1:])
+    found = common.spread(places(release)[-1:, :, 0])
     assert abs(found.value - expected) < ERRORS * found.error
 
 

@@ -28,7 +28,7 @@ def trough(curvature: float) -> Crowd:
 def cloud(seed: int, batch_size: int | None, learning_rate: float, curvature: float) -> Tensor:
     """Return x of the walkers in the last quarter of their steps, (records, W)."""
     release = trough(curvature).run(seed, batch_size=batch_size, learning_rate=learning_rate)
-    return floor.coordinates(release)[0][release.step > LATE * STEPS]
+    return floor.places(release)[release.step > LATE * STEPS, :, 0]
 
 
 def exact(batch_size: Any, learning_rate: Any, curvature: Any) -> Any:
