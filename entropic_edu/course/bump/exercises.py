@@ -15,7 +15,7 @@ from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.teaching.slips import solved
 from entropic_edu.teaching.yours import draws
 
-from . import regimes
+from .setting import Setting
 
 
 def _made(seed: int) -> tuple[Tensor, Tensor]:
@@ -68,12 +68,12 @@ def _drawn(seed: int) -> tuple[Tensor, Tensor]:
 
 
 CONTROLS = {  # of exercise 5.4: what is there without a switch, and the measure that is judged
-    "noise of the ends": (regimes.Setting("calm"), "trace"),
-    "wrong labels": (regimes.Setting("clean"), "adaptive"),
-    "normalisation": (regimes.Setting("plain"), "adaptive"),
-    "weight decay": (regimes.Setting("undecayed"), "trace"),
-    "matched norms": (regimes.Setting(matched=False), "trace"),
-    "cross-entropy": (regimes.Setting("squared"), "trace"),
+    "noise of the ends": (Setting("calm"), "trace"),
+    "wrong labels": (Setting("clean"), "adaptive"),
+    "normalisation": (Setting("plain"), "adaptive"),
+    "weight decay": (Setting("undecayed"), "trace"),
+    "matched norms": (Setting(matched=False), "trace"),
+    "cross-entropy": (Setting("squared"), "trace"),
 }
 VERDICTS = ("no bump without it", "smaller without it", "not needed", "open")
 TRUTH = {

@@ -14,12 +14,12 @@ from entropic_edu.figures.plots import BLACK, DASHES
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import one_road
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, GREY, SMALL, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
 from . import bands as B
-from .common import GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, outlined, plane
+from .common import GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, level, outlined, plane
 from .exercises import swept
 
 GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
@@ -33,8 +33,7 @@ FINISHED: dict[str, tuple[str, tuple[float, float], dict[float, str]]] = {  # ti
 
 
 def _end(ax: Axes) -> None:
-    ax.axhline(B.ends_objective(), color=GREY, lw=1, ls=DASHES[3])
-    ax.text(1.03, B.ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=SMALL, va="center")
+    level(B.ends_objective(), "04.label.higher_end", 1.03, B.ends_objective(), DASHES[3])(ax)
 
 
 PANELS = {
@@ -78,32 +77,34 @@ def outcome(name: str, row: Tensor) -> str:
     return text("04.band.told", method=option_text(name, *B.NAME_KEYS), **values)
 
 
+def said(key: str, guess: str, sweep: int, rows: dict[str, Tensor]) -> str:
+    """Say what bands are like after a sweep, from their rows of ``COLUMNS``."""
+    known = {"guess": option_text(guess, *GUESS_KEYS), "sweep": sweep, "ends": B.ends_objective()}
+    return text(key, bands=" ".join(outcome(*each) for each in rows.items()), **known)
+
+
 def words(state: Any) -> str:
     """Say how high and long the bands are, and at the end how those of all pairs and far guesses are."""
-    guess, method = state.first_guess, state.band_method
-    rows = {name: B.recorded_frame(name, guess, state.band_sweeps)[1] for name in B.chosen(method)}
-    key, known = "04.band.recorded", {"guess": option_text(guess, *GUESS_KEYS), "sweep": state.band_sweeps}
-    said = text(key, ends=B.ends_objective(), bands=" ".join(outcome(*each) for each in rows.items()), **known)
-    if state.band_sweeps < B.TOTAL or method == "all":
-        return said
-    final = kept(f"final/{method}/{guess}")
-    spread = {name: least_and_most(final[:, ENDING[name]], 2) for name in ("barrier", "length")}
-    said += " " + text("04.band.finished", **spread)
-    if guess != "straight":
-        names = [(each, other) for each in METHODS for other in GUESSES]
-        apart = kept("apart")[:, names.index((method, guess)), names.index((method, "straight"))]
-        said += " " + text("04.band.apart", apart=least_and_most(apart, 2))
-    return said
+    guess, method, sweep = state.first_guess, state.band_method, state.band_sweeps
+    rows = {name: B.recorded_frame(name, guess, sweep)[1] for name in B.chosen(method)}
+    parts = [said("04.band.recorded", guess, sweep, rows)]
+    if sweep == B.TOTAL and method != "all":
+        final = kept(f"final/{method}/{guess}")
+        spread = {name: least_and_most(final[:, ENDING[name]], 2) for name in ("barrier", "length")}
+        parts.append(text("04.band.finished", **spread))
+        if guess != "straight":
+            names = [(each, other) for each in METHODS for other in GUESSES]
+            apart = kept("apart")[:, names.index((method, guess)), names.index((method, "straight"))]
+            parts.append(text("04.band.apart", apart=least_and_most(apart, 2)))
+    return " ".join(parts)
 
 
 def show(sheet: Sheet, bands: B.Bands, state: Any) -> str:
     """Draw bands that relax now, and say how far they are."""
-    both = {
-        name: one_road.table(digits.land(), plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()
-    }
+    land = digits.land()
+    both = {name: one_road.table(land, plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()}
     draw_bands(sheet, state.first_guess, {name: points for name, (points, _) in both.items()})
-    known = {"guess": option_text(state.first_guess, *GUESS_KEYS), "sweep": bands.sweep, "ends": B.ends_objective()}
-    return text("04.band.live", bands=" ".join(outcome(name, row) for name, (_, row) in both.items()), **known)
+    return said("04.band.live", state.first_guess, bands.sweep, {name: row for name, (_, row) in both.items()})
 
 
 def frame(sheet: Sheet, bands: B.Bands, state: Any) -> str:
