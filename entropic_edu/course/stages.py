@@ -88,13 +88,9 @@ def waist(seed: int, *more: Control, even: bool = False, stop: int | None = None
         ({"stage.everywhere": EVEN} if even else {}) | {"stage.middle": (0.0,)},
         sliders=(*batches, slider("learning_rate", (0.005, 0.01, 0.02, 0.04), 0.04), *more),
         measure=Measure("share", digits=0, scale=100.0, between=(-NARROW, NARROW)) if even else Measure("away"),
-        axis=(-1.25, 1.25),
-        across=(-0.9, 0.9),
-        split=0.0,
-        warm=stop or 240,
-        stop=stop,
-        seed=seed,
-    )
+        axis=(-1.25, 1.25), across=(-0.9, 0.9), split=0.0,
+        warm=stop or 240, stop=stop, seed=seed,
+    )  # fmt: skip
 
 
 def bowl(seed: int, *more: Control, beside: str = "noise") -> Scene:
@@ -114,20 +110,15 @@ def bowl(seed: int, *more: Control, beside: str = "noise") -> Scene:
     }
     batches = slider("batch_size", BATCHES, 1), slider("other_batch_size", BATCHES, 4)
     return _scene(
-        "stage.bowl.title",
-        "stage.bowl.sentence",
+        "stage.bowl.title", "stage.bowl.sentence",
         dict(panes[each] for each in {beside: 0} | panes),
         {"stage.bottom": (0.0,)},
         sliders=(*batches, slider("learning_rate", (0.05, 0.1, 0.2, 0.4), 0.1), *more),
         measure=Measure("square", digits=4),
-        view="bowl",
-        axis=(-1.2, 1.2),
-        across=(-0.03, 0.72),
-        axis_label="stage.across",
-        key="stage.bowl_key",
-        warm=80,
-        seed=seed,
-    )
+        axis=(-1.2, 1.2), across=(-0.03, 0.72),
+        view="bowl", axis_label="stage.across", key="stage.bowl_key",
+        warm=80, seed=seed,
+    )  # fmt: skip
 
 
 def tilted(seed: int, batches: tuple[int | None, ...], mine: int, other: int | None, stop: int | None = None) -> Scene:
@@ -142,17 +133,13 @@ def tilted(seed: int, batches: tuple[int | None, ...], mine: int, other: int | N
     here = partial(Pane, valley="Tilted", walls=SLOPING)
     both = slider("batch_size", batches, mine), slider("other_batch_size", batches, other)
     return _scene(
-        "stage.tilted.title",
-        "stage.tilted.sentence",
+        "stage.tilted.title", "stage.tilted.sentence",
         {"stage.compared.batch": (here("stage.mine"), here("stage.other", set=OTHER))},
         {"stage.middle": (0.0,)},
         sliders=(*both, slider("learning_rate", (0.01, 0.02), 0.02)),
         measure=Measure("mean", digits=3),
-        walkers=MANY if stop else FEW,
-        shown=FEW,
-        stop=stop,
-        seed=seed,
-    )
+        walkers=MANY if stop else FEW, shown=FEW, stop=stop, seed=seed,
+    )  # fmt: skip
 
 
 def shapes(seed: int, stop: int | None = None) -> Scene:
@@ -160,18 +147,13 @@ def shapes(seed: int, stop: int | None = None) -> Scene:
     level = SLOPING | {"slope": 1e-9}
     shaped = Pane("stage.shaped", "Tilted", level | {"noise": "curvature"})
     return _scene(
-        "stage.shapes.title",
-        "stage.shapes.sentence",
+        "stage.shapes.title", "stage.shapes.sentence",
         {"stage.compared.shape": (Pane("stage.isotropic", "Tilted", level), shaped)},
         {"stage.narrow": (-0.778,), "stage.mouth": (0.411,), "stage.everywhere": EVEN},
         sliders=(slider("batch_size", (16, 32, 64, 128, None), 32), slider("learning_rate", (0.01, 0.02), 0.02)),
         measure=Measure("moved", digits=3),
-        walkers=MANY if stop else FEW,
-        shown=FEW,
-        warm=120,
-        stop=stop,
-        seed=seed,
-    )
+        walkers=MANY if stop else FEW, shown=FEW, warm=120, stop=stop, seed=seed,
+    )  # fmt: skip
 
 
 def barriers(seed: int) -> Scene:
@@ -179,20 +161,15 @@ def barriers(seed: int) -> Scene:
     pinch = {"g_narrow": 9.0, "width": 0.15, "noise_scale": 6.0, "end_curvature": 20.0}
     hill = Pane("stage.hill", "DoubleWell", {"barrier": 0.14, "noise_scale": 6.0})
     return _scene(
-        "stage.barriers.title",
-        "stage.barriers.sentence",
+        "stage.barriers.title", "stage.barriers.sentence",
         {"stage.compared.barrier": (Pane("stage.pinch", "Pinch", pinch), hill)},
         {"stage.left": (-0.5,)},
         sliders=(slider("temperature", tuple(COOLED), 0.18),),
         means={"temperature": {t: {"learning_rate": rate, "batch_size": b} for t, (rate, b) in COOLED.items()}},
         measure=Measure("share", digits=0, scale=100.0, between=(0.0, 9.0)),
-        across=(-1.2, 1.2),
-        split=0.0,
-        walkers=500,
-        warm=150,
-        stop=150,
-        seed=seed,
-    )
+        across=(-1.2, 1.2), split=0.0,
+        walkers=500, warm=150, stop=150, seed=seed,
+    )  # fmt: skip
 
 
 def curve(seed: int, stop: int | None = None) -> Scene:
@@ -202,8 +179,7 @@ def curve(seed: int, stop: int | None = None) -> Scene:
     weights = Pane("stage.weights", "Hyperbola", walls | {"noise": "isotropic"})
     rates = slider("learning_rate", (0.01, 0.02, 0.04), 0.04)
     return _scene(
-        "stage.curve.title",
-        "stage.curve.sentence",
+        "stage.curve.title", "stage.curve.sentence",
         {
             "stage.compared.noise": (label, Pane("stage.quiet", "Hyperbola", walls, QUIET)),
             "stage.compared.source": (label, weights),
@@ -211,13 +187,7 @@ def curve(seed: int, stop: int | None = None) -> Scene:
         {"stage.weights_start": (math.log(2.5),)},
         sliders=(slider("batch_size", (1, 2, 4, 8, 16, None), 1), rates),
         measure=Measure("mean", digits=3),
-        view="plane",
-        axis=(-1.6, 1.8),
-        plan=(0.0, 3.6),
-        across=(0.0, 2.4),
-        axis_label="stage.log_weight",
-        key="stage.plane_key",
-        warm=stop or 480,
-        stop=stop,
-        seed=seed,
-    )
+        axis=(-1.6, 1.8), plan=(0.0, 3.6), across=(0.0, 2.4),
+        view="plane", axis_label="stage.log_weight", key="stage.plane_key",
+        warm=stop or 480, stop=stop, seed=seed,
+    )  # fmt: skip

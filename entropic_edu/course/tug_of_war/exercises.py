@@ -66,10 +66,6 @@ def label_step(u: float, v: float, epsilon: float, learning_rate: float) -> list
     return [u - learning_rate * miss * v, v - learning_rate * miss * u]
 
 
-def _nearest(temperature: Sequence[float], moved: Sequence[float]) -> float:
-    return min(zip(temperature, moved, strict=True), key=lambda pair: abs(pair[1]))[0]
-
-
 _PART, _U, _V = "-moved[i] / (moved[i + 1] - moved[i])", "u - learning_rate * miss * v", "v - learning_rate * miss * u"
 
 EXERCISES = [
@@ -96,7 +92,7 @@ EXERCISES = [
             ([0.1, 0.3, 0.4], [-0.2, 0.6, 0.7]),
             ([0.5, 1.0, 1.5, 2.5], [-4.0, -3.0, -1.0, 0.5]),
         ],
-        wrong={"nearest": _nearest},
+        wrong={"nearest": lambda heats, moved: min(zip(moved, heats, strict=True), key=lambda pair: abs(pair[0]))[1]},
         middle=(_PART, "0.5"),
         first=(_PART, "0"),
         turned=("-moved[i] /", "moved[i + 1] /"),
