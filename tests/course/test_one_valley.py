@@ -82,7 +82,7 @@ def test_the_regimes_are_told_apart_at_two():
 
 def test_the_grid_falls_on_the_exact_law():
     settings = [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]
-    *_, last = collapse.measure(5, settings)
+    *_, last = common.measure(5, settings)
     assert last.result.complete
     for found, setting in zip(last.result.each, settings, strict=True):
         assert abs(found.value - common.exact(*setting)) < ERRORS * found.error

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK
-from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.snapshot import Snapshot
-from entropic_edu.teaching.declared import Found, one_by_one
+from entropic_edu.teaching.declared import Found
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import STEPS, WALKERS, cloud, exact, measured, rounded, spread, trough
+from .common import (
+    CURVATURES,
+    RATES,
+    SETTINGS,
+    STEPS,
+    WALKERS,
+    cloud,
+    exact,
+    measure,
+    measured,
+    rounded,
+    spread,
+    trough,
+)
 
-BATCHES, RATES, CURVATURES = (1, 2, 4, 8, 16, 32, 64), (0.05, 0.1, 0.2, 0.4), (0.5, 1.0, 2.0)
-SETTINGS = tuple(product((1, 4, 16, 64), RATES, CURVATURES))  # B, η, h: so many that the button answers in seconds
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 START = (8, 0.1, 1.0)  # B, η, h
 EVEN = torch.linspace(-0.8, 0.8, 161, dtype=torch.float64)  # x
 WIDE = torch.tensor([5e-4, 0.8], dtype=torch.float64)  # η/B
@@ -78,19 +86,6 @@ def words(now: Any, pinned: Any = None, ghost: float | None = None) -> str:
     if pinned is not None:
         said.append(text("01.collapse.pinned", run=pinned, measured=measured(pinned.product)))
     return " ".join(said)
-
-
-def measure(seed: int, settings: Sequence[tuple[int, float, float]] = SETTINGS) -> Iterator[Snapshot[Found]]:
-    """Yield the mean of x² at the first settings (B, η, h), each with draws of its own."""
-
-    def ask(number: int) -> Mean:
-        return spread(cloud(seed + number, *settings[number]))
-
-    def note(number: int) -> str:
-        names = ("batch_size", "learning_rate", "curvature")
-        return text("01.collapse.note", **dict(zip(names, settings[number], strict=True)))
-
-    return one_by_one(ask, range(len(settings)), note)
 
 
 def show(sheet: Sheet, found: Found, now: Any) -> str:
