@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, RUN, THEORY, Panel, Sheet
-from entropic_edu.teaching.yours import Yours, draws, told
+from entropic_edu.teaching.yours import Written, Yours, draws, told
 
 from . import exercises
 from .histogram import level
@@ -30,9 +29,7 @@ PANELS = {
 }
 
 
-def run_of(
-    seed: int, walk: Callable[..., Any] | None, free: Callable[..., Any] | None, batch_size: int
-) -> dict[str, Any]:
+def run_of(seed: int, walk: Written, free: Written, batch_size: int) -> dict[str, Any]:
     """Return the free energies that the learner's functions find, between tight and between straight walls."""
     temperature = RATE * SCALE**2 / (2 * batch_size)
     begin = torch.linspace(-1, 1, WALKERS + 1, dtype=torch.float64)[:-1].reshape(-1, 8).T.flatten()  # eight crowds
@@ -55,7 +52,7 @@ def draw(sheet: Sheet, run: Any) -> None:
         sheet["F"].line(CENTRES, run.energies[name], role, label)
 
 
-def own(seed: int, walk: Callable[..., Any] | None = None, free_energy: Callable[..., Any] | None = None) -> Explorer:
+def own(seed: int, walk: Written = None, free_energy: Written = None) -> Explorer:
     """The learner's walk and count, at other batch sizes."""
     controls, state = [slider("batch_size", (1, 2, 4), 1)], partial(run_of, seed, walk, free_energy)
     return Explorer(draw, controls, PANELS, "02.own.sentence", state=state, title="02.own.title", code="02.own.code")

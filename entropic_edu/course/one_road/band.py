@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from entropic_edu.recorded import one_road
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GHOST, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from . import bands as B
 from .common import GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, level, outlined, plane
@@ -129,7 +129,7 @@ road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # 
 """
 
 
-def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def band(seed: int, yours: Written = None) -> Explorer:
     """A band of networks, relaxed by one of four methods from one of three first guesses, or by the learner's sweep."""
     own = Yours(yours, swept)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from entropic_edu.recorded.one_road import Bend
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import SMALL, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .bands import ALL, PARTS, SETTINGS, SWEEPS, above_saddle, bands, gaps, turning, yours_bands
 from .common import BOX, YOURS, level, outlined
@@ -72,7 +71,7 @@ def code(state: Any) -> str:
     )
 
 
-def mistakes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def mistakes(seed: int, yours: Written = None) -> Explorer:
     """A band in two dimensions by NEB with both its parts, with one missing, or by the learner's sweep; no noise."""
     own = Yours(yours, swept)
     made = {parts: bands(parts) for parts in PARTS}  # a few tenths of a second, now, so that no control waits for it
