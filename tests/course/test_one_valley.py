@@ -84,6 +84,7 @@ def test_the_grid_falls_on_the_exact_law():
     settings = [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]
     *_, last = common.measure(5, settings)
     assert last.result.complete
+    assert "64" in last.note  # the batch size of the last setting
     for found, setting in zip(last.result.each, settings, strict=True):
         assert abs(found.value - common.exact(*setting)) < ERRORS * found.error
     assert common.exact(1, 0.4, 2.0) == pytest.approx(0.4 / (2.0 * (2 - 0.8)))
