@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 import torch
-from explorers import Bet, drive, figure, run_code, same_from_anywhere
+from explorers import Bet, figure, run_code
 from pictures import panel
 
 import entropic_edu as ee
@@ -99,12 +99,6 @@ def test_a_grid_that_was_stopped_at_once_is_shown_as_what_it_is(explorers):
 
 
 # --- what the page shows -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_state_says_something_of_its_own_and_does_not_depend_on_what_was_drawn_before(explorers, name):
-    drive(explorers[name])
-    same_from_anywhere(explorers[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """Lesson 00: runs that differ by seed, and twins."""
 
 import pytest
-from explorers import drive, run_code, same_from_anywhere
+from explorers import run_code
 
 from entropic_edu.course.start.seeds import seeds as of_seeds
 from entropic_edu.course.start.twins import twins as of_twins
@@ -15,16 +15,6 @@ def seeds():
 @pytest.fixture(scope="module")
 def twins():
     return of_twins(0)
-
-
-def test_every_option_draws_and_says_something_of_its_own(seeds, twins):
-    drive(seeds)
-    drive(twins)
-
-
-def test_a_picture_does_not_depend_on_what_was_drawn_before(seeds, twins):
-    same_from_anywhere(seeds, lambda: of_seeds(0))
-    same_from_anywhere(twins, lambda: of_twins(0))
 
 
 def test_some_runs_end_on_the_left_and_some_on_the_right(seeds):
