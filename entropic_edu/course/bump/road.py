@@ -33,13 +33,9 @@ ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
 
 def state_of(at_position: float, along_road: str, bump_pair: str) -> dict[str, Any]:
-    """Return a quantity along the roads of all pairs or of one, and what the sentence says of it.
-
-    ``curve`` is the quantity over its mean at the ends, (n,); ``row`` the pair that the button measures, counted from
-    0, the first where all are shown.
-    """
+    """Return a quantity along the roads of all pairs or of one, and what the sentence says of it."""
     values, one = C.along(along_road), bump_pair != "all"  # (pairs, n)
-    row = int(bump_pair) - 1 if one else 0
+    row = int(bump_pair) - 1 if one else 0  # of the pair that the button measures
     return {
         "values": values,
         "curve": C.chosen(C.over_ends(values), bump_pair),
@@ -86,8 +82,7 @@ def words(view: Any, pinned: Any) -> str:
     sentence = text("05.road.sentence", **vars(view))
     if pinned is None:
         return sentence
-    twin = text("05.road.twin", ratio=pinned.ratio, quantity=pinned.quantity, pair=pinned.amid)
-    return f"{sentence} {twin}"
+    return f"{sentence} {text('05.road.twin', **vars(pinned) | {'pair': pinned.amid})}"
 
 
 def show(sheet: Sheet, profile: Profile, view: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from entropic_edu.teaching.slips import solved
 from entropic_edu.teaching.yours import draws
 
+Along: TypeAlias = Callable[[Tensor], Tensor]
 FALL = 1.5
 
 
@@ -28,14 +30,7 @@ def wall_slope(y: Tensor) -> Tensor:
 
 
 def shift(
-    x: Tensor,
-    y: Tensor,
-    kicks: Tensor,
-    learning_rate: float,
-    batch_size: int,
-    h: Callable[[Tensor], Tensor],
-    h_slope: Callable[[Tensor], Tensor],
-    f_slope: float,
+    x: Tensor, y: Tensor, kicks: Tensor, learning_rate: float, batch_size: int, h: Along, h_slope: Along, f_slope: float
 ) -> list[Tensor]:
     """Return the mean displacement along the floor of walkers (W,), and its standard error; kicks are (S, 2, W)."""
     begin = y
