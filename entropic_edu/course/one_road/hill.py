@@ -29,7 +29,7 @@ OBJECTIVE: dict[str, Any] = {"yscale": "log", "yticks": (0.03, 0.1, 0.3, 1, 3)}
 PANELS = {
     "line": Panel((0.095, 0.13, 0.44, 0.78), "04.panel.objective", "04.axis.position", ylim=(0.02, TOP),
                   once=level(2.3026, "04.hill.blind", 0.01, 2.7), **OBJECTIVE),
-    "read": Panel((0.645, 0.6, 0.23, 0.31), "04.panel.accuracy", "04.axis.position", ylim=(50, 103)),
+    "read": Panel((0.645, 0.6, 0.23, 0.31), "04.panel.accuracy", "04.axis.position", ylim=(50, 108)),
     "hills": Panel((0.645, 0.13, 0.335, 0.26), "04.panel.times", "04.axis.pair", (0.5, 6.7), (0, 42),
                    xticks={float(number): str(number) for number in NUMBERS} | {6.0: "04.label.live"}, once=_hills),
 }  # fmt: skip
