@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from entropic_edu.course.bump.regimes import Setting, panels, show
+from entropic_edu.course.bump.rows import panels, show
+from entropic_edu.course.bump.setting import Setting
 from entropic_edu.figures.pixels import png
 from entropic_edu.teaching.sheet import Sheet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -21,7 +21,7 @@ from .floor import CROWDS
 BENT = 65  # pivots of a floor that bends; a straight one has two
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Crowd:
     """A release on a valley, whatever the learner turns.
 
@@ -68,26 +68,18 @@ class Crowd:
             seed: Of all draws.
             turned: ``batch_size`` and ``learning_rate``, and any other argument of ``drift``.
         """
-        return self._kept(seed, **turned)
-
-    @cached_property
-    def _kept(self) -> Callable[..., Release]:
-        def released(seed: int, **turned: Any) -> Release:
-            generator = torch.Generator().manual_seed(seed)
-            return drift(self.land, self.road, generator=generator, **self._settings(**turned))
-
-        return lru_cache(maxsize=16)(released)
+        return _released(self, seed, **turned)
 
     def stream(self, seed: int, **turned: Any) -> Stream[Release]:
         """Yield snapshots of the same release."""
         generator = torch.Generator().manual_seed(seed)
-        return stream(self.land, self.road, generator=generator, **self._settings(**turned))
+        return stream(self.land, self.road, generator=generator, **self.settings(**turned))
 
     def code(self, seed: int, **turned: Any) -> str:
         """Return the lines that make the same release."""
         walls = [f"{name}={value!r}" for name, value in self.walls.items()]
         walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
-        arguments = {name: repr(value) for name, value in self._settings(**turned).items()}
+        arguments = {name: repr(value) for name, value in self.settings(**turned).items()}
         arguments["record_every"] = f"ee.{arguments['record_every']}"
         if self.start is None:
             arguments["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
@@ -107,7 +99,8 @@ class Crowd:
     def _even(self) -> list[float]:
         return ((torch.arange(self.walkers) % self._each + 0.5) / self._each).tolist()
 
-    def _settings(self, *, batch_size: int | None, learning_rate: float, **others: Any) -> dict[str, Any]:
+    def settings(self, *, batch_size: int | None, learning_rate: float, **others: Any) -> dict[str, Any]:
+        """Return the arguments of ``drift``."""
         settings: dict[str, Any] = {
             "start": self._even if self.start is None else self.start,
             "batch_size": batch_size,
@@ -120,6 +113,12 @@ class Crowd:
         every = settings.pop("record_every", max(1, round(settings["steps"] / self.records)))
         settings["record_every"] = Records(every, theta=True)
         return settings
+
+
+@lru_cache(maxsize=64)
+def _released(crowd: Crowd, seed: int, **turned: Any) -> Release:
+    generator = torch.Generator().manual_seed(seed)
+    return drift(crowd.land, crowd.road, generator=generator, **crowd.settings(**turned))
 
 
 def _lines(settings: list[str], width: int = 76) -> str:

@@ -22,32 +22,37 @@ from entropic_edu.teaching.sheet import THEORY, Panel, Pen
 RIGHT = (0.755, 0.44, 0.125)  # lower edges of the triptych
 
 
-def velocity(along: Tensor, step: Tensor, edges: Tensor) -> tuple[Tensor, Mean]:
+def crowds(values: Tensor) -> Tensor:
+    """Return values of all walkers crowd by crowd, (R, CROWDS · W) -> (CROWDS, R, W)."""
+    return values.unflatten(1, (CROWDS, -1)).transpose(0, 1).contiguous()
+
+
+def velocity(along: Tensor, step: Tensor, edges: Tensor, fewest: int = 1) -> tuple[Tensor, Mean]:
     """Return where and how fast walkers moved, on the average over time: length for each step, in bins of the floor.
 
     Args:
-        along: Coordinate of each walker at each record, (R, CROWDS · W); the crowds' scatter is the error.
+        along: Coordinate of each walker at each record, (G, R, W), in groups whose scatter is the error.
         step: Steps at the records, (R,).
         edges: Of the bins, (n + 1,).
+        fewest: Moves from which a group tells of a bin.
 
     Returns:
-        Centres of the bins (n,), and mean velocity there with its standard error; NaN where fewer than two crowds came.
+        Centres of the bins (n,), and mean velocity there with its standard error, 0 where one group alone came; NaN
+        where none did, or one of several.
     """
-    moved = (along[1:] - along[:-1]) / (step[1:] - step[:-1])[:, None]  # (R-1, N)
-    here = torch.bucketize(along[:-1].contiguous(), edges) - 1
-    bins = len(edges) - 1
-    inside = (here >= 0) & (here < bins)
-    crowd = torch.arange(CROWDS).repeat_interleave(along.shape[1] // CROWDS).expand_as(here)
-    cell = (crowd * bins + here)[inside]
-    total = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, moved[inside].double())
-    count = torch.zeros(CROWDS * bins, dtype=torch.float64).index_add_(0, cell, torch.ones(len(cell)).double())
-    each = (total / count).unflatten(0, (CROWDS, bins))
+    moved, here = along.diff(dim=1) / step.diff()[:, None], along[:, :-1].contiguous()
+    bins, groups = len(edges) - 1, len(along)
+    at = torch.bucketize(here, edges) - 1 + (here == edges[0]).long()  # the first bin has its lower edge
+    inside = (at >= 0) & (at < bins)
+    cell = (bins * torch.arange(groups)[:, None, None] + at)[inside]
+    total = torch.zeros(groups * bins, dtype=torch.float64).index_add_(0, cell, moved[inside].double())
+    count = cell.bincount(minlength=groups * bins)
+    each = (total / count).masked_fill(count < fewest, torch.nan).unflatten(0, (groups, bins))
     seen = each.isfinite().sum(0)
     mean = each.nanmean(0)
     spread = (each - mean).square().nansum(0) / (seen - 1).clamp(min=1)
-    error = (spread / seen.clamp(min=1)).sqrt()
-    rare = seen < 2
-    return 0.5 * (edges[1:] + edges[:-1]), Mean(mean.masked_fill(rare, torch.nan), error.masked_fill(rare, torch.nan))
+    error, rare = (spread / seen.clamp(min=1)).sqrt(), seen < min(2, groups)
+    return 0.5 * (edges[1:] + edges[:-1]), Mean(*(part.masked_fill(rare, torch.nan) for part in (mean, error)))
 
 
 def force(land: Valley, y: Tensor, batch_size: int | None, learning_rate: float) -> Tensor:
@@ -120,17 +125,7 @@ def draw_drift(
     pen.points(where, measured, ms=4)
 
 
-def coordinates(release: Release) -> tuple[Tensor, Tensor]:
-    """Return x across and y along a straight floor of all walkers, (R, W) each, float64."""
+def places(release: Release) -> Tensor:
+    """Return x across and y along a straight floor of all walkers at the records, (R, W, 2), float64."""
     assert release.theta is not None  # Crowd asks for it
-    x, y = release.theta.double().unbind(-1)
-    return x, y
-
-
-def last(release: Release) -> Tensor:
-    """Return where the walkers stand at the end, (W, 2)."""
-    if release.theta is None:
-        raise ValueError(
-            "This release does not hold where its walkers stood; make it with record_every=ee.Records(theta=True)."
-        )
-    return release.theta[-1]
+    return release.theta.double()

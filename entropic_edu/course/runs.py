@@ -19,6 +19,8 @@ from entropic_edu.physics.noise import effective_temperature
 from entropic_edu.physics.probe import Profile
 from entropic_edu.physics.theory import Prediction, predict
 
+from .floor import velocity
+
 PLACES = torch.linspace(0, 1, 11, dtype=torch.float64)  # edges of the bins of the road in which speed is measured
 FEWEST = 5  # moves in a bin from which a speed is told
 
@@ -203,20 +205,8 @@ def speed(step: Tensor, position: Tensor) -> tuple[Tensor, Mean]:
         Of the velocity the mean over the pairs with its error, 0 where one pair alone was there; a bin in which fewer
         than ``FEWEST`` moves were made on each pair but one is NaN.
     """
-    here = position[:, :-1].flatten(2)  # (P, R-1, N)
-    moved = 1000 * position.flatten(2).diff(dim=1) / step.diff()[None, :, None]
-    cell = (torch.bucketize(here.contiguous(), PLACES) - 1).clamp(0, len(PLACES) - 2)
-    sums = torch.zeros(len(position), len(PLACES) - 1, dtype=torch.float64)
-    count = sums.clone()
-    sums.scatter_add_(1, cell.flatten(1), moved.flatten(1))
-    count.scatter_add_(1, cell.flatten(1), torch.ones_like(moved).flatten(1))
-    each = torch.where(count >= FEWEST, sums / count, torch.nan)
-    seen = each.isfinite().sum(0)
-    mean = each.nanmean(0)
-    spread = (each - mean).square().nansum(0) / (seen - 1).clamp(min=1)
-    enough = seen >= min(2, len(position))
-    error = (spread / seen.clamp(min=1)).sqrt()
-    return 0.5 * (PLACES[1:] + PLACES[:-1]), Mean(*(part.masked_fill(~enough, torch.nan) for part in (mean, error)))
+    where, mean = velocity(position.flatten(2), step, PLACES, FEWEST)
+    return where, 1000 * mean
 
 
 @cache

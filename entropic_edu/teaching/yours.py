@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .calls import Unfit, Untouched, called, fitting, value_of, works
 from .strings import text
+
+Written: TypeAlias = Callable[..., Any] | None  # a learner's function, or none yet
 
 
 class Yours:
@@ -29,7 +31,7 @@ class Yours:
     (tensor([2., 4.]), 'Your function is not written yet. The one of the library stands in.')
     """
 
-    def __init__(self, function: Callable[..., Any] | None, library: Callable[..., Any], seconds: float = 30) -> None:
+    def __init__(self, function: Written, library: Callable[..., Any], seconds: float = 30) -> None:
         self.function, self.library, self.seconds = function, library, seconds
         self.note = "" if function is None else text("yours.made")
         self._truth: Tensor | None = None

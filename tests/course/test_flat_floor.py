@@ -3,23 +3,8 @@
 import re
 
 import pytest
-from explorers import drive, same_from_anywhere
 
-from entropic_edu.course.flat_floor import CHAPTER
 from entropic_edu.course.flat_floor.histogram import histogram
-
-
-@pytest.fixture(scope="module", params=list(CHAPTER.explorers))
-def explorer(request):
-    return CHAPTER.explorers[request.param](0), CHAPTER.explorers[request.param]
-
-
-def test_every_option_draws_and_says_something_of_its_own(explorer):
-    drive(explorer[0])
-
-
-def test_a_picture_does_not_depend_on_what_was_drawn_before(explorer):
-    same_from_anywhere(explorer[0], lambda: explorer[1](0))
 
 
 def figures(sentence, pattern):

@@ -95,7 +95,7 @@ def test_the_recorded_relabelling_gives_the_recorded_line_distance_and_trace():
 
 
 def line_of(pair):
-    return match.objective("matched")[pair : pair + 1]
+    return lines.objective("matched")[pair : pair + 1]
 
 
 def test_a_shuffled_network_is_the_same_function_as_far_away_as_another():
@@ -116,11 +116,11 @@ def test_a_shuffled_network_is_the_same_function_as_far_away_as_another():
 def test_the_three_bets_are_decided_the_same_way_by_all_pairs():
     times = lines.times(lines.lines()[0])
     assert 15.5 < float(times.min()) < float(times.max()) < 34.5
-    hills = lines.rises(match.objective("other"))
+    hills = lines.rises(lines.objective("other"))
     for method in METHODS:  # "less than a hundredth of the hill"
         left = kept(f"final/{method}/straight")[:, 1] / hills
         assert float(left.max()) < 0.01
-    share = lines.rises(match.objective("matched")) / hills
+    share = lines.rises(lines.objective("matched")) / hills
     assert 0.0155 < float(share.min()) < float(share.max()) < 0.0275
     assert [question.right for question in QUESTIONS] == ["tens", "gone", "little"]
     several = kept("matched/barriers") / hills[:, None]  # of eight starts of the matching each
@@ -158,7 +158,7 @@ def test_the_relabelled_road_is_half_as_long_and_narrow_in_its_middle_too():
     for name, low, high in (("road", 1.75, 2.35), ("matched", 1.35, 1.55), ("line", 4.15, 5.45)):
         bump = match.halfway(kept(f"trace/{name}"))
         assert low < float(bump.min()) < float(bump.max()) < high
-    rise = lines.times(match.objective("matched"))
+    rise = lines.times(lines.objective("matched"))
     assert 1.4 < float(rise.min()) < float(rise.max()) < 1.85
 
 
@@ -288,7 +288,7 @@ def test_the_band_says_its_numbers_and_draws_its_points():
 
 def test_the_match_says_how_much_of_the_hill_is_left():
     for pair in PAIRS:
-        before, after = (lines.rises(match.objective(goal))[pair] for goal in ("other", "matched"))
+        before, after = (lines.rises(lines.objective(goal))[pair] for goal in ("other", "matched"))
         sentence = MADE["match"].draw(line_to="matched", minima=pair + 1).sentence
         assert f"the hill is {rounded(float(after), 2)}, {rounded(100 * float(after / before), 2)} % of" in sentence
 
@@ -363,7 +363,7 @@ def test_the_code_makes_the_same_numbers():
     for goal in match.GOALS:
         made = run_code(MADE["match"].code(line_to=goal, minima=3))
         line = torch.lerp(made["a"], made["goal"], lines.EVEN[:, None])
-        assert torch.allclose(made["land"].loss(line), match.objective(goal)[2], rtol=1e-4)
+        assert torch.allclose(made["land"].loss(line), lines.objective(goal)[2], rtol=1e-4)
     for parts in mistakes.PARTS:
         made = run_code(MADE["mistakes"].code(neb_parts=parts, neb_sweeps=100))
         assert torch.equal(made["band"].pivots, mistakes.bands(parts)[100])
@@ -414,7 +414,7 @@ def test_the_learners_sweep_finds_the_saddle_and_a_road_between_two_networks():
     assert torch.allclose(made["band"], ended)
     *_, last = bands.relax_yours(Yours(string_by_hand, swept), "straight")
     road = last.result.paths["yours"]
-    hill = float(lines.rises(match.objective("other"))[0])
+    hill = float(lines.rises(lines.objective("other"))[0])
     assert float(digits.land().loss(road.pivots).max()) - bands.ends_objective() < 0.01 * hill
 
 

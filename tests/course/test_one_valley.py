@@ -5,12 +5,12 @@ import warnings
 
 import pytest
 import torch
-from explorers import Bet, drive, figure, run_code, same_from_anywhere
+from explorers import Bet, figure, run_code
 from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu.course import chapter, stages
-from entropic_edu.course.floor import coordinates
+from entropic_edu.course.floor import places
 from entropic_edu.course.one_valley import collapse, common, edge, exercises
 from entropic_edu.course.still import picture
 from entropic_edu.figures.plots import BLUE, RED
@@ -62,7 +62,7 @@ def test_the_spread_grows_from_zero_as_the_recursion_says_on_both_sides_of_the_c
     for _ in range(int(release.step[-1])):  # Var' = (1 - ηh)² Var + η²s²/B
         expected, size = (1 - product) ** 2 * expected + product**2 / edge.BATCH, size + 1
     assert float(edge.variance_after(torch.tensor(size), product)) == pytest.approx(expected, rel=1e-6)
-    found = common.spread(coordinates(release)[0][-1:])
+    found = common.spread(places(release)[-1:, :, 0])
     assert abs(found.value - expected) < ERRORS * found.error
 
 
@@ -82,8 +82,9 @@ def test_the_regimes_are_told_apart_at_two():
 
 def test_the_grid_falls_on_the_exact_law():
     settings = [(1, 0.4, 2.0), (16, 0.05, 0.5), (64, 0.1, 1.0)]
-    *_, last = collapse.measure(5, settings)
+    *_, last = common.measure(5, settings)
     assert last.result.complete
+    assert "64" in last.note  # the batch size of the last setting
     for found, setting in zip(last.result.each, settings, strict=True):
         assert abs(found.value - common.exact(*setting)) < ERRORS * found.error
     assert common.exact(1, 0.4, 2.0) == pytest.approx(0.4 / (2.0 * (2 - 0.8)))
@@ -98,12 +99,6 @@ def test_a_grid_that_was_stopped_at_once_is_shown_as_what_it_is(explorers):
 
 
 # --- what the page shows -------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_state_says_something_of_its_own_and_does_not_depend_on_what_was_drawn_before(explorers, name):
-    drive(explorers[name])
-    same_from_anywhere(explorers[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,29 +1,20 @@
 """Lesson 00: runs that differ by seed, and twins."""
 
 import pytest
-from explorers import drive, run_code, same_from_anywhere
+from explorers import run_code
 
-from entropic_edu.course import start
+from entropic_edu.course.start.seeds import seeds as of_seeds
+from entropic_edu.course.start.twins import twins as of_twins
 
 
 @pytest.fixture(scope="module")
 def seeds():
-    return start.seeds(0)
+    return of_seeds(0)
 
 
 @pytest.fixture(scope="module")
 def twins():
-    return start.twins(0)
-
-
-def test_every_option_draws_and_says_something_of_its_own(seeds, twins):
-    drive(seeds)
-    drive(twins)
-
-
-def test_a_picture_does_not_depend_on_what_was_drawn_before(seeds, twins):
-    same_from_anywhere(seeds, lambda: start.seeds(0))
-    same_from_anywhere(twins, lambda: start.twins(0))
+    return of_twins(0)
 
 
 def test_some_runs_end_on_the_left_and_some_on_the_right(seeds):
@@ -39,7 +30,7 @@ def test_the_sentence_of_eight_gives_mean_and_standard_error(seeds):
 
 
 def test_another_seed_makes_other_runs(seeds):
-    assert start.seeds(1).sentence != seeds.sentence
+    assert of_seeds(1).sentence != seeds.sentence
 
 
 @pytest.mark.parametrize(("batch_size", "ratio"), [(1, 4.0), (4, 2.0), (64, 0.5), (256, 0.25)])

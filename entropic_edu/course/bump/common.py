@@ -29,6 +29,10 @@ QUANTITIES = {  # along the road: their fields in a Profile
     "gradient_noise": "noise",
     "norm": "norm",
 }
+LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
+              "05.label.gradient_noise", "05.label.norm")  # fmt: skip
+QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
+                 "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
 HERE = Role(GREY, ":", 1.5)  # the place that is looked at
 over_pairs = partial(Mean.over, dim=0)  # (pairs, ...) -> (...)
 
@@ -99,6 +103,11 @@ def with_error(mean: Mean, digits: str = ".2f") -> str:
     return f"{value:{digits}} ± {error:{digits.replace('3g', '2g')}}"
 
 
+def told(values: Tensor, pair: str, digits: str = ".2f") -> str:
+    """Write the mean over all pairs of (pairs,) with its error, or the value of one."""
+    return with_error(chosen(values, pair), digits)
+
+
 def ratio_of(values: Tensor) -> str:
-    """Write the mean over the pairs, (pairs,), with its error."""
-    return with_error(over_pairs(values))
+    """Write the mean over all pairs, (pairs,), with its error."""
+    return told(values, "all")

@@ -15,7 +15,7 @@ from entropic_edu.physics.mean import middle_over_ends
 from entropic_edu.teaching.slips import solved
 from entropic_edu.teaching.yours import draws
 
-from . import regimes
+from .setting import Setting
 
 
 def _made(seed: int) -> tuple[Tensor, Tensor]:
@@ -67,33 +67,25 @@ def _drawn(seed: int) -> tuple[Tensor, Tensor]:
     return 0.5 + torch.rand(5, generator=generator, dtype=torch.float64), 2 * signs - 1
 
 
-CONTROLS = {  # of exercise 5.4: what is there without a switch, and the measure that is judged
-    "noise of the ends": (regimes.Setting("calm"), "trace"),
-    "wrong labels": (regimes.Setting("clean"), "adaptive"),
-    "normalisation": (regimes.Setting("plain"), "adaptive"),
-    "weight decay": (regimes.Setting("undecayed"), "trace"),
-    "matched norms": (regimes.Setting(matched=False), "trace"),
-    "cross-entropy": (regimes.Setting("squared"), "trace"),
+SWITCHES = {  # of exercise 5.4: what is there without one, the measure that is judged, and the verdict
+    "noise of the ends": (Setting("calm"), "trace", "smaller without it"),
+    "wrong labels": (Setting("clean"), "adaptive", "no bump without it"),
+    "normalisation": (Setting("plain"), "adaptive", "no bump without it"),
+    "weight decay": (Setting("undecayed"), "trace", "not needed"),
+    "matched norms": (Setting(matched=False), "trace", "not needed"),
+    "cross-entropy": (Setting("squared"), "trace", "open"),
 }
 VERDICTS = ("no bump without it", "smaller without it", "not needed", "open")
-TRUTH = {
-    "noise of the ends": "smaller without it",
-    "wrong labels": "no bump without it",
-    "normalisation": "no bump without it",
-    "weight decay": "not needed",
-    "matched norms": "not needed",
-    "cross-entropy": "open",
-}
 
 
 def verdict(switch: str, others: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return what the map says of a switch, or the other verdict of an answer on it."""
-    return others.get(switch, TRUTH[switch])
+    return others.get(switch, SWITCHES[switch][2])
 
 
 def _one_wrong() -> dict[str, Callable[[str], str]]:
     """Return for each switch and each wrong verdict on it an answer with this slip alone."""
-    slips = [(switch, wrong) for switch in TRUTH for wrong in VERDICTS if wrong != TRUTH[switch]]
+    slips = [(switch, wrong) for switch in SWITCHES for wrong in VERDICTS if wrong != verdict(switch)]
     return {re.sub("[ -]", "_", " ".join(slip)): partial(verdict, others=dict([slip])) for slip in slips}
 
 
@@ -144,6 +136,6 @@ EXERCISES = [
         "5.4",
         truth=verdict,
         wrong=_one_wrong() | {"all_smaller": lambda switch: "smaller without it"},
-        cases=[(switch,) for switch in TRUTH],
+        cases=[(switch,) for switch in SWITCHES],
     ),
 ]

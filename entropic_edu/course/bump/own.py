@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, switch
 from entropic_edu.teaching.sheet import RUN, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.yours import Written
 
 from . import common
 from .common import land, positions
 
-Theirs: TypeAlias = Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Any]  # it may return anything
 PLACES = (0.0, 0.2, 0.4, 0.5, 0.6, 0.8, 1.0)
 SIGNS = 8  # random vectors at each place
 PANELS = {
@@ -40,7 +40,7 @@ def state_of(which_norms: str) -> dict[str, Any]:
     return known | {"recorded": along} | {name: common.bump(each) for name, each in along.items()}
 
 
-def going(product: Theirs | None, probe: Theirs | None, seed: int, road: Any) -> Iterator[Snapshot[Found]]:
+def going(product: Written, probe: Written, seed: int, road: Any) -> Iterator[Snapshot[Found]]:
     """Measure place by place with the learner's functions: both traces, each with its error, (4,)."""
     path = valley.road(0, matched=road.matched)
     generator = torch.Generator().manual_seed(seed)
@@ -65,7 +65,7 @@ def bump(found: Mean) -> Mean:
     return Mean(middle / ends, middle / ends * relative)
 
 
-def problem(product: Theirs, probe: Theirs) -> str:
+def problem(product: Callable[..., Any], probe: Callable[..., Any]) -> str:
     """Say what keeps the learner's functions from being run; empty if nothing does."""
     theta = torch.tensor([1.0, 2.0])
     try:
@@ -105,7 +105,7 @@ print(ee.curvature.hutchinson_trace(land, road.at(0.5), **settings))
 """
 
 
-def own(seed: int, product: Theirs | None = None, probe: Theirs | None = None) -> Explorer:
+def own(seed: int, product: Written = None, probe: Written = None) -> Explorer:
     """Let the learner's probes measure the road of pair 1."""
     work = Work(partial(going, product, probe, seed), show, lambda road: len(PLACES), show)
     controls = [switch("which_norms", ("built", "matched"))]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from entropic_edu import stream
 from entropic_edu.course.floor import RIGHT
@@ -20,10 +19,6 @@ from entropic_edu.teaching.strings import option_text, text
 
 from . import common as C
 
-LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
-              "05.label.gradient_noise", "05.label.norm")  # fmt: skip
-QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
-                 "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
 LIVE = {"points": C.POINTS, "num_probes": 1, "lanczos_steps": 12}  # of the button
 TOP = 4.2  # of the left panel
 NOW, DATA = Role(RED, "--", label="05.label.live"), Role(BLUE, "--")
@@ -38,29 +33,24 @@ ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
 
 def state_of(at_position: float, along_road: str, bump_pair: str) -> dict[str, Any]:
-    """Return a quantity along the roads of all pairs or of one, and what the sentence says of it.
-
-    ``curve`` is the quantity over its mean at the ends, (n,); ``row`` the pair that the button measures, counted from
-    0, the first where all are shown.
-    """
+    """Return a quantity along the roads of all pairs or of one, and what the sentence says of it."""
     values, one = C.along(along_road), bump_pair != "all"  # (pairs, n)
-
-    def told(each: Tensor, digits: str = ".2f") -> str:
-        return C.with_error(C.chosen(each, bump_pair), digits)
-
-    row = int(bump_pair) - 1 if one else 0
-    known = {"values": values, "row": row, "number": row + 1, "place": at_position}
-    return known | {
+    row = int(bump_pair) - 1 if one else 0  # of the pair that the button measures
+    return {
+        "values": values,
         "curve": C.chosen(C.over_ends(values), bump_pair),
+        "row": row,
+        "number": row + 1,
+        "place": at_position,
         "field": C.QUANTITIES[along_road],
-        "label": option_text(along_road, *LABEL_KEYS),
-        "quantity": option_text(along_road, *QUANTITY_KEYS),
+        "label": option_text(along_road, *C.LABEL_KEYS),
+        "quantity": option_text(along_road, *C.QUANTITY_KEYS),
         "pair": text("05.pair.one" if one else "05.pair.all", pair=bump_pair),
         "amid": text("05.pair.amid_one" if one else "05.pair.amid_all", pair=bump_pair),
-        "ends": told(values[:, [0, -1]].mean(1), ".3g"),
-        "here": told(values[:, round(at_position * (C.POINTS - 1))], ".3g"),
-        "ratio": told(C.bump(values)),
-        "loss": told(C.bump(C.along("objective"))),
+        "ends": C.told(values[:, [0, -1]].mean(1), bump_pair, ".3g"),
+        "here": C.told(values[:, round(at_position * (C.POINTS - 1))], bump_pair, ".3g"),
+        "ratio": C.told(C.bump(values), bump_pair),
+        "loss": C.told(C.bump(C.along("objective")), bump_pair),
     }
 
 
@@ -92,8 +82,7 @@ def words(view: Any, pinned: Any) -> str:
     sentence = text("05.road.sentence", **vars(view))
     if pinned is None:
         return sentence
-    twin = text("05.road.twin", ratio=pinned.ratio, quantity=pinned.quantity, pair=pinned.amid)
-    return f"{sentence} {twin}"
+    return f"{sentence} {text('05.road.twin', **vars(pinned) | {'pair': pinned.amid})}"
 
 
 def show(sheet: Sheet, profile: Profile, view: Any) -> str:

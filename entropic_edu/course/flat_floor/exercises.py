@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from entropic_edu.teaching.slips import solved
 from entropic_edu.teaching.yours import draws
+
+Along: TypeAlias = Callable[[Tensor], Tensor]
 
 
 def tight(y: Tensor) -> Tensor:
@@ -30,15 +33,7 @@ def force(curvature: float, slope: float, temperature: float) -> float:
     return -0.5 * temperature * slope / curvature
 
 
-def walk(
-    x: Tensor,
-    y: Tensor,
-    kicks: Tensor,
-    learning_rate: float,
-    batch_size: int,
-    h: Callable[[Tensor], Tensor],
-    slope: Callable[[Tensor], Tensor],
-) -> Tensor:
+def walk(x: Tensor, y: Tensor, kicks: Tensor, learning_rate: float, batch_size: int, h: Along, slope: Along) -> Tensor:
     """Return where walkers stand along the floor after each step, (S, W); kicks are (S, 2, W), across and along."""
     places = []
     for across, along in kicks / batch_size**0.5:

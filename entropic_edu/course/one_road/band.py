@@ -2,64 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from matplotlib.axes import Axes
 from torch import Tensor
 
 from entropic_edu.course import digits
-from entropic_edu.figures.plots import BLACK, DASHES
 from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded import one_road
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, GREY, SMALL, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from . import bands as B
-from .common import GUESSES, LOOKS, METHODS, YOURS, field_panel, kept, least_and_most, outlined, plane
+from .common import GUESSES, METHODS, kept, least_and_most, plane
 from .exercises import swept
+from .finished import ENDING, PANELS, draw_bands
 
 GUESS_KEYS = ("04.guess.straight", "04.guess.near", "04.guess.far")
 COLUMNS = {name: number for number, name in enumerate(one_road.COLUMNS)}
-ENDING = {name: number for number, name in enumerate(one_road.ENDING)}
-FINISHED: dict[str, tuple[str, tuple[float, float], dict[float, str]]] = {  # title, limits and ticks
-    "highest": ("04.finished.highest", (0.022, 3.0), {0.03: "0.03", 1: "1"}),
-    "length": ("04.finished.length", (13, 200), {20: "20", 100: "100"}),
-    "scallop": ("04.finished.scallop", (3e-6, 0.1), {1e-5: "10⁻⁵", 1e-2: "10⁻²"}),
-}
-
-
-def _end(ax: Axes) -> None:
-    ax.axhline(B.ends_objective(), color=GREY, lw=1, ls=DASHES[3])
-    ax.text(1.03, B.ends_objective(), text("04.label.higher_end"), color=GREY, fontsize=SMALL, va="center")
-
-
-PANELS = {
-    "plane": field_panel((0.085, 0.31, 0.47, 0.63)),
-    "along": Panel((0.645, 0.62, 0.25, 0.31), "04.panel.band", "04.axis.position", ylim=(0.018, 4),
-                   yticks=(0.03, 0.1, 1), yscale="log", once=_end),
-} | {
-    name: Panel((left, 0.13, 0.075, 0.22), title, " ", limits, (-0.5, 3.5), ticks,
-                {} if left > 0.71 else dict(zip((3, 2, 1, 0), B.NAME_KEYS, strict=False)), "log")
-    for left, (name, (title, limits, ticks)) in zip((0.71, 0.81, 0.91), FINISHED.items(), strict=True)
-}  # fmt: skip
-
-
-def draw_bands(sheet: Sheet, guess: str, found: dict[str, Tensor]) -> None:
-    """Draw bands, (points, 3) each: u, v and objective; the first guess; and the finished roads of all pairs."""
-    outlined(sheet["plane"], B.recorded_frame("string", guess, 0)[0][:, :2], Role(BLACK, ":", 2.2))
-    sheet["plane"].note(-2.2, 7.2, "04.label.guess", va="center", boxed=True)
-    for name, band in found.items():
-        role = LOOKS.get(name, YOURS)
-        outlined(sheet["plane"], band[:, :2], role)
-        sheet["along"].line(torch.linspace(0, 1, len(band)), band[:, 2], role, "", lw=2)
-    for name in FINISHED:
-        for row, (method, role) in enumerate(LOOKS.items()):
-            values = kept(f"final/{method}/{guess}")[:, ENDING[name]]
-            sheet[name].line(values, torch.full_like(values, 3 - row), role, "", ls="", marker="o", ms=5, alpha=0.7)
 
 
 def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
@@ -78,32 +41,34 @@ def outcome(name: str, row: Tensor) -> str:
     return text("04.band.told", method=option_text(name, *B.NAME_KEYS), **values)
 
 
+def said(key: str, guess: str, sweep: int, rows: dict[str, Tensor]) -> str:
+    """Say what bands are like after a sweep, from their rows of ``COLUMNS``."""
+    known = {"guess": option_text(guess, *GUESS_KEYS), "sweep": sweep, "ends": B.ends_objective()}
+    return text(key, bands=" ".join(outcome(*each) for each in rows.items()), **known)
+
+
 def words(state: Any) -> str:
     """Say how high and long the bands are, and at the end how those of all pairs and far guesses are."""
-    guess, method = state.first_guess, state.band_method
-    rows = {name: B.recorded_frame(name, guess, state.band_sweeps)[1] for name in B.chosen(method)}
-    key, known = "04.band.recorded", {"guess": option_text(guess, *GUESS_KEYS), "sweep": state.band_sweeps}
-    said = text(key, ends=B.ends_objective(), bands=" ".join(outcome(*each) for each in rows.items()), **known)
-    if state.band_sweeps < B.TOTAL or method == "all":
-        return said
-    final = kept(f"final/{method}/{guess}")
-    spread = {name: least_and_most(final[:, ENDING[name]], 2) for name in ("barrier", "length")}
-    said += " " + text("04.band.finished", **spread)
-    if guess != "straight":
-        names = [(each, other) for each in METHODS for other in GUESSES]
-        apart = kept("apart")[:, names.index((method, guess)), names.index((method, "straight"))]
-        said += " " + text("04.band.apart", apart=least_and_most(apart, 2))
-    return said
+    guess, method, sweep = state.first_guess, state.band_method, state.band_sweeps
+    rows = {name: B.recorded_frame(name, guess, sweep)[1] for name in B.chosen(method)}
+    parts = [said("04.band.recorded", guess, sweep, rows)]
+    if sweep == B.TOTAL and method != "all":
+        final = kept(f"final/{method}/{guess}")
+        spread = {name: least_and_most(final[:, ENDING[name]], 2) for name in ("barrier", "length")}
+        parts.append(text("04.band.finished", **spread))
+        if guess != "straight":
+            names = [(each, other) for each in METHODS for other in GUESSES]
+            apart = kept("apart")[:, names.index((method, guess)), names.index((method, "straight"))]
+            parts.append(text("04.band.apart", apart=least_and_most(apart, 2)))
+    return " ".join(parts)
 
 
 def show(sheet: Sheet, bands: B.Bands, state: Any) -> str:
     """Draw bands that relax now, and say how far they are."""
-    both = {
-        name: one_road.table(digits.land(), plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()
-    }
+    land = digits.land()
+    both = {name: one_road.table(land, plane(), path, bands.sweep, B.POINTS) for name, path in bands.paths.items()}
     draw_bands(sheet, state.first_guess, {name: points for name, (points, _) in both.items()})
-    known = {"guess": option_text(state.first_guess, *GUESS_KEYS), "sweep": bands.sweep, "ends": B.ends_objective()}
-    return text("04.band.live", bands=" ".join(outcome(name, row) for name, (_, row) in both.items()), **known)
+    return said("04.band.live", state.first_guess, bands.sweep, {name: row for name, (_, row) in both.items()})
 
 
 def frame(sheet: Sheet, bands: B.Bands, state: Any) -> str:
@@ -128,7 +93,7 @@ road = ee.connect(land, a, b, **one_road.settings("{method}", "{guess}", 0))  # 
 """
 
 
-def band(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def band(seed: int, yours: Written = None) -> Explorer:
     """A band of networks, relaxed by one of four methods from one of three first guesses, or by the learner's sweep."""
     own = Yours(yours, swept)
 

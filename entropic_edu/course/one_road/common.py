@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from entropic_edu.course import digits
 from entropic_edu.figures.plots import BLACK, BLUE, DASHES, GREEN, PURPLE, RED, Plane
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded import one_road
-from entropic_edu.teaching.sheet import SMALL, Panel, Pen, Role
+from entropic_edu.teaching.sheet import GREY, SMALL, Panel, Pen, Role
 from entropic_edu.teaching.strings import text
 
 METHODS: tuple[str, ...] = tuple(one_road.RECIPE["methods"])
@@ -72,6 +73,16 @@ def outlined(pen: Pen, points: Tensor, role: Role, **style: Any) -> None:
     x, y = points.T
     pen.line(x, y, Role("white", width=4.5), "", zorder=3, solid_capstyle="round")
     pen.line(x, y, role, "", zorder=4, **style)
+
+
+def level(height: float, key: str, x: float, y: float, dash: Any = ":") -> Callable[[Axes], None]:
+    """Return what draws a grey line at a height, once, and what it is at (x, y)."""
+
+    def draw(ax: Axes) -> None:
+        ax.axhline(height, color=GREY, lw=1, ls=dash)
+        ax.text(x, y, text(key), color=GREY, fontsize=SMALL, va="center")
+
+    return draw
 
 
 def draw_field(ax: Axes, bar: bool) -> None:

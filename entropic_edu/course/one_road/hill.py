@@ -11,19 +11,14 @@ from torch import Tensor
 from entropic_edu.course import digits
 from entropic_edu.figures.plots import BLACK, DASHES, GREEN
 from entropic_edu.teaching.explorer import Explorer, Work, slider
-from entropic_edu.teaching.sheet import GHOST, GREY, SMALL, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import LINE, ROAD, least_and_most
+from .common import LINE, ROAD, least_and_most, level
 from .lines import EVEN, NUMBERS, QUICK, Two, along_roads, lines, rows_of, times, two
 
 TOP = 4.0  # of the objective's axis; a higher bet is drawn at it
 READ = {"train": Role(GREEN, label="04.label.train"), "test": Role(BLACK, DASHES[1], label="04.label.test")}
-
-
-def _blind(ax: Axes) -> None:
-    ax.axhline(2.3026, color=GREY, lw=1, ls=":")
-    ax.text(0.01, 2.5, text("04.hill.blind"), color=GREY, fontsize=SMALL)
 
 
 def _hills(ax: Axes) -> None:
@@ -33,8 +28,8 @@ def _hills(ax: Axes) -> None:
 OBJECTIVE: dict[str, Any] = {"yscale": "log", "yticks": (0.03, 0.1, 0.3, 1, 3)}
 PANELS = {
     "line": Panel((0.095, 0.13, 0.44, 0.78), "04.panel.objective", "04.axis.position", ylim=(0.02, TOP),
-                  once=_blind, **OBJECTIVE),
-    "read": Panel((0.645, 0.6, 0.23, 0.31), "04.panel.accuracy", "04.axis.position", ylim=(50, 103)),
+                  once=level(2.3026, "04.hill.blind", 0.01, 2.7), **OBJECTIVE),
+    "read": Panel((0.645, 0.6, 0.23, 0.31), "04.panel.accuracy", "04.axis.position", ylim=(50, 108)),
     "hills": Panel((0.645, 0.13, 0.335, 0.26), "04.panel.times", "04.axis.pair", (0.5, 6.7), (0, 42),
                    xticks={float(number): str(number) for number in NUMBERS} | {6.0: "04.label.live"}, once=_hills),
 }  # fmt: skip

@@ -18,6 +18,8 @@ from entropic_edu.physics.train import Run
 from entropic_edu.stream import train
 from entropic_edu.teaching.strings import text
 
+from .common import kept
+
 EVEN = torch.linspace(0, 1, 25)
 NUMBERS = tuple(pair + 1 for pair in digits.PAIRS)  # as the learner counts
 QUICK: dict[str, Any] = {"batch_size": 64, "learning_rate": 0.1, "momentum": 0.9, "epochs": 60}  # about a second
@@ -87,3 +89,11 @@ def rises(lines: Tensor) -> Tensor:
 def rows_of(minima: int | None) -> list[int]:
     """Return the rows of a recording that are shown: those of one pair, or all."""
     return list(digits.PAIRS) if minima is None else [minima - 1]
+
+
+@cache
+def objective(goal: str) -> Tensor:
+    """Return the objective along the straight line from A, (5, 25): to B, to B relabelled, or to A shuffled."""
+    if goal == "other":
+        return torch.stack([digits.line_loss(pair) for pair in digits.PAIRS])
+    return kept(f"{goal}/line")

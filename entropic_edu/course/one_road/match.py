@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .common import kept, least_and_most
-from .lines import EVEN, NUMBERS, rises, rows_of
+from .lines import EVEN, NUMBERS, objective, rises, rows_of
 
 GOALS = {
     "other": Role(RED, DASHES[1], 2.4, "04.match.other", "o"),
@@ -28,14 +27,6 @@ TRACES = {
     "matched": Role(BLUE, label="04.trace.matched"),
     "line": Role(GREEN, DASHES[2], label="04.trace.line"),
 }
-
-
-@cache
-def objective(goal: str) -> Tensor:
-    """Return the objective along the straight line from A, (5, 25): to B, to B relabelled, or to A shuffled."""
-    if goal == "other":
-        return torch.stack([digits.line_loss(pair) for pair in digits.PAIRS])
-    return kept(f"{goal}/line")
 
 
 def halfway(traces: Tensor) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,12 @@ from entropic_edu.figures.plots import BLACK, BLUE, RED
 from entropic_edu.physics.path import Path
 from entropic_edu.recorded.one_road import Bend
 from entropic_edu.teaching.explorer import Explorer, slider, switch
-from entropic_edu.teaching.sheet import GREY, SMALL, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import SMALL, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .bands import ALL, PARTS, SETTINGS, SWEEPS, above_saddle, bands, gaps, turning, yours_bands
-from .common import BOX, YOURS, outlined
+from .common import BOX, YOURS, level, outlined
 from .exercises import swept
 
 PARTS_KEYS = ("04.mistakes.both", "04.mistakes.tangent", "04.mistakes.projection", "04.mistakes.yours")
@@ -35,17 +33,12 @@ def _valley(ax: Axes) -> None:
     ax.set_ylabel(text("04.axis.y"))
 
 
-def _level(height: float, key: str, x: float, y: float, ax: Axes) -> None:
-    ax.axhline(height, color=GREY, lw=1, ls=":")
-    ax.text(x, y, text(key), color=GREY, fontsize=SMALL)
-
-
 PANELS = {
     "valley": Panel((0.085, 0.13, 0.42, 0.79), "04.panel.valley", "04.axis.x", (-0.9, 1.7), (-1.4, 1.4), once=_valley),
     "along": Panel((0.6, 0.6, 0.34, 0.32), "04.panel.loss", "04.axis.position", ylim=(0, 2.6),
-                   once=partial(_level, Bend.height, "04.label.saddle", 0.01, Bend.height + 0.06)),
+                   once=level(Bend.height, "04.label.saddle", 0.01, Bend.height + 0.12)),
     "gaps": Panel((0.6, 0.13, 0.34, 0.28), "04.panel.gaps", "04.axis.gap", (0, 18), (0.05, 20), yticks=(0.1, 1, 10),
-                  yscale="log", once=partial(_level, 1, "04.label.even", 0.2, 1.4)),
+                  yscale="log", once=level(1, "04.label.even", 0.2, 1.7)),
 }  # fmt: skip
 
 
@@ -78,7 +71,7 @@ def code(state: Any) -> str:
     )
 
 
-def mistakes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def mistakes(seed: int, yours: Written = None) -> Explorer:
     """A band in two dimensions by NEB with both its parts, with one missing, or by the learner's sweep; no noise."""
     own = Yours(yours, swept)
     made = {parts: bands(parts) for parts in PARTS}  # a few tenths of a second, now, so that no control waits for it

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
-from entropic_edu.course.floor import coordinates
+from entropic_edu.course.floor import places
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import FAINT, GHOST, LIMIT, RUN, THEORY, Panel, Sheet
 from entropic_edu.teaching.strings import option_text, text
@@ -43,7 +43,7 @@ PANELS = {
 def state_of(seed: int, edge: float) -> dict[str, Any]:
     """Return the walkers at ηh, the mean of x² where they settle or end, and the exact one."""
     release, kind = until_it_falls(seed, edge), regime(edge)
-    x, step = coordinates(release)[0], release.step
+    x, step = places(release)[..., 0], release.step
     square = spread(x[step > STEPS // 2] if kind == "settles" else x[-1:])
     law = edge / (BATCH * (2 - edge)) if kind == "settles" else float(variance_after(step[-1:], edge))
     return {"kind": kind, "x": x, "step": step, "end": int(step[-1]), "square": square, "law": law}

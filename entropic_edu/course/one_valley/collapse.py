@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from entropic_edu.figures.plots import BLACK
-from entropic_edu.physics.mean import Mean
-from entropic_edu.physics.snapshot import Snapshot
-from entropic_edu.teaching.declared import Found, one_by_one
+from entropic_edu.teaching.declared import Found
 from entropic_edu.teaching.explorer import Explorer, Work, slider
 from entropic_edu.teaching.sheet import GHOST, RUN, THEORY, TWIN, Panel, Pen, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .common import STEPS, WALKERS, cloud, exact, measured, rounded, spread, trough
+from . import common as C
 
-BATCHES, RATES, CURVATURES = (1, 2, 4, 8, 16, 32, 64), (0.05, 0.1, 0.2, 0.4), (0.5, 1.0, 2.0)
-SETTINGS = tuple(product((1, 4, 16, 64), RATES, CURVATURES))  # B, η, h: so many that the button answers in seconds
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
 START = (8, 0.1, 1.0)  # B, η, h
 EVEN = torch.linspace(-0.8, 0.8, 161, dtype=torch.float64)  # x
 WIDE = torch.tensor([5e-4, 0.8], dtype=torch.float64)  # η/B
@@ -36,10 +31,10 @@ PANELS = {
 
 def state_of(seed: int, batch_size: int, learning_rate: float, bowl_curvature: float) -> dict[str, Any]:
     """Return the settled cloud at these controls."""
-    x = cloud(seed, batch_size, learning_rate, bowl_curvature)
-    law = exact(batch_size, learning_rate, bowl_curvature)
+    x = C.cloud(seed, batch_size, learning_rate, bowl_curvature)
+    law = C.exact(batch_size, learning_rate, bowl_curvature)
     known = {"curvature": bowl_curvature, "x": x, "law": law, "ratio": learning_rate / batch_size}
-    return known | {"product": bowl_curvature * spread(x)}
+    return known | {"product": bowl_curvature * C.spread(x)}
 
 
 def draw_cloud(pen: Pen, x: Tensor, law: float, role: Role, filled: bool) -> None:
@@ -57,7 +52,7 @@ def draw(sheet: Sheet, now: Any, pinned: Any = None, ghost: float | None = None)
     pen.note(0.0045, 0.0011, "01.label.line", THEORY)
     open_mark: dict[str, Any] = {"mfc": "none", "mew": 2, "ms": 15}
     if ghost is not None:
-        at, high = START[1] / START[0], ghost * exact(*START)
+        at, high = START[1] / START[0], ghost * C.exact(*START)
         pen.points([at], [high], GHOST, **open_mark | {"fmt": "s"})
         pen.note(0.72 * at, high, GHOST.label, GHOST, ha="right", va="center")
     if pinned is not None:
@@ -71,26 +66,13 @@ def draw(sheet: Sheet, now: Any, pinned: Any = None, ghost: float | None = None)
 
 def words(now: Any, pinned: Any = None, ghost: float | None = None) -> str:
     """Say what was measured here, in a pinned run, and what was bet."""
-    numbers = {"measured": measured(now.product), "exact": rounded(now.law * now.curvature)}
-    said = [text("01.collapse.point", now=now, temperature=rounded(0.5 * now.ratio), **numbers)]
+    numbers = {"measured": C.measured(now.product), "exact": C.rounded(now.law * now.curvature)}
+    said = [text("01.collapse.point", now=now, temperature=C.rounded(0.5 * now.ratio), **numbers)]
     if ghost is not None:
-        said.append(text("01.collapse.guess", guess=rounded(ghost * exact(*START))))
+        said.append(text("01.collapse.guess", guess=C.rounded(ghost * C.exact(*START))))
     if pinned is not None:
-        said.append(text("01.collapse.pinned", run=pinned, measured=measured(pinned.product)))
+        said.append(text("01.collapse.pinned", run=pinned, measured=C.measured(pinned.product)))
     return " ".join(said)
-
-
-def measure(seed: int, settings: Sequence[tuple[int, float, float]] = SETTINGS) -> Iterator[Snapshot[Found]]:
-    """Yield the mean of x² at the first settings (B, η, h), each with draws of its own."""
-
-    def ask(number: int) -> Mean:
-        return spread(cloud(seed + number, *settings[number]))
-
-    def note(number: int) -> str:
-        names = ("batch_size", "learning_rate", "curvature")
-        return text("01.collapse.note", **dict(zip(names, settings[number], strict=True)))
-
-    return one_by_one(ask, range(len(settings)), note)
 
 
 def show(sheet: Sheet, found: Found, now: Any) -> str:
@@ -98,16 +80,16 @@ def show(sheet: Sheet, found: Found, now: Any) -> str:
     draw(sheet, now)
     count = len(found.each)
     variance, error = torch.tensor(found.each, dtype=torch.float64).reshape(-1, 2).T
-    batch, rate, curvature = torch.tensor(SETTINGS[:count], dtype=torch.float64).reshape(-1, 3).T
-    marks = {h: Role(BLACK, "", marker=marker) for h, marker in zip(CURVATURES, "ovs", strict=True)}
+    batch, rate, curvature = torch.tensor(C.SETTINGS[:count], dtype=torch.float64).reshape(-1, 3).T
+    marks = {h: Role(BLACK, "", marker=marker) for h, marker in zip(C.CURVATURES, "ovs", strict=True)}
     for h, role in marks.items():
         some = curvature == h
         sheet["law"].points((rate / batch)[some], (h * variance)[some], role, ms=4)
     sheet["law"].key([(role, f"h = {h:g}") for h, role in marks.items()], x=0.04, markers=True)
-    known = {"settings": count, "walkers": WALKERS, "steps": STEPS}
+    known = {"settings": count, "walkers": C.WALKERS, "steps": C.STEPS}
     if count == 0:
         return text("01.collapse.nothing", **known)
-    law = exact(batch, rate, curvature)
+    law = C.exact(batch, rate, curvature)
     off = 100 * float((variance / law - 1).abs().mean())
     above = 100 * float((variance * curvature * batch / rate * 2).max() - 1)
     return text("01.collapse.grid", off=off, near=int(((variance - law).abs() < 2 * error).sum()), above=above, **known)
@@ -117,9 +99,9 @@ def collapse(seed: int) -> Explorer:
     """All settings on one line: only η/B counts, as a temperature."""
 
     def code(now: Any) -> str:
-        return trough(now.curvature).code(seed, batch_size=now.batch_size, learning_rate=now.learning_rate)
+        return C.trough(now.curvature).code(seed, batch_size=now.batch_size, learning_rate=now.learning_rate)
 
     names = ("batch_size", "learning_rate", "bowl_curvature")
-    controls = [slider(*each) for each in zip(names, (BATCHES, RATES, CURVATURES), START, strict=True)]
-    work, state = Work(lambda now: measure(seed), show, lambda now: len(SETTINGS)), partial(state_of, seed)
+    controls = [slider(*each) for each in zip(names, (BATCHES, C.RATES, C.CURVATURES), START, strict=True)]
+    work, state = Work(lambda now: C.measure(seed), show, lambda now: len(C.SETTINGS)), partial(state_of, seed)
     return Explorer(draw, controls, PANELS, words, state=state, title="01.collapse.title", code=code, work=work)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import product
 from typing import Any
 
 from torch import Tensor
@@ -11,9 +13,13 @@ from torch import Tensor
 from entropic_edu.course import floor
 from entropic_edu.course.crowd import Crowd
 from entropic_edu.physics.mean import Mean
+from entropic_edu.physics.snapshot import Snapshot
+from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.strings import text
 
 STEPS, WALKERS = 400, 256
+RATES, CURVATURES = (0.05, 0.1, 0.2, 0.4), (0.5, 1.0, 2.0)
+SETTINGS = tuple(product((1, 4, 16, 64), RATES, CURVATURES))  # B, η, h: so many that the button answers in seconds
 LATE = 0.75  # the spread is measured in the last quarter of a run: it has settled by then at all settings
 
 
@@ -28,7 +34,7 @@ def trough(curvature: float) -> Crowd:
 def cloud(seed: int, batch_size: int | None, learning_rate: float, curvature: float) -> Tensor:
     """Return x of the walkers in the last quarter of their steps, (records, W)."""
     release = trough(curvature).run(seed, batch_size=batch_size, learning_rate=learning_rate)
-    return floor.coordinates(release)[0][release.step > LATE * STEPS]
+    return floor.places(release)[release.step > LATE * STEPS, :, 0]
 
 
 def exact(batch_size: Any, learning_rate: Any, curvature: Any) -> Any:
@@ -39,6 +45,19 @@ def exact(batch_size: Any, learning_rate: Any, curvature: Any) -> Any:
 def spread(x: Tensor) -> Mean:
     """Return the mean of x² over records and walkers, with the error over the crowds."""
     return floor.over_crowds(x.square().mean(0))
+
+
+def measure(seed: int, settings: Sequence[tuple[int, float, float]] = SETTINGS) -> Iterator[Snapshot[Found]]:
+    """Yield the mean of x² at the first settings (B, η, h), each with draws of its own."""
+
+    def ask(number: int) -> Mean:
+        return spread(cloud(seed + number, *settings[number]))
+
+    def note(number: int) -> str:
+        names = ("batch_size", "learning_rate", "curvature")
+        return text("01.collapse.note", **dict(zip(names, settings[number], strict=True)))
+
+    return one_by_one(ask, range(len(settings)), note)
 
 
 def measured(mean: Mean) -> str:

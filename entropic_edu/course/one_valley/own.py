@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, FAINT, RUN, THEORY, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
-from entropic_edu.teaching.yours import Yours, draws
+from entropic_edu.teaching.yours import Written, Yours, draws
 
 from .exercises import walk as library
 
@@ -23,9 +22,7 @@ PANELS = {
 }
 
 
-def run_of(
-    seed: int, function: Callable[..., Any] | None, batch_size: int | None, learning_rate: float
-) -> dict[str, Any]:
+def run_of(seed: int, function: Written, batch_size: int | None, learning_rate: float) -> dict[str, Any]:
     """Return the learner's walkers at these controls, and the same without noise."""
     begin = torch.full((WALKERS,), BEGIN, dtype=torch.float64)
     kicks = draws(seed, STEPS, WALKERS) * (batch_size is not None)
@@ -55,7 +52,7 @@ def words(run: Any) -> str:
     return text("01.own.all" if run.batch_size is None else "01.own.some", run=run)
 
 
-def own(seed: int, walk: Callable[..., Any] | None = None) -> Explorer:
+def own(seed: int, walk: Written = None) -> Explorer:
     """The learner's walk at other batch sizes and learning rates."""
 
     def code(run: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from entropic_edu.teaching.slips import solved
 from entropic_edu.teaching.yours import draws
 
+Along: TypeAlias = Callable[[Tensor], Tensor]
 FALL = 1.5
 
 
@@ -28,14 +30,7 @@ def wall_slope(y: Tensor) -> Tensor:
 
 
 def shift(
-    x: Tensor,
-    y: Tensor,
-    kicks: Tensor,
-    learning_rate: float,
-    batch_size: int,
-    h: Callable[[Tensor], Tensor],
-    h_slope: Callable[[Tensor], Tensor],
-    f_slope: float,
+    x: Tensor, y: Tensor, kicks: Tensor, learning_rate: float, batch_size: int, h: Along, h_slope: Along, f_slope: float
 ) -> list[Tensor]:
     """Return the mean displacement along the floor of walkers (W,), and its standard error; kicks are (S, 2, W)."""
     begin = y
@@ -66,10 +61,6 @@ def label_step(u: float, v: float, epsilon: float, learning_rate: float) -> list
     return [u - learning_rate * miss * v, v - learning_rate * miss * u]
 
 
-def _nearest(temperature: Sequence[float], moved: Sequence[float]) -> float:
-    return min(zip(temperature, moved, strict=True), key=lambda pair: abs(pair[1]))[0]
-
-
 _PART, _U, _V = "-moved[i] / (moved[i + 1] - moved[i])", "u - learning_rate * miss * v", "v - learning_rate * miss * u"
 
 EXERCISES = [
@@ -96,7 +87,7 @@ EXERCISES = [
             ([0.1, 0.3, 0.4], [-0.2, 0.6, 0.7]),
             ([0.5, 1.0, 1.5, 2.5], [-4.0, -3.0, -1.0, 0.5]),
         ],
-        wrong={"nearest": _nearest},
+        wrong={"nearest": lambda heats, moved: min(zip(moved, heats, strict=True), key=lambda pair: abs(pair[0]))[1]},
         middle=(_PART, "0.5"),
         first=(_PART, "0"),
         turned=("-moved[i] /", "moved[i + 1] /"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, RUN, THEORY, TWIN, Panel, Sheet
 from entropic_edu.teaching.strings import text
-from entropic_edu.teaching.yours import Yours, draws, told
+from entropic_edu.teaching.yours import Written, Yours, draws, told
 
 from . import exercises
 from .exercises import FALL
@@ -27,9 +26,7 @@ PANELS = {
 }
 
 
-def run_of(
-    seed: int, shift: Callable[..., Any] | None, turn: Callable[..., Any] | None, floor_slope: float
-) -> dict[str, Any]:
+def run_of(seed: int, shift: Written, turn: Written, floor_slope: float) -> dict[str, Any]:
     """Return how far the learner's crowds move at each temperature, without noise, and where they turn round."""
     spread = (RATE * SCALE**2 / 2) ** 0.5  # of x at y = 0, T and h = 1: the cloud begins settled
     x, kicks = spread * draws(seed, WALKERS), SCALE * draws(seed + 1, STEPS, 2, WALKERS)
@@ -58,7 +55,7 @@ def words(run: Any) -> str:
     return text("03.own.sentence" if math.isfinite(run.turn) else "03.own.nowhere", run=run, count=len(BATCHES))
 
 
-def own(seed: int, shift: Callable[..., Any] | None = None, break_even: Callable[..., Any] | None = None) -> Explorer:
+def own(seed: int, shift: Written = None, break_even: Written = None) -> Explorer:
     """The learner's crowds on floors of other slopes."""
     controls, state = [slider("floor_slope", (0.005, 0.01, 0.015), 0.01)], partial(run_of, seed, shift, break_even)
     return Explorer(draw, controls, PANELS, words, state=state, title="03.own.title", code="03.own.code")
