@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,9 +42,7 @@ def curves(state: SimpleNamespace) -> dict[str, Tensor]:
     return {"loss": loss[:, place], "accuracy": accuracy[:, place]}
 
 
-def draw(
-    sheet: Sheet, state: SimpleNamespace, pinned: SimpleNamespace | None = None, ghost: float | None = None
-) -> None:
+def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = None) -> None:
     """Draw loss and accuracy along the line, and what the mean gains against k; a pinned line, and the bet."""
     for one, role in ((pinned, TWIN), (state, None)):
         for name, values in ({} if one is None else curves(one)).items():
