@@ -13,12 +13,12 @@ from matplotlib.axes import Axes
 from entropic_edu.figures.plots import BLUE
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.recorded.look_alikes import cases
-from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
+from entropic_edu.recorded.look_alikes.measure import WINDOWS
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .kept import MAKES, STORY, crowds, halved, with_error
+from .kept import MAKES, STORY, crowds, halved, hot, with_error
 
 SUSPECTS = {  # from the top of the picture
     "healthy": "10.suspect.healthy", "slope": "10.suspect.slope", "constant": "10.suspect.constant",
@@ -41,11 +41,6 @@ class Control:
 def axis(words: str, scale: str, low: float, high: float, *ticks: float) -> dict[str, Any]:
     """Return what is special to the panel of a control."""
     return {"x": words, "xscale": scale, "xlim": (low, high), "xticks": ticks}
-
-
-def hot(name: str) -> Measured:
-    """Return what was measured at B = 16 and η = 0.04."""
-    return crowds(name, 16, 0.04)
 
 
 def curvature(name: str, end: int) -> Mean:
