@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 import torch
-from explorers import Bet, drive, figure, run_code, same_from_anywhere
+from explorers import Bet, drive, figure, run_code
 from pictures import panel
 
 import entropic_edu as ee
@@ -409,21 +409,11 @@ def test_the_average_draws_gains_and_the_pinned_line():
 # --- every explorer ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_every_state_draws_and_says_finite_numbers(name):
-    drive(CHAPTER.explorers[name](0))
-
-
 def test_every_scale_is_drawn_for_every_task():
     for task in TASKS:
         for scale in SCALES:
             assert "nan" not in MADE["barriers"].draw(task=task, divided=scale).sentence
         assert "nan" not in MADE["slopes"].draw(task=task, parted=120).sentence
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", ASKED)

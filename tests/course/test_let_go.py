@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from explorers import Bet, drive, figure, run_code, same_from_anywhere, sentences
+from explorers import Bet, figure, run_code, sentences
 from pictures import panel
 
 import entropic_edu as ee
@@ -364,16 +364,6 @@ def test_a_function_that_cannot_drive_the_walkers_is_told_why(written, words):
 
 
 # --- every explorer -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_every_state_draws_without_a_warning_and_says_finite_numbers(name):
-    drive(MADE[name])
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -365,16 +365,6 @@ def test_the_network_of_the_lesson_meets_its_errors():
 # --- every explorer --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", MADE)
-def test_every_state_says_finite_numbers_of_its_own(name):
-    explorers.drive(MADE[name])
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_a_state_looks_the_same_whatever_was_drawn_before(name):
-    explorers.same_from_anywhere(MADE[name], lambda: CHAPTER.explorers[name](0))
-
-
 @pytest.mark.parametrize("letter", cases.LETTERS)
 def test_the_sentence_of_a_case_tells_the_recorded_numbers(letter):
     name = cases.LETTERS[letter]

@@ -10,7 +10,7 @@ from torch import Tensor
 from entropic_edu.course import Chapter, Given, Question
 from entropic_edu.teaching.slips import solved
 
-from . import ends, measures, road, walk
+from . import common, ends, measures, road, walk
 
 QUESTIONS = [
     Question(
@@ -72,7 +72,7 @@ ADAPTIVE = solved(
 )
 TRACK = solved(
     "8.3",
-    walk.tracked,
+    common.tracked,
     [
         (0.95, torch.tensor([0.0, 0.4, 0.7, 1.0]), torch.tensor([-0.002, -0.01, -0.05, -0.12]), 6),
         (0.3, torch.tensor([0.1, 0.5, 0.9]), torch.tensor([0.03, 0.01, -0.04]), 9),

@@ -78,6 +78,14 @@ def velocity(which: str, noise: str, shown: str) -> tuple[Tensor, Tensor]:
     return place.flatten()[order], speed.flatten()[order]
 
 
+def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor:
+    """Return where a walker is after 0, 1, ... steps, if each moves it by the speed at its place, (steps + 1,)."""
+    where, places, speeds = [float(start)], position.numpy(), speed.numpy()
+    for _ in range(steps):
+        where.append(where[-1] + float(np.interp(where[-1], places, speeds)))
+    return torch.tensor(where, dtype=torch.float64)
+
+
 def along(which: str, shown: str, name: str) -> Mean:
     """Return one of ``COLUMNS`` along the roads, (15,)."""
     return over(column(pairs(f"{which}/along", shown), name))

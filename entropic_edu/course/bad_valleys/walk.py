@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from entropic_edu import recorded
 from entropic_edu.figures.plots import BLACK, GREEN, RED
@@ -22,7 +21,7 @@ from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, THEORY
 from entropic_edu.teaching.strings import option_text, text
 from entropic_edu.teaching.yours import Yours
 
-from .common import SHOWN, STARTS, WHERE, accuracy_at, along, land, law, records, shown_as, track, velocity
+from .common import SHOWN, STARTS, WHERE, accuracy_at, along, land, law, records, shown_as, track, tracked, velocity
 
 CASES = {"noisy": ("matched", "label"), "batch": ("matched", "batch"), "trained": ("trained", "label")}  # road, noise
 CASE_KEYS = ("08.case.noisy", "08.case.batch", "08.case.trained")
@@ -37,14 +36,6 @@ PANELS = {
     "where": Panel((0.49, 0.12, 0.385, 0.81), "08.walk.position", "08.axis.step", (0, STEPS), (-0.02, 1.02),
                    (0, 700, 1400, 2100)),
 }  # fmt: skip
-
-
-def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor:
-    """Return where a walker is after 0, 1, ... steps, if each moves it by the speed at its place, (steps + 1,)."""
-    where, places, speeds = [float(start)], position.numpy(), speed.numpy()
-    for _ in range(steps):
-        where.append(where[-1] + float(np.interp(where[-1], places, speeds)))
-    return torch.tensor(where, dtype=torch.float64)
 
 
 def draw_road(sheet: Sheet, which: str, shown: str, start: float, end: float) -> None:

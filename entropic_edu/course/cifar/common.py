@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.runs import Run
 from entropic_edu.figures.plots import GREEN
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.physics.noise import effective_temperature
@@ -67,9 +69,9 @@ def times(name: str) -> Tensor:
 
 
 @cache
-def of_start(name: str, start: float, field: str = "position") -> Tensor:
-    """Return a field of the walkers of a start, the mean over those of a pair, (P, R)."""
-    return cifar10.stacked(name, field)[:, :, STARTS.index(start)].mean(-1)
+def of_start(name: str, start: float) -> Tensor:
+    """Return the mean position of the walkers of a start on each pair, (P, R)."""
+    return cifar10.stacked(name)[:, :, STARTS.index(start)].mean(-1)
 
 
 @cache
@@ -94,12 +96,10 @@ def temperature(name: str) -> float:
 @cache
 def digits_home(name: str) -> Tensor:
     """Return the share of the way home of a run of lesson 06 after the flow time of this lesson, (5,)."""
-    setting, kept = let_go.settings()[name], recorded.load("let_go")
-    when = kept[f"{name}/step"].double() * setting["learning_rate"] / (1 - setting["momentum"])
-    left = let_go.remaining(name, 0.3).mean(-1)  # (P, R)
-    row = int(torch.searchsorted(when, float(times("hot")[-1])).clamp(1, len(when) - 1))
-    part = (times("hot")[-1] - when[row - 1]) / (when[row] - when[row - 1])
-    return 1 - torch.lerp(left[:, row - 1], left[:, row], part) / 0.3
+    run, left = Run("let_go", name, 0.3), let_go.remaining(name, 0.3).mean(-1)  # (P, R)
+    when = run.step * run.learning_rate / (1 - run.setting["momentum"])
+    then = [np.interp(float(times("hot")[-1]), when, each) for each in left]  # on straight lines between the records
+    return 1 - torch.tensor(then) / 0.3
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from entropic_edu.teaching.sheet import GHOST, TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
 
 from .axes import AGAINST_K, POSITION, logarithmic
-from .measures import STEPS, TASKS, family, line, opening, over_trunks, task_named, with_error
+from .measures import STEPS, TASKS, family, line, opening, over_trunks, rise, task_named, with_error
 
 RELATIONS = ("siblings", "strangers")
 GAINS = (-5.0, 9.0)  # percentage points; what lies below is told at the edge
@@ -30,8 +31,7 @@ PANELS = {
 
 def gain(accuracy: Tensor) -> Tensor:
     """Return test accuracy of the mean less the mean of the ends, in percentage points, (..., P) -> (...)."""
-    middle = accuracy.shape[-1] // 2
-    return 100 * (accuracy[..., middle] - 0.5 * (accuracy[..., 0] + accuracy[..., -1]))
+    return 100 * rise(accuracy)
 
 
 def curves(state: SimpleNamespace) -> dict[str, Tensor]:
@@ -41,9 +41,7 @@ def curves(state: SimpleNamespace) -> dict[str, Tensor]:
     return {"loss": loss[:, place], "accuracy": accuracy[:, place]}
 
 
-def draw(
-    sheet: Sheet, state: SimpleNamespace, pinned: SimpleNamespace | None = None, ghost: float | None = None
-) -> None:
+def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = None) -> None:
     """Draw loss and accuracy along the line, and what the mean gains against k; a pinned line, and the bet."""
     for one, role in ((pinned, TWIN), (state, None)):
         for name, values in ({} if one is None else curves(one)).items():

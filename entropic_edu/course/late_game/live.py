@@ -24,21 +24,13 @@ POINTS = late_game.RECIPE["points"]
 
 @dataclass(frozen=True, eq=False)
 class Live(Result):
-    """The line between two children at one moment of their training.
+    """The line between two children at one moment of their training; empty before they part."""
 
-    Attributes:
-        step: Steps done, those of the trunk among them.
-        parted: Step at which the children part.
-        data_loss: Along the line, (P,); empty before they part.
-        trace: tr H along the line, (P,).
-        accuracy: Test accuracy along the line, (P,).
-    """
-
-    step: int
-    parted: int
-    data_loss: Tensor
-    trace: Tensor
-    accuracy: Tensor
+    step: int  # done, those of the trunk among them
+    parted: int  # step at which the children part
+    data_loss: Tensor  # along the line, (P,)
+    trace: Tensor  # tr H, (P,)
+    accuracy: Tensor  # on the test digits, (P,)
 
 
 @cache

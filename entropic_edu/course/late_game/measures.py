@@ -47,13 +47,9 @@ def chosen(values: Tensor, trunks: str) -> Mean:
 
 
 def barrier(task: str, quantity: str, scale: str) -> Tensor | None:
-    """Return a barrier for each trunk and k on a scale, (T, K).
+    """Return the barrier of "loss" or "trace" for each trunk and k on a scale, (T, K); None where it has none.
 
-    Args:
-        task: One of ``TASKS``.
-        quantity: "loss" or "trace".
-        scale: "raw"; "share" of its mean at k = 0, or None where there is none; "ends": over the curve at the higher
-            end.
+    Scales are "raw", "share" of its mean at k = 0, and "ends", over the curve at the higher end.
     """
     children = family(task)
     curve = {"loss": children.data_loss, "trace": children.trace}[quantity].double()
@@ -66,13 +62,7 @@ def barrier(task: str, quantity: str, scale: str) -> Tensor | None:
 
 
 def fall(k: Tensor, values: Tensor, level: float) -> float:
-    """Return the k from which on values stay below a level, on straight lines between the points; NaN if they do not.
-
-    Args:
-        k: Steps, ascending, (K,).
-        values: A barrier at each, (K,).
-        level: Where to look.
-    """
+    """Return the k (K,) from which on values (K,) stay below a level, on straight lines between them, or NaN."""
     above = (values >= level).nonzero()
     if len(above) == 0:
         return float(k[0])
@@ -129,14 +119,15 @@ def fallen(task: str, quantity: str, scale: str) -> Mean | None:
 
 
 def along(task: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Return objective, tr H and tr C along all lines, (T, K, 1, P) each."""
-    return family(task).loss, family(task).trace, kept()[f"{task}/noise"]
+    """Return objective, tr H and tr C along all lines, (T, K, P) each."""
+    loss, trace, noise = family(task).loss, family(task).trace, kept()[f"{task}/noise"]
+    return loss[:, :, 0].double(), trace[:, :, 0].double(), noise[:, :, 0].double()
 
 
 @cache
 def heights(task: str) -> tuple[Tensor, Tensor]:
     """Return along each line heights of the objective and of entropy at η/B = 1, (T, K, P) each, in loss."""
-    return climbs(*(curve[:, :, 0] for curve in along(task)))
+    return climbs(*along(task))
 
 
 def climbs(loss: Tensor, trace: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,7 +185,7 @@ def even_batch(loss: Tensor, trace: Tensor, noise: Tensor, learning_rate: float,
 
 def halves(task: str, place: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return objective, tr H and tr C from the ends to the middle of a line, means over trunks and sides, (6,) each."""
-    means = (curve[:, place, 0].double().mean(0) for curve in along(task))
+    means = (curve[:, place].mean(0) for curve in along(task))
     return tuple((0.5 * (each + each.flip(0)))[: len(each) // 2 + 1] for each in means)  # type: ignore[return-value]
 
 

@@ -21,17 +21,11 @@ NEARLY = 95  # per cent of the way home: past it the rate is that of the end, wh
 
 @dataclass(frozen=True)
 class Course:
-    """What the walkers of one run did, both sides of the road together, as far as a flow time.
-
-    Attributes:
-        name: Of the run.
-        pair: Counted from 1; None is the mean over all.
-        until: Flow time.
-    """
+    """What the walkers of one run did, both sides of the road together, as far as a flow time."""
 
     name: str
-    pair: int | None = None
-    until: float = math.inf
+    pair: int | None = None  # counted from 1; None is the mean over all
+    until: float = math.inf  # flow time
 
     @property
     def run(self) -> Run:
@@ -95,10 +89,7 @@ class Course:
         run = self.run
         if not let_go.predictable(dict(run.setting)):
             return None
-        pairs = run.road.pairs
-        if self.count == len(run.step):
-            return float(let_go.remaining_by_theory(self.name, 0.3)[pairs].mean())
-        return float(_theory(self.name, int(run.step[self.count - 1]))[pairs].mean())
+        return float(_theory(self.name, int(run.step[self.count - 1]))[run.road.pairs].mean())
 
     @property
     def times(self) -> float:

@@ -45,12 +45,7 @@ def film(seed: int) -> player.Player:
 
 
 def of_grid(batch_size: int | None, learning_rate: float) -> player.Player:
-    """Return the same of walkers of the grid that were let go at 0.3 and 0.7.
-
-    Args:
-        batch_size: One of ``common.BATCHES``; None is no noise.
-        learning_rate: One of ``common.RATES``.
-    """
+    """Return the same of walkers of the grid, at one of ``common.BATCHES`` and of ``common.RATES``."""
     title = text("06.film.grid", data=data_of(batch_size), learning_rate=learning_rate)
     return _player(run_of(batch_size, learning_rate), title)
 

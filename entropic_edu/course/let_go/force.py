@@ -21,17 +21,11 @@ FOLLOWED = 0.5  # of the way home: a walker is followed until this much is gone
 
 
 class Push(NamedTuple):
-    """What noise did in one run on one road, both starts together.
+    """What noise did in one run on one road, both starts together, the means on the way."""
 
-    Attributes:
-        force: The mean force of the noise towards the own end, loss per length, with its error over the walkers.
-        excess: The mean excess loss.
-        product: The mean of Λ⟨ΔL⟩ on the way.
-    """
-
-    force: Mean
-    excess: float
-    product: float
+    force: Mean  # of the noise towards the own end, loss per length, with its error over the walkers
+    excess: float  # the excess loss
+    product: float  # Λ⟨ΔL⟩
 
 
 def names(on: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -12,12 +13,12 @@ from matplotlib.axes import Axes
 from entropic_edu.figures.plots import BLUE
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.recorded.look_alikes import cases
-from entropic_edu.recorded.look_alikes.measure import WINDOWS, Measured
+from entropic_edu.recorded.look_alikes.measure import WINDOWS
 from entropic_edu.teaching.explorer import Explorer, switch
 from entropic_edu.teaching.sheet import TWIN, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
 
-from .kept import MAKES, STORY, crowds, halved, with_error
+from .kept import MAKES, STORY, crowds, halved, hot, with_error
 
 SUSPECTS = {  # from the top of the picture
     "healthy": "10.suspect.healthy", "slope": "10.suspect.slope", "constant": "10.suspect.constant",
@@ -29,26 +30,17 @@ SUSPECTS = {  # from the top of the picture
 class Control:
     """A control: what it reads on a suspect, and the axis that its readings are drawn on."""
 
-    words: tuple[str, ...]  # keys: what it says, its axis, its readings
+    words: tuple[str, ...]  # keys: what it says, its readings
     first: Callable[[str], Mean]  # drawn filled
     second: Callable[[str], Mean] | None  # drawn open, to compare with
-    ticks: tuple[float, ...]  # from one end of the axis to the other
-    log: bool = False
+    axis: dict[str, Any]
     story: float | None = None  # what a heat bath on a healthy valley would read
     settings: str = "batch_size=16, learning_rate=0.04"  # of the printed code; of the second reading, if it has its own
 
-    @property
-    def frame(self) -> dict[str, object]:
-        """What is special to its panel."""
-        low, high = self.ticks[0], self.ticks[-1]
-        wider, pad = (high / low) ** 0.05 if self.log else 1.0, 0.0 if self.log else 0.05 * (high - low)
-        limits = (low / wider - pad, high * wider + pad)
-        return {"x": self.words[1], "xlim": limits, "xticks": self.ticks, "xscale": "log" if self.log else "linear"}
 
-
-def hot(name: str) -> Measured:
-    """Return what was measured at B = 16 and η = 0.04."""
-    return crowds(name, 16, 0.04)
+def axis(words: str, scale: str, low: float, high: float, *ticks: float) -> dict[str, Any]:
+    """Return what is special to the panel of a control."""
+    return {"x": words, "xscale": scale, "xlim": (low, high), "xticks": ticks}
 
 
 def curvature(name: str, end: int) -> Mean:
@@ -59,36 +51,35 @@ def curvature(name: str, end: int) -> Mean:
 HALF = "batch_size=8, learning_rate=0.02, steps=1200"  # half of both, for twice as many steps
 CONTROLS = {
     "all_data": Control(
-        ("10.controls.all_data.sentence", "10.controls.all_data.axis",
-         "10.controls.all_data.first", "10.controls.all_data.second"),
+        ("10.controls.all_data.sentence", "10.controls.all_data.first", "10.controls.all_data.second"),
         lambda name: crowds(name, None, 0.04).moved, lambda name: hot(name).moved,
-        (-0.4, -0.2, 0, 0.2, 0.4, 0.6), settings="batch_size=None, learning_rate=0.04",
+        axis("10.controls.all_data.axis", "linear", -0.45, 0.65, -0.4, -0.2, 0, 0.2, 0.4, 0.6),
+        settings="batch_size=None, learning_rate=0.04",
     ),
     "profile": Control(
-        ("10.controls.profile.sentence", "10.controls.profile.axis",
-         "10.controls.profile.first", "10.controls.profile.second"),
-        lambda name: curvature(name, 0), lambda name: curvature(name, 1), (0.5, 1, 2, 5, 10, 20, 50), log=True,
+        ("10.controls.profile.sentence", "10.controls.profile.first", "10.controls.profile.second"),
+        lambda name: curvature(name, 0), lambda name: curvature(name, 1),
+        axis("10.controls.profile.axis", "log", 0.4, 63, 0.5, 1, 2, 5, 10, 20, 50),
     ),
     "halve": Control(
-        ("10.controls.halve.sentence", "10.controls.halve.axis",
-         "10.controls.halve.first", "10.controls.halve.second"),
+        ("10.controls.halve.sentence", "10.controls.halve.first", "10.controls.halve.second"),
         lambda name: hot(name).spread_ends.at(0), lambda name: halved(name).spread_ends.at(0),
-        (0.3, 0.5, 1, 2, 4, 6), log=True, story=1.0, settings=HALF,
+        axis("10.controls.halve.axis", "log", 0.26, 7, 0.3, 0.5, 1, 2, 4, 6), story=1.0, settings=HALF,
     ),
     "kicks": Control(
-        ("10.controls.kicks.sentence", "10.controls.kicks.axis",
-         "10.controls.kicks.first", "10.controls.kicks.second"),
-        lambda name: hot(name).along_ends.at(0), lambda name: hot(name).along_ends.at(1), (0, 1, 2, 3), story=1.0,
+        ("10.controls.kicks.sentence", "10.controls.kicks.first", "10.controls.kicks.second"),
+        lambda name: hot(name).along_ends.at(0), lambda name: hot(name).along_ends.at(1),
+        axis("10.controls.kicks.axis", "linear", -0.15, 3.15, 0, 1, 2, 3), story=1.0,
     ),
     "double": Control(
-        ("10.controls.double.sentence", "10.controls.double.axis", "10.controls.double.first"),
-        lambda name: hot(name).doubled, None, (0.1, 1, 10, 100, 1000, 10000), log=True,
+        ("10.controls.double.sentence", "10.controls.double.first"),
+        lambda name: hot(name).doubled, None,
+        axis("10.controls.double.axis", "log", 0.056, 18e3, 0.1, 1, 10, 100, 1000, 10000),
     ),
     "distance": Control(
-        ("10.controls.distance.sentence", "10.controls.distance.axis",
-         "10.controls.distance.first", "10.controls.distance.second"),
+        ("10.controls.distance.sentence", "10.controls.distance.first", "10.controls.distance.second"),
         lambda name: 100 * hot(name).far, lambda name: 100 * halved(name).far,
-        (0, 1, 2, 3), story=0.27, settings=HALF,
+        axis("10.controls.distance.axis", "linear", -0.15, 3.15, 0, 1, 2, 3), story=0.27, settings=HALF,
     ),
 }  # fmt: skip
 ROWS = torch.arange(len(SUSPECTS)).flip(0)
@@ -109,14 +100,14 @@ PANELS = {
 def draw(sheet: Sheet, state: SimpleNamespace) -> None:
     """Draw the readings of a control on its axis; a suspect's row is marked."""
     what, pen = CONTROLS[state.control], sheet["rows"]
-    pen.reframe(**what.frame)
+    pen.reframe(**what.axis)
     row = int(ROWS[list(SUSPECTS).index(state.suspect)])
     pen.keep(pen.ax.axhspan(row - 0.4, row + 0.4, facecolor="#FFF3C4", edgecolor="0.5", zorder=0))
     if what.story is not None:
         pen.line([what.story] * 2, pen.panel.ylim, STORY, "")
         pen.note(what.story, 5.75, STORY.label, STORY, ha="center", va="center")
     looks = (("●", Role(BLUE), 1.19, 0.16), ("■", TWIN, 1.11, -0.16))
-    readings = zip(what.words[2:], (what.first, what.second), looks, strict=False)
+    readings = zip(what.words[1:], (what.first, what.second), looks, strict=False)
     for key, reading, (symbol, role, height, up) in readings:
         assert reading is not None  # it has words
         label = f"{symbol} {text(key)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from entropic_edu.course import floor
 from entropic_edu.figures.plots import RED
 from entropic_edu.physics.release import Release
-from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, measured
@@ -113,10 +111,12 @@ def gallery(seed: int) -> Explorer:
         draw(sheet, state)
         return words(state)
 
-    def going(state: SimpleNamespace) -> Iterator[Snapshot[Release]]:
-        return cases.stream(state.land, seed + 1, state.batch_size, state.learning_rate)
-
-    work = Work(going, show, lambda state: cases.STEPS, show)
+    work = Work(
+        lambda state: cases.stream(state.land, seed + 1, state.batch_size, state.learning_rate),
+        show,
+        lambda state: cases.STEPS,
+        show,
+    )
     controls = [switch("case", tuple(LETTERS)), slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.04)]
     controls.append(switch("measure", tuple(BELOW)))
     return Explorer(draw, controls, PANELS, words, state=state_of, title="10.cases.title", code=CODE, work=work)

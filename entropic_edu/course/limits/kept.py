@@ -38,6 +38,11 @@ def crowds(name: str, batch_size: int | None, learning_rate: float) -> Measured:
     return Measured.unpacked(recording[f"{name}/measured"][place], recording[f"{name}/walkers"][place])
 
 
+def hot(name: str) -> Measured:
+    """Return what was measured at B = 16 and η = 0.04."""
+    return crowds(name, 16, 0.04)
+
+
 def halved(name: str) -> Measured:
     """Return what was measured at B = 8 and η = 0.02: half of B = 16 and η = 0.04, for twice as many steps."""
     row: Tensor = recorded.load("limits")[f"{name}/halved"]
