@@ -364,7 +364,7 @@ def _evenly_in_blocks(weights: Tensor, points: Tensor, number: int) -> Tensor:
 
 
 def _spanned(pivots: Tensor) -> tuple[Tensor, Tensor]:
-    """Return an orthonormal basis (R, D) of what the pivots span, seen from the first, and them in it (P, R) in float64.
+    """Return an orthonormal basis (R, D) of the span of the pivots as seen from the first, and them in it, (P, R).
 
     Products of the pivots are enough for directions down to 4e-7 of the longest; what is left gives those below.
     Nothing but blocks of columns is held in float64.
