@@ -410,3 +410,8 @@ def test_the_first_vector_that_is_lost_is_named_and_no_other(rows):
 
 def test_a_run_of_parameters_alone_has_no_history():
     assert [len(each) for each in Run(torch.zeros(2), 0, 5).history] == [0, 0, 0]
+
+
+def test_what_starts_at_the_origin_has_not_diverged():
+    run = ee.train(ee.valleys.Waist(), start=torch.zeros(2), epochs=3, generator=torch.Generator().manual_seed(0))
+    assert bool((run.theta == 0).all())
