@@ -413,5 +413,5 @@ def test_a_run_of_parameters_alone_has_no_history():
 
 
 def test_what_starts_at_the_origin_has_not_diverged():
-    run = ee.train(ee.valleys.Waist(), start=torch.zeros(2), epochs=3, generator=torch.Generator().manual_seed(0))
+    run = train(Waist(), start=torch.zeros(2), batch_size=None, epochs=3, generator=torch.Generator().manual_seed(0))
     assert bool((run.theta == 0).all())
