@@ -109,7 +109,8 @@ def connect(
             grows, see ``Sweeps``. A band whose mean objective rises above the highest on the straight line (and at
             ``guess``) goes back to where its round or cycle began, and on with half of η, at most four times. Curves
             have no such rules.
-        points: Points of the returned path; None takes 4 for each pivot. They lie on the spline through the pivots.
+        points: Points of the returned path, on the spline through the pivots; None takes 4 for each pivot, those that
+            were added too, and of "chain" and "bezier" 16.
         match_norms: Whether, at last, each layer whose scale changes no output gets the ends' norm all along the road,
             see ``Path.match_norms``; without such layers nothing changes.
         guess: Where the band lies at first, a path from ``a`` to ``b``; None takes the straight line.
