@@ -20,17 +20,14 @@ from .live import Live, live
 
 LOOKS = {"loss": Role(BLUE, label="07.label.loss"), "trace": Role(RED, "--", label="07.label.trace")}
 NOW, RING = Role(RED, ""), {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.3}  # points of this k
-VERDICT_KEYS = ("07.verdict.share", "07.verdict.ends")
-
-SCALES = {  # keys of the panel and of the sentence, and what the printed code calls
+SCALES = {  # title of the panel and sentence, by their keys, and what the printed code calls
     "share": ("07.panel.share", "07.barriers.share", "family.relative_to_first(family.{name}_barrier){rows}"),
     "ends": ("07.panel.ends", "07.barriers.ends", "family.relative_to_end(family.{curve}){rows}"),
     "raw": ("07.panel.raw", "07.barriers.raw", "family.{name}_barrier{rows}"),
     "yours": ("07.panel.yours", "07.barriers.yours", "share(family.{curve}[:, :, 0])"),
 }
-TICKS = (0, 0.5, 1)
 PANELS = {
-    "loss": Panel((0.085, 0.61, 0.30, 0.325), "07.panel.loss", xticks=TICKS),
+    "loss": Panel((0.085, 0.61, 0.30, 0.325), "07.panel.loss", xticks=(0, 0.5, 1)),
     "trace": Panel((0.085, 0.125, 0.30, 0.325), "07.panel.trace", **POSITION),
     "heights": Panel((0.485, 0.56, 0.375, 0.375), " ", **AGAINST_K, **logarithmic(1e-4, 200, (1e-4, 1e-2, 1, 100))),
     "against": Panel((0.485, 0.125, 0.375, 0.215), "07.panel.against", "07.axis.loss"),
@@ -49,7 +46,8 @@ def state_of(rule: Yours, parted: int, task: str, divided: str, trunks: str) -> 
         values = M.barrier(task, name, "share" if divided == "yours" else divided)
         if values is not None:
             means[name] = exact(rule(curve[rows])) if divided == "yours" else M.chosen(values, trunks)
-    known = {"parted": parted, "place": M.STEPS.index(parted), "task": task, "divided": divided, "trunks": trunks}
+    known: dict[str, Any] = dict(zip(("title", "sentence", "call"), SCALES[divided], strict=True))
+    known |= {"parted": parted, "place": M.STEPS.index(parted), "task": task, "divided": divided, "trunks": trunks}
     return SimpleNamespace(family=family, rows=rows, curves=curves, means=means, rule=rule, **known)
 
 
@@ -64,7 +62,7 @@ def frame(sheet: Sheet, state: SimpleNamespace) -> None:
     for height, key, role in ((0.72, "07.label.all", Role(GREY)), (0.24, "07.label.some", Role(RED))):
         pen.note(1.03, height, key, role, va="center", clip_on=False, transform=pen.ax.transAxes)
     pen = sheet["heights"]
-    pen.reframe(title=SCALES[state.divided][0])
+    pen.reframe(title=state.title)
     if state.divided in M.LEVELS:
         pen.level(M.LEVELS[state.divided], LIMIT)
     pen.line([state.parted] * 2, pen.panel.ylim, Role(GREY, ":", 1.2), "")
@@ -94,7 +92,7 @@ def words(state: SimpleNamespace) -> str:
     means = {name: None if mean is None else M.with_error(mean * unit, state.place) for name, mean in both}
     if None in means.values():
         return f"{said} {text('07.barriers.none', loss=means['loss'])}"
-    said += " " + text(SCALES[state.divided][1], **means)
+    said += " " + text(state.sentence, **means)
     if state.divided == "yours":
         return f"{said} {state.rule.note}"
     if state.trunks == "one":
@@ -104,8 +102,8 @@ def words(state: SimpleNamespace) -> str:
     loss, trace = (M.fallen(state.task, name, state.divided) for name in LOOKS)
     if loss is None or trace is None or not bool((loss.value + trace.value).isfinite()):
         return f"{said} {text('07.verdict.open')}"
-    verdict = option_text(state.divided, *VERDICT_KEYS, loss=M.with_error(loss), trace=M.with_error(trace))
-    return f"{said} {verdict}"
+    fallen = {"loss": M.with_error(loss), "trace": M.with_error(trace)}
+    return f"{said} {option_text(state.divided, '07.verdict.share', '07.verdict.ends', **fallen)}"
 
 
 def show(sheet: Sheet, result: Live, state: SimpleNamespace, seed: int) -> str:
@@ -118,10 +116,9 @@ def show(sheet: Sheet, result: Live, state: SimpleNamespace, seed: int) -> str:
     high = {}
     for name, curve in (("loss", result.data_loss.double()), ("trace", result.trace.double())):
         sheet[name].line(state.family.positions, curve, LOOKS[name], "")
-        end, first = float(curve[[0, -1]].max()), M.barrier(state.task, name, "raw")
-        assert first is not None
+        end, first = float(curve[[0, -1]].max()), float(getattr(state.family, f"{name}_barrier")[:, 0].mean())
         high[name] = float(curve.max()) - end
-        over = {"share": float(first[:, 0].mean()), "ends": end}.get(state.divided, 1.0)
+        over = {"share": first, "ends": end}.get(state.divided, 1.0)
         if over > 0:
             height, role = max(high[name] / over, 1.1e-4), Role(LOOKS[name].colour, "")
             sheet["heights"].line([state.parted], [height], role, "", marker="D", ms=9, mfc="none", mew=1.8)
@@ -134,7 +131,7 @@ def code(state: SimpleNamespace) -> str:
     lines = [M.opening(state.task), f"place = family.at.tolist().index({state.parted})"]
     for name, curve in {"loss": "data_loss", "trace": "trace"}.items():
         if state.means[name] is not None:
-            call = SCALES[state.divided][2].format(name=name, curve=curve, rows=rows)
+            call = state.call.format(name=name, curve=curve, rows=rows)
             lines.append(f"{name} = {call}[place]")
     return "\n".join(lines)
 
