@@ -30,9 +30,8 @@ class Crowd:
         walls: Its arguments.
         start: Position of release in [0, 1]; None releases each crowd evenly over the whole floor.
         steps: Steps of each walker.
-        walkers: All walkers; ``stage.CROWDS`` crowds of equal size.
+        walkers: All walkers; ``floor.CROWDS`` crowds of equal size.
         records: About how many records in time.
-        momentum: m.
     """
 
     valley: str
@@ -41,7 +40,6 @@ class Crowd:
     steps: int = 480
     walkers: int = 256
     records: int = 40
-    momentum: float = 0.0
 
     @cached_property
     def land(self) -> valleys.Valley:
@@ -77,15 +75,14 @@ class Crowd:
 
     def code(self, seed: int, **turned: Any) -> str:
         """Return the lines that make the same release."""
-        walls = [f"{name}={value!r}" for name, value in self.walls.items()]
-        walls_said = ", ".join(walls) if len(", ".join(walls)) < 50 else f"\n{_lines(walls)}"
+        walls = ", ".join(f"{name}={value!r}" for name, value in self.walls.items())
         arguments = {name: repr(value) for name, value in self.settings(**turned).items()}
         arguments["record_every"] = f"ee.{arguments['record_every']}"
         if self.start is None:
             arguments["start"] = f"((torch.arange({self.walkers}) % {self._each} + 0.5) / {self._each}).tolist()"
         settings = ["generator=generator", *(f"{name}={value}" for name, value in arguments.items())]
         return (
-            f"land = ee.valleys.{self.valley}({walls_said})\n"
+            f"land = ee.valleys.{self.valley}({walls})\n"
             f"road = ee.Path(land.floor({self.pivots}))\n"
             f"generator = torch.Generator().manual_seed({seed})\n"
             f"release = ee.drift(land, road,\n{_lines(settings)})"
@@ -105,7 +102,7 @@ class Crowd:
             "start": self._even if self.start is None else self.start,
             "batch_size": batch_size,
             "learning_rate": learning_rate,
-            "momentum": self.momentum,
+            "momentum": 0.0,
             "walkers": 1 if self.start is None else self.walkers,
             "steps": self.steps,
             "project_every": None,
