@@ -34,6 +34,16 @@ def test_a_bin_that_hardly_anyone_visits_has_no_velocity():
     assert speed.value[1].isnan()
 
 
+def test_the_lowest_edge_belongs_to_its_bin_and_few_moves_tell_nothing():
+    along = torch.tensor([[[0.0, 0.6], [0.25, 0.7], [0.25, 0.8]]], dtype=torch.float64)  # one group of two walkers
+    step, edges = torch.arange(3), torch.linspace(0, 1, 3, dtype=torch.float64)
+    _, speed = floor.velocity(along, step, edges)
+    torch.testing.assert_close(speed.value, torch.tensor([0.125, 0.1], dtype=torch.float64))
+    assert speed.error.tolist() == [0, 0]
+    _, speed = floor.velocity(along, step, edges, fewest=3)
+    assert bool(speed.value.isnan().all())
+
+
 def test_the_measured_drift_follows_the_exact_mean_force():
     crowd = Crowd("Waist", {"noise_scale": 3.0, "end_curvature": 20.0}, start=None, walkers=4096, steps=400)
     release = crowd.run(0, batch_size=16, learning_rate=0.02)
