@@ -28,7 +28,7 @@ class Yours:
     (tensor([2., 4.]), 'Made by your function.')
     >>> double = Yours(lambda x: ..., library=lambda x: x + x)
     >>> double(torch.tensor([1.0, 2.0])), double.note
-    (tensor([2., 4.]), 'Your function is not written yet. The one of the library stands in.')
+    (tensor([2., 4.]), "Your function is not written yet. The library's stands in.")
     """
 
     def __init__(self, function: Written, library: Callable[..., Any], seconds: float = 30) -> None:

@@ -309,7 +309,7 @@ def test_an_answer_is_right_up_to_its_tolerance_and_no_further(given, fine):
     assert check("02", row, given).right is fine
 
 
-NAN = "Is something divided by zero, or a logarithm or root taken of a number that has none?"
+NAN = "Is something divided by zero, or is a logarithm or root taken of a number that has none?"
 SAID = {
     "one number": (0.123456, "x = 0.1235"),
     "a count": (12, "x = 12"),

@@ -111,8 +111,8 @@ def test_numbers_in_another_order_are_named():
 DEVIATIONS = [
     (statistics.stdev, statistics.pstdev, "divide by n − 1."),
     (statistics.variance, statistics.pvariance, "divide by n − 1."),
-    (statistics.pstdev, statistics.stdev, "is wanted."),
-    (statistics.pvariance, statistics.variance, "is wanted."),
+    (statistics.pstdev, statistics.stdev, "Divide by n, the number of values."),
+    (statistics.pvariance, statistics.variance, "Divide by n, the number of values."),
 ]
 
 
@@ -159,10 +159,10 @@ ARGUMENTS = {  # truth, cases, answer, what is said
         "Your result grows with a. It should shrink.",
     ),
     "follows": (
-        lambda a: max(a, 1.0) ** 2 / 7, ONES, lambda a: math.exp(a), "In one of the cases your result follows a;",
+        lambda a: max(a, 1.0) ** 2 / 7, ONES, lambda a: math.exp(a), "In one of the cases your result depends on a;",
     ),
     "stays": (
-        math.exp, ONES, lambda a: max(a, 1.0) ** 2 / 7, "In one of the cases your result does not follow x;",
+        math.exp, ONES, lambda a: max(a, 1.0) ** 2 / 7, "In one of the cases your result does not depend on x;",
     ),
     "large": (
         lambda a: a / (1 + a), ONES, lambda a: a / (2 + a), "For very large a your result is right",
@@ -176,7 +176,7 @@ ARGUMENTS = {  # truth, cases, answer, what is said
     ),
     "behind one that bears no change": (
         lambda a, b: math.sqrt(1 - a) * b, [(0.9, 2.0), (0.8, 3.0)], lambda a, b: math.sqrt(1 - a) * (b + 1),
-        "For very large b your result is right, for very small b it is not",
+        "For very large b your result is right, but for very small b it is not",
     ),
 }  # fmt: skip
 

@@ -208,7 +208,7 @@ def test_a_value_is_quoted_on_one_short_line(value, said):
 
 def test_a_name_that_stands_twice_is_the_one_that_is_told(tmp_path):
     (tmp_path / "mine.json").write_text('{"kind": 1, "by": 2, "by": 3}')
-    with pytest.raises(ValueError, match="'by' stands there twice"):
+    with pytest.raises(ValueError, match="'by' is there twice"):
         reports.check(tmp_path / "mine.json")
 
 
