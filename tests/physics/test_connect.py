@@ -9,7 +9,7 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.physics.connect import _curvature, _few, _middle, measured, tangents
+from entropic_edu.physics.connect import _barrier, _curvature, _few, _middle, measured, tangents
 from entropic_edu.physics.methods import Band, Springs, String, _shared, bernstein, hats, inserted, named, refine
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
@@ -965,3 +965,11 @@ def test_where_nothing_is_steep_steps_stay_as_they_are():
     band = Band(Ridge(0.0), seeded(), 16, 0.002, 0.9, 100)
     band.hasten(flat)
     assert band.learning_rate == 0.002
+
+
+def test_while_a_band_relaxes_its_barrier_is_counted_from_the_higher_end():
+    land, way = ee.valleys.Waist(g_narrow=2.0), torch.linspace(0, 1, 5)[:, None]
+    up = torch.lerp(torch.tensor([[0.0, -0.8]]), torch.tensor([[0.8, 0.8]]), way)
+    assert _barrier(land, up) == _barrier(land, up.flip(0)) == 0
+    over = torch.cat([up, torch.tensor([[0.0, 0.8]])])
+    assert _barrier(land, over) == _barrier(land, over.flip(0)) == pytest.approx(float(land.loss(over).max()))

@@ -451,3 +451,11 @@ def test_a_summary_says_the_change_in_per_cent_and_how_much_longer_than_straight
     words = Path(doubles([0, 0], [0.25, 0], [0.25, 0.25], [0.5, 0.25], [0.5, 0]), sweeps=64, change=change).summary()
     assert "length 1 (2.00 x straight), loss not measured, 64 sweeps, of which the second half changed" in words
     assert "changed the middle's trace by 10 %." in words
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(5), torch.zeros(3, 2), torch.tensor([math.nan, 0.0])])
+def test_each_of_several_points_is_looked_at(bad):
+    land = ee.valleys.Waist()
+    for points in ([bad, torch.ones(2)], [torch.ones(2), bad]):
+        with pytest.raises(ValueError, match=r"shape|finite"):
+            ee.probe(land, points, points=3, generator=torch.Generator())
