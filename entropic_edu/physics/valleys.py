@@ -69,8 +69,6 @@ class Valley(Landscape):
 
     def floor_loss(self, y: Tensor, order: int = 0) -> Tensor:
         """Return the loss f on the floor, or its derivative by y of ``order`` 1 or 2; the shape of ``y``."""
-        if self.end_curvature == 0:
-            return torch.zeros_like(y)
         above, below = ((side - self.half_length).clamp(min=0) for side in (y, -y))  # how far past each end
         if order == 0:
             return 0.5 * self.end_curvature * (above.square() + below.square())

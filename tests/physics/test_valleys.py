@@ -476,3 +476,26 @@ def test_settings_at_the_bounds_of_a_valley():
         Tilted(g_narrow=2.0, g_wide=2.0)
     with pytest.raises(ValueError, match=r"h = 16 is ηh = 2; SGD settles only below"):
         Waist(g_narrow=16.0).stationary_variance(doubles(0), 4, 0.125)
+
+
+@pytest.mark.parametrize("end_curvature", [0.0, 1.0, 2.5])
+def test_past_its_ends_a_floor_rises_like_a_parabola(end_curvature):
+    land, y = (
+        Waist(end_curvature=end_curvature, half_length=0.5),
+        torch.tensor([-2.0, -0.5, 0.3, 1.5], dtype=torch.float64),
+    )
+    past = torch.tensor([-1.5, 0.0, 0.0, 1.0], dtype=torch.float64)
+    assert land.floor_loss(y).tolist() == (0.5 * end_curvature * past**2).tolist()
+    assert land.floor_loss(y, 1).tolist() == (end_curvature * past).tolist()
+    assert land.floor_loss(y, 2).tolist() == (end_curvature * (past != 0)).tolist()
+
+
+@pytest.mark.parametrize("law", ["temperature", "stationary_variance", "mean_force", "drift_velocity"])
+def test_without_a_word_there_is_no_momentum(law):
+    land, given = Waist(), {"batch_size": 4, "learning_rate": 0.05}
+    if law != "temperature":
+        given["y"] = torch.tensor([-0.3, 0.2], dtype=torch.float64)
+    ask = getattr(land, law)
+    plain, still, moving = ask(**given), ask(**given, momentum=0.0), ask(**given, momentum=0.5)
+    assert torch.equal(torch.as_tensor(plain), torch.as_tensor(still))
+    assert not torch.equal(torch.as_tensor(plain), torch.as_tensor(moving))
