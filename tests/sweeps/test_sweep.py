@@ -222,6 +222,7 @@ def test_a_function_that_processes_cannot_import_is_refused_with_what_to_do(monk
     monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
     with pytest.raises(ValueError, match=r"it stands in a notebook.*%%writefile mine\.py"):
         ee.sweep(inner, over={"a": [1]})
+    assert ee.sweep(product, over={"a": [3]}, workers=1).results == (6.0,)  # a notebook too may import one
 
 
 def test_what_is_no_function_is_refused(pool):
@@ -333,7 +334,9 @@ def test_each_point_has_the_threads_asked_for_and_the_caller_keeps_his():
     before = torch.get_num_threads()
     with ThreadPoolExecutor(3) as threads:
         swept = ee.sweep(lambda a: torch.get_num_threads(), over={"a": range(6)}, executor=threads, threads=2)
+        alone = ee.sweep(lambda a: torch.get_num_threads(), over={"a": [1]}, executor=threads)
     assert swept.results == (2,) * 6
+    assert alone.results == (1,)
     assert torch.get_num_threads() == before
 
 

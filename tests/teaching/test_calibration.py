@@ -66,6 +66,7 @@ def test_each_dot_lies_at_how_sure_and_how_often_right_with_the_interval_of_wils
         assert dot.lines[2][0].get_segments()[0][:, 1].tolist() == pytest.approx(ends)
     diagonal = ax.lines[0].get_xydata().tolist()
     assert diagonal == [[0, 0], [100, 100]]
+    assert ax.get_xticks().tolist() == [0, 20, 40, 60, 80, 100]
     (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
     assert left <= 0 < 100 < right
     assert low < 0 < 100 < high
