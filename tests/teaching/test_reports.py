@@ -2,7 +2,9 @@
 
 import copy
 import json
+import math
 import random
+import statistics
 
 import pytest
 
@@ -229,3 +231,15 @@ def test_words_of_a_report_stay_words_in_the_table(tmp_path, report):
     head, rule, row = reports.table(tmp_path).splitlines()
     assert len(row.replace("\\|", "").split("|")) == len(head.split("|")) == len(rule.split("|"))
     assert [each for each in ("<script", "\x1b", " [d](", " `f`", "{g}", " ![") if each in row] == []
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+def test_what_an_effect_needs_is_the_quantile_of_student_times_its_error(pairs):
+    values = [0.1, 0.4, 0.2][:pairs]
+    found = reports.effect({"result": {"with_noise": values, "without_noise": None}})
+    if pairs == 1:
+        assert math.isnan(found.error)
+        assert math.isnan(found.needed)
+    else:
+        assert found.error == pytest.approx(statistics.stdev(values) / pairs**0.5)
+        assert found.needed / found.error == pytest.approx({2: 12.7062, 3: 4.3027}[pairs], rel=1e-4)
