@@ -381,7 +381,7 @@ def _spanned(pivots: Tensor) -> tuple[Tensor, Tensor]:
 
     for least in (4e-7, 32 * torch.finfo(pivots.dtype).eps):
         squares, turns = torch.linalg.eigh(torch.stack([left(each) @ left(each).T for each in blocks]).sum(0))
-        sizes = squares.clamp(min=0).sqrt()
+        sizes = squares.sqrt()  # NaN, and so not kept, where round-off is below zero
         longest = longest or float(sizes[-1])
         turns = (turns / sizes)[:, sizes > least * longest]
         if not turns.numel():
