@@ -53,7 +53,7 @@ class Loss(ABC):
         """Return targets as this loss takes them; ValueError if they do not fit the outputs (N, ...) of ``what``."""
         return y
 
-    def jitter(self, y: Tensor, generator: torch.Generator, factor: float = 1.0) -> Tensor:
+    def jitter(self, y: Tensor, generator: torch.Generator, factor: float) -> Tensor:
         """Return targets with fresh label noise, ``factor`` times as strong if they are real numbers."""
         if not self.label_noise:
             return y

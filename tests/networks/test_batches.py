@@ -52,6 +52,15 @@ def test_walkers_see_their_own_samples_or_all_the_same(own, clean):
     assert made.size == some.size == made.of(1).size == 11
 
 
+@pytest.mark.parametrize("number", [1, 2, 11])
+def test_the_ends_of_a_batch_are_two_samples_also_of_one(number):
+    x = torch.arange(2 * number).reshape(number, 2)
+    ends = Batch(x, 100 + x[:, 0]).ends
+    assert torch.equal(ends.x, torch.stack([x[0], x[-1]]))
+    assert ends.y.tolist() == [100, 98 + 2 * number]
+    assert ends.size == 2
+
+
 def test_two_batches_of_the_same_samples_are_two():
     made = batch(True)
     assert made != replace(made)
