@@ -34,7 +34,8 @@ def test_a_slope_that_turns_within_a_short_way_is_seen_with_a_shorter_step(k):
 
 
 def test_in_single_precision_steps_are_longer():
-    measured(Turning(30.0, single=True))
+    for k in (30.0, 60.0, 100.0):
+        measured(Turning(k, single=True))
     with pytest.raises(ValueError, match="not how the loss changes"):
         measured(Turning(1e8, single=True))
 

@@ -49,6 +49,19 @@ CALLS = {
 }
 
 
+def test_an_error_that_says_nothing_is_told_by_its_type(generator):
+    class Silent(Tight):
+        def forward(self, x):
+            if self.room == 0:
+                raise MemoryError
+            return super().forward(x)
+
+    land = Network(Silent(), *data(generator))
+    land.engine.model.room = 0
+    with pytest.raises(MemoryError, match=r"up to 1 samples at once.*\(MemoryError\)$"):
+        land.loss(land.initial(generator))
+
+
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
 @pytest.mark.parametrize("call", CALLS)
 def test_where_memory_runs_out_half_as_many_samples_give_the_same_result(call, error, generator):
