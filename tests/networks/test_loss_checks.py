@@ -226,6 +226,13 @@ def test_only_rows_of_probabilities_are_warned_of_and_only_with_cross_entropy(ou
     assert [each.category for each in said] == [SoftmaxWarning] * (warned and kind != "likelihood")
 
 
+def test_probabilities_that_are_all_equal_hide_nothing():
+    z, y = torch.full((30, 1), 0.5), torch.ones(30, 1)
+    check_loss(F.binary_cross_entropy, z, y)
+    with pytest.raises(ValueError, match="no mean over samples"):
+        check_loss(lambda z, y: F.binary_cross_entropy(z, y) + (z - z.mean(0)).square().mean(), z, y)
+
+
 @pytest.mark.parametrize(("dtype", "small"), [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 1e-3)])
 def test_parts_may_differ_from_the_whole_by_round_off_of_their_dtype_alone(dtype, small):
     z, y = torch.ones(30, 2, dtype=dtype), torch.zeros(30, 2, dtype=dtype)

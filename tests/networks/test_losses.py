@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from entropic_edu.networks.losses import Custom, drawing, is_written_out, knows_label_noise, loss_of
+from entropic_edu.networks.losses import Custom, NotConvexError, drawing, is_written_out, knows_label_noise, loss_of
 
 
 def numbers(classes, *shape):
@@ -92,6 +92,43 @@ def test_what_is_written_out_and_what_knows_label_noise_depends_on_loss_and_targ
     for loss, written, knows in losses.values():
         assert tuple(is_written_out(loss, y) for y in (labels, shares)) == written
         assert tuple(knows_label_noise(loss, y) for y in (labels, shares)) == knows
+
+
+def test_what_label_noise_adds_is_counted_for_each_number_or_place_of_a_sample():
+    drawn = replace(loss_of("cross_entropy", 0.3), classes=3)
+    assert (drawn.label_ratio(numbers(3, 5)), drawn.label_ratio(numbers(3, 5, 4, 2))) == (1, 1 / 8)
+    assert drawn.general().label_ratio(numbers(3, 5, 4, 2)) == 1 / 8
+    assert loss_of("cross_entropy").label_ratio(numbers(3, 5)) == 0
+    jittered, ratio = loss_of("mse", 0.3), pytest.approx(2 * 0.09 / 4)
+    assert jittered.label_ratio(normal(5, 4)) == ratio
+    assert jittered.general().label_ratio(normal(5, 2, 2)) == ratio
+    assert loss_of(F.l1_loss, 0.3).label_ratio(normal(5, 4)) == 0
+
+
+def test_a_probability_is_at_most_1_and_a_jitter_may_be_more():
+    assert loss_of("cross_entropy", 1.0).label_noise == 1
+    assert loss_of("mse", 1.5).label_noise == 1.5
+    with pytest.raises(ValueError, match=r"a probability for class targets, got 1\.01"):
+        loss_of("cross_entropy", 1.01)
+
+
+def test_whole_numbers_of_the_outputs_shape_are_numbers_unless_outputs_are_rows():
+    loss = loss_of("mse")
+    for shape in ((), (3, 4), (2, 4, 4)):
+        y = numbers(9, 5, *shape)
+        assert torch.equal(loss.targets(y, normal(2, *shape), "training"), y.double())
+    with pytest.raises(ValueError, match=r"class numbers 0 to 2 of shape \(N,\)"):
+        loss.targets(numbers(3, 5, 3), normal(2, 3), "training")
+
+
+@pytest.mark.parametrize(("bend", "convex"), [(0.0, True), (1e-6, True), (1e-3, False), (0.5, False)])
+def test_round_off_is_no_concavity_and_a_thousandth_is(bend, convex):
+    loss, z, y = loss_of(lambda z, y: (z[:, 0] ** 2 - bend * z[:, 1] ** 2).mean()), normal(4, 2), normal(4)
+    if convex:
+        assert loss.curvature_rows(z, y).shape == (2, 4, 2)
+        return
+    with pytest.raises(NotConvexError, match="not convex in the outputs"):
+        loss.curvature_rows(z, y)
 
 
 def test_without_label_noise_targets_are_not_jittered_and_nothing_is_drawn(generator):

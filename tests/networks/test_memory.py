@@ -111,6 +111,15 @@ def test_batch_norm_needs_its_samples_together(generator):
         land.gradient(theta, 25, generator)
 
 
+@pytest.mark.parametrize(("free", "fit"), [(4.0, 1), (40.0, 10), (399.0, 99), (1.0, 1)])
+def test_how_many_would_fit_is_a_quarter_of_what_is_free(free, fit, generator, monkeypatch):
+    land = Network(Tight(norm=True), *data(generator), batch_norm="reestimate", statistics=30)
+    land.engine.model.room, keeps = 0, land.bytes_per_sample
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(free * keeps))
+    with pytest.raises(MemoryError, match=rf"so that about {fit} would fit"):
+        land.loss(land.initial(generator))
+
+
 def test_other_errors_pass_as_they_are(generator):
     class Broken(Tight):
         def forward(self, x):

@@ -488,6 +488,18 @@ def test_many_outputs_of_a_sample_have_no_exact_trace_but_a_covariance():
     torch.testing.assert_close(gradient_covariance(land, theta).trace, square - mean, **EXACT)
 
 
+def test_as_many_outputs_as_may_be_have_an_exact_trace_and_one_more_has_none(monkeypatch):
+    land, theta = landscape(*SHAPES["a number for each pixel"][:4])
+    outputs = land.outputs(theta, land.x[:1])[0].numel()
+    for most in (outputs, outputs - 1):
+        monkeypatch.setattr("entropic_edu.networks.per_sample._MOST_OUTPUTS", most)
+        if most == outputs:
+            assert gauss_newton_trace(land, theta) > 0
+            continue
+        with pytest.raises(ValueError, match=rf"more than {most}; use hutchinson_trace"):
+            gauss_newton_trace(land, theta)
+
+
 def test_a_row_of_many_outputs_keeps_its_exact_trace():
     land, theta = landscape(lambda: nn.Sequential(nn.Linear(2, 601)), normal(3, 2), normal(3, 601, seed=4), "mse")
     assert is_known_piecewise_linear(land)
