@@ -166,6 +166,10 @@ def test_slopes_and_rows_of_stacked_networks_are_those_of_each(name, classes, no
     for kind in ("slopes", "curvature_rows", "gradient_rows"):
         compute = getattr(loss, kind)
         torch.testing.assert_close(compute(z, y), torch.stack([compute(each, y) for each in z]))
+    if name == "cross_entropy":
+        own = normal(4, 5, classes).cos().square()  # weights that need not add up to 1
+        each = torch.stack([loss.slopes(one, weights) for one, weights in zip(z, own, strict=True)])
+        torch.testing.assert_close(loss.slopes(z, own), each)
 
 
 SETS = {  # what z (P, N, C) is compared with: shared by the networks, or each one's own
