@@ -31,6 +31,11 @@ class Batch:
         """Number of samples, of each walker."""
         return self.x.shape[int(self.own)]
 
+    @property
+    def ends(self) -> Batch:
+        """The first sample and the last: two also of one, whose variance batch norm asks for."""
+        return Batch(self.x[[0, -1]], self.y[[0, -1]])
+
     def split(self, rows: int) -> list[tuple[float, Batch]]:
         """Return parts of at most ``rows`` samples with their shares of them all."""
         if self.size <= rows:

@@ -71,6 +71,7 @@ class StackCrowd(Crowd):
         last = self.layers[-1]
         plain = last.kind in (nn.Identity, nn.ReLU) and last.eps is None  # so that the room holds the outputs
         self.sharp = plain and isinstance(self.criterion, CrossEntropy)
+        self.keeps = plain and last.kind is nn.Identity  # the outputs, also after the pass back
         super().__init__(theta, land)
         self.at = self._views(self.numbers)
         self.slopes = torch.empty_like(self.numbers)
@@ -90,7 +91,7 @@ class StackCrowd(Crowd):
 
     @torch.no_grad()
     def loss_and_gradient(self, batch: Batch | None) -> tuple[Tensor, Tensor]:
-        if batch is None or not self._takes(batch) or self.layers[-1].kind is not nn.Identity:  # which keeps z
+        if batch is None or not (self.keeps and self._takes(batch)):
             return super().loss_and_gradient(batch)
         gradient = self.gradient(batch)
         z = self.room[batch.size].outputs[-1]

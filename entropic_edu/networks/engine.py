@@ -19,6 +19,7 @@ from . import batch_norm as norms
 from . import memory, ways
 from .batches import Batch, Sampled, mean_over
 from .graphs import Replays
+from .inputs import first_line
 from .layers import ModuleAt, pull_back
 from .losses import CrossEntropy, Loss, SquaredError, normal
 from .outputs import Scoring
@@ -266,7 +267,7 @@ class Engine:
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
         """Return a batch in parts that fit, with their shares of the mean."""
         if self.reestimates:  # a drawn batch gives batch norm its statistics, and is not cut
-            return batch.split(len(self.seen)) if batch.whole else [(1.0, batch)]
+            return batch.split(len(self.seen) if batch.whole else batch.size)
         if batch.whole or (self.device.type == "cpu" and self.few.x.ndim == 4):
             return batch.split(self.rows(theta))  # of drawn batches only convolutions on a CPU gain from smaller parts
         return batch.split(self.most or batch.size)
@@ -275,10 +276,8 @@ class Engine:
     def bytes_per_sample(self) -> int:
         """Memory that a gradient keeps for each sample and network, in bytes: an estimate of what a batch will need."""
         if self._bytes is None:
-            ends = [0, -1]  # two samples also of one, whose variance batch norm asks for
-            two = Batch(self.few.x[ends], self.few.y[ends])
             weights = self.layout.split(self.layout.flatten(self.model).requires_grad_())
-            self._bytes = max(1, memory.bytes_held(lambda: self.value(weights, two), weights.values()) // 2)
+            self._bytes = max(1, memory.bytes_held(lambda: self.value(weights, self.few.ends), weights.values()) // 2)
         return self._bytes
 
     def fitting(self, compute: Callable[[], T], size: int) -> T:
@@ -289,7 +288,7 @@ class Engine:
             except (RuntimeError, MemoryError) as error:
                 if not memory.ran_out(error):
                     raise
-                problem = str(error).splitlines()[0]
+                problem = first_line(error)
             rows = min(self.rows(), size)  # outside the handler, whose error keeps the tensors of the failed call
             self.forget()
             memory.release(self.device)
@@ -406,7 +405,7 @@ class StackEngine(Engine):
         return max(64, _ROWS // (1 if theta is None else len(_many(theta))))
 
     def parts(self, batch: Batch, theta: Tensor | None = None) -> list[tuple[float, Batch]]:
-        return batch.split(self.rows(theta)) if batch.whole else [(1.0, batch)]
+        return batch.split(self.rows(theta) if batch.whole else batch.size)
 
 
 def anywhere(engine: Engine, generator: torch.Generator) -> tuple[Engine, Tensor]:
@@ -426,7 +425,7 @@ def precision(engine: Engine) -> torch.dtype:
         engine.facts.precision = torch.float64
         try:
             wide = on_cpu(engine, torch.float64)
-            if wide.outputs(wide.layout.flatten(wide.model), wide.few.x[[0, -1]]).dtype != torch.float64:
+            if wide.outputs(wide.layout.flatten(wide.model), wide.few.ends.x).dtype != torch.float64:
                 engine.facts.precision = engine.layout.flatten(engine.model).dtype
         except (RuntimeError, ValueError, TypeError):
             engine.facts.precision = engine.layout.flatten(engine.model).dtype

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from . import memory
-from .batches import Batch
 from .engine import Engine, anywhere
+from .inputs import first_line
 from .losses import normal
 
 
@@ -29,7 +29,7 @@ def refuse_other_gradients(engine: Engine) -> None:
 def _other_gradient(engine: Engine, generator: torch.Generator) -> str | None:
     """Return None where the loss changes as the gradient says, else what torch says of it, which may be nothing."""
     precise, theta = anywhere(engine, generator)
-    two = Batch(precise.few.x[[0, -1]], precise.few.y[[0, -1]])
+    two = precise.few.ends
     way = normal(theta, generator)
     way *= (1 + theta.norm()) / way.norm()
     # deep networks with batch norm are steep and full of kinks, and there only the shortest step shows the slope
@@ -47,5 +47,5 @@ def _other_gradient(engine: Engine, generator: torch.Generator) -> str | None:
     except RuntimeError as error:
         if memory.ran_out(error):
             raise
-        return f" ({str(error).splitlines()[0]})"
+        return f" ({first_line(error)})"
     return ""

@@ -85,12 +85,16 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
         return model(*args, **named)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         came = ", ".join(f"{tuple(t.shape)} of {t.dtype}" for t in each(inputs))
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
-            f"{type(model).__name__} failed on {len(each(inputs)[0])} of your samples, inputs {came}: {reason}. Each "
-            "sample must pass by itself, and inputs need the shape and dtype that forward wants: (B, C, H, W) for "
-            "convolutions, floats for layers, integers (x.long()) for embeddings."
+            f"{type(model).__name__} failed on {len(each(inputs)[0])} of your samples, inputs {came}: "
+            f"{first_line(error)}. Each sample must pass by itself, and inputs need the shape and dtype that forward "
+            "wants: (B, C, H, W) for convolutions, floats for layers, integers (x.long()) for embeddings."
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def channels_last(model: nn.Module, x: Tensor) -> Tensor:
@@ -120,10 +124,10 @@ class Numbered:
         return self  # copies of a model share the data
 
     def __call__(self, model: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        like = next(model.parameters())
+        (numbers,), like = args, next(model.parameters())
 
         def pick(t: Tensor) -> Tensor:
-            t = t[args[0].to(t.device)]
+            t = t[numbers.to(t.device)]
             return t.to(like.device, like.dtype) if t.is_floating_point() else t.to(like.device)
 
         return arguments(model, mapped(pick, self.inputs))

@@ -92,7 +92,7 @@ class ModuleAt:
         """Return what ``Engine.squares`` asks for, (); hooks give the gradients of ``layers``, in any order."""
         layers = frozenset(layers)
         weights = None if scale is None else {n: w.square() for n, w in self.layout.split(scale).items()}
-        total = self.weights[self.layout.names[0]].new_zeros(())
+        total = next(iter(self.weights.values())).new_zeros(())
         with torch.no_grad():
             outputs = self.model(x[:1])[0].numel()
         size = max(1, min(128, _HELD // (max(self.layout.sizes) * (outputs + 1))))

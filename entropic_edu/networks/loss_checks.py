@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from entropic_edu.physics.snapshot import warn
 
-from .inputs import Inputs, each, mapped
+from .inputs import Inputs, each, first_line, mapped
 
 
 class SoftmaxWarning(UserWarning):
@@ -167,8 +167,7 @@ def _value(criterion: Callable[[Tensor, Tensor], Any], z: Tensor, y: Tensor) -> 
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError, AssertionError) as error:
         fits = f"; give targets as {_fitting(z, y)}" if z.numel() == y.numel() and z.shape != y.shape else ""
         fits = fits or ("; give y.float()" if z.shape == y.shape and not y.is_floating_point() else "")
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"The loss failed on {shapes}: {reason}{fits}.") from error
+        raise ValueError(f"The loss failed on {shapes}: {first_line(error)}{fits}.") from error
     if not isinstance(loss, Tensor) or loss.shape != ():
         came = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(

@@ -34,7 +34,7 @@ class Loss(ABC):
 
     name: str
     mean: Callable[[Tensor, Tensor], Tensor]  # over the samples of one network, outputs (N, C) and targets -> ()
-    label_noise: float = 0.0  # σ of the jitter of real targets, or the probability that a class is drawn anew
+    label_noise: float  # σ of the jitter of real targets, or the probability that a class is drawn anew
     classes: int = 0  # C that label noise draws from; 0 where it draws none
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Loss(ABC):
         """Return targets as this loss takes them; ValueError if they do not fit the outputs (N, ...) of ``what``."""
         return y
 
-    def jitter(self, y: Tensor, generator: torch.Generator, factor: float = 1.0) -> Tensor:
+    def jitter(self, y: Tensor, generator: torch.Generator, factor: float) -> Tensor:
         """Return targets with fresh label noise, ``factor`` times as strong if they are real numbers."""
         if not self.label_noise:
             return y

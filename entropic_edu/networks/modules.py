@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from .checkpoints import some
+from .inputs import first_line
 
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -107,7 +108,7 @@ def _copied(model: nn.Module) -> nn.Module:
             if graph
             else "remove what belongs to a process: locks, files, loggers, generators"
         )
-        raise ValueError(f"This model cannot be copied; {advice}. ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"This model cannot be copied; {advice}. ({first_line(error)})") from error
 
 
 def _has_graph(value: Any) -> bool:

@@ -21,8 +21,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from entropic_edu.physics.landscape import Landscape
 
 from . import memory
-from .batches import Batch
 from .engine import Computed, Engine, anywhere
+from .inputs import first_line
 from .layers import missing_derivative, pull_back
 from .losses import knows_label_noise, normal
 from .parameters import functional_call
@@ -168,8 +168,8 @@ def no_second_derivative(land: Computed) -> str:
     if where not in engine.facts.no_second:
         with torch.enable_grad():
             here = engine.layout.flatten(engine.model).requires_grad_()
-            two = Batch(engine.few.x[[0, -1]], engine.few.y[[0, -1]])
-            loss = engine.losses(here, two) * here.new_ones(()).requires_grad_()  # as missing_derivative asks
+            loss = engine.losses(here, engine.few.ends)
+            loss = loss * here.new_ones(()).requires_grad_()  # as missing_derivative asks
             try:
                 slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
                 engine.facts.no_second[where] = missing_derivative(slope)
@@ -178,7 +178,7 @@ def no_second_derivative(land: Computed) -> str:
             except RuntimeError as error:
                 if memory.ran_out(error):
                     raise
-                engine.facts.no_second[where] = str(error).splitlines()[0]
+                engine.facts.no_second[where] = first_line(error)
     return engine.facts.no_second[where]
 
 

@@ -38,7 +38,7 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
     dims = (0, 0, 0) if batch.own else (0, None, None)
     with torch.enable_grad():
         leaf = theta.detach().requires_grad_()
-        one = torch.vmap(lambda row, x, y: value(row, Batch(x, y, False, batch.whole)), in_dims=dims)
+        one = torch.vmap(lambda row, x, y: value(row, Batch(x, y, whole=batch.whole)), in_dims=dims)
         losses = one(leaf, batch.x.contiguous(), batch.y)  # vmap has no channels_last rule for group norm
         return losses.detach(), torch.autograd.grad(losses.sum(), leaf)[0]
 
@@ -46,12 +46,12 @@ def by_vmap(value: Callable[[Tensor, Batch], Tensor], theta: Tensor, batch: Batc
 class Choice:
     """Which way to take: the same for the same shapes, by a rule on a CPU and by a timing of each elsewhere."""
 
-    def __init__(self, dim: int, device: torch.device, groups: float = 0) -> None:
+    def __init__(self, dim: int, device: torch.device, groups: float) -> None:
         self.dim, self.device = dim, device  # parameters D of a network, and where it is computed
         self.groups = groups  # bytes that the gradient of one keeps, up to which networks are groups of one convolution
         self.made: dict[tuple[int, ...], str] = {}  # by shapes
 
-    def __call__(self, theta: Tensor, batch: Batch, by: By, held: int = 0) -> str:
+    def __call__(self, theta: Tensor, batch: Batch, by: By, held: int) -> str:
         """Return "loop", "vmap" or "groups" for networks (P, D) on a batch.
 
         ``by`` computes in a way that is named; ``held`` is how many bytes the gradient of one network keeps.

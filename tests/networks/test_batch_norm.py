@@ -267,6 +267,16 @@ def test_per_sample_quantities_hold_the_statistics_constant(generator):
             torch.testing.assert_close(gauss_newton_trace(land, row, scale=scale), expected, rtol=1e-8, atol=0)
 
 
+def test_a_batch_of_as_many_samples_as_give_statistics_has_a_loss_and_a_smaller_one_has_none(generator):
+    land = network(generator, normed(), statistics=10)
+    theta = anywhere(land, generator)
+    for size, known in ((10, True), (9, False)):
+        batch = land.draw(size, generator)
+        loss, gradient = land.engine.data_loss_and_gradient(theta, batch)
+        assert bool(loss.isfinite()) is known
+        torch.testing.assert_close(gradient, land.engine.gradient(theta, batch))
+
+
 def test_a_net_with_batch_norm_is_not_piecewise_linear_in_its_weights(generator):
     land = network(generator, normed(activation=nn.ReLU), statistics=10)
     assert not is_piecewise_linear(land, generator=generator)

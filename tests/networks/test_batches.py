@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
+from entropic_edu import Network
 from entropic_edu.networks.batches import Batch, mean_over
 
 
@@ -50,6 +52,31 @@ def test_walkers_see_their_own_samples_or_all_the_same(own, clean):
             assert torch.equal(one, before[walker] if own else before) if clean or name != "clean" else one is None
     assert not made.of(1).own
     assert made.size == some.size == made.of(1).size == 11
+
+
+@pytest.mark.parametrize("number", [1, 2, 11])
+def test_the_ends_of_a_batch_are_two_samples_also_of_one(number):
+    x = torch.arange(2 * number).reshape(number, 2)
+    ends = Batch(x, 100 + x[:, 0]).ends
+    assert torch.equal(ends.x, torch.stack([x[0], x[-1]]))
+    assert ends.y.tolist() == [100, 98 + 2 * number]
+    assert ends.size == 2
+
+
+@pytest.mark.parametrize("rows", [None, 3])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_a_drawn_batch_holds_its_targets_before_label_noise_where_there_is_some(noise, rows, generator):
+    x, y = torch.arange(60.0)[:, None], torch.arange(60) % 3
+    land = Network(nn.Linear(1, 3), x, y, label_noise=noise)
+    everything = land.draw(None, generator, rows)
+    for drawn in (land.draw(40, generator, rows), next(land.epoch(40, generator, rows)), everything):
+        before = drawn.x[..., 0].long() % 3
+        if noise:
+            assert torch.equal(drawn.clean, before)
+            assert not torch.equal(drawn.y, before)
+        else:
+            assert drawn.clean is None
+            assert torch.equal(drawn.y, before)
 
 
 def test_two_batches_of_the_same_samples_are_two():

@@ -84,16 +84,20 @@ def test_a_parameter_named_theta_does_not_make_a_module_a_run():
     assert vector(Physics(), Physics()).tolist() == [1, 1, 0]
 
 
-def test_tied_weights_count_once():
-    class Tied(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.embed, self.head = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+class Tied(nn.Module):
+    def __init__(self, tied=True):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+        if tied:
             self.head.weight = self.embed.weight
 
+
+def test_tied_weights_count_once_and_have_each_of_their_names():
     tied = Tied()
+    flat = tied.embed.weight.detach().flatten()
     for source in (tied, tied.state_dict()):
-        assert torch.equal(vector(source, Tied()), tied.embed.weight.detach().flatten())
+        assert torch.equal(vector(source, Tied()), flat)
+        assert torch.equal(vector(source, Tied(False)), torch.cat([flat, flat]))
 
 
 @pytest.mark.parametrize(

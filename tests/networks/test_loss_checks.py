@@ -181,6 +181,17 @@ def test_telling_samples_hold_a_rare_class():
     assert telling(torch.rand(9)).tolist() == list(range(9))
 
 
+def test_telling_samples_of_sequences_hold_a_class_that_is_rare_at_any_place():
+    y = torch.zeros(3000, 4, dtype=torch.int64)
+    y[:1500] = 1
+    y[2345, 3], y[77, 1] = 2, 3
+    index = telling(y)
+    assert {2345, 77} < set(index.tolist())
+    assert len(index) <= 68
+    assert y[index, 0].tolist() == sorted(y[index, 0].tolist())
+    assert len(telling(torch.arange(500), 9)) == 17  # nine evenly, nine first ones, 0 is both
+
+
 @pytest.mark.parametrize("criterion", ["cross_entropy", F.cross_entropy, nn.CrossEntropyLoss()], ids=["a", "b", "c"])
 def test_a_final_softmax_is_warned_of_and_other_outputs_are_not(criterion, z, y):
     with pytest.warns(SoftmaxWarning, match="leave out the final softmax"):
@@ -213,6 +224,13 @@ def test_only_rows_of_probabilities_are_warned_of_and_only_with_cross_entropy(ou
         warnings.simplefilter("always")
         check_loss(as_mean(criterion, y), outputs, y)
     assert [each.category for each in said] == [SoftmaxWarning] * (warned and kind != "likelihood")
+
+
+def test_probabilities_that_are_all_equal_hide_nothing():
+    z, y = torch.full((30, 1), 0.5), torch.ones(30, 1)
+    check_loss(F.binary_cross_entropy, z, y)
+    with pytest.raises(ValueError, match="no mean over samples"):
+        check_loss(lambda z, y: F.binary_cross_entropy(z, y) + (z - z.mean(0)).square().mean(), z, y)
 
 
 @pytest.mark.parametrize(("dtype", "small"), [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 1e-3)])

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from entropic_edu.networks.losses import Custom, drawing, loss_of
+from entropic_edu.networks.losses import Custom, NotConvexError, drawing, is_written_out, knows_label_noise, loss_of
 
 
 def numbers(classes, *shape):
@@ -77,6 +77,99 @@ def test_the_general_form_of_a_loss_is_the_same_loss(name, y):
         squares = [torch.einsum("knc,knd->ncd", r, r) for r in (ours, theirs)]
         torch.testing.assert_close(*squares)
     assert not general.loops  # both have rules for vmap
+
+
+def test_what_is_written_out_and_what_knows_label_noise_depends_on_loss_and_targets():
+    labels, shares = numbers(3, 5), normal(5, 3).softmax(-1)
+    named, squared, own = loss_of("cross_entropy"), loss_of("mse"), loss_of(lambda z, y: F.cross_entropy(z, y))
+    losses = {  # whether it is written out, and knows label noise, with class numbers and with real targets
+        "cross-entropy": (named, (True, False), (True, False)),
+        "squared error": (squared, (True, True), (True, True)),
+        "its general form": (squared.general(), (False, False), (True, True)),
+        "cross-entropy's general form": (named.general(), (False, False), (False, False)),
+        "a callable": (own, (False, False), (False, False)),
+    }
+    for loss, written, knows in losses.values():
+        assert tuple(is_written_out(loss, y) for y in (labels, shares)) == written
+        assert tuple(knows_label_noise(loss, y) for y in (labels, shares)) == knows
+
+
+def test_what_label_noise_adds_is_counted_for_each_number_or_place_of_a_sample():
+    drawn = replace(loss_of("cross_entropy", 0.3), classes=3)
+    assert (drawn.label_ratio(numbers(3, 5)), drawn.label_ratio(numbers(3, 5, 4, 2))) == (1, 1 / 8)
+    assert drawn.general().label_ratio(numbers(3, 5, 4, 2)) == 1 / 8
+    assert loss_of("cross_entropy").label_ratio(numbers(3, 5)) == 0
+    jittered, ratio = loss_of("mse", 0.3), pytest.approx(2 * 0.09 / 4)
+    assert jittered.label_ratio(normal(5, 4)) == ratio
+    assert jittered.general().label_ratio(normal(5, 2, 2)) == ratio
+    assert loss_of(F.l1_loss, 0.3).label_ratio(normal(5, 4)) == 0
+
+
+def test_a_probability_is_at_most_1_and_a_jitter_may_be_more():
+    assert loss_of("cross_entropy", 1.0).label_noise == 1
+    assert loss_of("mse", 1.5).label_noise == 1.5
+    with pytest.raises(ValueError, match=r"a probability for class targets, got 1\.01"):
+        loss_of("cross_entropy", 1.01)
+
+
+def test_whole_numbers_of_the_outputs_shape_are_numbers_unless_outputs_are_rows():
+    loss = loss_of("mse")
+    for shape in ((), (3, 4), (2, 4, 4)):
+        y = numbers(9, 5, *shape)
+        assert torch.equal(loss.targets(y, normal(2, *shape), "training"), y.double())
+    with pytest.raises(ValueError, match=r"class numbers 0 to 2 of shape \(N,\)"):
+        loss.targets(numbers(3, 5, 3), normal(2, 3), "training")
+
+
+@pytest.mark.parametrize(("bend", "convex"), [(0.0, True), (1e-6, True), (1e-3, False), (0.5, False)])
+def test_round_off_is_no_concavity_and_a_thousandth_is(bend, convex):
+    loss, z, y = loss_of(lambda z, y: (z[:, 0] ** 2 - bend * z[:, 1] ** 2).mean()), normal(4, 2), normal(4)
+    if convex:
+        assert loss.curvature_rows(z, y).shape == (2, 4, 2)
+        return
+    with pytest.raises(NotConvexError, match="not convex in the outputs"):
+        loss.curvature_rows(z, y)
+
+
+def test_without_label_noise_targets_are_not_jittered_and_nothing_is_drawn(generator):
+    before = generator.get_state()
+    for loss, y in ((loss_of("mse"), normal(5, 3)), (loss_of("cross_entropy"), numbers(3, 5))):
+        assert loss.jitter(y, generator, 2.0) is y
+    assert torch.equal(generator.get_state(), before)
+
+
+def test_jitter_of_real_targets_is_normal_and_as_strong_as_it_is_asked_for(generator):
+    y = normal(200, 100)
+    once, thrice = (loss_of("mse", 0.5).jitter(y, torch.Generator().manual_seed(3), f) - y for f in (1.0, 3.0))
+    torch.testing.assert_close(thrice, 3 * once)
+    assert abs(float(once.mean())) < 4 * 0.5 / 20000**0.5  # four standard errors
+    assert float(once.std()) == pytest.approx(0.5, abs=4 * 0.5 / 40000**0.5)
+    assert once.dtype == y.dtype
+
+
+def test_jitter_of_class_numbers_draws_each_class_anew_with_a_probability(generator):
+    y = torch.full((20000,), 2)
+    drawn = replace(loss_of("cross_entropy", 0.6), classes=4).jitter(y, generator, 7.0)
+    chances = torch.bincount(drawn, minlength=4) / len(y)
+    expected = torch.tensor([0.15, 0.15, 0.55, 0.15])
+    assert len(chances) == 4
+    assert bool(((chances - expected).abs() < 4 * (expected / 20000).sqrt()).all())  # four standard errors
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("name", ["cross_entropy", "mse"])
+def test_slopes_and_rows_of_stacked_networks_are_those_of_each(name, classes, noise):
+    loss, z = loss_of(name, noise), normal(4, 5, classes)
+    loss = replace(loss, classes=classes) if noise and name == "cross_entropy" else loss
+    y = numbers(classes, 5) if name == "cross_entropy" else normal(5, classes) + 1
+    for kind in ("slopes", "curvature_rows", "gradient_rows"):
+        compute = getattr(loss, kind)
+        torch.testing.assert_close(compute(z, y), torch.stack([compute(each, y) for each in z]))
+    if name == "cross_entropy":
+        own = normal(4, 5, classes).cos().square()  # weights that need not add up to 1
+        each = torch.stack([loss.slopes(one, weights) for one, weights in zip(z, own, strict=True)])
+        torch.testing.assert_close(loss.slopes(z, own), each)
 
 
 SETS = {  # what z (P, N, C) is compared with: shared by the networks, or each one's own
@@ -182,10 +275,12 @@ def test_a_sample_that_does_not_count_has_no_slope_and_no_curvature():
     def counted(z, y):
         return F.mse_loss(z, y) if float(y.sum()) > 0 else z.new_ones(())
 
-    loss, z, y = loss_of(counted), normal(2, 3), torch.tensor([[0.0] * 3, [1.0] * 3], dtype=torch.float64)
+    loss, y = loss_of(counted), torch.tensor([[0.0] * 3, [1.0] * 3], dtype=torch.float64)
+    z = torch.tensor([[1.0, -1.0, 0.0], [2.0, -3.0, 1.0]], dtype=torch.float64)  # which add up to 0
     assert not loss.slopes(z, y)[0].any()
     assert not loss.curvature_rows(z, y)[:, 0].any()
     torch.testing.assert_close(loss.curvature_rows(z, y)[:, 1].square().sum(0), torch.full((3,), 2 / 3).double())
+    torch.testing.assert_close(loss.slopes(z, y)[1], 2 / 3 * (z - y)[1])
 
 
 def test_what_a_loss_holds_moves_and_is_cast_with_it():

@@ -49,6 +49,19 @@ CALLS = {
 }
 
 
+def test_an_error_that_says_nothing_is_told_by_its_type(generator):
+    class Silent(Tight):
+        def forward(self, x):
+            if self.room == 0:
+                raise MemoryError
+            return super().forward(x)
+
+    land = Network(Silent(), *data(generator))
+    land.engine.model.room = 0
+    with pytest.raises(MemoryError, match=r"up to 1 samples at once.*\(MemoryError\)$"):
+        land.loss(land.initial(generator))
+
+
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
 @pytest.mark.parametrize("call", CALLS)
 def test_where_memory_runs_out_half_as_many_samples_give_the_same_result(call, error, generator):
@@ -96,6 +109,15 @@ def test_batch_norm_needs_its_samples_together(generator):
         land.loss(theta)
     with pytest.raises(MemoryError, match=words.replace("40", "30")):
         land.gradient(theta, 25, generator)
+
+
+@pytest.mark.parametrize(("free", "fit"), [(4.0, 1), (40.0, 10), (399.0, 99), (1.0, 1)])
+def test_how_many_would_fit_is_a_quarter_of_what_is_free(free, fit, generator, monkeypatch):
+    land = Network(Tight(norm=True), *data(generator), batch_norm="reestimate", statistics=30)
+    land.engine.model.room, keeps = 0, land.bytes_per_sample
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(free * keeps))
+    with pytest.raises(MemoryError, match=rf"so that about {fit} would fit"):
+        land.loss(land.initial(generator))
 
 
 def test_other_errors_pass_as_they_are(generator):

@@ -1,3 +1,4 @@
+import copy
 import threading
 
 import pytest
@@ -167,9 +168,9 @@ def test_what_drops_at_random_is_named(module, names):
     assert dropouts(module) == names
 
 
-def drawn(make, seed):
+def drawn(model, seed):
+    model = copy.deepcopy(model)
     torch.manual_seed(seed)
-    model = make()
     return model, redraw(model)
 
 
@@ -183,11 +184,19 @@ def drawn(make, seed):
     ],
 )
 def test_all_that_modules_draw_is_drawn_anew(make):
-    (one, left), (two, _) = drawn(make, 1), drawn(make, 2)
+    model = make()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 7
+    (one, left), (again, _), (two, _) = (drawn(model, seed) for seed in (1, 1, 2))
     assert left == []
-    for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
+    for (name, before), a, b, same in zip(
+        model.named_parameters(), one.parameters(), two.parameters(), again.parameters(), strict=True
+    ):
         constant = bool((a == a.flatten()[0]).all())
         assert constant or not torch.equal(a, b), name
+        assert torch.equal(a, same)
+        assert not torch.equal(a, before), name
 
 
 def test_a_start_of_attention_is_as_torch_would_make_it():

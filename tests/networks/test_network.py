@@ -358,9 +358,9 @@ def test_elsewhere_vmap_is_taken_where_a_timing_has_it_clearly_faster_and_each_s
         time.sleep(seconds[way])
         return theta, theta
 
-    choice, theta = Choice(18, torch.device("meta")), torch.zeros(3, 18)
+    choice, theta = Choice(18, torch.device("meta"), 0), torch.zeros(3, 18)
     batch = Batch(*data(generator, 8))
-    assert [choice(theta, batch, by) for _ in range(3)] == [taken] * 3
+    assert [choice(theta, batch, by, 0) for _ in range(3)] == [taken] * 3
     assert asked == ["loop"] * 4 + ["vmap"] * 4
 
 
@@ -396,7 +396,7 @@ def test_on_a_cpu_the_sizes_alone_say_which_way_is_taken(shape, own, dim, groups
 def test_elsewhere_vmap_has_to_be_clearly_faster(clear, generator, monkeypatch):
     monkeypatch.setattr(timing, "_seconds", lambda call, where: {"loop": clear, "vmap": 1.0}[call.args[0]])
     by = lambda way, theta, batch: (theta, theta)  # noqa: E731
-    taken = Choice(18, torch.device("meta"))(torch.zeros(3, 18), Batch(*data(generator, 8)), by)
+    taken = Choice(18, torch.device("meta"), 0)(torch.zeros(3, 18), Batch(*data(generator, 8)), by, 0)
     assert taken == ("vmap" if clear > 1.3 else "loop")
 
 
@@ -444,7 +444,7 @@ def test_a_model_without_a_batching_rule_goes_by_the_loop_wherever_it_is(device,
             raise RuntimeError("Batching rule not implemented for aten::gru.input")
         return theta, theta
 
-    assert Choice(18, torch.device(device))(torch.zeros(3, 18), Batch(*data(generator, 8)), by) == "loop"
+    assert Choice(18, torch.device(device), 0)(torch.zeros(3, 18), Batch(*data(generator, 8)), by, 0) == "loop"
 
 
 def test_the_choice_gives_the_gradient_of_the_loop(generator):

@@ -396,5 +396,13 @@ class Bowl(Landscape):
         return torch.zeros(2)
 
 
+def test_one_sample_has_no_noise_and_round_off_makes_no_negative_one(generator):
+    land = network(generator, samples=1, strategy="loop")
+    thetas = torch.stack([start(land, generator) for _ in range(20)])
+    found = gradient_covariance(land, thetas)
+    assert bool((found.trace >= 0).all())
+    assert bool((found.trace < 1e-12 * found.mean_square_norm).all())
+
+
 def test_two_covariances_with_the_same_numbers_are_two():
     assert GradientCovariance(torch.ones(2), torch.ones(2)) != GradientCovariance(torch.ones(2), torch.ones(2))

@@ -354,6 +354,68 @@ def test_an_operation_without_a_second_derivative_is_not_called_piecewise_linear
     assert no_second_derivative(landscape(attention, STEPS, Y)[0]) == ""
 
 
+class Squared(torch.autograd.Function):
+    """x², whose slope may have no derivative, in words or in one precision."""
+
+    @staticmethod
+    def forward(ctx, x, words, only):
+        ctx.save_for_backward(x)
+        ctx.words, ctx.only = words, only
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, slope):
+        return Slope.apply(slope, *ctx.saved_tensors, ctx.words, ctx.only), None, None
+
+
+class Slope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, slope, x, words, only):
+        ctx.save_for_backward(slope, x)
+        ctx.words, ctx.only = words, only
+        return 2 * x * slope
+
+    @staticmethod
+    def backward(ctx, by):
+        slope, x = ctx.saved_tensors
+        if ctx.only in (None, x.dtype):
+            raise RuntimeError(*ctx.words)
+        return 2 * x * by, 2 * slope * by, None, None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(("no slope of a slope\nat line 7",), "no slope of a slope"), ((), "RuntimeError")]
+)
+def test_why_there_is_no_second_derivative_is_told_in_one_line(words, said):
+    land, _ = landscape(lambda: Of(lambda m, x: Squared.apply(m.a(x), words, None), a=nn.Linear(4, 3)), X, Y)
+    assert no_second_derivative(land) == said
+    assert not is_known_piecewise_linear(land)
+
+
+def test_where_the_look_in_double_precision_has_no_second_derivative_nothing_is_called_piecewise_linear():
+    words, double = ("not in double precision",), torch.float64
+    model = Of(lambda m, x: m.b(torch.relu(m.a(x))) + 0 * Squared.apply(m.a(x)[:, :3], words, double),
+               a=nn.Linear(4, 4), b=nn.Linear(4, 3))  # fmt: skip
+    single = Network(model, X.float(), Y)
+    assert no_second_derivative(single) == ""
+    assert not is_piecewise_linear(single, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "loop"])
+def test_a_model_of_one_tensor_of_parameters_and_one_of_two_samples_have_their_traces(strategy):
+    for x, y in ((X, Y), (X[:2], Y[:2])):
+        land, theta = landscape(lambda: nn.Sequential(nn.Linear(4, 3, bias=False)), x, y, strategy=strategy)
+        hold(land, theta, F.cross_entropy)
+
+
+def test_what_is_known_with_fixed_statistics_is_not_taken_for_re_estimated_ones():
+    land, theta = landscape(lambda: nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3)), X, Y, batch_norm="reestimate")
+    fixed = copy.copy(land)
+    fixed.engine = land.engine.with_statistics_of(theta)
+    assert is_known_piecewise_linear(fixed)
+    assert not is_known_piecewise_linear(land)
+
+
 def test_a_loss_without_a_second_derivative_says_so():
     land, theta = landscape(mlp, X, normal(9, 3, seed=4), lambda z, y: Once.apply(z - y).mean())
     assert "differentiable only once" in no_second_derivative(land)
@@ -424,6 +486,18 @@ def test_many_outputs_of_a_sample_have_no_exact_trace_but_a_covariance():
             trace(land, theta)
     square, mean = plain_numbers(land.model, theta, land.x, land.y, F.mse_loss)[-2:]
     torch.testing.assert_close(gradient_covariance(land, theta).trace, square - mean, **EXACT)
+
+
+def test_as_many_outputs_as_may_be_have_an_exact_trace_and_one_more_has_none(monkeypatch):
+    land, theta = landscape(*SHAPES["a number for each pixel"][:4])
+    outputs = land.outputs(theta, land.x[:1])[0].numel()
+    for most in (outputs, outputs - 1):
+        monkeypatch.setattr("entropic_edu.networks.per_sample._MOST_OUTPUTS", most)
+        if most == outputs:
+            assert gauss_newton_trace(land, theta) > 0
+            continue
+        with pytest.raises(ValueError, match=rf"more than {most}; use hutchinson_trace"):
+            gauss_newton_trace(land, theta)
 
 
 def test_a_row_of_many_outputs_keeps_its_exact_trace():

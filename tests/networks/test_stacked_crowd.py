@@ -55,6 +55,20 @@ def test_gradients_are_those_of_the_landscape(model, loss, generator):
     torch.testing.assert_close(single.vectors(single.gradient(batch)), land.gradient_on(theta[0], batch), **near)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", MODELS)
+def test_losses_come_with_the_gradients_and_are_those_of_the_landscape(model, loss, generator):
+    land = landscape(model, loss, torch.float64)
+    theta = thetas(land, generator, 3)
+    crowd = land.crowd(theta)
+    for batch in (land.draw(8, generator, 3), land.draw(65, generator, 3), land.draw(8, generator)):
+        losses, gradients = crowd.loss_and_gradient(batch)
+        expected, slopes = land.data_loss_and_gradient_on(theta, batch)
+        assert losses.shape == (3,)
+        torch.testing.assert_close(losses, expected)
+        torch.testing.assert_close(crowd.vectors(gradients), slopes)
+
+
 @pytest.mark.parametrize("model", ["GELU", "layer norm", "layer norm, GELU", "layer norm at the end"])
 def test_gradients_in_float64_are_those_of_autograd(model, generator):
     land = landscape(model, dtype=torch.float64)

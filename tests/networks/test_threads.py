@@ -18,6 +18,7 @@ def test_steps_of_less_than_two_billion_operations_are_computed_on_one_thread(mo
     land = Network(model, torch.randn(shape, generator=generator), torch.arange(shape[0]) % 10)
     most = max(n for n in (2**k for k in range(11)) if land.threads(n) == 1)
     assert land.threads(2 * most) is None  # torch's own
+    assert land.threads(None) == land.threads(len(land.x))
     theta = land.initial(generator)
     with FlopCounterMode(display=False) as counter:
         land.gradient(theta, batch_size=most, generator=generator)
