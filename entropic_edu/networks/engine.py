@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from entropic_edu.physics.results import first_line
+
 from . import batch_norm as norms
 from . import memory, ways
 from .batches import Batch, Sampled, mean_over
 from .graphs import Replays
-from .inputs import first_line
 from .layers import ModuleAt, pull_back
 from .losses import CrossEntropy, Loss, SquaredError, normal
 from .outputs import Scoring

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from entropic_edu.physics.results import first_line
+
 from . import memory
 from .engine import Engine, anywhere
-from .inputs import first_line
 from .losses import normal
 
 

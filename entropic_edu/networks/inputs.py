@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from entropic_edu.physics.results import first_line
+
 Inputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
 
@@ -90,11 +92,6 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
             f"{first_line(error)}. Each sample must pass by itself, and inputs need the shape and dtype that forward "
             "wants: (B, C, H, W) for convolutions, floats for layers, integers (x.long()) for embeddings."
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, or its type where it says nothing."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def channels_last(model: nn.Module, x: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entropic_edu.physics.results import first_line
 from entropic_edu.physics.snapshot import warn
 
-from .inputs import Inputs, each, first_line, mapped
+from .inputs import Inputs, each, mapped
 
 
 class SoftmaxWarning(UserWarning):

@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from entropic_edu.physics.landscape import Landscape
+from entropic_edu.physics.results import first_line
 
 from . import memory
 from .engine import Computed, Engine, anywhere
-from .inputs import first_line
 from .layers import missing_derivative, pull_back
 from .losses import knows_label_noise, normal
 from .parameters import functional_call

@@ -201,8 +201,13 @@ def attempted(reasons: dict[str, str], what: str, compute: Callable[[], T], miss
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
-        reasons[what] = str(error).splitlines()[0]
+        reasons[what] = first_line(error)
         return missing
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, or its type where it says nothing."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def unavailable(reasons: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from entropic_edu import data
 from entropic_edu.networks.devices import device
-from entropic_edu.physics.results import write_whole
+from entropic_edu.physics.results import first_line, write_whole
 from entropic_edu.sweeps.workers import cores
 
 from . import lab
@@ -129,7 +129,7 @@ def _device() -> Check:
         probe = torch.ones(8, device=chosen, requires_grad=True)
         probe.square().sum().backward()
     except RuntimeError as error:
-        detail = f"{chosen}, but a small gradient failed ({str(error).splitlines()[0]})"
+        detail = f"{chosen}, but a small gradient failed ({first_line(error)})"
         remedy = "reinstall torch; pip install torch==2.13.0 from PyTorch's CPU index works"
         return Check("fail", "device", detail, remedy)
     name = torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "enough for all of the story"

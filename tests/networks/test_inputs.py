@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from entropic_edu.networks.inputs import call, channels_last, each, first_line, joined, mapped, one_tensor, split
+from entropic_edu.networks.inputs import call, channels_last, each, joined, mapped, one_tensor, split
 
 A, B = torch.arange(10.0).reshape(5, 2), torch.arange(5)
 
@@ -71,14 +71,6 @@ def test_a_model_is_called_as_its_forward_wants(model, inputs):
 def test_inputs_that_a_model_cannot_take_are_refused_with_their_shapes(model, inputs, message):
     with pytest.raises(ValueError, match=message):
         call(model, inputs)
-
-
-@pytest.mark.parametrize(
-    ("error", "line"),
-    [(ValueError("one\ntwo\nthree"), "one"), (ValueError("one"), "one"), (MemoryError(), "MemoryError")],
-)
-def test_of_an_error_the_first_line_is_told_or_its_type(error, line):
-    assert first_line(error) == line
 
 
 @pytest.mark.parametrize("inputs", [(A, B), {"b": B, "a": A}], ids=["tuple", "dict"])

@@ -14,7 +14,7 @@ import torch
 import entropic_edu as ee
 from entropic_edu import Path, recorded
 from entropic_edu.physics import results
-from entropic_edu.physics.results import Result, attempted, detached, finite, unavailable, write_whole
+from entropic_edu.physics.results import Result, attempted, detached, finite, first_line, unavailable, write_whole
 from entropic_edu.physics.train import Run, train
 from entropic_edu.physics.valleys import Hyperbola
 
@@ -291,6 +291,14 @@ def test_a_value_that_is_not_finite_is_named_with_its_remedy():
             finite(torch.tensor([0.0, bad]), "The loss", "lower the rate")
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("one\ntwo\nthree"), "one"), (ValueError("one"), "one"), (MemoryError(), "MemoryError")],
+)
+def test_of_an_error_the_first_line_is_told_or_its_type(error, line):
+    assert first_line(error) == line
+
+
 def test_what_torch_cannot_compute_is_missing_with_the_first_line_of_its_reason():
     def fails(error):
         def compute():
@@ -301,7 +309,8 @@ def test_what_torch_cannot_compute_is_missing_with_the_first_line_of_its_reason(
     reasons = {}
     assert attempted(reasons, "trace", lambda: 3, 0) == 3
     assert attempted(reasons, "noise", fails(NotImplementedError("no rule\nwhat torch adds\nand more")), 0) == 0
-    assert reasons == {"noise": "no rule"}
+    assert attempted(reasons, "trace", fails(NotImplementedError()), 0) == 0
+    assert reasons == {"noise": "no rule", "trace": "NotImplementedError"}
     assert (
         unavailable(reasons | {"trace": "too steep"})
         == " Not available: noise (no rule). Not available: trace (too steep)."
