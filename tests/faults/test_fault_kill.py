@@ -160,32 +160,38 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials
 @pytest.mark.fault("kill -9 of `story`, again and again", "`--resume`: the same story", trials=6)
 def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, trials):
     seconds, out = seconds_of(start(works.tell, str(tmp_path / "whole")), "Pair"), str(tmp_path / "story")
-    stages = [0]
+    stages, least = [], 0  # finished when each was killed; and before
 
     def kept():
         return len(list((tmp_path / "story.work").glob("*.kept")))
 
+    def begin_anew():
+        (tmp_path / "story.json").unlink(missing_ok=True)
+        return start(works.tell, out, resume=False)
+
     def begin():
         """Every other one is killed only after it has finished a stage, so that they die in several."""
+        nonlocal least
+        if works.finished(out):  # on a busy machine it came to its end before it was killed, and none is left to kill
+            least = 0
+            return begin_anew()
         process, before = start(works.tell, out), kept()
         if seed % 2:
             process.wait_for(lambda: kept() > before or not process.running, "a stage was finished")
         return process
-
-    def begin_anew():
-        (tmp_path / "story.json").unlink(missing_ok=True)
-        return start(works.tell, out, resume=False)
 
     for seed in range(trials):
         if seed == trials // 2:  # once more from the beginning, over what the first half left
             assert start(works.tell, out).end() == 0
             kill_at_random(begin_anew, seconds / 2, seed, "Pair")
             assert not works.finished(out) or works.told(out) == works.told(str(tmp_path / "whole"))
+            least = 0
             continue
         kill_at_random(begin, seconds / 2, seed, "Pair")
         stages.append(kept())
-        assert seed == trials // 2 + 1 or stages[-1] >= stages[-2]  # what was finished stays
-    assert len(set(stages[1:])) > 1, "all were killed in one stage"
+        assert stages[-1] >= least  # what was finished stays
+        least = stages[-1]
+    assert len(set(stages)) > 1, "all were killed in one stage"
     assert start(works.tell, out).end() == 0
     assert works.told(out) == works.told(str(tmp_path / "whole"))
 
