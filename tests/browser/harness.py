@@ -27,6 +27,7 @@ NOISE = (  # patterns, each with its reason, of console errors that are the fron
     "fontawesome",  # Voila's page asks the network for icons, and does without
     r"status of 500 .*/api/kernels\?",  # see BLOCKS
     r"reading 'schema'",  # Notebook 7 looks for the settings of a plugin of JupyterLab that it has not
+    r"\[anywidget\] Failed to initialize model",  # it waits two seconds, less than a busy machine may take
 )
 LOGGED = (  # the same for lines of a server's log
     "is not trusted",  # the copy of a notebook is signed by nobody
