@@ -156,6 +156,31 @@ def test_theory_loses_nobody():
     assert [each["all"] for each in found] == pytest.approx([1] * len(found), abs=1e-9)
 
 
+TURNED = """
+import { Along, valley } from "%(live)s/valleys.js";
+const land = valley("Waist", {}), places = Float64Array.of(-0.5, 0.5);
+const first = { batch_size: 2, learning_rate: 0.1, momentum: 0 };
+const settings = [{ batch_size: 8 }, { learning_rate: 0.02 }, { learning_rate: 0.05, momentum: 0.5 },
+  { batch_size: 4, momentum: 0.5 }, { batch_size: 1, learning_rate: 0.05 }]; // the last three are as hot as the first
+const found = settings.map((turned) => [true, false].map((late) => {
+  const along = new Along(land);
+  along.release(places);
+  if (late) along.advance(first, 3);
+  along.release(places);
+  along.advance({ ...first, ...turned }, 100);
+  return along.share(-0.4, 0.4);
+}));
+process.stdout.write(JSON.stringify(found));
+"""
+
+
+def test_theory_follows_a_slider_and_forgets_where_it_stood():
+    found = agreement.run(TURNED)
+    for late, alone in found:
+        assert late == alone
+    assert len({round(alone, 9) for _, alone in found}) == len(found)  # each setting has a law of its own
+
+
 def test_a_missing_one_over_one_minus_m_in_theory_is_seen(tmp_path):
     folder = broken(tmp_path, "/ (2 * batch * (1 - momentum))", "/ (2 * batch)")
     some = [case for case in theory_cases() if case.momentum == 0.9 and case.noise == "isotropic"]
