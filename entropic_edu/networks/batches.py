@@ -15,6 +15,8 @@ from entropic_edu.physics.landscape import Landscape
 
 from .losses import Loss, shares
 
+_TOGETHER = 2**16  # numbers of a shuffle's batches that are taken from the data at once, to lie in cache
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
@@ -123,8 +125,12 @@ class Sampled(Landscape):
             return
         shuffles = [torch.randperm(len(self.x), generator=generator, device=generator.device) for _ in range(rows or 1)]
         order = shuffles[0] if rows is None else torch.stack(shuffles)
-        for number in range(self.steps_per_epoch(batch_size)):
-            yield self._pick(order[..., number * batch_size : (number + 1) * batch_size], generator)
+        steps = self.steps_per_epoch(batch_size)
+        index = order[..., : steps * batch_size].unflatten(-1, (steps, batch_size)).movedim(-2, 0)
+        numbers = index[0].numel() * self.x[0].numel()  # of one batch
+        for some in index.to(self.x.device).split(max(1, _TOGETHER // numbers)):
+            for x, y in zip(self._rows(some), self.y[some], strict=True):
+                yield self._noisy(x, y, rows is not None, generator)
 
     def _all(self, generator: torch.Generator, rows: int | None, factor: float = 1.0) -> Batch:
         x, y = (each if rows is None else each.expand(rows, *each.shape) for each in (self.x, self.y))
@@ -132,8 +138,10 @@ class Sampled(Landscape):
 
     def _pick(self, index: Tensor, generator: torch.Generator) -> Batch:
         index = index.to(self.x.device)
-        x = F.embedding(index, self.x) if self.x.ndim == 2 else self.x[index]  # of rows several times as fast
-        return self._noisy(x, self.y[index], index.ndim == 2, generator)
+        return self._noisy(self._rows(index), self.y[index], index.ndim == 2, generator)
+
+    def _rows(self, index: Tensor) -> Tensor:
+        return F.embedding(index, self.x) if self.x.ndim == 2 else self.x[index]  # of rows several times as fast
 
     def _noisy(self, x: Tensor, y: Tensor, own: bool, generator: torch.Generator, factor: float = 1.0) -> Batch:
         jittered = self.criterion.jitter(y, generator, factor)

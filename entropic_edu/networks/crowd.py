@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,6 +16,7 @@ from .engine import Computed, StackEngine
 from .losses import FEW_CLASSES, CrossEntropy
 from .stacked import Layer, Norm
 
+Call = Callable[[], Tensor]
 _LARGEST = 64  # batch, up to which this is the faster way: beyond, the products take the time (benchmarks/)
 
 
@@ -37,7 +39,6 @@ class _Room:
     def __init__(self, like: Tensor, networks: int, samples: int, layers: list[Layer]) -> None:
         classes = layers[-1].outputs
         self.outputs = [like.new_empty(networks, samples, layer.outputs) for layer in layers]
-        self.turned = [z.mT for z in self.outputs]
         self.back = [like.new_empty(networks, samples, layer.inputs) for layer in layers]
         self.shares = torch.empty_like(self.outputs[-1])
         front = -1 if classes > FEW_CLASSES else 0
@@ -46,6 +47,8 @@ class _Room:
         )
         self.flat, self.minus = self.shares.view(-1), like.new_full((networks * samples,), -1.0)
         self.first = torch.arange(0, len(self.flat), classes, device=like.device)  # of each sample's shares
+        self.there, self.back_home = list[Call](), list[Call]()  # see ``StackCrowd._plan``; empty where there is none
+        self.turned = self.shares.mT  # what comes back to the first layer, (P, out, B)
 
     def slopes(self, y: Tensor) -> Tensor:
         """Return ``CrossEntropy.mean_slopes`` of the last outputs, to the bit."""
@@ -68,10 +71,9 @@ class StackCrowd(Crowd):
         self.criterion, self.layers = land.engine.criterion, land.engine.stack.layers
         self.size = len(theta) if theta.ndim == 2 else 1
         self.room: dict[int, _Room] = {}  # by the size of batches
-        last = self.layers[-1]
-        plain = last.kind in (nn.Identity, nn.ReLU) and last.eps is None  # so that the room holds the outputs
-        self.sharp = plain and isinstance(self.criterion, CrossEntropy)
-        self.keeps = plain and last.kind is nn.Identity  # the outputs, also after the pass back
+        plain = all(layer.kind in (nn.Identity, nn.ReLU) and layer.eps is None for layer in self.layers)
+        self.planned = plain and isinstance(self.criterion, CrossEntropy)
+        self.keeps = self.layers[-1].kind is nn.Identity and self.layers[-1].eps is None  # outputs after the pass back
         super().__init__(theta, land)
         self.at = self._views(self.numbers)
         self.slopes = torch.empty_like(self.numbers)
@@ -102,31 +104,62 @@ class StackCrowd(Crowd):
         if batch is None or not self._takes(batch):
             return super().gradient(batch)
         x, y = (batch.x, batch.y) if batch.own else (batch.x[None], batch.y[None])
-        room = self.room.get(batch.size) or self._room_for(batch.size)
-        inputs, norms = [x.flatten(2)], []
-        for (weight, bias), layer, z in zip(self.affine, self.layers, room.outputs, strict=True):
-            if bias is None:
-                torch.bmm(inputs[-1], weight, out=z)
-            else:
-                torch.baddbmm(bias, inputs[-1], weight, out=z)
+        room, x = self.room.get(batch.size) or self._room_for(batch.size), x.flatten(2)
+        if room.back_home and not y.is_floating_point():
+            self._product(0, x, room)()
+            for call in room.there:
+                call()
+            room.slopes(y)
+            for call in room.back_home:
+                call()
+            torch.bmm(room.turned, x, out=self.slopes_at[0].weight)
+        else:
+            self._by_layers(x, y, room)
+        return self.slopes.add_(self.numbers, alpha=self.land.weight_decay)
+
+    def _by_layers(self, x: Tensor, y: Tensor, room: _Room) -> None:
+        """Leave in ``slopes`` the gradient of the mean loss alone, layer by layer: with any activation and norm."""
+        inputs, norms = [x], list[Norm | None]()
+        for number, (layer, z) in enumerate(zip(self.layers, room.outputs, strict=True)):
+            self._product(number, inputs[-1], room)()
             norms.append(None if layer.eps is None else Norm.of(z, layer.eps))
-            z = z if norms[-1] is None else norms[-1].rows
-            inputs.append(z.relu_() if layer.kind is nn.ReLU else layer.activation.forward(z))
-        sharp = self.sharp and not y.is_floating_point()
-        delta = room.slopes(y) if sharp else self.criterion.mean_slopes(inputs[-1], y)
+            inputs.append(layer.activation.forward(z if norms[-1] is None else norms[-1].rows))
+        delta = self.criterion.mean_slopes(inputs[-1], y)
         for number in reversed(range(len(self.layers))):
             layer, here, h, norm = self.layers[number], self.slopes_at[number], inputs[number + 1], norms[number]
-            if layer.kind is nn.ReLU:
-                delta = h.sign_().mul_(delta)
-            else:
-                delta = layer.activation.backward(delta, room.outputs[number] if norm is None else norm.rows, h)
+            delta = layer.activation.backward(delta, room.outputs[number] if norm is None else norm.rows, h)
             delta = delta if norm is None else norm.times(delta)
             if here.bias is not None:
                 torch.sum(delta, 1, out=here.bias)
-            torch.bmm(room.turned[number] if delta is h else delta.mT, inputs[number], out=here.weight)
+            torch.bmm(delta.mT, inputs[number], out=here.weight)
             if number:
                 delta = torch.bmm(delta, self.at[number].weight, out=room.back[number])
-        return self.slopes.add_(self.numbers, alpha=self.land.weight_decay)
+
+    def _product(self, number: int, h: Tensor, room: _Room) -> Call:
+        """Return the call of a layer's product with its inputs (P, B, in)."""
+        weight, bias = self.affine[number]
+        if bias is None:
+            return partial(torch.bmm, h, weight, out=room.outputs[number])
+        return partial(torch.baddbmm, bias, h, weight, out=room.outputs[number])
+
+    def _plan(self, room: _Room) -> None:
+        """Fill in the calls of both passes, of layers whose outputs lie in the room, but for what the batch enters."""
+        delta = room.shares
+        for number in reversed(range(len(self.layers))):
+            z, here = room.outputs[number], self.slopes_at[number]
+            if self.layers[number].kind is nn.ReLU:
+                room.back_home += [z.sign_, partial(z.mul_, delta)]
+                room.there.insert(0, z.relu_)
+                delta = z
+            if here.bias is not None:
+                room.back_home.append(partial(torch.sum, delta, 1, out=here.bias))
+            if number:
+                h, weight = room.outputs[number - 1], self.at[number].weight
+                room.back_home.append(partial(torch.bmm, delta.mT, h, out=here.weight))
+                room.back_home.append(partial(torch.bmm, delta, weight, out=room.back[number]))
+                room.there.insert(0, self._product(number, h, room))
+                delta = room.back[number]
+        room.turned = delta.mT
 
     def _takes(self, batch: Batch) -> bool:
         return batch.size <= _LARGEST and (batch.own or self.size == 1)
@@ -134,6 +167,8 @@ class StackCrowd(Crowd):
     def _room_for(self, samples: int) -> _Room:
         room = _Room(self.numbers, self.size, samples, self.layers)
         self.room = {samples: room}  # another size of batches is rare
+        if self.planned:
+            self._plan(room)
         return room
 
     def _views(self, numbers: Tensor) -> list[_Views]:
