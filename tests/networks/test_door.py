@@ -330,6 +330,11 @@ def test_a_dataset_that_fails_is_told_in_its_last_line(error, said):
             tensors(data, "training")
 
 
+def test_limit_and_progress_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        tensors((X, Y), "training", 1e9)
+
+
 def test_reading_may_take_what_is_free_unless_told_otherwise(monkeypatch):
     size = 2 * (X.nbytes + Y.nbytes)
     monkeypatch.setattr(memory, "free_bytes", lambda device: size - 1)
