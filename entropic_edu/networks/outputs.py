@@ -186,6 +186,6 @@ def _threshold(z: Tensor, y: Tensor, loss: Any) -> float | None:
                 mirrored = float(loss(below, torch.zeros_like(y)))
             except (RuntimeError, ValueError, TypeError, IndexError):  # no such outputs, or no such targets
                 continue
-            if right < wrong and abs(right - mirrored) < 1e-3 * (wrong - right):
+            if abs(right - mirrored) < 1e-3 * (wrong - right):
                 return threshold
     return None
