@@ -119,12 +119,16 @@ def test_many_networks_have_an_accuracy_each(generator):
     )
 
 
-@pytest.mark.parametrize("shape", [(30,), (30, 1)])
-def test_many_networks_with_one_output_have_an_accuracy_each(shape, generator):
-    z, y = torch.randn(3, 30, 1, generator=generator), torch.randint(2, shape, generator=generator)
-    right, number = scoring_for(z[0], y, of_one_logit).right(z, y)
-    expected = [accuracy_score(y.flatten(), one[:, 0] > 0) for one in z]
-    np.testing.assert_allclose((right / number).numpy(), expected, rtol=1e-6)
+@pytest.mark.parametrize("number", [1, 30])
+@pytest.mark.parametrize(("outputs", "targets"), [((1,), ()), ((1,), (1,)), ((), ()), ((), (1,)), ((2, 3), (6,))])
+def test_many_networks_with_labels_have_an_accuracy_each_also_of_one_sample(outputs, targets, number, generator):
+    z = torch.randn(3, 30, *outputs, generator=generator)
+    y = torch.randint(2, (30, *targets), generator=generator)
+    scoring = scoring_for(z[0], y, nn.BCEWithLogitsLoss())
+    right, counted = scoring.right(z[:, :number], y[:number])
+    expected = [accuracy_score(y[:number].flatten(), one[:number].flatten() > 0) for one in z]
+    np.testing.assert_allclose((right / counted).numpy(), expected, rtol=1e-6)
+    assert scoring.right(z[0, :number], y[:number])[0].shape == ()
 
 
 @pytest.mark.parametrize(
