@@ -133,7 +133,7 @@ def _renamed(given: dict[str, Tensor], wanted: Sequence[str]) -> dict[str, Tenso
 
     What a wrapper holds beside the network is left out.
     """
-    if wanted and set(wanted) <= set(given):
+    if set(wanted) <= set(given):
         return given
     full = {_WRAPPERS.sub("", name): name for name in wanted}
     bare = {name: _WRAPPERS.sub("", name) for name in given}

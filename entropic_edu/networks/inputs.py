@@ -33,17 +33,24 @@ def split(inputs: Inputs, rows: int, dim: int = 0) -> list[Inputs]:
 
 
 def joined(parts: Sequence[Inputs]) -> Inputs:
-    """Return parts one after the other.
+    """Return parts one after the other; several inputs by name may come in any order.
 
     Raises:
-        ValueError: If their samples differ in shape.
+        ValueError: If their samples differ in shape, or in which inputs they have.
     """
+    first = parts[0]
+    kinds = [sorted(part) if isinstance(part, dict) else len(each(part)) for part in parts]
+    other = next((kind for kind in kinds if kind != kinds[0]), None)
+    if other is not None:
+        raise ValueError(f"The samples differ in their inputs, {kinds[0]} and {other}; give each the same.")
+    if isinstance(first, dict):
+        parts = [{name: part[name] for name in first} for part in parts if isinstance(part, dict)]
     columns = list(zip(*map(each, parts), strict=True))
     for column in columns:
         shapes = {tuple(t.shape[1:]) for t in column}
         if len(shapes) > 1:
             raise ValueError(f"The samples differ in shape, {sorted(shapes)[:3]}; pad or crop them to one shape.")
-    return alike(parts[0], map(torch.cat, columns))
+    return alike(first, map(torch.cat, columns))
 
 
 def alike(inputs: Inputs, tensors: Iterable[Tensor]) -> Inputs:

@@ -95,6 +95,7 @@ class Scoring:
         axis: Of the classes, from the end.
         threshold: Above it an output says 1.
         ignored: A class number that does not count.
+        shape: Of one sample's outputs, of kind "labels".
         function: Gives the share of right samples, of kind "custom".
     """
 
@@ -102,6 +103,7 @@ class Scoring:
     axis: int = -1
     threshold: float = 0.0
     ignored: int | None = None
+    shape: tuple[int, ...] = ()
     function: Accuracy | None = None
 
     def right(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,11 +130,7 @@ class Scoring:
             guess = z.argmax(self.axis)
             counts = torch.ones_like(y, dtype=torch.bool) if self.ignored is None else y != self.ignored
         else:
-            guess, y = z > self.threshold, y > 0.5
-            if y.ndim == 1 and guess.ndim > 1 and guess.shape[-1] == 1:
-                y = y[:, None]
-            elif y.numel() == guess.numel():
-                y = y.reshape(guess.shape)
+            guess, y = z > self.threshold, (y > 0.5).reshape(len(y), *self.shape)
             counts = torch.ones_like(y)
         right = ((guess == y) & counts).flatten(-y.ndim).sum(-1)
         return right, counts.sum().expand(right.shape)
@@ -158,7 +156,7 @@ def scoring_for(z: Tensor, y: Tensor, loss: Any, accuracy: Accuracy | None = Non
         return Scoring("classes", 1 - z.ndim, ignored=-100 if ignored is None else ignored)
     if y.numel() == z.numel() and bool(((y == 0) | (y == 1)).all()):
         threshold = _threshold(z, y, loss)
-        return None if threshold is None else Scoring("labels", threshold=threshold)
+        return None if threshold is None else Scoring("labels", threshold=threshold, shape=z.shape[1:])
     return None if y.is_floating_point() else _by_shape(z, y)
 
 
@@ -186,6 +184,6 @@ def _threshold(z: Tensor, y: Tensor, loss: Any) -> float | None:
                 mirrored = float(loss(below, torch.zeros_like(y)))
             except (RuntimeError, ValueError, TypeError, IndexError):  # no such outputs, or no such targets
                 continue
-            if right < wrong and abs(right - mirrored) < 1e-3 * (wrong - right):
+            if abs(right - mirrored) < 1e-3 * (wrong - right):
                 return threshold
     return None

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-_twins: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+_names: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
 
 
 class Layout:
@@ -45,18 +45,17 @@ def functional_call(model: nn.Module, tensors: dict[str, Tensor], args: tuple[An
     As torch.func.functional_call, which ties what one parameter is called elsewhere; but of a module that is used under
     two names torch exchanges each parameter twice, and leaves the new one in it.
     """
-    if model not in _twins:
-        _twins[model] = _other_names(model)
-    tied = {other: tensors[name] for other, name in _twins[model].items() if name in tensors}
+    if model not in _names:
+        _names[model] = _all_names(model)
+    tied = {other: tensors[name] for other, name in _names[model].items() if name in tensors}
     return torch.func.functional_call(model, {**tied, **tensors}, args, tie_weights=False)
 
 
-def _other_names(model: nn.Module) -> dict[str, str]:
-    """Return what parameters are called in further modules, with their names in ``named_parameters``."""
+def _all_names(model: nn.Module) -> dict[str, str]:
+    """Return all that parameters are called, in each module once, with their names in ``named_parameters``."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{prefix}.{own}" if prefix else own: names[parameter]
         for prefix, module in model.named_modules()  # each once
         for own, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
-        if (f"{prefix}.{own}" if prefix else own) != names[parameter]
     }

@@ -1,5 +1,8 @@
 """Which computations are recorded as CUDA graphs and which are not; that replays are right is for tests/test_gpu.py."""
 
+from contextlib import nullcontext
+
+import pytest
 import torch
 
 import entropic_edu as ee
@@ -40,6 +43,58 @@ def test_no_more_are_kept_than_allowed_and_the_oldest_goes():
         for _ in range(2):
             replays(key, doubled, (torch.ones(2),))
     assert list(replays.recorded) == ["b", "c"]
+
+
+def test_eight_are_kept_unless_told_otherwise():
+    replays = graphs.Replays(record=Recorder())
+    for key in range(10):
+        for _ in range(2):
+            replays(key, doubled, (torch.ones(2),))
+    assert list(replays.recorded) == list(range(2, 10))
+
+
+class Stream:
+    def wait_stream(self, other):
+        assert isinstance(other, Stream)
+
+
+class Graph:
+    """Stands in for a CUDA graph: computes again, into the same tensors, what was computed while it was recorded."""
+
+    def replay(self):
+        for output, fresh in zip(self.outputs, self.compute(*self.inputs), strict=True):
+            output.copy_(fresh)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_recording_follows_warm_calls_and_replays_into_tensors_of_its_own(number, monkeypatch):
+    for name, stand_in in {
+        "device": nullcontext,
+        "stream": nullcontext,
+        "graph": nullcontext,
+        "Stream": Stream,
+        "current_stream": Stream,
+        "CUDAGraph": Graph,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    calls = []
+
+    def compute(*inputs):
+        calls.append(inputs)
+        return sum(inputs), inputs[0] ** 2
+
+    given = tuple(torch.arange(3.0) + i for i in range(number))
+    replay = graphs.Replay(compute, given)
+    assert len(calls) > 2  # the last is recorded, and kernels are chosen before
+    replay.graph.compute, replay.graph.inputs, replay.graph.outputs = compute, calls[-1], replay.outputs
+    first = replay(*given)
+    kept = [each.clone() for each in first]
+    others = tuple(each + 10 for each in given)
+    for found, inputs in ((replay(*others), others), (first, given)):
+        assert torch.equal(found[0], sum(inputs))
+        assert torch.equal(found[1], inputs[0] ** 2)
+    assert all(map(torch.equal, first, kept))  # a later replay leaves what an earlier one gave
+    assert all(map(torch.equal, given, (torch.arange(3.0) + i for i in range(number))))
 
 
 def test_what_cannot_be_recorded_is_computed_each_time():

@@ -32,6 +32,31 @@ def test_several_inputs_are_indexed_split_and_joined_as_one(inputs):
     assert all(torch.equal(a, b) for a, b in zip(each(again), each(inputs), strict=True))
 
 
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ([A, A[:, :1]], r"differ in shape, \[\(1,\), \(2,\)\]; pad"),
+        ([torch.ones(1, 2, 3), torch.ones(1, 4, 3)], "differ in shape"),
+        ([A, torch.ones(1, 3), torch.ones(1, 4), torch.ones(1, 5)], r"shape, \[\(2,\), \(3,\), \(4,\)\]; pad"),
+        ([(A, B), (A, torch.ones(3, 1))], "differ in shape"),
+        ([{"a": A, "b": B}, {"a": A[:, :1], "b": B}], "differ in shape"),
+        ([(A, B), (A, B, B)], "in their inputs, 2 and 3; give each the same"),
+        ([(A, B), A], "in their inputs, 2 and 1"),
+        ([{"a": A, "b": B}, {"a": A, "c": B}], r"in their inputs, \['a', 'b'\] and \['a', 'c'\]"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(parts, words):
+    with pytest.raises(ValueError, match=words):
+        joined(parts)
+
+
+def test_parts_are_joined_by_name_in_the_order_of_the_first():
+    whole = joined([{"a": A, "b": B}, {"b": B + 1, "a": A + 1}])
+    assert list(whole) == ["a", "b"]
+    assert torch.equal(whole["a"], torch.cat([A, A + 1]))
+    assert torch.equal(whole["b"], torch.cat([B, B + 1]))
+
+
 def test_samples_of_walkers_are_split_along_their_own_dimension():
     inputs = mapped(lambda t: t.expand(3, *t.shape), (A, B))
     assert [tuple(t.shape) for part in split(inputs, 4, 1) for t in each(part)] == [
@@ -42,9 +67,15 @@ def test_samples_of_walkers_are_split_along_their_own_dimension():
     ]
 
 
+class Optional(nn.Module):
+    def forward(self, batch, scale=1.0):
+        return scale * (batch["a"].sum(-1) + batch["b"])
+
+
 @pytest.mark.parametrize(
     ("model", "inputs"),
     [
+        (Optional(), {"a": A, "b": B}),
         (Sum(), (A, B)),
         (Sum(), {"a": A, "b": B}),
         (Sum(), {"b": B, "a": A}),
@@ -71,6 +102,18 @@ def test_a_model_is_called_as_its_forward_wants(model, inputs):
 def test_inputs_that_a_model_cannot_take_are_refused_with_their_shapes(model, inputs, message):
     with pytest.raises(ValueError, match=message):
         call(model, inputs)
+
+
+def test_a_model_of_one_tensor_stays_and_of_one_input_by_name_it_goes_by_numbers():
+    model = nn.Linear(2, 1)
+    called, data = one_tensor(model, A, A[:2])
+    assert called is model
+    assert [data[0] is A, torch.equal(data[1], A[:2])] == [True, True]
+    called, (train, test) = one_tensor(model, {"input": A}, {"input": A[:2]})
+    assert torch.equal(called(train), model(A))
+    assert torch.equal(called(test), model(A[:2]))
+    called, (whole,) = one_tensor(model, (A,))
+    assert torch.equal(called(whole), model(A))
 
 
 @pytest.mark.parametrize("inputs", [(A, B), {"b": B, "a": A}], ids=["tuple", "dict"])
@@ -117,7 +160,8 @@ def test_pictures_have_their_channels_last_unless_forward_views_them():
             return convolution(x).view(len(x), -1)
 
     for model, last in ((convolution, True), (flattened, True), (Viewed(), False)):
-        laid_out = channels_last(model, x)
-        assert torch.equal(laid_out, x)
-        assert laid_out.is_contiguous(memory_format=torch.channels_last) is last
-        torch.testing.assert_close(model(laid_out), model(x))
+        for some in (x, x[:2], x[:1]):
+            laid_out = channels_last(model, some)
+            assert torch.equal(laid_out, some)
+            assert laid_out.is_contiguous(memory_format=torch.channels_last) is last
+            torch.testing.assert_close(model(laid_out), model(some))

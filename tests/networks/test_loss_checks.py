@@ -94,6 +94,15 @@ def test_targets_that_all_weigh_nothing_are_refused(y):
         as_mean(nn.CrossEntropyLoss(torch.tensor([0.0, 1.0, 1.0])), torch.zeros_like(y))
 
 
+def test_targets_of_one_class_may_have_weights_and_without_any_that_count_the_weights_add_up_to_0():
+    z = torch.tensor([[1.0, 0.0, 2.0], [0.5, 1.0, 0.0]])
+    for label in range(3):
+        y = torch.full((2,), label)
+        torch.testing.assert_close(as_mean(nn.CrossEntropyLoss(W), y)(z, y), F.cross_entropy(z, y, W))
+    with pytest.raises(ValueError, match=r"add up to 0 over all 5 targets \(ignore_index=7\)"):
+        Weighted(nn.CrossEntropyLoss(torch.ones(1), ignore_index=7), torch.full((5,), 7))
+
+
 # --- what is no mean over samples --------------------------------------------------------------------------------
 
 
@@ -171,14 +180,41 @@ def test_targets_of_another_shape_are_refused_with_the_way_out(criterion, messag
             check_loss(criterion, z[:, :1], y.float())
 
 
+@pytest.mark.parametrize(
+    ("shape", "targets", "fitting"),
+    [
+        ((30, 3), (30, 1, 3), r"y.reshape\(-1, 3\)"),
+        ((30, 2, 2), (30, 4), r"y.reshape\(-1, 2, 2\)"),
+        ((30, 1), (30,), r"y\[:, None\]"),
+    ],
+)
+def test_targets_with_as_many_numbers_are_to_have_the_outputs_shape(shape, targets, fitting):
+    y = torch.ones(targets)
+    z = torch.linspace(-1, 1, y.numel()).reshape(shape)
+    with pytest.raises(ValueError, match=rf"failed on outputs.*; give targets as {fitting}\.$"):
+        check_loss(nn.BCEWithLogitsLoss(), z, y)
+
+
+def test_whole_numbers_of_the_outputs_shape_are_to_be_real_where_a_loss_wants_them():
+    with pytest.raises(ValueError, match=r"failed on outputs.*; give y.float\(\)\.$"):
+        check_loss(nn.BCEWithLogitsLoss(), torch.zeros(30, 3), torch.ones(30, 3, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"odd\.$"):
+        check_loss(odd, torch.zeros(30, 3), torch.ones(30, 3))
+
+
+def odd(z, y):
+    raise ValueError("odd")
+
+
 def test_telling_samples_hold_a_rare_class():
     x, y = torch.zeros(6000, 2), (torch.arange(6000) == 4321).long()
     index = telling(y)
-    assert len(index) <= 66
+    assert set(index.tolist()) == {number * 6000 // 64 for number in range(64)} | {4321}  # evenly, and the first
     assert y[index].unique().tolist() == [0, 1]
     with pytest.raises(ValueError, match="no mean over samples"):
         check_loss(lambda z, y: F.cross_entropy(z, y, W[:2]), x[index], y[index])
     assert telling(torch.rand(9)).tolist() == list(range(9))
+    assert telling(torch.rand(100), 10).tolist() == list(range(0, 100, 10))
 
 
 def test_telling_samples_of_sequences_hold_a_class_that_is_rare_at_any_place():
@@ -227,10 +263,11 @@ def test_only_rows_of_probabilities_are_warned_of_and_only_with_cross_entropy(ou
 
 
 def test_probabilities_that_are_all_equal_hide_nothing():
-    z, y = torch.full((30, 1), 0.5), torch.ones(30, 1)
-    check_loss(F.binary_cross_entropy, z, y)
-    with pytest.raises(ValueError, match="no mean over samples"):
-        check_loss(lambda z, y: F.binary_cross_entropy(z, y) + (z - z.mean(0)).square().mean(), z, y)
+    y = torch.ones(30, 1)
+    for z in (torch.full((30, 1), 0.5), torch.ones(30, 1)):
+        check_loss(F.binary_cross_entropy, z, y)
+        with pytest.raises(ValueError, match="no mean over samples"):
+            check_loss(lambda z, y: F.binary_cross_entropy(z, y) + (z - z.mean(0)).square().mean(), z, y)
 
 
 @pytest.mark.parametrize(("dtype", "small"), [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.bfloat16, 1e-3)])
@@ -295,6 +332,26 @@ def test_a_forward_pass_that_mixes_samples_is_seen(model, mixes, z):
     else:
         assert mixes_samples(model, z) is mixes
     assert not mixes_samples(model, z[:1])  # one sample has no other to mix with
+
+
+def crowded(step, x):
+    return x + (len(x) - 1) * step
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 3.45e-4), (torch.float64, 1.49e-8)])
+@pytest.mark.parametrize("size", [1.0, 10.0])
+def test_outputs_mix_if_they_change_by_more_than_the_root_of_round_off(dtype, near, size):
+    x = torch.full((30, 3), size, dtype=dtype)
+    for share, mixes in ((0.0, False), (0.8, False), (1.25, True)):
+        assert mixes_samples(functools.partial(crowded, share * near * size), x) is mixes
+    assert not mixes_samples(torch.zeros_like, x)
+    assert not mixes_samples(lambda x: x, x[:1])
+
+
+@pytest.mark.parametrize("number", [2, 3, 30])
+def test_two_samples_show_that_a_forward_pass_mixes_them(number, z):
+    assert mixes_samples(Centred(3, 2), z[:number])
+    assert not mixes_samples(nn.Linear(3, 2), z[:number])
 
 
 def test_several_inputs_are_looked_at_together(z):

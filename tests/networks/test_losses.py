@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from entropic_edu.networks.losses import Custom, NotConvexError, drawing, is_written_out, knows_label_noise, loss_of
+from entropic_edu.networks.losses import (
+    CrossEntropy,
+    Custom,
+    NotConvexError,
+    SquaredError,
+    drawing,
+    is_written_out,
+    knows_label_noise,
+    loss_of,
+)
 
 
 def numbers(classes, *shape):
@@ -77,6 +86,17 @@ def test_the_general_form_of_a_loss_is_the_same_loss(name, y):
         squares = [torch.einsum("knc,knd->ncd", r, r) for r in (ours, theirs)]
         torch.testing.assert_close(*squares)
     assert not general.loops  # both have rules for vmap
+
+
+def test_what_a_loss_is_made_of_goes_by_names():
+    for made in (
+        lambda: CrossEntropy(0.3),
+        lambda: CrossEntropy("cross_entropy", label_noise=0.3),
+        lambda: SquaredError("mse", label_noise=0.3),
+        lambda: Custom(True, name="own", mean=F.l1_loss, label_noise=0.0),
+    ):
+        with pytest.raises(TypeError, match="positional"):
+            made()
 
 
 def test_what_is_written_out_and_what_knows_label_noise_depends_on_loss_and_targets():

@@ -1,5 +1,7 @@
 """Running out of memory: fewer samples at once, the same results, and words where nothing helps."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -192,6 +194,34 @@ def test_all_memory_is_at_least_what_is_free():
     everything, free = (memory.free_bytes(torch.device("cpu"), in_use) for in_use in (True, False))
     assert everything is free is None or everything >= free > 0
     assert memory.free_bytes(torch.device("meta")) is None
+
+
+def test_of_a_processor_what_is_free_is_told_in_pages_unless_what_is_in_use_is_wanted_too(monkeypatch):
+    cpu, pages = torch.device("cpu"), {"SC_PHYS_PAGES": 100, "SC_AVPHYS_PAGES": 30, "SC_PAGE_SIZE": 7}
+    monkeypatch.setattr(memory.os, "sysconf", pages.get)
+    assert (memory.free_bytes(cpu), memory.free_bytes(cpu, in_use_too=True)) == (210, 700)
+    monkeypatch.setattr(memory.os, "sysconf_names", {"SC_PHYS_PAGES": 1})
+    assert (memory.free_bytes(cpu), memory.free_bytes(cpu, in_use_too=True)) == (None, 700)
+    monkeypatch.delattr(memory.os, "sysconf_names")  # as on Windows
+    assert memory.free_bytes(cpu) is memory.free_bytes(cpu, in_use_too=True) is None
+
+
+def test_of_an_accelerator_torch_tells_what_is_free_and_what_it_has_and_takes_back_what_it_holds(monkeypatch):
+    released = []
+    for name, stand_in in {
+        "cuda.mem_get_info": lambda device: (30, 100),
+        "cuda.get_device_properties": lambda device: SimpleNamespace(total_memory=100),
+        "cuda.empty_cache": lambda: released.append("cuda"),
+        "mps.recommended_max_memory": lambda: 77,
+        "mps.empty_cache": lambda: released.append("mps"),
+    }.items():
+        monkeypatch.setattr(f"torch.{name}", stand_in)
+    cuda, mps, cpu = map(torch.device, ("cuda", "mps", "cpu"))
+    assert (memory.free_bytes(cuda), memory.free_bytes(cuda, in_use_too=True), memory.free_bytes(mps)) == (30, 30, None)
+    assert [memory.total_bytes(device) for device in (cuda, mps, cpu)] == [100, 77, None]
+    for device in (cuda, mps, cpu):
+        memory.release(device)
+    assert released == ["cuda", "mps"]
 
 
 def test_a_processor_takes_what_stays_in_its_cache():

@@ -1,5 +1,6 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 import entropic_edu as ee
@@ -56,6 +57,41 @@ def test_the_normalised_cnn_has_the_parameters_of_its_kernels_and_halves_any_siz
         normed_cnn((4,), size=0)
 
 
+def normalised(z, groups):
+    """Each sample's channels less their mean, over their standard deviation, group by group."""
+    parts = z.reshape(len(z), groups, -1)
+    parts = (parts - parts.mean(-1, keepdim=True)) / (parts.var(-1, correction=0, keepdim=True) + 1e-5).sqrt()
+    return parts.reshape(z.shape)
+
+
+@pytest.mark.parametrize(("channels", "size"), [((4,), 6), ((3, 4), 8), ((2, 3, 5), 16)])
+def test_the_normalised_cnn_is_its_equations_written_out(channels, size, generator):
+    model = normed_cnn(channels, classes=4, size=size, activation=nn.Tanh).double()
+    *kernels, weight, bias = model.parameters()
+    h = x = torch.randn(5, 3, size, size, generator=generator, dtype=torch.float64)
+    for number, kernel in enumerate(kernels):
+        h = F.conv2d(h, kernel, stride=2, padding=0 if number else 1)
+        h = torch.tanh(normalised(h, 1))
+    torch.testing.assert_close(model(x), h.flatten(1) @ weight.T + bias)
+    assert [tuple(kernel.shape[2:]) for kernel in kernels] == [(3, 3), (2, 2), (2, 2)][: len(channels)]
+
+
+@pytest.mark.parametrize("channels", [(5,), (4, 6), (8, 12, 9), (16, 2, 24, 8, 3)])
+@pytest.mark.parametrize("norm", [None, "group"])
+def test_the_small_cnn_is_its_equations_written_out_with_as_many_groups_as_divide_8(norm, channels, generator):
+    model, (x, _) = small_cnn(channels, classes=4, activation=nn.Tanh, norm=norm).double(), images(generator, 3)
+    *layers, weight, bias = model.parameters()
+    h = x
+    for kernel, shift, *rest in zip(*(4 if norm else 2) * [iter(layers)], strict=True):
+        h = F.conv2d(h, kernel, shift, padding=1)
+        if norm:
+            groups = max(number for number in (1, 2, 4, 8) if len(kernel) % number == 0)
+            h = normalised(h, groups) * rest[0][:, None, None] + rest[1][:, None, None]
+        h = torch.tanh(h).unfold(2, 2, 2).unfold(3, 2, 2).amax((-2, -1))
+    assert h.shape[1:] == (channels[-1], 32 // 2 ** len(channels), 32 // 2 ** len(channels))
+    torch.testing.assert_close(model(x), h.flatten(1) @ weight.T + bias)
+
+
 @pytest.mark.parametrize("model", [mlp(3 * 16 * 16, 7, 6, 10, norm="layer"), normed_cnn((4, 6))])
 def test_the_scale_of_a_normalised_layer_does_not_change_the_outputs(model, generator):
     model, x = model.double(), torch.randn(5, 3, 16, 16, generator=generator, dtype=torch.float64)
@@ -89,8 +125,9 @@ def test_each_sample_passes_the_small_cnn_by_itself(norm, generator):
 def test_the_small_cnn_refuses_batch_norm_and_too_many_halvings():
     with pytest.raises(ValueError, match=r'norm must be "group" or None, got \'batch\''):
         small_cnn(norm="batch")
-    with pytest.raises(ValueError, match="takes 1 to 5 channels, got 6"):
-        small_cnn((1,) * 6)
+    for number in (0, 6):
+        with pytest.raises(ValueError, match=f"takes 1 to 5 channels, got {number}"):
+            small_cnn((1,) * number)
 
 
 @pytest.mark.parametrize("norm", [None, "group"])
@@ -132,6 +169,11 @@ def test_the_resnet_has_the_parameters_of_its_layers(norm, width):
     assert number == first + stages + scales + 10 * (4 * w + 1)
     if width == 16:
         assert number == 269_722  # "0.27M" in table 6 of He et al. (2016)
+
+
+def test_the_resnet_is_that_of_the_paper_unless_told_otherwise():
+    assert number_of_parameters(resnet20()) == 269_722
+    assert resnet20()[-1].out_features == 10
 
 
 def test_the_resnet_has_twenty_layers_with_weights_and_nineteen_norms():

@@ -79,6 +79,35 @@ def test_max_pooling_comes_before_the_relu_in_front_of_it_with_the_same_values_a
     torch.testing.assert_close(*slopes)
 
 
+class Doubling(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def replaced(chain):
+    chain[0].forward = torch.tanh
+    return chain
+
+
+UNTOUCHED = {
+    "a hook": lambda chain: (chain[1].register_forward_hook(lambda module, args, result: 2 * result), chain)[1],
+    "a hook before": lambda chain: (chain[0].register_forward_pre_hook(lambda module, args: args), chain)[1],
+    "a forward of its own": replaced,
+    "a chain of another kind": lambda chain: Doubling(*chain),
+    "places": lambda chain: nn.Sequential(nn.ReLU(), nn.MaxPool2d(2, return_indices=True)),
+}
+
+
+@pytest.mark.parametrize("change", UNTOUCHED.values(), ids=UNTOUCHED)
+def test_pooling_stays_where_someone_may_look_between_layers_or_wants_the_places_of_the_largest(change, generator):
+    chain = change(nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
+    x = torch.randn(3, 1, 8, 8, generator=generator)
+    made = pooled_first(chain)
+    assert [type(layer) for layer in made] == [nn.ReLU, nn.MaxPool2d]
+    found, expected = made(x), chain(x)
+    torch.testing.assert_close(found, expected)
+
+
 def test_new_parametrizations_are_no_hooks():
     for wrap in (parametrizations.weight_norm, parametrizations.spectral_norm, parametrizations.orthogonal):
         net = nn.Sequential(wrap(nn.Linear(3, 3)))
@@ -160,12 +189,18 @@ def test_what_cannot_be_a_function_of_a_real_vector_is_refused_in_words(make, me
         (nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.1), nn.AlphaDropout(0.0)), ["1"]),
         (nn.Sequential(nn.MultiheadAttention(4, 2, dropout=0.1)), ["0"]),
         (nn.Sequential(nn.LSTM(3, 2, num_layers=2, dropout=0.1), nn.GRU(3, 2)), ["0"]),
+        (nn.Sequential(nn.GRU(3, 2, num_layers=2), nn.MultiheadAttention(4, 2), nn.Dropout(0.0)), []),
         (nn.TransformerEncoderLayer(4, 2, 8, 0.1), ["self_attn", "dropout", "dropout1", "dropout2"]),
         (nn.TransformerEncoderLayer(4, 2, 8, 0.0), []),
     ],
 )
 def test_what_drops_at_random_is_named(module, names):
     assert dropouts(module) == names
+
+
+@pytest.mark.filterwarnings("ignore:dropout option adds dropout")
+def test_a_recurrent_layer_drops_between_its_layers_and_a_single_one_does_not():
+    assert dropouts(nn.Sequential(nn.RNN(3, 2, dropout=0.5), nn.RNN(3, 2, 2, dropout=0.5))) == ["1"]
 
 
 def drawn(model, seed):
@@ -214,6 +249,7 @@ def test_what_nothing_draws_is_named_and_constants_are_not():
         def __init__(self):
             super().__init__()
             self.token, self.scale = nn.Parameter(torch.randn(3)), nn.Parameter(torch.ones(3))
+            self.gain = nn.Parameter(torch.tensor(2.0))
             self.head, self.frozen = nn.Linear(3, 2), nn.Parameter(torch.randn(3), requires_grad=False)
 
     assert redraw(Tokens()) == ["token"]

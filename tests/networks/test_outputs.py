@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from sklearn.metrics import accuracy_score
 from torch import nn
 
-from entropic_edu.networks.outputs import returning_tensor, scoring_for, tensor_of
+from entropic_edu.networks.outputs import Scoring, returning_tensor, scoring_for, tensor_of
 
 Z = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
 H = torch.zeros(5)
@@ -119,12 +119,16 @@ def test_many_networks_have_an_accuracy_each(generator):
     )
 
 
-@pytest.mark.parametrize("shape", [(30,), (30, 1)])
-def test_many_networks_with_one_output_have_an_accuracy_each(shape, generator):
-    z, y = torch.randn(3, 30, 1, generator=generator), torch.randint(2, shape, generator=generator)
-    right, number = scoring_for(z[0], y, of_one_logit).right(z, y)
-    expected = [accuracy_score(y.flatten(), one[:, 0] > 0) for one in z]
-    np.testing.assert_allclose((right / number).numpy(), expected, rtol=1e-6)
+@pytest.mark.parametrize("number", [1, 30])
+@pytest.mark.parametrize(("outputs", "targets"), [((1,), ()), ((1,), (1,)), ((), ()), ((), (1,)), ((2, 3), (6,))])
+def test_many_networks_with_labels_have_an_accuracy_each_also_of_one_sample(outputs, targets, number, generator):
+    z = torch.randn(3, 30, *outputs, generator=generator)
+    y = torch.randint(2, (30, *targets), generator=generator)
+    scoring = scoring_for(z[0], y, nn.BCEWithLogitsLoss())
+    right, counted = scoring.right(z[:, :number], y[:number])
+    expected = [accuracy_score(y[:number].flatten(), one[:number].flatten() > 0) for one in z]
+    np.testing.assert_allclose((right / counted).numpy(), expected, rtol=1e-6)
+    assert scoring.right(z[0, :number], y[:number])[0].shape == ()
 
 
 @pytest.mark.parametrize(
@@ -135,6 +139,8 @@ def test_many_networks_with_one_output_have_an_accuracy_each(shape, generator):
         (torch.zeros(9, 2), torch.ones(9, 2), nn.MSELoss()),
         (torch.zeros(9), torch.linspace(0, 1, 9), nn.HuberLoss()),
         (torch.zeros(9, 9, 9), torch.zeros(9, 9, dtype=torch.long), first_axis),  # either axis may be of classes
+        (torch.zeros(9, 3), torch.ones(9, 1), "cross_entropy"),
+        (torch.zeros(9, 1), -torch.ones(9, dtype=torch.long), lambda z, y: F.relu(1 - y * z[:, 0]).mean()),
         (torch.zeros(9, 1), torch.full((9, 1), 3), lambda z, y: F.poisson_nll_loss(z, y)),  # counts
         (torch.zeros(9), torch.zeros(9, dtype=torch.long), lambda z, y: (z.exp() - y * z).mean()),
     ],
@@ -172,9 +178,37 @@ def test_an_output_at_the_threshold_says_0(loss, threshold):
     assert (int(right), int(number)) == (2, 3)
 
 
+@pytest.mark.parametrize(("tilt", "threshold"), [(1.0, 0.0), (1.0001, 0.0), (1.001, None), (2.0, None)])
+def test_a_threshold_lies_where_a_loss_treats_both_labels_alike_to_a_thousandth(tilt, threshold):
+    weight, z, y = torch.tensor(tilt), torch.zeros(9, 1), torch.arange(9)[:, None] % 2
+    scoring = scoring_for(z, y, lambda z, y: F.binary_cross_entropy_with_logits(z, y.to(z), pos_weight=weight))
+    assert (scoring and scoring.threshold) == threshold
+
+
+def test_a_loss_that_is_best_at_the_wrong_label_has_no_threshold():
+    z, y = torch.zeros(9, 1), torch.arange(9)[:, None] % 2
+    assert scoring_for(z, y, lambda z, y: -F.binary_cross_entropy_with_logits(z, y.to(z))) is None
+    assert scoring_for(z, y, lambda z, y: z.square().mean()) is None  # which sees no label
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", F.cross_entropy, nn.CrossEntropyLoss(), nn.NLLLoss()])
+def test_targets_that_torch_ignores_do_not_count(loss):
+    z, y = torch.eye(4), torch.tensor([0, -100, 1, -100])
+    right, number = scoring_for(z, y, loss).right(z, y)
+    assert (int(right), int(number)) == (1, 2)
+
+
+def test_classes_lie_along_the_last_axis_and_labels_begin_above_0_unless_told_otherwise():
+    right, number = Scoring("classes").right(torch.tensor([[1.0, 2.0, 0.0], [0.0, 1.0, 3.0]]), torch.tensor([1, 0]))
+    assert (int(right), int(number)) == (1, 2)
+    right, number = Scoring("labels").right(torch.tensor([-0.5, 0.0, 0.5, 1.5]), torch.tensor([1.0, 0.0, 1.0, 1.0]))
+    assert (int(right), int(number)) == (3, 4)
+
+
 @pytest.mark.parametrize(
     ("shape", "most", "axis"),
     [
+        ((9, 2), 1, -1),
         ((9, 4), 3, -1),
         ((9, 4), 4, None),
         ((9, 1), 0, None),

@@ -22,6 +22,18 @@ class Tied(nn.Module):
         return self.again(torch.tanh(self.embed(x)))
 
 
+class Named(nn.Module):
+    """One parameter of one module that has two names there."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = self.alias = nn.Parameter(torch.linspace(-1, 1, 12).view(4, 3))
+        self.shift = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return torch.tanh(x @ self.weight) * self.alias.sum(0) + self.shift
+
+
 def under_two_names():
     layer = nn.Linear(4, 4)
     return nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(4, 3))
@@ -30,7 +42,7 @@ def under_two_names():
 X, TOKENS = torch.linspace(-1, 1, 8).view(2, 4), torch.tensor([0, 2])
 
 
-@pytest.mark.parametrize(("make", "x"), [(under_two_names, X), (Tied, TOKENS)])
+@pytest.mark.parametrize(("make", "x"), [(under_two_names, X), (Tied, TOKENS), (Named, X)])
 def test_a_module_has_its_own_parameters_again_also_under_two_names(make, x):
     model = make()
     own = dict(model.named_parameters(remove_duplicate=False))
@@ -54,3 +66,27 @@ def test_gradients_of_single_samples_sum_over_all_names(make, x):
         plain = torch.autograd.grad(model(x[number : number + 1]), list(model.parameters()), rows[:, number])
         for name, gradient in zip(layout.names, plain, strict=True):
             torch.testing.assert_close(found[name][number, 0], gradient)
+
+
+@pytest.mark.parametrize("lead", [(), (4,), (2, 4)])
+def test_parameters_lie_in_theta_one_after_the_other_whatever_dimensions_lead(lead):
+    model = under_two_names()
+    model[1].register_parameter("frozen", nn.Parameter(torch.ones(2), requires_grad=False))
+    layout = Layout(model)
+    sizes = {"0.weight": 16, "0.bias": 4, "3.weight": 12, "3.bias": 3}
+    assert (layout.names, layout.sizes, layout.dim) == (list(sizes), list(sizes.values()), 35)
+    assert layout.slices == {"0.weight": slice(0, 16), "0.bias": slice(16, 20)} | {
+        "3.weight": slice(20, 32),
+        "3.bias": slice(32, 35),
+    }
+    theta = torch.arange(35.0).expand(*lead, 35).clone()
+    parts = layout.split(theta)
+    for name, own in model.named_parameters():
+        if own.requires_grad:
+            expected = torch.arange(35.0)[layout.slices[name]].view(own.shape)
+            assert torch.equal(parts[name], expected.expand(*lead, *own.shape))
+    assert torch.equal(layout.join(parts, len(lead)), theta)
+    assert torch.equal(layout.flatten(model), torch.cat([p.flatten() for p in model.parameters() if p.requires_grad]))
+    with torch.no_grad():
+        parts["3.bias"].zero_()  # a view
+    assert not theta[..., 32:].any()

@@ -38,6 +38,7 @@ CASES = {  # module, shape of inputs, settings, and what is scale-free
     "a norm with scale and shift": (lambda: normed(nn.LayerNorm(6)), (5,), {}, ["0.weight"]),
     "batch norm": (lambda: normed(nn.BatchNorm1d(6)), (5,), {"batch_norm": "reestimate"}, ["0.weight"]),
     "ReLU layers, which trade scales": (lambda: mlp(5, 8, 6, 3), (5,), {}, []),
+    "a wide layer that scales its outputs": (lambda: mlp(5, 40, 3), (5,), {}, []),
     "a bias": (lambda: normed(nn.LayerNorm(6, elementwise_affine=False), bias=True), (5,), {}, []),
     "biases in a CNN": (lambda: small_cnn((3,), 3, norm="group"), (3, 32, 32), {}, []),
     "a user's own": (Directed, (5,), {}, ["free.weight"]),
@@ -76,6 +77,39 @@ def test_a_layer_counts_only_if_its_scale_is_free_at_every_theta(generator):
     assert list(land.scale_free(bare)) == ["0.weight"]
     linear = Network(nn.Linear(5, 3).double(), land.x, land.y)
     assert land.scale_free(torch.zeros(land.dim).double()) == {} == linear.scale_free(linear.initial(generator))
+
+
+class Homogeneous(nn.Module):
+    """Outputs that go as a power of the size of the weights, which counts between two bounds alone."""
+
+    def __init__(self, power=1.0, low=0.0, high=torch.inf):
+        super().__init__()
+        self.weight, self.power, self.low, self.high = nn.Parameter(torch.ones(3, 50)), power, low, high
+
+    def forward(self, x):
+        size = self.weight.norm()
+        return x @ (self.weight * (size ** (self.power - 1) if self.power else 1 / size.clamp(self.low, self.high))).T
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "free"),
+    [
+        ({"power": 0.0, "low": 1.0, "high": 8.0}, 1.8, False),  # half of which counts
+        ({"power": 0.0, "low": 1.0, "high": 8.0}, 2.1, True),
+        ({"power": 0.0, "low": 1.0, "high": 8.0}, 3.9, True),
+        ({"power": 0.0, "low": 1.0, "high": 8.0}, 4.4, False),  # twice which counts
+        ({"power": 0.015}, 1.0, True),  # a turn of the same size changes outputs by about √(2 - √2) of theirs
+        ({"power": 0.03}, 1.0, False),
+        ({"power": -0.015}, 1.0, True),
+        ({"power": -0.03}, 1.0, False),
+    ],
+)
+def test_scale_is_free_if_twice_and_half_of_it_change_less_than_a_fiftieth_of_a_turn(settings, size, free):
+    generator = torch.Generator().manual_seed(5)  # not that of the turn
+    x = torch.randn(24, 50, generator=generator, dtype=torch.float64)
+    land = Network(Homogeneous(**settings).double(), x, torch.arange(24) % 3)
+    theta = torch.randn(land.dim, generator=generator, dtype=torch.float64)
+    assert list(land.scale_free(theta * (size / theta.norm()))) == ["weight"] * free
 
 
 def replace_part(land, theta, name, value):
