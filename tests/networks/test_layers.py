@@ -22,7 +22,7 @@ def normal(generator, *shape):
 def by_autograd(module, a, delta, scale):
     """Return Σ_k |s∘g_k|² of each sample's own gradient g_k, one at a time."""
     squares = torch.zeros(len(a), dtype=torch.float64)
-    for (k, of_vector), n in itertools.product(enumerate(delta), range(len(a))):
+    for of_vector, n in itertools.product(delta, range(len(a))):
         z = module(a[n : n + 1])
         slopes = torch.autograd.grad(z, list(module.parameters()), of_vector[n : n + 1])
         for (name, _), slope in zip(module.named_parameters(), slopes, strict=True):
