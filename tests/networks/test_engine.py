@@ -13,6 +13,7 @@ from entropic_edu.networks.convolutions import ConvChain, Passes
 from entropic_edu.networks.engine import Engine, StackEngine, anywhere
 from entropic_edu.networks.engines import ConvEngine
 from entropic_edu.networks.network import Network
+from entropic_edu.networks.per_sample import gradient_covariance
 from entropic_edu.networks.ways import HELD
 
 ROUND_OFF = {"rtol": 1e-10, "atol": 1e-12}  # float64 sums in another order
@@ -192,6 +193,28 @@ def test_vectors_that_are_drawn_are_not_cut_to_stay_in_cache(kind, generator):
     batch = land.draw(5000, generator)
     assert [part.size for _, part in land.engine.parts(batch)] == [5000]
     assert [part.size for _, part in land.engine.parts(land._whole)] == [4096, 904]
+
+
+def normed():
+    return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 3)).double()
+
+
+def test_batch_norm_cuts_all_data_to_what_gives_its_statistics_and_a_drawn_batch_not_at_all(generator):
+    x, y = torch.randn(12, 2, 6, 6, generator=generator, dtype=torch.float64), torch.arange(12) % 3
+    land = Network(normed(), x, y, batch_norm="reestimate", statistics=5)
+    for batch, sizes in ((land._whole, [5, 5, 2]), (land.draw(9, generator), [9]), (land.draw(3, generator), [3])):
+        assert [part.size for _, part in land.engine.parts(batch)] == sizes
+
+
+def test_one_picture_is_enough_to_give_batch_norm_its_statistics(generator):
+    x, y = torch.randn(1, 2, 6, 6, generator=generator, dtype=torch.float64), torch.zeros(1, dtype=torch.long)
+    land = Network(normed(), x, y, batch_norm="reestimate")
+    theta = land.initial(generator)
+    wanted = F.cross_entropy(land.module(theta).train()(x), y).detach()
+    torch.testing.assert_close(land.loss(theta), wanted, **ROUND_OFF)
+    torch.testing.assert_close(land.engine.data_loss_and_gradient(theta, land._whole)[0], wanted, **ROUND_OFF)
+    held = Network(land.module(theta), x, y, freeze_buffers=True).gradient(theta)  # as constants
+    torch.testing.assert_close(gradient_covariance(land, theta).mean_square_norm, held.square().sum(), **ROUND_OFF)
 
 
 @pytest.mark.parametrize("kind", KINDS)
