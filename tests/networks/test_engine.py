@@ -100,6 +100,16 @@ def test_many_gradients_go_the_way_that_is_asked_for_and_one_goes_alone(strategy
         assert land.engine.model.calls == noted
 
 
+def test_without_label_noise_the_loss_comes_from_the_pass_that_gives_the_gradient(generator):
+    x, y = torch.randn(12, 5, generator=generator, dtype=torch.float64), torch.arange(12) % 3
+    land = Network(Counted(dense()).double(), x, y, strategy="loop")
+    theta, batch = starts(land, generator), land.draw(7, generator)
+    land.engine.model.calls.clear()
+    loss = land.engine.data_loss_and_gradient(theta, batch)[0]
+    assert land.engine.model.calls == 3 * [(7, False)]
+    assert torch.equal(loss, land.engine.loss_and_gradient(theta, batch)[0])
+
+
 def test_one_gradient_goes_alone_whatever_the_choice_for_many(generator):
     x, y = torch.randn(12, 5, generator=generator, dtype=torch.float64), torch.arange(12) % 3
     land = Network(Counted(dense()).double(), x, y)
