@@ -205,6 +205,14 @@ def test_vectors_that_are_drawn_are_not_cut_to_stay_in_cache(kind, generator):
     assert [part.size for _, part in land.engine.parts(land._whole)] == [4096, 904]
 
 
+@pytest.mark.parametrize(("shape", "drawn"), [((1, 64, 64), [64, 6]), ((4096,), [70])])
+def test_pictures_that_are_drawn_are_cut_to_stay_in_cache(shape, drawn, generator):
+    x, y = torch.randn(70, *shape, generator=generator), torch.arange(70) % 3
+    land = Network(nn.Sequential(nn.Flatten(), nn.Linear(4096, 3)), x, y, strategy="loop")
+    for batch, sizes in ((land._whole, [64, 6]), (land.draw(70, generator), drawn)):
+        assert [part.size for _, part in land.engine.parts(batch)] == sizes
+
+
 def normed():
     return nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(48, 3)).double()
 
