@@ -84,13 +84,13 @@ def test_no_step_on_a_small_batch_of_ones_own_asks_for_memory(generator):
             assert (step(batch) is step(batch)) is so
 
 
-def test_soft_targets_have_the_gradients_of_the_landscape(generator):
-    x = torch.randn(20, 5, generator=generator, dtype=torch.float64)
-    y = torch.randn(20, 3, generator=generator, dtype=torch.float64).softmax(1)
-    land = ee.Network(copy.deepcopy(MODELS["ReLU"]).double(), x, y)
-    theta, batch = thetas(land, generator, 2), land.draw(8, generator, 2)
-    crowd = land.crowd(theta)
-    torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch))
+def test_targets_that_are_shares_of_classes_have_the_gradients_of_the_landscape(generator):
+    land = landscape(loss="flipped labels", dtype=torch.float64, number=40)
+    theta = thetas(land, generator, 2)
+    for batch in (land.without_label_noise().draw(8, generator, 2), land.draw_labels(8, generator, 2)):
+        assert batch.y.is_floating_point()
+        crowd = land.crowd(theta)
+        torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch))
 
 
 @pytest.mark.parametrize("classes", [2, 31, 32, 33])
