@@ -171,7 +171,7 @@ def no_second_derivative(land: Computed) -> str:
             loss = engine.losses(here, engine.few.ends)
             loss = loss * here.new_ones(()).requires_grad_()  # as missing_derivative asks
             try:
-                slope = torch.autograd.grad(loss, here, create_graph=True, materialize_grads=True)[0]
+                slope = torch.autograd.grad(loss, here, create_graph=True)[0]
                 engine.facts.no_second[where] = missing_derivative(slope)
                 if slope.requires_grad and not engine.facts.no_second[where]:
                     torch.autograd.grad(slope.sum(), here, materialize_grads=True)

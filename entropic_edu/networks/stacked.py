@@ -170,9 +170,7 @@ class Stack:
             after.append(layer.activation.forward(before[-1]))
         return before, after, norms
 
-    def gradient(
-        self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool = False
-    ) -> Tensor:
+    def gradient(self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool) -> Tensor:
         """Return the gradient (P, D) by one forward and one backward pass, on inputs as in ``outputs``.
 
         ``output_gradient`` maps outputs (P, N, C) to the derivative of the loss by them.
@@ -271,7 +269,7 @@ class Stack:
             parts.append(weight_dot.flatten(1))
         return torch.cat(parts[::-1], 1)
 
-    def inputs(self, theta: Tensor, x: Tensor, own: bool = False) -> Tensor:
+    def inputs(self, theta: Tensor, x: Tensor, own: bool) -> Tensor:
         """Return flat inputs (P, N, in), of one set for all or each one's ``own``."""
         return x.flatten(2) if own else x.flatten(1).expand(len(theta), -1, -1)
 

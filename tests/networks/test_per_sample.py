@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from entropic_edu.networks.engine import precision
 from entropic_edu.networks.layers import ModuleAt
 from entropic_edu.networks.network import Network
 from entropic_edu.networks.per_sample import (
@@ -16,6 +17,7 @@ from entropic_edu.networks.per_sample import (
     gauss_newton_trace,
     gradient_covariance,
     is_piecewise_linear,
+    no_second_derivative,
 )
 from entropic_edu.physics.landscape import Landscape
 
@@ -229,6 +231,25 @@ def test_weight_decay_adds_its_coefficient_for_each_parameter(generator):
     torch.testing.assert_close(added, 0.3 * theta.square().sum(), **EXACT)
 
 
+@pytest.mark.parametrize("trace", [exact_trace, gauss_newton_trace])
+def test_a_trace_has_weight_decay_unless_told_otherwise_and_settings_are_given_by_name(trace, generator):
+    land = network(generator, weight_decay=0.3)
+    theta = start(land, generator)
+    assert torch.equal(trace(land=land, theta=theta), trace(land, theta, weight_decay=True))
+    torch.testing.assert_close(trace(land, theta) - trace(land, theta, weight_decay=False), _number(0.3 * 75), **EXACT)
+    for scale in (theta, theta.expand(2, -1)):
+        bare, with_decay = (trace(land, scale, scale=scale, weight_decay=decay) for decay in (False, True))
+        torch.testing.assert_close(with_decay - bare, 0.3 * scale.square().sum(-1), **EXACT)
+    with pytest.raises(TypeError, match="positional"):
+        trace(land, theta, False)
+    with pytest.raises(TypeError, match="positional"):
+        is_piecewise_linear(land, generator)
+
+
+def _number(value):
+    return torch.tensor(value, dtype=torch.float64)
+
+
 @pytest.mark.parametrize(
     ("activation", "expected"),
     [(nn.ReLU, True), (nn.LeakyReLU, True), (nn.GELU, False), (nn.Tanh, False), (nn.Softplus, False)],
@@ -247,6 +268,53 @@ def test_a_smooth_network_is_recognised_even_where_all_its_weights_are_zero(gene
     for parameter in model.parameters():
         nn.init.zeros_(parameter)
     assert not is_piecewise_linear(network(generator, model), generator=generator)
+
+
+class Rooted(nn.Module):
+    """The absolute value as the root of a square, times a factor: piecewise linear up to round-off, or smooth."""
+
+    def __init__(self, factor, dtype, smooth=0.0):
+        super().__init__()
+        self.layer, self.factor, self.smooth = nn.Linear(5, 3), factor, smooth
+        self.own = torch.ones(3, dtype=dtype)  # the constant that forward makes
+
+    def forward(self, x):
+        return self.factor * (self.own * (self.layer(x).square() + self.smooth).sqrt()).to(self.own.dtype)
+
+
+@pytest.mark.parametrize("smooth", [0.0, 1.0])
+@pytest.mark.parametrize("factor", [1.0, 1e-12, 1e12])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_round_off_and_the_size_of_outputs_do_not_hide_what_is_piecewise_linear(dtype, factor, smooth, generator):
+    x = torch.randn(9, 5, generator=generator, dtype=dtype)
+    land = Network(Rooted(factor, dtype, smooth).to(dtype), x, torch.zeros(9, 3, dtype=dtype), loss="mse")
+    assert precision(land.engine) == dtype
+    assert is_piecewise_linear(land, generator=generator) is (smooth == 0)
+
+
+def test_a_network_that_is_curved_at_one_of_few_samples_alone_is_seen_to_be(generator):
+    class Bent(nn.Linear):
+        def forward(self, x):
+            z = super().forward(x)
+            return torch.where(x[:, :1] > 0, z.tanh(), z)
+
+    for last, straight in ((-1.0, True), (1.0, False)):
+        x = torch.randn(8, 5, generator=generator, dtype=torch.float64)
+        x[:, 0] = torch.tensor([*7 * [-1.0], last])
+        land = Network(Bent(5, 3).double(), x, torch.arange(8) % 3)
+        assert len(land.engine.few.x) == 8
+        assert is_piecewise_linear(land, generator=generator) is straight
+
+
+def test_a_loss_that_is_linear_in_the_parameters_has_a_second_derivative_which_is_zero(generator):
+    land = network(generator, nn.Linear(5, 3), loss=_mean)
+    assert no_second_derivative(land) == ""
+    theta = start(land, generator)
+    assert float(exact_trace(land, theta)) == float(hessian_diagonal(land, theta).sum()) == 0
+
+
+def _mean(z, y):
+    return z.mean()
 
 
 def test_a_weight_that_multiplies_itself_is_not_piecewise_linear(generator):

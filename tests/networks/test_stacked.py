@@ -148,8 +148,15 @@ def test_a_chain_stacks_only_if_it_computes_what_the_module_does(layers, so):
 
 
 @pytest.mark.parametrize("scaled", [False, True])
-def test_per_sample_squares_pass_a_layer_norm(scaled, generator):
-    land = chain(nn.Tanh, "cross_entropy", generator, norm=True, bias=True)
+@pytest.mark.parametrize("layers", ["three layers with norms", "one layer", "parts of the samples"])
+def test_per_sample_squares_are_those_of_dense_jacobians(layers, scaled, generator, monkeypatch):
+    if layers == "parts of the samples":
+        monkeypatch.setattr("entropic_edu.networks.stacked._CACHED", 1)  # 16 of 70
+    if layers == "one layer":
+        x, y = torch.randn(20, 5, generator=generator, dtype=torch.float64), torch.arange(20) % 3
+        land = Network(nn.Linear(5, 3).double(), x, y)
+    else:
+        land = chain(nn.Tanh, "cross_entropy", generator, norm=True, bias=True)
     theta = torch.stack([land.initial(generator) for _ in range(2)])
     scale = theta if scaled else torch.ones_like(theta)
     found = gauss_newton_trace(land, theta, scale=scale if scaled else None)

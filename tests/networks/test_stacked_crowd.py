@@ -21,6 +21,8 @@ MODELS = {
     "layer norm": ee.models.mlp(5, 6, 4, 3, norm="layer"),
     "layer norm, GELU": ee.models.mlp(5, 6, 4, 3, activation=nn.GELU, norm="layer"),
     "layer norm at the end": nn.Sequential(nn.Linear(5, 3), nn.LayerNorm(3, elementwise_affine=False)),
+    "layer norm after two": nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3), nn.LayerNorm(3, elementwise_affine=False)),
+    "tanh after two": nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 3), nn.Tanh()),
 }
 LOSSES = {"cross_entropy": {}, "mse": {"loss": "mse"}, "flipped labels": {"label_noise": 0.3}}
 LOSSES["jittered targets"] = {"loss": "mse", "label_noise": 0.3}
@@ -61,12 +63,44 @@ def test_losses_come_with_the_gradients_and_are_those_of_the_landscape(model, lo
     land = landscape(model, loss, torch.float64)
     theta = thetas(land, generator, 3)
     crowd = land.crowd(theta)
-    for batch in (land.draw(8, generator, 3), land.draw(65, generator, 3), land.draw(8, generator)):
-        losses, gradients = crowd.loss_and_gradient(batch)
-        expected, slopes = land.data_loss_and_gradient_on(theta, batch)
-        assert losses.shape == (3,)
-        torch.testing.assert_close(losses, expected)
-        torch.testing.assert_close(crowd.vectors(gradients), slopes)
+    several = (land.draw(8, generator, 3), land.draw(65, generator, 3))
+    for batch in (*several, land.draw(8, generator), None):
+        for one in (crowd, land.crowd(theta[0])):
+            seen = batch.of(0) if batch in several and one.shape == theta[0].shape else batch
+            losses, gradients = one.loss_and_gradient(seen)
+            expected, slopes = land.data_loss_and_gradient_on(one.position, seen)
+            assert losses.shape == one.shape[:-1]
+            torch.testing.assert_close(losses, expected)
+            torch.testing.assert_close(one.vectors(gradients), slopes)
+
+
+def test_no_step_on_a_small_batch_of_ones_own_asks_for_memory(generator):
+    land = landscape()
+    crowd, single = land.crowd(thetas(land, generator, 3)), land.crowd(land.initial(generator))
+    cases = ((crowd, 64, 3, True), (crowd, 65, 3, False), (crowd, 8, None, False), (single, 64, None, True))
+    for each, size, rows, so in (*cases, (single, 65, None, False)):
+        batch = land.draw(size, generator, rows)
+        for step in (each.gradient, lambda b, e=each: e.loss_and_gradient(b)[1]):
+            assert (step(batch) is step(batch)) is so
+
+
+def test_targets_that_are_shares_of_classes_have_the_gradients_of_the_landscape(generator):
+    land = landscape(loss="flipped labels", dtype=torch.float64, number=40)
+    theta = thetas(land, generator, 2)
+    for batch in (land.without_label_noise().draw(8, generator, 2), land.draw_labels(8, generator, 2)):
+        assert batch.y.is_floating_point()
+        crowd = land.crowd(theta)
+        torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch))
+
+
+@pytest.mark.parametrize("classes", [2, 31, 32, 33])
+def test_slopes_have_the_bits_of_the_landscape_at_any_number_of_classes(classes, generator):
+    x = torch.randint(-2, 3, (70, 5), generator=generator).float()
+    land = ee.Network(nn.Linear(5, classes), x, torch.arange(70) % classes)
+    theta = torch.randint(-2, 3, (3, land.dim), generator=generator).float()  # sums are exact in any order
+    crowd, batch = land.crowd(theta), land.draw(8, generator, 3)
+    found, expected = crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch)
+    assert torch.equal(found[:, -classes:], expected[:, -classes:])  # biases: sums of slopes
 
 
 @pytest.mark.parametrize("model", ["GELU", "layer norm", "layer norm, GELU", "layer norm at the end"])
