@@ -275,3 +275,12 @@ def test_what_does_not_go_together_is_said():
         law.track(0.4, torch.tensor([15]))
     with pytest.raises(ValueError, match="ended after 30 steps, and a track of 60 was wanted"):
         law.track(0.35, torch.tensor([60]))
+
+
+def test_after_an_undone_excursion_excess_loss_is_counted_from_where_a_walker_was_put_back():
+    land, road, _ = valley("Tilted", "isotropic")
+    settings = {"batch_size": None, "learning_rate": 0.1, "momentum": 0.0, "walkers": 1, "steps": 80}
+    rule = ee.Projections(8, undo_excursions=True, radius=0.0)
+    release = ee.drift(land, road, generator=torch.Generator(), start=0.7, project_every=rule, **settings)
+    slid = float(land.floor_loss(torch.tensor(0.4)) - release.loss[-1])  # in one stretch
+    assert float(release.excess_loss.abs().max()) < 1e-6 * slid
