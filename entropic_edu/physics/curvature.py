@@ -293,7 +293,8 @@ class _Krylov:
 def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
     """Yield R Lanczos runs after each step, with full re-orthogonalisation, from first vectors ``start`` (R, D).
 
-    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry.
+    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
+    and its basis by its first vector while others go on.
     """
     require_counts(steps=steps)
     basis = start.new_zeros(len(start), steps, start.shape[1])
