@@ -527,14 +527,19 @@ def test_the_unit_of_the_loss_changes_neither_the_products_nor_the_accuracy(unit
     ends = extreme_eigenvalues(land, land.initial(generator), generator=generator)
     assert ends.steps == 2
     assert (float(ends.smallest) / unit, float(ends.largest) / unit) == pytest.approx((-3, 1), rel=1e-9)
+    matrix = symmetric([-4.0, *torch.linspace(-1, 1, 40).tolist(), 5.0], generator)
+    few, same = (extreme_eigenvalues(Quadratic(c * matrix), matrix[0], generator=seeded()) for c in (unit, 1.0))
+    assert (few.steps, bool(few.converged)) == (same.steps, True)
+    assert same.steps < 30
 
 
-def test_no_node_of_a_spectrum_lies_outside_of_it(generator):
-    # the first probe is an eigenvector and is finished at once, the second meets three eigenvalues in six steps
-    land = Quadratic(torch.diag(torch.tensor([2.0, 3, 5, 5, 5, 5], dtype=torch.float64)))
+@pytest.mark.parametrize("eigenvalues", [[2.0, 3, 5, 5, 5, 5], [2.0] * 6])
+def test_no_node_of_a_spectrum_lies_outside_of_it(eigenvalues, generator):
+    # the first probe is an eigenvector and is finished at once, the second once it has met all eigenvalues
+    land = Quadratic(torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)))
     probes = torch.stack([torch.eye(6)[0], torch.randn(6, generator=generator)])
     nodes = spectral_density(land, land.initial(generator), probes=probes, steps=6).nodes
-    assert bool(((nodes > 2 - 1e-9) & (nodes < 5 + 1e-9)).all())
+    assert bool(((nodes > min(eigenvalues) - 1e-9) & (nodes < max(eigenvalues) + 1e-9)).all())
 
 
 def test_a_number_is_neither_a_direction_nor_a_scale(generator):
