@@ -285,19 +285,19 @@ class _Krylov:
 
     def eigen(self) -> tuple[Tensor, Tensor]:
         """Return the eigenvalues (R, m), ascending, and eigenvectors (R, m, m) of T."""
-        off = self.beside[:, :-1]
-        matrix = torch.diag_embed(self.diagonal) + torch.diag_embed(off, 1) + torch.diag_embed(off, -1)
-        values, vectors = torch.linalg.eigh(matrix)
+        lower = torch.diag_embed(self.diagonal) + torch.diag_embed(self.beside[:, :-1], -1)  # eigh reads no more
+        values, vectors = torch.linalg.eigh(lower)
         return values, vectors
 
 
 def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> Iterator[_Krylov]:
     """Yield R Lanczos runs after each step, with full re-orthogonalisation, from first vectors ``start`` (R, D).
 
-    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry.
+    A run whose basis H maps into itself is finished: its T is padded by uncoupled copies of its first diagonal entry,
+    and its basis by its first vector while others go on.
     """
     require_counts(steps=steps)
-    basis = start.new_zeros(len(start), steps, start.shape[-1])
+    basis = start.new_zeros(len(start), steps, start.shape[1])
     diagonal = torch.zeros(len(start), steps, dtype=torch.float64)
     beside = torch.zeros_like(diagonal)
     q = start / start.norm(dim=1, keepdim=True)
@@ -316,7 +316,7 @@ def _lanczos(times: Callable[[Tensor], Tensor], start: Tensor, steps: int) -> It
             size = (diagonal.abs() + beside).amax(1)  # so far
             alive &= beside[:, m] > 10 * torch.finfo(w.dtype).eps * size
             beside[:, m] *= alive
-            q = torch.where(alive.to(w.device)[:, None], w / length[:, None], 0)
+            q = torch.where(alive.to(w.device)[:, None], w / length[:, None], basis[:, 0])
         else:
             diagonal[:, m] = diagonal[:, 0]
         yield _Krylov(basis[:, : m + 1], diagonal[:, : m + 1], beside[:, : m + 1])

@@ -220,7 +220,7 @@ def probe(
         part = replace(
             part,
             position=some,
-            tangent_curvature=detached((product * along).sum(-1)),
+            tangent_curvature=detached((product * along).sum(1)),
             finite_curvature=detached(bent - land.weight_decay).to(theta.dtype),
             finite_scale=finite_scale,
             length=path.length,
@@ -245,7 +245,7 @@ def _measure(
     empty = theta.new_zeros(0)
     with torch.no_grad():
         loss = land.loss(theta)
-        decay = 0.5 * land.weight_decay * theta.square().sum(-1)
+        decay = 0.5 * land.weight_decay * theta.square().sum(1)
 
     def curved() -> dict[str, Tensor]:
         return _dense(land, theta) if land.dim <= _DENSE else _sparse(land, theta, generator, probes, steps, exact)
@@ -264,7 +264,7 @@ def _measure(
         loss=detached(loss),
         data_loss=detached(loss - decay),
         noise=detached(noise),
-        norm=detached(theta.norm(dim=-1)),
+        norm=detached(theta.norm(dim=1)),
         tangent_curvature=empty,
         finite_curvature=empty,
         accuracy=scores.get("train"),
@@ -284,12 +284,12 @@ def _dense(land: Landscape, theta: Tensor) -> dict[str, Tensor]:
     values = torch.linalg.eigvalsh(hessian.double()).to(theta)  # (P, D)
     adaptive, exact = theta[:, :, None] * hessian * theta[:, None], values.new_zeros(len(values))
     return {
-        "trace": values.sum(-1),
+        "trace": values.sum(1),
         "trace_error": exact,
         "top_eigenvalue": values[:, -1],
         "top_error": exact,
         "smallest_eigenvalue": values[:, 0],
-        "adaptive_trace": adaptive.diagonal(dim1=1, dim2=2).sum(-1),
+        "adaptive_trace": adaptive.diagonal(dim1=1, dim2=2).sum(1),
         "adaptive_top": torch.linalg.eigvalsh(adaptive.double())[:, -1].to(theta),
         "nodes": values[:, None],
         "weights": torch.full_like(values, 1 / land.dim)[:, None],

@@ -231,7 +231,7 @@ def _along(
     theta = theta if not torch.equal(theta[0], theta[-1]) else theta[:1]  # of one point once: round-off is no barrier
     with torch.no_grad():
         loss = land.loss(theta)
-        decay = 0.5 * land.weight_decay * theta.square().sum(-1)
+        decay = 0.5 * land.weight_decay * theta.square().sum(1)
     settings: dict[str, Any] = {"generator": generator, "weight_decay": False}
 
     def curved() -> list[Tensor]:

@@ -248,7 +248,7 @@ def _measured(profile: Profile, excess_loss: Release | Tensor | float) -> Mean:
         for each in (excess_loss.excess_loss[1:], excess_loss.position[:-1])
     )
     grid = profile.position.double()
-    spacing = float(grid[1] - grid[0])
+    spacing = float(grid[1])  # from 0
     near = (1 - (where - grid[:, None, None]).abs() / spacing).clamp(min=0)  # (n, R, W)
     return ratio((near * values).sum(1), near.sum(1))
 

@@ -480,3 +480,72 @@ def test_a_diverged_theta_raises_instead_of_returning_nan(land, theta, generator
             call(land, theta, generator=generator)
     with pytest.raises(ValueError, match="theta has probably diverged"):
         curvature_along(land, theta, torch.ones_like(theta), scale=0.1)
+
+
+# --- several thetas, and other units
+
+
+class Stacked(Quadratic):
+    """The same, whose rows are computed together."""
+
+    stacks = True
+
+
+@pytest.mark.parametrize("kind", [Quadratic, Stacked])
+def test_a_row_that_has_nothing_left_keeps_its_ends_and_its_eigenvector(kind, generator):
+    # H is I, 0 and diag(k²): after one product the first two rows are finished, and the third goes on.
+    land = kind(torch.eye(8, dtype=torch.float64))
+    scale = torch.stack([torch.ones(8), torch.zeros(8), torch.arange(1.0, 9)]).double()
+    ends = extreme_eigenvalues(land, torch.ones_like(scale), scale=scale, generator=generator, tolerance=1e-10)
+    assert ends.converged.tolist() == [True] * 3
+    torch.testing.assert_close(ends.largest, torch.tensor([1.0, 0, 64], dtype=torch.float64))
+    torch.testing.assert_close(ends.smallest, torch.tensor([1.0, 0, 1], dtype=torch.float64))
+    x = ends.top_eigenvector
+    torch.testing.assert_close(scale.square() * x, ends.largest[:, None] * x, rtol=0, atol=1e-8)
+    torch.testing.assert_close(x.norm(dim=1), torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_of_several_thetas_has_what_it_has_alone(number, generator):
+    land = network("tanh", generator)
+    thetas = torch.stack([land.initial(generator) for _ in range(number)])
+    settings = {"steps": 6, "tolerance": 0.0, "scale": thetas[0]}
+    ends = extreme_eigenvalues(land, thetas, generator=seeded(), **settings)
+    spectrum = spectral_density(land, thetas, generator=seeded(), steps=6).trace_of(torch.square)
+    assert ends.converged.tolist() == [False] * number
+    for row, theta in enumerate(thetas):
+        alone = extreme_eigenvalues(land, theta, generator=seeded(), **settings)
+        torch.testing.assert_close(ends.largest[row], alone.largest)
+        torch.testing.assert_close(ends.smallest[row], alone.smallest)
+        one = spectral_density(land, theta, generator=seeded(), steps=6).trace_of(torch.square)
+        torch.testing.assert_close(spectrum.samples[row], one.samples)
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+def test_the_unit_of_the_loss_changes_neither_the_products_nor_the_accuracy(unit, generator):
+    land = Quadratic(unit * symmetric([1.0, 1, 1, -3, -3, -3], generator))
+    ends = extreme_eigenvalues(land, land.initial(generator), generator=generator)
+    assert ends.steps == 2
+    assert (float(ends.smallest) / unit, float(ends.largest) / unit) == pytest.approx((-3, 1), rel=1e-9)
+    matrix = symmetric([-4.0, *torch.linspace(-1, 1, 40).tolist(), 5.0], generator)
+    few, same = (extreme_eigenvalues(Quadratic(c * matrix), matrix[0], generator=seeded()) for c in (unit, 1.0))
+    assert (few.steps, bool(few.converged)) == (same.steps, True)
+    assert same.steps < 30
+
+
+@pytest.mark.parametrize("eigenvalues", [[2.0, 3, 5, 5, 5, 5], [2.0] * 6])
+def test_no_node_of_a_spectrum_lies_outside_of_it(eigenvalues, generator):
+    # the first probe is an eigenvector and is finished at once, the second once it has met all eigenvalues
+    land = Quadratic(torch.diag(torch.tensor(eigenvalues, dtype=torch.float64)))
+    probes = torch.stack([torch.eye(6)[0], torch.randn(6, generator=generator)])
+    nodes = spectral_density(land, land.initial(generator), probes=probes, steps=6).nodes
+    assert bool(((nodes > min(eigenvalues) - 1e-9) & (nodes < max(eigenvalues) + 1e-9)).all())
+
+
+def test_a_number_is_neither_a_direction_nor_a_scale(generator):
+    land = network("tanh", generator)
+    theta, number = land.initial(generator), torch.tensor(1.0)
+    with pytest.raises(ValueError, match=r"direction must have shape \(43,\)"):
+        curvature_along(land, theta, number, scale=0.1)
+    with pytest.raises(ValueError, match=r"scale must have shape \(43,\)"):
+        hutchinson_trace(land, theta, generator=generator, scale=number)

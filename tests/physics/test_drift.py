@@ -597,3 +597,39 @@ def test_the_error_of_a_mean_position_falls_with_the_root_of_the_walkers(walkers
     position = torch.tensor([[0.3, 0.3, 0.3], [0.2, 0.25, 0.27]])[:, :walkers]
     wanted = position.std(1) / walkers**0.5 if walkers > 1 else torch.zeros(2)
     torch.testing.assert_close(release_of(position, 0.3, torch.tensor([0, 10])).position_error[:, 0], wanted)
+
+
+def test_outside_is_the_share_of_all_projections(generator):
+    valley, settings = flat_channel(), {"walkers": 3, "momentum": 0.0, "steps": 60, "batch_size": 4}
+    for radius, share in ((0.0, 1.0), (1e3, 0.0)):
+        rule = ee.Projections(15, radius=radius)
+        release = ee.drift(valley, road(valley), generator=generator, project_every=rule, **settings)
+        assert release.outside.tolist() == [share] * 3
+
+
+def test_a_walker_that_was_outside_at_one_projection_in_twenty_has_stayed():
+    release = release_of(torch.full((2, 3), 0.3), 0.3, torch.tensor([0, 10]))
+    shares = torch.tensor([0.0, 1 / 20, 1 / 19])
+    assert dataclasses.replace(release, outside=shares).left_valley.tolist() == [False, False, True]
+
+
+def test_the_mean_excess_loss_is_that_of_each_starts_walkers_with_its_error(generator):
+    release = release_of(torch.rand(2, 7, generator=generator), 0.3, torch.tensor([0, 10]))
+    excess, start = torch.rand(2, 7, generator=generator), torch.tensor([0.3, 0.3, 0.3, 0.8, 0.8, 0.8, 0.8])
+    assert release.mean_excess_loss is None
+    found = dataclasses.replace(release, start=start, excess_loss=excess).mean_excess_loss
+    parts = excess[:, :3], excess[:, 3:]
+    torch.testing.assert_close(found.value, torch.stack([part.mean(1) for part in parts], 1))
+    errors = [part.std(1) / part.shape[1] ** 0.5 for part in parts]
+    torch.testing.assert_close(found.error, torch.stack(errors, 1))
+
+
+@pytest.mark.parametrize(("top", "error"), [(math.nan, torch.ones(3)), (8.0, None), (None, None)])
+def test_of_a_sharpness_that_nobody_knows_nothing_is_said(top, error):
+    release = dataclasses.replace(
+        release_of(torch.full((2, 3), 0.3), 0.3, torch.tensor([0, 10])),
+        recipe={"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.0},
+        sharpness=None if top is None else torch.tensor([1.0, top, 2.0]),
+        sharpness_error=error,
+    )
+    assert "sharpness" not in release.summary()

@@ -275,3 +275,18 @@ def test_what_does_not_go_together_is_said():
         law.track(0.4, torch.tensor([15]))
     with pytest.raises(ValueError, match="ended after 30 steps, and a track of 60 was wanted"):
         law.track(0.35, torch.tensor([60]))
+
+
+def test_after_an_undone_excursion_excess_loss_is_counted_from_where_a_walker_was_put_back():
+    # A road beside the floor, so that walkers leave it. Step 33 is the first of a stretch, and is looked at.
+    land, floor, _ = valley("Tilted", "isotropic")
+    road = ee.Path(floor.pivots + torch.tensor([1e-3, 0.0]))
+    settings = {"batch_size": None, "learning_rate": 0.1, "momentum": 0.0, "walkers": 1, "steps": 33, "record_every": 1}
+    rule = ee.Projections(8, undo_excursions=True, radius=0.0)
+    release = ee.drift(land, road, generator=torch.Generator(), start=0.7, project_every=rule, **settings)
+    assert float(release.position[32]) == pytest.approx(0.7, abs=1e-12)
+    slid = float(release.loss[25] - release.loss[32])
+    assert slid > 1e-6
+    assert abs(float(release.excess_loss[33])) < 1e-3 * slid
+    changed = release.excess_loss[1:, 0] != release.excess_loss[:-1, 0]
+    assert not bool(changed[~looked(33, 8)].any())  # there it is that of the step before

@@ -195,3 +195,21 @@ def test_a_loss_that_comes_with_the_force_is_the_walkers_own_and_the_force_the_s
         ])  # fmt: skip
     torch.testing.assert_close(loss, own)
     assert model.gives_loss(land) == (land.gives_loss and not isinstance(noise, Uniform))
+
+
+def test_noise_of_no_temperature_is_none():
+    land, road = waist()
+    cold, none = (released(land, road, noise) for noise in (ee.noise.Isotropic(0), "none"))
+    assert torch.equal(cold.theta, none.theta)
+
+
+def test_without_momentum_a_temperature_is_the_learning_rate_over_the_batch():
+    assert ee.effective_temperature(8, 0.25) == ee.effective_temperature(8, 0.25, 0.0) == 0.25 / 8
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+def test_up_to_the_limit_of_stability_there_is_a_stationary_variance(momentum):
+    limit = 2 * (1 + momentum)
+    share = torch.tensor([0.5, 0.999], dtype=torch.float64)  # of the limit
+    found = ee.theory.sustained_variance(share * limit / 0.1, 0.1, momentum) / 0.1**2
+    torch.testing.assert_close(found, 1 / (share * (1 - momentum) * limit * 2 * (1 - share)))

@@ -328,3 +328,68 @@ def test_a_summary_compares_the_middle_with_the_ends_from_three_points_on(genera
         f"points: loss -0.01 to 0.01; middle third over the mean of the ends: trace {three.bump(three.trace):.2f}, "
         in (three.summary())
     )
+
+
+class Vast(Bowl):
+    """L = ½ Σ aᵢθᵢ² of very many parameters."""
+
+    def __init__(self, dim):
+        self.dim, self.matrix, self.exact, self.asked = dim, torch.linspace(1, 2, dim, dtype=torch.float64), True, []
+
+    def loss(self, theta):
+        return 0.5 * (self.matrix * theta.square()).sum(-1)
+
+    def gradient_on(self, theta, batch):
+        return self.matrix * theta
+
+    def hessian_vector_product(self, theta, vector, *, weight_decay=True):
+        return self.matrix * vector
+
+
+@pytest.mark.parametrize(("dim", "done"), [(49_999, [2]), (50_000, [1, 2])])
+def test_from_50_000_parameters_on_each_point_has_a_snapshot(dim, done, generator):
+    land = Vast(dim)
+    line = [land.initial(generator), land.initial(generator)]
+    stream = ee.stream.probe(land, line, points=2, num_probes=1, lanczos_steps=2, generator=generator)
+    assert [each.done for each in stream] == done
+
+
+def test_a_trace_is_not_exact_where_torch_cannot_tell(sparse, generator):
+    class Unknown(Bowl):
+        def has_exact_trace(self, generator):
+            raise NotImplementedError("no derivative to look at")
+
+    land = Unknown(30)
+    ee.probe(land, torch.eye(30)[:2].double().unbind(), points=2, num_probes=4, lanczos_steps=2, generator=generator)
+    assert land.asked == [16] * 2
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_weight_decay_is_no_part_of_any_curvature(few, generator, monkeypatch):
+    """Whether the whole Hessian is formed or not; λ = 100 is larger than any eigenvalue of the data loss."""
+    monkeypatch.setattr(sys.modules["entropic_edu.physics.probe"], "_DENSE", 600 if few else 0)
+    calm = network()
+    land = ee.Network(calm.model, calm.x, calm.y, weight_decay=100.0)
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=3, lanczos_steps=land.dim)
+    along = path.tangent(profile.position)
+    for row, (_, hessian, adaptive) in enumerate(expected(land, path, profile.position)):
+        values, scaled = torch.linalg.eigvalsh(hessian), torch.linalg.eigvalsh(adaptive)
+        assert float(profile.tangent_curvature[row]) == pytest.approx(float(along[row] @ hessian @ along[row]))
+        assert float(profile.top_eigenvalue[row]) == pytest.approx(float(values[-1]), rel=1e-3)
+        assert float(profile.smallest_eigenvalue[row]) == pytest.approx(float(values[0]), abs=1e-3 * float(values[-1]))
+        assert float(profile.adaptive_top[row]) == pytest.approx(float(scaled[-1]), rel=1e-3)
+        assert float(profile.nodes[row].max()) < 1.001 * float(values[-1])
+
+
+def test_the_norms_of_layers_are_those_of_their_weights(generator):
+    x, y = torch.randn(20, 3, generator=generator), torch.randint(3, (20,), generator=generator)
+    land = ee.Network(ee.models.mlp(3, 5, 4, 3, norm="layer"), x, y)
+    path = road(land)
+    profile = ee.probe(land, path, generator=generator, points=3)
+    assert len(profile.layers) == 2
+    for row, t in enumerate(profile.position):
+        parts = land.unflatten(path.at(float(t)))
+        wanted = torch.stack([parts[name].norm() for name in profile.layers])
+        torch.testing.assert_close(profile.norms[row], wanted)
+    assert ee.probe(network(), road(network()), generator=generator, points=2).norms is None

@@ -347,3 +347,25 @@ def test_what_cannot_be_put_together_is_of_another_version_unless_it_is_the_user
     else:
         with pytest.raises(ValueError, match=rf"road\.st was written by another version .*{type(error).__name__}"):
             put_together()
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda place: os.symlink(place, place)])
+def test_what_is_no_regular_file_is_neither_read_nor_written(make, path, tmp_path):
+    make(tmp_path / "place")
+    for act in (Path.load, path.save):
+        with pytest.raises(OSError, match="place is no regular file but a folder, pipe, device or loop of links"):
+            act(tmp_path / "place")
+
+
+@pytest.mark.parametrize("values", [{"pivots": 5}, {"method": torch.ones(3)}, {"colour": "red"}])
+def test_a_field_that_is_unknown_or_of_another_kind_is_named(values):
+    (name,) = values
+    with pytest.raises(TypeError, match=f"Path has no field {name} that may be a "):
+        Path.made_of({"pivots": torch.eye(3)} | values)
+
+
+def test_a_header_of_any_length_is_read_whole(tmp_path):
+    for number in range(8):  # safetensors fills headers up to a multiple of eight bytes
+        named = Path(torch.eye(3), method=number * "m")
+        named.save(tmp_path / "road.st")
+        assert equal(Path.load(tmp_path / "road.st"), named)

@@ -102,3 +102,30 @@ def test_a_release_knows_how_far_it_is_above_the_threshold_of_its_road(generator
     control = ee.drift(land, road, generator=generator, noise=ee.noise.OfTheRoad(8), walkers=1, steps=15)
     assert control.threshold is None  # noise that feeds on nothing
     assert control.sharpness is not None
+
+
+def test_a_batch_is_as_sharp_wherever_a_channel_is_as_steep(generator):
+    """At the origin, at a distance of 1 and far out: the step of the difference goes with 1 + ‖θ‖."""
+    land = ee.valleys.Waist(g_wide=4.0, g_narrow=4.0, noise="curvature")
+    theta = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1e4, 0]], dtype=torch.float64)
+    assert batch_sharpness(land, theta, land.draw(4, generator, 4))[0].tolist() == pytest.approx([4.0] * 4, rel=1e-6)
+
+
+def test_a_release_looks_at_both_ends_of_the_road_and_at_its_middle():
+    land = ee.valleys.Waist(noise="curvature")
+    road = ee.Path(land.floor(9)[:5])  # from the wide end to the narrow middle
+    settings = {"batch_size": 2, "learning_rate": 0.05, "walkers": 1, "steps": 15}
+    release = ee.drift(land, road, generator=torch.Generator(), **settings)
+    exact = land.curvature_across(torch.tensor([-1.0, -0.5, 0.0]))
+    torch.testing.assert_close(release.sharpness, exact, rtol=1e-2, atol=0)
+
+
+def test_the_threshold_counts_the_noise_of_batches_alone_and_not_how_the_road_slopes(generator):
+    # slopes of ±1.3 against noise of 0.01: T* = L / tr C; 24 degrees of freedom know tr C to 30 %
+    land = ee.valleys.DoubleWell(barrier=1.0, noise_scale=0.01)
+    road = ee.Path(land.floor(9)[1:8])
+    settings = {"batch_size": 2, "learning_rate": 1e-3, "momentum": 0.0, "walkers": 1, "steps": 1}
+    release = ee.drift(land, road, generator=generator, **settings)
+    places = road.at(torch.tensor([0.0, 0.5, 1.0]))
+    exact = land.data_loss(places).mean() / land.noise_trace(places).mean()
+    assert 0.4 < float(release.threshold / exact) < 2.5

@@ -212,3 +212,21 @@ def test_a_part_of_a_whole_lets_ctrl_c_through_and_afterwards_a_verb_returns_wha
     with pytest.raises(KeyboardInterrupt), whole_or_nothing():
         count(9, progress=interrupt_at(4))
     assert count(9, progress=interrupt_at(4)).reached == 4
+
+
+KINDS = [
+    ("land", 3, "an ee.Network, or one of ee.valleys; got int 3"),
+    ("path", "road", "a Path, as ee.connect makes one, or a list of two ends or more; got str 'road'"),
+    ("generator", 0, "a torch.Generator, such as .*; got int 0"),
+    ("walkers", "4", "a number; got str '4'"),
+    ("learning_rate", None, "a number; got NoneType None"),
+    ("batch_size", "8", "a number, or None; got str '8'"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), KINDS)
+def test_an_argument_of_another_kind_is_named_with_what_is_wanted(name, value, words):
+    land = Hyperbola()
+    given = {"land": land, "path": ee.Path(land.floor(3)), "generator": torch.Generator(), name: value}
+    with pytest.raises(ValueError, match=rf"{name} must be {words}\."):
+        ee.drift(**given)

@@ -243,9 +243,11 @@ def test_the_excess_loss_of_a_position_is_that_of_walkers_that_were_near_it(gene
     release = dataclasses.replace(release, position=where, excess_loss=excess, outside=torch.zeros(6))
     law = predict(profile, batch_size=16, learning_rate=0.01, excess_loss=release)
     grid = profile.position.double().numpy()
-    for row, value in enumerate(law.excess_loss.value):
-        hat = np.interp(where[:-1].flatten(), grid, np.eye(6)[row])
-        assert float(value) == pytest.approx(np.average(excess[1:].flatten(), weights=hat))
+    for row, (value, error) in enumerate(zip(*law.excess_loss, strict=True)):
+        hat = np.interp(where[:-1], grid, np.eye(6)[row])
+        assert float(value) == pytest.approx(np.average(excess[1:], weights=hat))
+        off = (hat * (excess[1:].numpy() - float(value))).sum(0)  # of each walker, which is one sample
+        assert float(error) == pytest.approx(off.std(ddof=1) / 6**0.5 / hat.sum(0).mean())
 
 
 @pytest.mark.parametrize(("decay", "rate", "momentum"), [(0.0, 0.125, 0.0), (4.0, 0.1, 0.0), (0.0, 0.1875, 0.5)])
@@ -273,3 +275,18 @@ def test_without_projections_directions_below_a_thousandth_spread_as_that(genera
     potential, _ = _potential_and_cost(profile, 0.01, 0.0, None, torch.ones_like)
     slope = (potential(torch.tensor([0.012])) - potential(torch.tensor([0.004]))) / 0.008
     torch.testing.assert_close(slope, sustained_variance(torch.tensor([0.016]), 0.01).double(), rtol=1e-6, atol=0)
+
+
+def test_a_track_takes_the_excess_loss_of_the_walkers_of_its_own_start(generator):
+    each, found = constant(generator)
+    start = torch.tensor([0.5, 0.5, 0.2, 0.2, 0.2])
+    both = dataclasses.replace(found, release=dataclasses.replace(found.release, start=start))
+    for begun in (0.2, 0.5):
+        rate = (-2e-4 - 0.05 * 0.3 * float(each[start == begun].mean())) / 2.0
+        torch.testing.assert_close(both.track(begun, torch.tensor([300])), torch.tensor([begun + 300 * rate]).double())
+
+
+def test_a_prediction_prints_without_the_walkers_it_was_made_of(generator):
+    words = repr(constant(generator)[1])
+    assert words.startswith("Prediction(position=")
+    assert "elease" not in words

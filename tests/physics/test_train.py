@@ -8,6 +8,7 @@ from oracles import Residual, descend
 from torch import nn
 
 import entropic_edu as ee
+from entropic_edu.physics.steps import sharpness
 from entropic_edu.physics.train import Run, train
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola, Tilted, Waist
 
@@ -415,3 +416,51 @@ def test_a_run_of_parameters_alone_has_no_history():
 def test_what_starts_at_the_origin_has_not_diverged():
     run = train(Waist(), start=torch.zeros(2), batch_size=None, epochs=3, generator=torch.Generator().manual_seed(0))
     assert bool((run.theta == 0).all())
+
+
+def stepper_of(rule, theta):
+    kind, momentum = RULES[rule][0].values()
+    return ee.optimizers.Stepper(theta, kind, 0.1, momentum)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+@pytest.mark.parametrize("rule", RULES)
+def test_an_optimizer_remembers_what_its_rule_needs_and_no_more(rule, shape):
+    stepper, gradient = stepper_of(rule, torch.zeros(shape)), torch.arange(1.0, 4).expand(shape).contiguous()
+    held = {"sgd without momentum": 0, "adam": 2}.get(rule, 1)
+    assert stepper.state().shape == (0, *shape)
+    stepper.step(gradient)
+    state = stepper.state()
+    assert state.shape == (held, *shape)
+    if held == 2:
+        torch.testing.assert_close(state[1], 0.001 * gradient.square())
+    # what is kept along a direction is momentum: Adam's average of squares is none
+    stepper.keep_momentum_along(torch.tensor([0.0, 0.6, 0.8]).expand(shape))
+    kept = stepper.state()
+    if held:
+        torch.testing.assert_close(kept[0], state[0, ..., :1] * torch.tensor([0.0, 2.16, 2.88]))
+    assert torch.equal(kept[1:], state[1:])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_state_that_was_taken_over_stays_as_it_is(rule):
+    first, second = (stepper_of(rule, torch.zeros(2, 3)) for _ in range(2))
+    first.step(torch.ones(2, 3))
+    state = first.state()
+    before = state.clone()
+    second.restore(state, 1)
+    second.step(torch.full((2, 3), 5.0))
+    assert torch.equal(state, before)
+
+
+def test_the_steepness_that_is_told_is_that_at_the_first_start():
+    land, rows = Waist(), torch.tensor([[0.0, 0.0], [0.0, 2.0], [0.0, 1.0]], dtype=torch.float64)
+    assert sharpness(land, rows) == sharpness(land, rows[0]) == pytest.approx(16)
+    stepper = ee.optimizers.Stepper(rows, "sgd", 0.1, 0.0)
+    with pytest.raises(ee.DivergenceError, match=r"learning_rate \* lambda_max = 1\.6 where they started"):
+        stepper.check(land, 1, 1e9 * (1 + rows))
+
+
+def test_what_starts_far_out_has_not_diverged():
+    far = torch.tensor([[0.0, 1e5], [1e4, 0.0]], dtype=torch.float64)
+    ee.optimizers.Stepper(far, "sgd", 0.1, 0.0).check(Waist(), 1)
