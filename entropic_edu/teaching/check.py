@@ -171,7 +171,7 @@ def _said(value: object) -> str:
 
 def _partly(words: str, good: Sequence[bool], cases: Sequence[str]) -> str:
     """Add for which cases the answer is right, where it is for some."""
-    if not any(good) or len(good) == 1:
+    if not any(good):
         return words
     right = "; ".join(case for case, fine in zip(cases, good, strict=True) if fine)
     return f"{words}\n{text('check.partly', right=right)}"
@@ -185,9 +185,9 @@ def _entries(
     options: list[str],
 ) -> str:
     """Say of an answer in words which entries are right, which are not, and which are still open."""
-    named = [case[0] if len(case) == 1 else ", ".join(map(_said, case)) for case in exercise.cases]
-    if not named[0]:
+    if not exercise.cases[0]:
         return text("check.other_option", given=values[0])
+    named = [case[0] if len(case) == 1 else ", ".join(map(_said, case)) for case in exercise.cases]
     empty = [each is None or each is Ellipsis for each in given]
     kinds: dict[str, list[str]] = {"right": [], "wrong": [], "open": [], "unknown": []}
     for name, value, right, absent in zip(named, values, good, empty, strict=True):

@@ -95,6 +95,12 @@ def _same(a: Numbers, b: Numbers) -> bool:
         return bool(np.isfinite(b).all() and np.allclose(a, b, rtol=CLOSE, atol=1e-12))
 
 
+def _constant(values: Numbers) -> bool:
+    """Whether all are one number, which is not 0; however small it is."""
+    with np.errstate(all="ignore"):
+        return bool(np.allclose(values / values[0], 1, rtol=CLOSE, atol=0))
+
+
 def _whole(given: Numbers, true: Numbers) -> Found | None:
     """One rule for all results: rounding, a factor, an offset, another function of the right one."""
     for decimals in range(7):
@@ -104,7 +110,7 @@ def _whole(given: Numbers, true: Numbers) -> Found | None:
     nonzero = true != 0
     if nonzero.any() and (given[~nonzero] == 0).all():
         ratios = given[nonzero] / true[nonzero]
-        if _same(ratios, np.full_like(ratios, ratios[0])) and (found := _factor(float(ratios[0]), given)):
+        if _constant(ratios) and (found := _factor(float(ratios[0]), given)):
             return found
     with np.errstate(all="ignore"):
         others = {
@@ -120,10 +126,10 @@ def _whole(given: Numbers, true: Numbers) -> Found | None:
         if _same(given, other):
             return Found("whole", text(key, subject=_subject(given)))
     for power, left in powers:
-        if len(left) > 1 and left[0] != 0 and _same(left, np.full_like(left, left[0])):
+        if len(left) > 1 and _constant(left):
             return Found("whole", text("check.power_of_right", power=f"{power:g}"))
     off = given - true
-    if len(off) > 1 and _same(off, np.full_like(off, off[0])):
+    if len(off) > 1 and _constant(off):
         return Found("whole", text("check.offset", amount=f"{off[0]:.4g}"))
     if len(given) > 1 and _same(np.sort(given), np.sort(true)):
         return Found("whole", text("check.order"))
@@ -141,7 +147,7 @@ def _factor(ratio: float, given: Numbers) -> Found | None:
     if math.isclose(ratio, -1, rel_tol=CLOSE):
         return Found("whole", text("check.sign", subject=_subject(given)))
     often = any(math.isclose(abs(ratio), size, rel_tol=CLOSE) for size in (0.25, 0.5, 2, 4, 10, 0.1, 1000, 0.001))
-    if ratio == 0 or not (len(given) > 1 or often):
+    if not (len(given) > 1 or often):
         return None
     size = abs(ratio)
     words = (
@@ -317,7 +323,7 @@ def _entries(position: int, name: str, case: Sequence[Any]) -> Iterator[tuple[st
 
 def _power(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence[_Tried]) -> Found | None:
     """One argument, or one argument and a constant, as a factor too much."""
-    for position, name in enumerate(names if tried else ()):
+    for position, name in enumerate(names):
         bases = [case[position] for case in cases]
         if not all(_is_number(base) and base > 0 for base in bases) or not any(t.leaf == name for t in tried):
             continue
@@ -327,7 +333,7 @@ def _power(names: Sequence[str], cases: Sequence[Sequence[Any]], tried: Sequence
             return None
         for power in POWERS:
             left = np.concatenate([(theirs / right).ravel() / size**power for size, right, theirs in points])
-            if left[0] != 0 and _same(left, np.full_like(left, left[0])):
+            if _constant(left):
                 key = "check.power" if math.isclose(left[0], 1, rel_tol=CLOSE) else "check.power_and_factor"
                 return Found("whole", text(key, power=_in_words(name, power), factor=f"{left[0]:.4g}"))
     return None
@@ -352,11 +358,11 @@ def _still(tried: Sequence[_Tried], leaf: str, which: int) -> bool:
 def _exponents(tried: Sequence[_Tried], leaf: str) -> str:
     """Say how the learner's result follows one number, where it does so in another way than the right one."""
     for t in tried:
-        (w, g), (ww, gg) = t.before, t.after
-        if t.leaf == leaf and not t.ratio() and g.size == 1 and g != 0 and w != 0 and gg != g and ww != w:
-            key = "check.follows_up" if abs(gg / g) > 1 else "check.follows_down"
-            other = "check.right_up" if abs(ww / w) > 1 else "check.right_down"
-            return f"{text(key, name=leaf)} {text(other)}" if (abs(gg / g) > 1) != (abs(ww / w) > 1) else ""
+        should, follows = (np.sign(np.abs(a) - np.abs(b)).mean() for a, b in zip(t.after, t.before, strict=True))
+        if t.leaf == leaf and should * follows == -1:  # all entries the other way
+            up = follows > should
+            said, wanted = ("follows_up", "right_down") if up else ("follows_down", "right_up")
+            return f"{text(f'check.{said}', name=leaf)} {text(f'check.{wanted}')}"
     return ""
 
 

@@ -98,7 +98,7 @@ class Explorer:
         self._cache: OrderedDict[Any, Drawn] = OrderedDict()
         self._live: Drawn | None = None  # a picture of the live work
         self._per_unit: float | None = None  # seconds that a unit of it takes
-        self._framed = 0.0  # when its picture was last drawn
+        self._framed = float("-inf")  # when its picture was last drawn
         self._page: Page | None = None
 
     def draw(self, **controls: Any) -> Drawn:
@@ -217,7 +217,7 @@ class Explorer:
         work, values = self._long(), dict(self.values)
         if self.job is not None and self.job.running:
             raise RuntimeError("This work is running; cancel it, or wait for its end.")
-        self._framed = 0.0
+        self._framed = float("-inf")
         follow, finish = partial(self._follow, work, values), partial(self._finish, work, values)
         self.job = Job(work.stream(**values), follow, finish)
         if self._page is not None:

@@ -111,6 +111,14 @@ def test_a_file_that_cannot_be_understood_is_moved_aside_and_told_once(home, con
     assert Answers(home).bets == [BET]
 
 
+@pytest.mark.parametrize(
+    ("sure", "fine"), [(1e-9, True), (1, True), (1.0, True), (0, False), (-0.5, False), (1.01, False), ("0.5", False)]
+)
+def test_a_confidence_lies_above_zero_and_up_to_one(home, sure, fine):
+    (home / "answers.json").write_bytes(with_a_bet(confidence=sure))
+    assert [made.confidence for made in Answers(home).bets] == [sure] * fine
+
+
 def test_a_second_broken_file_does_not_replace_the_first(home):
     for content in (b"one", b"two"):
         (home / "answers.json").write_bytes(content)
@@ -173,13 +181,29 @@ def test_a_lock_that_is_never_released_costs_a_moment_and_not_the_answer(home, m
 
 
 @posix
-def test_where_the_file_system_has_no_locks_answers_are_written_all_the_same(home, monkeypatch):
-    def none(descriptor, operation):
-        raise OSError(errno.ENOLCK, "no locks here")
+def test_only_the_holder_of_the_lock_moves_a_broken_file_aside(home, monkeypatch):
+    monkeypatch.setattr("entropic_edu.teaching.answers.PATIENCE", 0.05)
+    (home / "answers.json").write_bytes(b"cut")
+    with (home / "answers.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert Answers(home).bets == []
+        assert (home / "answers.json").read_bytes() == b"cut"
+    assert Answers(home).bets == []
+    assert not (home / "answers.json").exists()
 
-    monkeypatch.setattr(fcntl, "flock", none)
-    filled(home)
-    assert Answers(home).bets == [BET]
+
+@posix
+@pytest.mark.parametrize(("number", "written"), [(errno.ENOLCK, True), (errno.EOPNOTSUPP, True), (errno.EIO, False)])
+def test_answers_are_written_where_there_are_no_locks_and_not_where_a_lock_fails(home, monkeypatch, number, written):
+    def fails(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fcntl, "flock", fails)
+        answers = filled(home)
+    assert answers.bets == [BET]
+    assert (os.strerror(number) in answers.news()) is not written
+    assert Answers(home).bets == [BET] * written
 
 
 @posix

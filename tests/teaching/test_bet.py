@@ -131,6 +131,19 @@ def test_a_guess_is_the_chance_level_and_no_level_below_it_is_offered(answers):
 
 
 @pytest.mark.parametrize(
+    ("sure", "said"),
+    [(None, "a guess"), (1 / 3, "a guess"), (0.5, "50 %"), (0.7, "70 %"), (0.9, "90 %"), (0.99, "99 %")],
+)
+def test_a_confidence_is_said_in_percent_and_none_is_a_guess(bet, answers, sure, said):
+    assert [label for label, _ in slider(bet).options] == ["a guess", "50 %", "70 %", "90 %", "99 %"]
+    bet.lock("falls", sure)
+    assert bet.confidence == slider(bet).value == (sure or 1 / 3)
+    assert f"They fall&quot;, {said}" in words(bet)
+    later = Bet("02", QUESTION, Answers(answers.file.parent))
+    assert slider(later).value == bet.confidence
+
+
+@pytest.mark.parametrize(
     ("given", "message"), [(("rises", 0.5), "stays, falls.*got 'rises'"), (("falls", 0.6), "0.33, 0.5.*got 0.6")]
 )
 def test_a_bet_on_nothing_names_what_there_is(bet, given, message):
@@ -204,6 +217,7 @@ def test_an_error_of_one_who_waits_is_shown_and_raised_and_the_others_open(bet, 
     press(bet, "Skip")
     assert called == ["other"]
     assert "RuntimeError: no picture" in words(bet)
+    assert 'role="alert"' in words(bet)
     assert "no picture" in caplog.text  # ipywidgets logs what a callback raises; the method raises it
     with pytest.raises(RuntimeError, match="no picture"):
         bet.on_open(fails)

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import functools
+import linecache
 import math
 import re
 import statistics
@@ -12,6 +14,7 @@ import pytest
 import torch
 from IPython.core.formatters import HTMLFormatter
 
+from entropic_edu import models
 from entropic_edu.course import Exercise
 from entropic_edu.teaching.check import check
 from entropic_edu.teaching.strings import text
@@ -56,7 +59,17 @@ def test_a_right_function_passes_all_cases():
 
 
 @pytest.mark.parametrize(
-    "form", [float, torch.tensor, np.float32, np.array, lambda v: torch.tensor([v]), lambda v: [v], str]
+    "form",
+    [
+        float,
+        torch.tensor,
+        np.float32,
+        np.array,
+        lambda v: torch.tensor([v]),
+        lambda v: [v],
+        lambda v: (torch.tensor(v, requires_grad=True),),
+        str,
+    ],
 )
 def test_a_number_may_come_in_any_form(form):
     assert check("02", FORCE, lambda slope, heat: form(right(slope, heat))).right
@@ -78,6 +91,10 @@ def test_a_tensor_that_still_knows_its_gradient_is_read():
     assert check("02", RATE, torch.tensor(0.2, requires_grad=True)).right
 
 
+def test_a_tensor_of_few_digits_is_read():
+    assert check("02", Exercise("rate", "2.2", truth=lambda: 0.25, wrong={}), torch.tensor(0.25).bfloat16()).right
+
+
 def test_an_integer_answers_where_a_whole_number_is_right():
     whole = Exercise("rate", "2.2", truth=lambda: 16, wrong={})
     assert check("02", whole, torch.tensor(16)).right
@@ -93,8 +110,13 @@ def test_a_slip_is_named_when_it_agrees_in_all_cases(slip):
 
 
 def test_an_answer_that_agrees_with_a_slip_in_one_case_only_is_not_called_that_slip():
-    verdict = check("02", FORCE, lambda slope, heat: -heat * slope if slope > 0 else 7.0)
-    assert verdict.slip is None
+    for other in (lambda *_: 7.0, right):  # the third case is right, too, or not
+        verdict = check(
+            "02", FORCE, lambda s, heat, rest=other: -heat * s if s > 0 else 7.0 if s < 0 else rest(s, heat)
+        )
+        assert verdict.slip is None
+        assert verdict.passed == (other is right)
+        assert ("It is right for" in verdict.message) == (other is right)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +126,7 @@ def test_an_untouched_stub_is_not_attempted(answer):
     verdict = check("02", FORCE, answer)
     assert not verdict.attempted
     assert not verdict.right
+    assert verdict.passed == 0
     assert verdict.message == "Exercise 2.1: not attempted yet."
 
 
@@ -147,6 +170,8 @@ UNFIT = {
     "nothing in one case": (FORCE, lambda s, heat: right(s, heat) if s > 0 else None, "nothing for slope = -3, heat"),
     "not a number": (FORCE, lambda slope, heat: math.nan, "The result is nan.*slope = 2, heat = 0.1"),
     "infinity": (FORCE, lambda slope, heat: -math.inf, "The result is -inf"),
+    "infinity first": (VECTOR, lambda x: x * torch.tensor([0.0, -math.inf, math.nan])[: len(x)], "The result is -inf"),
+    "a tensor of truth": (FORCE, lambda slope, heat: torch.tensor(True), "of type Tensor"),
     "a plain infinity": (RATE, math.inf, "The answer is inf"),
     "a function where a value is wanted": (RATE, right, "plain value, not a function"),
     "an unknown option": (KIND, "loss", '"largest eigenvalue", "trace"'),
@@ -159,10 +184,12 @@ UNFIT = {
 }
 
 
-@pytest.mark.parametrize(("exercise", "answer", "message"), UNFIT.values(), ids=UNFIT)
-def test_an_answer_that_cannot_be_compared_gets_a_message_of_its_own(exercise, answer, message):
+@pytest.mark.parametrize("name", UNFIT)
+def test_an_answer_that_cannot_be_compared_gets_a_message_of_its_own(name):
+    exercise, answer, message = UNFIT[name]
     verdict = check("02", exercise, answer)
     assert verdict.attempted
+    assert verdict.passed == (name in ("nothing in one case", "a column in place of a vector"))
     assert not verdict.right
     assert re.search(message, verdict.message)
     assert f"exercise {exercise.number}" in verdict.message
@@ -288,6 +315,29 @@ def test_how_far_an_answer_is_off_is_said_in_its_own_terms(ratio, how):
     assert not verdict.named
 
 
+EDGES = [
+    (0.9, "is about 1.1 times too small"),
+    (1.1, "is about 1.1 times too large"),
+    (-0.99, "has the wrong sign, and the size differs too"),
+    (-1.01, "has the wrong sign, and the size differs too"),
+    (10.4, "is about 10 times too large"),
+    (9999.4, "is about 9999 times too large"),
+    (1e4, "is about 1e+04 times too large"),
+]
+
+
+@pytest.mark.parametrize(("answer", "how"), EDGES)
+def test_what_is_said_of_how_far_an_answer_is_off_changes_at_round_numbers(answer, how):
+    verdict = check("02", Exercise("rate", "2.2", truth=lambda: 1.0, wrong={}), answer)
+    assert verdict.message.endswith(f"Your answer is {answer:.4g}, which {how}.")
+
+
+def test_ten_times_is_said_without_decimals():
+    cases = [(1.0,), (-2.0,), (0.3,)]
+    verdict = check("02", Exercise("rate", "2.2", truth=lambda x: x, wrong={}, cases=cases), lambda x: 10 * x**4)
+    assert "For x = 1 your function returns 10, which is about 10 times too large." in verdict.message
+
+
 @pytest.mark.parametrize(("answer", "how"), [(0.1, "is too large"), (-0.1, "is too small")])
 def test_where_zero_is_right_an_answer_lies_above_or_below(answer, how):
     assert how in check("02", Exercise("rate", "2.2", truth=lambda: 0.0, wrong={}), answer).message
@@ -304,9 +354,15 @@ def test_where_zero_is_right_an_answer_lies_above_or_below(answer, how):
         ([4.0, 0.0, -2.501], False),
     ],
 )
-def test_an_answer_is_right_up_to_its_tolerance_and_no_further(given, fine):
-    row = Exercise("vector", "2.4", truth=lambda: [4.0, 0.0, -2.0], wrong={}, tolerance=0.25)
-    assert check("02", row, given).right is fine
+@pytest.mark.parametrize("size", [1.0, 2.0**-10])
+def test_an_answer_is_right_up_to_its_tolerance_and_no_further(given, fine, size):
+    row = Exercise("vector", "2.4", truth=lambda: [4.0 * size, 0.0, -2.0 * size], wrong={}, tolerance=0.25)
+    assert check("02", row, [each * size for each in given]).right is fine
+
+
+@pytest.mark.parametrize(("given", "fine"), [(0.25, True), (-0.25, True), (0.251, False)])
+def test_where_all_is_zero_the_tolerance_is_a_difference(given, fine):
+    assert check("02", Exercise("rate", "2.2", truth=lambda: 0.0, wrong={}, tolerance=0.25), given).right is fine
 
 
 NAN = "Is something divided by zero, or is a logarithm or root taken of a number that has none?"
@@ -330,8 +386,8 @@ def test_what_went_in_is_said_as_it_was(value, said):
 
 
 def test_of_a_vector_the_entry_that_is_furthest_off_is_told():
-    row = Exercise("vector", "2.4", truth=lambda x: x * torch.tensor([1.0, 2.0, 3.0]), wrong={}, cases=[(2.0,)])
-    verdict = check("02", row, lambda x: torch.tensor([x**2 + 1, x**3 + 12, x]))
+    row = Exercise("vector", "2.4", truth=lambda x: x * torch.tensor([100.0, 2.0, 3.0]), wrong={}, cases=[(2.0,)])
+    verdict = check("02", row, lambda x: torch.tensor([x**2 + 197, x**3 + 12, x]))
     assert "returns 20 at index 1, which is about 5.0 times too large" in verdict.message
     assert "Every" not in verdict.message
 
@@ -386,6 +442,75 @@ def test_an_endless_loop_is_stopped_and_told(monkeypatch):
     assert sys.gettrace() is trace
 
 
+@pytest.mark.parametrize("position", range(3))
+def test_of_cases_one_that_never_ends_ends_them_all(position, monkeypatch):
+    met = []
+
+    def endless(slope, heat):
+        met.append(slope)
+        while len(met) == position + 1:
+            heat += 1
+        return right(slope, heat)
+
+    monkeypatch.setattr("entropic_edu.teaching.calls.LONGEST", 0.1)
+    verdict = check("02", FORCE, endless)
+    assert re.search(r"stopped after 0.1 seconds.*, in line \d+: (heat \+= 1|while len)", verdict.message)
+    assert (verdict.passed, len(met)) == (0, position + 1)
+
+
+@pytest.mark.parametrize("position", range(3))
+def test_one_case_that_fails_costs_only_itself(position):
+    slopes = [slope for slope, _ in FORCE.cases]
+    verdict = check("02", FORCE, lambda slope, heat: right(slope, heat) + 0 / (slope - slopes[position]))
+    said = [f"slope = {slope:g}, heat = {heat:g}" for slope, heat in FORCE.cases]
+    del said[position]
+    assert verdict.passed == 2
+    assert "ZeroDivisionError" in verdict.message
+    assert f"It is right for: {'; '.join(said)}." in verdict.message
+
+
+exec(compile("def helped(value):\n    return value / 0\n", "helper.py", "exec"), helper := {})
+
+
+def divided(slope):
+    return 1 / (slope - slope)
+
+
+def calls_deeper(slope, heat):
+    return divided(slope)
+
+
+def calls_helper(slope, heat):
+    return helper["helped"](slope)
+
+
+def calls_library(slope, heat):
+    return statistics.stdev([slope])
+
+
+def calls_package(slope, heat):
+    return models.mlp(slope)
+
+
+PLACES = {  # what fails, and the line that is told
+    "deeper": (calls_deeper, "return 1 / (slope - slope)"),
+    "in a helper": (calls_helper, 'return helper["helped"](slope)'),
+    "in a library": (calls_library, "return statistics.stdev([slope])"),
+    "in this package": (calls_package, "return models.mlp(slope)"),
+}
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("name", PLACES)
+def test_an_error_is_told_with_the_last_line_that_the_learner_wrote(name, wrapped):
+    answer, line = PLACES[name]
+    said = check("02", FORCE, functools.partial(answer) if wrapped else answer).message
+    assert ", in line " in said
+    if not (wrapped and name == "in a helper"):  # whose file nobody knows
+        number, told = re.search(r", in line (\d+): (.*)", said).groups()
+        assert linecache.getline(__file__, int(number)).strip() == told == line
+
+
 def test_an_iterator_that_ends_in_a_function_is_told_like_any_error():
     def bare(slope, heat):
         return next(iter([]))
@@ -437,11 +562,21 @@ def test_a_table_filled_one_by_one_is_told_what_is_right_and_what_is_open(open_)
     assert not check("02", TABLE, {"A": open_, "B": open_, "C": open_}).attempted
 
 
-def test_one_case_that_fails_costs_only_itself():
-    verdict = check("02", FORCE, lambda slope, heat: right(slope, heat) + 0 / slope)
-    assert verdict.passed == 2
-    assert "ZeroDivisionError" in verdict.message
-    assert "It is right for: slope = 2, heat = 0.1; slope = -3, heat = 0.2." in verdict.message
+def test_a_table_may_have_any_keys_and_questions_of_two_words():
+    by_number = dataclasses.replace(TABLE, truth=lambda case: "flat" if case else "steep", cases=[(0,), (1,)])
+    assert check("02", by_number, {0: "flat", 1: "steep"}).message.endswith("\nNot right: 0, 1.")
+    two = dataclasses.replace(TABLE, truth=lambda case, side: case, wrong={}, cases=[("flat", "left"), ("steep", "a")])
+    assert check("02", two, lambda case, side: "flat").message.endswith(
+        'Right: "flat", "left".\nNot right: "steep", "a".'
+    )
+
+
+def test_a_slip_may_be_of_another_kind_than_the_truth():
+    numbers = dataclasses.replace(KIND, wrong={"trace": lambda: 3.0})
+    assert check("02", numbers, "largest eigenvalue").right
+    words = dataclasses.replace(RATE, wrong={"root": lambda: "a root"})
+    assert check("02", words, 0.2).right
+    assert check("02", words, 0.7).slip is None
 
 
 def test_a_slip_in_one_of_the_cases_is_named_with_those_that_are_right():

@@ -9,7 +9,7 @@ import pytest
 
 from entropic_edu import cli
 from entropic_edu.teaching import class_report, inventory
-from entropic_edu.teaching.inventory import ITEMS, RIGHT, UNSURE, Sheet
+from entropic_edu.teaching.inventory import ITEMS, LESSONS, RIGHT, TIMES, UNSURE, Sheet
 
 KNOWN = {item: 0.1 + 0.04 * k for k, item in enumerate(ITEMS)}  # share that is right before
 GAINS = {item: 0.3 + 0.05 * (k % 7) for k, item in enumerate(ITEMS)}  # of those that are not, share that learns it
@@ -94,6 +94,56 @@ def test_what_cannot_be_had_is_none(scores, value, error):
     assert class_report.gain(scores) == {"value": value, "error": error}
 
 
+def guessed(learners, seed=0):
+    """A class whose answers are drawn at random, before and after."""
+    draw = random.Random(seed)
+    return [
+        [Sheet(f"learner-{k}", when, "A", {item: draw.choice(ITEMS[item]) for item in ITEMS}) for when in TIMES]
+        for k in range(learners)
+    ]
+
+
+@pytest.mark.parametrize("learners", [1, 2, 3, 10, 40])
+def test_means_and_moves_are_those_that_one_counts_by_hand(learners):
+    pairs = guessed(learners)
+    report = class_report.measured(pairs)
+    for k, when in enumerate(TIMES):
+        assert report[when] == pytest.approx(statistics.mean(pair[k].score for pair in pairs) / 12)
+        for item, found in report["items"].items():
+            assert found[when] == pytest.approx(statistics.mean(pair[k].answers[item] == RIGHT for pair in pairs))
+    for key, moved in report["misconceptions"].items():
+        held = [[key in sheet.answers.values() for sheet in pair] for pair in pairs]
+        changes = [after - before for before, after in held]
+        assert (moved["before"], moved["after"]) == tuple(map(sum, zip(*held, strict=True)))
+        assert (moved["lost"], moved["gained"], moved["change"]) == (changes.count(-1), changes.count(1), sum(changes))
+        spread = None if learners == 1 else pytest.approx(statistics.pstdev(changes) * learners**0.5, abs=1e-9)
+        assert moved["error"] == spread
+
+
+@pytest.mark.parametrize("learners", [0, 1, 2, 9, 10, 11])
+def test_the_table_says_each_number_of_its_report_and_how_rough_a_small_class_is(learners):
+    report = class_report.measured(guessed(learners)) | {"left_out": []}
+    lines = class_report.table(report).splitlines()
+    assert ("With fewer than 10 learners these errors are rough themselves." in lines) == (0 < learners < 10)
+    assert not any(line.startswith("Left out") for line in lines)
+    if not learners:
+        return
+    said = {line.split()[0]: line for line in lines if line}
+    for item, found in report["items"].items():
+        assert said[item].startswith(f"{item:<10}{100 * found['before']:>6.0f} %{100 * found['after']:>6.0f} %   ")
+    rows = [
+        line.split(maxsplit=4) for line in lines[lines.index("before  after  change   lesson") + 1 :] if line[:1] == " "
+    ]
+    assert len(rows) == len(LESSONS)
+    assert [int(row[0]) for row in rows] == sorted((int(row[0]) for row in rows), reverse=True)
+    for moved in report["misconceptions"].values():
+        error = [] if learners == 1 else ["±", f"{moved['error']:.1f}"]
+        numbers = [f"{moved['before']}", f"{moved['after']}", f"{moved['change']:+d}", *error, moved["lesson"]]
+        assert [
+            line for line in lines if line.endswith(f"  {moved['says']}") and line.split()[: len(numbers)] == numbers
+        ]
+
+
 @pytest.fixture
 def folder(tmp_path):
     for pair in planted(1):
@@ -116,6 +166,7 @@ def test_the_command_prints_the_planted_gain_as_a_table_and_as_json(folder, caps
     report = json.loads(capsys.readouterr().out)
     assert off(report["gain"], GAIN) < 3
     assert report["left_out"] == []
+    assert (report["kind"], report["format"]) == ("entropic_edu class report", 1)
     assert f"{report['gain']['value']:.2f} ± {report['gain']['error']:.2f}" in table
 
 
@@ -209,10 +260,14 @@ def test_a_share_is_said_in_percent(share, said):
     assert class_report._percent(share) == said
 
 
-def test_the_error_of_a_gain_from_nothing_is_that_of_a_mean_by_hand():
-    after = [0.2, 0.9, 0.4, 0.7]
+@pytest.mark.parametrize("learners", [2, 3, 4])
+def test_the_error_of_a_gain_from_nothing_is_that_of_a_mean_by_hand(learners):
+    after = [0.2, 0.9, 0.4, 0.7][:learners]
     found = class_report.gain([[0.0, each] for each in after])
     assert found["value"] == pytest.approx(statistics.mean(after))
-    assert found["error"] == pytest.approx(statistics.stdev(after) / 2)
+    assert found["error"] == pytest.approx(statistics.stdev(after) / learners**0.5)
+
+
+def test_a_gain_needs_one_who_can_learn_and_an_error_two_learners():
     assert class_report.gain([[0.5, 0.75]]) == {"value": 0.5, "error": None}
     assert class_report.gain([[1.0, 1.0], [1.0, 0.5]]) == {"value": None, "error": None}

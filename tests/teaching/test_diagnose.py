@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from entropic_edu.teaching.check import Exercise, check
-from entropic_edu.teaching.diagnose import POWERS, changes
+from entropic_edu.teaching.diagnose import changes
 
 
 def told(truth, cases, answer, **settings):
@@ -30,22 +30,75 @@ def cubic(x):
 
 PAIRS = [(2.0, 0.1), (3.0, 0.2), (1.5, 0.4)]
 ONES = [(0.7,), (1.9,), (0.4,)]
+POWERS = (1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, -1.5, 3.0, -3.0)
 WORDS = {0.5: "the square root of a", 1.0: "a", 1.5: "a^1.5", 2.0: "a^2", 3.0: "a^3"}
 
 # --- one rule for all results -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("factor", [1, 5])
+@pytest.mark.parametrize("factor", [1, 5, -1])
 @pytest.mark.parametrize("power", POWERS)
 def test_a_power_of_an_argument_too_much_is_named(power, factor):
     said, _ = told(product, PAIRS, lambda a, b: factor * product(a, b) * a**power)
-    times = "" if factor == 1 else ", times 5"
+    times = "" if factor == 1 else f", times {factor}"
     assert said == f"Every result is the right one {'times' if power > 0 else 'divided by'} {WORDS[abs(power)]}{times}."
 
 
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+def test_no_power_is_named_where_all_is_very_small_or_large(size):
+    cases = [(size * a, b) for a, b in PAIRS]
+    said, _ = told(lambda a, b: a + size * b, cases, lambda a, b: a**2 / size + size * b**3)
+    assert not re.search(r"the power|times a|divided by a", said)
+    said, _ = told(lambda a, b: a * b, cases, lambda a, b: a * b**3)
+    assert said == "Every result is the right one times b^2."
+
+
+def test_a_power_is_named_behind_a_list_and_only_of_an_argument_that_can_be_changed():
+    cases = [([1.0, 2.0, 4.0], 0.9), ([2.0, 3.0], 0.5)]
+    said, _ = told(lambda v, a: v[0] * v[1] * a, cases, lambda v, a: v[0] * v[1] * a**3)
+    assert said == "Every result is the right one times a^2."
+    root = lambda a, b: math.sqrt(1 - a) * b  # noqa: E731
+    assert "times a" not in told(root, [(0.9, 2.0), (0.8, 3.0)], lambda a, b: root(a, b) * a)[0]
+
+
+@pytest.mark.parametrize("factor", [7, 1, -1])
 @pytest.mark.parametrize("power", POWERS[2:])
-def test_a_power_of_the_right_result_is_named_with_any_factor(power):
-    assert f"to the power {power:g}:" in told(cubic, ONES, lambda x: 7 * cubic(x) ** power)[0]
+def test_a_power_of_the_right_result_is_named_with_any_factor(power, factor):
+    assert f"to the power {power:g}:" in told(cubic, ONES, lambda x: factor * cubic(x) ** power)[0]
+
+
+RULES = {  # of numbers, and what is said of two
+    "Every result is 3 times": lambda v: 3 * v,
+    "to the power 2": lambda v: 7 * v**2,
+    "by the same amount, 3": lambda v: v + 3,
+    "in the wrong order": lambda v: np.flip(v) if len(v) > 1 else v + 1,
+    "Every result is 1 divided by": lambda v: 1 / v,
+    "Every result is the right one, rounded": np.round,
+}
+
+
+@pytest.mark.parametrize(("words", "rule"), RULES.items())
+def test_two_results_show_a_rule_and_one_shows_no_more_than_itself(words, rule):
+    for right in (np.array([4.7, 1.2]), np.array([4.7])):
+        verdict = check("02", Exercise("asked", "2.1", truth=lambda right=right: right, wrong={}), rule(right))
+        assert (words in verdict.message) == (len(right) == 2)
+
+
+@pytest.mark.parametrize(("right", "given", "rounded"), [(2.5, 2.0, True), (2.4, 2.0, True), (0.6, 1.0, False)])
+def test_what_rounding_moves_by_more_than_a_fifth_is_not_called_rounded(right, given, rounded):
+    assert ("rounded" in told(lambda: right, [()], given)[0]) == rounded
+
+
+def test_tensors_exchanged_are_named():
+    cases = [(torch.tensor([1.0, 3.0]), torch.tensor([2.0, 0.7])), (torch.tensor([0.4, 2.0]), torch.tensor([3.0, 1.1]))]
+    said, _ = told(lambda a, b: a**2 * b, cases, lambda a, b: a * b**2)
+    assert said == "This would be right with a and b swapped."
+
+
+def test_the_number_of_values_of_a_matrix_is_not_spoken_of():
+    cases = [(torch.ones(2, 3), 2.0), (2 * torch.ones(3, 3), 0.5), (torch.ones(4, 3), 1.0)]
+    said, _ = told(lambda m, a: m.sum() * a, cases, lambda m, a: m.sum() * a / len(m))
+    assert "number of" not in said
 
 
 @pytest.mark.parametrize(
@@ -188,6 +241,36 @@ def test_what_is_wrong_with_one_argument_is_found_by_changing_it(truth, cases, a
     assert named == "argument"
 
 
+def test_of_arguments_that_act_the_other_way_two_are_told():
+    truth, cases, answer, _ = ARGUMENTS["the other way"]
+    assert len(told(truth, cases, answer)[0].splitlines()) == 3  # the first says by how much
+
+
+ENDS = {  # truth, cases, answer, what is said
+    "right at zero, too": (
+        lambda a: a / (1 + a), [(0.0,), *ONES], lambda a: a / (2 + a),
+        "Among the cases that are wrong: For very large a your result is right",
+    ),
+    "the first of two": (
+        lambda a, b: a * b / (1 + a * b), [(0.7, 2.0), (1.9, 3.0)], lambda a, b: a * b / (2 + a * b),
+        "For very large a your result is right",
+    ),
+    "behind a list": (
+        lambda v, a: v[0] * a / (1 + v[0] * a), [([1.0], 0.5), ([3.0], 2.0)], lambda v, a: v[0] * a / (2 + v[0] * a),
+        "For very large a your result is right",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("truth", "cases", "answer", "words"), ENDS.values(), ids=ENDS)
+def test_the_end_at_which_a_result_is_right_is_found(truth, cases, answer, words):
+    assert words in told(truth, cases, answer)[0]
+
+
+def test_a_count_has_no_ends():
+    assert "For very" not in told(lambda n: n / (1 + n), [(1,), (2,), (5,)], lambda n: n / (2 + n))[0]
+
+
 def test_of_three_arguments_at_fault_none_is_named():
     cases = [(2.0, 3.0, 0.5, 1.5), (1.0, 2.0, 0.7, 0.3)]
     said, _ = told(lambda a, b, c, d: a * b * c * d, cases, lambda a, b, c, d: d * (a + b + c + 1) ** 2)
@@ -197,12 +280,22 @@ def test_of_three_arguments_at_fault_none_is_named():
 @pytest.mark.parametrize(
     ("count", "listed"), [(1, "0;"), (6, "0, 1, 2, 3, 4, 5;"), (7, "0, 1, 2, 3, 4, 5…;"), (8, "0, 1, 2, 3, 4, 5…;")]
 )
-def test_wrong_entries_are_listed_up_to_six(count, listed):
-    weights = torch.arange(1.0, 10.0)
-    wrong = torch.where(torch.arange(9) < count, torch.arange(9) ** 2 + 2.5, 0)
+@pytest.mark.parametrize("size", [1, 1e-10])
+def test_wrong_entries_are_listed_up_to_six(count, listed, size):
+    weights = size * torch.arange(1.0, 10.0, dtype=torch.float64)
+    wrong = size * torch.where(torch.arange(9) < count, torch.arange(9) ** 2 + 2.5, 0)
     said, named = told(lambda x: x * weights, [(torch.tensor(2.0),)], lambda x: x * weights + wrong)
     assert f"{count} of 9 entries are wrong, at index {listed} the others are right" in said
     assert named == "entries"
+
+
+def test_entries_are_listed_of_the_first_array_that_is_partly_wrong():
+    truth, cases = (lambda x: torch.stack([x, 3 * x, x.square()])), [(torch.tensor(x),) for x in (1.0, 0.7, 1.6)]
+
+    def given(x):
+        return truth(x) + {1.0: 0.0, 0.7: 5.0, 1.6: torch.tensor([0.0, 2.5, 0.3])}[round(float(x), 4)]
+
+    assert "2 of 3 entries are wrong, at index 1, 2;" in told(truth, cases, given)[0]
 
 
 # --- whatever the truth bears -------------------------------------------------------------------------------------
@@ -214,6 +307,7 @@ NARROW = {
     "a tensor and a number": (lambda v, a: v.sum() * a, [(torch.ones(2), 3.0)] * 2, lambda v, a: v[0] + a**2),
     "zero and below": (lambda a, b: a * b - 1, [(0.0, 1.0), (-2.0, 3.0)], lambda a, b: a**2 + b),
     "a truth value": (lambda a, up: a if up else -a, [(2.0, True), (3.0, False)], lambda a, up: a**2 + up),
+    "zero": (lambda a, b: a * b - 1, [(0.0, 1.0), (2.0, 3.0)], lambda a, b: a**2 + b),
     "infinity": (lambda a: math.inf if a > 2 else a, [(1.0,), (1.5,), (3.0,)], lambda a: a**2 + 1),
 }
 
@@ -244,6 +338,11 @@ VALUES = {  # a value, and how many changes of each of its entries are tried
     "sixteen": (np.ones(16), [1] * 16),
     "seventeen": (np.ones(17), []),
     "vector": (torch.tensor([1.0, 2.0]), [2, 2]),
+    "zeros": ([0.0, 0.0], [2, 2]),
+    "no counts": ([0, 0], [2, 2]),
+    "ones": ([1, 1], [2, 2]),
+    "a tensor of one": (torch.tensor(2.0), []),
+    "three dimensions": (torch.ones(2, 2, 2), []),
     "matrix": (torch.ones(20, 16), [1] * 16),
     "wide": (torch.ones(2, 17), []),
     "row": (np.ones((3, 1)), [1]),
@@ -265,14 +364,22 @@ def test_each_change_is_of_one_number_of_one_argument(value, counts):
         assert type(changed[1]) in (type(value), list)
         assert (changed[0], changed[2]) == (2.5, 4)
         place = where(changed[1], value)
+        assert (sizes(changed[1])[..., place] > sizes(value)[..., place]).all()
         last = "last" if place == len(counts) - 1 else "inner"
         assert leaf.startswith("tried" if np.ndim(value) == 0 else f"the {'first' if place == 0 else last} ")
+    for _, group in itertools.groupby(every, lambda each: where(each[2][1], value)):
+        if len(largest := list(group)[1:]):
+            assert max(largest[0][2][1]) > sizes(value).max()
     assert repr(value) == before
+
+
+def sizes(value):
+    return np.abs(np.atleast_1d(value.tolist() if hasattr(value, "tolist") else value))
 
 
 def where(changed, value):
     """The one entry, or column, that differs."""
-    differ = np.not_equal(*(np.array(each.tolist() if hasattr(each, "tolist") else each) for each in (changed, value)))
-    differ = differ.any(0) if differ.ndim == 2 else np.atleast_1d(differ)
+    differ = sizes(changed) != sizes(value)
+    differ = differ.any(0) if differ.ndim == 2 else differ
     (place,) = np.flatnonzero(differ)
     return int(place)

@@ -100,7 +100,8 @@ def test_anything_missing_or_too_much_is_said_with_its_place(report):
         ("question", "Walkers go home.", "question mark"),
         ("seeds.pairs", 4, "one number for each of 4 pairs (seeds.pairs), got 5"),
         ("result.without_noise", None, "done goes with numbers in result.without_noise"),
-        ("conclusion.verdict", "away", '"away" of 5 pairs wants a mean past -'),
+        ("conclusion.verdict", "away", '"away" of 5 pairs wants a mean past -0.0239, '),
+        ("conclusion.verdict", "away", "; got 0.298 ± 0.0086. "),
         ("result.with_noise", STILL, '"toward" of 5 pairs wants a mean past 0'),
     ],
 )
@@ -127,6 +128,26 @@ def test_a_size_is_told_in_its_unit_and_at_its_bounds_nothing_is(part, value, sa
     assert reports._size(part, exact) == ""
 
 
+@pytest.mark.parametrize("path", [path for path in places(reports.schema()) if path != "kind"])
+def test_what_is_of_another_kind_is_told_with_what_was_meant(report, path):
+    part = reports.schema()
+    for name in path.split("."):
+        part = part["properties"][name]
+    (said,) = reports.problems(changed(report, path, [[1]]))
+    place = path if part.get("items") is None else f"{path}[0]"
+    means = f" ({part['description']})" if place == path and "description" in part else ""
+    assert said.startswith(f"{place}: wanted ")
+    assert said.endswith(f"{means}, got {shown([[1]] if place == path else [1])}")
+
+
+def test_what_is_no_report_is_called_one(tmp_path):
+    (said,) = reports._against(reports.schema(), 3, "")
+    assert said == "the report: wanted object, got 3"
+    for wrong, first in {"[1]": "Wanted an object in braces", "{}": reports.problems({})[0]}.items():
+        (tmp_path / "mine.json").write_text(wrong)
+        assert reports.table(tmp_path).splitlines()[-1].startswith(f"- mine.json: {reports.cell(first)}")
+
+
 def test_a_cell_shows_what_a_file_says_and_lets_none_of_it_mark_up_the_page():
     assert reports.cell('a | b <i> & "c"\n *d* \x07') == 'a \\| b &lt;i&gt; &amp; "c" \\*d\\*'
 
@@ -135,19 +156,23 @@ def test_one_pair_proves_nothing(report):
     for path, value in {"seeds.pairs": 1, "result.with_noise": [0.3], "result.without_noise": [0.0]}.items():
         report = changed(report, path, value)
     (said,) = reports.problems(report)
-    assert "wants at least two pairs" in said
+    assert (
+        "wants at least two pairs, with less without noise taken off; got one pair, of which nothing is known" in said
+    )
     assert reports.problems(changed(report, "conclusion.verdict", "cannot tell")) == []
 
 
 def test_of_noise_alone_a_conclusion_passes_as_seldom_as_it_should(report):
     """Two and a half per cent of the time to either side: the promise of Student's t for five pairs."""
     draw = random.Random(0)
-    passed = 0
+    passed = {"toward": 0, "away": 0}
     for _ in range(4000):
         noisy, still = ([draw.gauss(0.1, 0.03) for _ in range(5)] for _ in range(2))
         made = {**report, "result": report["result"] | {"with_noise": noisy, "without_noise": still}}
-        passed += not list(reports._sense(made))
-    assert passed / 4000 == pytest.approx(0.025, abs=0.0075)  # three standard errors
+        for verdict in passed:
+            passed[verdict] += not list(reports._sense({**made, "conclusion": {"verdict": verdict}}))
+    for count in passed.values():
+        assert count / 4000 == pytest.approx(0.025, abs=0.0075)  # three standard errors
 
 
 def test_a_report_is_begun_checked_and_shown_by_commands(tmp_path, report, capsys):
@@ -243,3 +268,23 @@ def test_what_an_effect_needs_is_the_quantile_of_student_times_its_error(pairs):
     else:
         assert found.error == pytest.approx(statistics.stdev(values) / pairs**0.5)
         assert found.needed / found.error == pytest.approx({2: 12.7062, 3: 4.3027}[pairs], rel=1e-4)
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_row_of_the_table_says_each_number_and_what_is_missing(tmp_path, report, pairs, known):
+    values = [0.1, 0.4, 0.2][:pairs]
+    report |= {
+        "seeds": report["seeds"] | {"pairs": pairs},
+        "conclusion": report["conclusion"] | {"verdict": "cannot tell"},
+    }
+    report["result"] |= {"with_noise": values, "without_noise": values if known else None}
+    report["prediction"]["number"] = 0.12345 if known else None
+    report["controls"]["all_data"]["done"] = known
+    saved(tmp_path, report)
+    mean = {1: "0.1 (one pair)", 2: "0.25 ± 0.15", 3: "0.233 ± 0.088"}[pairs]
+    row = [each.strip() for each in reports.table(tmp_path).splitlines()[2].split("|")[1:-1]]
+    still, missing = (mean, "none") if known else ("missing", "all data")
+    assert row[2:] == [f"{pairs}", row[3], "0.123" if known else "none", mean, still, "cannot tell", missing]
+    found = reports.effect(report)
+    assert found.mean == pytest.approx(0 if known else statistics.mean(values), abs=1e-12)
