@@ -18,7 +18,7 @@ def test_there_are_as_many_processes_as_workers_and_none_afterwards():
     with pool(None, 2, 1) as workers:
         at_work = [workers.submit(os.getpid) for _ in range(2)]
         processes = set(multiprocessing.active_children()) - before
-        assert {future.result(60) for future in at_work} == {process.pid for process in processes}
+        assert {future.result(300) for future in at_work} == {process.pid for process in processes}
     assert len(processes) == 2
     assert not any(process.is_alive() for process in processes)
 
@@ -35,10 +35,10 @@ def test_an_executor_that_is_lent_goes_on_and_the_caller_keeps_his_threads():
 
 def test_a_worker_that_is_told_to_stop_begins_no_work_and_is_replaced():
     workers = Workers(1, 1)
-    first = workers.idle[0].begun.result(60)
+    first = workers.idle[0].begun.result(300)
     os.kill(first, signal.SIGTERM)
-    assert isinstance(workers.submit(os.getpid).exception(60), BrokenExecutor)
-    assert workers.submit(os.getpid).result(60) != first
+    assert isinstance(workers.submit(os.getpid).exception(300), BrokenExecutor)
+    assert workers.submit(os.getpid).result(300) != first
     workers.shutdown()
 
 
