@@ -331,6 +331,15 @@ def test_products_keep_the_delta_of_what_bends_and_of_what_has_weights_but_of_th
     assert [delta is not None for _, delta in passes.layers] == wanted
 
 
+def test_group_norm_is_given_pictures_channels_last_on_a_cpu(generator):
+    model = nn.Sequential(*CHAINS["group norms"]()).double()
+    land = network(model, generator)
+    x = land.x.contiguous()  # one after the other
+    passes = ConvChain.of(model).passes(land.initial(generator)[None], x, lambda outputs: outputs)
+    normed = [kept[0] for kept, _ in passes.layers if len(kept) == 5]
+    assert [each.is_contiguous(memory_format=torch.channels_last) for each in normed] == [True, True]
+
+
 def test_pictures_of_one_channel_are_computed_channels_last(generator):
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 2))
     land = Network(model, torch.randn(5, 1, 8, 8, generator=generator), torch.arange(5) % 2, strategy="groups")
