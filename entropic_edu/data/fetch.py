@@ -183,7 +183,7 @@ def _transfer(part: Path, archive: Archive, url: str, timeout: float, progress: 
         inner: BaseException = error
         while inner.__context__ is not None:
             inner = inner.__context__
-        if isinstance(inner, TimeoutError) or "timed out" in str(error):
+        if isinstance(inner, TimeoutError):
             raise OSError(f"{url} sent nothing for {timeout:g} s. {_again(part)}") from error
         why = getattr(inner, "strerror", None) or inner
         raise OSError(f"The connection to {url} failed or broke off ({why}). {_again(part)}") from error

@@ -42,7 +42,7 @@ class ReestimatedNorm(nn.Module):
                     "needs at least 2 samples, so take batch_size >= 2 (and as many training inputs)."
                 )
             if self.noted is None:
-                return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.eps)
+                return F.batch_norm(x, None, None, self.weight, self.bias, training=True, eps=self.eps)
             var, mean = torch.var_mean(x, [d for d in range(x.ndim) if d != 1], correction=0)
             if f"{self.name}.mean" in self.noted:
                 raise ValueError(
@@ -134,5 +134,4 @@ def with_running(model: nn.Module, statistics: dict[str, Tensor]) -> nn.Module:
         if isinstance(module, NORMS) and f"{name}.mean" in statistics:
             module.running_mean = statistics[f"{name}.mean"].detach()
             module.running_var = statistics[f"{name}.var"].detach()
-            module.track_running_stats = True
     return model

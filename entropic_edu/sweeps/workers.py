@@ -7,30 +7,36 @@ import multiprocessing
 import os
 import signal
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import torch
 
+from entropic_edu.physics.snapshot import warn
 
-@contextlib.contextmanager
-def pool(executor: Executor | None, workers: int, threads: int) -> Iterator[Executor]:
-    """Yield the executor, or one of so many worker processes; leave the caller's threads of torch as they were."""
-    before, used = torch.get_num_threads(), executor
+
+def pool(executor: Executor | None, workers: int, threads: int) -> contextlib.AbstractContextManager[Executor]:
+    """Lend the executor, or one of so many worker processes; the caller's threads of torch stay as they were."""
+    used = executor
     if used is None:
         try:
             used = Workers(workers, threads)
         except (OSError, ImportError, NotImplementedError) as error:  # no semaphores, no memory, no right to
             why = f"This machine allows no worker processes ({type(error).__name__}: {error})"
-            warnings.warn(f"{why}; the points are computed one after another in this process.", RuntimeWarning, 2)
+            warn(f"{why}; the points are computed one after another in this process.", RuntimeWarning)
             used = ThreadPoolExecutor(1)
+    return _lent(used, executor is None)
+
+
+@contextlib.contextmanager
+def _lent(executor: Executor, own: bool) -> Iterator[Executor]:
+    before = torch.get_num_threads()
     try:
-        yield used
+        yield executor
     finally:
-        if executor is None:
-            used.shutdown(cancel_futures=True)
+        if own:
+            executor.shutdown()
         torch.set_num_threads(before)  # parts in threads may have left theirs to threads to come
 
 
@@ -79,12 +85,12 @@ class Workers(Executor):
                 "executor=concurrent.futures.ThreadPoolExecutor()."
             )
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, *how: Any, **named: Any) -> None:
         """End all workers; one that still computes is stopped, since a part may take hours."""
         for process in [process for worker in list(self.busy) for process in worker.processes]:
             process.terminate()
         for worker in [*self.busy, *self.idle]:
-            worker.pool.shutdown(wait, cancel_futures=cancel_futures)
+            worker.pool.shutdown(*how, **named)
 
 
 class _Worker:

@@ -135,6 +135,17 @@ def test_the_split_asks_about_new_digits_of_known_writers():
     assert ours > in_file_order
 
 
+def test_scaled_inputs_have_mean_zero_and_variance_one_over_training_and_test_inputs_go_the_same_way():
+    data = digits(torch.float64)
+    scaled = data.scaled()
+    assert abs(float(scaled.x.mean())) < 1e-12
+    assert float(scaled.x.std()) == pytest.approx(1, abs=1e-12)
+    slope = scaled.x[0].diff().abs().max() / data.x[0].diff().abs().max()  # of the one line that all inputs are put on
+    for before, after in ((data.x, scaled.x), (data.test_x, scaled.test_x)):
+        torch.testing.assert_close(after - scaled.x[0, 0], slope * (before - data.x[0, 0]), rtol=0, atol=1e-12)
+    assert (scaled.y is data.y, scaled.test_y is data.test_y, scaled.name) == (True, True, "digits")
+
+
 def test_train_and_test_are_the_pairs_that_a_network_takes():
     data = digits()
     assert data.train == (data.x, data.y)
@@ -220,7 +231,7 @@ def test_a_file_that_was_cut_short_is_refused(nowhere, size):
 
 def test_a_label_past_nine_is_refused_with_its_record(nowhere):
     folder, records = write_copy(nowhere)
-    records[5, 2, 0] = 10
+    records[5, 2:, 0] = 10, 11  # the first of them is named
     records[5].tofile(folder / TEST_FILE)
     with pytest.raises(ValueError, match=r"test_batch\.bin holds label 10 in record 2, wanted 0 to 9; .*Unpack"):
         cifar10(folder)
@@ -463,6 +474,13 @@ def test_the_folder_that_torchvision_unpacks_is_found_and_the_binary_version_com
 def test_classes_are_named_in_the_order_of_their_numbers():
     assert len(CLASSES) == 10
     assert (CLASSES[0], CLASSES[3], CLASSES[9]) == ("airplane", "cat", "truck")
+
+
+def test_black_and_white_lie_where_the_published_means_and_deviations_put_them():
+    ends = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 32, 32)
+    black, white = module.normalised(ends, torch.float64)[:, :, 0, 0]
+    torch.testing.assert_close(1 / (white - black), torch.tensor([0.2470, 0.2435, 0.2616], dtype=torch.float64))
+    torch.testing.assert_close(black / (black - white), torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64))
 
 
 # --- CIFAR-10 itself -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import inspect
 import io
 import json
 import os
@@ -36,17 +37,18 @@ class Handler(BaseHTTPRequestHandler):
         if server.way == "missing":
             self.send_error(404)
             return
-        if server.way == "unwilling" and came:
+        if server.way == "unwilling at all" or (server.way == "unwilling" and came):
             self.send_error(416)
             return
         if server.way == "from the beginning":
             came = 0
         self.send_response(206 if came else 200)
-        if came:
-            self.send_header("Content-Range", f"bytes {came}-{len(content) - 1}/{len(content)}")
+        if came and server.way != "from nowhere":
+            first = came - 1 if server.way == "from elsewhere" else came
+            self.send_header("Content-Range", f"bytes {first}-{len(content) - 1}/{len(content)}")
         if server.way == "called gzipped":
             self.send_header("Content-Encoding", "x-gzip")
-        if server.way not in ("of no length", "endless"):
+        if server.way not in ("of no length", "endless", "one byte more"):
             length = (
                 server.way.removeprefix("of length ") if server.way.startswith("of length ") else len(content) - came
             )
@@ -59,6 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):
             if server.way == "cut short" or server.way == "of no length":
                 self.wfile.write(content[:half])
+            elif server.way == "one byte more":
+                self.wfile.write(content + b"0")
             elif server.way == "endless":
                 for server.times in range(100):
                     self.wfile.write(content)
@@ -136,7 +140,7 @@ def known(server):
 def get(to, archive, **options):
     said = []
     options = {"timeout": 20.0, "say": said.append, **options}
-    return fetch.cifar10(to, archive=archive, **options), said
+    return fetch.cifar10(to=to, archive=archive, **options), said
 
 
 def entries(folder):
@@ -212,11 +216,48 @@ def test_an_archive_that_a_server_calls_gzipped_is_kept_as_it_is(server, tmp_pat
 
 
 def test_a_bar_is_shown_only_where_it_is_asked_for(server, tmp_path, capsys):
-    get(tmp_path / "to", serve(server), progress=True)
+    archive = serve(server)
+    get(tmp_path / "to", archive, progress=True)
+    told = capsys.readouterr().err
+    assert "100%" in told
+    thousands = f"{archive.size / 1000:.0f}k"
+    assert f"{thousands}/{thousands}" in told
+
+
+@pytest.mark.parametrize("then", ["good", "from the beginning"])
+def test_the_bar_of_a_download_that_is_gone_on_with_ends_where_it_is_whole(server, tmp_path, capsys, then):
+    archive = serve(server)
+    server.way = "cut short"
+    with pytest.raises(OSError, match="broke off"):
+        get(tmp_path / "to", archive)
+    server.way = then
+    get(tmp_path / "to", archive, progress=True)
     assert "100%" in capsys.readouterr().err
 
 
+def test_what_is_not_said_is_half_a_minute_of_patience_and_no_bar_and_settings_are_given_by_name(tmp_path):
+    defaults = {name: each.default for name, each in inspect.signature(fetch.cifar10).parameters.items()}
+    assert (defaults["timeout"], defaults["progress"]) == (30, False)
+    with pytest.raises(TypeError):
+        fetch.cifar10(tmp_path, "http://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(999_999, "999,999 bytes"), (10**6, "1 MB"), (1_499_999, "1 MB"), (10**12, "1,000,000 MB")],
+)
+def test_sizes_are_told_in_bytes_below_a_megabyte(server, tmp_path, monkeypatch, size, words):
+    archive = replace(serve(server), size=size, url="http://127.0.0.1:9/refuses")
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Mock(free=10**15))
+    said = []
+    with pytest.raises(OSError, match="refused"):
+        get(tmp_path / "to", archive, say=said.append)
+    assert said[0].startswith(f"Fetching {words} from http://127.0.0.1:9/refuses to ")
+
+
 def test_the_known_archive_is_that_of_the_authors():
+    # as TensorFlow Datasets lists it
+    assert fetch.CIFAR10.size == 170_052_171
     assert fetch.CIFAR10.url == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
     assert sum(fetch.CIFAR10.files.values()) == 60_000 * 3073
     assert re.fullmatch("[0-9a-f]{64}", fetch.CIFAR10.sha256)
@@ -227,9 +268,8 @@ def test_the_known_archive_is_that_of_the_authors():
 
 def test_a_server_that_refuses_is_named(server, tmp_path):
     archive = replace(serve(server), url="http://127.0.0.1:9/archive")
-    with pytest.raises(
-        OSError, match=r"to http://127\.0\.0\.1:9/archive failed .*refused\)\. No copy was made; run again"
-    ):
+    told = r"to http://127\.0\.0\.1:9/archive failed or broke off \(Connection refused\)\. No copy was made; run again"
+    with pytest.raises(OSError, match=told):
         get(tmp_path / "to", archive)
     assert data.find_cifar10(tmp_path / "to") is None
 
@@ -270,16 +310,24 @@ def test_what_came_before_a_line_broke_is_kept_and_the_rest_fetched(server, tmp_
     assert server.asked[1] > 0.4 * archive.size
 
 
-def test_a_server_that_will_not_go_on_is_asked_from_the_beginning_next_time(server, tmp_path):
+@pytest.mark.parametrize("way", ["unwilling", "from elsewhere", "from nowhere"])
+def test_a_server_that_will_not_go_on_is_asked_from_the_beginning_next_time(server, tmp_path, way):
     archive = serve(server)
     server.way = "cut short"
     with pytest.raises(OSError, match="broke off"):
         get(tmp_path / "to", archive)
-    server.way = "unwilling"
+    server.way = way
     with pytest.raises(OSError, match=r"would not go on from byte [\d,]+\. No copy was made; run again"):
         get(tmp_path / "to", archive)
     assert_whole(get(tmp_path / "to", archive)[0])
     assert server.asked[2] == 0
+
+
+def test_a_server_that_will_not_even_begin_is_told_of(server, tmp_path):
+    archive = serve(server)
+    server.way = "unwilling at all"
+    with pytest.raises(OSError, match=r"would not go on from byte 0\. No copy was made; run again"):
+        get(tmp_path / "to", archive)
 
 
 def test_a_page_instead_of_the_archive_is_recognised_by_its_length(server, tmp_path):
@@ -308,6 +356,16 @@ def test_a_home_that_nobody_has_is_named_and_no_folder_of_that_name_is_made(serv
     with pytest.raises(ValueError, match="~nobody-of-this-name is nobody's home"):
         get("~nobody-of-this-name/to", serve(server))
     assert not (tmp_path / "~nobody-of-this-name").exists()
+
+
+def test_one_byte_too_many_is_too_many_and_nothing_of_it_is_kept(server, tmp_path):
+    archive = serve(server)
+    server.way = "one byte more"
+    with pytest.raises(OSError, match=r"sent more than the [\d,]+ bytes of the archive\. No copy was made; run again"):
+        get(tmp_path / "to", archive)
+    server.way = "good"
+    assert_whole(get(tmp_path / "to", archive)[0])
+    assert server.asked == [0, 0]
 
 
 def test_a_server_that_never_ends_does_not_fill_the_disk(server, tmp_path):
@@ -350,6 +408,7 @@ def test_an_archive_with_another_hash_is_deleted_and_fetched_anew(server, tmp_pa
 
 HOSTILE = {
     "../out": member("../out", b"evil"),
+    "the folder around": member(f"{data.FOLDER}/..", b"evil"),
     "a climb from within": member(f"{data.FOLDER}/../../out", b"evil"),
     "an absolute name": member("/out", b"evil"),
     "another folder": member("elsewhere/out", b"evil"),
@@ -412,6 +471,21 @@ def test_too_little_space_is_said_before_the_download(server, tmp_path):
     ):
         get(tmp_path / "to", archive)
     assert server.asked == []
+
+
+def test_space_for_the_rest_and_for_what_is_unpacked_is_enough_and_a_byte_less_is_not(server, tmp_path, monkeypatch):
+    archive = serve(server)
+    server.way = "cut short"
+    with pytest.raises(OSError, match="broke off"):
+        get(tmp_path / "to", archive)
+    server.way = "good"
+    came = (tmp_path / "to" / f".{data.FOLDER}.fetch" / "archive.part").stat().st_size
+    needed = archive.size - came + sum(SIZES.values())
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Mock(free=needed - 1))
+    with pytest.raises(OSError, match="make space"):
+        get(tmp_path / "to", archive)
+    monkeypatch.setattr("shutil.disk_usage", lambda place: Mock(free=needed))
+    assert_whole(get(tmp_path / "to", archive)[0])
 
 
 FAULTS = {}  # by the end of a file's name, what opening it raises

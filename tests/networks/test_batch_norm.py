@@ -211,9 +211,10 @@ def test_a_start_has_scales_of_one_and_shifts_of_zero(generator):
 def test_norms_without_scales_and_frozen_ones_are_normed_too(generator):
     model = normed()
     model[1] = nn.BatchNorm1d(4, affine=False).double()
+    model[4] = nn.BatchNorm1d(4, track_running_stats=False).double()
     model[4].weight.requires_grad_(False)
     land = network(generator, model)
-    theta = land.initial(generator)
+    theta = anywhere(land, generator)
     assert land.dim == sum(p.numel() for p in model.parameters()) - 4
     expected = F.cross_entropy(land.module(theta)(land.x), land.y)
     torch.testing.assert_close(land.loss(theta), expected.detach(), **ROUND_OFF)
@@ -320,6 +321,22 @@ def test_a_refusal_names_the_way_to_use_batch_norm(generator):
 def test_options_that_say_nothing_are_refused(settings, words, generator):
     with pytest.raises(ValueError, match=words):
         Network(normed(), *data(generator), **{"batch_norm": "reestimate", **settings})
+
+
+def test_two_inputs_are_enough_to_have_statistics_and_512_are_taken_where_nothing_is_said(generator):
+    x, y = data(generator, 600)
+    lands = {
+        number: Network(normed(), x, y, batch_norm="reestimate", statistics=number) for number in (2, 511, 512, 513)
+    }
+    theta = anywhere(lands[2], generator)
+    losses = {number: land.loss(theta) for number, land in lands.items()}
+    assert len({float(loss) for loss in losses.values()}) == 4
+    assert torch.equal(Network(normed(), x, y, batch_norm="reestimate").loss(theta), losses[512])
+
+
+def test_what_must_be_in_memory_at_once_is_a_batch_or_the_inputs_that_give_statistics_and_as_many_more(generator):
+    land = network(generator, statistics=10)
+    assert [land.least_samples(size) for size in (None, 1, 8)] == [20, 1, 8]
 
 
 def test_a_norm_that_is_used_twice_has_no_one_mean(generator):

@@ -42,6 +42,9 @@ CHAINS = {
         *(nn.Conv2d(2, 4, (3, 7), stride=(3, 7)), nn.ReLU(), nn.Conv2d(4, 3, (3, 1), stride=(3, 1), bias=False)),
         *(nn.Tanh(), nn.Flatten(), nn.Linear(3, 3)),
     ],
+    "one convolution after another": lambda: [
+        *(nn.Conv2d(2, 3, 3), nn.Conv2d(3, 2, 2), nn.Conv2d(2, 2, 2), nn.GELU(), nn.Flatten(), nn.Linear(30, 3)),
+    ],
     "windows that tile all but an edge": lambda: [
         *(nn.Conv2d(2, 4, 2), nn.Tanh(), nn.Conv2d(4, 3, 2, stride=2), nn.Tanh(), nn.Conv2d(3, 2, 3, stride=3)),
         *(nn.Flatten(), nn.Linear(2, 3)),
@@ -300,6 +303,41 @@ class Layouts(TorchDispatchMode):
         if function is torch.ops.aten.convolution.default:
             self.found.append(out.is_contiguous(memory_format=torch.channels_last))
         return out
+
+
+@pytest.mark.parametrize(
+    ("number", "own", "convolved"), [(1, False, 2), (2, False, 1), (3, False, 1), (2, True, 0), (3, True, 0)]
+)
+def test_windows_that_tile_are_matrix_products_where_each_of_many_networks_has_its_own(
+    number, own, convolved, generator
+):
+    model = nn.Sequential(*CHAINS["windows that tile"]()).double()
+    land = network(model, generator, strategy="groups")
+    chain, theta, batch = ConvChain.of(model), starts(land, generator, number), land.draw(4, generator, number)
+    with Layouts() as layouts:
+        layouts.found = []
+        chain.gradient(theta, batch.x if own else batch.x[0], lambda outputs: outputs, own)
+    assert len(layouts.found) == convolved
+
+
+def test_products_keep_the_delta_of_what_bends_and_of_what_has_weights_but_of_the_first_layer_none(generator):
+    model = nn.Sequential(
+        *(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 2), nn.GroupNorm(2, 4, affine=False)),
+        *(nn.ReLU(), nn.Flatten(), nn.Linear(8, 4), nn.GELU(), nn.Linear(4, 3)),
+    ).double()
+    land = network(model, generator)
+    passes = ConvChain.of(model).passes(land.initial(generator)[None], land.x, lambda outputs: outputs)
+    wanted = [False, True, False, True, True, False, False, True, True, True]
+    assert [delta is not None for _, delta in passes.layers] == wanted
+
+
+def test_group_norm_is_given_pictures_channels_last_on_a_cpu(generator):
+    model = nn.Sequential(*CHAINS["group norms"]()).double()
+    land = network(model, generator)
+    x = land.x.contiguous()  # one after the other
+    passes = ConvChain.of(model).passes(land.initial(generator)[None], x, lambda outputs: outputs)
+    normed = [kept[0] for kept, _ in passes.layers if len(kept) == 5]
+    assert [each.is_contiguous(memory_format=torch.channels_last) for each in normed] == [True, True]
 
 
 def test_pictures_of_one_channel_are_computed_channels_last(generator):

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -12,13 +12,12 @@ import torch
 import entropic_edu as ee
 from entropic_edu.physics.results import Result, packed
 from entropic_edu.sweeps.kept import Dispatch, Part, Store, in_words
-from entropic_edu.sweeps.workers import Workers
 
 ROAD = ee.Path(torch.eye(3), method="neb")
 
 
 def store(folder=None, of=0):
-    return Store(folder, {"recipe": of}, other="was made otherwise.", remedy="the same call")
+    return Store(folder=folder, of={"recipe": of, "also": 0}, other="was made otherwise.", remedy="the same call")
 
 
 def plain(value):
@@ -66,6 +65,20 @@ def test_the_file_of_another_part_or_of_other_settings_is_refused(tmp_path):
     store(tmp_path).file("one").rename(store(tmp_path).file("two"))
     with pytest.raises(ValueError, match=r"two\.kept was made otherwise\."):
         store(tmp_path).read("two")
+
+
+def test_what_parts_must_agree_in_may_come_in_any_order(tmp_path):
+    store(tmp_path, of=1).get("one", lambda: {"one": 1})
+    turned = Store(tmp_path, {"also": 0, "recipe": 1}, other="was made otherwise.", remedy="the same call")
+    assert turned.read("one").values == {"one": 1}
+
+
+def test_a_result_with_a_field_that_nobody_knows_is_said_to_be_of_another_version(tmp_path):
+    kept = store(tmp_path)
+    values = {"walk": {"kind": "Release", "fields": {"future": 1}}}
+    kept.write("part", packed("Part", {}, {"name": "part", "of": kept.of, "values": values, "seconds": 0.0}))
+    with pytest.raises(ValueError, match=r"part\.kept was written by another version .*Release has no field future"):
+        kept.read("part")
 
 
 def test_a_class_of_the_user_s_is_not_taken_for_the_package_s_of_the_same_name(tmp_path):
@@ -154,6 +167,32 @@ def test_a_part_that_fails_is_tried_again_and_what_needs_it_is_left_out():
     assert len(tries) == 3
 
 
+@pytest.mark.parametrize(("settings", "tries"), [({}, 1), ({"retries": 0}, 1), ({"retries": 3}, 4)])
+def test_a_part_that_fails_is_tried_once_and_as_often_again_as_asked_for(settings, tries):
+    made = []
+    (error,) = dispatched({"a": Part(lambda: made.append(1) or fails())}, store(), **settings).values()
+    assert isinstance(error, ZeroDivisionError)
+    assert len(made) == tries
+
+
+@pytest.mark.parametrize(("settings", "threads"), [({}, 1), ({"threads": 2}, 2)])
+def test_a_part_is_made_on_one_thread_of_torch_or_on_as_many_as_asked_for(settings, threads):
+    kept, before = store(), torch.get_num_threads()
+    dispatched({"a": Part(lambda: {"threads": torch.get_num_threads()})}, kept, **settings)
+    assert kept.read("a").values == {"threads": threads}
+    assert torch.get_num_threads() == before
+
+
+def test_the_seconds_of_a_part_are_those_that_its_making_took(tmp_path):
+    began = time.perf_counter()
+    made = [store(tmp_path).get("here", lambda: total(1)).seconds]
+    kept = store()
+    dispatched({"there": PARTS["a"]}, kept)
+    made.append(kept.read("there").seconds)
+    assert min(made) >= 0
+    assert sum(made) <= time.perf_counter() - began
+
+
 def test_closed_early_it_keeps_what_is_finished_and_cancels_the_rest():
     kept, begun, held = store(), threading.Event(), threading.Event()
 
@@ -169,34 +208,3 @@ def test_closed_early_it_keeps_what_is_finished_and_cancels_the_rest():
         running.close()
         held.set()
     assert [name for name in parts if name in kept] == ["a", "unseen"]
-
-
-def _much(marker, size):
-    marker.write_text("computed")
-    return bytes(size)
-
-
-@pytest.mark.parametrize("delay", [0.3, 0.5, 0.6])  # of which some fall into the sending
-def test_workers_are_ended_while_a_result_is_on_its_way(delay, tmp_path):
-    """A worker that dies in the middle of a result leaves its caller waiting for the rest for ever."""
-    workers = Workers(1, 1)
-    workers.submit(_much, tmp_path / "marker", 400_000_000)
-    while not (tmp_path / "marker").exists():
-        time.sleep(0.01)
-    time.sleep(delay)
-    ended = threading.Thread(target=workers.shutdown, daemon=True)
-    ended.start()
-    ended.join(30)
-    assert not ended.is_alive()
-
-
-@pytest.mark.parametrize("delay", [0.0, 1.0, 5.0])  # as it starts, as it begins, and at work
-def test_a_worker_that_computes_is_ended_at_once(delay):
-    workers = Workers(1, 1)
-    future = workers.submit(time.sleep, 600)
-    time.sleep(delay)
-    ended = threading.Thread(target=workers.shutdown, daemon=True)
-    ended.start()
-    ended.join(30)
-    assert not ended.is_alive()
-    assert isinstance(future.exception(), BrokenExecutor)

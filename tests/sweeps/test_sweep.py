@@ -10,7 +10,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -73,6 +73,18 @@ def wrong(a):
     if a == 2:
         raise ZeroDivisionError("no such place")
     return a
+
+
+def meets(a):
+    """Whether another point is computed at the same time."""
+    try:
+        BOTH.wait(0.3)
+    except threading.BrokenBarrierError:
+        return False
+    return True
+
+
+BOTH = threading.Barrier(2)
 
 
 class StubbornError(Exception):
@@ -225,6 +237,20 @@ def test_a_function_that_processes_cannot_import_is_refused_with_what_to_do(monk
     assert ee.sweep(product, over={"a": [3]}, workers=1).results == (6.0,)  # a notebook too may import one
 
 
+def test_a_function_is_named_by_its_module_and_in_a_script_by_the_file(pool, monkeypatch):
+    def inner(a):
+        return a
+
+    names = []
+    for module, script in (("mine", "/home/me/study.py"), ("__main__", "/home/me/study.py"), ("__main__", None)):
+        inner.__module__ = module
+        monkeypatch.setattr(sys.modules["__main__"], "__file__", script, raising=False)
+        names.append(ee.sweep(function=inner, over={"a": [1]}, executor=pool).function.partition(".")[0])
+    assert names == ["mine", "study", "__main__"]
+    with pytest.raises(TypeError):
+        ee.sweep(inner, {"a": [1]})
+
+
 def test_what_is_no_function_is_refused(pool):
     from functools import partial
 
@@ -288,6 +314,17 @@ def test_results_are_found_by_some_of_their_settings(pool):
     assert swept.at() == list(swept.results)
     with pytest.raises(ValueError, match=r"No point of this sweep has a=9; its first has a=1, b=3\.0"):
         swept.at(a=9)
+
+
+def test_the_first_of_several_failures_is_told_and_two_sweeps_of_the_same_points_are_two(pool):
+    def fragile(a):
+        raise ValueError(f"not {a}")
+
+    swept = ee.sweep(fragile, over={"a": [3, 1, 2]}, executor=pool, retries=0)
+    assert [failure.settings["a"] for failure in swept.failed] == [3, 1, 2]
+    assert swept.summary().endswith("over a; 3 failed, the first: " + swept.failed[0].error + ".")
+    assert swept.failed[0].error.endswith("ValueError: not 3")
+    assert swept != replace(swept)
 
 
 def test_a_table_has_a_row_for_each_point(pool):
@@ -512,9 +549,11 @@ def test_where_no_processes_may_be_started_the_points_are_computed_here(monkeypa
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(workers, "_Worker", denied)
-    with pytest.warns(RuntimeWarning, match="allows no worker processes .PermissionError.*one after another in this"):
-        swept = ee.sweep(product, over={"a": [1, 2]})
-    assert swept.results == (2.0, 4.0)
+    said = "allows no worker processes .PermissionError.*one after another in this"
+    with pytest.warns(RuntimeWarning, match=said) as caught:
+        swept = ee.sweep(meets, over={"a": [1, 2]})
+    assert swept.results == (False, False)
+    assert caught[0].filename == __file__
 
 
 def walked(steps):
