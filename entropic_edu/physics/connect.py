@@ -215,8 +215,8 @@ def _relaxed(
             road = latest
             yield _snapshot(road, swept + band.swept, sweeps)
         swept += band.sweeps
-        if swept == sweeps and math.isnan(curvature):  # the only round
-            break
+        if swept == sweeps and math.isnan(curvature):
+            break  # it was the only round
         before, some = (curvature, barrier, height), _middle(road.pivots)
         curvature, barrier, height = _curvature(few, some), _barrier(few, road.pivots), _height(few, some)
         change = abs(curvature - before[0]) / max(abs(curvature), 1e-30)

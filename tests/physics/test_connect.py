@@ -1104,6 +1104,16 @@ def test_a_force_or_a_barrier_at_its_bound_is_small_enough(by, monkeypatch):
     assert on_the_circle(land, **settings).converged
 
 
+@pytest.mark.parametrize("share", [0.04, 0.06, 0.8])
+@pytest.mark.filterwarnings("ignore::entropic_edu.UnconvergedWarning")
+def test_a_barrier_of_less_than_a_twentieth_of_the_ends_loss_is_none_to_speak_of(share):
+    settings = {"method": "string", "points": 10, "sweeps": alone(6, change=0)}
+    barrier = on_the_circle(**settings).barrier
+    road = on_the_circle(Circle(base=barrier / share), **settings)
+    assert road.barrier == pytest.approx(barrier)
+    assert road.converged == (share < 0.05)
+
+
 @pytest.mark.parametrize("matches", [False, True])
 def test_norms_are_matched_at_last_where_that_is_asked_for(matches, generator):
     x = torch.randn(30, 5, generator=generator, dtype=torch.float64)
