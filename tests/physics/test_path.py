@@ -528,8 +528,9 @@ def test_points_are_spread_evenly_though_the_line_stands_still_for_a_while(block
     monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", together)
     start, ahead = torch.randn(2, 40, generator=generator, dtype=torch.float64)
     points = start + ahead * doubles(0, 1, 3, 2)[:, None]
-    shares = torch.linspace(0, 1, 20, dtype=torch.float64)[:, None]
-    still = torch.lerp(doubles(0, 1, 0, 0), doubles(2 / 3, 0, 1 / 3, 0), shares)  # all of them the second point
+    shares = torch.rand(20, 2, generator=generator, dtype=torch.float64)
+    nowhere = doubles([2 / 3, -1, 1 / 3, 0], [1 / 2, -1, 0, 1 / 2])  # other weights of the same place
+    still = doubles(0, 1, 0, 0) + shares @ nowhere  # all of them the second point
     weights = torch.cat([doubles([1, 0, 0, 0]), still, doubles([0, 0, 0, 1])])
     wanted = start + ahead * torch.linspace(0, 2, 12, dtype=torch.float64)[:, None]
     torch.testing.assert_close(evenly(weights, points, 12), wanted, rtol=0, atol=1e-5)
