@@ -160,23 +160,22 @@ def connect(
     size = batch_size if batch_size is None or land.num_samples is None else min(batch_size, land.num_samples)
     band = Band(land.without_label_noise(), generator, size, learning_rate, momentum, wanted.most)
     few = band.few = _few(band.land, size)
+    line = Path(torch.stack([a, b])).resample(pivots).pivots
     with torch.no_grad():  # the weight-decay term is left out: no road can lower it much
-        band.highest = max(
-            float(few.loss(each).max()) for each in (first, Path(torch.stack([a, b])).resample(pivots).pivots)
-        )
+        band.highest = max(float(few.loss(each).max()) for each in (first, line))
         level = float(land.data_loss(torch.stack([a, b])).mean())
+    enough = max(min(_LOW * level, _HILL * _barrier(few, line)), torch.finfo(a.dtype).eps * level)
     yield _snapshot(road, 0, wanted.most)
-    road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, level)
+    road, swept, change = yield from _relaxed(way, band, road, pivots, wanted, enough)
     rises = _scallops_of(land, road)
     for _ in range(2):
         bulging = rises > max(wanted.scallop * level, torch.finfo(a.dtype).eps)  # ends may lie at zero loss
-        if not isinstance(way, Relaxing) or not bool(bulging.any()):
-            break
-        rate = min(learning_rate, band.learning_rate)
-        for latest in refine(replace(band, learning_rate=rate, sweeps=max(50, swept // 8), swept=0), road, bulging):
-            road = latest
-            yield _snapshot(road, swept, swept + 1, "refining")
-        rises = _scallops_of(land, road)
+        if isinstance(way, Relaxing) and bool(bulging.any()):
+            rate, more = min(learning_rate, band.learning_rate), max(50, swept // 8)
+            for latest in refine(replace(band, learning_rate=rate, sweeps=more, swept=0), road, bulging):
+                road = latest
+                yield _snapshot(road, swept, swept + 1, "refining")
+            rises = _scallops_of(land, road)
     if isinstance(way, Relaxing):
         band.settle(road.pivots)
     smooth = road.smooth(points or 4 * max(pivots, len(road.pivots)))
@@ -195,9 +194,9 @@ def connect(
 
 
 def _relaxed(
-    way: Method, band: Band, road: Path, pivots: int, wanted: Sweeps, level: float
+    way: Method, band: Band, road: Path, pivots: int, wanted: Sweeps, enough: float
 ) -> Generator[Snapshot[Path], None, tuple[Path, int, float | None]]:
-    """Relax in rounds, each as long as all before it, until one changes little.
+    """Relax in rounds, each as long as all before it, until one changes little and no barrier above ``enough`` is left.
 
     Each ends with small steps, so that what two of them left can be compared. Returned are the road, how many sweeps it
     took, and by what share the last round changed the trace in the middle.
@@ -209,8 +208,6 @@ def _relaxed(
             yield _snapshot(road, band.swept, sweeps)
         return road, band.swept, None
     few, curvature, barrier, height = band.few, math.nan, math.nan, math.nan
-    hill = _barrier(few, Path(road.pivots[[0, -1]]).resample(pivots).pivots)
-    enough = max(min(_LOW * level, _HILL * hill), torch.finfo(road.pivots.dtype).eps * level)
     while swept < sweeps:
         length = swept or max(sweeps // 16, _FIRST)
         band.sweeps, band.swept = length if swept + 2 * length <= sweeps else sweeps - swept, 0
@@ -218,8 +215,8 @@ def _relaxed(
             road = latest
             yield _snapshot(road, swept + band.swept, sweeps)
         swept += band.sweeps
-        if swept == sweeps and math.isnan(curvature):  # the only round
-            break
+        if swept == sweeps and math.isnan(curvature):
+            break  # it was the only round
         before, some = (curvature, barrier, height), _middle(road.pivots)
         curvature, barrier, height = _curvature(few, some), _barrier(few, road.pivots), _height(few, some)
         change = abs(curvature - before[0]) / max(abs(curvature), 1e-30)
@@ -275,7 +272,7 @@ def _barrier(land: Landscape, pivots: Tensor) -> float:
 def _scallops_of(land: Landscape, road: Path) -> Tensor:
     """Return how much the loss rises in each segment between pivots, which the closer points of the path hide."""
     losses = torch.cat([land.loss(some) for some in road.bends(3)])
-    return scallops(losses[::4], losses.unfold(0, 5, 4)[:, 1:4])
+    return scallops(losses[::4], losses[:-1].view(-1, 4)[:, 1:])
 
 
 def _check(land: Landscape, a: Tensor, b: Tensor, pivots: int, sweeps: int) -> None:

@@ -194,7 +194,7 @@ class Landscape(ABC):
         scales = rows.new_ones(rows.shape) if scale is None else scale.expand(theta.shape).reshape(rows.shape)
         for t, s in zip(rows, scales, strict=True):
             product = self.hessian_vector_product(t, s * probes, weight_decay=weight_decay)
-            samples.append((s * product * probes).sum(-1))
+            samples.append((s * product * probes).sum(1))
         return Estimate.of(torch.stack(samples).view(*theta.shape[:-1], -1))
 
     def noise_trace(self, theta: Tensor) -> Tensor:

@@ -76,7 +76,7 @@ class Band:
         self.learning_rate, self.halvings = self.learning_rate / 2, self.halvings - 1
         return True
 
-    def hasten(self, pivots: Tensor, stiffness: float = 0.0) -> None:
+    def hasten(self, pivots: Tensor, stiffness: float) -> None:
         """Lengthen the steps to come of a band (P, D) at rest, to half of what its sharpest pivot bears, or fourfold.
 
         On the floor η/(1 - m) times the number of sweeps counts, and weight decay is slow there. Batches of sharpness s
@@ -343,7 +343,7 @@ def tangents(pivots: Tensor, losses: Tensor) -> Tensor:
     weight_backward = torch.where(slope, (~ahead_higher).to(losses.dtype), weight_backward)
     mixed = weight_forward[:, None] * forward
     mixed += weight_backward[:, None] * backward
-    flat = (larger <= 0).nonzero()[:, 0]
+    flat = (larger <= 0).nonzero().flatten()
     if len(flat):
         bisector = _unit(forward[flat]) + _unit(backward[flat])
         mixed[flat] = torch.where(bisector.any(1, keepdim=True), bisector, forward[flat])

@@ -164,10 +164,10 @@ class Path(Result):
         away = inside[:, None] - start[near]  # (W, 3, R); the best and its neighbours again, free of cancellation
         along = ((away * step[near]).sum(-1) / size[near]).clamp(0, 1)
         square, best = (away - along[..., None] * step[near]).square().sum(-1).min(1, keepdim=True)
-        segment, along = near.gather(1, best)[:, 0], along.gather(1, best)[:, 0].to(theta)
-        position = torch.lerp(self.marks[segment], self.marks[segment + 1], along)
-        distance = (square[:, 0] + outside).sqrt().to(theta)
-        return Projection(position, distance) if theta.ndim == 2 else Projection(position[0], distance[0])
+        segment, along = (each.gather(1, best).squeeze(1) for each in (near, along))
+        position = torch.lerp(self.marks[segment], self.marks[segment + 1], along.to(theta))
+        distance = (square.squeeze(1) + outside).sqrt().to(theta)
+        return Projection(position.view(theta.shape[:-1]), distance.view(theta.shape[:-1]))
 
     def resample(self, points: int) -> Path:
         """Return the path through ``points`` points of this one, evenly spaced in arc length."""
@@ -335,7 +335,7 @@ def evenly(weights: Tensor, points: Tensor, number: int) -> Tensor:
         return _evenly_in_blocks(weights.to(points.device), points, number)
     parts = (part.diff(dim=0) for part in points.split(65_536, 1))  # sums of so many are exact enough
     gram = torch.stack([(part @ part.T).double() for part in parts]).sum(0).cpu()
-    steps = -weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point
+    steps = weights.double().diff(dim=0).cumsum(1)[:, :-1]  # in steps from point to point, backwards
     lengths = ((steps @ gram) * steps).sum(1).clamp(min=0).sqrt()
     marks = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)]) / lengths.sum()
     rows = [np.interp(np.linspace(0, 1, number), marks.numpy(), column) for column in weights.double().numpy().T]
@@ -406,8 +406,8 @@ def _marks(lengths: Tensor) -> Tensor:
 
 def _segments(where: Tensor, marks: Tensor, lengths: Tensor) -> Tensor:
     """Return in which segment positions lie."""
-    real = lengths.nonzero()[:, 0]  # segments that have a length; two pivots may lie in one place
-    return real[(torch.searchsorted(marks[real], where.contiguous(), right=True) - 1)]
+    real = lengths.nonzero().flatten()  # segments that have a length; two pivots may lie in one place
+    return real[torch.searchsorted(marks[real], where.contiguous(), right=True) - 1]
 
 
 def _along(where: Tensor, marks: Tensor, segment: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.physics.connect import _barrier, _curvature, _few, _middle, measured, tangents
+from entropic_edu.physics.connect import _barrier, _curvature, _few, _middle, _scallops_of, measured, tangents
 from entropic_edu.physics.methods import Band, Springs, String, _shared, bernstein, hats, inserted, named, refine
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola
 
@@ -95,9 +95,11 @@ def test_tangents_are_those_of_henkelman_and_jonsson_by_hand(losses, direction):
     torch.testing.assert_close(found[0], expected / expected.norm())
 
 
-def test_each_inner_pivot_has_a_tangent_of_its_own(generator):
+@pytest.mark.parametrize("height", [0.0, 1.0])
+def test_each_inner_pivot_has_a_tangent_of_its_own(height, generator):
     pivots = torch.randn(9, 4, generator=generator, dtype=torch.float64)
-    losses = torch.rand(9, generator=generator, dtype=torch.float64)
+    pivots[4] = pivots[2]  # where it turns back, on a flat stretch or on a slope
+    losses = height * torch.rand(9, generator=generator, dtype=torch.float64)
     whole = tangents(pivots, losses)
     assert whole.shape == (7, 4)
     torch.testing.assert_close(whole.norm(dim=1), torch.ones(7, dtype=torch.float64))
@@ -270,8 +272,9 @@ def test_settings_of_methods_and_guesses_that_mean_nothing_are_refused():
     a, b = on_circle(doubles(0, ANGLE))
     with pytest.raises(ValueError, match='A first guess has no meaning with method="linear"'):
         on_the_circle(method="linear", guess=Path(torch.stack([a, b])))
-    with pytest.raises(ValueError, match="must begin at the end point a and end at b, bit for bit"):
-        on_the_circle(method="neb", guess=Path(torch.stack([b, a])))
+    for one, two in ((b, a), (a, 2 * b), (2 * a, b)):
+        with pytest.raises(ValueError, match="must begin at the end point a and end at b, bit for bit"):
+            on_the_circle(method="neb", guess=Path(torch.stack([one, a + b, two])))
 
 
 def test_autoneb_inserts_where_the_loss_bulges_the_worst_first():
@@ -580,12 +583,13 @@ def test_ends_and_settings_that_make_no_road_are_refused(method):
             connect(Circle(), one, two, method=method, generator=seeded())
 
 
-@pytest.mark.parametrize("method", ["linear", "string"])
+@pytest.mark.parametrize(("method", "number"), [("linear", 4), ("string", 4), ("chain", 16), ("bezier", 16)])
 @pytest.mark.parametrize("points", [None, 13])
-def test_a_road_has_the_points_that_were_asked_for_or_four_for_each_pivot(method, points):
+@pytest.mark.filterwarnings("ignore::entropic_edu.UnconvergedWarning")
+def test_a_road_has_the_points_that_were_asked_for_or_some_for_each_pivot(method, number, points):
     whole = ee.Sweeps(8, change=0, scallop=math.inf)  # no pivot is added
     road = on_the_circle(method=method, pivots=6, sweeps=whole, points=points)
-    assert len(road.pivots) == (points or 24)
+    assert len(road.pivots) == (points or 6 * number)
 
 
 def test_snapshots_count_the_sweeps_up_to_the_last(generator):
@@ -763,20 +767,27 @@ class Watched(String):
 
 
 @pytest.mark.parametrize(
-    ("sweeps", "rounds"), [(15, [5] * 3), (14, [5, 9]), (40, [5, 5, 10, 20]), (96, [6, 6, 12, 24, 48])]
+    ("sweeps", "rounds"),
+    [(15, [5] * 3), (14, [5, 9]), (40, [5, 5, 10, 20]), (90, [5, 5, 10, 20, 50]), (96, [6, 6, 12, 24, 48])],
 )
 def test_each_round_is_as_long_as_all_before_it_and_the_last_takes_what_is_left(sweeps, rounds, monkeypatch):
     monkeypatch.setattr("entropic_edu.physics.connect._FIRST", 5)
-    way = Watched()
-    connect(Ridge(1e-3), doubles(-1, 0, 0), doubles(1, 0, 0), method=way, generator=seeded(), batch_size=None,
-            pivots=4, learning_rate=0.01, sweeps=ee.Sweeps(sweeps, change=1e-12, scallop=math.inf))  # fmt: skip
+    way, ends = Watched(), (doubles(-1, 0, 0), doubles(1, 0, 0))
+    settings = {"generator": seeded(), "batch_size": None, "pivots": 4, "learning_rate": 0.01}
+    connect(Ridge(1e-3), *ends, method=way, sweeps=alone(sweeps, change=1e-12), **settings)
     assert way.rounds == rounds
+    at_once = connect(Ridge(1e-3), *ends, method=(way := Watched()), sweeps=alone(sweeps, change=0), **settings)
+    assert (way.rounds, at_once.sweeps, at_once.change) == ([sweeps], 3 * (sweeps // 3), None)
 
 
-def test_a_string_grows_by_thirds_and_is_spread_anew_every_fifth_sweep():
+@pytest.mark.parametrize(("pivots", "thirds"), [(15, (5, 10, 15)), (7, (4, 4, 7)), (4, (4, 4, 4))])
+def test_a_string_grows_by_thirds_from_four_pivots_at_least(pivots, thirds):
     way = Watched()
-    on_the_circle(method=way, pivots=15, sweeps=alone(60, change=0), learning_rate=0.3)
-    assert way.pivots == [5] * 20 + [10] * 20 + [15] * 20
+    on_the_circle(method=way, pivots=pivots, sweeps=alone(60, change=0), learning_rate=0.3)
+    assert way.pivots == [number for number in thirds for _ in range(20)]
+
+
+def test_a_string_is_spread_anew_every_fifth_sweep():
     uneven = Watched()
     ends = Path(doubles([-1, 0, 0], [-0.9, 0, 0], [0.5, 0, 0], [1, 0, 0], [1.1, 0, 0]))
     for _ in uneven.relax(Band(Ridge(0.0), seeded(), None, 0.01, 0.0, 7), ends, 7):
@@ -794,7 +805,7 @@ def test_autoneb_inserts_between_its_four_cycles(pivots, counts):
 
 
 def test_an_insertion_needs_a_rise_above_the_threshold_and_room():
-    path = Path(doubles([0, 0], [1, 0], [2, 0], [3, 0]), doubles(0, 2, 2, 0), doubles([1.0], [2.5], [1.25]))
+    path = Path(doubles([0, 0], [1, 0], [2, 0], [3, 0]), 8 + doubles(0, 2, 2, 0), 8 + doubles([1.0], [2.5], [1.25]))
     for most, threshold, inserted_at in ((9, 0.19, [1.5]), (9, 0.0, [1.5, 2.5]), (5, 0.0, [1.5]), (3, 0.0, [])):
         found = inserted(path, most, threshold).pivots[:, 0].tolist()
         assert found == sorted([0, 1, 2, 3, *inserted_at])
@@ -852,19 +863,20 @@ class Steep(Circle):
         return torch.stack([batch * self.steepness[y.round().long()] * x, torch.zeros_like(y)], -1)
 
 
+@pytest.mark.parametrize("unit", [1.0, 2.0**-8])
 @pytest.mark.parametrize("sharpest", [1, 2, 3])
-def test_the_sharpest_inner_pivot_says_how_long_steps_may_be_and_steep_batches_weigh_more(sharpest):
+def test_the_sharpest_inner_pivot_says_how_long_steps_may_be_and_steep_batches_weigh_more(sharpest, unit):
     land = Steep()
-    land.batches, land.steepness = [1.0, 2.0, 3.0, 4.0], doubles(900, 1, 1, 1, 900)  # the ends do not move
-    land.steepness[sharpest] = 10.0
+    land.batches, land.steepness = [1.0, 2.0, 3.0, 4.0], unit * doubles(900, 1, 1, 1, 900)  # the ends do not move
+    land.steepness[sharpest] = 10.0 * unit
     pivots = torch.stack([torch.ones(5, dtype=torch.float64), torch.arange(5.0, dtype=torch.float64)], 1)
-    band = Band(land, seeded(), 16, 1e-3, 0.5, 100)
-    band.hasten(pivots)
+    band = Band(land, seeded(), 16, 1e-3 / unit, 0.5, 100)
+    band.hasten(pivots, 0.0)
     assert land.batches == []
-    sharpness = 10 * (1 + 8 + 27 + 64) / (1 + 4 + 9 + 16)  # mean gHg over mean g², g going as the batch's c
-    assert band.learning_rate == pytest.approx(min(4e-3, 0.5 / sharpness))
-    land.batches, band.given = [1.0, 2.0, 3.0, 4.0], 0.01
-    band.hasten(pivots)
+    sharpness = unit * 10 * (1 + 8 + 27 + 64) / (1 + 4 + 9 + 16)  # mean gHg over mean g², g going as the batch's c
+    assert band.learning_rate == pytest.approx(min(4e-3 / unit, 0.5 / sharpness))
+    land.batches, band.given = [1.0, 2.0, 3.0, 4.0], 0.01 / unit
+    band.hasten(pivots, 0.0)
     assert band.learning_rate == pytest.approx(0.5 / sharpness, rel=1e-6)
 
 
@@ -882,16 +894,21 @@ def test_on_a_flat_floor_no_force_is_left():
 
 
 def test_places_of_a_curve_lie_one_in_each_stratum_and_move():
-    places = []
+    places, numbers = [], set()
 
     def noted(where, number):
         places.append(where)
+        numbers.add(number)
         return hats(where, number)
 
     class Noted(ee.methods.Chain):
         basis = noted
 
     on_the_circle(method=Noted(bends=2), pivots=8, sweeps=4)
+    assert numbers == {4}  # the bends and both ends
+    torch.testing.assert_close(
+        places[-1], (torch.arange(8, dtype=torch.float64) + 0.5) / 8
+    )  # where forces are measured
     drawn = torch.stack([each for each in places if len(each) == 8][:4])
     assert torch.equal((8 * drawn).floor(), torch.arange(8.0, dtype=torch.float64).expand(4, -1))
     assert float((drawn[0] - drawn[1]).abs().max()) > 0.01
@@ -963,7 +980,7 @@ def test_settings_of_a_method_are_given_by_name():
 def test_where_nothing_is_steep_steps_stay_as_they_are():
     flat = torch.lerp(doubles(-1, 0, 0), doubles(1, 0, 0), torch.linspace(0, 1, 9).double()[:, None])
     band = Band(Ridge(0.0), seeded(), 16, 0.002, 0.9, 100)
-    band.hasten(flat)
+    band.hasten(flat, 0.0)
     assert band.learning_rate == 0.002
 
 
@@ -973,3 +990,161 @@ def test_while_a_band_relaxes_its_barrier_is_counted_from_the_higher_end():
     assert _barrier(land, up) == _barrier(land, up.flip(0)) == 0
     over = torch.cat([up, torch.tensor([[0.0, 0.8]])])
     assert _barrier(land, over) == _barrier(land, over.flip(0)) == pytest.approx(float(land.loss(over).max()))
+
+
+# --- laws of any road -----------------------------------------------------------------------------------------------
+
+
+class InUnits(Circle):
+    """The circle with its loss in other units, whose batches are all the data."""
+
+    unit = 1.0
+
+    def draw(self, batch_size, generator, rows=None):
+        return batch_size
+
+    def loss(self, theta):
+        return self.unit * super().loss(theta)
+
+    def gradient_on(self, theta, batch):
+        return self.unit * super().gradient_on(theta, batch)
+
+
+@pytest.mark.parametrize("method", ["string", "neb", "chain"])
+def test_in_other_units_of_the_loss_a_road_is_the_same_to_the_bit(method):
+    def road(unit):
+        land = InUnits(base=0.25)
+        land.unit = unit
+        way = Springs(spring_constant=unit) if method == "neb" else method
+        return on_the_circle(land, method=way, learning_rate=0.05 / unit, sweeps=500, batch_size=16)
+
+    one, other = road(1.0), road(2.0**-12)
+    assert torch.equal(one.pivots, other.pivots)
+    for name in ("sweeps", "change", "residual", "converged"):
+        assert getattr(one, name) == getattr(other, name), name
+    for name in ("barrier", "saddle_loss", "scallop"):
+        assert getattr(one, name) == 2**12 * getattr(other, name), name
+
+
+@pytest.mark.parametrize("radius", [0.9, 1.1, 4.0])
+def test_forces_are_counted_in_units_of_the_steepest_slope_on_the_band_or_on_the_line(radius, generator):
+    land = Circle()
+    pivots = arc(ANGLE, 7) * (radius + 0.1 * torch.rand(7, 1, generator=generator, dtype=torch.float64))
+    pivots[[0, -1]] = on_circle(doubles(0, ANGLE))
+    line = torch.lerp(pivots[0], pivots[-1], torch.linspace(0, 1, 7, dtype=torch.float64)[:, None])
+    slope, along = land.gradient_on(pivots, None), tangents(pivots, land.loss(pivots))
+    force = slope[1:-1] - (slope[1:-1] * along).sum(1, keepdim=True) * along
+    steepest = max(float(each.norm()) for each in torch.cat([slope, land.gradient_on(line, None)]))
+    wanted = max(float(each.norm()) for each in force) / steepest
+    band = Band(land, seeded(), None, 0.1, 0.9, 100)
+    assert band.settle(pivots) == band.residual == pytest.approx(wanted)
+    assert band.settle(pivots, lambda force: 0.5 * force[:1]) == pytest.approx(0.5 * float(force[0].norm()) / steepest)
+
+
+def test_of_new_pivots_only_what_lies_across_moves_by_the_step_rule_and_all_sweeps_are_counted(generator):
+    land, road = Hyperbola(), Path(torch.randn(6, 2, generator=generator, dtype=torch.float64))
+    bulging = torch.tensor([True, False, True, True, False])
+    begin = road.bent(1)[1::2][bulging]
+    along = road.pivots.diff(dim=0)[bulging] / road.lengths[bulging, None]
+    slope = land.gradient_on(begin, None)
+    (one,) = refine(Band(land, seeded(), None, 0.01, 0.9, 1), road, bulging)
+    moved = begin - 0.01 * (slope - (slope * along).sum(1, keepdim=True) * along)
+    torch.testing.assert_close(one.pivots[[1, 4, 6]], moved)
+    assert torch.equal(one.pivots[[0, 2, 3, 5, 7, 8]], road.pivots)
+    band = Band(land, seeded(), None, 1e-3, 0.5, 60)
+    counted = []
+    for latest in refine(band, road, bulging):
+        counted.append(band.swept)
+        assert float(((latest.pivots[[1, 4, 6]] - begin) * along).sum(1).abs().max()) < 1e-12
+    assert counted == [25, 50, 60]
+
+
+def test_each_refinement_begins_with_whole_steps_which_fall_to_zero(monkeypatch):
+    asked, scale = [], Band.scale
+
+    def noted(band):
+        asked.append((band.swept, band.sweeps, band.learning_rate))
+        return scale(band)
+
+    monkeypatch.setattr(Band, "scale", noted)
+    on_the_circle(Circle(base=0.1), method="string", pivots=5, sweeps=ee.Sweeps(60, change=0, scallop=0.0))
+    assert asked[60:] == [(swept, 50, 0.1) for swept in range(50)] * 2
+
+
+@pytest.mark.parametrize("share", [0.95, 1.05])
+def test_a_road_rests_where_a_round_changes_its_objective_by_a_third_of_the_change_that_is_allowed(share):
+    ends, drift = doubles([-1, 0, 0], [1, 0, 0]), 2e-4
+    settings = {"method": "string", "pivots": 8, "batch_size": None, "learning_rate": 0.1}
+    stream = ee.stream.connect(Ridge(drift), *ends, generator=seeded(), sweeps=alone(250, change=1e-9), **settings)
+    shots = {each.done: each.result.pivots for each in stream if each.result.losses is None}
+    before, after = (
+        float(Ridge(drift).loss(_middle(shots[max(done for done in shots if done <= end)])).mean())
+        for end in (125, 250)
+    )
+    change = 3 * share * (before / after - 1)
+    road = connect(Ridge(drift), *ends, generator=seeded(), sweeps=alone(2000, change=change), **settings)
+    assert (road.sweeps == 250) == (share > 1)
+
+
+def test_where_the_ends_lie_at_next_to_no_loss_a_road_rests_within_what_counts_as_no_barrier():
+    road = on_the_circle(Circle(base=1e-3), method="string", sweeps=2000, learning_rate=0.01)
+    assert road.sweeps < 2000
+    assert road.barrier < 0.05 * 1e-3
+
+
+@pytest.mark.parametrize("by", ["_SMALL", "_LOW"])
+def test_a_force_or_a_barrier_at_its_bound_is_small_enough(by, monkeypatch):
+    land, settings = Circle(base=1.0), {"method": "string", "points": 10, "sweeps": alone(6, change=0)}
+    monkeypatch.setattr("entropic_edu.physics.connect._SMALL", 0.0)
+    monkeypatch.setattr("entropic_edu.physics.connect._LOW", 0.0)
+    with pytest.warns(ee.UnconvergedWarning):
+        early = on_the_circle(land, **settings)
+    bound = early.residual if by == "_SMALL" else early.barrier  # in units of the loss at the ends, which is 1
+    monkeypatch.setattr(f"entropic_edu.physics.connect.{by}", bound)
+    assert on_the_circle(land, **settings).converged
+
+
+@pytest.mark.parametrize("share", [0.04, 0.06, 0.8])
+@pytest.mark.filterwarnings("ignore::entropic_edu.UnconvergedWarning")
+def test_a_barrier_of_less_than_a_twentieth_of_the_ends_loss_is_none_to_speak_of(share):
+    settings = {"method": "string", "points": 10, "sweeps": alone(6, change=0)}
+    barrier = on_the_circle(**settings).barrier
+    road = on_the_circle(Circle(base=barrier / share), **settings)
+    assert road.barrier == pytest.approx(barrier)
+    assert road.converged == (share < 0.05)
+
+
+@pytest.mark.parametrize("matches", [False, True])
+def test_norms_are_matched_at_last_where_that_is_asked_for(matches, generator):
+    x = torch.randn(30, 5, generator=generator, dtype=torch.float64)
+    land = ee.Network(ee.models.mlp(5, 8, 3, norm="layer").double(), x, torch.arange(30) % 3)
+    ends = [land.initial(generator) for _ in range(2)]
+    line = Path(torch.stack(ends), landscape=land.signature).resample(9)
+    road = connect(land, *ends, method="linear", points=9, generator=seeded(), match_norms=matches)
+    matched = line.match_norms(land).pivots
+    assert torch.equal(road.pivots, matched if matches else line.pivots)
+    assert not torch.equal(matched, line.pivots)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.7, 2.0, 4.0])
+def test_the_rise_between_two_pivots_is_the_largest_at_three_points_of_the_spline(phase):
+    class Wave(Circle):
+        def loss(self, theta):
+            return 3 * theta[..., 0] + (7 * theta[..., 0] + phase).sin()
+
+    land, x = Wave(), torch.arange(6, dtype=torch.float64)  # a straight road, whose spline is straight too
+    height = {share: land.loss(torch.stack([x[:-1] + share, 0 * x[:-1]], 1)) for share in (0, 0.25, 0.5, 0.75, 1)}
+    rises = [height[share] - torch.lerp(height[0], height[1], share) for share in (0.25, 0.5, 0.75)]
+    found = _scallops_of(land, Path(torch.stack([x, 0 * x], 1)))
+    torch.testing.assert_close(found, torch.stack(rises).max(0).values)
+
+
+def test_steps_grow_by_the_same_rule_where_one_pivot_is_more_than_a_block():
+    class Wide(Ridge):
+        def gradient_on(self, theta, batch):
+            return torch.cat([super().gradient_on(theta[..., :3], batch), torch.zeros_like(theta[..., 3:])], -1)
+
+    few = torch.lerp(doubles(-1, 0.1, 0), doubles(1, 0.1, 0), torch.linspace(0, 1, 4).double()[:, None])
+    band = Band(Wide(0.0), seeded(), 16, 0.01, 0.9, 100)
+    band.hasten(torch.cat([few, few.new_zeros(4, 2**20)], 1), 0.0)
+    assert band.learning_rate == pytest.approx(hastened(few, 0.01))

@@ -1,13 +1,16 @@
 """What follows for any landscape from its loss, one batch and the gradient on it, against closed forms."""
 
+import inspect
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
+from entropic_edu import Network
 from entropic_edu.physics.crowd import Crowd
 from entropic_edu.physics.landscape import Landscape, random_seed
-from entropic_edu.physics.valleys import Hyperbola, Tilted, Waist
+from entropic_edu.physics.valleys import DoubleWell, Hyperbola, Pinch, Tilted, Valley, Waist
 
 MATRIX = torch.tensor([[2.0, 0.5, 0.0], [0.5, -1.0, 0.3], [0.0, 0.3, 4.0]], dtype=torch.float64)
 LAMBDA = 0.25
@@ -66,9 +69,11 @@ def test_products_on_a_valley_are_those_of_its_own_hessian(valley, generator):
     torch.testing.assert_close(columns, valley.hessian(theta), **CLOSE)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
 def test_straight_slopes_and_constants_have_no_curvature_wherever_they_stand_among_the_pieces(order):
-    pieces = [lambda t: t.sum(-1), lambda t: t.new_ones(()), lambda t: t.square().sum(-1)]
+    weight = torch.ones(3, dtype=torch.float64, requires_grad=True)  # of a module that is trained elsewhere
+    straight = [lambda t: t.sum(-1), lambda t: t.new_ones(()), lambda t: (weight * t).sum(-1)]
+    pieces = [*straight, lambda t: t.square().sum(-1)]
 
     class Slope(Cubic):
         def pieces(self, weight_decay=True):
@@ -129,7 +134,9 @@ def test_where_a_batch_adds_no_noise_its_trace_is_zero(thetas):
 
 def test_the_data_loss_is_the_loss_without_its_weight_decay(thetas):
     land = Cubic()
-    torch.testing.assert_close(land.data_loss(thetas), sum(p(thetas) for p in land.pieces(weight_decay=False)), **CLOSE)
+    wanted = sum(p(thetas) for p in land.pieces(weight_decay=False))
+    torch.testing.assert_close(land.data_loss(thetas), wanted, **CLOSE)
+    torch.testing.assert_close(land.data_loss(thetas[0]), wanted[0], **CLOSE)
 
 
 def test_what_a_landscape_lacks_is_refused_in_words(thetas, generator):
@@ -203,3 +210,106 @@ def test_a_landscape_promises_nothing_that_it_does_not_say(thetas, generator):
     assert land.without_label_noise() is land
     with pytest.raises(ValueError, match=r"theta is of torch\.int64, wanted a floating-point type"):
         Waist().gradient(torch.zeros(2, dtype=torch.int64))
+
+
+# --- what a landscape is asked for ----------------------------------------------------------------------------------
+
+
+class Asked(Cubic):
+    """Draws nothing but a note of what it was asked for."""
+
+    def draw(self, batch_size, generator, rows=None):
+        return batch_size, generator, rows
+
+    def gradient_on(self, theta, batch):
+        self.batch = batch
+        return theta
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared", "asked"), [(None, False, None), (None, True, None), (4, False, 4), (4, True, None)]
+)
+def test_each_row_has_a_batch_of_its_own_unless_one_is_shared(rows, shared, asked, generator):
+    land, theta = Asked(), torch.zeros(3 if rows is None else (rows, 3), dtype=torch.float64)
+    for given in [{"shared": True}] if shared else [{"shared": False}, {}]:
+        land.gradient(theta, 5, generator, **given)
+        assert land.batch == (5, generator, asked)
+    land.gradient(theta, shared=shared)
+    assert land.batch is None
+    with pytest.raises(ValueError, match="batch_size=5 draws a random batch and needs a generator"):
+        land.gradient(theta, 5)
+
+
+def test_an_epoch_without_data_is_one_batch(generator):
+    assert list(Asked().epoch(7, generator, 4)) == [(7, generator, 4)]
+    assert list(Asked().epoch(7, generator)) == [(7, generator, None)]
+    assert list(Asked().epoch(None, generator, 4)) == [None]
+
+
+def test_unless_told_otherwise_curvature_is_that_of_the_whole_loss(thetas, generator):
+    land, vector = Cubic(), torch.randn(3, generator=generator, dtype=torch.float64)
+    for measure in (land.hessian_vector_product, lambda theta, v, **more: land.hessian_at(theta, **more)(v)):
+        assert torch.equal(measure(thetas[0], vector), measure(thetas[0], vector, weight_decay=True))
+        assert not torch.equal(measure(thetas[0], vector), measure(thetas[0], vector, weight_decay=False))
+    trace = land.trace(thetas, generator=generator)
+    assert torch.equal(trace.value, land.trace(thetas, generator=generator, weight_decay=True).value)
+
+
+def test_a_trace_takes_sixteen_probes_where_parameters_are_more(generator):
+    class Bowl(Cubic):
+        dim = 17
+
+        def pieces(self, weight_decay=True):
+            return [lambda t: t.square().sum(-1)]
+
+    trace = Bowl().trace(torch.zeros(2, 17, dtype=torch.float64), generator=generator)
+    assert trace.samples.shape == (2, 16)
+    assert torch.equal(trace.value, torch.full((2,), 34.0, dtype=torch.float64))  # of a bowl each probe is exact
+
+
+@pytest.mark.parametrize("kind", [Waist, Pinch, DoubleWell, Tilted, Hyperbola, Valley, Network])
+def test_what_overrides_a_method_takes_the_same_defaults(kind):
+    """Whoever asks a landscape of unknown kind gets what the signature says that he sees."""
+    for base in kind.__mro__[1:-1]:
+        for name, method in vars(base).items():
+            if inspect.isfunction(method) and not name.startswith("__"):
+                own = inspect.signature(getattr(kind, name)).parameters
+                for each in inspect.signature(method).parameters.values():
+                    if each.name in own and each.default is not each.empty:
+                        assert own[each.name].default == each.default, f"{kind.__name__}.{name}"
+
+
+@pytest.mark.parametrize("shape", [(), (2,), (4, 2), (2, 4, 3), (4,)])
+def test_parameters_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"has 3 parameters and takes theta of shape \(3,\) or \(P, 3\), got \("):
+        Cubic().check(torch.zeros(shape, dtype=torch.float64))
+
+
+def test_parameters_come_as_vectors_arrays_and_runs_and_not_as_lists():
+    class Run:
+        theta = torch.ones(3)
+
+    land, array = Cubic(), np.arange(3.0)
+    assert land.vector(Run) is Run.theta
+    assert land.vector(Run.theta) is Run.theta
+    assert land.vector(array).tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"Parameters come as a vector \(3,\) or a Run, got list"):
+        land.vector([0.0, 1.0, 2.0])
+
+
+@pytest.mark.parametrize(("device", "dtype", "moves"), [
+    ("mps", torch.float32, ["cpu", torch.float64]), ("mps", torch.float64, ["cpu"]),
+    ("cpu", torch.float32, [torch.float64]), ("cpu", torch.float64, []), (None, torch.float32, [torch.float64]),
+])  # fmt: skip
+def test_for_float64_a_landscape_leaves_a_device_that_has_none(device, dtype, moves):
+    class Placed(Cubic):
+        def to(self, where):
+            self.moved.append(where)
+            return self
+
+    land = Placed()
+    land.dtype, land.moved = dtype, []
+    if device is not None:
+        land.device = torch.device(device)
+    assert land.precise() is land
+    assert land.moved == moves

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_flatten
 
 import entropic_edu as ee
 from entropic_edu import Path, connect
-from entropic_edu.physics.path import measured, scallops
+from entropic_edu.physics.path import evenly, measured, on, scallops
 
 
 def doubles(*values):
@@ -293,9 +293,15 @@ def test_vectors_of_another_model_are_refused(road):
         road.project(torch.zeros(3, 5, dtype=torch.float64))
     with pytest.raises(ValueError, match="lives in 6 dimensions and the landscape has 2 parameters"):
         road.check(Circle())
+
+
+@pytest.mark.parametrize("block", [1, 2**20])
+@pytest.mark.parametrize("points", [0, 1])
+def test_a_road_of_less_than_two_points_is_refused(points, block, road, monkeypatch):
+    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", block)
     for call in (road.resample, road.smooth):
-        with pytest.raises(ValueError, match="points must be a whole number, at least 2; got 1"):
-            call(1)
+        with pytest.raises(ValueError, match=f"points must be a whole number, at least 2; got {points}"):
+            call(points)
 
 
 # --- many parameters --------------------------------------------------------------------------------------------
@@ -322,11 +328,12 @@ def few_together(monkeypatch):
 
 
 @pytest.mark.parametrize("most", [500, 2**26], ids=["from products of steps", "in blocks"])
-def test_a_spline_of_many_parameters_is_the_same_and_is_never_made(most, monkeypatch, generator):
+@pytest.mark.parametrize("points", [4, 12])
+def test_a_spline_of_many_parameters_is_the_same_and_is_never_made(points, most, monkeypatch, generator):
     pivots = arc(2.5, 6) @ torch.randn(2, 40, generator=generator, dtype=torch.float64)
-    points, expected = 12, Path(pivots).smooth(12).pivots
+    expected = Path(pivots).smooth(points).pivots
     monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", most)
-    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", 100)
+    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", 300)
     with Largest() as made:
         smooth = Path(pivots).smooth(points).pivots
     torch.testing.assert_close(smooth, expected, rtol=1e-9, atol=1e-9)
@@ -459,3 +466,125 @@ def test_each_of_several_points_is_looked_at(bad):
     for points in ([bad, torch.ones(2)], [torch.ones(2), bad]):
         with pytest.raises(ValueError, match=r"shape|finite"):
             ee.probe(land, points, points=3, generator=torch.Generator())
+
+
+# --- what leaves a road as it is --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("power", [-30, 30])
+def test_in_other_units_a_road_has_the_same_positions_and_lengths_in_these_units(road, dtype, power, generator):
+    unit, road = 2.0**power, road.to(dtype)
+    other = Path(unit * road.pivots)
+    walkers = road.pivots + 0.1 * torch.randn(9, 6, generator=generator, dtype=dtype)
+    ours, theirs = road.project(walkers), other.project(unit * walkers)
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-12}
+    torch.testing.assert_close(theirs.position, ours.position, **close)
+    torch.testing.assert_close(theirs.distance / unit, ours.distance, **close)
+    assert (other.length, other.straight_length) == (unit * road.length, unit * road.straight_length)
+    assert torch.equal(other.marks, road.marks)
+    assert f"({road.length / road.straight_length:.2f} x straight)" in other.summary()
+
+
+def test_a_road_that_is_moved_as_a_whole_keeps_its_lengths_and_the_positions_on_it(road, generator):
+    shift = 5 * torch.randn(6, generator=generator, dtype=torch.float64)
+    walkers, moved = torch.randn(9, 6, generator=generator, dtype=torch.float64), Path(road.pivots + shift)
+    torch.testing.assert_close(moved.lengths, road.lengths)
+    assert moved.straight_length == pytest.approx(road.straight_length)
+    torch.testing.assert_close(moved.project(walkers + shift), road.project(walkers))
+    torch.testing.assert_close(moved.tangent(0.4), road.tangent(0.4))
+
+
+@pytest.mark.parametrize("size", [1e-4, 1e-9])
+def test_a_road_that_winds_by_next_to_nothing_is_followed(size, generator):
+    turns = size * torch.tensor([[0.0, 0.0], [1.0, -1.0], [-1.0, 0.5], [0.0, 2.0], [1.0, 1.0]], dtype=torch.float64)
+    path = Path(torch.cat([torch.linspace(0, 1, 5, dtype=torch.float64)[:, None], turns], 1))
+    away = size * torch.randn(20, 3, generator=generator, dtype=torch.float64)
+    walkers = path.at(torch.linspace(0.02, 0.98, 20, dtype=torch.float64)) + away
+    found = path.project(walkers)
+    for number, walker in enumerate(walkers):
+        position, distance = nearest_on_polyline(path.pivots, walker)
+        assert float(found.position[number]) == pytest.approx(position, abs=1e-12)
+        assert float(found.distance[number]) == pytest.approx(distance, rel=1e-5)
+
+
+# --- points between pivots ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("inner", [1, 3, 6])
+def test_points_between_pivots_lie_on_scipys_spline_which_meets_the_pivots_bit_for_bit(road, inner):
+    where = np.interp(np.arange(8 * (inner + 1) + 1) / (inner + 1), np.arange(9), road.marks.numpy())
+    spline = CubicSpline(road.marks.numpy(), road.pivots.numpy())(where)
+    bent = road.bent(inner)
+    torch.testing.assert_close(bent, torch.from_numpy(spline))
+    assert torch.equal(bent[:: inner + 1], road.pivots)
+    assert torch.equal(torch.cat(list(road.bends(inner))), bent)
+    assert max(len(part) for part in road.bends(inner)) <= 32
+
+
+@pytest.mark.parametrize(("block", "together"), [(2**20, 2**26), (100, 2**26), (100, 500)])
+def test_points_are_spread_evenly_though_the_line_stands_still_for_a_while(block, together, monkeypatch, generator):
+    monkeypatch.setattr("entropic_edu.physics.path._BLOCK", block)
+    monkeypatch.setattr("entropic_edu.physics.path._TOGETHER", together)
+    start, ahead = torch.randn(2, 40, generator=generator, dtype=torch.float64)
+    points = start + ahead * doubles(0, 1, 3, 2)[:, None]
+    shares = torch.rand(20, 2, generator=generator, dtype=torch.float64)
+    nowhere = doubles([2 / 3, -1, 1 / 3, 0], [1 / 2, -1, 0, 1 / 2])  # other weights of the same place
+    still = doubles(0, 1, 0, 0) + shares @ nowhere  # all of them the second point
+    weights = torch.cat([doubles([1, 0, 0, 0]), still, doubles([0, 0, 0, 1])])
+    wanted = start + ahead * torch.linspace(0, 2, 12, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(evenly(weights, points, 12), wanted, rtol=0, atol=1e-5)
+
+
+class Noted(Circle):
+    """A circle in the first of some dimensions that notes how many points are looked at together."""
+
+    def loss(self, theta):
+        self.together = [*getattr(self, "together", []), len(theta)]
+        return super().loss(theta)
+
+
+@pytest.mark.usefixtures("few_together")
+@pytest.mark.parametrize(("dim", "most"), [(15, 32), (16, 1)])
+def test_points_are_measured_together_as_far_as_they_are_few_numbers(dim, most, generator):
+    land = Noted(dim=dim)
+    road = measured(land, Path(torch.randn(40, dim, generator=generator)))
+    assert road.losses_between.shape == (39, 3)
+    assert max(land.together) == most
+
+
+@pytest.mark.parametrize("hole", [2.0, 2.5])
+def test_a_loss_that_is_infinite_at_a_pivot_or_between_two_is_refused(hole):
+    class Hole(Circle):
+        def loss(self, theta):
+            return torch.where(theta[..., 0] == hole, math.inf, 1.0)
+
+    path = Path(torch.stack([torch.arange(5.0), torch.zeros(5)], 1))
+    with pytest.raises(ValueError, match=r"The loss on the path is not finite.* lower the learning_rate of connect"):
+        measured(Hole(), path)
+
+
+def test_losses_at_the_pivots_alone_give_heights_and_no_scallop():
+    path = Path(torch.eye(3), doubles(1, 3, 2))
+    assert (path.saddle_loss, path.barrier, path.well) == (3, 1, 0)
+    assert math.isnan(path.scallop)
+
+
+def test_a_loop_has_a_length_and_no_straight_one():
+    loop = Path(doubles([0, 0], [1, 0], [1, 1], [0, 0]), losses=doubles(0, 1, 1, 0))
+    assert loop.straight_length == 0
+    assert "path of 4 pivots, length 3.41" in loop.summary()
+
+
+def test_a_road_from_point_to_point_is_straight_and_remembers_its_landscape():
+    land = ee.valleys.Waist()
+    points = torch.tensor([[0.0, 1.0], [0.5, 0.0], [0.0, -1.0]])
+    road = on(land, list(points))
+    assert torch.equal(road.pivots, points)
+    assert road.landscape == land.signature
+    assert on(land, road) is road
+    assert len(on(land, points[:2]).pivots) == 2
+    with pytest.raises(ValueError, match=r"A path has at least two points, got 1; ee\.connect joins two ends"):
+        on(land, points[:1])
+    with pytest.raises(ValueError, match=r"A point of a path has shape \(2,\), got \(3, 2\); give run.theta\[0\]"):
+        on(land, [points[0], points])

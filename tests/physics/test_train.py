@@ -464,3 +464,36 @@ def test_the_steepness_that_is_told_is_that_at_the_first_start():
 def test_what_starts_far_out_has_not_diverged():
     far = torch.tensor([[0.0, 1e5], [1e4, 0.0]], dtype=torch.float64)
     ee.optimizers.Stepper(far, "sgd", 0.1, 0.0).check(Waist(), 1)
+
+
+def test_a_checkpoint_is_read_only_where_that_is_asked_for_and_resuming_needs_one(generator, tmp_path):
+    land, file = network(generator), tmp_path / "run.st"
+    settings = {"batch_size": 8, "epochs": 2}
+    other = train(land, generator=seeded(3), checkpoint=file, stop_at=5, **settings)
+    fresh = train(land, generator=seeded(), **settings)
+    assert same(train(land, generator=seeded(), resume=True, **settings), fresh)
+    assert same(Run.load(file), other)
+    assert same(train(land, generator=seeded(), checkpoint=file, **settings), fresh)
+    assert same(Run.load(file), fresh)
+
+
+def test_a_run_of_a_single_step_leaves_a_checkpoint(tmp_path):
+    file = tmp_path / "run.st"
+    run = train(Hyperbola(), generator=seeded(), batch_size=4, learning_rate=0.01, epochs=1, checkpoint=file)
+    assert run.step == 1
+    assert same(Run.load(file), run)
+
+
+def test_a_run_that_stops_asks_for_no_more_batches(generator):
+    class Counted(ee.Network):
+        asked = 0
+
+        def epoch(self, batch_size, generator, rows=None):
+            for batch in super().epoch(batch_size, generator, rows):
+                self.asked += 1
+                yield batch
+
+    base = network(generator)
+    land = Counted(base.model, base.x, base.y)
+    train(land, generator=seeded(), batch_size=8, epochs=3, stop_at=6)
+    assert land.asked <= 7  # of ten in two epochs; one more to see that it is not needed

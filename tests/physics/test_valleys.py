@@ -482,9 +482,9 @@ def test_settings_at_the_bounds_of_a_valley():
 def test_past_its_ends_a_floor_rises_like_a_parabola(end_curvature):
     land, y = (
         Waist(end_curvature=end_curvature, half_length=0.5),
-        torch.tensor([-2.0, -0.5, 0.3, 1.5], dtype=torch.float64),
+        torch.tensor([-2.0, -0.75, -0.5, 0.3, 0.75, 1.5], dtype=torch.float64),
     )
-    past = torch.tensor([-1.5, 0.0, 0.0, 1.0], dtype=torch.float64)
+    past = torch.tensor([-1.5, -0.25, 0.0, 0.0, 0.25, 1.0], dtype=torch.float64)
     assert land.floor_loss(y).tolist() == (0.5 * end_curvature * past**2).tolist()
     assert land.floor_loss(y, 1).tolist() == (end_curvature * past).tolist()
     assert land.floor_loss(y, 2).tolist() == (end_curvature * (past != 0)).tolist()
@@ -499,3 +499,24 @@ def test_without_a_word_there_is_no_momentum(law):
     plain, still, moving = ask(**given), ask(**given, momentum=0.0), ask(**given, momentum=0.5)
     assert torch.equal(torch.as_tensor(plain), torch.as_tensor(still))
     assert not torch.equal(torch.as_tensor(plain), torch.as_tensor(moving))
+
+
+@pytest.mark.parametrize("land", [DoubleWell(), Hyperbola()])
+def test_what_is_no_setting_of_a_valley_is_an_open_floor_from_minus_one_to_one(land):
+    assert (land.half_length, land.end_curvature) == (1.0, 0.0)
+    with pytest.raises(TypeError, match="end_curvature"):
+        type(land)(end_curvature=0.0)
+
+
+def test_another_surface_has_its_own_loss_and_gradient_together(generator):
+    class Bowl(Waist):
+        def loss(self, theta):
+            return theta.square().sum(-1)
+
+        def gradient_on(self, theta, batch):
+            return 2 * theta
+
+    land, theta = Bowl(), torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    loss, gradient = land.data_loss_and_gradient_on(theta, None)
+    assert torch.equal(loss, land.loss(theta))
+    assert torch.equal(gradient, 2 * theta)
