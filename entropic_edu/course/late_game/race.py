@@ -7,7 +7,6 @@ from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from entropic_edu import recorded
@@ -40,9 +39,8 @@ def barriers(row: str) -> tuple[Tensor, Tensor, Tensor, int]:
     """Return k (K,), both barriers as shares of their mean at k = 0 (T, K), and the steps of the training."""
     name, key = ROWS[row]
     children: Family = recorded.load(name)[key]
-    curves = (children.data_loss[:, :, 0].double(), children.trace[:, :, 0].double())
-    heights = [curve.amax(-1) - torch.maximum(curve[..., 0], curve[..., -1]) for curve in curves]
-    loss, trace = (height / height[:, 0].mean() for height in heights)
+    heights = (children.barrier(curve.double()) for curve in (children.data_loss, children.trace))
+    loss, trace = map(children.relative_to_first, heights)
     return children.at, loss, trace, children.steps
 
 

@@ -95,8 +95,7 @@ def words(state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return lines that compute both rises from the recording, (T,) each."""
     rate = float(M.rates(state.task, state.rate_at)[M.STEPS.index(state.parted)])
-    return f"""{M.opening(state.task)}
-place = family.at.tolist().index({state.parted})
+    return f"""{M.opening(state.task, state.parted)}
 trace = family.trace[:, place, 0].double()
 noise = kept["{state.task}/noise"][:, place, 0].double()
 heat = {rate / (state.batch_size or math.inf):.6g} / (2 * (1 - {M.MOMENTUM:g})) * noise / trace  # T along the line
