@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.runs import at
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import bad_minima
@@ -45,11 +46,6 @@ def land() -> Network:
 def column(values: Tensor, name: str) -> Tensor:
     """Return one of the measured ``COLUMNS``, the last axis."""
     return values[..., COLUMNS.index(name)]
-
-
-def at(curve: Tensor, position: float) -> float:
-    """Return a curve that is given at even positions, on straight lines between them."""
-    return float(np.interp(position, torch.linspace(0, 1, len(curve)), curve))
 
 
 def records() -> Tensor:

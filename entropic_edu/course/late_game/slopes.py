@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +14,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from . import measures as M
 from .axes import AGAINST_K, POSITION, logarithmic
@@ -107,7 +105,7 @@ loss = height[:, middle] - 0.5 * (height[:, 0] + height[:, -1])
 """
 
 
-def slopes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def slopes(seed: int, yours: Written = None) -> Explorer:
     """Compare how far the loss lifts the middle with what SGD's noise makes of the curvature."""
     controls = [slider("parted", M.STEPS, 480), slider("batch_size", BATCHES, M.BATCH)]
     controls += [switch("task", M.TASKS), switch("rate_at", ("start", "now"))]
