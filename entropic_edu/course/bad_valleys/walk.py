@@ -104,11 +104,11 @@ def state_of(rule: Yours, bad_start: float, bad_case: str, bad_shown: str) -> di
     which, noise = CASES[bad_case]
     noisy, theory = C.track(which, noise, bad_start, bad_shown), C.law(which, noise, bad_start, bad_shown)
     own = rule(bad_start, *C.velocity(which, noise, bad_shown), STEPS) if rule.note and theory is not None else None
-    known = {"which": which, "noise": noise, "case": option_text(bad_case, *CASE_KEYS), "shown": C.shown_as(bad_shown)}
+    known: dict[str, Any] = {"which": which, "noise": noise, "case": option_text(bad_case, *CASE_KEYS)}
     known |= {"noisy": noisy, "still": C.track(which, "none", bad_start, bad_shown), "theory": theory, "track": own}
-    known |= {"start": bad_start, "column": C.STARTS.index(bad_start), "rows": C.SHOWN[bad_shown], "note": rule.note}
-    places = {"before": bad_start, "after": float(noisy.value[-1])}
-    return known | {name: C.accuracy_at(which, bad_shown, place) for name, place in places.items()}
+    known |= {"column": C.STARTS.index(bad_start), "rows": C.SHOWN[bad_shown], "shown": C.shown_as(bad_shown)}
+    before, after = (C.accuracy_at(which, bad_shown, place) for place in (bad_start, float(noisy.value[-1])))
+    return known | {"before": before, "after": after, "start": bad_start, "note": rule.note}
 
 
 def walk(seed: int, yours: Written = None) -> Explorer:

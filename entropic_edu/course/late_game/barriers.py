@@ -50,7 +50,7 @@ def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     pen, against, whole = sheet["heights"], sheet["against"], M.curves(state.task)
     against.reframe(**decades(whole["loss"], "x"), **decades(whole["trace"]))
     for curves, role, style, height in ((state.curves, ALL, DOT, 0.72), (state.now, NOW, RING, 0.24)):
-        against.line(*(curve.flatten() for curve in curves.values()), role, "", marker="o", **style)
+        against.line(curves["loss"].flatten(), curves["trace"].flatten(), role, "", marker="o", **style)
         against.note(1.03, height, role.label, role, va="center", clip_on=False, transform=against.ax.transAxes)
     pen.reframe(title=SCALES[state.divided][0])
     if state.divided in M.LEVELS:
