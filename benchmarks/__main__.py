@@ -29,16 +29,16 @@ PARTS = {
 PAGE = """\
 # Speed
 
-What each stage takes, beside what others take for the same: `make bench` measures it, and
+How long each stage takes, beside other software that does the same: `make bench` measures it, and
 `python -m benchmarks --write docs/site/speed.md` writes this page. **Trust the ratios**: medians of CPU time over
-rounds in which all ways take turns, on one thread. Seconds belong to one machine, and to how busy it was.
+rounds in which all programs take turns, on one thread. Seconds depend on the machine, and on how busy it was.
 
 - *peer/ours*: the time of the fastest peer over ours; below 1 (bold) the peer is faster, and a note says why.
-- *of the limit*: what the stage's matrix products would take at the speed of a large float32 product, measured in the
-  same rounds, over what we take. Two operations per weight and sample in each product; all else counts as distance.
-- *MB*: most memory above the start. What is *allowed* is what we promise: a ratio below 1 would break it.
+- *of the limit*: the time that the stage's matrix products would take at the speed of a large float32 product, measured
+  in the same rounds, over our time. Each product counts two operations per weight and sample, and nothing else counts.
+- *MB*: the peak of memory above the start. *Allowed* is what we promise: a ratio below 1 would break the promise.
 - Peers: plain loops over modules and `torch.vmap`, as users write them; JAX; curvlinops, hessian-eigenthings and
-  PyHessian (`pip install "entropic-edu[bench]"`). JAX compiles before its first step at each shape: rows say how long.
+  PyHessian (`pip install "entropic-edu[bench]"`). JAX compiles before its first step at each shape; rows say how long.
 
 """
 

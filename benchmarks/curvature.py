@@ -145,11 +145,12 @@ def _largest(name: str, land: ee.Network, theta: Tensor, small: bool) -> Row:
 
 
 EXACT = (
-    "Peers have probes alone: as many as in the row above, with their error. A CNN pays for a backward pass of each "
-    "class, whose weight gradients add up over positions, so there more than two products are expected."
+    "Peers have only probes: as many as in the row above, with their error. A CNN needs a backward pass for each "
+    "class, whose weight gradients add up over positions, so more than two products are expected there."
 )
 LARGEST = (
-    "Ours gives both ends of the spectrum to one in a thousand, by Lanczos steps. hessian-eigenthings takes 20 steps, "
-    "curvlinops' eigsh as many as it likes; PyHessian ends its power method where two steps agree to one in a thousand."
+    "Ours finds both ends of the spectrum to one part in a thousand, by Lanczos steps. hessian-eigenthings takes 20 "
+    "steps, and curvlinops' eigsh as many as it needs; PyHessian stops its power method when two steps agree to one "
+    "part in a thousand."
 )
-COMPILED = "JAX's code is compiled for this shape alone, which takes it the seconds that the row says."
+COMPILED = "JAX's code is compiled for this shape alone; the row says how many seconds that takes."

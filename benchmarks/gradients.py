@@ -267,10 +267,10 @@ def _road(land: ee.Network, road: ee.Path, small: bool) -> Row:
     return measure(f"road of {sweeps} sweeps (string, {number + 2} pivots)", ours, peers, small=small, note=ALONE)
 
 
-SCAN = "JAX runs all steps in one compiled scan; ours is the verb, which draws step by step and can be stopped."
-ALONE = "Ours is the whole verb, with projections, records or redistribution; of the peers the steps alone."
+SCAN = "JAX runs all steps in one compiled scan; ours is the verb, which draws at each step and can be stopped."
+ALONE = "Ours is the whole verb, with projections, records or redistribution; the peers only take the steps."
 SPARED = (
     "The plain loop leaves gradients in modules and vmap in a dict, as their users would; ours writes an array (P, D), "
-    "and binds the weights of each network to the module anew, which shows where a step is short. "
-    "JAX's code is compiled for this shape alone, which takes it the seconds that the row says."
+    "and binds the weights of each network to the module again, which matters where a step is short. "
+    "JAX's code is compiled for this shape alone; the row says how many seconds that takes."
 )

@@ -66,8 +66,8 @@ def measured(verb: str, number: int) -> tuple[float | None, float]:
 
 NOTE = (
     "Peak of the process above its start, over the vectors that it moves: runs, pivots or walkers, with their "
-    "momentum; of a release also the points of its road; of a probe its points. Freed memory is given back at once "
-    "(MALLOC_MMAP_THRESHOLD_=65536); as glibc comes, a process held up to 1.6 times as much."
+    "momentum; for a release also the points of its road; for a probe its points. Freed memory is returned at once "
+    "(MALLOC_MMAP_THRESHOLD_=65536); with the default of glibc, a process held up to 1.6 times as much."
 )
 
 if __name__ == "__main__":

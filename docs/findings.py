@@ -111,8 +111,7 @@ def late_game() -> dict[str, str]:
     for task in ("forty", "fifth", "clean", "decay"):
         for quantity in ("loss", "trace"):
             for scale in ("share", "ends"):
-                fallen = late.fallen(task, quantity, scale)
-                entries[f"{task}_{quantity}_{scale}"] = "never" if fallen is None else with_error(fallen, 0)
+                entries[f"{task}_{quantity}_{scale}"] = with_error(late.fallen(task, quantity, scale), 0)
     ratio = late.ratio("forty", 16, "start")
     best = int(ratio.value.nan_to_num(-1).argmax())
     entries["slopes"] = with_error(Mean(ratio.value[best], ratio.error[best]))
@@ -171,8 +170,8 @@ def bad_minima() -> dict[str, str]:
     entries["matched_times"] = with_error(flatness.times("normed", "trace", 1.0), 1)
     for case, chosen in (walk.CASES | {"none": ("matched", "none")}).items():
         for shown in ("five", "held_out"):
-            for start in walk.STARTS:
-                track = walk.track(*chosen, start, shown)
+            for start in recordings.STARTS:
+                track = recordings.track(*chosen, start, shown)
                 end = with_error(Mean(track.value[-1], track.error[-1]), 3)
                 entries[f"{case}_{shown}_{100 * start:.0f}"] = end
     return entries

@@ -262,26 +262,26 @@ HEAD = """\
 orphan: true
 ---
 
-# The digits in the page and PyTorch's
+# The digits in the page, compared with PyTorch
 
-The network that walks in the page has its gradient written out by hand, in plain JavaScript. Does it do what `ee.drift`
-does? Here are both on the same road (pair {pair} of the recording `valley`, {every} free steps between projections,
-momentum {momentum}), with other random numbers: means over walkers ± their standard errors, and how far they are apart
-in units of the error of the difference. Made by `python docs/live_digits.py`.
+The page moves its walkers with a gradient written by hand in plain JavaScript. Do they do the same as `ee.drift`? The
+table compares both on the same road (pair {pair} of the recording `valley`, {every} free steps between projections,
+momentum {momentum}), with different random numbers: means over walkers ± their standard errors, and the difference in
+units of its error. `python docs/live_digits.py` makes it.
 
-| B | η | from | what | PyTorch | page | apart by |
+| B | η | from | what | PyTorch | page | difference |
 | --- | --- | --- | --- | --- | --- | --- |"""
 FOOT = """\
-Of {count} differences with an error the largest is {worst} errors. They are no independent tests: both sides use the
-same draws at all settings, and a walker stands in three rows. Outside the valley, further from the road than a tenth of
-its length, were {outside} % of the walkers at projections, at most. Without noise there is nothing random: both go the
-same way, up to round-off. Gradients agree with PyTorch's within 10⁻⁵ of the largest component, and a test holds them
-to it.
+The largest of the {count} differences that have an error is {worst} errors. The tests are not independent: both sides
+use the same draws at all settings, and each walker counts in three rows. At most {outside} % of the walkers were
+outside the valley, further from the road than a tenth of its length, when they were projected. Without noise nothing is
+random, and both go the same way, up to round-off. Gradients agree with PyTorch's within 10⁻⁵ of the largest component,
+as a test checks.
 
-Where the table's difference is largest, four times as many walkers with other seeds say how much of it was chance (32
-from each start, B = 16, η = 0.02, 1,050 steps; `python docs/live_digits.py --larger`):
+Where the difference in the table is largest, four times as many walkers with other seeds show how much of it was chance
+(32 from each start, B = 16, η = 0.02, 1,050 steps; `python docs/live_digits.py --larger`):
 """
-LARGER = "- from {start}: PyTorch {torch}, page {page}, apart by {apart}"
+LARGER = "- from {start}: PyTorch {torch}, page {page}, difference {apart}"
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ import torch
 import entropic_edu
 from entropic_edu import recorded
 from entropic_edu.course.bad_valleys import common as bad
-from entropic_edu.course.bad_valleys import walk
 from entropic_edu.course.limits import roads
 from entropic_edu.recorded import cifar10, let_go
 from entropic_edu.teaching import reports
@@ -229,11 +228,11 @@ def _cifar10() -> dict[str, Any]:
 
 def _bad_minima() -> dict[str, Any]:
     """The roads of lesson 08, from a good minimum at 0 to a bad one at 1."""
-    at = walk.STARTS.index(0.5)
+    at = bad.STARTS.index(0.5)
     noisy, still = (
         0.5 - bad.pairs(f"matched/{noise}/position", "five")[:, -1, at].double().mean(-1) for noise in ("label", "none")
     )
-    law = walk.law("matched", "label", 0.5, "five")
+    law = bad.law("matched", "label", 0.5, "five")
     recipe = recorded.load("bad_minima").recipe["drift"]
     return _report(
         {"noisy": noisy, "still": still, "theory": None if law is None else 0.5 - float(law[-1])},

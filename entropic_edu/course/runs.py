@@ -194,6 +194,11 @@ class Run:
         return float(self.track[1][-1])
 
 
+def at(values: Tensor, place: float) -> float:
+    """Return a value at a place, on straight lines between even positions from 0 to 1, (n,) -> number."""
+    return float(np.interp(place, np.linspace(0, 1, len(values)), values))
+
+
 def speed(step: Tensor, position: Tensor) -> tuple[Tensor, Mean]:
     """Return centres of the bins ``PLACES``, (10,), and the velocity measured there, road lengths per 1,000 steps.
 

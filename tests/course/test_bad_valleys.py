@@ -13,7 +13,7 @@ from pictures import panel
 
 import entropic_edu as ee
 from entropic_edu import recorded
-from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, ends, measures, road, walk
+from entropic_edu.course.bad_valleys import CHAPTER, EXERCISES, QUESTIONS, common, ends, measures, road, walk
 from entropic_edu.course.bad_valleys.common import STARTS, WHERE, at, column, over, pairs
 from entropic_edu.networks.models import mlp
 from entropic_edu.networks.network import Network
@@ -183,11 +183,11 @@ def test_the_lessons_formula_says_what_was_measured_at_every_factor():
 
 @pytest.mark.parametrize("shown", ["five", "held_out"])
 def test_noise_takes_walkers_to_the_good_end_and_without_it_they_stay(shown):
-    for start in walk.STARTS:
+    for start in STARTS:
         moved = effect("matched", "label", start, shown)
         least = 5 if shown == "five" else 3  # three pairs know their error less well
         assert float(moved.value) > least * float(moved.error)
-        still = walk.track("matched", "none", start, shown)
+        still = common.track("matched", "none", start, shown)
         assert abs(float(still.value[-1]) - start) < 0.05
     moved = effect("matched", "label", 0.95, shown)
     assert float(moved.value) > 0.2
@@ -202,7 +202,7 @@ def test_batches_without_noise_on_the_labels_hardly_move_walkers():
 
 
 def test_the_same_noise_moves_nobody_at_the_norms_as_trained():
-    for start in walk.STARTS:
+    for start in STARTS:
         assert abs(float(effect("trained", "label", start, "five").value)) < 0.01
 
 
@@ -222,10 +222,10 @@ def test_the_noise_is_close_to_the_curvature_and_the_walkers_themselves_read_mor
 
 def test_linear_theory_is_right_within_what_is_said():
     for shown in ("five", "held_out"):
-        for start in walk.STARTS:
-            told, found = walk.law("matched", "label", start, shown), walk.track("matched", "label", start, shown)
+        for start in STARTS:
+            told, found = common.law("matched", "label", start, shown), common.track("matched", "label", start, shown)
             assert abs(float(told[-1]) - float(found.value[-1])) < 0.04
-    assert walk.law("matched", "batch", 0.5, "five") is None  # the profile's noise is another
+    assert common.law("matched", "batch", 0.5, "five") is None  # the profile's noise is another
 
 
 # --- explorers -------------------------------------------------------------------------------------------------------
@@ -292,10 +292,10 @@ def test_the_learners_measure_of_real_networks_is_what_no_resizing_changes():
 
 
 def test_a_track_by_theorys_velocities_is_theorys_track():
-    for start in walk.STARTS:
-        track = ANSWER["8.3"](start, *walk.velocity("matched", "label", "five"), walk.STEPS)
-        law = walk.law("matched", "label", start, "five")
-        assert torch.allclose(track[walk.records().long()], law, atol=0.01)  # straight lines between the places
+    for start in STARTS:
+        track = ANSWER["8.3"](start, *common.velocity("matched", "label", "five"), walk.STEPS)
+        law = common.law("matched", "label", start, "five")
+        assert torch.allclose(track[common.records().long()], law, atol=0.01)  # straight lines between the places
     explorer = CHAPTER.explorers["walk"](0, yours=lambda *given: 1 / 0)
     assert "ZeroDivisionError" in explorer.sentence
     assert "track" not in explorer.draw(bad_case="batch").sentence
@@ -361,7 +361,7 @@ def test_the_code_of_a_release_makes_it_anew(case, monkeypatch):
 
 
 def test_the_button_lets_sixteen_walkers_go_and_says_what_they_did(monkeypatch):
-    monkeypatch.setattr(walk, "LIVE_STEPS", 90)
+    monkeypatch.setitem(walk.LIVE, "steps", 90)
     explorer = walk.walk(0)
     sentence = explorer.run()
     assert "Pair 1, noisy labels, 16 walkers live" in sentence

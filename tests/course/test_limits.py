@@ -224,11 +224,11 @@ def test_the_code_makes_what_was_recorded(letter):
 def test_the_code_of_a_control_makes_its_reading(control):
     found = explorers.run_code(MADE["controls"].code(control=control, suspect="steps"))["found"]
     reading = {
-        "all_data": lambda: (found.moved.value, READINGS["all_data"].first),
-        "halve": lambda: (found.spread_ends.value[0], READINGS["halve"].second),
-        "kicks": lambda: (found.along_ends.value[0], READINGS["kicks"].first),
-        "double": lambda: (found.doubled.value, READINGS["double"].first),
-        "distance": lambda: (100 * found.far.value, READINGS["distance"].second),
+        "all_data": lambda: (found.moved.value, READINGS["all_data"].readings[0]),
+        "halve": lambda: (found.spread_ends.value[0], READINGS["halve"].readings[1]),
+        "kicks": lambda: (found.along_ends.value[0], READINGS["kicks"].readings[0]),
+        "double": lambda: (found.doubled.value, READINGS["double"].readings[0]),
+        "distance": lambda: (100 * found.far.value, READINGS["distance"].readings[1]),
     }.get(control)
     if reading is None:  # exact: no run is needed
         return
@@ -238,15 +238,15 @@ def test_the_code_of_a_control_makes_its_reading(control):
 
 def test_each_suspect_is_told_by_its_control_and_the_healthy_valley_passes_all():
     def ratio(control, name):
-        what = READINGS[control]
-        return float(what.first(name).value / what.second(name).value)
+        first, second = READINGS[control].readings
+        return float(first(name).value / second(name).value)
 
     tells = {
-        "all data": lambda name: abs(float(READINGS["all_data"].first(name).value)) > 0.1,
+        "all data": lambda name: abs(float(READINGS["all_data"].readings[0](name).value)) > 0.1,
         "profile": lambda name: ratio("profile", name) < 1.5,
         "halve both": lambda name: ratio("halve", name) > 1.5,
         "kicks": lambda name: ratio("kicks", name) < 0.5,  # stronger at the wide end
-        "double theta": lambda name: abs(float(READINGS["double"].first(name).value) - 1) < 1e-3,
+        "double theta": lambda name: abs(float(READINGS["double"].readings[0](name).value) - 1) < 1e-3,
     }
     suspects = {
         "hidden slope": "slope",

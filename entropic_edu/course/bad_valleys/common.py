@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.runs import at
 from entropic_edu.networks.network import Network
 from entropic_edu.physics.mean import Mean
 from entropic_edu.recorded import bad_minima
@@ -22,6 +23,7 @@ FACTORS: tuple[float, ...] = tuple(recorded.load("bad_minima").recipe["factors"]
 SHOWN = {"five": slice(0, 5), "held_out": slice(5, 8), "one": slice(0, 1)}  # rows of the recording
 over = partial(Mean.over, dim=0)  # pairs of minima, or walkers; the error of one alone is NaN
 WHERE = torch.linspace(0, 1, 15, dtype=torch.float64)  # of what was measured along a road
+WIDE: dict[str, Any] = {"xlim": (-0.02, 1.02)}  # of a panel along it
 
 
 def kept(name: str) -> Any:
@@ -44,11 +46,6 @@ def land() -> Network:
 def column(values: Tensor, name: str) -> Tensor:
     """Return one of the measured ``COLUMNS``, the last axis."""
     return values[..., COLUMNS.index(name)]
-
-
-def at(curve: Tensor, position: float) -> float:
-    """Return a curve that is given at even positions, on straight lines between them."""
-    return float(np.interp(position, torch.linspace(0, 1, len(curve)), curve))
 
 
 def records() -> Tensor:
@@ -87,8 +84,8 @@ def tracked(start: float, position: Tensor, speed: Tensor, steps: int) -> Tensor
 
 
 def along(which: str, shown: str, name: str) -> Mean:
-    """Return one of ``COLUMNS`` along the roads, (15,)."""
-    return over(column(pairs(f"{which}/along", shown), name))
+    """Return one of ``COLUMNS`` along "matched" or "trained" roads, or along the straight "line", (15,)."""
+    return over(column(pairs("line" if which == "line" else f"{which}/along", shown), name))
 
 
 def accuracy_at(which: str, shown: str, position: float) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from entropic_edu.teaching.declared import Found, one_by_one
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .common import FACTORS, FROM, kept, land, over, times
 
@@ -64,7 +63,7 @@ def asked(rule: Yours, factor: float, seed: int) -> Iterator[Snapshot[Found]]:
     return one_by_one(ask, (good, grown, shrunk), text("08.measures.note"))
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     """Draw all measures of a network, its bad end as trained and resized; and the bet at the good end's norms."""
     pen = sheet["times"]
     label = option_text(state.bad_network, "08.label.normed", "08.label.plain", factor=state.bad_factor)
@@ -81,7 +80,7 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
         pen.note(ghost, 1.58, GHOST.label, GHOST, ha="center", va="center", boxed=True)
 
 
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how many times the good end's the bad end's measures are."""
     network, factor = state.bad_network, state.bad_factor
     asked = {"trained": ("trace", None), "now": ("trace", factor), "adaptive": ("adaptive", factor)}
@@ -89,7 +88,7 @@ def words(state: SimpleNamespace) -> str:
     return option_text(network, "08.measures.normed", "08.measures.plain", factor=factor, **means)
 
 
-def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str:
+def show(sheet: Sheet, found: Found, state: Any, rule: Yours) -> str:
     """Draw what the learner's measure says of pair 1, on the row of the adaptive trace."""
     draw(sheet, state)
     ratios = [float(value / found.each[0]) for value in found.each[1:]]
@@ -102,7 +101,7 @@ def show(sheet: Sheet, found: Found, state: SimpleNamespace, rule: Yours) -> str
     return f"{said} {rule.note}".strip()
 
 
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return the lines that read how many times sharper the bad end is."""
     row, column = 2 + FACTORS.index(state.bad_factor), COLUMNS.index("trace")
     return f"""{FROM}
@@ -111,7 +110,7 @@ as_trained, resized = (ends[:, row, {column}] / ends[:, 0, {column}] for row in 
 """
 
 
-def measures(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def measures(seed: int, yours: Written = None) -> Explorer:
     """Which end is flatter? It depends on the measure, and for two of three on the scale of the weights."""
     rule = Yours(yours, adaptive)
     told = partial(show, rule=rule)

@@ -20,19 +20,15 @@ PAIRS = ("all", "1", "2", "3", "4", "5")  # as a learner counts them
 COUNT = len(PAIRS) - 1
 POINTS = 21  # along a road
 PLACES = tuple(round(0.1 * place, 1) for place in range(11))
-QUANTITIES = {  # along the road: their fields in a Profile
-    "trace": "trace",
-    "top": "top_eigenvalue",
-    "adaptive": "adaptive_trace",
-    "objective": "loss",
-    "data_loss": "data_loss",
-    "gradient_noise": "noise",
-    "norm": "norm",
+QUANTITIES = {  # along the road: their fields in a Profile, what stands at their lines, and what sentences call them
+    "trace": ("trace", "05.label.trace", "05.quantity.trace"),
+    "top": ("top_eigenvalue", "05.label.top", "05.quantity.top"),
+    "adaptive": ("adaptive_trace", "05.label.adaptive", "05.quantity.adaptive"),
+    "objective": ("loss", "05.label.objective", "05.quantity.objective"),
+    "data_loss": ("data_loss", "05.label.data_loss", "05.quantity.data_loss"),
+    "gradient_noise": ("noise", "05.label.gradient_noise", "05.quantity.gradient_noise"),
+    "norm": ("norm", "05.label.norm", "05.quantity.norm"),
 }
-LABEL_KEYS = ("05.label.trace", "05.label.top", "05.label.adaptive", "05.label.objective", "05.label.data_loss",
-              "05.label.gradient_noise", "05.label.norm")  # fmt: skip
-QUANTITY_KEYS = ("05.quantity.trace", "05.quantity.top", "05.quantity.adaptive", "05.quantity.objective",
-                 "05.quantity.data_loss", "05.quantity.gradient_noise", "05.quantity.norm")  # fmt: skip
 HERE = Role(GREY, ":", 1.5)  # the place that is looked at
 over_pairs = partial(Mean.over, dim=0)  # (pairs, ...) -> (...)
 
@@ -70,7 +66,7 @@ def profile(pair: int) -> Profile:
 @cache
 def along(quantity: str) -> Tensor:
     """Return a quantity along the roads of all pairs, (pairs, n), float64."""
-    return torch.stack([getattr(profile(pair), QUANTITIES[quantity]) for pair in range(COUNT)]).double()
+    return torch.stack([getattr(profile(pair), QUANTITIES[quantity][0]) for pair in range(COUNT)]).double()
 
 
 def positions(count: int) -> Tensor:

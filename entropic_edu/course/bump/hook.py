@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from entropic_edu import recorded
+from entropic_edu.course.runs import at
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GREY, Panel, Role, Sheet
@@ -28,11 +28,6 @@ PANELS = {
 def hill() -> Tensor:
     """Return the objective along the straight lines between the ends of all pairs, (pairs, 25)."""
     return torch.stack([recorded.load("valley")[f"pair{pair}/line_loss"] for pair in range(COUNT)]).double()
-
-
-def at(values: Tensor, place: float) -> float:
-    """Return a value at a position, on straight lines between even positions, (n,) -> number."""
-    return float(np.interp(place, positions(len(values)), values))
 
 
 def state_of(at_position: float, one_pair: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from entropic_edu.physics.snapshot import Snapshot
 from entropic_edu.teaching.declared import stated
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
 from entropic_edu.teaching.sheet import FAINT, GHOST, RUN, TRACE, TWIN, Panel, Role, Sheet
-from entropic_edu.teaching.strings import option_text, text
+from entropic_edu.teaching.strings import text
 
 from . import common as C
 
@@ -34,7 +34,7 @@ ROLES = {"objective": RUN, "trace": TRACE, "gradient_noise": Role(PURPLE)}
 
 def state_of(at_position: float, along_road: str, bump_pair: str) -> dict[str, Any]:
     """Return a quantity along the roads of all pairs or of one, and what the sentence says of it."""
-    values, one = C.along(along_road), bump_pair != "all"  # (pairs, n)
+    values, one, (field, label, called) = C.along(along_road), bump_pair != "all", C.QUANTITIES[along_road]
     row = int(bump_pair) - 1 if one else 0  # of the pair that the button measures
     return {
         "values": values,
@@ -42,9 +42,9 @@ def state_of(at_position: float, along_road: str, bump_pair: str) -> dict[str, A
         "row": row,
         "number": row + 1,
         "place": at_position,
-        "field": C.QUANTITIES[along_road],
-        "label": option_text(along_road, *C.LABEL_KEYS),
-        "quantity": option_text(along_road, *C.QUANTITY_KEYS),
+        "field": field,
+        "label": label,
+        "quantity": text(called),
         "pair": text("05.pair.one" if one else "05.pair.all", pair=bump_pair),
         "amid": text("05.pair.amid_one" if one else "05.pair.amid_all", pair=bump_pair),
         "ends": C.told(values[:, [0, -1]].mean(1), bump_pair, ".3g"),

@@ -44,7 +44,7 @@ class Width(Road):
 
     @property
     def field(self) -> str:
-        return digits.QUANTITIES[self.name]
+        return digits.QUANTITIES[self.name][0]
 
     @property
     def each(self) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -34,7 +33,7 @@ def gain(accuracy: Tensor) -> Tensor:
     return 100 * rise(accuracy)
 
 
-def curves(state: SimpleNamespace) -> dict[str, Tensor]:
+def curves(state: Any) -> dict[str, Tensor]:
     """Return loss and accuracy along the line of each trunk, (T, P) each."""
     loss, accuracy = line(state.task, state.relation)
     place = STEPS.index(state.parted)
@@ -61,7 +60,7 @@ def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = Non
         pen.note(0.5 * STEPS[-1], height + 0.3, f"{text(GHOST.label)}: {ghost:+g}", GHOST, ha="center")
 
 
-def measured(state: SimpleNamespace) -> str:
+def measured(state: Any) -> str:
     """Say what the mean of two networks is worth."""
     loss, accuracy = curves(state).values()
     ends = {"loss_ends": loss[:, [0, -1]].mean(1), "accuracy_ends": 100 * accuracy[:, [0, -1]].mean(1)}
@@ -72,12 +71,12 @@ def measured(state: SimpleNamespace) -> str:
     return option_text(state.relation, *keys, parted=state.parted, task=task_named(state.task), **known)
 
 
-def words(state: SimpleNamespace, pinned: SimpleNamespace | None = None) -> str:
+def words(state: Any, pinned: Any | None = None) -> str:
     """Say what the mean of two networks is worth, and that of a pinned pair."""
     return measured(state) + ("" if pinned is None else " " + text("07.average.twin", sentence=measured(pinned)))
 
 
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return lines that compute the gain in test accuracy for each trunk, (T,)."""
     lines = {
         "siblings": f"family.test_accuracy[:, family.at.tolist().index({state.parted}), 0]",

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 from entropic_edu.figures.plots import BLUE, RED
 from entropic_edu.physics.mean import Mean, exact
 from entropic_edu.teaching.explorer import Explorer, Work, slider, switch
-from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
+from entropic_edu.teaching.sheet import GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from . import measures as M
 from .axes import AGAINST_K, POSITION, decades, logarithmic
 from .live import Live, live
 
 LOOKS = {"loss": Role(BLUE, label="07.label.loss"), "trace": Role(RED, "--", label="07.label.trace")}
-NOW, RING = Role(RED, ""), {"marker": "o", "ms": 5, "mfc": "white", "mew": 1.3}  # points of this k
+ALL, NOW = Role(GREY, "", label="07.label.all"), Role(RED, "", label="07.label.some")  # points
+DOT, RING = {"ms": 2.5, "alpha": 0.5}, {"ms": 5, "mfc": "white", "mew": 1.3}
 SCALES = {  # title of the panel and sentence, by their keys, and what the printed code calls
+    "yours": ("07.panel.yours", "07.barriers.yours", "share(family.{curve}[:, :, 0])"),
     "share": ("07.panel.share", "07.barriers.share", "family.relative_to_first(family.{name}_barrier){rows}"),
     "ends": ("07.panel.ends", "07.barriers.ends", "family.relative_to_end(family.{curve}){rows}"),
     "raw": ("07.panel.raw", "07.barriers.raw", "family.{name}_barrier{rows}"),
-    "yours": ("07.panel.yours", "07.barriers.yours", "share(family.{curve}[:, :, 0])"),
 }
 PANELS = {
     "loss": Panel((0.085, 0.61, 0.30, 0.325), "07.panel.loss", xticks=(0, 0.5, 1)),
@@ -34,114 +33,88 @@ PANELS = {
 }
 
 
-def state_of(rule: Yours, parted: int, task: str, divided: str, trunks: str) -> SimpleNamespace:
-    """Return loss and tr H along all lines of a task, (T, K, P) each, and both barriers at each k, (K,) each.
-
-    ``rows`` are the trunks that are looked at; a barrier is None where the scale has none.
-    """
-    family, rows = M.family(task), slice(None) if trunks == "all" else slice(0, 1)
-    curves = {"loss": family.data_loss[:, :, 0].double(), "trace": family.trace[:, :, 0].double()}
-    means: dict[str, Mean | None] = dict.fromkeys(curves)
+def state_of(seed: int, rule: Yours, parted: int, task: str, divided: str, trunks: str) -> dict[str, Any]:
+    """Return loss and tr H along the lines that are looked at, (T, K, P), and what barriers there are, (K,) each."""
+    curves = {name: curve if trunks == "all" else curve[:1] for name, curve in M.curves(task).items()}
+    means = dict[str, Mean]()
     for name, curve in curves.items():
         values = M.barrier(task, name, "share" if divided == "yours" else divided)
         if values is not None:
-            means[name] = exact(rule(curve[rows])) if divided == "yours" else M.chosen(values, trunks)
-    known: dict[str, Any] = dict(zip(("title", "sentence", "call"), SCALES[divided], strict=True))
-    known |= {"parted": parted, "place": M.STEPS.index(parted), "task": task, "divided": divided, "trunks": trunks}
-    return SimpleNamespace(family=family, rows=rows, curves=curves, means=means, rule=rule, **known)
+            means[name] = exact(rule(curve)) if divided == "yours" else M.chosen(values, trunks)
+    now = {name: curve[:, M.STEPS.index(parted)] for name, curve in curves.items()}
+    return {"seed": seed, "rule": rule, "steps": M.family(task).steps, "curves": curves, "means": means, "now": now}
 
 
-def frame(sheet: Sheet, state: SimpleNamespace) -> None:
-    """Fit the axes to the task; draw tr H against the loss at all points of all lines, and both barriers against k."""
-    for name, curve in state.curves.items():
-        sheet[name].reframe(**decades(curve))
-    pen = sheet["against"]
-    pen.reframe(**decades(state.curves["loss"], "x"), **decades(state.curves["trace"]))
-    x, y = (curve[state.rows].flatten() for curve in state.curves.values())
-    pen.line(x, y, Role(GREY, ""), "", marker="o", ms=2.5, alpha=0.5)
-    for height, key, role in ((0.72, "07.label.all", Role(GREY)), (0.24, "07.label.some", Role(RED))):
-        pen.note(1.03, height, key, role, va="center", clip_on=False, transform=pen.ax.transAxes)
-    pen = sheet["heights"]
-    pen.reframe(title=state.title)
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
+    """Draw the lines of this k among all, and both barriers against k; the bet has one as a power of the other."""
+    pen, against, whole = sheet["heights"], sheet["against"], M.curves(state.task)
+    against.reframe(**decades(whole["loss"], "x"), **decades(whole["trace"]))
+    for curves, role, style, height in ((state.curves, ALL, DOT, 0.72), (state.now, NOW, RING, 0.24)):
+        against.line(curves["loss"].flatten(), curves["trace"].flatten(), role, "", marker="o", **style)
+        against.note(1.03, height, role.label, role, va="center", clip_on=False, transform=against.ax.transAxes)
+    pen.reframe(title=SCALES[state.divided][0])
     if state.divided in M.LEVELS:
-        pen.level(M.LEVELS[state.divided], LIMIT)
+        pen.level(M.LEVELS[state.divided])
     pen.line([state.parted] * 2, pen.panel.ylim, Role(GREY, ":", 1.2), "")
+    for name, role in LOOKS.items():
+        sheet[name].reframe(**decades(whole[name]))
+        if state.now[name].numel():
+            sheet[name].line(M.family(state.task).positions, M.chosen(state.now[name], state.trunks), role, "")
     for name, mean in state.means.items():
-        if mean is not None:  # a barrier of 0 has no place on this axis
-            pen.line(M.STEPS, Mean(mean.value.clamp(min=1e-6), mean.error), LOOKS[name])
+        pen.line(M.STEPS, Mean(mean.value.clamp(min=1e-6), mean.error), LOOKS[name])  # 0 has no place on this axis
+    if ghost is not None and len(state.means) == 2:
+        loss, trace = (mean.value for mean in state.means.values())
+        pen.line(M.STEPS, (trace[0] * (loss / loss[0]).clamp(min=0) ** ghost).clamp(min=1e-6), GHOST, lw=4)
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
-    """Draw the lines of this k and both barriers, and the bet: the curvature's share as a power of the loss's."""
-    frame(sheet, state)
-    for name, curve in state.curves.items():
-        sheet[name].line(state.family.positions, M.chosen(curve[:, state.place], state.trunks), LOOKS[name], "")
-    x, y = (curve[state.rows, state.place].flatten() for curve in state.curves.values())
-    sheet["against"].line(x, y, NOW, "", **RING)
-    loss, trace = state.means.values()
-    if ghost is not None and loss is not None and trace is not None:
-        bet = trace.value[0] * (loss.value / loss.value[0]).clamp(min=0) ** ghost
-        sheet["heights"].line(M.STEPS, bet.clamp(min=1e-6), GHOST, lw=4)
-
-
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how high both barriers are at this k, and from where on each stays low."""
-    unit = 100.0 if state.divided == "share" else 1.0
-    known = {"task": M.task_named(state.task), "parted": state.parted, "steps": state.family.steps}
-    said, both = text("07.barriers.begin", **known), state.means.items()
-    means = {name: None if mean is None else M.with_error(mean * unit, state.place) for name, mean in both}
-    if None in means.values():
-        return f"{said} {text('07.barriers.none', loss=means['loss'])}"
-    said += " " + text(state.sentence, **means)
-    if state.divided == "yours":
-        return f"{said} {state.rule.note}"
-    if state.trunks == "one":
-        return f"{said} {text('07.barriers.one')}"
-    if state.divided == "raw":
-        return said
-    loss, trace = (M.fallen(state.task, name, state.divided) for name in LOOKS)
-    if loss is None or trace is None or not bool((loss.value + trace.value).isfinite()):
+    said = text("07.barriers.begin", task=M.task_named(state.task), parted=state.parted, steps=state.steps)
+    place, unit = M.STEPS.index(state.parted), 100.0 if state.divided == "share" else 1.0
+    high = {name: M.with_error(mean * unit, place) for name, mean in state.means.items()}
+    if len(high) < 2:
+        return f"{said} {text('07.barriers.none', **high)}"
+    said += " " + text(SCALES[state.divided][1], **high)
+    more = state.rule.note if state.divided == "yours" else text("07.barriers.one") if state.trunks == "one" else ""
+    if more or state.divided == "raw":
+        return f"{said} {more}".strip()
+    fallen = {name: M.fallen(state.task, name, state.divided) for name in LOOKS}
+    if not all(bool(mean.value.isfinite()) for mean in fallen.values()):
         return f"{said} {text('07.verdict.open')}"
-    fallen = {"loss": M.with_error(loss), "trace": M.with_error(trace)}
-    return f"{said} {option_text(state.divided, '07.verdict.share', '07.verdict.ends', **fallen)}"
+    known = {name: M.with_error(mean) for name, mean in fallen.items()}
+    return f"{said} {option_text(state.divided, '07.verdict.share', '07.verdict.ends', **known)}"
 
 
-def show(sheet: Sheet, result: Live, state: SimpleNamespace, seed: int) -> str:
+def show(sheet: Sheet, result: Live, state: Any) -> str:
     """Draw one family that is trained now, and say how high its barriers are."""
-    frame(sheet, state)
-    known = {"parted": state.parted, "step": result.step, "steps": state.family.steps, "seed": seed}
+    state.now = {"loss": result.data_loss.double()[None], "trace": result.trace.double()[None]}
+    draw(sheet, state)
+    known = {"parted": state.parted, "step": result.step, "steps": state.steps, "seed": state.seed}
     if len(result.trace) == 0:
         return text("07.live.early", **known)
-    sheet["against"].line(result.data_loss, result.trace, NOW, "", **RING)
-    high = {}
-    for name, curve in (("loss", result.data_loss.double()), ("trace", result.trace.double())):
-        sheet[name].line(state.family.positions, curve, LOOKS[name], "")
-        end, first = float(curve[[0, -1]].max()), float(getattr(state.family, f"{name}_barrier")[:, 0].mean())
-        high[name] = float(curve.max()) - end
-        over = {"share": first, "ends": end}.get(state.divided, 1.0)
-        if over > 0:
-            height, role = max(high[name] / over, 1.1e-4), Role(LOOKS[name].colour, "")
-            sheet["heights"].line([state.parted], [height], role, "", marker="D", ms=9, mfc="none", mew=1.8)
-    return text("07.live.sentence", loss=M.number(high["loss"]), trace=M.number(high["trace"]), **known)
+    for name, curve in state.now.items():
+        known[name] = M.number(float(M.family(state.task).barrier(curve[None, None])))
+        if (high := M.barrier(state.task, name, state.divided, curve[None])) is not None:
+            height = high[0].clamp(min=1.1e-4)
+            sheet["heights"].points([state.parted], height, LOOKS[name], fmt="D", ms=9, mfc="none", mew=1.8)
+    return text("07.live.sentence", **known)
 
 
-def code(state: SimpleNamespace) -> str:
+def code(state: Any) -> str:
     """Return lines that read the recorded barriers, mean over trunks, with the call that makes them anew."""
     rows = {"all": ".mean(0)", "one": "[0]"}[state.trunks]
-    lines = [M.opening(state.task), f"place = family.at.tolist().index({state.parted})"]
-    for name, curve in {"loss": "data_loss", "trace": "trace"}.items():
-        if state.means[name] is not None:
-            call = state.call.format(name=name, curve=curve, rows=rows)
-            lines.append(f"{name} = {call}[place]")
+    lines, call = [M.opening(state.task, state.parted)], SCALES[state.divided][2]
+    for name in state.means:
+        curve = {"loss": "data_loss", "trace": "trace"}[name]
+        lines.append(f"{name} = {call.format(name=name, curve=curve, rows=rows)}[place]")
     return "\n".join(lines)
 
 
-def barriers(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def barriers(seed: int, yours: Written = None) -> Explorer:
     """Tell which barrier goes first, and on which scale; the learner's own is one of the scales."""
-    scales = (() if yours is None else ("yours",)) + M.SCALES
+    scales = M.SCALES if yours is None else ("yours", *M.SCALES)
     controls = [slider("parted", M.STEPS, 480), switch("task", M.TASKS)]
     controls += [switch("divided", scales), switch("trunks", ("all", "one"))]
-    now = partial(show, seed=seed)
-    work = Work(lambda state: live(seed, state.task, state.parted), now, lambda state: state.family.steps, now)
-    state = partial(state_of, Yours(yours, M.share))
+    work = Work(lambda state: live(seed, state.task, state.parted), show, lambda state: state.steps, show)
+    state = partial(state_of, seed, Yours(yours, M.share))
     return Explorer(draw, controls, PANELS, words, state=state, title="07.barriers.title", code=code, work=work)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from torch import Tensor
-
 from entropic_edu.figures.plots import BLACK
 from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
@@ -22,7 +20,7 @@ PANELS = {"hill": Panel((0.1, 0.135, 0.68, 0.79), "07.panel.hill", **POSITION, *
 
 def highest(k: int) -> tuple[Mean, Mean]:
     """Return the loss at the ends and at the highest point of the line, at this k."""
-    curve: Tensor = family(TASK).data_loss[:, STEPS.index(k), 0].double()
+    curve = line(TASK, "siblings")[0][:, STEPS.index(k)]
     return over_trunks(0.5 * (curve[:, 0] + curve[:, -1])), over_trunks(curve.amax(-1))
 
 

@@ -33,6 +33,12 @@ def family(task: str) -> Family:
     return children
 
 
+def curves(task: str) -> dict[str, Tensor]:
+    """Return data loss and tr H along the lines of a task, (T, K, P) each."""
+    children = family(task)
+    return {"loss": children.data_loss[:, :, 0].double(), "trace": children.trace[:, :, 0].double()}
+
+
 def task_named(task: str) -> str:
     """Name a task in a sentence."""
     return option_text(task, *NAME_KEYS)
@@ -46,19 +52,17 @@ def chosen(values: Tensor, trunks: str) -> Mean:
 # --- barriers --------------------------------------------------------------------------------------------------------
 
 
-def barrier(task: str, quantity: str, scale: str) -> Tensor | None:
+def barrier(task: str, quantity: str, scale: str, curve: Tensor | None = None) -> Tensor | None:
     """Return the barrier of "loss" or "trace" for each trunk and k on a scale, (T, K); None where it has none.
 
-    Scales are "raw", "share" of its mean at k = 0, and "ends", over the curve at the higher end.
+    Scales are "share" of its mean at k = 0, "ends", over the curve at the higher end, and "raw" or any other. A curve
+    (T, K, P) of another family may be given.
     """
-    children = family(task)
-    curve = {"loss": children.data_loss, "trace": children.trace}[quantity].double()
-    height = children.barrier(curve)
-    if scale == "raw":
-        return height
-    if scale == "ends":
-        return children.relative_to_end(curve)
-    return None if float(height[:, 0].mean()) <= 0 else children.relative_to_first(height)
+    children, recorded = family(task), curves(task)[quantity]
+    curve = (recorded if curve is None else curve)[:, :, None]
+    first, ends = children.barrier(recorded[:, :, None])[:, 0].mean(), curve[..., 0, [0, -1]].amax(-1)
+    over = {"share": first, "ends": ends}.get(scale, torch.ones(()))
+    return children.barrier(curve) / over if bool((over > 0).all()) else None
 
 
 def fall(k: Tensor, values: Tensor, level: float) -> float:
@@ -106,12 +110,10 @@ def order(k: Tensor, loss: Tensor, trace: Tensor) -> Tensor:
 
 
 @cache
-def fallen(task: str, quantity: str, scale: str) -> Mean | None:
-    """Return the k from which on a barrier stays below the level of its scale, with the jackknife's error."""
-    values = barrier(task, quantity, scale)
-    if values is None or scale not in LEVELS:
-        return None
-    k = family(task).at.double()
+def fallen(task: str, quantity: str, scale: str) -> Mean:
+    """Return the k from which on a barrier stays below the level of its scale, with the jackknife's error, or NaN."""
+    values, k = barrier(task, quantity, scale), family(task).at.double()
+    assert values is not None
     return jackknifed(values, lambda some: fall(k, some.mean(0), LEVELS[scale]))
 
 
@@ -224,8 +226,9 @@ def with_error(mean: Mean, place: int | None = None) -> str:
     return number(*(float(part if place is None else part[place]) for part in mean))
 
 
-def opening(task: str) -> str:
-    """Return the lines of code that read a recorded family, with the call that makes it anew."""
+def opening(task: str, parted: int | None = None) -> str:
+    """Return the lines of code that read a recorded family, with the call that makes it anew, and find a k in it."""
+    place = "" if parted is None else f"place = family.at.tolist().index({parted})"
     return f"""
 from entropic_edu.recorded import late_game, load
 kept = load("late_game")
@@ -233,4 +236,5 @@ family = kept["{task}/family"]
 # anew, in a minute: ee.spawn(late_game.landscape(kept.recipe, task), at=kept.recipe["at"], trunks=8,
 #     points=11, generator=torch.Generator().manual_seed(0), **late_game.settings(kept.recipe, task)), with
 #     task = "{task}"
+{place}
 """.strip()

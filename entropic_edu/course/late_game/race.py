@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, partial
 from types import SimpleNamespace
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from entropic_edu import recorded
@@ -17,32 +14,29 @@ from entropic_edu.physics.spawn import Family
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .measures import LEVELS, order
 
-PLACES = {  # recording and key of the family of each row
-    "forty": ("late_game", "forty/family"),
-    "fifth": ("late_game", "fifth/family"),
-    "clean": ("late_game", "clean/family"),
-    "decay": ("late_game", "decay/family"),
-    "normalised": ("late_normalised", "family"),
-    "cifar_plain": ("late_cifar10", "plain/family"),
-    "cifar_normed": ("late_cifar10", "normed/family"),
+PLACES = {  # recording and key of the family of each row, and what it is called
+    "forty": ("late_game", "forty/family", "07.race.forty"),
+    "fifth": ("late_game", "fifth/family", "07.race.fifth"),
+    "clean": ("late_game", "clean/family", "07.race.clean"),
+    "decay": ("late_game", "decay/family", "07.race.decay"),
+    "normalised": ("late_normalised", "family", "07.race.normalised"),
+    "cifar_plain": ("late_cifar10", "plain/family", "07.race.cifar_plain"),
+    "cifar_normed": ("late_cifar10", "normed/family", "07.race.cifar_normed"),
 }
 ROWS = {row: place for row, place in PLACES.items() if recorded.shipped(place[0])}
-NAME_KEYS = ("07.race.forty", "07.race.fifth", "07.race.clean", "07.race.decay", "07.race.normalised",
-             "07.race.cifar_plain", "07.race.cifar_normed")  # fmt: skip
 
 
 @cache
 def barriers(row: str) -> tuple[Tensor, Tensor, Tensor, int]:
     """Return k (K,), both barriers as shares of their mean at k = 0 (T, K), and the steps of the training."""
-    name, key = ROWS[row]
+    name, key, _ = ROWS[row]
     children: Family = recorded.load(name)[key]
-    curves = (children.data_loss[:, :, 0].double(), children.trace[:, :, 0].double())
-    heights = [curve.amax(-1) - torch.maximum(curve[..., 0], curve[..., -1]) for curve in curves]
-    loss, trace = (height / height[:, 0].mean() for height in heights)
+    heights = (children.barrier(curve.double()) for curve in (children.data_loss, children.trace))
+    loss, trace = map(children.relative_to_first, heights)
     return children.at, loss, trace, children.steps
 
 
@@ -69,7 +63,7 @@ def words(state: SimpleNamespace) -> str:
     last = int((loss.mean(0) >= LEVELS["share"]).nonzero()[-1])  # the last k with a barrier of loss
     left = {"k": int(k[last]), "loss": 100 * loss[:, last].mean(), "trace": 100 * trace[:, last].mean()}
     verdict = "open" if abs(float(mean.value)) <= 2 * float(mean.error) else "loss" if mean.value > 0 else "trace"
-    known = {"row": option_text(state.row, *NAME_KEYS), "count": len(loss), "steps": steps}
+    known = {"row": text(ROWS[state.row][2]), "count": len(loss), "steps": steps}
     known["later"] = mean * (steps / 100)
     told = option_text(verdict, "07.race.verdict.open", "07.race.verdict.loss", "07.race.verdict.trace", **left)
     return f"{text('07.race.sentence', **known)} {told} {state.rule.note}".strip()
@@ -77,7 +71,7 @@ def words(state: SimpleNamespace) -> str:
 
 def code(state: SimpleNamespace) -> str:
     """Return lines that read the barriers of a row and judge them."""
-    name, key = ROWS[state.row]
+    name, key, _ = ROWS[state.row]
     return f"""
 from entropic_edu import recorded
 family = recorded.load("{name}")["{key}"]
@@ -87,12 +81,12 @@ order(family.at, loss, trace)  # steps by which the curvature barrier goes later
 """
 
 
-def race(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def race(seed: int, yours: Written = None) -> Explorer:
     """Tell on all recorded data sets which barrier has gone first."""
     rule = Yours(yours, order)
     found = {row: later(rule, row) for row in ROWS}
     count = len(ROWS)
-    names = {float(count - 1 - place): option_text(row, *NAME_KEYS) for place, row in enumerate(ROWS)}
+    names = {float(count - 1 - place): key for place, (_, _, key) in enumerate(ROWS.values())}
     panel = Panel((0.33, 0.14, 0.63, 0.8), "", "07.race.axis", (-30, 30), (-0.6, count - 0.1), yticks=names,
                   once=lambda ax: ax.axvline(0, color=GREY, lw=1))  # fmt: skip
     state = partial(SimpleNamespace, later=found, rule=rule)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +14,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import GHOST, GREY, LIMIT, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from . import measures as M
 from .axes import AGAINST_K, POSITION, logarithmic
@@ -95,8 +93,7 @@ def words(state: SimpleNamespace) -> str:
 def code(state: SimpleNamespace) -> str:
     """Return lines that compute both rises from the recording, (T,) each."""
     rate = float(M.rates(state.task, state.rate_at)[M.STEPS.index(state.parted)])
-    return f"""{M.opening(state.task)}
-place = family.at.tolist().index({state.parted})
+    return f"""{M.opening(state.task, state.parted)}
 trace = family.trace[:, place, 0].double()
 noise = kept["{state.task}/noise"][:, place, 0].double()
 heat = {rate / (state.batch_size or math.inf):.6g} / (2 * (1 - {M.MOMENTUM:g})) * noise / trace  # T along the line
@@ -108,7 +105,7 @@ loss = height[:, middle] - 0.5 * (height[:, 0] + height[:, -1])
 """
 
 
-def slopes(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def slopes(seed: int, yours: Written = None) -> Explorer:
     """Compare how far the loss lifts the middle with what SGD's noise makes of the curvature."""
     controls = [slider("parted", M.STEPS, 480), slider("batch_size", BATCHES, M.BATCH)]
     controls += [switch("task", M.TASKS), switch("rate_at", ("start", "now"))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ import torch
 from entropic_edu.course import floor
 from entropic_edu.figures.plots import RED
 from entropic_edu.physics.release import Release
+from entropic_edu.physics.snapshot import Stream
 from entropic_edu.recorded.look_alikes import cases
 from entropic_edu.recorded.look_alikes.cases import BATCHES, LETTERS, RATES
 from entropic_edu.recorded.look_alikes.measure import BINS, CELLS, measured
@@ -36,11 +36,11 @@ PANELS = {
 }  # fmt: skip
 
 
-def state_of(case: str, batch_size: int | None, learning_rate: float, measure: str) -> SimpleNamespace:
+def state_of(case: str, batch_size: int | None, learning_rate: float, measure: str) -> dict[str, Any]:
     """Return a case, what was measured on its recorded crowds, and words for where these come from."""
-    known: dict[str, Any] = {"case": case, "measure": measure, "batch_size": batch_size, "learning_rate": learning_rate}
-    known |= {"found": K.crowds(LETTERS[case], batch_size, learning_rate), "made": text("10.cases.recorded")}
-    return SimpleNamespace(name=LETTERS[case], land=cases.land(case), data=K.data_of(batch_size), **known)
+    known = {"name": LETTERS[case], "land": cases.land(case), "data": K.data_of(batch_size)}
+    found = K.crowds(LETTERS[case], batch_size, learning_rate)
+    return known | {"found": found, "made": text("10.cases.recorded")}
 
 
 def draw(sheet: Sheet, state: Any, pinned: Any = None, ghost: float | None = None) -> None:
@@ -105,18 +105,16 @@ CODE = K.MAKES.format(
 def gallery(seed: int) -> Explorer:
     """Return the explorer of five valleys that look alike: which of them fails, and how."""
 
-    def show(sheet: Sheet, release: Release, state: SimpleNamespace) -> str:
+    def show(sheet: Sheet, release: Release, state: Any) -> str:
         state.found = measured(state.land, release)
         state.made = text("10.cases.computed", seed=seed + 1, step=int(release.step[-1]))
         draw(sheet, state)
         return words(state)
 
-    work = Work(
-        lambda state: cases.stream(state.land, seed + 1, state.batch_size, state.learning_rate),
-        show,
-        lambda state: cases.STEPS,
-        show,
-    )
+    def going(state: Any) -> Stream[Release]:
+        return cases.stream(state.land, seed + 1, state.batch_size, state.learning_rate)
+
+    work = Work(going, show, lambda state: cases.STEPS, show)
     controls = [switch("case", tuple(LETTERS)), slider("batch_size", BATCHES, 16), slider("learning_rate", RATES, 0.04)]
     controls.append(switch("measure", tuple(BELOW)))
     return Explorer(draw, controls, PANELS, words, state=state_of, title="10.cases.title", code=CODE, work=work)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider
 from entropic_edu.teaching.sheet import CONTROL, FAINT, GHOST, GREY, RUN, TRACE, Panel, Role, Sheet
 from entropic_edu.teaching.strings import text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .roads import PAIRS, READ, RUNS, bump, ends, noise_share, profile, tracks
 
@@ -42,7 +40,7 @@ def shares(rule: Yours, run: str) -> dict[float, Mean]:
     }
 
 
-def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> None:
+def draw(sheet: Sheet, state: Any, ghost: float | None = None) -> None:
     """Draw a pair's road among the others, its walkers from 0.3 and 0.7, the share of noise, and the bet on it."""
     pen = sheet["profile"]
     for number in PAIRS:
@@ -68,7 +66,7 @@ def draw(sheet: Sheet, state: SimpleNamespace, ghost: float | None = None) -> No
             sheet["share"].points([at + 0.15 * (start - 0.5) / 0.2], mean.at(None), role)
 
 
-def words(state: SimpleNamespace) -> str:
+def words(state: Any) -> str:
     """Say how large the bumps are, how far the walkers go, and what part of that the noise makes."""
     said = text("10.yours.road", mean=bump("trace"), adaptive=bump("adaptive_trace"))
     low, high = tracks(state.pair, state.run)[-1, [1, 5]].tolist()
@@ -86,14 +84,13 @@ position = kept["pair{{state.row}}/{{state.run}}"]  # of ee.drift(land, road, ba
 """
 
 
-def state_of(rule: Yours, pair: int, batch_size: int | None) -> SimpleNamespace:
-    """Return the state of the controls, with the shares of noise by the learner's rule or the library's."""
+def state_of(rule: Yours, pair: int, batch_size: int | None) -> dict[str, Any]:
+    """Return the shares of noise by the learner's rule or the library's, and the run and the row of the pair."""
     found = {RUNS[size]: shares(rule, RUNS[size]) for size in SIZES}
-    known = {"pair": pair, "row": pair - 1, "batch_size": batch_size, "run": RUNS[batch_size], "note": rule.note}
-    return SimpleNamespace(shares=found, **known)
+    return {"shares": found, "row": pair - 1, "run": RUNS[batch_size], "note": rule.note}
 
 
-def yours(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def yours(seed: int, yours: Written = None) -> Explorer:
     """Return the explorer of five roads of the network of round 3, and of the walkers on them."""
     controls = [slider("pair", PAIRS, 1), slider("batch_size", tuple(RUNS), 16)]
     state = partial(state_of, Yours(yours, noise_share))

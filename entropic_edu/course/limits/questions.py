@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +12,7 @@ from entropic_edu.physics.mean import Mean
 from entropic_edu.teaching.explorer import Explorer, slider, switch
 from entropic_edu.teaching.sheet import CONTROL, GHOST, GREY, Panel, Role, Sheet
 from entropic_edu.teaching.strings import option_text, text
-from entropic_edu.teaching.yours import Yours
+from entropic_edu.teaching.yours import Written, Yours
 
 from .kept import signed
 from .roads import READ, STARTS, VARIED, away, conclude, moves
@@ -36,7 +34,7 @@ def homeward(run: str, start: float) -> Tensor:
     return moves(run, start) * (-1 if start < 0.5 else 1)
 
 
-def ruled(yours: Callable[..., Any] | None) -> Yours:
+def ruled(yours: Written) -> Yours:
     """Return the learner's rule as a number of ``VERDICTS``, with the library's behind it."""
 
     def number(moved: Tensor) -> Any:
@@ -47,7 +45,7 @@ def ruled(yours: Callable[..., Any] | None) -> Yours:
     return Yours(None if yours is None else number, lambda moved: torch.tensor(VERDICTS.index(conclude(moved))))
 
 
-def draw_open(sheet: Sheet, state: SimpleNamespace, ghost: str | None = None) -> None:
+def draw_open(sheet: Sheet, state: Any, ghost: str | None = None) -> None:
     """Draw how far walkers of each start moved: pairs, mean, control; the marker of the mean tells the verdict."""
     pen, each = sheet["moved"], torch.stack([moves(state.varied, start) for start in STARTS])
     mean = Mean.over(each)
@@ -69,7 +67,7 @@ def draw_open(sheet: Sheet, state: SimpleNamespace, ghost: str | None = None) ->
         pen.note(0.35, 0.36, GHOST.label, GHOST)
 
 
-def words_open(state: SimpleNamespace) -> str:
+def words_open(state: Any) -> str:
     """Say how far walkers of one start moved, how far from the road they end, and what one may conclude."""
     run, start = state.varied, state.start_at
     known = {"how": option_text(run, *HOW_KEYS), "start": start, "far": 100 * away(run, start)}
@@ -87,13 +85,12 @@ moved = torch.stack([kept[f"pair{{{{pair}}}}/{{state.varied}}"][-1, start] for p
 """
 
 
-def open_questions(seed: int, yours: Callable[..., Any] | None = None) -> Explorer:
+def open_questions(seed: int, yours: Written = None) -> Explorer:
     """Return the explorer of two open questions: other starts, and how often walkers are put back."""
     rule = ruled(yours)
 
-    def state(varied: str, start_at: float) -> SimpleNamespace:
-        verdicts = [int(rule(homeward(varied, start))) for start in STARTS]
-        return SimpleNamespace(varied=varied, start_at=start_at, verdicts=verdicts, note=rule.note)
+    def state(varied: str, start_at: float) -> dict[str, Any]:
+        return {"verdicts": [int(rule(homeward(varied, start))) for start in STARTS], "note": rule.note}
 
     controls = [switch("varied", VARIED), slider("start_at", STARTS, 0.7)]
     return Explorer(draw_open, controls, OPEN, words_open, state=state, title="10.open.title", code=CODE)
