@@ -45,16 +45,18 @@ class _Room:
         self.softmax = partial(
             torch.softmax, self.outputs[-1].movedim(-1, front), front, out=self.shares.movedim(-1, front)
         )
-        self.flat, self.minus = self.shares.view(-1), like.new_full((networks * samples,), -1.0)
-        self.first = torch.arange(0, len(self.flat), classes, device=like.device)  # of each sample's shares
+        self.first = torch.arange(0, self.shares.numel(), classes, device=like.device).view(networks, samples)
+        self.right = torch.empty_like(self.first)  # where the share of each sample's own class lies, from its first one
+        self.minus, self.count = like.new_full((networks * samples,), -1.0), like.new_tensor(float(samples))
         self.there, self.back_home = list[Call](), list[Call]()  # see ``StackCrowd._plan``; empty where there is none
         self.turned = self.shares.mT  # what comes back to the first layer, (P, out, B)
 
     def slopes(self, y: Tensor) -> Tensor:
         """Return ``CrossEntropy.mean_slopes`` of the last outputs, to the bit."""
         self.softmax()
-        self.flat.index_add_(0, self.first + y.reshape(-1), self.minus)
-        return self.shares.div_(self.shares.shape[1])
+        torch.add(self.first, y, out=self.right)
+        self.shares.view(-1).index_add_(0, self.right.view(-1), self.minus)
+        return self.shares.div_(self.count)
 
 
 class StackCrowd(Crowd):
