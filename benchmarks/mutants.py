@@ -174,18 +174,25 @@ def main(arguments: Sequence[str] | None = None) -> float:
     }
     chosen = [each for each in sample(list(tests), asked.count, asked.seed) if re.search(asked.only, each.module)]
     tried = [each for each in chosen if (each.module, each.before, each.after) not in same]
-    tried.sort(key=lambda each: tests[each.module])  # so that each file of tests is run whole but once, and soon used
+    together = [[each for each in tried if each.module == module] for module in tests]
+    together.sort(key=len, reverse=True)
+    tried = [each for some in together for each in some]
     print(f"{len(tried)} changes, and {len(chosen) - len(tried)} that are listed as equivalent", flush=True)
-    noticed = dict[str, list[bool]]()
+    by_folder = dict[str, list[bool]]()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.workers) as pool:
         bench = Bench(Path(folder), asked.workers)
-        found = list(pool.map(lambda one: kept.noticed(bench, one, tests[one.module]), tried))
+
+        def noticed_of(some: Sequence[Mutant]) -> list[bool]:
+            return [kept.noticed(bench, each, tests[each.module]) for each in some]
+
+        found = [seen for some in pool.map(noticed_of, together) for seen in some]
+        bench.close()
     for each, seen in zip(tried, found, strict=True):
-        noticed.setdefault(each.folder, []).append(seen)
+        by_folder.setdefault(each.folder, []).append(seen)
     print(*(f"survived  {each}" for each, seen in zip(tried, found, strict=True) if not seen), sep="\n")
-    for name, found in sorted(noticed.items()):
+    for name, found in sorted(by_folder.items()):
         print(f"{name:10} {sum(found):4} of {len(found):4}  {100 * sum(found) / len(found):5.1f} %")
-    every = [each for found in noticed.values() for each in found]
+    every = [each for found in by_folder.values() for each in found]
     share = sum(every) / max(1, len(every))
     print(f"{'in all':10} {sum(every):4} of {len(every):4}  {100 * share:5.1f} %")
     return share

@@ -1,13 +1,15 @@
 """Copies of the checkout in which one change of the code is tried at a time, on the tests of the module.
 
-A test run begins as a fork of a process that has imported PyTorch, and takes the tests that call the changed function,
-the shortest first; or all of them where none does, as for a line outside of all functions.
+A change takes the tests that call the changed function, the shortest first; or all of them where none does, as for a
+line outside of all functions. A function's body is changed in a fork of a process that has collected the module's
+tests; what else is changed begins as a fork of a process that has imported PyTorch.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -20,7 +22,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from types import FrameType
+from types import CodeType, FrameType, FunctionType
+from typing import Any
 
 import pytest
 
@@ -84,21 +87,93 @@ class Order:
         items[:] = sorted((i for i in items if i.nodeid in self.place), key=lambda item: self.place[item.nodeid])
 
 
+class Forks:
+    """A plugin of pytest: instead of running tests, change a function and run some of them in a fork, when asked to."""
+
+    def __init__(self, module: str, asked: Any) -> None:
+        self.module, self.asked = module, asked
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        while (asked := self.asked.recv()) is not None:
+            code, name, wanted, limit = asked
+            fresh, there = body_of(compile(code, "changed", "exec"), name.split(".")), self._functions(name)
+            if fresh is None or not there or any(each.__code__.co_freevars != fresh.co_freevars for each in there):
+                self.asked.send("another way")
+                continue
+            child = os.fork()
+            if child == 0:
+                os.setsid()
+                for each in there:
+                    each.__code__ = fresh
+                os._exit(_until_one_fails(session, [items[test] for test in wanted]))
+            self.asked.send(_ended(child, limit))
+        return True
+
+    def _functions(self, name: str) -> list[FunctionType]:
+        every = (each for each in gc.get_objects() if type(each) is FunctionType and each.__qualname__ == name)
+        return [each for each in every if each.__code__.co_filename.endswith(f"/{self.module}")]  # and no wrapper's
+
+
+def body_of(code: CodeType, names: Sequence[str]) -> CodeType | None:
+    """Return the code of a function by its names from the outermost class on, None where there is none or another."""
+    found = [each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == names[0]]
+    return None if len(found) != 1 else body_of(found[0], names[1:]) if len(names) > 1 else found[0]
+
+
+def _until_one_fails(session: pytest.Session, items: Sequence[pytest.Item]) -> int:
+    try:
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.testsfailed:
+                return 1
+    except BaseException:  # a test that leaves Python, or that was interrupted
+        return 1
+    return 0
+
+
+def _ended(child: int, limit: float) -> int:
+    """Return the code of a process, or -1 if it is ended past the limit."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        gone, status = os.waitpid(child, os.WNOHANG)
+        if gone:
+            break
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, 9)  # also what it has left
+    if not gone:
+        os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) if gone else -1
+
+
+def _serve(copy: str, tests: Sequence[str], module: str, asked: Any) -> None:
+    """In a process of its own: collect tests and answer what is asked of ``Forks``."""
+    _prepare(copy)
+    pytest.main(["-q", "-p", "no:cacheprovider", "--no-header", *tests], [Forks(module, asked)])
+    os._exit(0)
+
+
 def _test(copy: str, tests: Sequence[str], wanted: Sequence[str] | None) -> None:
     """In a process of its own: run tests until one fails, and leave with pytest's code."""
+    _prepare(copy, changed=wanted is not None)
+    plugin = Watch(f"{copy}/entropic_edu/") if wanted is None else Order(wanted)
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], [plugin])
+    os._exit(int(code))  # whatever threads a broken test has left
+
+
+def _prepare(copy: str, changed: bool = True) -> None:
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which the process that is forked leaves unheard
     os.chdir(copy)
-    sys.dont_write_bytecode = wanted is not None  # of a changed module none is kept
+    sys.dont_write_bytecode = changed  # of a changed module none is kept
     os.environ |= {"PYTHONPATH": copy, "OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # nbval takes 2 s
-    os.environ |= {} if wanted is None else {"PYTHONDONTWRITEBYTECODE": "1"}
+    os.environ |= {"PYTHONDONTWRITEBYTECODE": "1"} if changed else {}
     sys.path.insert(0, copy)
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(said, stream)
-    plugin = Watch(f"{copy}/entropic_edu/") if wanted is None else Order(wanted)
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests], [plugin])
-    os._exit(int(code))  # whatever threads a broken test has left
 
 
 def around(source: str, line: int) -> int:
@@ -111,11 +186,27 @@ def around(source: str, line: int) -> int:
     return max((begin for begin, body, end in spans if body <= line <= end), default=0)
 
 
+def named(source: str, line: int) -> str | None:
+    """Return the name of the function whose body holds a line, from the outermost class on; None outside of all."""
+
+    def inside(nodes: Sequence[ast.stmt], before: str) -> str | None:
+        for node in nodes:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                if node.body[0].lineno <= line <= (node.end_lineno or 0):
+                    return before + node.name
+            elif isinstance(node, ast.ClassDef) and node.lineno <= line <= (node.end_lineno or 0):
+                return inside(node.body, f"{before}{node.name}.")
+        return None
+
+    return inside(ast.parse(source).body, "")
+
+
 class Bench:
     """Copies of the checkout, in each of which one change is tried at a time."""
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self.free, self.measuring = SimpleQueue[Path](), threading.Lock()
+        self.free, self.measuring = SimpleQueue[Path](), defaultdict[str, threading.Lock](threading.Lock)
+        self.serving: dict[Path, tuple[str, Any, Any]] = {}  # by copy: the module, its process, and how to ask it
         self.seen: dict[str, list[tuple[str, float, list[str]]]] = {}  # by file of tests: test, seconds, calls
         for number in range(workers):
             copy = folder / str(number)
@@ -135,21 +226,54 @@ class Bench:
         place = copy / module
         whole, times = place.read_text(), place.stat()
         try:
-            with self.measuring:
-                for file in files:
+            for file in files:
+                with self.measuring[file]:
                     self._measure(copy, file)
             function = f"/{module}:{around(whole, line)}"
             every = {test: (took, calls) for file in files for test, took, calls in self.seen[file]}
             calling = {test: took for test, (took, calls) in every.items() if any(c.endswith(function) for c in calls)}
             wanted = calling or {test: took for test, (took, _) in every.items()}
+            limit, order = max(LEAST, PATIENCE * sum(wanted.values())), sorted(wanted, key=wanted.__getitem__)
+            name = named(whole, line) if calling else None
+            asked = None if name is None else self._serving(copy, module, files)
             place.write_text(code)
-            limit = max(LEAST, PATIENCE * sum(wanted.values()))
-            ended, took = _run(copy, files, sorted(wanted, key=wanted.__getitem__), limit)
+            began = time.monotonic()
+            ended: int | str | None = "another way"
+            if asked is not None:
+                with contextlib.suppress(EOFError, OSError):  # a process that is gone
+                    asked.send((code, name, order, limit))
+                    ended = asked.recv()
+            if ended == "another way":
+                ended = _run(copy, files, order, limit)[0]
+            took = time.monotonic() - began
         finally:
             place.write_text(whole)
             os.utime(place, ns=(times.st_atime_ns, times.st_mtime_ns))  # as its bytecode knows it
             self.free.put(copy)
         return ended == 0, took
+
+    def _serving(self, copy: Path, module: str, files: Sequence[str]) -> Any:
+        """Return the way to ask the process that has collected the module's tests in this copy."""
+        if copy not in self.serving or self.serving[copy][0] != module:
+            self._dismiss(copy)
+            ours, theirs = CONTEXT.Pipe()
+            process = CONTEXT.Process(target=_serve, args=(str(copy), files, module, theirs))
+            process.start()
+            theirs.close()  # so that its end is noticed
+            self.serving[copy] = (module, process, ours)
+        return self.serving[copy][2]
+
+    def _dismiss(self, copy: Path) -> None:
+        if copy in self.serving:
+            _, process, asked = self.serving.pop(copy)
+            with contextlib.suppress(OSError):
+                asked.send(None)
+            process.join()
+
+    def close(self) -> None:
+        """End all processes."""
+        for copy in list(self.serving):
+            self._dismiss(copy)
 
     def _measure(self, copy: Path, file: str) -> None:
         """Run the tests of a file on the code as it is, once: how long each takes, and which functions it calls."""

@@ -65,6 +65,16 @@ def test_a_change_is_tried_on_tests_that_call_the_function_whose_body_it_is_in(b
     assert [trial.around(source, line) for line in range(1, 11)] == [0, 0, 0, 0, 0, 4, 4, 4, 8, 4]
 
 
+def test_a_body_is_told_by_its_names_from_the_outermost_class_on_and_found_in_the_code(bench):
+    trial = importlib.import_module("benchmarks.trial")
+    source = "class A:\n    b = 1\n\n    def f(self, c=2):\n        def g():\n            return 3\n        return g\n"
+    source += "\n\ndef f():\n    4\n"
+    assert [trial.named(source, line) for line in range(1, 12)] == [None] * 4 + ["A.f"] * 3 + [None] * 3 + ["f"]
+    code = compile(source, "source", "exec")
+    assert trial.body_of(code, ["A", "f"]).co_varnames == ("self", "c", "g")
+    assert trial.body_of(code, ["A", "g"]) is None
+
+
 @pytest.mark.soak
 def test_a_break_that_matters_is_noticed_and_the_copy_is_mended_after_it(bench, tmp_path):
     module, files = "entropic_edu/physics/mean.py", ["tests/physics/test_mean.py"]
@@ -72,8 +82,10 @@ def test_a_break_that_matters_is_noticed_and_the_copy_is_mended_after_it(bench, 
     source = (ROOT / module).read_text()
     line = source[: source.index("abs(factor)")].count("\n") + 1
     assert place.run(module, source + "\n# nothing\n", 0, files)[0]
+    assert place.run(module, source + "\n# nothing\n", line, files)[0]
     assert not place.run(module, source.replace("abs(factor)", "factor"), line, files)[0]
     assert not place.run(module, "raise SystemExit(1)\n", 0, files)[0]
     assert (tmp_path / "0" / module).read_text() == source
     with pytest.raises(AssertionError, match="fails on the code as it is"):
         place.run(module, source, 0, ["tests/physics/no_such_test.py"])
+    place.close()
