@@ -361,8 +361,8 @@ def _exponents(tried: Sequence[_Tried], leaf: str) -> str:
         should, follows = (np.sign(np.abs(a) - np.abs(b)).mean() for a, b in zip(t.after, t.before, strict=True))
         if t.leaf == leaf and should * follows == -1:  # all entries the other way
             up = follows > should
-            said, wanted = ("follows_up", "right_down") if up else ("follows_down", "right_up")
-            return f"{text(f'check.{said}', name=leaf)} {text(f'check.{wanted}')}"
+            said, wanted = ("check.follows_up", "check.right_down") if up else ("check.follows_down", "check.right_up")
+            return f"{text(said, name=leaf)} {text(wanted)}"
     return ""
 
 

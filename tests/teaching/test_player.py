@@ -378,11 +378,12 @@ def test_nothing_moves_before_play_and_then_it_does(page):
 
 
 def test_it_plays_at_the_pace_that_was_asked_for(page):
+    begun = page.evaluate("performance.now()")
     page.get_by_role("button", name="Play").click()
     page.wait_for_timeout(2000)
     assert float(page.locator("canvas").get_attribute("data-fps")) > 0
     # 200 records in 8 s: 50 in 2 s; a loaded machine may start late, none runs ahead
-    assert 25 <= frame(page) <= 55
+    assert 25 <= frame(page) <= 1 + (page.evaluate("performance.now()") - begun) / 40
 
 
 def test_space_and_k_pause_and_a_pause_stands_still_on_a_record(page):
