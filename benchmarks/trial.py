@@ -30,6 +30,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("entropic_edu", "tests", "lessons", "docs", "benchmarks", "binder", "pyproject.toml", "README.md")
 PRELOADED = ("torch.func", "scipy.stats", "sklearn.datasets", "matplotlib.pyplot", "ipywidgets", "jsonschema", "pytest")
+LONGEST = 1200.0  # seconds that all tests of a module may take
+ANOTHER = "another way"  # the answer where a change is not in the body of a function that is there
 PATIENCE, LEAST = 3, 60  # a test run may take so many times what it takes unbroken, and at least so many seconds
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(list(PRELOADED))
@@ -100,14 +102,14 @@ class Forks:
             code, name, wanted, limit = asked
             fresh, there = body_of(compile(code, "changed", "exec"), name.split(".")), self._functions(name)
             if fresh is None or not there or any(each.__code__.co_freevars != fresh.co_freevars for each in there):
-                self.asked.send("another way")
+                self.asked.send(ANOTHER)
                 continue
             child = os.fork()
             if child == 0:
                 os.setsid()
                 for each in there:
                     each.__code__ = fresh
-                os._exit(_until_one_fails(session, [items[test] for test in wanted]))
+                os._exit(_until_one_fails(session, [items[test] for test in (items if wanted is None else wanted)]))
             self.asked.send(_ended(child, limit))
         return True
 
@@ -235,15 +237,15 @@ class Bench:
             wanted = calling or {test: took for test, (took, _) in every.items()}
             limit, order = max(LEAST, PATIENCE * sum(wanted.values())), sorted(wanted, key=wanted.__getitem__)
             name = named(whole, line) if calling else None
-            asked = None if name is None else self._serving(copy, module, files)
+            asked = None if name is None else self._serving(copy, module, name, files)
             place.write_text(code)
             began = time.monotonic()
-            ended: int | str | None = "another way"
+            ended: int | str | None = ANOTHER
             if asked is not None:
                 with contextlib.suppress(EOFError, OSError):  # a process that is gone
                     asked.send((code, name, order, limit))
                     ended = asked.recv()
-            if ended == "another way":
+            if ended == ANOTHER:
                 ended = _run(copy, files, order, limit)[0]
             took = time.monotonic() - began
         finally:
@@ -252,8 +254,8 @@ class Bench:
             self.free.put(copy)
         return ended == 0, took
 
-    def _serving(self, copy: Path, module: str, files: Sequence[str]) -> Any:
-        """Return the way to ask the process that has collected the module's tests in this copy."""
+    def _serving(self, copy: Path, module: str, name: str, files: Sequence[str]) -> Any:
+        """Return the way to ask the process that has collected the module's tests, which pass in a fork of it."""
         if copy not in self.serving or self.serving[copy][0] != module:
             self._dismiss(copy)
             ours, theirs = CONTEXT.Pipe()
@@ -261,6 +263,9 @@ class Bench:
             process.start()
             theirs.close()  # so that its end is noticed
             self.serving[copy] = (module, process, ours)
+            ours.send(((copy / module).read_text(), name, None, LONGEST))
+            ended = ours.recv()
+            assert ended in (0, ANOTHER), f"{', '.join(files)} fail in a fork on the code as it is, with {ended}"
         return self.serving[copy][2]
 
     def _dismiss(self, copy: Path) -> None:

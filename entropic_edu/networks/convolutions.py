@@ -346,7 +346,7 @@ class ConvChain:
         return cls(layers) if flat and trained == stop else None
 
     def gradient(
-        self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor], own: bool = False
+        self, theta: Tensor, x: Tensor, slopes: Callable[[Tensor], Tensor], own: bool
     ) -> tuple[Tensor, Tensor]:
         """Return outputs (P, N, C) and gradients (P, D) on inputs (N, ...), or each one's ``own`` (P, N, ...).
 
