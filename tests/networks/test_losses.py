@@ -230,6 +230,15 @@ def test_what_is_written_out_is_torchs_loss_with_its_derivatives(name, make, cla
         torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), hessians)
 
 
+def test_shares_that_do_not_add_up_to_1_weigh_a_samples_slope_and_curvature():
+    loss, z, y = loss_of("cross_entropy"), normal(5, 3), normal(5, 3).square()
+    one = torch.func.hessian(lambda z, y: F.cross_entropy(z[None], y[None]))
+    rows = loss.curvature_rows(z, y)
+    hessians = torch.stack([one(*sample) for sample in zip(z, y, strict=True)])
+    torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), hessians)
+    torch.testing.assert_close(loss.slopes(z, y), 5 * torch.func.grad(F.cross_entropy)(z, y))
+
+
 @pytest.mark.parametrize("shape", [(), (4,)])
 @pytest.mark.parametrize("noise", [0.0, 0.3, 1.0])
 def test_the_mean_targets_of_drawn_classes_have_the_mean_loss(noise, shape):
