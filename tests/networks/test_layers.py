@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from test_per_sample_models import Cube
 from torch import nn
 
 from entropic_edu.networks import layers
@@ -101,19 +102,6 @@ class Doubled(torch.autograd.Function):
     @staticmethod
     def vmap(info, in_dims, x):
         return 2 * Doubled.apply(x), in_dims[0]
-
-
-class Cube(torch.autograd.Function):
-    """A function with no rule for samples side by side."""
-
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx, slope):
-        return 3 * ctx.saved_tensors[0] ** 2 * slope
 
 
 class Made(nn.Module):
