@@ -22,7 +22,9 @@ PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIO
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: ENDED, signal.SIGHUP: HUNG_UP}
 
 
-@pytest.mark.fault("Ctrl-C, SIGTERM and a terminal that closes, in `story`", "`--resume`: the same story", trials=3)
+@pytest.mark.fault(
+    "Ctrl-C, SIGTERM and a terminal that closes, in `story`", "`--resume` ends with the same story", trials=3
+)
 def test_a_story_that_is_stopped_by_a_signal_goes_on(start, tmp_path, trials):
     whole = str(tmp_path / "whole")
     assert start(works.command, "story", "--tiny", "--out", whole).end() == 0
@@ -51,7 +53,7 @@ def story_in_little_room(out):
     return cli.main(["story", "--tiny", "--out", out]) if hold else 0
 
 
-@pytest.mark.fault("memory that runs out, in the command", "one line that says so, no traceback, nothing half-written")
+@pytest.mark.fault("no memory left while the command runs", "one line says so; no traceback, no half-written file")
 def test_memory_that_runs_out_is_said_in_a_line(start, tmp_path):
     process = start(
         story_in_little_room, str(tmp_path / "story"), room=27 << 20
@@ -81,7 +83,9 @@ def cut_off(out):
     return 2
 
 
-@pytest.mark.fault("every socket refused", "all works but the download, which says what to do", trials=8)
+@pytest.mark.fault(
+    "every network connection refused", "everything but the download works, and that says what to do", trials=8
+)
 def test_without_a_network_all_works_but_the_download(start, tmp_path):
     process = start(cut_off, str(tmp_path / "story"))
     assert process.end() == 0, process.text()
@@ -89,7 +93,9 @@ def test_without_a_network_all_works_but_the_download(start, tmp_path):
     assert not list((tmp_path / "story-images").glob("cifar*"))
 
 
-@pytest.mark.fault("a folder with spaces, umlauts, # and %", "all is written there and read again", trials=3)
+@pytest.mark.fault(
+    "a folder whose name has spaces, umlauts, # and %", "everything is written there and read back", trials=3
+)
 def test_results_live_in_folders_of_any_name(start, tmp_path):
     place = tmp_path / ODD
     assert start(works.command, "story", "--tiny", "--out", str(place / "story")).end() == 0
@@ -100,7 +106,7 @@ def test_results_live_in_folders_of_any_name(start, tmp_path):
     assert start(works.answer, str(place / "home"), 1, 2).end() == 0
 
 
-@pytest.mark.fault("a terminal that knows nothing but ASCII", "what cannot be shown is replaced; no error", trials=1)
+@pytest.mark.fault("a terminal that shows only ASCII", "characters it cannot show are replaced; no error", trials=1)
 @pytest.mark.parametrize("command", ["doctor", "data", "record"])
 def test_the_command_speaks_to_any_terminal(command, tmp_path):
     place = tmp_path / ODD

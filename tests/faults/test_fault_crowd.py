@@ -13,7 +13,7 @@ from entropic_edu.teaching import answers
 CROWD = 30
 
 
-@pytest.mark.fault("30 processes give answers at once", "all answers are kept", trials=CROWD)
+@pytest.mark.fault("30 processes answer at the same time", "every answer is kept", trials=CROWD)
 def test_thirty_kernels_lose_no_answer(start, tmp_path, trials):
     crowd = [start(works.answer, tmp_path / "home", number, 4) for number in range(trials)]
     assert [process.end() for process in crowd] == [0] * trials, [process.text() for process in crowd]
@@ -24,7 +24,7 @@ def test_thirty_kernels_lose_no_answer(start, tmp_path, trials):
     assert json.loads((tmp_path / "home" / "answers.json").read_text())["kind"] == answers.KIND
 
 
-@pytest.mark.fault("30 processes fetch at once", "one download, one whole copy", trials=CROWD)
+@pytest.mark.fault("30 processes download at the same time", "one download, one complete copy", trials=CROWD)
 def test_thirty_processes_share_one_download(start, server, tmp_path, trials):  # noqa: F811
     server.content = packed(images())
     crowd = [start(works.get, tmp_path / "to", known(server)) for _ in range(trials)]
@@ -33,7 +33,9 @@ def test_thirty_processes_share_one_download(start, server, tmp_path, trials):  
     assert works.loaded(tmp_path / "to")
 
 
-@pytest.mark.fault("30 processes save into one file at once", "one of the files, whole; no rest", trials=CROWD)
+@pytest.mark.fault(
+    "30 processes save to one file at the same time", "one of the files, complete; nothing left over", trials=CROWD
+)
 def test_thirty_processes_save_into_one_file(start, tmp_path, trials):
     file = tmp_path / "kept" / "file"
     crowd = [start(works.save_often, file, number, 20) for number in range(trials)]

@@ -38,7 +38,11 @@ RESULTS = {
 }
 
 
-@pytest.mark.fault("bytes flipped, cut or added: results, checkpoints", "refused by name, or the same data", trials=500)
+@pytest.mark.fault(
+    "results and checkpoints with bytes flipped, cut off or added",
+    "the file is refused by name, or gives the same data",
+    trials=500,
+)
 @pytest.mark.parametrize("kind", ["run", "path", "profile", "release"])
 def test_a_damaged_result_is_refused_or_the_same(kind, tmp_path, trials):
     make, known = RESULTS[kind]
@@ -58,7 +62,9 @@ def test_a_damaged_result_is_refused_or_the_same(kind, tmp_path, trials):
     assert refused > 0.9 * trials
 
 
-@pytest.mark.fault("bytes flipped, cut or added: recordings", "refused by name, or the same data", trials=300)
+@pytest.mark.fault(
+    "recordings with bytes flipped, cut off or added", "the file is refused by name, or gives the same data", trials=300
+)
 def test_a_damaged_recording_is_refused_or_the_same(tmp_path, trials):
     file = tmp_path / "roads.safetensors"
     made = recorded.record("roads", tiny=True, say=lambda line: None)
@@ -76,7 +82,11 @@ def test_a_damaged_recording_is_refused_or_the_same(tmp_path, trials):
             assert (tmp_path / "again").read_bytes() == content
 
 
-@pytest.mark.fault("bytes flipped, cut or added: answers", "moved aside and told, or the same answers", trials=500)
+@pytest.mark.fault(
+    "answers with bytes flipped, cut off or added",
+    "the file is moved aside, which is said, or gives the same answers",
+    trials=500,
+)
 def test_damaged_answers_are_moved_aside_or_the_same(tmp_path, trials):
     kept = answers.Answers(tmp_path)
     for number in range(4):
@@ -95,7 +105,9 @@ def test_damaged_answers_are_moved_aside_or_the_same(tmp_path, trials):
             assert came == (bets, {f"2.{number}" for number in range(4)})
 
 
-@pytest.mark.fault("recipe of a story flipped, foreign or gone", "stages are not taken for those of this recipe")
+@pytest.mark.fault(
+    "a story's recipe damaged, from another story, or missing", "stages made by another recipe are not used"
+)
 @pytest.mark.parametrize("how", ["flipped", "binary", "empty", "gone"])
 def test_stages_of_another_recipe_are_refused_whatever_the_note_beside_them_says(how, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -112,7 +124,9 @@ def test_stages_of_another_recipe_are_refused_whatever_the_note_beside_them_says
 
 
 @pytest.mark.fault(
-    "bytes cut, added or flipped: CIFAR-10's files", "refused by name, or images of the right number", trials=200
+    "CIFAR-10's files with bytes flipped, cut off or added",
+    "the file is refused by name, or gives the right number of images",
+    trials=200,
 )
 @pytest.mark.parametrize("write", [write_copy, write_python_copy])
 def test_damaged_images_are_refused_or_whole_images(write, tmp_path, monkeypatch, trials):
@@ -132,7 +146,9 @@ def test_damaged_images_are_refused_or_whole_images(write, tmp_path, monkeypatch
             assert int(came.y.max()) < 10
 
 
-@pytest.mark.fault("a translation cut, in another encoding or no TOML", "refused by name, with what to do")
+@pytest.mark.fault(
+    "a translation cut off, in another encoding, or not TOML", "the file is refused by name, with what to do"
+)
 @pytest.mark.parametrize("content", [b"[lesson", b"\xff\xfe", b"a = 1\na = 2"])
 def test_a_damaged_catalogue_is_named(content, tmp_path, monkeypatch):
     (tmp_path / "xx.toml").write_bytes(content)
@@ -143,7 +159,7 @@ def test_a_damaged_catalogue_is_named(content, tmp_path, monkeypatch):
     strings.catalogue.cache_clear()
 
 
-@pytest.mark.fault("an answer changed by hand, or by a flipped letter", "the file is moved aside")
+@pytest.mark.fault("an answer changed by hand, or one letter of it flipped", "the file is moved aside")
 def test_the_answers_file_bears_the_checksum_of_what_it_says(tmp_path):
     answers.Answers(tmp_path).add_passed("02", "2.1")
     found = json.loads((tmp_path / "answers.json").read_text())

@@ -13,7 +13,9 @@ from entropic_edu.data import fetch
 from entropic_edu.teaching import answers
 
 
-@pytest.mark.fault("disk full while a result is saved", "error in words, old file intact, no rest")
+@pytest.mark.fault(
+    "the disk is full when a result is saved", "a clear error; the old file is intact, nothing left over"
+)
 def test_a_full_disk_leaves_the_old_result(disk, full, tmp_path):
     place = disk("2m")
     file, old = place / "road", ee.Path(torch.eye(3))
@@ -25,7 +27,9 @@ def test_a_full_disk_leaves_the_old_result(disk, full, tmp_path):
     assert sorted(each.name for each in place.iterdir()) == ["filler", "road"]
 
 
-@pytest.mark.fault("disk full while answers are kept", "told once, kept in memory, written when there is room")
+@pytest.mark.fault(
+    "the disk is full when answers are kept", "said once; kept in memory, and written once there is room"
+)
 def test_a_full_disk_costs_no_answer(disk, full):
     place = disk("256k")
     answers.Answers(place).add_passed("01", "1.1")
@@ -41,7 +45,10 @@ def test_a_full_disk_costs_no_answer(disk, full):
     assert answers.Answers(place).passed("02") == {"2.1", "2.2"}
 
 
-@pytest.mark.fault("disk full in the middle of a story", "one line, no rest, `--resume` goes on to the same story")
+@pytest.mark.fault(
+    "the disk fills up in the middle of a story",
+    "one line says so, nothing left over; `--resume` ends with the same story",
+)
 def test_a_full_disk_stops_a_story_that_then_goes_on(disk, full, tmp_path, capsys):
     place = disk("4m")
     filler = full(place, leave=40_000)
@@ -57,7 +64,8 @@ def test_a_full_disk_stops_a_story_that_then_goes_on(disk, full, tmp_path, capsy
 
 
 @pytest.mark.fault(
-    "disk full while two workers make a recording", "error in words, finished parts stay; then the same bits"
+    "the disk fills up while two workers make a recording",
+    "a clear error, finished parts stay; run again, it ends with the same bits",
 )
 @pytest.mark.soak
 def test_a_full_disk_stops_workers_that_then_go_on(disk, full, tmp_path):
@@ -75,7 +83,7 @@ def test_a_full_disk_stops_workers_that_then_go_on(disk, full, tmp_path):
     assert {name: walk.tolist() for name, walk in found.items()} == {n: walk.tolist() for n, walk in whole.items()}
 
 
-@pytest.mark.fault("disk full before a download", "refused in words, nothing left")
+@pytest.mark.fault("the disk is full before a download", "a clear error, nothing left over")
 def test_a_full_disk_is_said_before_a_download(disk, full, server):  # noqa: F811
     server.content = packed(images())
     place = disk("4m")
@@ -87,7 +95,8 @@ def test_a_full_disk_is_said_before_a_download(disk, full, server):  # noqa: F81
 
 
 @pytest.mark.fault(
-    "read-only disk as home and working folder", "answers in memory, told once; results refused in words"
+    "home and working folder on a read-only disk",
+    "answers are kept in memory, which is said once; results: a clear error",
 )
 def test_a_read_only_disk_is_told_in_words(disk, read_only, start, tmp_path):
     place = disk("1m")
@@ -123,7 +132,10 @@ def stranger():
     assert cli.main(["data"]) == 0
 
 
-@pytest.mark.fault("another user, in a home that is not his or is none", "looked for elsewhere; answers in memory")
+@pytest.mark.fault(
+    "another user, whose home belongs to somebody else or does not exist",
+    "files are looked for elsewhere; answers are kept in memory",
+)
 @pytest.mark.parametrize("home", ["closed", "missing", None])
 def test_a_stranger_finds_his_way(home, disk, start, tmp_path):
     place = disk("1m")

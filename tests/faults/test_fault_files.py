@@ -91,7 +91,8 @@ NAMES = {"answers": "answers.json", "lesson": lab.FIRST}
 
 
 @pytest.mark.fault(
-    "a pipe, socket, device, terminal, folder or loop of links for a file", "told at once, stays as it is"
+    "a pipe, socket, device, terminal, folder or loop of links in place of a file",
+    "it is said at once, and nothing is changed",
 )
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", WORKS)
@@ -108,7 +109,7 @@ def test_what_is_no_file_is_told_at_once_and_stays(what, kind, tmp_path, monkeyp
     assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
 
 
-@pytest.mark.fault("a link to a file, for a file", "followed; it stays a link", trials=3)
+@pytest.mark.fault("a link in place of a file", "the link is followed, and stays a link", trials=3)
 def test_a_link_is_followed_and_stays_one(tmp_path):
     (tmp_path / "there").mkdir()
     link = tmp_path / "link"
@@ -144,7 +145,7 @@ def another(tensors, plain, seed):
 
 
 @pytest.mark.fault(
-    "results with fields of another version, their checksums right", "refused by name, or read", trials=50
+    "results with another version's fields and the right checksum", "the file is refused by name, or read", trials=50
 )
 @pytest.mark.parametrize("kind", RESULTS)
 def test_a_result_of_another_version_is_refused_by_name(kind, tmp_path, trials):
@@ -165,7 +166,9 @@ def test_a_result_of_another_version_is_refused_by_name(kind, tmp_path, trials):
 
 
 @pytest.mark.fault(
-    "recordings with entries of another version, their checksums right", "refused by name, or read", trials=50
+    "recordings with another version's entries and the right checksum",
+    "the file is refused by name, or read",
+    trials=50,
 )
 def test_a_recording_of_another_version_is_refused_by_name(tmp_path, trials):
     file = tmp_path / "roads.safetensors"
@@ -190,7 +193,10 @@ def test_a_recording_of_another_version_is_refused_by_name(tmp_path, trials):
     assert refused > trials / 2
 
 
-@pytest.mark.fault("results, recordings and answers of another format or kind", "refused by name, with what to do")
+@pytest.mark.fault(
+    "results, recordings and answers in another format, or of another kind",
+    "the file is refused by name, with what to do",
+)
 @pytest.mark.parametrize("other", ["format", "kind"])
 @pytest.mark.parametrize("what", ["result", "recording", "answers"])
 def test_another_format_or_kind_is_refused_by_name(what, other, tmp_path, monkeypatch):

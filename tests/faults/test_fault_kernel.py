@@ -76,8 +76,8 @@ def kernel(monkeypatch, tmp_path):
 
 
 @pytest.mark.fault(
-    "a kernel killed -9 and restarted in the middle of live work",
-    "answers stay; run again: the same sentence",
+    "kill -9 of a kernel in the middle of live work, then a restart",
+    "answers stay; run again, the work ends with the same sentence",
     trials=4,
 )
 def test_a_kernel_that_is_killed_in_live_work_comes_to_the_same_sentence(kernel, tmp_path, trials):
@@ -99,7 +99,9 @@ def half(folder):
         file.unlink()
 
 
-@pytest.mark.fault("a clock that goes back by an hour at each look, files of the year 2100", "goes on to the same bits")
+@pytest.mark.fault(
+    "a clock that goes back an hour each time it is read; files dated 2100", "it ends with the same bits"
+)
 @pytest.mark.parametrize("what", ["train", "sweep", "story", "answers", "lessons", "download"])
 def test_a_clock_that_is_set_back_changes_nothing(what, start, server, tmp_path):  # noqa: F811
     at = tmp_path / "at"
@@ -140,7 +142,7 @@ def test_a_clock_that_is_set_back_changes_nothing(what, start, server, tmp_path)
         assert works.loaded(at / "to")
 
 
-@pytest.mark.fault("a million answers in one file", "all are read, one more is kept with them")
+@pytest.mark.fault("a million answers in one file", "all are read, and one more is added")
 @pytest.mark.soak
 def test_a_million_answers_are_kept(tmp_path):
     every = {

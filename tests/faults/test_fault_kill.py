@@ -25,7 +25,9 @@ def alone(folder, name):
     return [file.name for file in folder.iterdir() if not file.name.endswith(".part")] == [name]
 
 
-@pytest.mark.fault("kill -9 of `train`, again and again", "resumed from its checkpoint: the same bits", trials=8)
+@pytest.mark.fault(
+    "kill -9 of `train`, again and again", "resumed from its checkpoint, it ends with the same bits", trials=8
+)
 def test_training_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
     seconds = seconds_of(start(works.train_resuming, tmp_path / "whole", tmp_path / "other"), "done")
     whole, checkpoint, steps = Run.load(tmp_path / "whole"), tmp_path / "checkpoint", []
@@ -42,7 +44,9 @@ def test_training_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trial
     assert max(steps) > 16  # some went on from past the first epoch
 
 
-@pytest.mark.fault("kill -9 of `connect`, `probe`, `drift`", "old file whole; run anew: the same bits", trials=3)
+@pytest.mark.fault(
+    "kill -9 of `connect`, `probe`, `drift`", "the old file is complete; run again, it gives the same bits", trials=3
+)
 @pytest.mark.parametrize("verb", ["connect", "probe", "drift"])
 def test_a_verb_that_is_killed_leaves_the_old_file_and_begun_anew_gives_the_same_bits(verb, start, tmp_path, trials):
     file = tmp_path / "kept" / "result"
@@ -62,7 +66,7 @@ def written(file):
     return file.stat().st_mtime_ns if file.exists() else None
 
 
-@pytest.mark.fault("kill -9 of a process that saves on and on", "one of the two files, whole", trials=25)
+@pytest.mark.fault("kill -9 of a process that saves again and again", "one of the two files, complete", trials=25)
 def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, trials):
     one, two, file = tmp_path / "one", tmp_path / "two", tmp_path / "kept" / "file"
     ee.Path(torch.eye(2, 200_000)).save(one)
@@ -85,7 +89,9 @@ def test_a_file_is_the_old_one_or_the_new_one_at_any_moment(start, tmp_path, tri
     assert left, "no process was killed while it wrote"
 
 
-@pytest.mark.fault("kill -9 of `record`, again and again", "parts that were kept stay; the same at the end", trials=8)
+@pytest.mark.fault(
+    "kill -9 of `record`, again and again", "finished parts stay; it ends with the same recording", trials=8
+)
 def test_a_recording_that_is_killed_goes_on_to_the_same(start, tmp_path, trials):
     file, folder = tmp_path / "kept" / "let_go.safetensors", tmp_path / "parts"
     seconds, parts = seconds_of(start(works.record, tmp_path / "whole", tmp_path / "other"), "eta"), [0]
@@ -103,7 +109,9 @@ def test_a_recording_that_is_killed_goes_on_to_the_same(start, tmp_path, trials)
 
 
 @pytest.mark.fault(
-    "kill -9 of a recording by two workers", "they end, too; parts that were kept stay; the same bits", trials=3
+    "kill -9 of a recording by two workers",
+    "the workers end, too; finished parts stay; it ends with the same bits",
+    trials=3,
 )
 @pytest.mark.soak
 def test_a_recording_by_workers_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
@@ -136,9 +144,7 @@ def test_a_recording_by_workers_that_is_killed_goes_on_to_the_same_bits(start, t
     assert {name: walk.tolist() for name, walk in one.items()} == {name: walk.tolist() for name, walk in two.items()}
 
 
-@pytest.mark.fault(
-    "kill -9 of `sweep`, again and again", "points that were kept stay; the same bits at the end", trials=5
-)
+@pytest.mark.fault("kill -9 of `sweep`, again and again", "finished points stay; it ends with the same bits", trials=5)
 def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials):
     seconds, folder = (
         seconds_of(start(works.sweep, tmp_path / "other", tmp_path / "whole"), "done"),
@@ -157,7 +163,7 @@ def test_a_sweep_that_is_killed_goes_on_to_the_same_bits(start, tmp_path, trials
     assert [bits(result) for result in one.results] == [bits(result) for result in two.results]
 
 
-@pytest.mark.fault("kill -9 of `story`, again and again", "`--resume`: the same story", trials=6)
+@pytest.mark.fault("kill -9 of `story`, again and again", "`--resume` ends with the same story", trials=6)
 def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, trials):
     seconds, out = seconds_of(start(works.tell, str(tmp_path / "whole")), "Pair"), str(tmp_path / "story")
     stages, least = [], 0  # finished when each was killed; and before
@@ -196,7 +202,11 @@ def test_a_story_that_is_killed_is_the_same_when_it_is_resumed(start, tmp_path, 
     assert works.told(out) == works.told(str(tmp_path / "whole"))
 
 
-@pytest.mark.fault("kill -9 of `lab --copy-only`, again and again", "no half lesson; work stays; all come", trials=8)
+@pytest.mark.fault(
+    "kill -9 of `lab --copy-only`, again and again",
+    "no half-written lesson; a learner's work stays; in the end all lessons are there",
+    trials=8,
+)
 def test_a_copy_of_the_lessons_that_is_killed_goes_on(start, tmp_path, trials):
     shipped = {file.name: file.read_bytes() for file in lab.shipped().glob("*.ipynb")}
     work = b"my work"
@@ -232,7 +242,9 @@ class Slow(Handler):
             time.sleep(PAUSE)
 
 
-@pytest.mark.fault("kill -9 of a download, again and again", "what came is gone on from; a whole copy", trials=8)
+@pytest.mark.fault(
+    "kill -9 of a download, again and again", "it goes on from what has arrived and ends with a complete copy", trials=8
+)
 def test_a_download_that_is_killed_goes_on_and_ends_whole(start, slow_server, tmp_path, trials):
     to, archive = tmp_path / "to", slow_server.archive
     part = to / f".{data.FOLDER}.fetch" / "archive.part"
