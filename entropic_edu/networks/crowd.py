@@ -101,12 +101,15 @@ class StackCrowd(Crowd):
         z = self.room[batch.size].outputs[-1]
         return self.criterion.means(z, batch.averaged(self.criterion, z.dtype)).view(self.shape[:-1]), gradient
 
-    @torch.no_grad()
     def gradient(self, batch: Batch | None) -> Tensor:
+        slope, decay = self.slope(batch)
+        return slope.add_(self.numbers, alpha=decay) if decay else slope
+
+    def slope(self, batch: Batch | None) -> tuple[Tensor, float]:
         if batch is None or not self._takes(batch):
-            return super().gradient(batch)
+            return super().gradient(batch), 0.0
         x, y = (batch.x, batch.y) if batch.own else (batch.x[None], batch.y[None])
-        room, x = self.room.get(batch.size) or self._room_for(batch.size), x.flatten(2)
+        room, x = self.room.get(batch.size) or self._room_for(batch.size), x if x.ndim == 3 else x.flatten(2)
         if room.back_home and not y.is_floating_point():
             self._product(0, x, room)()
             for call in room.there:
@@ -117,7 +120,7 @@ class StackCrowd(Crowd):
             torch.bmm(room.turned, x, out=self.slopes_at[0].weight)
         else:
             self._by_layers(x, y, room)
-        return self.slopes.add_(self.numbers, alpha=self.land.weight_decay)
+        return self.slopes, self.land.weight_decay
 
     def _by_layers(self, x: Tensor, y: Tensor, room: _Room) -> None:
         """Leave in ``slopes`` the gradient of the mean loss alone, layer by layer: with any activation and norm."""

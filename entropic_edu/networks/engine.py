@@ -6,6 +6,7 @@ Data are taken in parts that fit in caches and in memory.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -352,7 +353,7 @@ class StackEngine(Engine):
         return self.criterion.means(self.stack.outputs(theta, batch.x, batch.own), batch.y)
 
     def _loss(self, theta: Tensor, batch: Batch) -> Tensor:
-        parts = batch.split(self.rows(theta))
+        parts = batch.split(2 * self.rows(theta))
         return torch.stack([part.size * self.losses(theta, part) for _, part in parts]).sum(0) / batch.size
 
     def loss_and_gradient(self, theta: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -382,11 +383,12 @@ class StackEngine(Engine):
             return found[0], gradient
 
         def on(part: Batch) -> tuple[Tensor, Tensor]:
-            together = max(2, _ROWS // part.size)
+            together = max(2, 2 * _ROWS // part.size)
             if len(many) <= together:
                 return by(many, part)
             loss, gradient = many.new_empty(len(many)), torch.empty_like(many)
-            for some in (slice(at, at + together) for at in range(0, len(many), together)):
+            size = math.ceil(len(many) / math.ceil(len(many) / together))
+            for some in (slice(at, at + size) for at in range(0, len(many), size)):
                 loss[some], gradient[some] = by(many[some], part.among(some))
             return loss, gradient
 

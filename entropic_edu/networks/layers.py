@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from entropic_edu.physics.landscape import pulled_back
+
 from . import memory
 from .parameters import Layout, functional_call
 
@@ -52,7 +54,7 @@ def pull_back(z: Tensor, leaves: Sequence[Tensor], rows: Tensor, twice: bool = F
     if not z.requires_grad:
         return [leaf.new_zeros(len(rows), *leaf.shape) for leaf in leaves]
     options = {"retain_graph": True, "materialize_grads": True, "create_graph": twice}
-    each = [torch.autograd.grad(z, leaves, row, **options) for row in rows]
+    each = [pulled_back(z, leaves, row, **options) for row in rows]
     return [torch.stack(parts) for parts in zip(*each, strict=True)]
 
 

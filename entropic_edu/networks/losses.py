@@ -113,10 +113,10 @@ class CrossEntropy(Loss):
 
     def means(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the mean of each network, (P, N, C) -> (P,), for class numbers or shares that add up to 1."""
+        logs = torch.log_softmax(z, -1) if z.shape[-1] > FEW_CLASSES else torch.log_softmax(z.mT, 1).mT
         if y.is_floating_point():
-            return (torch.logsumexp(z, -1) - (y * z).sum(-1)).mean(1)
-        right = z.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0]
-        return (torch.logsumexp(z, -1) - right).mean(1)  # torch's own is slow for few classes
+            return -(y * logs).sum(-1).mean(1)
+        return -logs.gather(-1, y.expand(z.shape[:2])[..., None])[..., 0].mean(1)
 
     def mean_slopes(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the derivative δ of each network's mean by its outputs, (P, N, C)."""

@@ -120,6 +120,16 @@ class Layer:
         weight = self.weight(theta).mT
         return torch.baddbmm(self.bias(theta).unsqueeze(1), h, weight) if self.has_bias else torch.bmm(h, weight)
 
+    def turned(self, theta: Tensor, h: Tensor) -> Tensor:
+        """Return the same with the samples last in memory: of few outputs three times as fast, other last bits."""
+        weight, h = self.weight(theta), h.mT
+        bias = self.bias(theta).unsqueeze(2) if self.has_bias else None
+        return (torch.bmm(weight, h) if bias is None else torch.baddbmm(bias, weight, h)).mT
+
+    def activate(self, z: Tensor) -> Tensor:
+        """Return φ(z), of ReLU in the memory of z, which nothing asks for again: to ask for memory takes longer."""
+        return z.relu_() if self.kind is nn.ReLU else self.activation.forward(z)
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -156,8 +166,8 @@ class Stack:
         """Return the outputs (P, N, C) of P networks on shared inputs (N, ...), or each one's ``own`` (P, N, ...)."""
         h = self.inputs(theta, x, own)
         for layer in self.layers:
-            z = layer.affine(theta, h)
-            h = layer.activation.forward(z if layer.eps is None else F.layer_norm(z, z.shape[-1:], eps=layer.eps))
+            z = layer.turned(theta, h) if layer is self.layers[-1] and layer.eps is None else layer.affine(theta, h)
+            h = layer.activate(z if layer.eps is None else F.layer_norm(z, z.shape[-1:], eps=layer.eps))
         return h
 
     def passes(self, theta: Tensor, x: Tensor, own: bool = False) -> Passes:
@@ -167,7 +177,7 @@ class Stack:
             z = layer.affine(theta, after[-1])
             norms.append(None if layer.eps is None else Norm.of(z, layer.eps))
             before.append(z if norms[-1] is None else norms[-1].rows)
-            after.append(layer.activation.forward(before[-1]))
+            after.append(layer.activate(z) if norms[-1] is None else layer.activation.forward(before[-1]))
         return before, after, norms
 
     def gradient(self, theta: Tensor, x: Tensor, output_gradient: Callable[[Tensor], Tensor], own: bool) -> Tensor:

@@ -48,8 +48,12 @@ class Crowd:
         assert self.land is not None
         return self.ordered(self.land.gradient_on(self.position, batch))
 
+    def slope(self, batch: Any | None) -> tuple[Tensor, float]:
+        """Return the same, and a λ: weight decay λθ is then left out, since a step can add it for less."""
+        return self.gradient(batch), 0.0
+
     def loss_and_gradient(self, batch: Any | None) -> tuple[Tensor, Tensor]:
-        """Return the same and each vector's data loss on the batch, (P,) or ()."""
+        """Return the gradient and each vector's data loss on the batch, (P,) or ()."""
         assert self.land is not None
         loss, gradient = self.land.data_loss_and_gradient_on(self.position, batch)
         return loss, self.ordered(gradient)

@@ -151,7 +151,8 @@ def drift(
     yield look(0, begun, torch.zeros_like(begun), path.at(here))
     for step in range(1, steps + 1):
         moment = Step(step, own.manual_seed(seed + step), learning_rate, momentum, road)
-        stepper.step(costs.force(model, stepper, moment))
+        force, decay = costs.force(model, stepper, moment)
+        stepper.step(force, decay=decay)
         projects = rule.every is not None and step % rule.every == 0
         records = step % every == 0 or step == steps
         if not (projects or records):
@@ -247,8 +248,8 @@ class _Costs:
         before = place.long().clamp(0, len(self.road) - 2)  # NaN has no place
         return torch.lerp(self.road[before], self.road[before + 1], place - before)
 
-    def force(self, model: Noise, stepper: Stepper, step: Step) -> Tensor:
-        """Return the force of a step, and look at what it costs if it is this step's turn."""
+    def force(self, model: Noise, stepper: Stepper, step: Step) -> tuple[Tensor, float]:
+        """Return ``Noise.force`` of a step, and look at what it costs if it is this step's turn."""
         done, self.number = self.number, self.number + 1
         stretch, phase = divmod(step.number - 1, self.unit)
         if (stretch + phase) % self.spacing:
@@ -256,7 +257,7 @@ class _Costs:
         loss, force = model.loss_and_force(stepper.crowd, step)
         self.piece += loss
         self.seen.append(done)
-        return force
+        return force, 0.0
 
     def reach(self, where: Tensor, here: Tensor) -> None:
         """End a piece of the way at the nearest positions ``where`` (W,), and go on from ``here``."""

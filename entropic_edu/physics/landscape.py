@@ -29,6 +29,15 @@ def random_seed(generator: torch.Generator) -> int:
     return int(torch.randint(2**62, (), generator=generator, device=generator.device))
 
 
+@torch.enable_grad()
+def pulled_back(z: Tensor, leaves: Any, vector: Tensor, **options: Any) -> tuple[Tensor, ...]:
+    """Return Jᵀv of z by leaves, as ``torch.autograd.grad(z, leaves, v)`` does.
+
+    Told of v, that first loads sympy, which takes as long as all of torch's own modules.
+    """
+    return torch.autograd.grad((z * vector).sum(), leaves, **options)
+
+
 class Landscape(ABC):
     """A loss L(θ) of one flat vector θ, shape (D,), with the noise that a batch of size B puts on its gradient.
 
@@ -156,7 +165,7 @@ class Landscape(ABC):
                 continue
             for v, total in zip(vector.reshape(-1, self.dim), product.view(-1, self.dim), strict=True):
                 # H is symmetric, so v ↦ Hv
-                total += torch.autograd.grad(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
+                total += pulled_back(gradient, here, v, retain_graph=True, materialize_grads=True)[0]
         return product
 
     def hessian_at(self, theta: Tensor, *, weight_decay: bool = True) -> Callable[[Tensor], Tensor]:

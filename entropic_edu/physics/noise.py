@@ -133,21 +133,21 @@ class Noise(ABC):
         """Return the noisy gradient of each walker, (P, D) -> (P, D); all that is random comes from the step."""
         return land.gradient_on(theta, self.batch(land, step, len(theta)))
 
-    def force(self, crowd: Crowd, step: Step) -> Tensor:
-        """Return the same in a crowd's order of numbers."""
+    def force(self, crowd: Crowd, step: Step) -> tuple[Tensor, float]:
+        """Return the same in a crowd's order of numbers, and the weight decay that it lacks, see ``Crowd.slope``."""
         assert crowd.land is not None
         if type(self).gradient is Noise.gradient:
-            return crowd.gradient(self.batch(crowd.land, step, crowd.shape[0]))
-        return crowd.ordered(self.gradient(crowd.land, crowd.position, step))
+            return crowd.slope(self.batch(crowd.land, step, crowd.shape[0]))
+        return crowd.ordered(self.gradient(crowd.land, crowd.position, step)), 0.0
 
     def loss_and_force(self, crowd: Crowd, step: Step) -> tuple[Tensor, Tensor]:
-        """Return the same and what the walkers' data loss is before the step (W,), or has as its mean over draws."""
+        """Return it with all weight decay, and the walkers' data loss before the step (W,), or its mean over draws."""
         assert crowd.land is not None
         if type(self).gradient is Noise.gradient:
             return crowd.loss_and_gradient(self.batch(crowd.land, step, crowd.shape[0]))
         with torch.no_grad():
             loss = crowd.land.data_loss(crowd.position)
-        return loss, self.force(crowd, step)
+        return loss, crowd.ordered(self.gradient(crowd.land, crowd.position, step))
 
     def gives_loss(self, land: Landscape) -> bool:
         """Return whether ``loss_and_force`` costs no more than ``force``."""

@@ -57,9 +57,14 @@ class Stepper:
         """The parameter vectors, apart from any graph; perhaps the same memory."""
         return self.crowd.position
 
-    def step(self, gradient: Tensor, scale: float = 1.0) -> None:
-        """Take one step along −gradient, in the crowd's order, with the learning rate times ``scale``."""
+    def step(self, gradient: Tensor, scale: float = 1.0, decay: float = 0.0) -> None:
+        """Take one step along −gradient, in the crowd's order, with the learning rate times ``scale``.
+
+        ``decay`` is the weight decay that the gradient lacks, see ``Crowd.slope``.
+        """
         numbers, rate = self.crowd.numbers, self.learning_rate * scale
+        if decay and (self._adam is not None or self.momentum == 0):
+            gradient = gradient.add(numbers, alpha=decay)
         if self._adam is not None:
             self._leaf.grad = gradient
             self._adam.param_groups[0]["lr"] = rate
@@ -73,10 +78,10 @@ class Stepper:
                 self._averages = [torch.empty_like(numbers)]
             # what torch.optim.SGD(fused=True) calls in the end: its own way there takes longer than the step of a small
             # network, and loads torch's compiler; other kernels round the last numbers of a vector otherwise, and after
-            # 10,000 steps that is another minimum. tests/physics/test_steps.py notices where the two differ.
+            # 10,000 steps that is another minimum. tests/physics/test_train.py notices where the two differ.
             torch._fused_sgd_(
-                [numbers], [gradient], self._averages, weight_decay=0.0, momentum=self.momentum, dampening=0.0, lr=rate,
-                nesterov=self.kind == "nesterov", maximize=False, is_first_step=first,
+                [numbers], [gradient], self._averages, weight_decay=decay, momentum=self.momentum, dampening=0.0,
+                lr=rate, nesterov=self.kind == "nesterov", maximize=False, is_first_step=first,
             )  # fmt: skip
 
     def place(self, theta: Tensor) -> None:

@@ -204,7 +204,8 @@ def _epoch(land: Landscape, stepper: Stepper, run: Run, generator: torch.Generat
         if step == last:
             break
         scale = schedule_scale(run.recipe["schedule"], step / run.steps)
-        stepper.step(stepper.crowd.gradient(batch), scale)
+        slope, decay = stepper.crowd.slope(batch)
+        stepper.step(slope, scale, decay)
         step += 1
     stepper.check(land, step)
     with torch.no_grad():

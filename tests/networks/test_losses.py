@@ -230,6 +230,19 @@ def test_what_is_written_out_is_torchs_loss_with_its_derivatives(name, make, cla
         torch.testing.assert_close(torch.einsum("knc,knd->ncd", rows, rows), hessians)
 
 
+@pytest.mark.parametrize("classes", [10, 40])
+def test_a_small_mean_loss_keeps_its_digits(classes):
+    y = torch.arange(12).view(2, 6) % classes
+    z = 14.0 * F.one_hot(y, classes).float() + torch.linspace(20, 30, 12).view(2, 6, 1)
+    exact = torch.stack(
+        [F.cross_entropy(*each) for each in zip(z.double(), y, strict=True)]
+    )  # some 1e-5, of outputs up to 44
+    for targets in (y, F.one_hot(y, classes).float()):
+        torch.testing.assert_close(
+            CrossEntropy(classes=classes, label_noise=0.0).means(z, targets), exact.float(), rtol=0.02, atol=0
+        )
+
+
 def test_shares_that_do_not_add_up_to_1_weigh_a_samples_slope_and_curvature():
     loss, z, y = loss_of("cross_entropy"), normal(5, 3), normal(5, 3).square()
     one = torch.func.hessian(lambda z, y: F.cross_entropy(z[None], y[None]))

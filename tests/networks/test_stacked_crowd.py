@@ -50,8 +50,13 @@ def test_gradients_are_those_of_the_landscape(model, loss, generator):
     for size in (1, 8, 64, 8):  # room is made anew
         batch = land.draw(size, generator, 3)
         torch.testing.assert_close(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch), **near)
+        slope, decay = crowd.slope(batch)
+        assert decay == 0.01
+        torch.testing.assert_close(crowd.vectors(slope + decay * crowd.numbers), land.gradient_on(theta, batch), **near)
     for batch in (None, land.draw(65, generator, 3), land.draw(8, generator)):  # all data, many, one for all
         assert torch.equal(crowd.vectors(crowd.gradient(batch)), land.gradient_on(theta, batch))
+        assert crowd.slope(batch)[1] == 0  # it has it
+        assert torch.equal(crowd.slope(batch)[0], crowd.gradient(batch))
     single = land.crowd(theta[0])
     batch = land.draw(8, generator)
     torch.testing.assert_close(single.vectors(single.gradient(batch)), land.gradient_on(theta[0], batch), **near)

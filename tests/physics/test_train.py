@@ -443,6 +443,19 @@ def test_an_optimizer_remembers_what_its_rule_needs_and_no_more(rule, shape):
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_a_step_adds_the_weight_decay_that_its_gradient_lacks(rule):
+    start, gradient = torch.randn(2, 1000), torch.randn(2, 1000)
+    with_it, without = stepper_of(rule, start), stepper_of(rule, start)
+    for _ in range(3):
+        with_it.step(gradient + 0.3 * with_it.position, 0.5)
+        without.step(gradient.clone(), 0.5, 0.3)
+    torch.testing.assert_close(without.position, with_it.position, rtol=1e-5, atol=1e-6)
+    plain = stepper_of(rule, start)
+    plain.step(gradient, 0.5)
+    assert float((plain.position - with_it.position).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_a_state_that_was_taken_over_stays_as_it_is(rule):
     first, second = (stepper_of(rule, torch.zeros(2, 3)) for _ in range(2))
     first.step(torch.ones(2, 3))
