@@ -222,7 +222,8 @@ def plane(land: Network, road: Path, ax: Axes | None = None, resolution: int = 3
     with torch.no_grad():
         losses = torch.cat([land.data_loss(flat.points(some)) for some in torch.split(grid, 32)])
     height = losses.reshape(resolution, resolution).T.clamp(min=1e-6).cpu().numpy()
-    levels = np.geomspace(max(height.min(), 1e-4), height.max(), 13)
+    lowest = max(height.min(), 1e-4)
+    levels = np.geomspace(lowest, max(height.max(), 1.1 * lowest), 13)  # the loss may be the same all over the plane
     shown = ax.contourf(u, v, height, levels=levels, norm="log", cmap="cividis", extend="min")
     bar = ax.figure.colorbar(shown, ax=ax, format="%.2g", ticks=levels[::3], location="bottom", shrink=0.8, aspect=30)
     bar.set_label("data loss (log scale)", fontsize=_SIZE)

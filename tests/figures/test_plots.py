@@ -134,6 +134,13 @@ def test_the_plane_is_drawn_also_for_a_straight_road(land, road):
     check_labels(ax)
 
 
+@pytest.mark.parametrize("height", [1.0, 0.0])
+def test_the_plane_is_drawn_where_the_loss_is_the_same_all_over(height):
+    model = torch.nn.Linear(3, 1, bias=False)
+    land = ee.Network(model, torch.zeros(4, 3), torch.full((4, 1), height), loss="mse")
+    check_labels(plots.plane(land, ee.Path(torch.eye(3)[:2]).resample(4), resolution=5))
+
+
 def test_end_labels_do_not_cover_each_other():
     ax = plots.axes()
     ax.set_ylim(0, 1)

@@ -21,10 +21,10 @@ def seeded(number=0):
     return torch.Generator().manual_seed(number)
 
 
-def cnn(activation, norm):
-    x = torch.randn(48, 3, 32, 32, generator=seeded(1))
+def cnn(number, activation, norm):
+    x = torch.randn(number, 3, 32, 32, generator=seeded(1))
     model = ee.models.small_cnn((4, 8, 8), activation=activation, norm=norm)
-    return ee.Network(model, x, torch.arange(48) % 10, weight_decay=1e-3)
+    return ee.Network(model, x, torch.arange(number) % 10, weight_decay=1e-3)
 
 
 def digits():
@@ -35,8 +35,8 @@ def digits():
 LANDSCAPES = {
     "valley": lambda: ee.valleys.Waist(),
     "digits": digits,
-    "CNN": lambda: cnn(nn.ReLU, None),
-    "smooth CNN": lambda: cnn(nn.GELU, "group"),  # traces by probes, not exact
+    "CNN": lambda: cnn(48, nn.ReLU, None),
+    "smooth CNN": lambda: cnn(16, nn.GELU, "group"),  # traces by probes, not exact
 }
 
 
