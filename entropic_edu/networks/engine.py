@@ -32,6 +32,7 @@ Strategy = Literal["auto", "loop", "vmap", "stacked"]
 _SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
 
 _ROWS = 4096  # samples of all networks of a stack that are computed at once: what they keep stays in cache
+_NETWORKS = 32  # of a stack whose gradients are: beside the result each takes twice its numbers
 
 Rows = Callable[[Tensor, Tensor], Tensor]
 Times = Callable[[Tensor], Tensor]
@@ -383,7 +384,7 @@ class StackEngine(Engine):
             return found[0], gradient
 
         def on(part: Batch) -> tuple[Tensor, Tensor]:
-            together = max(2, 2 * _ROWS // part.size)
+            together = min(_NETWORKS, max(2, _ROWS // part.size))
             if len(many) <= together:
                 return by(many, part)
             loss, gradient = many.new_empty(len(many)), torch.empty_like(many)
