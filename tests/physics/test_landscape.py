@@ -9,7 +9,7 @@ import torch
 
 from entropic_edu import Network
 from entropic_edu.physics.crowd import Crowd
-from entropic_edu.physics.landscape import Landscape, random_seed
+from entropic_edu.physics.landscape import Landscape, pulled_back, random_seed
 from entropic_edu.physics.valleys import DoubleWell, Hyperbola, Pinch, Tilted, Valley, Waist
 
 MATRIX = torch.tensor([[2.0, 0.5, 0.0], [0.5, -1.0, 0.3], [0.0, 0.3, 4.0]], dtype=torch.float64)
@@ -283,6 +283,17 @@ def test_what_overrides_a_method_takes_the_same_defaults(kind):
 def test_parameters_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"has 3 parameters and takes theta of shape \(3,\) or \(P, 3\), got \("):
         Cubic().check(torch.zeros(shape, dtype=torch.float64))
+
+
+@torch.no_grad()
+def test_what_is_pulled_back_is_torchs_own_also_where_it_is_differentiated_again():
+    leaf, v, w = (torch.arange(1.0, 4) * factor for factor in (1, 0.3, -2))
+    with torch.enable_grad():
+        z = leaf.requires_grad_().pow(3) * leaf.sum()
+    (slope,), (own,) = pulled_back(z, leaf, v, create_graph=True), torch.autograd.grad(z, leaf, v, create_graph=True)
+    assert torch.equal(slope, own)
+    again = pulled_back(slope, leaf, w, retain_graph=True)[0]
+    torch.testing.assert_close(again, torch.autograd.grad(own, leaf, w)[0])
 
 
 def test_parameters_come_as_vectors_arrays_and_runs_and_not_as_lists():
