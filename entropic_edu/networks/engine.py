@@ -32,7 +32,7 @@ Strategy = Literal["auto", "loop", "vmap", "stacked"]
 _SHARED = 2e9  # FLOP of one network's step, some 15 ms, from which threads are worth their waiting (benchmarks)
 
 _ROWS = 4096  # samples of all networks of a stack that are computed at once: what they keep stays in cache
-_NETWORKS = 32  # of a stack whose gradients are: beside the result each takes twice its numbers
+_NETWORKS = 32  # whose gradients are computed at once: on the way each takes twice the memory of its result
 
 Rows = Callable[[Tensor, Tensor], Tensor]
 Times = Callable[[Tensor], Tensor]

@@ -33,7 +33,7 @@ def random_seed(generator: torch.Generator) -> int:
 def pulled_back(z: Tensor, leaves: Any, vector: Tensor, **options: Any) -> tuple[Tensor, ...]:
     """Return Jᵀv of z by leaves, as ``torch.autograd.grad(z, leaves, v)`` does.
 
-    Told of v, that first loads sympy, which takes as long as all of torch's own modules.
+    Told of v, torch first loads sympy, once in a process: most of a second.
     """
     return torch.autograd.grad((z * vector).sum(), leaves, **options)
 
