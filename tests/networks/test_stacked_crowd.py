@@ -165,6 +165,20 @@ def test_a_hundred_steps_are_those_of_torchs_own_optimizer_on_modules(optimizer,
     assert float((plain - start).norm() / plain.norm()) > 0.1
 
 
+@pytest.mark.parametrize(("optimizer", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.9)])
+def test_weight_decay_acts_in_training_as_in_that_of_plain_crowds(optimizer, momentum, generator, monkeypatch):
+    land = landscape()
+
+    def trained():
+        settings = {"batch_size": 8, "learning_rate": 0.01, "momentum": momentum, "optimizer": optimizer}
+        return ee.train(land, start=start, epochs=10, generator=torch.Generator().manual_seed(1), **settings).theta
+
+    start = thetas(land, generator, 2)
+    fast = trained()
+    monkeypatch.setattr(ee.Network, "crowd", lambda land, theta: Crowd(theta, land))
+    torch.testing.assert_close(fast, trained(), rtol=1e-4, atol=1e-5)
+
+
 def test_a_hundred_steps_of_walkers_are_those_of_plain_crowds(generator, monkeypatch):
     land = landscape()
     road = ee.Path(thetas(land, generator, 2)).resample(9)
